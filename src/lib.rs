@@ -1,0 +1,11 @@
+//! Tripline stands on the Kafka line between the world and a model: it scores every inference
+//! input, corrects or holds back what looks attacked, and turns what an operator must know into
+//! one alert.
+//!
+//! The modules below are listed in the order a record travels. **A module uses only those above
+//! it**; `tests/layering.rs` reads the `use` lines and holds us to it. Everything down to
+//! [`pipeline`] computes and does no I/O; the outside world lives in [`shell`].
+
+pub mod record;
+
+pub mod codec;

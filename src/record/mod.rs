@@ -1,0 +1,15 @@
+//! The nouns that every stage speaks.
+
+mod fault;
+mod position;
+mod probability;
+mod rows;
+mod schema;
+mod verdict;
+
+pub use fault::Fault;
+pub use position::{Offset, Partition, Position, Timestamp};
+pub use probability::{BadProbability, Probability};
+pub use rows::{Columns, Rows};
+pub use schema::{BadSchema, Feature, FeatureId, Schema};
+pub use verdict::{Action, REASONS_MAX, Reasons, Verdict};

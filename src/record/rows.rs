@@ -1,0 +1,63 @@
+//! The columns of a batch: what stages share instead of code.
+
+use std::ops::BitOr;
+
+use ndarray::ArrayView2;
+
+/// A set of columns, as a detector declares them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns(u8);
+
+impl Columns {
+    /// The rows themselves, `[n, d]`, in the model's units.
+    pub const X: Self = Self(1);
+    /// The autoencoder's version of them, `[n, d]`.
+    pub const TWIN: Self = Self(2);
+    /// The guarded model's log-probabilities on `x`, `[n, k]`.
+    pub const ANSWER: Self = Self(4);
+    /// The guarded model's log-probabilities on `twin`, `[n, k]`.
+    pub const TWIN_ANSWER: Self = Self(8);
+
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl BitOr for Columns {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A view of the filled columns of `n` rows. A column nobody asked for is `[n, 0]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    pub x: ArrayView2<'a, f32>,
+    pub twin: ArrayView2<'a, f32>,
+    pub answer: ArrayView2<'a, f32>,
+    pub twin_answer: ArrayView2<'a, f32>,
+}
+
+impl Rows<'_> {
+    pub fn len(&self) -> usize {
+        self.x.nrows()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The label the guarded model gives row `i`: the largest answer, the first of equals; 0
+    /// without a guarded model.
+    pub fn label(&self, i: usize) -> usize {
+        let mut best = (0, f32::NEG_INFINITY);
+        for (k, &value) in self.answer.row(i).iter().enumerate() {
+            if value > best.1 {
+                best = (k, value);
+            }
+        }
+        best.0
+    }
+}
