@@ -8,4 +8,18 @@
 
 pub mod record;
 
+pub mod math;
+
+pub mod bundle;
+
+pub mod model;
+
 pub mod codec;
+
+pub mod detect;
+
+pub mod decide;
+
+pub mod sanitize;
+
+pub mod emit;
