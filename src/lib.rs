@@ -9,3 +9,4 @@
 pub mod record;
 
 pub mod codec;
+pub mod validate;
