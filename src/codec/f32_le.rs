@@ -30,7 +30,12 @@ impl Codec for F32Le {
         if numbers.len() != self.width {
             return Err(Fault::WrongArity { got: numbers.len(), expected: self.width });
         }
-        rows.extend(numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+        // Written into a slice, the loop becomes a plain copy; `extend` goes number by number.
+        let start = rows.len();
+        rows.resize(start + self.width, 0.0);
+        for (x, &bytes) in rows[start..].iter_mut().zip(numbers) {
+            *x = f32::from_le_bytes(bytes);
+        }
         Ok(())
     }
 
