@@ -15,6 +15,7 @@ pub mod bundle;
 pub mod model;
 
 pub mod codec;
+pub mod validate;
 
 pub mod detect;
 
