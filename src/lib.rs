@@ -15,6 +15,7 @@ pub mod bundle;
 pub mod model;
 
 pub mod codec;
+
 pub mod validate;
 
 pub mod detect;
@@ -24,3 +25,9 @@ pub mod decide;
 pub mod sanitize;
 
 pub mod emit;
+
+pub mod watch;
+
+pub mod incident;
+
+pub mod pipeline;
