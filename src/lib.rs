@@ -9,4 +9,5 @@
 pub mod record;
 
 pub mod codec;
+pub mod config;
 pub mod validate;
