@@ -9,5 +9,6 @@
 pub mod record;
 
 pub mod codec;
-pub mod config;
 pub mod validate;
+
+pub mod config;
