@@ -31,3 +31,9 @@ pub mod watch;
 pub mod incident;
 
 pub mod pipeline;
+
+pub mod config;
+
+pub mod shell;
+
+pub mod cli;

@@ -58,7 +58,9 @@ pub fn write(dir: &Path, bundle: Bundle) -> Result<(), BundleDirError> {
     let manifest = files.remove(MANIFEST).expect("a bundle has a manifest");
     let stale = dir.join(MANIFEST);
     match fs::remove_file(&stale) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&stale, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error(&stale, error));
+        }
         _ => {}
     }
     for (name, bytes) in files.into_iter().chain([(MANIFEST.to_owned(), manifest)]) {

@@ -70,7 +70,8 @@ impl JudgeThread {
     /// cannot be restored.
     pub fn run(mut self, stop: &AtomicBool) -> Result<(), JudgeThreadError> {
         // A tick per half window: a window closes at most that late.
-        let tick_every = Duration::from_millis((self.stream.alerts.window_ms() / 2).max(100));
+        let tick_every =
+            Duration::from_millis((self.stream.alerts.window.as_millis() as u64 / 2).max(100));
         let mut ticked = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             self.progress.beat();
@@ -149,15 +150,15 @@ impl JudgeThread {
                 timestamp_ms: None,
                 headers: None,
             };
-            self.session.send(output).map_err(SessionError::from)?;
+            self.session.send(output)?;
         }
         if tick {
             let value = Message::Tick(Tick { at: clock::now() }).to_bytes();
             let output = Output::new(&topics.evidence, EVIDENCE_PARTITION.0, b"tick", &value);
-            self.session.send(output).map_err(SessionError::from)?;
+            self.session.send(output)?;
         }
         let output = Output::new(&topics.state, 0, JUDGE_KEY, &state);
-        self.session.send(output).map_err(SessionError::from)?;
+        self.session.send(output)?;
         self.session.commit(std::iter::once((EVIDENCE_PARTITION, heard)))?;
         self.committed = heard;
         self.progress.committed(started.elapsed());
@@ -214,8 +215,7 @@ impl JudgeThread {
             }
         };
         let place = (self.stream.topics.state.as_str(), 0, JUDGE_KEY);
-        let beginning =
-            self.session.beginning(EVIDENCE_PARTITION, place, |b| judge(b).is_ok())?;
+        let beginning = self.session.beginning(EVIDENCE_PARTITION, place, |b| judge(b).is_ok())?;
         Ok(judge(&beginning)?)
     }
 }

@@ -170,14 +170,13 @@ impl Worker {
                 continue;
             }
             slot.lane.drain_evidence(&mut evidence);
-            let send = |output| self.session.send(output).map_err(SessionError::from);
             for evidence in evidence.drain(..) {
                 let value = WatchMessage::Evidence(evidence).to_bytes();
                 let key = partition.to_string();
-                send(Output::new(&topics.evidence, 0, key.as_bytes(), &value))?;
+                self.session.send(Output::new(&topics.evidence, 0, key.as_bytes(), &value))?;
             }
             let state = slot.lane.to_bytes();
-            send(Output::new(&topics.state, partition.0, LANE_KEY, &state))?;
+            self.session.send(Output::new(&topics.state, partition.0, LANE_KEY, &state))?;
         }
         self.session.commit(self.lanes.iter().map(|(&p, slot)| (p, slot.lane.next())))?;
         for slot in self.lanes.values_mut() {
@@ -287,7 +286,7 @@ impl Worker {
 
     /// The lane of `partition` as the last commit left it.
     fn restore(&self, partition: Partition) -> Result<Result<Lane, LaneError>, WorkerError> {
-        let window_ms = self.stream.alerts.window_ms();
+        let window_ms = self.stream.alerts.window.as_millis() as u64;
         let epoch = self.guard.epoch();
         let lane = |b: &Beginning| match (&b.state, b.committed) {
             (None, None) => Ok(Lane::new(epoch, partition, b.oldest, window_ms)),

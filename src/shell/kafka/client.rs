@@ -24,7 +24,7 @@ impl Clients {
     pub fn common(&self, role: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (key, value) in &self.kafka.properties {
-            config.set(key, value.reveal());
+            config.set(key, value.expose());
         }
         config
             .set("bootstrap.servers", &self.kafka.brokers)

@@ -61,7 +61,6 @@ pub fn content_type(headers: &BorrowedHeaders) -> Option<&[u8]> {
         let name = c"content-type".as_ptr();
         let found = sys::rd_kafka_header_get_last(headers, name, &mut value, &mut size);
         let is_there = found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-        (is_there && !value.is_null())
-            .then(|| std::slice::from_raw_parts(value.cast::<u8>(), size))
+        (is_there && !value.is_null()).then(|| std::slice::from_raw_parts(value.cast::<u8>(), size))
     }
 }

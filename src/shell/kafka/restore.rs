@@ -8,9 +8,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-/// The last committed value of `key`.
-pub type Latest = Option<Vec<u8>>;
-
 /// Records read from the end before the whole partition is: the last value of a key that is
 /// written with every commit is near the end.
 const TAIL: i64 = 2000;

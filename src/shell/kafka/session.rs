@@ -10,10 +10,10 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use tracing::warn;
 
-use super::assignment::{Assignments, News};
-use super::transaction::{Output, TransactionError, Transactions};
 use super::Clients;
+use super::assignment::{Assignments, News};
 use super::restore::latest;
+use super::transaction::{Output, TransactionError, Transactions};
 use crate::record::{Offset, Partition};
 
 /// Reads one topic as a member of a group; writes outputs, state and offsets in one transaction.
@@ -96,8 +96,8 @@ impl Session {
         (Reader { consumer: &self.consumer }, &mut self.transactions)
     }
 
-    pub fn send(&mut self, output: Output<'_>) -> Result<(), TransactionError> {
-        self.transactions.send(output)
+    pub fn send(&mut self, output: Output<'_>) -> Result<(), SessionError> {
+        Ok(self.transactions.send(output)?)
     }
 
     pub fn has_open_transaction(&self) -> bool {
@@ -132,8 +132,7 @@ impl Session {
     /// The oldest change not yet acted upon.
     pub fn change(&self) -> Option<Change> {
         let (news, partitions) = self.consumer.context().take()?;
-        let partitions =
-            partitions.elements().iter().map(|e| Partition(e.partition())).collect();
+        let partitions = partitions.elements().iter().map(|e| Partition(e.partition())).collect();
         Some(match news {
             News::Assigned => Change::Assigned(partitions),
             News::Revoked if self.consumer.assignment_lost() => Change::Lost(partitions),

@@ -140,9 +140,7 @@ impl Transactions {
 
     fn failed(&self, step: &'static str, error: &KafkaError) -> TransactionError {
         match error {
-            KafkaError::Transaction(native) => {
-                self.classify(step, native.code(), native.string())
-            }
+            KafkaError::Transaction(native) => self.classify(step, native.code(), native.string()),
             other => {
                 let code = other.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
                 self.classify(step, code, other.to_string())
@@ -150,7 +148,12 @@ impl Transactions {
         }
     }
 
-    fn classify(&self, step: &'static str, code: RDKafkaErrorCode, text: String) -> TransactionError {
+    fn classify(
+        &self,
+        step: &'static str,
+        code: RDKafkaErrorCode,
+        text: String,
+    ) -> TransactionError {
         let reason = format!("{text} ({code:?})");
         match code {
             RDKafkaErrorCode::Fenced
@@ -168,7 +171,8 @@ fn producer(
     config: &ClientConfig,
     timeout: Duration,
 ) -> Result<ThreadedProducer<Quiet>, TransactionError> {
-    let failed = |step, error: KafkaError| TransactionError::Failed { step, reason: error.to_string() };
+    let failed =
+        |step, error: KafkaError| TransactionError::Failed { step, reason: error.to_string() };
     let producer = ThreadedProducer::from_config_and_context(config, Quiet)
         .map_err(|e| failed("create producer", e))?;
     producer.init_transactions(timeout).map_err(|e| failed("init transactions", e))?;
