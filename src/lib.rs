@@ -9,3 +9,6 @@
 pub mod record;
 
 pub mod codec;
+
+#[cfg(feature = "fit")]
+pub mod fit;
