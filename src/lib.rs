@@ -8,7 +8,22 @@
 
 pub mod record;
 
+pub mod math;
+
+pub mod bundle;
+
+pub mod model;
+
 pub mod codec;
+pub mod validate;
+
+pub mod detect;
+
+pub mod decide;
+
+pub mod sanitize;
+
+pub mod emit;
 
 #[cfg(feature = "fit")]
 pub mod fit;

@@ -5,6 +5,8 @@
 
 use ndarray::{Array2, ArrayView2};
 
+use crate::math::Moments;
+
 /// `x ↦ activation(w x + b)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
@@ -61,30 +63,18 @@ impl Activation {
 }
 
 impl Standard {
-    /// Of the rows of `x` [n, d] named by `rows`, in `f64` with the mean taken first.
+    /// Of the rows of `x` [n, d] named by `rows`.
     pub fn of(x: ArrayView2<'_, f32>, rows: &[usize]) -> Self {
-        let n = rows.len().max(1) as f64;
-        let mut mean = vec![0.0; x.ncols()];
-        for &i in rows {
-            for (sum, &value) in mean.iter_mut().zip(x.row(i)) {
-                *sum += f64::from(value);
-            }
-        }
-        mean.iter_mut().for_each(|sum| *sum /= n);
-        let mut deviation = vec![0.0; x.ncols()];
-        for &i in rows {
-            for ((sum, &value), mean) in deviation.iter_mut().zip(x.row(i)).zip(&mean) {
-                *sum += (f64::from(value) - mean).powi(2);
-            }
-        }
-        for (sum, mean) in deviation.iter_mut().zip(&mean) {
-            *sum = (*sum / n).sqrt();
+        let mut moments = Moments::new(x.ncols());
+        rows.iter().for_each(|&i| moments.add(x.row(i)));
+        let mean = moments.mean().mapv(f64::from).to_vec();
+        let deviation = moments.deviation().into_iter().zip(&mean).map(|(deviation, mean)| {
             // Below the resolution of `f32` around the mean there is no deviation, only rounding.
-            if *sum <= f64::from(f32::EPSILON) * mean.abs() {
-                *sum = 1.0;
-            }
-        }
-        Self { mean, deviation }
+            let rounding = f64::from(f32::EPSILON) * mean.abs();
+            let deviation = f64::from(deviation);
+            if deviation <= rounding { 1.0 } else { deviation }
+        });
+        Self { deviation: deviation.collect(), mean }
     }
 
     /// One number of feature `j`, standardised.

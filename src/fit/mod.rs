@@ -5,6 +5,8 @@
 
 pub mod array;
 pub mod data;
+pub mod export;
 pub mod layers;
 pub mod split;
 pub mod train;
+mod weights;

@@ -10,13 +10,11 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::{Device, Tensor, Var};
-use ndarray::{Array2, ArrayView2};
-use rand::RngCore;
-use rand_chacha::ChaCha8Rng;
+use ndarray::ArrayView2;
 
-use super::layers::{Activation, Layer, Standard};
+use super::layers::{Layer, Standard};
 use super::split::{Use, permutation, stream};
+use super::weights::{Inputs, Weights};
 use crate::record::{Feature, Schema};
 
 /// How to train.
@@ -155,15 +153,15 @@ pub fn train(
         Output::Unit => None,
         Output::Standardised => Some(Standard::of(x, train)),
     };
-    let rows = Rows { x: x.view(), standard: standard.as_ref() };
+    let rows = Inputs { x: x.view(), standard: standard.as_ref() };
     let batch_rows = config.batch_rows.clamp(1, train.len());
     // A last, smaller batch would be noisier than the rest: the shuffle leaves out others each time.
     let steps = train.len() / batch_rows;
     let steps_total = (steps * config.epochs_max) as f64;
     let mut order_rng = stream(config.seed, Use::Shuffle);
-    let mut network = Network::new(&rows, train, output, &mut stream(config.seed, Use::Weights));
+    let mut weights = Weights::new(&rows, train, output, &mut stream(config.seed, Use::Weights));
 
-    let mut best: Option<(Network, Trained)> = None;
+    let mut best: Option<(Weights, Trained)> = None;
     let (mut stopped, mut epochs) = (Stopped::Finished, 0);
     'epochs: for epoch in 1..=config.epochs_max {
         epochs = epoch;
@@ -172,7 +170,7 @@ pub fn train(
         for (at, batch) in order.chunks_exact(batch_rows).enumerate() {
             let done = ((epoch - 1) * steps + at) as f64 / steps_total;
             let batch = rows.tensor(batch.iter().map(|&i| train[i]))?;
-            losses += network.step(&batch, one_cycle(done) * config.rate_peak)?;
+            losses += weights.step(&batch, one_cycle(done) * config.rate_peak)?;
             let (step, loss) = (at + 1, losses / (at + 1) as f64);
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { loss, epoch });
@@ -181,7 +179,7 @@ pub fn train(
             let mut progress =
                 Progress { epoch, epochs_max, step, steps, loss, loss_validation: None };
             if step == steps {
-                let loss_validation = network.loss(&rows, validation)?;
+                let loss_validation = weights.loss(&rows, validation)?;
                 if !loss_validation.is_finite() {
                     return Err(TrainError::Diverged { loss: loss_validation, epoch });
                 }
@@ -189,7 +187,7 @@ pub fn train(
                 if best.as_ref().is_none_or(|(_, b)| loss_validation < b.loss_validation) {
                     let layers = Vec::new();
                     let trained = Trained { layers, loss, loss_validation, epoch, epochs, stopped };
-                    best = Some((network.clone(), trained));
+                    best = Some((weights.clone(), trained));
                 }
             }
             if watch(&progress).is_break() {
@@ -202,8 +200,8 @@ pub fn train(
             break;
         }
     }
-    let (network, trained) = best.ok_or(TrainError::TooShort)?;
-    let mut layers = network.into_layers();
+    let (weights, trained) = best.ok_or(TrainError::TooShort)?;
+    let mut layers = weights.into_layers();
     if let Some(standard) = &standard {
         standard.fold(&mut layers);
     }
@@ -224,163 +222,13 @@ fn one_cycle(done: f64) -> f64 {
     }
 }
 
-/// The rows as training sees them.
-struct Rows<'a> {
-    x: ArrayView2<'a, f32>,
-    standard: Option<&'a Standard>,
-}
-
-impl Rows<'_> {
-    fn tensor(&self, rows: impl ExactSizeIterator<Item = usize>) -> candle_core::Result<Tensor> {
-        let shape = (rows.len(), self.x.ncols());
-        let mut values = Vec::with_capacity(shape.0 * shape.1);
-        for i in rows {
-            match self.standard {
-                None => values.extend(self.x.row(i)),
-                Some(standard) => {
-                    let row = self.x.row(i);
-                    values.extend(row.iter().enumerate().map(|(j, &v)| standard.apply(j, v)));
-                }
-            }
-        }
-        Tensor::from_vec(values, shape, &Device::Cpu)
-    }
-}
-
-/// Weights `[in, out]` and biases in turn, with Adam's two moments.
-#[derive(Clone)]
-struct Network {
-    activations: Vec<Activation>,
-    parameters: Vec<Parameter>,
-    steps: i32,
-}
-
-#[derive(Clone)]
-struct Parameter {
-    shape: (usize, usize),
-    values: Vec<f32>,
-    /// Adam's running mean of the gradient and of its square.
-    m: Vec<f32>,
-    v: Vec<f32>,
-}
-
-impl Network {
-    fn new(rows: &Rows<'_>, train: &[usize], output: Output, rng: &mut ChaCha8Rng) -> Self {
-        let widths = widths(rows.x.ncols());
-        let last = match output {
-            Output::Unit => Activation::Sigmoid,
-            Output::Standardised => Activation::Linear,
-        };
-        let activations = vec![Activation::Relu, Activation::Relu, Activation::Relu, last];
-        let mut parameters = Vec::new();
-        for pair in widths.windows(2) {
-            let (fan_in, fan_out) = (pair[0], pair[1]);
-            // Variance 2 / fan_in keeps the size of what passes through a ReLU.
-            let bound = (6.0 / fan_in as f64).sqrt() as f32;
-            let mut weight = || bound * (2.0 * unit(rng) - 1.0);
-            let w = (0..fan_in * fan_out).map(|_| weight()).collect();
-            parameters.push(Parameter::new((fan_in, fan_out), w));
-            parameters.push(Parameter::new((1, fan_out), vec![0.0; fan_out]));
-        }
-        if output == Output::Unit {
-            // Starts at the mean image, not at grey: a third of the first epoch saved.
-            let mean = Standard::of(rows.x, train).mean.into_iter();
-            let logit = |p: f64| (p / (1.0 - p)).ln() as f32;
-            let b = &mut parameters.last_mut().expect("four layers").values;
-            b.iter_mut().zip(mean).for_each(|(b, p)| *b = logit(p.clamp(0.01, 0.99)));
-        }
-        Self { activations, parameters, steps: 0 }
-    }
-
-    /// One step of Adam down the gradient of the batch's loss; the loss before the step.
-    fn step(&mut self, batch: &Tensor, rate: f64) -> candle_core::Result<f64> {
-        let vars: Vec<Var> =
-            self.parameters.iter().map(Parameter::var).collect::<Result<_, _>>()?;
-        let loss = self.forward(&vars, batch)?.sub(batch)?.sqr()?.mean_all()?;
-        let gradients = loss.backward()?;
-        self.steps += 1;
-        for (parameter, var) in self.parameters.iter_mut().zip(&vars) {
-            if let Some(gradient) = gradients.get(var) {
-                parameter.adam(&gradient.flatten_all()?.to_vec1()?, rate, self.steps);
-            }
-        }
-        Ok(loss.to_scalar::<f32>()?.into())
-    }
-
-    /// Mean squared error per number over `which` rows, summed in `f64` over batches of 512.
-    fn loss(&self, rows: &Rows<'_>, which: &[usize]) -> candle_core::Result<f64> {
-        let vars: Vec<Var> =
-            self.parameters.iter().map(Parameter::var).collect::<Result<_, _>>()?;
-        let mut sum = 0.0;
-        for batch in which.chunks(512) {
-            let batch = rows.tensor(batch.iter().copied())?;
-            let residual = self.forward(&vars, &batch)?.sub(&batch)?;
-            sum += f64::from(residual.sqr()?.sum_all()?.to_scalar::<f32>()?);
-        }
-        Ok(sum / (which.len() * rows.x.ncols()) as f64)
-    }
-
-    fn forward(&self, vars: &[Var], x: &Tensor) -> candle_core::Result<Tensor> {
-        let mut rows = x.clone();
-        for (pair, activation) in vars.chunks(2).zip(&self.activations) {
-            let z = rows.matmul(&pair[0])?.broadcast_add(&pair[1])?;
-            rows = match activation {
-                Activation::Linear => z,
-                Activation::Relu => z.relu()?,
-                Activation::Sigmoid => candle_nn::ops::sigmoid(&z)?,
-            };
-        }
-        Ok(rows)
-    }
-
-    fn into_layers(self) -> Vec<Layer> {
-        let mut parameters = self.parameters.into_iter();
-        let mut layers = Vec::new();
-        for activation in self.activations {
-            let (w, b) = parameters.next().zip(parameters.next()).expect("weights and biases");
-            let w = Array2::from_shape_vec(w.shape, w.values).expect("its own shape");
-            let w = w.t().as_standard_layout().into_owned();
-            layers.push(Layer { w, b: b.values, activation });
-        }
-        layers
-    }
-}
-
-impl Parameter {
-    fn new(shape: (usize, usize), values: Vec<f32>) -> Self {
-        let zeros = vec![0.0; values.len()];
-        Self { shape, values, m: zeros.clone(), v: zeros }
-    }
-
-    fn var(&self) -> candle_core::Result<Var> {
-        Var::from_slice(&self.values, self.shape, &Device::Cpu)
-    }
-
-    /// Adam with bias correction, its usual constants. `step` counts from 1.
-    fn adam(&mut self, gradient: &[f32], rate: f64, step: i32) {
-        const B1: f32 = 0.9;
-        const B2: f32 = 0.999;
-        const EPSILON: f32 = 1e-8;
-        let rate = (rate / (1.0 - f64::from(B1).powi(step))) as f32;
-        let scale = (1.0 / (1.0 - f64::from(B2).powi(step))) as f32;
-        let moments = self.m.iter_mut().zip(&mut self.v);
-        for ((value, g), (m, v)) in self.values.iter_mut().zip(gradient).zip(moments) {
-            *m = B1 * *m + (1.0 - B1) * g;
-            *v = B2 * *v + (1.0 - B2) * g * g;
-            *value -= rate * *m / ((*v * scale).sqrt() + EPSILON);
-        }
-    }
-}
-
-/// Uniform in [0, 1), 24 bits.
-fn unit(rng: &mut ChaCha8Rng) -> f32 {
-    (rng.next_u32() >> 8) as f32 / (1 << 24) as f32
-}
-
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
     use crate::fit::layers::forward;
+    use crate::fit::weights::unit;
 
     fn quiet(_: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())

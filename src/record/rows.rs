@@ -1,7 +1,5 @@
 //! The columns of a batch: what stages share instead of code.
 
-use std::ops::BitOr;
-
 use ndarray::ArrayView2;
 
 /// A set of columns, as a detector declares them.
@@ -18,16 +16,13 @@ impl Columns {
     /// The guarded model's log-probabilities on `twin`, `[n, k]`.
     pub const TWIN_ANSWER: Self = Self(8);
 
+    /// Both sets together.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
-    }
-}
-
-impl BitOr for Columns {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
     }
 }
 

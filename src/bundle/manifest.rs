@@ -1,0 +1,137 @@
+//! What a bundle says about itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BundleError, Digest, VERSION};
+use crate::record::{Probability, Schema};
+
+/// `manifest.toml`. Unknown keys are refused: a key we do not know may change what we must do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Format version, 1.
+    pub version: u32,
+    pub name: String,
+    /// Share of clean records that may be flagged, unless the stream says otherwise.
+    pub budget: Probability,
+    /// How many labels the guarded model knows; 1 without one.
+    pub labels: usize,
+    /// What the guarded model's output means; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerKind>,
+    pub schema: Schema,
+    /// The detectors whose scores are merged, in the order their scores appear in traces.
+    pub detectors: Vec<Member>,
+    pub clean: CleanShare,
+    pub provenance: Provenance,
+    /// SHA-256 of every other file.
+    pub files: BTreeMap<String, Digest>,
+}
+
+/// What a classifier's output row holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerKind {
+    Logits,
+    Probabilities,
+}
+
+/// One detector of the merged score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    pub kind: String,
+    /// Its weight in the merged score, ≥ 0.
+    pub weight: f32,
+}
+
+/// What the finished guard did to clean rows that nothing was fitted or calibrated on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CleanShare {
+    pub rows: u64,
+    pub flagged: u64,
+}
+
+/// Where the bundle comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    pub data_sha256: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guarded_model_sha256: Option<Digest>,
+    pub seed: u64,
+    pub tripline: String,
+    pub onnxruntime: String,
+    pub rows: RowsUsed,
+    pub epochs: u32,
+    pub train_loss: f64,
+    pub validation_loss: f64,
+}
+
+/// How many rows each part of the split had.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowsUsed {
+    pub train: u64,
+    pub validation: u64,
+    pub ranks: u64,
+    pub merged: u64,
+    pub test: u64,
+}
+
+impl Manifest {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, BundleError> {
+        #[derive(Deserialize)]
+        struct VersionOnly {
+            version: u32,
+        }
+        let bad = |e: toml::de::Error| BundleError::Manifest(e.to_string());
+        let text = std::str::from_utf8(bytes).map_err(|e| BundleError::Manifest(e.to_string()))?;
+        // The version first: a newer format should say so, not "unknown key".
+        let VersionOnly { version } = toml::from_str(text).map_err(bad)?;
+        if !(1..=VERSION).contains(&version) {
+            return Err(BundleError::Version { got: version });
+        }
+        let manifest: Self = toml::from_str(text).map_err(bad)?;
+        manifest.check().map_err(BundleError::Nonsense)?;
+        Ok(manifest)
+    }
+
+    pub(super) fn write(&self) -> Vec<u8> {
+        toml::to_string_pretty(self).expect("a manifest is plain data").into_bytes()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.schema.check().map_err(|e| e.to_string())?;
+        if !(1..=Self::LABELS_MAX).contains(&self.labels) {
+            return Err(format!("labels is {}, not 1 to {}", self.labels, Self::LABELS_MAX));
+        }
+        if self.answer.is_none() && self.labels != 1 {
+            return Err(format!("{} labels without a guarded model", self.labels));
+        }
+        if self.detectors.is_empty() {
+            return Err("no detectors".into());
+        }
+        for (i, member) in self.detectors.iter().enumerate() {
+            if !(member.weight.is_finite() && member.weight >= 0.0) {
+                return Err(format!("the weight of {} is {}", member.kind, member.weight));
+            }
+            if self.detectors[..i].iter().any(|other| other.kind == member.kind) {
+                return Err(format!("detector {} appears twice", member.kind));
+            }
+        }
+        if self.clean.flagged > self.clean.rows {
+            return Err(format!(
+                "{} of {} clean rows flagged",
+                self.clean.flagged, self.clean.rows
+            ));
+        }
+        Ok(())
+    }
+
+    /// More labels than any classifier we met has; bounds what a hostile manifest can ask for.
+    pub const LABELS_MAX: usize = 1 << 16;
+}

@@ -1,0 +1,59 @@
+//! Several detectors' scores as one.
+
+use crate::bundle::{Member, TensorError, Tensors};
+use crate::math::RankTail;
+
+/// Σ wᵢ · surpriseᵢ: a weighted sum of −ln rank p-values (Fisher's method when weights are 1).
+///
+/// A sum lets several half-convinced detectors speak together, which is what a small perturbation
+/// looks like; one detector that is certain still decides alone, because its surprise keeps
+/// growing beyond the last reference score. The sum is only an order: [`super::Calibration`]
+/// turns it into a probability, valid however the detectors depend on each other.
+///
+/// # Source
+/// R. A. Fisher, "Statistical Methods for Research Workers", 1932, §21.1.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    members: Vec<(Member, RankTail)>,
+}
+
+impl Merge {
+    /// Each member with its scores on clean rows that it did not learn from.
+    pub fn new(members: Vec<(Member, RankTail)>) -> Self {
+        assert!(!members.is_empty(), "nothing to merge");
+        Self { members }
+    }
+
+    /// Shape: `scores` [k], one per member, finite and ≥ 0. O(k log m).
+    ///
+    /// # Panics
+    /// If there is not one score per member.
+    pub fn score(&self, scores: &[f32]) -> f32 {
+        assert_eq!(scores.len(), self.members.len());
+        let surprises = self.members.iter().zip(scores);
+        surprises.map(|((member, tail), &score)| member.weight * tail.surprise(score)).sum()
+    }
+
+    pub(super) fn load(tensors: &Tensors, members: &[Member]) -> Result<Self, TensorError> {
+        let load = |member: &Member| {
+            let name = tensor_name(member);
+            let scores = tensors.vector(&name, None)?.to_vec();
+            if let Some(&value) = scores.iter().find(|s| **s < 0.0) {
+                return Err(TensorError::Value { name, value, expected: "scores of at least 0" });
+            }
+            Ok((member.clone(), RankTail::new(scores)))
+        };
+        Ok(Self { members: members.iter().map(load).collect::<Result<_, _>>()? })
+    }
+
+    pub(super) fn save(&self, tensors: &mut Tensors) {
+        for (member, tail) in &self.members {
+            let scores = tail.sorted().to_vec();
+            tensors.put(tensor_name(member), &[scores.len()], scores);
+        }
+    }
+}
+
+fn tensor_name(member: &Member) -> String {
+    format!("ranks.{}", member.kind)
+}

@@ -1,0 +1,112 @@
+//! Scores → one score → one p-value → what to do.
+
+mod calibration;
+mod merge;
+mod policy;
+
+use crate::bundle::{Bundle, TensorError, Tensors};
+use crate::record::{Action, Probability};
+
+pub use calibration::Calibration;
+pub use merge::Merge;
+pub use policy::{Mode, OnFlagged, OnGuardFailure, Policy};
+
+/// Everything between the detectors' scores and an action. Frozen, shared by all workers.
+#[derive(Clone, Debug)]
+pub struct Decider {
+    merge: Merge,
+    calibration: Calibration,
+    budget: Probability,
+    /// Merged scores of clean rows that nothing was fitted on: the evidence's reference.
+    clean: Vec<f32>,
+}
+
+/// Why a budget cannot be kept.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "a budget of {budget} needs at least {needed} calibration rows; the bundle has {rows}: \
+     raise the budget, or fit with more data"
+)]
+pub struct BudgetTooSmall {
+    pub budget: Probability,
+    pub rows: usize,
+    pub needed: usize,
+}
+
+/// Why a [`Decider`] cannot be made from a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum DeciderError {
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    #[error(transparent)]
+    Budget(#[from] BudgetTooSmall),
+}
+
+impl Decider {
+    /// `clean` are merged scores of rows that neither `merge` nor `calibration` was made from.
+    ///
+    /// # Errors
+    /// If the calibration cannot support `budget`: fewer rows than one flagged row needs.
+    pub fn new(
+        merge: Merge,
+        calibration: Calibration,
+        clean: Vec<f32>,
+        budget: Probability,
+    ) -> Result<Self, BudgetTooSmall> {
+        let needed = Calibration::rows_needed(budget);
+        if calibration.rows() < needed {
+            return Err(BudgetTooSmall { budget, rows: calibration.rows(), needed });
+        }
+        Ok(Self { merge, calibration, budget, clean })
+    }
+
+    /// From a bundle; `budget` overrides the bundle's own.
+    ///
+    /// # Errors
+    /// If a tensor is missing or misshapen, or the budget is too small for the calibration.
+    pub fn load(bundle: &Bundle, budget: Option<Probability>) -> Result<Self, DeciderError> {
+        let manifest = &bundle.manifest;
+        let merge = Merge::load(&bundle.tensors, &manifest.detectors)?;
+        let calibration = Calibration::load(&bundle.tensors)?;
+        let clean = bundle.tensors.vector(CLEAN, None)?.to_vec();
+        Ok(Self::new(merge, calibration, clean, budget.unwrap_or(manifest.budget))?)
+    }
+
+    pub fn save(&self, tensors: &mut Tensors) {
+        self.merge.save(tensors);
+        self.calibration.save(tensors);
+        tensors.put(CLEAN, &[self.clean.len()], self.clean.clone());
+    }
+
+    pub fn budget(&self) -> Probability {
+        self.budget
+    }
+
+    /// The merged score of one row, and its p-value. Shape: `scores` [k], in roster order.
+    pub fn weigh(&self, scores: &[f32]) -> (f32, f64) {
+        let merged = self.merge.score(scores);
+        (merged, self.calibration.p(merged))
+    }
+
+    /// Whether a row with this p-value is flagged.
+    pub fn flags(&self, p: f64) -> bool {
+        p <= self.budget.get()
+    }
+
+    /// How many of the clean rows held out for this purpose are flagged, and how many there are.
+    pub fn clean_flagged(&self) -> (u64, u64) {
+        let flagged = self.clean.iter().filter(|&&s| self.flags(self.calibration.p(s))).count();
+        (flagged as u64, self.clean.len() as u64)
+    }
+
+    /// What `policy` wants for a row with this p-value.
+    pub fn action(&self, p: f64, policy: Policy) -> Action {
+        match (self.flags(p), policy.on_flagged) {
+            (false, _) => Action::Pass,
+            (true, OnFlagged::Correct) => Action::Correct,
+            (true, OnFlagged::Quarantine) => Action::Quarantine,
+        }
+    }
+}
+
+const CLEAN: &str = "clean.merged";

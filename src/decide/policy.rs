@@ -1,0 +1,46 @@
+//! What the operator wants done, as the configuration says it.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether verdicts act or are only written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Everything goes to the sanitized topic untouched; verdicts and faults are headers only.
+    /// The default: nobody lets a new guard block traffic on its first day.
+    #[default]
+    Observe,
+    /// Flagged records are corrected or held back, unreadable ones dead-lettered.
+    Enforce,
+}
+
+/// What happens to a flagged record in [`Mode::Enforce`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFlagged {
+    /// Deliver the autoencoder's version in the record's own format; held back instead if that
+    /// version would itself be flagged.
+    Correct,
+    /// Hold the original back.
+    #[default]
+    Quarantine,
+}
+
+/// What happens to records while the guard itself cannot score them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGuardFailure {
+    /// They pass untouched, marked `unscored`.
+    Open,
+    /// The worker stops before committing; nothing passes until it is mended.
+    #[default]
+    Closed,
+}
+
+/// The three together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    pub mode: Mode,
+    pub on_flagged: OnFlagged,
+    pub on_guard_failure: OnGuardFailure,
+}

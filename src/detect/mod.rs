@@ -1,0 +1,60 @@
+//! Detectors: frozen, row → score. One file each; this file holds the trait and the roster.
+
+mod local_residual;
+mod prediction_match;
+mod reconstruction;
+mod whitening;
+
+use ndarray::ArrayViewMut1;
+
+use crate::bundle::{TensorError, Tensors};
+use crate::record::{Columns, Reasons, Rows, Schema};
+
+/// Scores rows; larger is more suspicious.
+///
+/// What it knows was learned by `fit` and is frozen: traffic cannot teach it, and a verdict
+/// cannot depend on how the stream was cut into batches.
+pub trait Detector: Send + Sync {
+    /// Columns it reads; the pipeline fills each once per batch. It never runs a network.
+    fn needs(&self) -> Columns;
+
+    /// Writes one finite score ≥ 0 per row. Shapes: `rows.x` [n, d], `scores` [n]; n may be 0.
+    fn score(&self, rows: &Rows<'_>, scores: ArrayViewMut1<'_, f32>);
+
+    /// Which features carried row `i`'s score, and how much each.
+    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons;
+
+    /// Puts what it learned where [`Kind::load`] finds it.
+    fn save(&self, tensors: &mut Tensors);
+}
+
+/// What a detector is told about the rows it will see.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    pub schema: &'a Schema,
+    /// Labels of the guarded model; 1 without one.
+    pub labels: usize,
+}
+
+/// An entry of the roster: how one kind of detector comes to be.
+pub struct Kind {
+    pub name: &'static str,
+    /// Columns that [`Kind::learn`] needs filled.
+    pub needs: Columns,
+    /// Whether it makes sense without a guarded model.
+    pub needs_guarded_model: bool,
+    /// Learns from clean rows.
+    pub learn: fn(&Rows<'_>, Setting<'_>) -> Box<dyn Detector>,
+    pub load: fn(&Tensors, Setting<'_>) -> Result<Box<dyn Detector>, TensorError>,
+}
+
+/// Every detector there is, in the order their scores appear in traces.
+pub const ROSTER: &[Kind] = &[reconstruction::KIND, local_residual::KIND, prediction_match::KIND];
+
+/// The roster's entry called `name`.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    ROSTER.iter().find(|kind| kind.name == name)
+}
+
+#[cfg(test)]
+mod conformance;

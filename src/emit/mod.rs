@@ -1,0 +1,9 @@
+//! What leaves with a record: our two headers, and the error headers of a dead letter.
+
+mod dead_letter;
+mod trace;
+mod verdict;
+
+pub use dead_letter::connect_headers;
+pub use trace::{TRACE, Trace};
+pub use verdict::{UNSCORED, VERDICT, verdict_text};

@@ -1,0 +1,60 @@
+//! `tripline-verdict`: what was done, in a word that people and filters read.
+
+use crate::decide::Mode;
+use crate::record::{Action, Fault};
+
+/// Name of the header.
+pub const VERDICT: &str = "tripline-verdict";
+
+/// `pass`, `correct`, `quarantine`, `dead-letter:<fault>`; in observe mode what would have been
+/// done: `would-correct`, …
+pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
+    const PREFIX: usize = "would-".len();
+    let would = match judged {
+        Ok(Action::Pass) => return "pass",
+        Ok(Action::Correct) => "would-correct",
+        Ok(Action::Quarantine) => "would-quarantine",
+        Err(fault) => match fault {
+            Fault::NullValue => "would-dead-letter:null-value",
+            Fault::TooLarge { .. } => "would-dead-letter:too-large",
+            Fault::UnknownFormat => "would-dead-letter:unknown-format",
+            Fault::Unreadable { .. } => "would-dead-letter:unreadable",
+            Fault::WrongArity { .. } => "would-dead-letter:wrong-arity",
+            Fault::NotFinite { .. } => "would-dead-letter:not-finite",
+            Fault::OutOfBounds { .. } => "would-dead-letter:out-of-bounds",
+        },
+    };
+    match mode {
+        Mode::Observe => would,
+        Mode::Enforce => &would[PREFIX..],
+    }
+}
+
+/// The text of a record that passed because the guard could not score it.
+pub const UNSCORED: &str = "unscored";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::FeatureId;
+
+    #[test]
+    fn the_text_of_a_dead_letter_ends_in_the_name_of_its_fault() {
+        let feature = FeatureId(3);
+        let faults = [
+            Fault::NullValue,
+            Fault::TooLarge { bytes: 2, bytes_max: 1 },
+            Fault::UnknownFormat,
+            Fault::Unreadable { at: 0 },
+            Fault::WrongArity { got: 1, expected: 2 },
+            Fault::NotFinite { feature },
+            Fault::OutOfBounds { feature, value: 2.0 },
+        ];
+        assert_eq!(faults.len(), Fault::NAMES.len());
+        for fault in faults {
+            let enforced = format!("dead-letter:{}", fault.name());
+            assert_eq!(verdict_text(Mode::Enforce, Err(fault)), enforced);
+            assert_eq!(verdict_text(Mode::Observe, Err(fault)), format!("would-{enforced}"));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! ONNX networks as a capability: they fill columns, and nothing else runs them.
+
+mod network;
+mod networks;
+mod runtime;
+
+pub use network::{ModelError, Network};
+pub use networks::{Filled, Networks};
+pub use runtime::Runtime;

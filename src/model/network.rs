@@ -1,0 +1,130 @@
+//! One ONNX network: rows in, rows out.
+
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{TensorElementType, TensorRef, ValueType};
+
+use super::Runtime;
+
+/// A network that takes `[n, ...]` and gives `[n, k]`, for any n.
+///
+/// Runs on one thread: then a row's output has the same bits in whatever batch it comes
+/// (`tests` here and the conformance battery check it), and workers do not fight for cores.
+pub struct Network {
+    session: Session,
+    name: &'static str,
+    /// The input's shape; the first number is replaced by the batch's rows.
+    shape: Vec<i64>,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// Why a network cannot be loaded, or failed on a batch. Never the record's doing.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("{network} cannot be loaded: {reason}")]
+    Load { network: &'static str, reason: String },
+    #[error("{network} must have {expected}; it has {got}")]
+    Signature { network: &'static str, expected: String, got: String },
+    #[error("{network} failed on a batch of {rows} rows: {reason}")]
+    Run { network: &'static str, rows: usize, reason: String },
+    #[error("{network} gave a number that is not finite, on row {row} of its batch")]
+    NotFinite { network: &'static str, row: usize },
+}
+
+impl Network {
+    /// Shapes: `onnx` has one `f32` input of `[batch, ...]` whose other axes multiply to
+    /// `inputs`; its first output is `f32` `[batch, k]`. The batch axis must be dynamic.
+    ///
+    /// # Errors
+    /// If ONNX Runtime refuses it or its signature is another.
+    pub fn load(
+        runtime: &Runtime,
+        name: &'static str,
+        onnx: &[u8],
+        inputs: usize,
+    ) -> Result<Self, ModelError> {
+        let failed = |e: String| ModelError::Load { network: name, reason: e };
+        let session = Session::builder(&runtime.environment)
+            .map_err(|e| failed(e.to_string()))?
+            .with_intra_threads(1)
+            .map_err(|e| failed(e.to_string()))?
+            .with_inter_threads(1)
+            .map_err(|e| failed(e.to_string()))?
+            .with_optimization_level(GraphOptimizationLevel::Level3)
+            .map_err(|e| failed(e.to_string()))?
+            .commit_from_memory(onnx)
+            .map_err(|e| failed(e.to_string()))?;
+        let mismatch =
+            |expected: String, got: String| ModelError::Signature { network: name, expected, got };
+        let [input] = session.inputs() else {
+            let got = format!("{} inputs", session.inputs().len());
+            return Err(mismatch("one input".into(), got));
+        };
+        let (shape, width) = batch_of(input.dtype()).ok_or_else(|| {
+            mismatch(
+                "an f32 input [batch, ...] with a dynamic batch".into(),
+                format!("{:?}", input.dtype()),
+            )
+        })?;
+        if width != inputs {
+            return Err(mismatch(format!("{inputs} inputs per row"), width.to_string()));
+        }
+        let output = session.outputs().first().map(ort::value::Outlet::dtype);
+        let outputs = output
+            .and_then(batch_of)
+            .map(|(_, width)| width)
+            .ok_or_else(|| mismatch("an f32 output [batch, k]".into(), format!("{output:?}")))?;
+        Ok(Self { name, shape, inputs, outputs, session })
+    }
+
+    /// Numbers per output row.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Writes the output rows of `x` into `out`. Shapes: `x` [n · inputs], `out` becomes
+    /// [n · outputs]; n may be 0.
+    ///
+    /// # Errors
+    /// If ONNX Runtime fails, or an output is not finite.
+    ///
+    /// # Panics
+    /// If `x` is not a whole number of rows.
+    pub fn run(&mut self, x: &[f32], out: &mut Vec<f32>) -> Result<(), ModelError> {
+        assert_eq!(x.len() % self.inputs, 0, "half a row");
+        out.clear();
+        let rows = x.len() / self.inputs;
+        if rows == 0 {
+            return Ok(());
+        }
+        let network = self.name;
+        let failed = |e: ort::Error| ModelError::Run { network, rows, reason: e.to_string() };
+        self.shape[0] = rows as i64;
+        let input = TensorRef::from_array_view((self.shape.as_slice(), x)).map_err(failed)?;
+        let outputs = self.session.run(ort::inputs![input]).map_err(failed)?;
+        let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
+        if values.len() != rows * self.outputs {
+            let reason = format!("{} numbers for {rows} rows", values.len());
+            return Err(ModelError::Run { network, rows, reason });
+        }
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            return Err(ModelError::NotFinite { network, row: at / self.outputs });
+        }
+        out.extend_from_slice(values);
+        Ok(())
+    }
+}
+
+/// The shape and the numbers per row of `[batch, ...]` `f32`, if that is what `value` is.
+fn batch_of(value: &ValueType) -> Option<(Vec<i64>, usize)> {
+    let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = value else {
+        return None;
+    };
+    let shape: Vec<i64> = shape.iter().copied().collect();
+    let [-1, rest @ ..] = &shape[..] else { return None };
+    let width = rest.iter().try_fold(1_usize, |product, &axis| {
+        product.checked_mul(usize::try_from(axis).ok().filter(|axis| *axis > 0)?)
+    })?;
+    (!rest.is_empty()).then_some((shape, width))
+}

@@ -1,0 +1,64 @@
+//! ONNX Runtime, loaded from a shared library at start.
+
+use std::path::{Path, PathBuf};
+
+use ort::environment::Environment;
+
+/// The loaded library. One per process; cheap to clone.
+#[derive(Clone)]
+pub struct Runtime {
+    pub(super) environment: Environment,
+}
+
+/// Why ONNX Runtime cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    #[error(
+        "no ONNX Runtime library: set `onnxruntime` in the configuration or ORT_DYLIB_PATH to \
+         libonnxruntime.so ({library} does not exist)", library = .0.display()
+    )]
+    NotFound(PathBuf),
+    #[error("cannot load ONNX Runtime from {library}: {reason}")]
+    Load { library: PathBuf, reason: String },
+}
+
+impl Runtime {
+    /// Loads `library`, else `$ORT_DYLIB_PATH`, else `libonnxruntime.so` beside the executable.
+    ///
+    /// The first library loaded in a process stays; later calls reuse it whatever they name.
+    /// Telemetry is switched off.
+    ///
+    /// # Errors
+    /// If the library does not exist, does not load, or is older than ONNX Runtime 1.24.
+    pub fn load(library: Option<&Path>) -> Result<Self, RuntimeError> {
+        let library = match library {
+            Some(path) => path.to_owned(),
+            None => Self::default_library(),
+        };
+        if !library.exists() {
+            return Err(RuntimeError::NotFound(library));
+        }
+        let failed = |reason: String| RuntimeError::Load { library: library.clone(), reason };
+        let environment = ort::init_from(&library)
+            .map_err(|e| failed(e.to_string()))?
+            .with_name("tripline")
+            .with_telemetry(false)
+            .build()
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(Self { environment })
+    }
+
+    /// Version of the loaded library as it reports itself.
+    pub fn version(&self) -> String {
+        // "ORT Build Info: git-branch=…, git-commit-id=…, build type=…" says more than we keep.
+        ort::info().split(':').next_back().unwrap_or_default().trim().to_owned()
+    }
+
+    fn default_library() -> PathBuf {
+        if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
+            return path.into();
+        }
+        let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+        beside.unwrap_or_default().join("libonnxruntime.so")
+    }
+}
