@@ -234,3 +234,78 @@ mod dimension {
         DimParam(String),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, ArrayView2};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::fit::layers::forward;
+    use crate::model::{Network, Runtime};
+
+    /// Random layers of these widths, `last` at the end.
+    fn layers(widths: &[usize], last: Activation) -> Vec<Layer> {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut number = || rng.random_range(-0.2_f32..0.2);
+        let pairs = widths.windows(2);
+        let mut layers: Vec<Layer> = pairs
+            .map(|pair| Layer {
+                w: Array2::from_shape_simple_fn((pair[1], pair[0]), &mut number),
+                b: (0..pair[1]).map(|_| number()).collect(),
+                activation: Activation::Relu,
+            })
+            .collect();
+        layers.last_mut().unwrap().activation = last;
+        layers
+    }
+
+    #[test]
+    fn the_file_holds_the_weights_bit_for_bit_under_the_names_its_nodes_use() {
+        let layers = layers(&[3, 5, 3], Activation::Linear);
+        let model = Model::decode(&onnx(&layers).unwrap()[..]).unwrap();
+        let graph = model.graph.unwrap();
+        for (i, layer) in layers.iter().enumerate() {
+            let [w, b] = [&graph.initializer[2 * i], &graph.initializer[2 * i + 1]];
+            assert_eq!(w.dims, [layer.w.nrows() as i64, layer.w.ncols() as i64]);
+            let bytes = |values: &[f32]| -> Vec<u8> {
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            };
+            assert_eq!(w.raw_data, bytes(layer.w.as_slice().unwrap()));
+            assert_eq!(b.raw_data, bytes(&layer.b));
+        }
+        let ops: Vec<_> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        assert_eq!(ops, ["Gemm", "Relu", "Gemm"]);
+        let mut known = vec![INPUT.to_owned()];
+        known.extend(graph.initializer.iter().map(|tensor| tensor.name.clone()));
+        for node in &graph.node {
+            assert!(node.input.iter().all(|name| known.contains(name)), "{node:?}");
+            known.extend(node.output.iter().cloned());
+        }
+        assert_eq!(known.last().unwrap(), OUTPUT);
+    }
+
+    #[test]
+    fn onnx_runtime_gives_what_the_layers_give_in_batches_of_any_size() {
+        let runtime = Runtime::load(None).unwrap();
+        for (d, last) in
+            [(784, Activation::Sigmoid), (6, Activation::Linear), (1, Activation::Relu)]
+        {
+            let layers = layers(&[d, 256, 64, 256, d], last);
+            let bytes = onnx(&layers).unwrap();
+            let mut network = Network::load(&runtime, "the autoencoder", &bytes, d).unwrap();
+            let x: Vec<f32> = (0..7 * d).map(|i| (i % 11) as f32 / 10.0).collect();
+            let expected = forward(&layers, ArrayView2::from_shape((7, d), &x).unwrap());
+            for rows in [1, 7] {
+                let mut out = Vec::new();
+                network.run(&x[..rows * d], &mut out).unwrap();
+                assert_eq!(out.len(), rows * d);
+                for (got, expected) in out.iter().zip(&expected) {
+                    // Sums of up to 784 products, in another order.
+                    assert!((got - expected).abs() < 1e-5 * expected.abs().max(1.0), "{got}");
+                }
+            }
+        }
+    }
+}
