@@ -48,6 +48,23 @@ impl Default for Shares {
     }
 }
 
+impl Shares {
+    /// How many of `n` rows each part gets; they sum to n. Cuts lie where the running sum of
+    /// shares rounds to, so ten times .1 of 10 rows is 10 rows and not 9.
+    pub fn sizes(self, n: usize) -> [usize; 5] {
+        let (mut sum, mut taken) = (0.0, 0);
+        let mut sizes = self.0.map(|share| {
+            sum += share;
+            let end = ((sum * n as f64).round() as usize).clamp(taken, n);
+            let size = end - taken;
+            taken = end;
+            size
+        });
+        sizes[4] += n - taken;
+        sizes
+    }
+}
+
 impl Split {
     /// Draws the parts of `n` rows. Part sizes differ from their share of n by less than 1, so a
     /// small n leaves parts empty: the budget, not this function, says how many rows it takes.
@@ -61,19 +78,8 @@ impl Split {
             return Err(BadShares(each));
         }
         let mut order = permutation(n, &mut stream(seed, Use::Split)).into_iter();
-        let (mut sum, mut taken) = (0.0, 0);
-        let mut part = |share: f64| {
-            sum += share;
-            // Rounded, so that ten times .1 of 10 rows is 10 rows and not 9.
-            let end = ((sum * n as f64).round() as usize).min(n);
-            let part: Vec<usize> = order.by_ref().take(end - taken).collect();
-            taken = end;
-            part
-        };
-        let [a, b, c, d, e] = each;
-        let (train, validation, ranks, merged) = (part(a), part(b), part(c), part(d));
-        let mut test = part(e);
-        test.extend(order);
+        let [train, validation, ranks, merged, test] =
+            shares.sizes(n).map(|size| order.by_ref().take(size).collect());
         Ok(Self { train, validation, ranks, merged, test })
     }
 }
