@@ -15,6 +15,7 @@ pub mod bundle;
 pub mod model;
 
 pub mod codec;
+
 pub mod validate;
 
 pub mod detect;
@@ -25,5 +26,13 @@ pub mod sanitize;
 
 pub mod emit;
 
+pub mod watch;
+
+pub mod incident;
+
+pub mod pipeline;
+
 #[cfg(feature = "fit")]
 pub mod fit;
+
+pub mod cli;

@@ -29,9 +29,24 @@ impl Merge {
     /// # Panics
     /// If there is not one score per member.
     pub fn score(&self, scores: &[f32]) -> f32 {
+        self.parts(scores).sum()
+    }
+
+    /// Index of the member that adds most; the first of equals.
+    pub(super) fn leading(&self, scores: &[f32]) -> usize {
+        let mut best = (0, f32::NEG_INFINITY);
+        for (i, part) in self.parts(scores).enumerate() {
+            if part > best.1 {
+                best = (i, part);
+            }
+        }
+        best.0
+    }
+
+    fn parts(&self, scores: &[f32]) -> impl Iterator<Item = f32> {
         assert_eq!(scores.len(), self.members.len());
-        let surprises = self.members.iter().zip(scores);
-        surprises.map(|((member, tail), &score)| member.weight * tail.surprise(score)).sum()
+        let pairs = self.members.iter().zip(scores);
+        pairs.map(|((member, tail), &score)| member.weight * tail.surprise(score))
     }
 
     pub(super) fn load(tensors: &Tensors, members: &[Member]) -> Result<Self, TensorError> {

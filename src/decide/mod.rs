@@ -88,6 +88,11 @@ impl Decider {
         (merged, self.calibration.p(merged))
     }
 
+    /// Index of the detector that adds most to the merged score of a row. Shape: `scores` [k].
+    pub fn leading(&self, scores: &[f32]) -> usize {
+        self.merge.leading(scores)
+    }
+
     /// Whether a row with this p-value is flagged.
     pub fn flags(&self, p: f64) -> bool {
         p <= self.budget.get()

@@ -9,7 +9,7 @@ use crate::model::{Filled, ModelError, Networks};
 use crate::record::{Columns, Rows};
 
 /// Rows per run of the networks: bounds what they hold in between, changes no bit.
-const BATCH_ROWS: usize = 256;
+pub const BATCH_ROWS: usize = 256;
 
 /// Filled columns of `n` rows. A column nobody asked for is `[n, 0]`.
 #[derive(Debug)]

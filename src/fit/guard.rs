@@ -3,13 +3,11 @@
 use ndarray::Array1;
 
 use super::columns::Table;
-use crate::bundle::{Bundle, Member, Tensors};
-use crate::decide::{Calibration, Decider, Merge};
+use crate::bundle::{Member, Tensors};
+use crate::decide::{BudgetTooSmall, Calibration, Decider, Merge};
 use crate::detect::{Detector, Kind, ROSTER, Setting};
 use crate::math::RankTail;
 use crate::record::{Columns, Probability};
-
-use super::FitError;
 
 /// The detectors of a bundle in roster order.
 pub struct Detectors(Vec<(&'static Kind, Box<dyn Detector>)>);
@@ -17,28 +15,13 @@ pub struct Detectors(Vec<(&'static Kind, Box<dyn Detector>)>);
 impl Detectors {
     /// Columns that learning and scoring need filled.
     pub fn needs(guarded: bool) -> Columns {
-        roster(guarded).fold(Columns::X, |needs, kind| needs | kind.needs)
+        roster(guarded).fold(Columns::X, |needs, kind| needs.and(kind.needs))
     }
 
     /// Every detector of the roster that makes sense here, learned from `train`.
     pub fn learn(train: &Table, setting: Setting<'_>, guarded: bool) -> Self {
         let learn = |kind: &'static Kind| (kind, (kind.learn)(&train.rows(), setting));
         Self(roster(guarded).map(learn).collect())
-    }
-
-    /// Those of a bundle.
-    ///
-    /// # Errors
-    /// If the bundle names a detector we do not have, or lacks what one learned.
-    pub fn load(bundle: &Bundle) -> Result<Self, FitError> {
-        let manifest = &bundle.manifest;
-        let setting = Setting { schema: &manifest.schema, labels: manifest.labels };
-        let load = |member: &Member| {
-            let kind = crate::detect::kind(&member.kind)
-                .ok_or_else(|| FitError::SelfCheck(format!("no detector {:?}", member.kind)))?;
-            Ok((kind, (kind.load)(&bundle.tensors, setting)?))
-        };
-        manifest.detectors.iter().map(load).collect::<Result<_, _>>().map(Self)
     }
 
     /// Scores of every row, one array `[n]` per detector.
@@ -63,24 +46,21 @@ impl Detectors {
         merged: &Table,
         clean: &Table,
         budget: Probability,
-    ) -> Result<Decider, FitError> {
+    ) -> Result<Decider, BudgetTooSmall> {
         let tails = self.scores(ranks).into_iter().map(|scores| RankTail::new(scores.to_vec()));
         let merge = Merge::new(self.members().into_iter().zip(tails).collect());
         let calibration = Calibration::new(merge_rows(&self.scores(merged), |s| merge.score(s)));
         let clean = merge_rows(&self.scores(clean), |s| merge.score(s));
-        Ok(Decider::new(merge, calibration, clean, budget)?)
+        Decider::new(merge, calibration, clean, budget)
     }
 
-    /// The merged score of every row, `[n]`.
-    pub fn merged(&self, decider: &Decider, table: &Table) -> Vec<f32> {
-        merge_rows(&self.scores(table), |scores| decider.weigh(scores).0)
-    }
-
+    /// The detectors by name, with their weights in the merged score.
     pub fn members(&self) -> Vec<Member> {
         let member = |kind: &Kind| Member { kind: kind.name.into(), weight: weight(kind.name) };
         self.0.iter().map(|(kind, _)| member(kind)).collect()
     }
 
+    /// Puts what all of them learned where a bundle keeps it.
     pub fn save(&self, tensors: &mut Tensors) {
         self.0.iter().for_each(|(_, detector)| detector.save(tensors));
     }

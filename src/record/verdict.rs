@@ -36,6 +36,9 @@ pub struct Reasons {
 }
 
 impl Reasons {
+    /// No reasons.
+    pub const NONE: Self = Self { len: 0, parts: [(0, 0.0); REASONS_MAX] };
+
     /// The largest of `parts` (one non-negative part per feature), as shares of their sum.
     pub fn of_parts(parts: impl Iterator<Item = f32>) -> Self {
         let mut top = Self::default();

@@ -1,0 +1,49 @@
+# The commands of this repository. `make` lists them.
+
+CARGO ?= cargo
+PYTHON := .tools/venv/bin/python
+RUNS ?= 1000000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fuzz bench kafka
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Show Tripline at work: embedded broker, bundled model, real attacks (no Java, no Docker)
+	@scripts/setup build
+	$(CARGO) run -- demo
+
+test: ## Run every test, against a real Apache Kafka too
+	@scripts/setup test
+	$(CARGO) test
+	$(PYTHON) tests/clients/selftest.py
+	scripts/check-k8s --selftest
+	scripts/check-k8s
+
+lint: ## Formatting, clippy, documentation, licences of dependencies: run before a push
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "$(CARGO) deny check"; $(CARGO) deny check; \
+	else \
+		echo "lint: licences not checked; for that: cargo install --locked cargo-deny"; \
+	fi
+
+fuzz: ## Fuzz every target in fuzz/, RUNS inputs each (default 1000000; needs nightly and cargo-fuzz)
+	@scripts/setup build
+	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || { \
+		echo "fuzz: rustup toolchain install nightly && cargo install --locked cargo-fuzz"; exit 1; }
+	@set -e; for target in $$($(CARGO) +nightly fuzz list); do \
+		echo "fuzz: $$target, $(RUNS) runs"; \
+		$(CARGO) +nightly fuzz run $$target -- -runs=$(RUNS); \
+	done
+
+bench: ## Measure throughput and latency on this machine
+	@scripts/setup build
+	$(CARGO) bench
+
+kafka: ## A real Kafka on 127.0.0.1:19092 to play with, until Ctrl-C; its data stays in .tools/kafka/play
+	@scripts/setup test
+	scripts/kafka/broker run --dir .tools/kafka/play --port 19092

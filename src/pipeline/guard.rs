@@ -1,0 +1,119 @@
+//! What one stream's guard knows: frozen, shared by all its workers.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::bundle::{Bundle, Digest, TensorError};
+use crate::codec::{Codecs, Format, json};
+use crate::decide::{Decider, DeciderError, Policy};
+use crate::detect::{Detector, Setting, kind};
+use crate::record::{Columns, Probability, Schema};
+use crate::sanitize::Reconstruct;
+use crate::validate::Bounds;
+
+/// Bundle and configuration, ready to judge.
+pub struct Guard {
+    pub(super) schema: Schema,
+    pub(super) codecs: Codecs,
+    pub(super) bounds: Bounds,
+    pub(super) detectors: Vec<Box<dyn Detector>>,
+    pub(super) needs: Columns,
+    pub(super) decider: Decider,
+    pub(super) reconstruct: Reconstruct,
+    pub(super) policy: Policy,
+    pub(super) value_bytes_max: usize,
+    digest: Digest,
+    epoch: String,
+}
+
+/// Why a bundle cannot guard this stream.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    #[error("the bundle names detector {0:?}, which this build does not have")]
+    UnknownDetector(String),
+    #[error("detector {0} needs a guarded model; the bundle has none")]
+    NoGuardedModel(String),
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    #[error(transparent)]
+    Decider(#[from] DeciderError),
+}
+
+/// How a stream's values are read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub format: Format,
+    pub json: json::Config,
+    pub value_bytes_max: usize,
+}
+
+impl Guard {
+    /// `budget` overrides the bundle's own.
+    ///
+    /// # Errors
+    /// If the bundle lacks what its detectors need, or cannot keep the budget.
+    pub fn new(
+        bundle: &Bundle,
+        budget: Option<Probability>,
+        policy: Policy,
+        reading: &Reading,
+    ) -> Result<Self, GuardError> {
+        let manifest = &bundle.manifest;
+        let setting = Setting { schema: &manifest.schema, labels: manifest.labels };
+        let mut detectors = Vec::with_capacity(manifest.detectors.len());
+        for member in &manifest.detectors {
+            let kind = kind(&member.kind)
+                .ok_or_else(|| GuardError::UnknownDetector(member.kind.clone()))?;
+            if kind.needs_guarded_model && bundle.guarded_model.is_none() {
+                return Err(GuardError::NoGuardedModel(member.kind.clone()));
+            }
+            detectors.push((kind.load)(&bundle.tensors, setting)?);
+        }
+        // The twin is needed for correcting even if no detector looks at it.
+        let needs = detectors.iter().fold(Columns::TWIN, |needs, d| needs.and(d.needs()));
+        let decider = Decider::load(bundle, budget)?;
+        let epoch = epoch(bundle.digest, decider.budget());
+        Ok(Self {
+            codecs: Codecs::new(&manifest.schema, reading.format, &reading.json),
+            bounds: Bounds::new(&manifest.schema),
+            reconstruct: Reconstruct::new(&manifest.schema),
+            schema: manifest.schema.clone(),
+            detectors,
+            needs,
+            decider,
+            policy,
+            value_bytes_max: reading.value_bytes_max,
+            digest: bundle.digest,
+            epoch,
+        })
+    }
+
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    pub fn decider(&self) -> &Decider {
+        &self.decider
+    }
+
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Names the knowledge that judges: evidence of two epochs is never merged.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+}
+
+/// Bundle and budget: whatever else changes leaves the meaning of "flagged" as it was.
+fn epoch(bundle: Digest, budget: Probability) -> String {
+    let mut hash = Sha256::new();
+    hash.update(bundle.0);
+    hash.update(budget.get().to_le_bytes());
+    let digest = Digest(hash.finalize().into());
+    digest.to_string()[..16].to_owned()
+}

@@ -1,0 +1,297 @@
+//! Evidence → incidents. One judge per stream, whatever the number of lanes and workers.
+//!
+//! A pure function of the evidence topic: the same messages in the same order give the same
+//! alerts, live or in replay. It merges the counts of a window over all partitions, closes the
+//! window when every partition that is not idle has gone past it, and lets the watches play.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::bundle::Digest;
+use crate::incident::{About, Alert, Incident, Status};
+use crate::record::{Offset, Partition, Timestamp};
+use crate::watch::{
+    Counts, Evidence, FlaggedShare, Message, Terms, Transition, WindowCounts, WindowStart,
+};
+
+/// Judge of one stream.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    about: About,
+    terms: Terms,
+    state: State,
+}
+
+/// What is written to the state topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    /// Format version, 1.
+    version: u32,
+    epoch: String,
+    /// The next offset of the evidence topic.
+    next: Offset,
+    /// The shell's clock as last heard.
+    clock: Timestamp,
+    partitions: BTreeMap<Partition, Heard>,
+    /// Counts by window, of open windows and of those closed not long ago.
+    windows: BTreeMap<WindowStart, Vec<Part>>,
+    /// Windows that start before this are closed.
+    frontier: Timestamp,
+    watch: FlaggedShare,
+    incident: Option<Incident>,
+    /// The last incident, which a new alarm within `hold_ms` opens again.
+    last: Option<Incident>,
+}
+
+/// What was last heard of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Heard {
+    /// Its newest window: earlier ones are complete.
+    newest: WindowStart,
+    /// The clock at that message.
+    at: Timestamp,
+}
+
+/// Counts of one window from one partition and one first offset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Part {
+    partition: Partition,
+    from: Offset,
+    to: Offset,
+    counts: Counts,
+    first_flagged: Option<Offset>,
+}
+
+/// Why a judge cannot go on from what the state topic holds.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    #[error("cannot read the judge's state: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("the judge's state is version {0}; this build reads version 1")]
+    Version(u32),
+    #[error(
+        "the judge's state covers evidence below {covered}, but the group committed {committed}: \
+         check that the group's offsets were not moved by hand, then `tripline state reset`"
+    )]
+    Mismatch { covered: Offset, committed: Offset },
+}
+
+/// A partition is idle after this many windows without evidence, by the clock.
+const IDLE_WINDOWS: i64 = 3;
+/// Windows remembered after they closed: late evidence of these is told apart from repeats.
+const WINDOWS_REMEMBERED: i64 = 64;
+
+impl Judge {
+    /// A judge with nothing heard; `reference` are clean rows judged by this epoch.
+    pub fn new(about: About, terms: Terms, reference: WindowCounts, next: Offset) -> Self {
+        let state = State {
+            version: 1,
+            epoch: about.epoch.clone(),
+            next,
+            clock: Timestamp(0),
+            partitions: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            frontier: Timestamp(0),
+            watch: FlaggedShare::new(reference),
+            incident: None,
+            last: None,
+        };
+        Self { about, terms, state }
+    }
+
+    /// The judge as its last commit left it. State of another epoch is forgotten, and an incident
+    /// that was open then is resolved with that reason: the alerts are returned.
+    ///
+    /// # Errors
+    /// If the bytes cannot be read or do not cover exactly what the group committed.
+    pub fn restore(
+        mut self,
+        bytes: &[u8],
+        committed: Offset,
+    ) -> Result<(Self, Vec<Alert>), JudgeError> {
+        #[derive(Deserialize)]
+        struct VersionOnly {
+            version: u32,
+        }
+        let VersionOnly { version } = serde_json::from_slice(bytes)?;
+        if version != 1 {
+            return Err(JudgeError::Version(version));
+        }
+        let state: State = serde_json::from_slice(bytes)?;
+        if state.next != committed {
+            return Err(JudgeError::Mismatch { covered: state.next, committed });
+        }
+        if state.epoch == self.about.epoch {
+            self.state = state;
+            return Ok((self, vec![]));
+        }
+        self.state.clock = state.clock;
+        let note = "the bundle or the budget was changed";
+        let ended = state
+            .incident
+            .map(|incident| Alert::new(&self.about, &incident, Status::Resolved, Some(note)));
+        Ok((self, ended.into_iter().collect()))
+    }
+
+    /// What goes to the state topic.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.state).expect("plain data")
+    }
+
+    /// The next offset of the evidence topic.
+    pub fn next(&self) -> Offset {
+        self.state.next
+    }
+
+    pub fn is_firing(&self) -> bool {
+        self.state.incident.is_some()
+    }
+
+    /// Takes the message at `offset` of the evidence topic.
+    pub fn take(&mut self, offset: Offset, message: &Message, alerts: &mut Vec<Alert>) {
+        self.state.next = offset.next();
+        match message {
+            Message::Tick(tick) => self.state.clock = self.state.clock.max(tick.at),
+            Message::Evidence(evidence) if evidence.epoch != self.about.epoch => return,
+            Message::Evidence(evidence) => self.hear(evidence, alerts),
+        }
+        self.close_windows(alerts);
+    }
+
+    fn hear(&mut self, evidence: &Evidence, alerts: &mut Vec<Alert>) {
+        let at = self.state.clock;
+        let heard = Heard { newest: evidence.window, at };
+        let known = self.state.partitions.entry(evidence.partition).or_insert(heard);
+        *known = Heard { newest: known.newest.max(evidence.window), at };
+
+        let forgotten = self.state.frontier.0 - WINDOWS_REMEMBERED * self.length();
+        if evidence.window.0 < forgotten {
+            // Too old to be told from a repeat; its records were judged and delivered all the same.
+            return;
+        }
+        let parts = self.state.windows.entry(evidence.window).or_default();
+        let same =
+            |part: &&mut Part| part.partition == evidence.partition && part.from == evidence.from;
+        let before = match parts.iter_mut().find(same) {
+            Some(part) if part.to >= evidence.to => return,
+            Some(part) => {
+                part.to = evidence.to;
+                part.first_flagged = evidence.first_flagged;
+                std::mem::replace(&mut part.counts, evidence.counts)
+            }
+            None => {
+                parts.push(Part {
+                    partition: evidence.partition,
+                    from: evidence.from,
+                    to: evidence.to,
+                    counts: evidence.counts,
+                    first_flagged: evidence.first_flagged,
+                });
+                Counts::default()
+            }
+        };
+        if evidence.window < self.state.frontier {
+            let late = evidence.counts.since(&before);
+            let transition = self.state.watch.late(evidence.window, watched(&late), &self.terms);
+            self.live(evidence.window, late, transition, alerts);
+        }
+    }
+
+    /// Closes every window that all partitions with anything to say have gone past.
+    fn close_windows(&mut self, alerts: &mut Vec<Alert>) {
+        let watermark = self.watermark();
+        while let Some((&window, _)) = self.state.windows.range(self.state.frontier..).next() {
+            let end = window.0 + self.length();
+            if end > watermark.0 {
+                break;
+            }
+            let mut counts = Counts::default();
+            for part in &self.state.windows[&window] {
+                counts.add(&part.counts);
+            }
+            self.state.frontier = Timestamp(end);
+            let transition = self.state.watch.close(window, watched(&counts), &self.terms);
+            self.live(window, counts, transition, alerts);
+        }
+        let forgotten = Timestamp(self.state.frontier.0 - WINDOWS_REMEMBERED * self.length());
+        self.state.windows = self.state.windows.split_off(&forgotten);
+    }
+
+    /// Everything before this is complete. Never later than the clock: records with timestamps
+    /// from the future wait for it.
+    fn watermark(&self) -> Timestamp {
+        let idle_since = self.state.clock.0 - IDLE_WINDOWS * self.length();
+        let speaking = self.state.partitions.values().filter(|heard| heard.at.0 > idle_since);
+        let slowest = speaking.map(|heard| heard.newest).min();
+        slowest.map_or(self.state.clock, |slowest| slowest.min(self.state.clock))
+    }
+
+    /// An incident's life: begins, grows, ends.
+    fn live(
+        &mut self,
+        window: WindowStart,
+        counts: Counts,
+        transition: Option<Transition>,
+        alerts: &mut Vec<Alert>,
+    ) {
+        let until = Timestamp(window.0 + self.length());
+        if let Some(incident) = &mut self.state.incident {
+            incident.counts.add(&counts);
+            incident.until = incident.until.max(until);
+        }
+        match transition {
+            None => {}
+            Some(Transition::Fired { since }) => {
+                let incident = self.begin(since, until);
+                alerts.push(Alert::new(&self.about, &incident, Status::Firing, None));
+                self.state.incident = Some(incident);
+            }
+            Some(Transition::Resolved) => {
+                let ended = self.state.incident.take().expect("only an incident ends");
+                alerts.push(Alert::new(&self.about, &ended, Status::Resolved, None));
+                self.state.last = Some(ended);
+            }
+        }
+    }
+
+    fn begin(&self, since: WindowStart, until: Timestamp) -> Incident {
+        let mut counts = Counts::default();
+        let mut first = None;
+        for parts in self.state.windows.range(since..until).map(|(_, parts)| parts) {
+            for part in parts {
+                counts.add(&part.counts);
+                let flagged = part.first_flagged.map(|offset| (part.partition, offset));
+                first = first.or(flagged);
+            }
+        }
+        let hold_ms = self.terms.hold_ms as i64;
+        match &self.state.last {
+            Some(last) if since.0 - last.until.0 < hold_ms => {
+                counts.add(&last.counts);
+                let since = last.since.min(since);
+                let first = last.first.or(first);
+                Incident { dedup_key: last.dedup_key.clone(), since, until, counts, first }
+            }
+            _ => {
+                let About { stream, epoch, .. } = &self.about;
+                let name = format!("{stream}\0{epoch}\0flagged-share\0{}", since.0);
+                let digest = Digest(Sha256::digest(name).into()).to_string();
+                Incident { dedup_key: digest[..32].to_owned(), since, until, counts, first }
+            }
+        }
+    }
+
+    fn length(&self) -> i64 {
+        self.terms.window_ms as i64
+    }
+}
+
+fn watched(counts: &Counts) -> WindowCounts {
+    WindowCounts { rows: counts.rows, flagged: counts.flagged }
+}
+
+#[cfg(test)]
+mod tests;

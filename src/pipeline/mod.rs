@@ -1,0 +1,12 @@
+//! Stages composed: a batch of records through the road, a lane's memory, the judge.
+
+mod batch;
+mod guard;
+mod judge;
+mod lane;
+mod scored;
+
+pub use batch::{Batch, GuardFailure, Input, Outcome, Route};
+pub use guard::{Guard, GuardError, Reading};
+pub use judge::{Judge, JudgeError};
+pub use lane::{Lane, LaneError};

@@ -1,0 +1,31 @@
+//! Pseudo-random numbers that a sender cannot predict and a replay repeats.
+
+use std::hash::Hasher;
+
+use sha2::{Digest as _, Sha256};
+use siphasher::sip::SipHasher24;
+
+use super::WindowStart;
+
+/// A key for the draws of one watch.
+///
+/// Made from the epoch and the stream's name: fixed for a replay, unknown to a sender who holds
+/// neither. An insider who holds the bundle can predict it.
+#[derive(Clone, Copy, Debug)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    pub fn new(epoch: &str, stream: &str, watch: &str) -> Self {
+        let digest = Sha256::digest([epoch, stream, watch].join("\0"));
+        Self(digest[..16].try_into().expect("a SHA-256 has 32 bytes"))
+    }
+
+    /// The `i`th number for `purpose` in `window`, uniform over `u64`.
+    pub fn draw(&self, window: WindowStart, purpose: u8, i: u64) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write_i64(window.0);
+        hasher.write_u8(purpose);
+        hasher.write_u64(i);
+        hasher.finish()
+    }
+}
