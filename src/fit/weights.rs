@@ -39,10 +39,12 @@ impl Weights {
         };
         let activations = vec![Activation::Relu, Activation::Relu, Activation::Relu, last];
         let mut parameters = Vec::new();
-        for pair in widths.windows(2) {
+        for (at, pair) in widths.windows(2).enumerate() {
             let (fan_in, fan_out) = (pair[0], pair[1]);
-            // Variance 2 / fan_in keeps the size of what passes through a ReLU.
-            let bound = (6.0 / fan_in as f64).sqrt() as f32;
+            // Variance 2 / fan_in keeps the size of what passes through a ReLU; the output, where
+            // none follows, starts small instead: near the mean row.
+            let spread = if at + 1 == activations.len() { 0.1 } else { 6.0 };
+            let bound = (spread / fan_in as f64).sqrt() as f32;
             let mut weight = || bound * (2.0 * unit(rng) - 1.0);
             let w = (0..fan_in * fan_out).map(|_| weight()).collect();
             parameters.push(Parameter::new((fan_in, fan_out), w));
