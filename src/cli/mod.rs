@@ -2,6 +2,8 @@
 
 mod check;
 mod config;
+#[cfg(feature = "fit")]
+mod fit;
 mod run;
 mod topics;
 
@@ -23,6 +25,9 @@ enum Command {
     Check(check::Args),
     /// Print or create the topics that a configuration needs
     Topics(topics::Args),
+    /// Learn from clean rows what is normal, and write a bundle
+    #[cfg(feature = "fit")]
+    Fit(fit::Args),
 }
 
 /// What a command ends with: an exit code of `sysexits.h`.
@@ -42,6 +47,8 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Topics(args) => args.run(),
+            #[cfg(feature = "fit")]
+            Command::Fit(args) => args.run(),
         }
     }
 }

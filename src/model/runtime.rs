@@ -1,6 +1,7 @@
 //! ONNX Runtime, loaded from a shared library at start.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 
@@ -31,6 +32,13 @@ impl Runtime {
     /// # Errors
     /// If the library does not exist, does not load, or is older than ONNX Runtime 1.24.
     pub fn load(library: Option<&Path>) -> Result<Self, RuntimeError> {
+        // ONNX Runtime allows one environment per process; a lock, not a `OnceLock`, because loading
+        // can fail and be tried again with another path.
+        static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*loaded {
+            return Ok(runtime.clone());
+        }
         let library = match library {
             Some(path) => path.to_owned(),
             None => Self::default_library(),
@@ -45,13 +53,15 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|e| failed(e.to_string()))?;
-        Ok(Self { environment })
+        Ok(loaded.insert(Self { environment }).clone())
     }
 
-    /// Version of the loaded library as it reports itself.
-    pub fn version(&self) -> String {
-        // "ORT Build Info: git-branch=…, git-commit-id=…, build type=…" says more than we keep.
-        ort::info().split(':').next_back().unwrap_or_default().trim().to_owned()
+    /// The commit the loaded library was built from, as it reports itself.
+    pub fn build(&self) -> String {
+        // "ORT Build Info: git-branch=HEAD, git-commit-id=fab30a4, build type=Release".
+        let info = ort::info();
+        let commit = info.split("git-commit-id=").nth(1).and_then(|rest| rest.split(',').next());
+        commit.unwrap_or(info).to_owned()
     }
 
     fn default_library() -> PathBuf {
