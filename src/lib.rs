@@ -32,6 +32,10 @@ pub mod incident;
 
 pub mod pipeline;
 
+pub mod config;
+
+pub mod shell;
+
 #[cfg(feature = "fit")]
 pub mod fit;
 

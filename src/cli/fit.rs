@@ -1,12 +1,10 @@
-//! `tripline fit`: clean rows in, a bundle out.
+//! `tripline fit`
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
-
+use super::Exit;
 use crate::fit::progress::Reporter;
-use crate::fit::report::Report;
 use crate::fit::units::ImageShape;
 use crate::fit::{FitError, Options, fit};
 use crate::model::Runtime;
@@ -17,8 +15,8 @@ use crate::record::Probability;
 /// Trains an autoencoder, lets every detector learn, calibrates them on rows that nothing was
 /// fitted to, and tries the finished bundle on the record path. What is in the file becomes
 /// normal: attacked rows in it will pass later.
-#[derive(Args, Clone, Debug)]
-pub struct Fit {
+#[derive(Debug, clap::Args)]
+pub struct Args {
     /// Clean rows: .npy, .npz (key x or X, labels in y) or IDX, each also gzipped
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -31,7 +29,7 @@ pub struct Fit {
     #[arg(long, value_name = "NAME")]
     name: String,
 
-    /// Directory of the bundle; must not exist, or be empty
+    /// Directory of the bundle; one that is there already is not overwritten
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
@@ -67,12 +65,15 @@ pub struct Fit {
     minutes_max: u64,
 }
 
-impl Fit {
-    /// Runs to the end, telling on standard error how far it is.
-    ///
-    /// # Errors
-    /// See [`FitError`].
-    pub fn run(self, runtime: &Runtime) -> Result<Report, FitError> {
+impl Args {
+    pub fn run(self) -> Exit {
+        let runtime = match Runtime::load(None) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                eprintln!("error: {error}");
+                return Exit::Config;
+            }
+        };
         let mut reporter = Reporter::new(Duration::from_secs(60 * self.minutes_max));
         let options = Options {
             data: self.data,
@@ -86,6 +87,19 @@ impl Fit {
             seed: self.seed,
             epochs_max: self.epochs_max,
         };
-        fit(&options, runtime, &mut reporter)
+        match fit(&options, &runtime, &mut reporter) {
+            Ok(report) => {
+                println!("{report}");
+                Exit::Ok
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                match error {
+                    // The bundle is there and wrong: ours to answer for, not the operator's.
+                    FitError::SelfCheck(_) => Exit::Failed,
+                    _ => Exit::Config,
+                }
+            }
+        }
     }
 }

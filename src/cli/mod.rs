@@ -1,4 +1,54 @@
-//! The command line: arguments in, what the commands say out.
+//! The command line: one file per command.
 
+mod check;
+mod config;
 #[cfg(feature = "fit")]
-pub mod fit;
+mod fit;
+mod run;
+mod topics;
+
+use clap::{Parser, Subcommand};
+
+/// Guards the inputs of a served model: attacked records are corrected or held back, on Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "tripline", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Guard the streams of a configuration until told to stop
+    Run(run::Args),
+    /// Say everything that is wrong with a configuration
+    Check(check::Args),
+    /// Print or create the topics that a configuration needs
+    Topics(topics::Args),
+    /// Learn from clean rows what is normal, and write a bundle
+    #[cfg(feature = "fit")]
+    Fit(fit::Args),
+}
+
+/// What a command ends with: an exit code of `sysexits.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Ok = 0,
+    /// Something went wrong while working.
+    Failed = 1,
+    /// A configuration, a bundle or the cluster is not as it must be (`EX_CONFIG`).
+    Config = 78,
+}
+
+impl Cli {
+    /// Runs the command; errors are printed already.
+    pub fn run(self) -> Exit {
+        match self.command {
+            Command::Run(args) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Topics(args) => args.run(),
+            #[cfg(feature = "fit")]
+            Command::Fit(args) => args.run(),
+        }
+    }
+}

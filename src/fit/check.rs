@@ -7,13 +7,14 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::{FitError, folder};
+use super::FitError;
 use crate::bundle::CleanShare;
 use crate::codec::{Format, json};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::model::{Networks, Runtime};
 use crate::pipeline::{Batch, Guard, Input, Reading};
 use crate::record::{Action, Offset, Partition, Position};
+use crate::shell::bundle::read;
 
 /// Rows per batch; not a divisor of anything, so that cuts would show.
 const BATCH_ROWS: usize = 100;
@@ -30,7 +31,7 @@ pub fn check(
     x: &Array2<f32>,
     test: &[usize],
 ) -> Result<String, FitError> {
-    let bundle = folder::read(folder)?;
+    let bundle = read(folder)?;
     let policy = Policy {
         mode: Mode::Enforce,
         on_flagged: OnFlagged::Quarantine,

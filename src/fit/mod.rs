@@ -12,7 +12,6 @@ mod check;
 mod columns;
 pub mod data;
 pub mod export;
-pub mod folder;
 mod guard;
 pub mod guarded;
 pub mod layers;
@@ -27,12 +26,14 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use crate::bundle::{
-    Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, TensorError, Tensors, VERSION,
+    Bundle, CleanShare, Digest, MANIFEST, Manifest, Provenance, RowsUsed, TensorError, Tensors,
+    VERSION,
 };
 use crate::decide::BudgetTooSmall;
 use crate::detect::Setting;
 use crate::model::{ModelError, Networks, Runtime};
 use crate::record::{Probability, Rows};
+use crate::shell::bundle::{BundleDirError, write};
 
 use columns::Table;
 use data::Dataset;
@@ -49,7 +50,7 @@ pub struct Options {
     pub data: PathBuf,
     pub labels: Option<PathBuf>,
     pub name: String,
-    /// The bundle's directory; must not exist, or be empty.
+    /// The bundle's directory; must not hold a bundle already.
     pub out: PathBuf,
     pub image: Option<ImageShape>,
     /// What an integer pixel is divided by.
@@ -95,7 +96,9 @@ pub enum FitError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(transparent)]
-    Folder(#[from] folder::FolderError),
+    Directory(#[from] BundleDirError),
+    #[error("there is a bundle in {} already: choose another directory, or remove it", .0.display())]
+    Exists(PathBuf),
     #[error("the bundle was written but is not sound: {0}")]
     SelfCheck(String),
 }
@@ -111,7 +114,9 @@ pub fn fit(
     runtime: &Runtime,
     watch: &mut dyn Watch,
 ) -> Result<Report, FitError> {
-    folder::check_free(&options.out)?;
+    if options.out.join(MANIFEST).exists() {
+        return Err(FitError::Exists(options.out.clone()));
+    }
     watch.stage(&format!("reading {}", options.data.display()));
     let mut set = Dataset::load(&options.data, options.labels.as_deref())?;
     let schema = units::to_model_units(&mut set, options.image, options.scale)?;
@@ -196,7 +201,7 @@ pub fn fit(
         tensors,
     };
     watch.stage("checking the bundle on the record path");
-    folder::write(&options.out, &bundle.into_files())?;
+    write(&options.out, bundle)?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
     Ok(Report { folder: options.out.clone(), digest, manifest, trained, accuracy })
 }

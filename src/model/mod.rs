@@ -6,4 +6,4 @@ mod runtime;
 
 pub use network::{ModelError, Network};
 pub use networks::{Filled, Networks};
-pub use runtime::Runtime;
+pub use runtime::{Runtime, RuntimeError};

@@ -73,6 +73,11 @@ pub enum JudgeError {
     #[error("the judge's state is version {0}; this build reads version 1")]
     Version(u32),
     #[error(
+        "the group of judges committed {committed}, but there is no state: the state topic was \
+         emptied, or the group's offsets are another program's"
+    )]
+    Missing { committed: Offset },
+    #[error(
         "the judge's state covers evidence below {covered}, but the group committed {committed}: \
          check that the group's offsets were not moved by hand, then `tripline state reset`"
     )]
@@ -86,11 +91,11 @@ const WINDOWS_REMEMBERED: i64 = 64;
 
 impl Judge {
     /// A judge with nothing heard; `reference` are clean rows judged by this epoch.
-    pub fn new(about: About, terms: Terms, reference: WindowCounts, next: Offset) -> Self {
+    pub fn new(about: About, terms: Terms, reference: WindowCounts) -> Self {
         let state = State {
             version: 1,
             epoch: about.epoch.clone(),
-            next,
+            next: Offset(0),
             clock: Timestamp(0),
             partitions: BTreeMap::new(),
             windows: BTreeMap::new(),
@@ -129,11 +134,23 @@ impl Judge {
             return Ok((self, vec![]));
         }
         self.state.clock = state.clock;
+        self.state.next = committed;
         let note = "the bundle or the budget was changed";
         let ended = state
             .incident
             .map(|incident| Alert::new(&self.about, &incident, Status::Resolved, Some(note)));
         Ok((self, ended.into_iter().collect()))
+    }
+
+    /// This judge, about to hear the message at `next` first.
+    pub fn starting_at(mut self, next: Offset) -> Self {
+        self.state.next = next;
+        self
+    }
+
+    /// Passes over a message that says nothing.
+    pub fn skip(&mut self, offset: Offset) {
+        self.state.next = offset.next();
     }
 
     /// What goes to the state topic.

@@ -58,6 +58,11 @@ pub enum LaneError {
     #[error("partition {partition}: its state is version {got}; this build reads version 1")]
     Version { partition: Partition, got: u32 },
     #[error(
+        "partition {partition}: the group committed {committed}, but there is no state: the state \
+         topic was emptied, or the group's offsets are another program's"
+    )]
+    Missing { partition: Partition, committed: Offset },
+    #[error(
         "partition {partition}: its state covers offsets below {covered}, but the group committed \
          {committed}: records would be counted twice or not at all; check that the group's \
          offsets were not moved by hand, then `tripline state reset`"

@@ -105,8 +105,7 @@ impl Codec for Json {
 
 /// The numbers in `raw`, which holds nothing but numbers and nested arrays of them.
 fn tokens(raw: &str) -> impl Iterator<Item = &str> {
-    raw.split(|c: char| matches!(c, '[' | ']' | ',' | ' ' | '\t' | '\n' | '\r'))
-        .filter(|token| !token.is_empty())
+    raw.split(['[', ']', ',', ' ', '\t', '\n', '\r']).filter(|token| !token.is_empty())
 }
 
 /// The value of a number as `decode` reads it: an `f64` first, as everywhere JSON is read.

@@ -24,7 +24,7 @@ fn judge() -> Judge {
     let key = Key::new("e", "s", "flagged-share");
     let window_ms = WINDOW_MS as u64;
     let terms = Terms { budget, window_ms, false_page_ms, hold_ms: 3_600_000, key };
-    Judge::new(about, terms, WindowCounts { rows: 3000, flagged: 30 }, Offset(0))
+    Judge::new(about, terms, WindowCounts { rows: 3000, flagged: 30 })
 }
 
 fn evidence(partition: i32, window: i64, from: i64, rows: u64, flagged: u64) -> Message {

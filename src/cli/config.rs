@@ -1,0 +1,48 @@
+//! The configuration file, read from disk with its secrets.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Secret};
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+pub struct ConfigFile {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "config/tripline.toml")]
+    pub config: PathBuf,
+}
+
+impl ConfigFile {
+    /// Reads and checks the file; every problem is printed to standard error.
+    pub fn read(&self) -> Option<Config> {
+        let text = match std::fs::read_to_string(&self.config) {
+            Ok(text) => text,
+            Err(error) => {
+                eprintln!("error: {}: {error}", self.config.display());
+                return None;
+            }
+        };
+        match Config::read(&self.config, &text, std::env::vars(), &secret) {
+            Ok(config) => Some(config),
+            Err(problems) => {
+                eprintln!("{problems}");
+                None
+            }
+        }
+    }
+}
+
+/// Fetches a secret from the environment or a file; a trailing newline is not part of it.
+fn secret(secret: Secret<'_>) -> Result<String, String> {
+    match secret {
+        Secret::Env(name) => {
+            std::env::var(name).map_err(|_| format!("the variable {name} is not set"))
+        }
+        Secret::File(path) => read_secret(path),
+    }
+}
+
+fn read_secret(path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+}

@@ -1,0 +1,82 @@
+//! `tripline run`
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tracing::error;
+
+use super::Exit;
+use super::config::ConfigFile;
+use crate::shell::kafka::{Clients, topics};
+use crate::shell::run::{Overview, prepare, run};
+use crate::shell::{admin, telemetry};
+
+/// Guard the streams of a configuration until told to stop (SIGTERM, Ctrl-C)
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t)]
+    log: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl Args {
+    pub fn run(self) -> Exit {
+        let Some(config) = self.config.read() else { return Exit::Config };
+        telemetry::start(match self.log {
+            LogFormat::Text => telemetry::LogFormat::Text,
+            LogFormat::Json => telemetry::LogFormat::Json,
+        });
+        // From here on a signal drains; before it, there is nothing to drain.
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            if let Err(error) = signal_hook::flag::register(signal, stop.clone()) {
+                error!(%error, "cannot listen for signals");
+                return Exit::Failed;
+            }
+        }
+        let streams = match prepare(&config) {
+            Ok(streams) => streams,
+            Err(error) => {
+                error!("{error}");
+                return Exit::Config;
+            }
+        };
+        let clients = Clients::new(config.kafka.clone(), &config.instance);
+        match topics::cluster(&clients) {
+            Ok(cluster) => {
+                let problems = topics::problems(&config, &cluster);
+                for problem in &problems {
+                    error!("{problem}; `tripline topics --apply` creates what is missing");
+                }
+                if !problems.is_empty() {
+                    return Exit::Config;
+                }
+            }
+            Err(error) => {
+                error!("{error}");
+                return Exit::Failed;
+            }
+        }
+        let overview = Overview::new(&streams);
+        if let Some(listen) = config.admin
+            && let Err(error) = admin::serve(listen, overview.clone())
+        {
+            error!("cannot serve health on {listen}: {error}");
+            return Exit::Config;
+        }
+        match run(&clients, streams, &overview, &stop) {
+            Ok(()) => Exit::Ok,
+            Err(_) => Exit::Failed,
+        }
+    }
+}

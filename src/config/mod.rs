@@ -1,0 +1,128 @@
+//! One file and its overrides → everything that is wrong with them at once, or a checked `Config`.
+//!
+//! Reading does no I/O: the file's text, the environment and the way to fetch a secret are
+//! arguments. What can only be known outside (does the bundle exist, do the brokers answer) is for
+//! `tripline check`. `config/tripline.toml` shows every key; the fields here say what each means.
+
+mod claims;
+mod kafka;
+mod near;
+mod problem;
+mod reader;
+mod stream;
+mod time;
+mod value;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use kafka::{Hidden, Kafka};
+pub use problem::{Place, Problem, Problems};
+pub use reader::{Resolve, Secret};
+pub use stream::{Alerts, Stream, Topics};
+
+use self::reader::{Reader, Section};
+use self::value::{override_with, tree};
+
+/// What `tripline run` is told, checked.
+///
+/// Any string in the file may be `{ env = "NAME" }` or `{ file = "path" }`. Paths are relative to
+/// the file's folder. `TRIPLINE__KAFKA__BROKERS` in the environment overrides `kafka.brokers`;
+/// `TRIPLINE__STREAM__0__WORKERS` that of the first stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `instance`: what tells this process from others of its group; the same after a restart,
+    /// because transactional ids are made from it. In a StatefulSet `{ env = "HOSTNAME" }`.
+    /// Required.
+    pub instance: String,
+    /// `onnxruntime`: the ONNX Runtime library (`libonnxruntime.so`), if it is not the one in
+    /// `ORT_DYLIB_PATH`.
+    pub onnxruntime: Option<PathBuf>,
+    /// `[kafka]`
+    pub kafka: Kafka,
+    /// `[admin] listen`: where health, metrics and control are served, `"127.0.0.1:9090"`; nowhere
+    /// unless given.
+    pub admin: Option<SocketAddr>,
+    /// `[[stream]]`: the streams to guard, at least one.
+    pub streams: Vec<Stream>,
+}
+
+impl Config {
+    /// Reads `text`, which is what `file` holds, with the overrides among `variables`.
+    ///
+    /// # Errors
+    /// Everything that is wrong. A file that is not TOML is not looked into any further.
+    pub fn read(
+        file: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        resolve: Resolve<'_>,
+    ) -> Result<Self, Problems> {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let reader = Reader {
+            source: text,
+            folder,
+            resolve,
+            problems: RefCell::default(),
+            asked: RefCell::default(),
+        };
+        let config = read_all(&reader, variables);
+        let mut list = reader.problems.into_inner();
+        if list.is_empty() {
+            return Ok(config.expect("without a problem there is a config"));
+        }
+        list.sort_by_key(|problem| problem.place.order());
+        Err(Problems { file: file.display().to_string(), list })
+    }
+}
+
+fn read_all(
+    reader: &Reader<'_>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Option<Config> {
+    let (table, errors) = DeTable::parse_recoverable(reader.source);
+    for error in &errors {
+        let at = error.span().map(value::Origin::File);
+        let help = "this is not TOML; the rest is checked once it is";
+        reader.note("", at.as_ref(), error.message(), help);
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    let mut table = tree(table.into_inner());
+    for stray in override_with(&mut table, variables) {
+        let at = value::Origin::Variable(stray.variable);
+        reader.note("", Some(&at), stray.message, "name a key that exists, or unset the variable");
+    }
+
+    let mut root = Section::new(reader, String::new(), None, table);
+    let config = Config {
+        instance: instance(&mut root),
+        onnxruntime: root.file("onnxruntime"),
+        kafka: Kafka::read(root.section("kafka")),
+        admin: admin(root.section("admin")),
+        streams: stream::read(&mut root),
+    };
+    root.end();
+    Some(config)
+}
+
+fn instance(root: &mut Section<'_>) -> String {
+    root.demand("instance", "\"tripline-0\"");
+    root.read("instance", claims::NAME_HELP, claims::check_name).unwrap_or_default()
+}
+
+fn admin(mut section: Section<'_>) -> Option<SocketAddr> {
+    let help = "write an address and a port: \"127.0.0.1:9090\"";
+    let listen = section.read("listen", help, |written| {
+        written.parse().map_err(|_| format!("{written:?} is not an address and a port"))
+    });
+    section.end();
+    listen
+}
+
+#[cfg(test)]
+mod tests;

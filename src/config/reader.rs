@@ -1,0 +1,306 @@
+//! Takes keys out of a table one by one and notes whatever is wrong, instead of stopping at it.
+//!
+//! A wrong value becomes the default, so that reading goes on; the noted problem sees to it that
+//! nobody runs with that. What nobody took in the end is an unknown key.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::near::{nearest, or};
+use super::problem::{Place, Problem};
+use super::value::{Node, Origin, Table, Value};
+
+/// Where a secret is kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Secret<'a> {
+    /// `{ env = "NAME" }`
+    Env(&'a str),
+    /// `{ file = "path" }`, the folder of the configuration already before it. Line ends at its
+    /// end are not part of the secret.
+    File(&'a Path),
+}
+
+/// Fetches a secret, or says why it cannot.
+pub type Resolve<'a> = &'a dyn Fn(Secret<'_>) -> Result<String, String>;
+
+/// What all sections share.
+pub(super) struct Reader<'a> {
+    pub source: &'a str,
+    pub folder: &'a Path,
+    pub resolve: Resolve<'a>,
+    pub problems: RefCell<Vec<Problem>>,
+    /// Every key that was asked for, without indices: what the example file must show.
+    pub asked: RefCell<Vec<String>>,
+}
+
+/// A table being read.
+pub(super) struct Section<'a> {
+    pub reader: &'a Reader<'a>,
+    pub path: String,
+    /// Its header, if it is there.
+    pub origin: Option<Origin>,
+    table: Table,
+    asked: Vec<&'static str>,
+}
+
+/// A string, and whether it may be repeated in a message.
+pub(super) struct Text {
+    pub value: String,
+    pub secret: bool,
+    pub origin: Origin,
+}
+
+impl Reader<'_> {
+    pub fn note(
+        &self,
+        path: impl Into<String>,
+        origin: Option<&Origin>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let place = match origin {
+            Some(Origin::File(span)) => Place::of_span(self.source, span),
+            Some(Origin::Variable(name)) => Place::Variable(name.clone()),
+            None => Place::Nowhere,
+        };
+        let (path, message, help) = (path.into(), message.into(), help.into());
+        self.problems.borrow_mut().push(Problem { path, place, message, help });
+    }
+
+    /// The string in `value`, fetched if it is kept elsewhere.
+    pub fn text(&self, path: &str, mut value: Value) -> Option<Text> {
+        value.read_raw(true);
+        let noun = value.noun();
+        let (found, secret) = match value.node {
+            Node::Text(text) => (Ok(text), false),
+            Node::Table(table) => match reference(&table) {
+                Some(("env", name)) => ((self.resolve)(Secret::Env(name)), true),
+                Some((_, file)) => ((self.resolve)(Secret::File(&self.folder.join(file))), true),
+                None => {
+                    let help = "write a string, { env = \"NAME\" } or { file = \"path\" }";
+                    self.note(path, Some(&value.origin), "this table is not a string", help);
+                    return None;
+                }
+            },
+            _ => {
+                let message = format!("a string is wanted, and this is {noun}");
+                self.note(path, Some(&value.origin), message, "write one string, in quotes");
+                return None;
+            }
+        };
+        match found {
+            Ok(mut text) => {
+                if secret {
+                    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+                }
+                Some(Text { value: text, secret, origin: value.origin })
+            }
+            Err(why) => {
+                let help = "set the variable, or make the file readable";
+                self.note(path, Some(&value.origin), format!("cannot be fetched: {why}"), help);
+                None
+            }
+        }
+    }
+}
+
+/// What `{ env = "X" }` or `{ file = "path" }` refers to.
+pub(super) fn reference(table: &Table) -> Option<(&str, &str)> {
+    let mut entries = table.iter();
+    let (key, (_, value)) = entries.next()?;
+    match &value.node {
+        Node::Text(to) if entries.next().is_none() && (key == "env" || key == "file") => {
+            Some((key, to))
+        }
+        _ => None,
+    }
+}
+
+impl<'a> Section<'a> {
+    pub fn new(reader: &'a Reader<'a>, path: String, origin: Option<Origin>, table: Table) -> Self {
+        Self { reader, path, origin, table, asked: vec![] }
+    }
+
+    pub fn path_of(&self, key: &str) -> String {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        format!("{}{dot}{key}", self.path)
+    }
+
+    /// Where the value of a key stands.
+    pub fn origin_of(&self, key: &str) -> Option<Origin> {
+        self.table.get(key).map(|(_, value)| value.origin.clone())
+    }
+
+    /// Takes a key out; nobody else may want it.
+    pub fn take(&mut self, key: &'static str) -> Option<Value> {
+        self.asked.push(key);
+        self.reader.asked.borrow_mut().push(self.path_of(key));
+        self.table.remove(key).map(|(_, value)| value)
+    }
+
+    /// Notes a key that cannot be left out, if it was.
+    pub fn demand(&self, key: &str, example: &str) {
+        if !self.table.contains_key(key) {
+            let help = format!("write `{key} = {example}`");
+            self.reader.note(self.path_of(key), self.origin.as_ref(), "is missing", help);
+        }
+    }
+
+    pub fn text(&mut self, key: &'static str) -> Option<Text> {
+        let path = self.path_of(key);
+        let value = self.take(key)?;
+        self.reader.text(&path, value)
+    }
+
+    /// A string that `read` makes something of; `help` is what to write.
+    pub fn read<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        help: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        match read(&text.value) {
+            Ok(value) => Some(value),
+            Err(_) if text.secret => {
+                let message = "what it refers to cannot be used here";
+                self.reader.note(self.path_of(key), Some(&text.origin), message, help);
+                None
+            }
+            Err(why) => {
+                self.reader.note(self.path_of(key), Some(&text.origin), why.to_string(), help);
+                None
+            }
+        }
+    }
+
+    /// A file's path, relative to the configuration's folder.
+    pub fn file(&mut self, key: &'static str) -> Option<PathBuf> {
+        let folder = self.reader.folder;
+        self.read(key, "write the path of a file or folder", |path| match path {
+            "" => Err("the path is empty"),
+            path => Ok(folder.join(path)),
+        })
+    }
+
+    /// An array of strings, and where it stands.
+    pub fn texts(&mut self, key: &'static str) -> Option<(Vec<String>, Origin)> {
+        let path = self.path_of(key);
+        let mut value = self.take(key)?;
+        value.read_raw(false);
+        let noun = value.noun();
+        let Node::List(items) = value.node else {
+            let message = format!("an array of strings is wanted, and this is {noun}");
+            self.reader.note(path, Some(&value.origin), message, "write [\"…\", \"…\"]");
+            return None;
+        };
+        let text = |(i, item)| self.reader.text(&format!("{path}[{i}]"), item);
+        let texts: Vec<_> = items.into_iter().enumerate().map(text).collect();
+        let texts: Option<Vec<_>> = texts.into_iter().collect();
+        Some((texts?.into_iter().map(|text| text.value).collect(), value.origin))
+    }
+
+    /// One of a few names.
+    pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)], default: T) -> T {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let help = format!("write {}", or(&names));
+        let find = |written: &str| {
+            let found = choices.iter().find(|(name, _)| *name == written);
+            let near = nearest(written, names.iter().copied());
+            let near = near.map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+            found.map(|choice| choice.1).ok_or_else(|| format!("{written:?} is no choice{near}"))
+        };
+        self.read(key, &help, find).unwrap_or(default)
+    }
+
+    /// A whole number.
+    pub fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(mut value) = self.take(key) else { return default };
+        value.read_raw(false);
+        let message = match value.node {
+            Node::Integer(i) => match u64::try_from(i) {
+                Ok(i) if range.contains(&i) => return i,
+                _ => format!("{i} is outside {}..={}", range.start(), range.end()),
+            },
+            _ => format!("a whole number is wanted, and this is {}", value.noun()),
+        };
+        let help = format!("write a whole number from {} to {}", range.start(), range.end());
+        self.reader.note(self.path_of(key), Some(&value.origin), message, help);
+        default
+    }
+
+    /// A whole number of milliseconds.
+    pub fn millis(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> Duration {
+        Duration::from_millis(self.integer(key, range, default))
+    }
+
+    /// A table within this one; empty if it is not there.
+    pub fn section(&mut self, key: &'static str) -> Section<'a> {
+        let path = self.path_of(key);
+        let (origin, table) = match self.take(key) {
+            Some(value) => (Some(value.origin.clone()), self.table_of(&path, value)),
+            None => (self.origin.clone(), Table::new()),
+        };
+        Section::new(self.reader, path, origin, table)
+    }
+
+    /// An array of tables within this one, at least one.
+    pub fn require_sections(&mut self, key: &'static str, help: &str) -> Vec<Section<'a>> {
+        let path = self.path_of(key);
+        let items = match self.take(key) {
+            Some(Value { node: Node::List(items), .. }) if !items.is_empty() => items,
+            Some(Value { node: Node::Table(_), origin }) => {
+                let help = format!("write [[{key}]], in double brackets");
+                self.reader.note(path, Some(&origin), "there can be several of this", help);
+                return vec![];
+            }
+            other => {
+                let origin = other.map(|value| value.origin);
+                self.reader.note(path, origin.as_ref(), "is missing", help);
+                return vec![];
+            }
+        };
+        let section = |(i, item): (usize, Value)| {
+            let path = format!("{path}[{i}]");
+            let origin = item.origin.clone();
+            let table = self.table_of(&path, item);
+            Section::new(self.reader, path, Some(origin), table)
+        };
+        items.into_iter().enumerate().map(section).collect()
+    }
+
+    fn table_of(&self, path: &str, mut value: Value) -> Table {
+        value.read_raw(false);
+        let noun = value.noun();
+        let Node::Table(table) = value.node else {
+            let message = format!("a table is wanted, and this is {noun}");
+            self.reader.note(path, Some(&value.origin), message, format!("write [{path}]"));
+            return Table::new();
+        };
+        table
+    }
+
+    /// Everything that was not taken, for the one section that has no keys of its own.
+    pub fn rest(&mut self) -> Table {
+        std::mem::take(&mut self.table)
+    }
+
+    /// Notes what nobody took.
+    pub fn end(self) {
+        for (key, (origin, _)) in &self.table {
+            let help = match nearest(key, self.asked.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the keys here are {}", self.asked.join(", ")),
+            };
+            self.reader.note(self.path_of(key), Some(origin), "unknown key", help);
+        }
+    }
+}

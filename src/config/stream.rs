@@ -1,0 +1,191 @@
+//! `[[stream]]`: one guarded input topic, what happens to its records, and what its alarms cost.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::claims::Claims;
+use super::reader::Section;
+use super::time;
+use super::value::Node;
+use crate::codec::Format;
+use crate::codec::json::{self, BadPointers};
+use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
+use crate::record::Probability;
+
+/// `[[stream]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    /// `name`: what alerts and metrics call it, and what its topics begin with. Required.
+    pub name: String,
+    /// `input`: the topic it reads. Required.
+    pub input: String,
+    /// `bundle`: the folder that `tripline fit` wrote. Required.
+    pub bundle: PathBuf,
+    /// `codec = "json"`: how values without a `content-type` header are written: `"json"`,
+    /// `"f32-le"` or `"u8"`.
+    pub format: Format,
+    /// `[stream.json] pointers = [""]`: where in a JSON value the row's numbers are, as JSON
+    /// pointers in the row's order; `""` is the whole value.
+    pub json: json::Config,
+    /// `mode = "observe"`: what a verdict changes; nothing, or with `"enforce"` the record's way.
+    /// `on_flagged = "quarantine"`: what `"enforce"` does with a flagged record; or `"correct"`.
+    /// `on_guard_failure = "closed"`: records wait while we cannot score; with `"open"` they pass.
+    pub policy: Policy,
+    /// `budget`: share of clean records that may be flagged, `0.01` or `"1%"`; the bundle's own
+    /// unless given.
+    pub budget: Option<Probability>,
+    /// `workers = 1`: threads of this stream in this process, 1 to 64, each with its own
+    /// consumer, producer and ONNX sessions. More than the topic has partitions stay idle.
+    pub workers: usize,
+    /// `value_bytes_max = 1048576`: larger values are dead-lettered unread, 1 to 1000000000.
+    pub value_bytes_max: usize,
+    /// `rows_max = 256`: rows of a scoring batch, 1 to 4096.
+    pub rows_max: usize,
+    /// `linger_ms = 5`: how long the oldest record waits for a batch to fill, 0 to 1000.
+    pub linger: Duration,
+    /// `[stream.topics]`
+    pub topics: Topics,
+    /// `[stream.alerts]`
+    pub alerts: Alerts,
+}
+
+/// `[stream.topics]`: where a stream's records and its own records go.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topics {
+    /// `sanitized = "<name>.sanitized"`: what may go on to the model.
+    pub sanitized: String,
+    /// `quarantine = "<name>.quarantine"`: what is held back, with the reasons.
+    pub quarantine: String,
+    /// `dead_letter = "<name>.dead-letter"`: what could not be read, with the fault.
+    pub dead_letter: String,
+    /// `evidence = "<name>.evidence"`: counts per window, and ticks.
+    pub evidence: String,
+    /// `state = "<name>.state"`: what each partition remembers; compacted.
+    pub state: String,
+}
+
+/// `[stream.alerts]`: when a stream alarms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alerts {
+    /// `topic = "tripline.alerts"`: where incidents go; streams may share it.
+    pub topic: String,
+    /// `window_ms = 10000`: how much of the stream is judged at a time, 100 to 3600000.
+    pub window: Duration,
+    /// `false_pages = "1/week"`: how often an alarm may be false if nothing is wrong.
+    pub period: Duration,
+    /// `hold = "1h"`: how long an incident must be quiet before it is resolved.
+    pub hold: Duration,
+}
+
+/// Reads every `[[stream]]`.
+pub(super) fn read(root: &mut Section<'_>) -> Vec<Stream> {
+    let help = "write at least one [[stream]] with `name`, `input` and `bundle`";
+    let sections = root.require_sections("stream", help);
+    let mut claims = Claims::default();
+    let streams = sections.into_iter().map(|section| stream(section, &mut claims)).collect();
+    claims.check(root.reader);
+    streams
+}
+
+fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
+    let mode = [("observe", Mode::Observe), ("enforce", Mode::Enforce)];
+    let on_flagged = [("correct", OnFlagged::Correct), ("quarantine", OnFlagged::Quarantine)];
+    let on_failure = [("open", OnGuardFailure::Open), ("closed", OnGuardFailure::Closed)];
+    let codec = Format::ALL.map(|format| (format.name(), format));
+    let name = claims.name(&mut section);
+    section.demand("bundle", "\"models/digits\"");
+    let stream = Stream {
+        input: claims.input(&mut section),
+        bundle: section.file("bundle").unwrap_or_default(),
+        format: section.choice("codec", &codec, Format::Json),
+        json: json(section.section("json")),
+        policy: Policy {
+            mode: section.choice("mode", &mode, Mode::default()),
+            on_flagged: section.choice("on_flagged", &on_flagged, OnFlagged::default()),
+            on_guard_failure: section.choice(
+                "on_guard_failure",
+                &on_failure,
+                OnGuardFailure::default(),
+            ),
+        },
+        budget: budget(&mut section),
+        workers: section.integer("workers", 1..=64, 1) as usize,
+        value_bytes_max: section.integer("value_bytes_max", 1..=1_000_000_000, 1 << 20) as usize,
+        rows_max: section.integer("rows_max", 1..=4096, 256) as usize,
+        linger: section.millis("linger_ms", 0..=1000, 5),
+        topics: topics(section.section("topics"), &name, claims),
+        alerts: alerts(section.section("alerts"), claims),
+        name,
+    };
+    section.end();
+    stream
+}
+
+fn json(mut section: Section<'_>) -> json::Config {
+    let pointers = section.texts("pointers").and_then(|(pointers, origin)| {
+        let note = |error: BadPointers| {
+            let path = section.path_of("pointers");
+            section.reader.note(
+                path,
+                Some(&origin),
+                error.to_string(),
+                "write JSON pointers: [\"/a/b\"]",
+            );
+        };
+        json::Config::new(pointers).map_err(note).ok()
+    });
+    section.end();
+    pointers.unwrap_or_default()
+}
+
+fn budget(section: &mut Section<'_>) -> Option<Probability> {
+    let path = section.path_of("budget");
+    let mut value = section.take("budget")?;
+    value.read_raw(false);
+    let origin = value.origin.clone();
+    let read = match value.node {
+        Node::Float(share) => Probability::new(share),
+        Node::Integer(share) => Probability::new(share as f64),
+        _ => section.reader.text(&path, value)?.value.parse(),
+    };
+    let message = match read {
+        Ok(share) if share.get() > 0.0 && share.get() < 1.0 => return Some(share),
+        Ok(share) => format!("{share} of clean records is no budget"),
+        Err(why) => why.to_string(),
+    };
+    let help = "write a share between 0 and 1: 0.01 or \"1%\"";
+    section.reader.note(path, Some(&origin), message, help);
+    None
+}
+
+fn topics(mut section: Section<'_>, stream: &str, claims: &mut Claims) -> Topics {
+    let mut topic = |key, suffix| claims.output(&mut section, key, format!("{stream}.{suffix}"));
+    let topics = Topics {
+        sanitized: topic("sanitized", "sanitized"),
+        quarantine: topic("quarantine", "quarantine"),
+        dead_letter: topic("dead_letter", "dead-letter"),
+        evidence: topic("evidence", "evidence"),
+        state: topic("state", "state"),
+    };
+    section.end();
+    topics
+}
+
+fn alerts(mut section: Section<'_>, claims: &mut Claims) -> Alerts {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+    const HOUR: Duration = Duration::from_secs(3600);
+    let alerts = Alerts {
+        topic: claims.alerts(&mut section, "tripline.alerts"),
+        window: section.millis("window_ms", 100..=3_600_000, 10_000),
+        period: section.read("false_pages", time::PERIOD, time::period).unwrap_or(WEEK),
+        hold: section.read("hold", time::DURATION, time::duration).unwrap_or(HOUR),
+    };
+    if alerts.period < alerts.window {
+        let message = "would allow more than one false page per window";
+        let help = "make it rarer than `window_ms`";
+        let path = section.path_of("false_pages");
+        section.reader.note(path, section.origin.as_ref(), message, help);
+    }
+    section.end();
+    alerts
+}

@@ -1,0 +1,105 @@
+//! Client settings: the operator's, then ours on top.
+
+use rdkafka::ClientConfig;
+
+use crate::config::Kafka;
+
+/// Makes client configurations for one process.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    kafka: Kafka,
+    instance: String,
+}
+
+impl Clients {
+    pub fn new(kafka: Kafka, instance: &str) -> Self {
+        Self { kafka, instance: instance.to_owned() }
+    }
+
+    pub fn kafka(&self) -> &Kafka {
+        &self.kafka
+    }
+
+    /// What every client of ours shares: admin clients need nothing more.
+    pub fn common(&self, role: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (key, value) in &self.kafka.properties {
+            config.set(key, value.expose());
+        }
+        config
+            .set("bootstrap.servers", &self.kafka.brokers)
+            .set("client.id", format!("tripline.{}.{role}", self.instance));
+        config
+    }
+
+    /// A member of `group`. Queues are small: 16 MiB of records wait at most, so memory stays
+    /// declared; short waits, so that a quiet stream is answered at once.
+    pub fn consumer(&self, role: &str, group: &str) -> ClientConfig {
+        let mut config = self.common(role);
+        config
+            .set("group.id", group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", self.kafka.session_timeout.as_millis().to_string())
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest");
+        self.default(&mut config, "heartbeat.interval.ms", {
+            let third = self.kafka.session_timeout.as_millis() / 3;
+            third.clamp(1, 3000).to_string()
+        });
+        for (key, value) in [
+            ("fetch.wait.max.ms", "20"),
+            ("fetch.queue.backoff.ms", "10"),
+            ("queued.min.messages", "10000"),
+            ("queued.max.messages.kbytes", "16384"),
+        ] {
+            self.default(&mut config, key, value.to_owned());
+        }
+        config
+    }
+
+    /// Reads whole partitions and commits nothing.
+    pub fn reader(&self, role: &str) -> ClientConfig {
+        let mut config = self.common(role);
+        config
+            .set("group.id", format!("{}.reader", self.kafka.group))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("fetch.wait.max.ms", "10");
+        config
+    }
+
+    /// A transactional producer. The id is stable: a process that takes this one's place fences it
+    /// and aborts what it left open, at once.
+    pub fn producer(&self, role: &str) -> ClientConfig {
+        let mut config = self.common(role);
+        let id = format!("{}.{}.{role}", self.kafka.group, self.instance);
+        let timeout = self.kafka.transaction_timeout.as_millis().to_string();
+        config
+            .set("transactional.id", id)
+            .set("enable.idempotence", "true")
+            .set("transaction.timeout.ms", &timeout)
+            .set("message.timeout.ms", &timeout);
+        for (key, value) in [
+            ("compression.type", "lz4"),
+            ("linger.ms", "1"),
+            // The broker answers "concurrent transactions" for a moment after each commit.
+            ("retry.backoff.ms", "5"),
+            ("queue.buffering.max.kbytes", "65536"),
+            // Whatever could be read must be writable; the topics' own limit decides.
+            ("message.max.bytes", "67108864"),
+        ] {
+            self.default(&mut config, key, value.to_owned());
+        }
+        config
+    }
+
+    /// Sets what the operator did not.
+    fn default(&self, config: &mut ClientConfig, key: &str, value: String) {
+        if !self.kafka.properties.contains_key(key) {
+            config.set(key, value);
+        }
+    }
+}

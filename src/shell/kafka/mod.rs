@@ -1,0 +1,14 @@
+//! Kafka: clients, transactions, assignments, restoring, topics.
+
+mod assignment;
+mod client;
+mod native;
+mod restore;
+mod session;
+pub mod topics;
+mod transaction;
+
+pub use client::Clients;
+pub use native::content_type;
+pub use session::{Beginning, Change, Reader, Session, SessionError};
+pub use transaction::{Output, TransactionError, Transactions};

@@ -1,0 +1,266 @@
+//! The topics a configuration needs: what they should be, what they are, making them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+
+use super::Clients;
+use crate::config::{Config, Stream};
+
+/// One topic as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    pub name: String,
+    /// What it is for, for a person.
+    pub role: &'static str,
+    /// As many as the input topic has.
+    pub like_input: Option<String>,
+    /// Exactly this many, else.
+    pub partitions: i32,
+    /// Topic settings that matter to us.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// What the cluster says about topics.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    pub brokers: usize,
+    /// Partitions per topic.
+    pub topics: BTreeMap<String, i32>,
+}
+
+/// Why the cluster cannot be asked or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    #[error("kafka: {what}: {error}")]
+    Kafka { what: &'static str, error: KafkaError },
+    #[error("topic {topic}: {reason}")]
+    Refused { topic: String, reason: String },
+    #[error("input topic {0} does not exist: create it first, its partitions are the measure")]
+    NoInput(String),
+}
+
+fn during(what: &'static str) -> impl Fn(KafkaError) -> TopicError {
+    move |error| TopicError::Kafka { what, error }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Every topic that `config` writes, in the order of its streams.
+pub fn wanted(config: &Config) -> Vec<Topic> {
+    let mut topics: Vec<Topic> = vec![];
+    for topic in config.streams.iter().flat_map(of_stream) {
+        if !topics.iter().any(|known| known.name == topic.name) {
+            topics.push(topic);
+        }
+    }
+    topics
+}
+
+fn of_stream(stream: &Stream) -> Vec<Topic> {
+    let topics = &stream.topics;
+    // A record of value_bytes_max bytes grows by our headers.
+    let bytes = (stream.value_bytes_max + (64 << 10)).max(1_048_588).to_string();
+    let like_input = |name: &String, role, settings| Topic {
+        name: name.clone(),
+        role,
+        like_input: Some(stream.input.clone()),
+        partitions: 0,
+        settings,
+    };
+    let records = || vec![("max.message.bytes", bytes.clone())];
+    let compacted = || {
+        vec![
+            ("cleanup.policy", "compact".to_owned()),
+            // A lane rewrites its state at every commit: old segments should go soon.
+            ("segment.bytes", (16 << 20).to_string()),
+            ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+        ]
+    };
+    vec![
+        like_input(&topics.sanitized, "what may go on to the model", records()),
+        like_input(&topics.quarantine, "held back, with the reasons", records()),
+        like_input(&topics.dead_letter, "could not be read, with the fault", records()),
+        like_input(&topics.state, "what each partition remembers", compacted()),
+        Topic {
+            name: topics.evidence.clone(),
+            role: "counts per window, one order",
+            like_input: None,
+            partitions: 1,
+            settings: vec![("cleanup.policy", "delete".to_owned())],
+        },
+        Topic {
+            name: stream.alerts.topic.clone(),
+            role: "incidents, by key",
+            like_input: None,
+            partitions: 1,
+            settings: vec![("cleanup.policy", "compact".to_owned())],
+        },
+    ]
+}
+
+/// Partitions of every topic, and how many brokers answered.
+///
+/// # Errors
+/// If no broker answers.
+pub fn cluster(clients: &Clients) -> Result<Cluster, TopicError> {
+    let consumer: BaseConsumer =
+        clients.common("check").create().map_err(during("create client"))?;
+    let metadata = consumer.fetch_metadata(None, TIMEOUT).map_err(during("fetch metadata"))?;
+    let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
+    Ok(Cluster {
+        brokers: metadata.brokers().len(),
+        topics: topics.map(|t| (t.name().to_owned(), t.partitions().len() as i32)).collect(),
+    })
+}
+
+/// What is wrong between what `config` wants and what the cluster has: all of it.
+pub fn problems(config: &Config, cluster: &Cluster) -> Vec<String> {
+    let mut problems = vec![];
+    for stream in &config.streams {
+        if !cluster.topics.contains_key(&stream.input) {
+            problems.push(format!("input topic {} does not exist", stream.input));
+        }
+    }
+    for topic in wanted(config) {
+        let needed = match &topic.like_input {
+            Some(input) => match cluster.topics.get(input) {
+                Some(&partitions) => partitions,
+                None => continue,
+            },
+            None => topic.partitions,
+        };
+        match cluster.topics.get(&topic.name) {
+            None => problems.push(format!("topic {} does not exist", topic.name)),
+            Some(&has) if has < needed => problems.push(format!(
+                "topic {} has {has} partitions; it needs {needed}, one for each of its input",
+                topic.name
+            )),
+            // Evidence has one order: with two partitions there would be two.
+            Some(&has) if topic.like_input.is_none() && has != needed => problems
+                .push(format!("topic {} has {has} partitions; it must have {needed}", topic.name)),
+            Some(_) => {}
+        }
+    }
+    problems
+}
+
+/// Settings that the brokers hold and ours disagree with: sizes a record would not pass.
+///
+/// # Errors
+/// If the brokers do not answer.
+pub fn size_problems(
+    clients: &Clients,
+    config: &Config,
+    cluster: &Cluster,
+) -> Result<Vec<String>, TopicError> {
+    let mut problems = vec![];
+    for stream in &config.streams {
+        let topics = &stream.topics;
+        let outputs = [&topics.sanitized, &topics.quarantine, &topics.dead_letter];
+        let mut sizes = BTreeMap::new();
+        for topic in std::iter::once(&stream.input).chain(outputs) {
+            if cluster.topics.contains_key(topic) {
+                sizes.insert(topic, max_message_bytes(clients, topic)?);
+            }
+        }
+        let Some(&input) = sizes.get(&stream.input) else { continue };
+        for output in outputs {
+            match sizes.get(output) {
+                Some(&has) if has < input => problems.push(format!(
+                    "topic {output} takes messages of {has} bytes, its input {} of {input}: a large \
+                     record would not pass; set max.message.bytes of {output} to at least {}",
+                    stream.input,
+                    input + (64 << 10),
+                )),
+                _ => {}
+            }
+        }
+    }
+    Ok(problems)
+}
+
+fn max_message_bytes(clients: &Clients, topic: &str) -> Result<u64, TopicError> {
+    let admin = admin(clients)?;
+    let asked = [ResourceSpecifier::Topic(topic)];
+    let answers =
+        wait(admin.describe_configs(&asked, &options())).map_err(during("describe topic"))?;
+    let refused = |reason: String| TopicError::Refused { topic: topic.to_owned(), reason };
+    for answer in answers {
+        let resource = answer.map_err(|code| refused(code.to_string()))?;
+        let value = resource.get("max.message.bytes").and_then(|entry| entry.value.as_deref());
+        if let Some(bytes) = value.and_then(|text| text.parse().ok()) {
+            return Ok(bytes);
+        }
+    }
+    Err(refused("the broker does not say its max.message.bytes".into()))
+}
+
+/// Creates what is missing and adds partitions where there are too few; returns what it did, a
+/// line each. Changes nothing else: settings of an existing topic are its owner's.
+///
+/// # Errors
+/// If an input topic does not exist, or the cluster refuses.
+pub fn apply(clients: &Clients, config: &Config) -> Result<Vec<String>, TopicError> {
+    let cluster = cluster(clients)?;
+    let admin = admin(clients)?;
+    let mut done = vec![];
+    for topic in wanted(config) {
+        let partitions = match &topic.like_input {
+            Some(input) => {
+                *cluster.topics.get(input).ok_or_else(|| TopicError::NoInput(input.clone()))?
+            }
+            None => topic.partitions,
+        };
+        let refused = |reason: String| TopicError::Refused { topic: topic.name.clone(), reason };
+        match cluster.topics.get(&topic.name) {
+            Some(&has) if has >= partitions => {
+                done.push(format!("{}: is there, {has} partitions", topic.name));
+                continue;
+            }
+            Some(&has) => {
+                let more = [NewPartitions::new(&topic.name, partitions as usize)];
+                let answers = wait(admin.create_partitions(&more, &options()))
+                    .map_err(during("add partitions"))?;
+                for answer in answers {
+                    answer.map_err(|(_, code)| refused(code.to_string()))?;
+                }
+                done.push(format!("{}: from {has} to {partitions} partitions", topic.name));
+            }
+            None => {
+                // −1: as many replicas as the cluster's default.
+                let mut new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(-1));
+                for (key, value) in &topic.settings {
+                    new = new.set(key, value);
+                }
+                let answers = wait(admin.create_topics([&new], &options()))
+                    .map_err(during("create topic"))?;
+                for answer in answers {
+                    answer.map_err(|(_, code)| refused(code.to_string()))?;
+                }
+                done.push(format!("{}: created, {partitions} partitions", topic.name));
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn admin(clients: &Clients) -> Result<AdminClient<DefaultClientContext>, TopicError> {
+    clients.common("admin").create().map_err(during("create client"))
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
+
+/// Admin calls are futures that need no reactor.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime without a reactor").block_on(future)
+}

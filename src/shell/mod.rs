@@ -1,0 +1,11 @@
+//! The only I/O: Kafka, disk, HTTP, clock, signals, logs.
+
+pub mod admin;
+pub mod bundle;
+pub mod clock;
+pub mod judge;
+pub mod kafka;
+pub mod progress;
+pub mod run;
+pub mod telemetry;
+pub mod worker;

@@ -1,0 +1,187 @@
+//! `tripline run`: every stream's workers and judge, until told to stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use tracing::{error, info};
+
+use super::bundle::{self, BundleDirError};
+use super::judge::{JudgeThread, JudgeThreadError};
+use super::kafka::Clients;
+use super::progress::Progress;
+use super::worker::{Worker, WorkerError};
+use crate::config::{Config, Stream};
+use crate::incident::About;
+use crate::model::{ModelError, Networks, Runtime, RuntimeError};
+use crate::pipeline::{Guard, GuardError, Judge, Reading};
+use crate::watch::{Key, Terms, WindowCounts};
+
+/// Why the process ends before it is told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error("stream {stream}: bundle: {error}")]
+    Bundle { stream: String, error: BundleDirError },
+    #[error("stream {stream}: bundle {path}: {error}", path = path.display())]
+    Guard { stream: String, path: PathBuf, error: GuardError },
+    #[error("stream {stream}: bundle {path}: {error}", path = path.display())]
+    Model { stream: String, path: PathBuf, error: ModelError },
+    #[error("stream {stream}: worker {number}: {error}")]
+    Worker { stream: String, number: usize, error: WorkerError },
+    #[error("stream {stream}: judge: {error}")]
+    Judge { stream: String, error: JudgeThreadError },
+    #[error("a thread panicked; its stream was left at its last commit")]
+    Panicked,
+}
+
+/// One stream, ready to run: its bundle loaded, checked and tried.
+pub struct Prepared {
+    pub stream: Arc<Stream>,
+    pub guard: Arc<Guard>,
+    networks: Vec<Networks>,
+}
+
+impl Prepared {
+    /// Loads the bundle, one set of networks per worker.
+    ///
+    /// # Errors
+    /// If the bundle cannot be read, is not what its manifest says, or cannot keep the budget.
+    pub fn new(runtime: &Runtime, stream: &Stream) -> Result<Self, RunError> {
+        let name = || stream.name.clone();
+        let path = || stream.bundle.clone();
+        let bundle = bundle::read(&stream.bundle)
+            .map_err(|error| RunError::Bundle { stream: name(), error })?;
+        let reading = Reading {
+            format: stream.format,
+            json: stream.json.clone(),
+            value_bytes_max: stream.value_bytes_max,
+        };
+        let guard = Guard::new(&bundle, stream.budget, stream.policy, &reading)
+            .map_err(|error| RunError::Guard { stream: name(), path: path(), error })?;
+        let networks = (0..stream.workers)
+            .map(|_| Networks::load(runtime, &bundle))
+            .collect::<Result<_, _>>()
+            .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
+        Ok(Self { stream: Arc::new(stream.clone()), guard: Arc::new(guard), networks })
+    }
+
+    /// A judge of this stream that has heard nothing.
+    fn judge(&self) -> Judge {
+        let (stream, guard) = (&self.stream, &self.guard);
+        let (flagged, rows) = guard.decider().clean_flagged();
+        let budget = guard.decider().budget();
+        let false_page_ms = stream.alerts.period.as_millis() as u64;
+        let about = About {
+            stream: stream.name.clone(),
+            input: stream.input.clone(),
+            quarantine: stream.topics.quarantine.clone(),
+            epoch: guard.epoch().to_owned(),
+            policy: guard.policy(),
+            budget,
+            false_page_ms,
+        };
+        let terms = Terms {
+            budget,
+            window_ms: stream.alerts.window.as_millis() as u64,
+            false_page_ms,
+            hold_ms: stream.alerts.hold.as_millis() as u64,
+            key: Key::new(guard.epoch(), &stream.name, "flagged-share"),
+        };
+        Judge::new(about, terms, WindowCounts { rows, flagged })
+    }
+}
+
+/// Counters of every thread of a process, by stream.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    pub threads: Vec<Arc<Progress>>,
+}
+
+impl Overview {
+    /// One counter per thread that `config` asks for: its workers, then its judge, per stream.
+    pub fn new(streams: &[Prepared]) -> Self {
+        let threads = streams.iter().map(|prepared| prepared.stream.workers + 1).sum();
+        Self { threads: (0..threads).map(|_| Arc::default()).collect() }
+    }
+}
+
+/// Loads everything that `config` names: nothing is joined unless all of it is sound.
+///
+/// # Errors
+/// The first stream that cannot be guarded.
+pub fn prepare(config: &Config) -> Result<Vec<Prepared>, RunError> {
+    let runtime = Runtime::load(config.onnxruntime.as_deref())?;
+    config.streams.iter().map(|stream| Prepared::new(&runtime, stream)).collect()
+}
+
+/// Runs until `stop`, or until a thread cannot go on: then all others drain too, and whoever
+/// supervises the process starts it again.
+///
+/// # Errors
+/// What the first thread to fail said.
+pub fn run(
+    clients: &Clients,
+    streams: Vec<Prepared>,
+    overview: &Overview,
+    stop: &AtomicBool,
+) -> Result<(), RunError> {
+    let mut progress = overview.threads.iter().cloned();
+    let mut next = || progress.next().expect("one per thread");
+    let mut first_error = None;
+    thread::scope(|scope| {
+        let mut threads = vec![];
+        for prepared in streams {
+            let fresh = prepared.judge();
+            let Prepared { stream, guard, networks } = prepared;
+            for (number, networks) in networks.into_iter().enumerate() {
+                let (stream, guard, progress) = (stream.clone(), guard.clone(), next());
+                threads.push(scope.spawn(move || {
+                    let name = stream.name.clone();
+                    let work = || {
+                        Worker::join(clients, stream, guard, networks, number, progress)?.run(stop)
+                    };
+                    stopping(stop, work).map_err(|error| RunError::Worker {
+                        stream: name,
+                        number,
+                        error,
+                    })
+                }));
+            }
+            let progress = next();
+            threads.push(scope.spawn(move || {
+                let name = stream.name.clone();
+                let work = || JudgeThread::join(clients, stream, fresh, progress)?.run(stop);
+                stopping(stop, work).map_err(|error| RunError::Judge { stream: name, error })
+            }));
+        }
+        for thread in threads {
+            let ended = thread.join().unwrap_or(Err(RunError::Panicked));
+            if let Err(error) = ended {
+                error!(%error, "stopped");
+                first_error.get_or_insert(error);
+            }
+        }
+    });
+    match first_error {
+        Some(error) => Err(error),
+        None => {
+            info!("stopped");
+            Ok(())
+        }
+    }
+}
+
+/// Whatever way the thread ends, the others are told: half a guard is none.
+fn stopping<T>(stop: &AtomicBool, work: impl FnOnce() -> T) -> T {
+    struct Tell<'a>(&'a AtomicBool);
+    impl Drop for Tell<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let _tell = Tell(stop);
+    work()
+}
