@@ -72,11 +72,11 @@ impl Detectors {
 
 /// A detector's weight in the merged score.
 ///
-/// With a guarded model the match of its answers carries the small perturbations; the residuals at
-/// equal weight drown it (CW-L2: TPR at 1 % .05 instead of .25) and without them patch triggers
-/// are found less often (BadNets: .92 instead of .97). Three round numbers, chosen with the attack
-/// files of the repository in sight: those files flatter this choice, if only a little. Without a
-/// guarded model there is no reason to prefer one residual.
+/// With a guarded model the match of its answers carries the small perturbations, and residuals of
+/// equal weight drown it: TPR at 1 % on CW-L2 is .07 with equal weights, .24 with these, .30 for the
+/// match alone. Alone it finds fewer patch triggers: .92 of BadNets, .97 with these. Three round
+/// numbers, chosen with those attack files in sight, so they are flattered a little. Without a
+/// guarded model there is no reason to prefer one residual to the other.
 fn weight(kind: &str, guarded: bool) -> f32 {
     match kind {
         "reconstruction" if guarded => 0.1,
