@@ -1,4 +1,4 @@
-//! `tripline fit`
+//! `tripline fit`: clean rows in, a bundle out.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Exit;
 use crate::fit::progress::Reporter;
 use crate::fit::units::ImageShape;
-use crate::fit::{FitError, Options, fit};
+use crate::fit::{Options, fit};
 use crate::model::Runtime;
 use crate::record::Probability;
 
@@ -15,7 +15,7 @@ use crate::record::Probability;
 /// Trains an autoencoder, lets every detector learn, calibrates them on rows that nothing was
 /// fitted to, and tries the finished bundle on the record path. What is in the file becomes
 /// normal: attacked rows in it will pass later.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Clean rows: .npy, .npz (key x or X, labels in y) or IDX, each also gzipped
     #[arg(long, value_name = "FILE")]
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     name: String,
 
-    /// Directory of the bundle; one that is there already is not overwritten
+    /// Directory of the bundle; must not exist, or be empty
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
@@ -94,11 +94,7 @@ impl Args {
             }
             Err(error) => {
                 eprintln!("error: {error}");
-                match error {
-                    // The bundle is there and wrong: ours to answer for, not the operator's.
-                    FitError::SelfCheck(_) => Exit::Failed,
-                    _ => Exit::Config,
-                }
+                Exit::Failed
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::model::{Networks, Runtime};
 use crate::pipeline::{Batch, Guard, Input, Reading};
 use crate::record::{Action, Offset, Partition, Position};
-use crate::shell::bundle::read;
+use crate::shell;
 
 /// Rows per batch; not a divisor of anything, so that cuts would show.
 const BATCH_ROWS: usize = 100;
@@ -31,7 +31,7 @@ pub fn check(
     x: &Array2<f32>,
     test: &[usize],
 ) -> Result<String, FitError> {
-    let bundle = read(folder)?;
+    let bundle = shell::bundle::read(folder)?;
     let policy = Policy {
         mode: Mode::Enforce,
         on_flagged: OnFlagged::Quarantine,

@@ -26,14 +26,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use crate::bundle::{
-    Bundle, CleanShare, Digest, MANIFEST, Manifest, Provenance, RowsUsed, TensorError, Tensors,
-    VERSION,
+    Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, TensorError, Tensors, VERSION,
 };
 use crate::decide::BudgetTooSmall;
 use crate::detect::Setting;
 use crate::model::{ModelError, Networks, Runtime};
 use crate::record::{Probability, Rows};
-use crate::shell::bundle::{BundleDirError, write};
+use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 use columns::Table;
 use data::Dataset;
@@ -50,7 +49,7 @@ pub struct Options {
     pub data: PathBuf,
     pub labels: Option<PathBuf>,
     pub name: String,
-    /// The bundle's directory; must not hold a bundle already.
+    /// The bundle's directory; must not exist, or be empty.
     pub out: PathBuf,
     pub image: Option<ImageShape>,
     /// What an integer pixel is divided by.
@@ -96,9 +95,7 @@ pub enum FitError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(transparent)]
-    Directory(#[from] BundleDirError),
-    #[error("there is a bundle in {} already: choose another directory, or remove it", .0.display())]
-    Exists(PathBuf),
+    Folder(#[from] BundleDirError),
     #[error("the bundle was written but is not sound: {0}")]
     SelfCheck(String),
 }
@@ -114,9 +111,7 @@ pub fn fit(
     runtime: &Runtime,
     watch: &mut dyn Watch,
 ) -> Result<Report, FitError> {
-    if options.out.join(MANIFEST).exists() {
-        return Err(FitError::Exists(options.out.clone()));
-    }
+    bundle_dir::check_free(&options.out)?;
     watch.stage(&format!("reading {}", options.data.display()));
     let mut set = Dataset::load(&options.data, options.labels.as_deref())?;
     let schema = units::to_model_units(&mut set, options.image, options.scale)?;
@@ -178,7 +173,7 @@ pub fn fit(
             guarded_model_sha256: guarded.as_ref().map(|guarded| guarded.digest),
             seed: options.seed,
             tripline: env!("CARGO_PKG_VERSION").into(),
-            onnxruntime: runtime.version(),
+            onnxruntime: runtime.build(),
             rows: RowsUsed {
                 train: count(&split.train),
                 validation: count(&split.validation),
@@ -201,7 +196,7 @@ pub fn fit(
         tensors,
     };
     watch.stage("checking the bundle on the record path");
-    write(&options.out, bundle)?;
+    bundle_dir::write(&options.out, &bundle.into_files())?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
     Ok(Report { folder: options.out.clone(), digest, manifest, trained, accuracy })
 }

@@ -8,7 +8,6 @@ use super::layers::{Activation, Layer};
 use super::split::{Use, stream};
 use super::weights::unit;
 use super::*;
-use crate::shell::bundle::read;
 
 struct Silent;
 
@@ -68,7 +67,7 @@ fn a_bundle_is_written_once_and_the_same_options_give_the_same_bundle() {
     let digest = run(&first).unwrap().digest;
     assert_eq!(run(&second).unwrap().digest, digest);
     assert_ne!(run(&other).unwrap().digest, digest);
-    assert!(matches!(run(&first), Err(FitError::Exists(_))));
+    assert!(matches!(run(&first), Err(FitError::Folder(BundleDirError::Exists { .. }))));
 }
 
 #[test]
@@ -81,7 +80,7 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
     let plain = options(place.path(), 2000);
     let guarded = Options { guarded_model: Some(path), ..plain };
     let report = run(&guarded).unwrap();
-    let manifest = read(&guarded.out).unwrap().manifest;
+    let manifest = bundle_dir::read(&guarded.out).unwrap().manifest;
     assert_eq!(manifest.labels, 2);
     assert_eq!(manifest.detectors.last().unwrap().kind, "prediction-match");
     assert_eq!(manifest.provenance.rows.train, 1400);
