@@ -87,7 +87,7 @@ impl Reader<'_> {
             },
             _ => {
                 let message = format!("a string is wanted, and this is {noun}");
-                self.note(path, Some(&value.origin), message, "put it in quotes");
+                self.note(path, Some(&value.origin), message, "write one string, in quotes");
                 return None;
             }
         };

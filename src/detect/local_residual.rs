@@ -134,7 +134,7 @@ impl LocalResidual {
                 top[slot] = z[at];
             }
         }
-        let count = self.numbers.len().min(NUMBERS).max(1);
+        let count = self.numbers.len().clamp(1, NUMBERS);
         top.iter().sum::<f32>() / count as f32
     }
 

@@ -45,8 +45,11 @@ pub struct Kind {
     pub needs_guarded_model: bool,
     /// Learns from clean rows.
     pub learn: fn(&Rows<'_>, Setting<'_>) -> Box<dyn Detector>,
-    pub load: fn(&Tensors, Setting<'_>) -> Result<Box<dyn Detector>, TensorError>,
+    pub load: fn(&Tensors, Setting<'_>) -> Loaded,
 }
+
+/// A detector out of a bundle.
+pub type Loaded = Result<Box<dyn Detector>, TensorError>;
 
 /// Every detector there is, in the order their scores appear in traces.
 pub const ROSTER: &[Kind] = &[reconstruction::KIND, local_residual::KIND, prediction_match::KIND];

@@ -252,6 +252,3 @@ impl Outcome {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -93,7 +93,6 @@ impl JudgeThread {
                 Err(other) => return Err(other),
             }
         }
-        self.session.leave();
         Ok(())
     }
 

@@ -129,7 +129,6 @@ impl Worker {
             commits = Progress::get(&self.progress.commits),
             "drained"
         );
-        self.session.leave();
         Ok(())
     }
 

@@ -41,7 +41,7 @@ impl EDetector {
         assert_eq!(returns.len(), self.r.len());
         let mut sum = 0_u64;
         for (r, &e) in self.r.iter_mut().zip(returns) {
-            let grown = u128::from(r.saturating_add(credit)) * u128::from(e) >> 20;
+            let grown = (u128::from(r.saturating_add(credit)) * u128::from(e)) >> 20;
             *r = u64::try_from(grown).unwrap_or(u64::MAX).min(8 * Self::ONE);
             sum = sum.saturating_add(*r);
         }

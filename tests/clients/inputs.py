@@ -33,8 +33,10 @@ class Request:
 
 
 def load_images(path):
-    """u8 [n, 784] from .npy, .npz (key x) or idx, the last also gzipped."""
-    if path.endswith(".npy"):
+    """u8 [n, 784] from .u8 (no header), .npy, .npz (key x) or idx, the last also gzipped."""
+    if path.endswith(".u8"):
+        images = np.fromfile(path, np.uint8).reshape(-1, WIDTH)
+    elif path.endswith(".npy"):
         images = np.load(path)
     elif path.endswith(".npz"):
         images = np.load(path)["x"]

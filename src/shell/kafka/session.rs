@@ -212,20 +212,6 @@ impl Session {
         }
     }
 
-    /// Leaves the group: its partitions go to others at once.
-    pub fn leave(self) {
-        self.consumer.context().leave();
-        while let Some((news, partitions)) = self.consumer.context().take() {
-            let done = match news {
-                News::Assigned => self.consumer.incremental_assign(&partitions),
-                News::Revoked => self.consumer.incremental_unassign(&partitions),
-            };
-            if let Err(error) = done {
-                warn!(%error, "leaving the group");
-            }
-        }
-    }
-
     fn list(
         &self,
         partitions: impl Iterator<Item = (Partition, Option<Offset>)>,
@@ -239,6 +225,23 @@ impl Session {
             }
         }
         list
+    }
+}
+
+/// Leaves the group, so that its partitions go to others at once. The consumer's own drop polls
+/// until everything is given back; from here on the callback sees to that.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.consumer.context().leave();
+        while let Some((news, partitions)) = self.consumer.context().take() {
+            let done = match news {
+                News::Assigned => self.consumer.incremental_assign(&partitions),
+                News::Revoked => self.consumer.incremental_unassign(&partitions),
+            };
+            if let Err(error) = done {
+                warn!(%error, "leaving the group");
+            }
+        }
     }
 }
 

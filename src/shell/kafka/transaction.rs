@@ -167,6 +167,17 @@ impl Transactions {
     }
 }
 
+/// What is open when its owner goes is undone now, not when the broker's timeout says so.
+impl Drop for Transactions {
+    fn drop(&mut self) {
+        if self.open
+            && let Err(error) = self.producer.abort_transaction(Duration::from_secs(5))
+        {
+            warn!(%error, "the broker will abort the open transaction");
+        }
+    }
+}
+
 fn producer(
     config: &ClientConfig,
     timeout: Duration,

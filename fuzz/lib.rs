@@ -1,0 +1,74 @@
+//! What every fuzz target holds a codec to, on any bytes at all.
+//!
+//! `cargo +nightly fuzz run -s none codec_json fuzz/corpus/codec_json fuzz/seeds/codec_json`;
+//! `codec_pick` takes `-- -dict=fuzz/codec_pick.dict`. Without a sanitizer (`-s none`), because the
+//! codecs are safe Rust, and librdkafka's configure does not link a zstd built with one.
+//!
+//! It holds them to their contract on one value at a time; it says nothing about speed.
+
+use tripline::codec::{Codec, Codecs, Format, json};
+use tripline::record::{Feature, Schema};
+use tripline::validate::Bounds;
+
+/// A stream: how wide its rows are, and its codecs.
+pub struct Stream {
+    pub width: usize,
+    pub codecs: Codecs,
+    bounds: Bounds,
+}
+
+/// Two streams that differ in all a codec can see: an image of 784 numbers that is the document,
+/// and three numbers at two places of it.
+pub fn streams() -> [Stream; 2] {
+    let name = "image".into();
+    let image = Feature::Image { name, channels: 1, height: 28, width: 28, scale: 255.0 };
+    let number = |name: &str| Feature::Number { name: name.into(), min: -1e30, max: 1e30 };
+    let numbers = vec![number("x"), number("y"), number("z")];
+    let places = json::Config::new(vec!["/a/b".into(), "/c".into()]).unwrap();
+    [
+        stream(vec![image], Format::U8, &json::Config::default()),
+        stream(numbers, Format::Json, &places),
+    ]
+}
+
+fn stream(features: Vec<Feature>, format: Format, config: &json::Config) -> Stream {
+    let schema = Schema { features };
+    let codecs = Codecs::new(&schema, format, config);
+    Stream { width: schema.width(), codecs, bounds: Bounds::new(&schema) }
+}
+
+impl Stream {
+    /// Holds `codec` to its contract on `value`.
+    ///
+    /// `exact` formats read back every finite row to the bit; the others must still bring the row
+    /// of `value` back to the bytes it came from.
+    pub fn check(&self, codec: &dyn Codec, value: &[u8], exact: bool) {
+        let mut rows = vec![0.5];
+        if codec.decode(value, &mut rows).is_err() {
+            assert_eq!(rows, [0.5], "a fault left numbers behind");
+            return;
+        }
+        assert_eq!(rows.len(), 1 + self.width);
+        assert_eq!(rows[0], 0.5);
+        let row = &rows[1..];
+        let allowed = self.bounds.check(row).is_ok();
+        if row.iter().any(|x| !x.is_finite()) {
+            assert!(!allowed, "a row that is not finite passed");
+            return;
+        }
+
+        let mut same = Vec::new();
+        codec.encode(value, row, &mut same);
+        assert_eq!(same, value, "writing a row back changed its bytes");
+        if exact {
+            // Another finite row, made from this one.
+            let other: Vec<f32> = row.iter().rev().map(|x| x * 0.7 + 0.1).collect();
+            let mut out = Vec::new();
+            codec.encode(value, &other, &mut out);
+            let mut back = Vec::new();
+            codec.decode(&out, &mut back).expect("a value we wrote is readable");
+            let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&back), bits(&other), "a row did not survive");
+        }
+    }
+}

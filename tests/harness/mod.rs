@@ -1,0 +1,169 @@
+//! What the end-to-end tests share: a real broker, a real `tripline`, an independent client.
+//!
+//! Every process started here is ended by its own pid when its handle is dropped.
+
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A single-node Apache Kafka on the loopback interface; its data goes with it.
+pub struct Broker {
+    process: Process,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Broker {
+    /// Starts one and waits until it serves.
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (port, controller) = (free_port(), free_port());
+        let mut command = Command::new(root().join("scripts/kafka/broker"));
+        command.arg("run").arg("--dir").arg(dir.path());
+        command.args(["--port", &port.to_string(), "--controller-port", &controller.to_string()]);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("scripts/kafka/broker starts; run scripts/setup test first");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut process = Process { child };
+        for line in lines.map_while(Result::ok) {
+            if line.contains("broker: ready") {
+                return Self { process, port, dir };
+            }
+        }
+        let status = process.child.wait();
+        panic!("the broker ended before it served: {status:?}; see broker.log")
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address());
+        config
+    }
+
+    pub fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("a client");
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        for (key, value) in settings {
+            topic = topic.set(key, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let answers = runtime.block_on(admin.create_topics([&topic], &options)).expect("an answer");
+        answers.into_iter().for_each(|answer| drop(answer.expect("the topic is created")));
+    }
+
+    /// Sum over partitions of what `group` has committed on `topic`, and of its end.
+    pub fn committed_and_end(&self, group: &str, topic: &str, partitions: i32) -> (i64, i64) {
+        let consumer: BaseConsumer =
+            self.client().set("group.id", group).create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, partitions - 1);
+        let timeout = Duration::from_secs(20);
+        let committed = consumer.committed_offsets(list, timeout).expect("committed offsets");
+        let offset = |offset| if let Offset::Offset(o) = offset { o } else { 0 };
+        let committed = committed.elements().iter().map(|e| offset(e.offset())).sum();
+        let end = (0..partitions)
+            .map(|p| consumer.fetch_watermarks(topic, p, timeout).expect("watermarks").1)
+            .sum();
+        (committed, end)
+    }
+}
+
+/// A process that is killed when its handle goes.
+pub struct Process {
+    pub child: Child,
+}
+
+impl Process {
+    /// `tripline` with these arguments; its log goes to `log`.
+    pub fn tripline(args: &[&str], log: &Path) -> Self {
+        let file = std::fs::File::options().create(true).append(true).open(log).expect("a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_tripline"))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .expect("tripline starts");
+        Self { child }
+    }
+
+    /// A script of `tests/clients` in the interpreter that `scripts/setup test` made.
+    pub fn client(script: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(root().join(".tools/venv/bin/python"));
+        command.arg(root().join("tests/clients").join(script)).args(args);
+        command
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a kill");
+        self.child.wait().expect("its end");
+    }
+
+    /// Asks the process to end, and waits.
+    pub fn terminate(&mut self, patience: Duration) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(told.success());
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a status") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still running {patience:?} after SIGTERM");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until `done`, looking every 100 ms.
+pub fn wait_until(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}: not within {patience:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
+}
+
+/// Writes `text` beside the broker's data and gives the path.
+pub fn file(broker: &Broker, name: &str, text: &str) -> PathBuf {
+    let path = broker.dir.path().join(name);
+    std::fs::write(&path, text).expect("a file");
+    path
+}
+
+pub fn path_in(broker: &Broker, name: &str) -> PathBuf {
+    broker.dir.path().join(name)
+}

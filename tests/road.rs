@@ -1,0 +1,299 @@
+//! The road with the shipped bundle and real images: what is caught, what passes, what is kept.
+#![cfg(feature = "fit")]
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tripline::bundle::Bundle;
+use tripline::codec::{Format, json};
+use tripline::decide::{Mode, OnFlagged, Policy};
+use tripline::model::{Networks, Runtime};
+use tripline::pipeline::{Batch, Guard, Input, Outcome, Reading, Route};
+use tripline::record::{Action, Fault, Offset, Partition, Position};
+
+const PIXELS: usize = 784;
+const ENFORCE: Policy = Policy {
+    mode: Mode::Enforce,
+    on_flagged: OnFlagged::Quarantine,
+    on_guard_failure: tripline::decide::OnGuardFailure::Closed,
+};
+
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fashion-mnist")
+}
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::load(None).expect("scripts/setup puts ONNX Runtime there"))
+}
+
+fn bundle() -> Bundle {
+    tripline::shell::bundle::read(&model()).expect("the shipped bundle is sound")
+}
+
+/// One worker's share of the guard.
+struct Road {
+    guard: Guard,
+    networks: Networks,
+    batch: Batch,
+}
+
+impl Road {
+    fn new(policy: Policy) -> Self {
+        let bundle = bundle();
+        let pointers = vec!["/pixels".to_owned()];
+        let json = json::Config::new(pointers).expect("a pointer");
+        let reading = Reading { format: Format::U8, json, value_bytes_max: 1 << 17 };
+        let guard = Guard::new(&bundle, None, policy, &reading).expect("a guard");
+        let networks = Networks::load(runtime(), &bundle).expect("networks");
+        Self { guard, networks, batch: Batch::default() }
+    }
+
+    /// Takes `records` through the road in these cuts.
+    fn run(&mut self, records: &[Record], cuts: impl Iterator<Item = Range<usize>>) -> Vec<Left> {
+        let mut left = vec![];
+        for cut in cuts {
+            let inputs: Vec<Input<'_>> = cut
+                .clone()
+                .map(|i| Input {
+                    position: Position { partition: Partition(3), offset: Offset(i as i64) },
+                    content_type: records[i].content_type.map(str::as_bytes),
+                    value: records[i].value.as_deref(),
+                })
+                .collect();
+            self.batch.turn(&self.guard, &mut self.networks, &inputs).expect("it scores");
+            for outcome in self.batch.outcomes() {
+                left.push(Left {
+                    corrected: outcome
+                        .corrected
+                        .clone()
+                        .map(|range| self.batch.corrected()[range].to_vec()),
+                    trace: self.batch.traces()[outcome.trace.clone()].to_vec(),
+                    outcome: Outcome { trace: 0..0, corrected: None, ..outcome.clone() },
+                });
+            }
+        }
+        left
+    }
+
+    fn run_whole(&mut self, records: &[Record]) -> Vec<Left> {
+        self.run(
+            records,
+            (0..records.len())
+                .map(|i| i..i + 1)
+                .collect::<Vec<_>>()
+                .chunks(256)
+                .map(|chunk| chunk[0].start..chunk[chunk.len() - 1].end),
+        )
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    content_type: Option<&'static str>,
+    value: Option<Vec<u8>>,
+}
+
+/// What left, apart from where in the batch's buffers it was.
+#[derive(Clone, Debug, PartialEq)]
+struct Left {
+    outcome: Outcome,
+    corrected: Option<Vec<u8>>,
+    trace: Vec<u8>,
+}
+
+impl Left {
+    fn flagged(&self) -> bool {
+        self.outcome.judged.is_ok_and(|verdict| verdict.action != Action::Pass)
+    }
+}
+
+fn slice(name: &str) -> Vec<Vec<u8>> {
+    let path = model().join("slice").join(name);
+    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(bytes.len() % PIXELS, 0);
+    bytes.chunks_exact(PIXELS).map(<[u8]>::to_vec).collect()
+}
+
+fn raw(images: Vec<Vec<u8>>) -> Vec<Record> {
+    images.into_iter().map(|image| Record { content_type: None, value: Some(image) }).collect()
+}
+
+fn unit(image: &[u8]) -> impl Iterator<Item = f32> + '_ {
+    image.iter().map(|&pixel| f32::from(pixel) / 255.0)
+}
+
+/// Real images in every format, attacked and not, with every kind of fault among them.
+fn mixed(seed: u64, n: usize) -> Vec<Record> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let pools = [slice("clean.u8"), slice("trigger.u8"), slice("pgd.u8")];
+    let mut record = |_| {
+        let pool = &pools[rng.random_range(0..3)];
+        let image = &pool[rng.random_range(0..pool.len())];
+        let mut value: Vec<u8>;
+        let content_type;
+        match rng.random_range(0..3) {
+            0 => {
+                (content_type, value) = (Some("application/x-u8"), image.clone());
+            }
+            1 => {
+                content_type = Some("application/x-f32-le");
+                value = unit(image).flat_map(f32::to_le_bytes).collect();
+            }
+            _ => {
+                content_type = Some("application/json");
+                let pixels: Vec<f32> = unit(image).collect();
+                let pixels = serde_json::to_string(&pixels).expect("numbers");
+                value = format!("{{\"id\": 7, \"pixels\": {pixels} }}").into_bytes();
+            }
+        }
+        match rng.random_range(0..20) {
+            0 => value.truncate(value.len() / 2),
+            1 => return Record { content_type, value: None },
+            2 => return Record { content_type: Some("text/csv"), value: Some(value) },
+            3 => value = [f32::NAN; PIXELS].iter().flat_map(|v| v.to_le_bytes()).collect(),
+            4 => value.resize(1 << 18, b' '),
+            _ => {}
+        }
+        Record { content_type, value: Some(value) }
+    };
+    (0..n).map(&mut record).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn how_the_stream_is_cut_into_batches_changes_no_bit_of_any_outcome(seed: u64) {
+        let records = mixed(seed, 120);
+        for on_flagged in [OnFlagged::Correct, OnFlagged::Quarantine] {
+            let mut road = Road::new(Policy { on_flagged, ..ENFORCE });
+            let whole = road.run(&records, std::iter::once(0..records.len()));
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut cuts = vec![];
+            let mut start = 0;
+            while start < records.len() {
+                let end = (start + rng.random_range(1..40)).min(records.len());
+                cuts.push(start..end);
+                start = end;
+            }
+            let cut = road.run(&records, cuts.into_iter());
+            prop_assert_eq!(&whole, &cut);
+        }
+    }
+}
+
+#[test]
+fn triggers_and_perturbations_are_flagged_and_clean_images_within_the_budget() {
+    let mut road = Road::new(ENFORCE);
+    let mut share = |name: &str| {
+        let left = road.run_whole(&raw(slice(name)));
+        let flagged = left.iter().filter(|left| left.flagged()).count();
+        println!("{name}: {flagged} of {} flagged", left.len());
+        (flagged, left.len())
+    };
+    let (flagged, n) = share("trigger.u8");
+    assert!(flagged as f64 >= 0.95 * n as f64, "triggers: {flagged} of {n}");
+    let (flagged, n) = share("pgd.u8");
+    assert!(flagged as f64 >= 0.25 * n as f64, "PGD: {flagged} of {n}");
+
+    // Rows that neither the bundle nor the guarded model ever saw.
+    let manifest = bundle().manifest;
+    let (flagged, n) = share("clean.u8");
+    let m = manifest.provenance.rows.merged as usize;
+    let (low, high) = tripline::fit::budget::flagged_interval(manifest.budget, m, n);
+    assert!((low..=high).contains(&flagged), "{flagged} of {n}; 99 % of bundles: {low} to {high}");
+}
+
+#[test]
+fn the_clean_share_that_fit_measured_is_within_its_interval() {
+    let manifest = bundle().manifest;
+    let (rows, merged) = (manifest.clean.rows as usize, manifest.provenance.rows.merged as usize);
+    let (low, high) = tripline::fit::budget::flagged_interval(manifest.budget, merged, rows);
+    let flagged = manifest.clean.flagged as usize;
+    assert!((low..=high).contains(&flagged), "{flagged} of {rows}; expected {low} to {high}");
+}
+
+#[test]
+fn a_corrected_record_reads_in_its_own_format_and_is_not_flagged_again() {
+    let records = mixed(11, 400);
+    let mut road = Road::new(Policy { on_flagged: OnFlagged::Correct, ..ENFORCE });
+    let left = road.run_whole(&records);
+    let corrected: Vec<_> =
+        records.iter().zip(&left).filter(|(_, l)| l.corrected.is_some()).collect();
+    assert!(corrected.len() > 50, "only {} of 400 were corrected", corrected.len());
+    let delivered: Vec<Record> = corrected
+        .iter()
+        .map(|(record, left)| Record {
+            content_type: record.content_type,
+            value: left.corrected.clone(),
+        })
+        .collect();
+    for ((_, first), again) in corrected.iter().zip(road.run_whole(&delivered)) {
+        assert_eq!(first.outcome.text, "correct");
+        assert_eq!((again.outcome.text, again.outcome.route), ("pass", Route::Sanitized));
+    }
+    // What a JSON record says beside its pixels stays.
+    for (record, left) in
+        corrected.iter().filter(|(r, _)| r.content_type == Some("application/json"))
+    {
+        let ends = |bytes: &[u8]| (bytes[..22].to_vec(), bytes[bytes.len() - 3..].to_vec());
+        let (before, after) = (record.value.as_ref().expect("a value"), left.corrected.as_ref());
+        assert_eq!(ends(before), ends(after.expect("corrected")));
+    }
+    let held = left.iter().filter(|l| l.outcome.text == "quarantine").count();
+    println!(
+        "{} corrected, {held} held back because their correction was flagged",
+        corrected.len()
+    );
+}
+
+#[test]
+fn observe_mode_delivers_everything_untouched_and_says_what_it_would_have_done() {
+    let records = mixed(5, 300);
+    let observed = Road::new(Policy::default()).run_whole(&records);
+    let enforced = Road::new(ENFORCE).run_whole(&records);
+    assert!(enforced.iter().any(|left| left.outcome.route == Route::Quarantine));
+    assert!(enforced.iter().any(|left| left.outcome.route == Route::DeadLetter));
+    for (observed, enforced) in observed.iter().zip(&enforced) {
+        assert_eq!((observed.outcome.route, &observed.corrected), (Route::Sanitized, &None));
+        match enforced.outcome.text {
+            "pass" => assert_eq!(observed.outcome.text, "pass"),
+            text => assert_eq!(observed.outcome.text, format!("would-{text}")),
+        }
+    }
+}
+
+#[test]
+fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
+    let mut road = Road::new(ENFORCE);
+    let good = slice("clean.u8").remove(0);
+    let faulty: [(Option<&'static str>, Option<Vec<u8>>, &str); 7] = [
+        (None, None, "null-value"),
+        (None, Some(vec![0; (1 << 17) + 1]), "too-large"),
+        (Some("text/csv"), Some(good.clone()), "unknown-format"),
+        (Some("application/json"), Some(b"{\"pixels\": [1, 2".to_vec()), "unreadable"),
+        (Some("application/x-u8"), Some(vec![0; 783]), "wrong-arity"),
+        (
+            Some("application/x-f32-le"),
+            Some(f32::INFINITY.to_le_bytes().repeat(PIXELS)),
+            "not-finite",
+        ),
+        (Some("application/x-f32-le"), Some(1.5_f32.to_le_bytes().repeat(PIXELS)), "out-of-bounds"),
+    ];
+    assert_eq!(faulty.each_ref().map(|f| f.2), Fault::NAMES, "every fault is here");
+    let alone = road.run_whole(&raw(vec![good.clone()]));
+    for (content_type, value, name) in faulty {
+        let bad = Record { content_type, value };
+        let fine = Record { content_type: None, value: Some(good.clone()) };
+        let left = road.run_whole(&[fine.clone(), bad, fine]);
+        assert_eq!(left[1].outcome.text, format!("dead-letter:{name}"));
+        assert_eq!(left[1].outcome.route, Route::DeadLetter);
+        assert_eq!(left[0].outcome.judged, alone[0].outcome.judged, "{name}");
+        assert_eq!(left[2].outcome.judged, alone[0].outcome.judged, "{name}");
+    }
+}
