@@ -1,6 +1,7 @@
 //! ONNX Runtime, loaded from a shared library at start.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 
@@ -31,6 +32,13 @@ impl Runtime {
     /// # Errors
     /// If the library does not exist, does not load, or is older than ONNX Runtime 1.24.
     pub fn load(library: Option<&Path>) -> Result<Self, RuntimeError> {
+        // ONNX Runtime allows one environment per process; a lock, not a `OnceLock`, because loading
+        // can fail and be tried again with another path.
+        static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*loaded {
+            return Ok(runtime.clone());
+        }
         let library = match library {
             Some(path) => path.to_owned(),
             None => Self::default_library(),
@@ -45,7 +53,7 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|e| failed(e.to_string()))?;
-        Ok(Self { environment })
+        Ok(loaded.insert(Self { environment }).clone())
     }
 
     /// Version of the loaded library as it reports itself.
