@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::report::{alert_lines, name, percent, thousands};
+use super::report::{alert_lines, heading_text, name, percent, thousands};
 use crate::incident::Status;
 use crate::shell::demo::{Moment, Options, Phase, Truth};
 
@@ -26,6 +26,8 @@ enum View {
 struct Table {
     all: MultiProgress,
     bar: ProgressBar,
+    /// Kept, because a line that is dropped is taken away.
+    _heading: ProgressBar,
     kinds: [ProgressBar; 4],
 }
 
@@ -63,11 +65,13 @@ impl Live {
         self.phase = phase;
     }
 
-    /// Takes the table away: what follows says it again, finally.
-    pub fn end(self) {
-        if let View::Table(table) = self.view {
+    /// Takes the table away: what follows says it again, finally. Alerts stay on a terminal;
+    /// whether they did is returned.
+    pub fn end(self) -> bool {
+        match self.view {
             // An error is a terminal that went away.
-            let _ = table.all.clear();
+            View::Table(table) => table.all.clear().is_ok(),
+            View::Lines => false,
         }
     }
 
@@ -92,13 +96,10 @@ impl Table {
         };
         let bar = line("  {bar:36.cyan/dim}  {msg}");
         let heading = line("{msg}");
-        heading.set_message(format!(
-            "\n  {:<18}{:>10}{:>11}{:>10}",
-            "", "came out", "flagged", "share"
-        ));
+        heading.set_message(heading_text());
         let kinds = Truth::ALL.map(|_| line("  {msg}"));
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { all, bar, kinds }
+        Self { all, bar, _heading: heading, kinds }
     }
 
     fn show(&self, moment: &Moment<'_>, phase: Option<Phase>) {

@@ -41,7 +41,7 @@ impl Args {
         let options = Options { records: records as usize, seed, bundle, out };
         let mut live = live::Live::start(&options);
         let ended = run(&options, &mut |moment| live.show(moment));
-        live.end();
+        let alerts_seen = live.end();
         let outcome = match ended {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -52,7 +52,8 @@ impl Args {
         if json {
             println!("{}", report::json(&outcome));
         } else {
-            print!("{}", report::words(&outcome, &options, colours()));
+            let alerts_seen = alerts_seen && std::io::stdout().is_terminal();
+            print!("{}", report::words(&outcome, &options, colours(), alerts_seen));
         }
         match report::is_complete(&outcome, &options) {
             true => Exit::Ok,

@@ -80,8 +80,14 @@ pub fn json(outcome: &Outcome) -> String {
     serde_json::to_string(&report).expect("plain data")
 }
 
-/// The result for a person; with a picture if there are colours.
-pub fn words(outcome: &Outcome, options: &Options, colours: Option<Depth>) -> String {
+/// The result for a person; with a picture if there are colours, with the alerts unless they
+/// stand above already.
+pub fn words(
+    outcome: &Outcome,
+    options: &Options,
+    colours: Option<Depth>,
+    alerts_seen: bool,
+) -> String {
     let tally = &outcome.tally;
     let mut text = String::new();
     let mut line = |words: std::fmt::Arguments<'_>| {
@@ -92,7 +98,7 @@ pub fn words(outcome: &Outcome, options: &Options, colours: Option<Depth>) -> St
         None => words.to_owned(),
     };
     line(format_args!("{}", bold("What was caught")));
-    line(format_args!("  {:<18}{:>10}{:>11}{:>10}", "", "came out", "flagged", "share"));
+    line(format_args!("{}", heading_text()));
     for truth in Truth::ALL {
         let kind = tally.kind(truth);
         let (name, n) = (name(truth), thousands(kind.n));
@@ -115,20 +121,19 @@ pub fn words(outcome: &Outcome, options: &Options, colours: Option<Depth>) -> St
         "\n  {fed} in = {sanitized} sanitized + {quarantined} quarantined + {dead} dead-lettered;"
     ));
     line(format_args!("  {} missing, {} twice", none(missing), none(tally.twice)));
-    line(format_args!("\n{}", bold("Alerts")));
-    for alert in &tally.alerts {
-        alert_lines(alert).iter().for_each(|words| line(format_args!("{words}")));
+    if tally.alerts.is_empty() || !alerts_seen {
+        line(format_args!("\n{}", bold("Alerts")));
+        tally.alerts.iter().flat_map(alert_lines).for_each(|words| line(format_args!("{words}")));
     }
     if tally.alerts.is_empty() {
         line(format_args!("  none"));
     }
-    if let (Some(depth), Some(exhibit)) = (colours, outcome.exhibits.first()) {
-        line(format_args!(
-            "\n{}",
-            bold(&format!("Held back: {}, {}", exhibit.story(), exhibit.p_text()))
-        ));
-        line(format_args!("{:<30}{:<30}{}", "what came", "autoencoder's version", "difference"));
+    let strangest = outcome.exhibits.iter().min_by(|a, b| a.p.total_cmp(&b.p));
+    if let (Some(depth), Some(exhibit)) = (colours, strangest) {
+        let (story, p) = (exhibit.story(), exhibit.p_text());
+        line(format_args!("\n{}  {story}, {p}", bold("Held back")));
         line(format_args!("{}", half_blocks(exhibit, depth).trim_end()));
+        line(format_args!("{:<30}{:<30}{}", "input", "autoencoder", "difference"));
     }
     if let Some(picture) = &outcome.picture {
         line(format_args!("\n{}  {}", bold("Picture"), picture.display()));
@@ -161,6 +166,11 @@ pub fn alert_lines(alert: &Alert) -> Vec<String> {
     lines.iter().enumerate().map(|(i, line)| format!("  {:<10}{line}", status(i))).collect()
 }
 
+/// The names of the table's columns.
+pub fn heading_text() -> String {
+    format!("  {:<18}{:>10}{:>11}{:>10}", "", "came out", "flagged", "share")
+}
+
 /// What a person calls a kind of record.
 pub fn name(truth: Truth) -> &'static str {
     match truth {
@@ -174,8 +184,8 @@ pub fn name(truth: Truth) -> &'static str {
 fn note(truth: Truth) -> &'static str {
     match truth {
         Truth::Clean => "held back wrongly; 1% is the budget",
-        Truth::Trigger => "a white patch that the model was taught to obey",
-        Truth::Pgd => "pixels changed by up to a tenth until the model errs",
+        Truth::Trigger => "a white patch the model was taught to obey",
+        Truth::Pgd => "pixels pushed until the model errs",
         Truth::Malformed => "",
     }
 }

@@ -20,7 +20,7 @@ pub struct Exhibit {
     /// AE(x), `[784]`.
     pub twin: Vec<f32>,
     pub p: f32,
-    /// Where the first reason is.
+    /// Where the reason is, if it is in one place.
     pub area: Option<Area>,
 }
 
@@ -29,6 +29,9 @@ const EACH: usize = 3;
 
 /// Pixels this near to the first reason belong to it: a window of the local residual is 3 wide.
 const NEAR: usize = 2;
+
+/// So many reasons together make a place; fewer are scattered over the image.
+const TOGETHER: usize = 3;
 
 /// The first flagged suspects of each kind, in the order they were fed.
 ///
@@ -88,22 +91,18 @@ impl Exhibit {
     }
 }
 
-/// The smallest area around the first of `reasons` and those near to it.
+/// The smallest area around the first of `reasons` and those near to it, if they are most of them.
 fn area(reasons: &[FeatureId]) -> Option<Area> {
     let place = |id: &FeatureId| (id.0 as usize / SIDE, id.0 as usize % SIDE);
-    let pixels = reasons.iter().filter(|id| (id.0 as usize) < PIXELS).map(place);
-    let mut pixels = pixels.peekable();
-    let &(y, x) = pixels.peek()?;
-    let mut area = Area { top: y, left: x, bottom: y, right: x };
-    for (row, column) in pixels {
-        if row.abs_diff(y) <= NEAR && column.abs_diff(x) <= NEAR {
-            area.top = area.top.min(row);
-            area.bottom = area.bottom.max(row);
-            area.left = area.left.min(column);
-            area.right = area.right.max(column);
-        }
-    }
-    Some(area)
+    let inside = reasons.iter().filter(|id| (id.0 as usize) < PIXELS);
+    let mut pixels: Vec<_> = inside.map(place).collect();
+    let &(y, x) = pixels.first()?;
+    pixels.retain(|&(row, column)| row.abs_diff(y) <= NEAR && column.abs_diff(x) <= NEAR);
+    let rows = || pixels.iter().map(|&(row, _)| row);
+    let columns = || pixels.iter().map(|&(_, column)| column);
+    let [top, bottom] = [rows().min()?, rows().max()?];
+    let [left, right] = [columns().min()?, columns().max()?];
+    (pixels.len() >= TOGETHER).then_some(Area { top, left, bottom, right })
 }
 
 #[cfg(test)]
@@ -115,6 +114,7 @@ mod tests {
         let pixel = |y: usize, x: usize| FeatureId((y * SIDE + x) as u32);
         let found = area(&[pixel(24, 25), pixel(26, 26), pixel(25, 24), pixel(3, 3)]);
         assert_eq!(found, Some(Area { top: 24, left: 24, bottom: 26, right: 26 }));
+        assert_eq!(area(&[pixel(24, 25), pixel(26, 26), pixel(3, 3)]), None, "scattered");
         assert_eq!(area(&[]), None);
     }
 }

@@ -23,7 +23,7 @@ const MARGIN: u32 = 24;
 const AISLE: u32 = 36;
 const PANEL: u32 = 3 * TILE + 2 * GAP;
 /// Above the first row of images: title, panels' names, names of the columns.
-const HEAD: u32 = 100;
+const HEAD: u32 = 116;
 /// A tile and its line of text.
 const ROW: u32 = TILE + 38;
 
@@ -50,14 +50,13 @@ fn draw(exhibits: &[Exhibit]) -> Canvas {
     let width = 2 * MARGIN + 2 * PANEL + AISLE;
     let mut canvas = Canvas::new(width, HEAD + rows * ROW + MARGIN / 2, PAPER);
     canvas.text((MARGIN, 18), 3, INK, "Held back by Tripline");
+    let legend = "p: share of clean images as strange as this";
+    canvas.text((width - MARGIN - 2 * text_width(legend), 25), 2, FAINT, legend);
     for (panel, (truth, name)) in panels.into_iter().enumerate() {
         let x = MARGIN + panel as u32 * (PANEL + AISLE);
-        canvas.text((x, 54), 2, INK, name);
-        for (column, caption) in
-            ["what came", "autoencoder's version", "difference"].iter().enumerate()
-        {
-            let x = x + column as u32 * (TILE + GAP);
-            canvas.text((x, HEAD - 20), 1, FAINT, caption);
+        canvas.text((x, 62), 2, INK, name);
+        for (column, caption) in ["input", "autoencoder", "difference"].iter().enumerate() {
+            canvas.text((x + column as u32 * (TILE + GAP), HEAD - 26), 2, FAINT, caption);
         }
         for (row, exhibit) in of(truth).enumerate() {
             show(&mut canvas, (x, HEAD + row as u32 * ROW), exhibit);
