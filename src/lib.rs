@@ -36,4 +36,7 @@ pub mod config;
 
 pub mod shell;
 
+#[cfg(feature = "fit")]
+pub mod fit;
+
 pub mod cli;

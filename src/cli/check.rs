@@ -45,7 +45,7 @@ fn bundles(config: &Config) -> Vec<String> {
         Ok(runtime) => runtime,
         Err(error) => return vec![error.to_string()],
     };
-    println!("✓ ONNX Runtime {}", runtime.version());
+    println!("✓ ONNX Runtime, build {}", runtime.build());
     let mut problems = vec![];
     for stream in &config.streams {
         match Prepared::new(&runtime, stream) {

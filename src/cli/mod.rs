@@ -3,6 +3,8 @@
 mod check;
 mod config;
 mod demo;
+#[cfg(feature = "fit")]
+mod fit;
 mod run;
 mod topics;
 
@@ -26,6 +28,9 @@ enum Command {
     Check(check::Args),
     /// Print or create the topics that a configuration needs
     Topics(topics::Args),
+    /// Learn from clean rows what is normal, and write a bundle
+    #[cfg(feature = "fit")]
+    Fit(fit::Args),
 }
 
 /// What a command ends with: an exit code of `sysexits.h`.
@@ -46,6 +51,8 @@ impl Cli {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Topics(args) => args.run(),
+            #[cfg(feature = "fit")]
+            Command::Fit(args) => args.run(),
         }
     }
 }

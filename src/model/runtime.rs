@@ -56,10 +56,12 @@ impl Runtime {
         Ok(loaded.insert(Self { environment }).clone())
     }
 
-    /// Version of the loaded library as it reports itself.
-    pub fn version(&self) -> String {
-        // "ORT Build Info: git-branch=…, git-commit-id=…, build type=…" says more than we keep.
-        ort::info().split(':').next_back().unwrap_or_default().trim().to_owned()
+    /// The commit the loaded library was built from, as it reports itself.
+    pub fn build(&self) -> String {
+        // "ORT Build Info: git-branch=HEAD, git-commit-id=fab30a4, build type=Release".
+        let info = ort::info();
+        let commit = info.split("git-commit-id=").nth(1).and_then(|rest| rest.split(',').next());
+        commit.unwrap_or(info).to_owned()
     }
 
     fn default_library() -> PathBuf {

@@ -2,7 +2,7 @@
 //!
 //! A pure function of the evidence topic: the same messages in the same order give the same
 //! alerts, live or in replay. It merges the counts of a window over all partitions, closes the
-//! window when every partition that is not idle has gone past it, and lets the watches play.
+//! window when every partition has gone past it, is empty or is gone, and lets the watches play.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::bundle::Digest;
 use crate::incident::{About, Alert, Incident, Status};
 use crate::record::{Offset, Partition, Timestamp};
 use crate::watch::{
-    Counts, Evidence, FlaggedShare, Message, Terms, Transition, WindowCounts, WindowStart,
+    Counts, Evidence, FlaggedShare, Message, Presence, Terms, Transition, WindowCounts, WindowStart,
 };
 
 /// Judge of one stream.
@@ -53,6 +53,8 @@ struct Heard {
     newest: WindowStart,
     /// The clock at that message.
     at: Timestamp,
+    /// Its worker says that there is nothing to read.
+    quiet: bool,
 }
 
 /// Counts of one window from one partition and one first offset.
@@ -84,8 +86,9 @@ pub enum JudgeError {
     Mismatch { covered: Offset, committed: Offset },
 }
 
-/// A partition is idle after this many windows without evidence, by the clock.
-const IDLE_WINDOWS: i64 = 3;
+/// A partition that nobody speaks for, by the clock: its worker is gone, and others go on without
+/// it. Longer than a rebalance after a crash takes; what it has to say later is late, not lost.
+const GONE_AFTER_MS: i64 = 60_000;
 /// Windows remembered after they closed: late evidence of these is told apart from repeats.
 const WINDOWS_REMEMBERED: i64 = 64;
 
@@ -171,18 +174,40 @@ impl Judge {
     pub fn take(&mut self, offset: Offset, message: &Message, alerts: &mut Vec<Alert>) {
         self.state.next = offset.next();
         match message {
-            Message::Tick(tick) => self.state.clock = self.state.clock.max(tick.at),
+            Message::Tick(tick) => self.tick(tick.at),
+            Message::Presence(presence) => self.hear_of(presence),
             Message::Evidence(evidence) if evidence.epoch != self.about.epoch => return,
             Message::Evidence(evidence) => self.hear(evidence, alerts),
         }
         self.close_windows(alerts);
     }
 
-    fn hear(&mut self, evidence: &Evidence, alerts: &mut Vec<Alert>) {
+    fn tick(&mut self, at: Timestamp) {
+        if self.state.clock == Timestamp(0) {
+            // Whoever spoke before the first tick spoke just now.
+            self.state.partitions.values_mut().for_each(|heard| heard.at = at);
+        }
+        self.state.clock = self.state.clock.max(at);
+    }
+
+    fn hear_of(&mut self, presence: &Presence) {
+        let heard = self.heard(presence.partition);
+        heard.quiet = presence.quiet;
+    }
+
+    /// What is known of a partition that was heard of just now.
+    fn heard(&mut self, partition: Partition) -> &mut Heard {
         let at = self.state.clock;
-        let heard = Heard { newest: evidence.window, at };
-        let known = self.state.partitions.entry(evidence.partition).or_insert(heard);
-        *known = Heard { newest: known.newest.max(evidence.window), at };
+        let unknown = Heard { newest: Timestamp(0), at, quiet: false };
+        let heard = self.state.partitions.entry(partition).or_insert(unknown);
+        heard.at = at;
+        heard
+    }
+
+    fn hear(&mut self, evidence: &Evidence, alerts: &mut Vec<Alert>) {
+        let heard = self.heard(evidence.partition);
+        heard.newest = heard.newest.max(evidence.window);
+        heard.quiet = false;
 
         let forgotten = self.state.frontier.0 - WINDOWS_REMEMBERED * self.length();
         if evidence.window.0 < forgotten {
@@ -240,8 +265,9 @@ impl Judge {
     /// Everything before this is complete. Never later than the clock: records with timestamps
     /// from the future wait for it.
     fn watermark(&self) -> Timestamp {
-        let idle_since = self.state.clock.0 - IDLE_WINDOWS * self.length();
-        let speaking = self.state.partitions.values().filter(|heard| heard.at.0 > idle_since);
+        let gone = self.state.clock.0 - GONE_AFTER_MS;
+        let speaking =
+            self.state.partitions.values().filter(|heard| !heard.quiet && heard.at.0 > gone);
         let slowest = speaking.map(|heard| heard.newest).min();
         slowest.map_or(self.state.clock, |slowest| slowest.min(self.state.clock))
     }

@@ -1,16 +1,21 @@
 //! A bundle's directory.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{AUTOENCODER, Bundle, BundleError, Files, GUARDED_MODEL, MANIFEST, TENSORS};
+
+/// The files of a bundle.
+const NAMES: [&str; 4] = [MANIFEST, AUTOENCODER, GUARDED_MODEL, TENSORS];
 
 /// Why a bundle cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleDirError {
     #[error("{path}: {error}", path = path.display())]
     Io { path: PathBuf, error: io::Error },
+    #[error("{path} already exists: a bundle is never overwritten; choose another directory, or remove it", path = path.display())]
+    Exists { path: PathBuf },
     #[error("{path} is larger than {max} bytes", path = path.display())]
     TooLarge { path: PathBuf, max: u64 },
     #[error("{path}: {error}", path = path.display())]
@@ -27,7 +32,7 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 /// If a file cannot be read or the bundle refuses it.
 pub fn read(dir: &Path) -> Result<Bundle, BundleDirError> {
     let mut files = Files::new();
-    for name in [MANIFEST, AUTOENCODER, GUARDED_MODEL, TENSORS] {
+    for name in NAMES {
         let path = dir.join(name);
         let file = match fs::File::open(&path) {
             Ok(file) => file,
@@ -47,25 +52,64 @@ pub fn read(dir: &Path) -> Result<Bundle, BundleDirError> {
     Bundle::from_files(files).map_err(|error| BundleDirError::Bundle { path: dir.into(), error })
 }
 
-/// Writes `bundle` into `dir`, the manifest last: a directory without one is not a bundle.
+/// Whether a bundle can be written to `dir`: there must be none yet. Other files may lie there.
 ///
 /// # Errors
-/// If the directory or a file cannot be written.
-pub fn write(dir: &Path, bundle: Bundle) -> Result<(), BundleDirError> {
-    let io_error = |path: &Path, error| BundleDirError::Io { path: path.to_owned(), error };
-    fs::create_dir_all(dir).map_err(|e| io_error(dir, e))?;
-    let mut files = bundle.into_files();
-    let manifest = files.remove(MANIFEST).expect("a bundle has a manifest");
-    let stale = dir.join(MANIFEST);
-    match fs::remove_file(&stale) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(io_error(&stale, error));
-        }
-        _ => {}
-    }
-    for (name, bytes) in files.into_iter().chain([(MANIFEST.to_owned(), manifest)]) {
+/// If there is a file of a bundle already.
+pub fn check_free(dir: &Path) -> Result<(), BundleDirError> {
+    let taken = NAMES.iter().map(|name| dir.join(name)).find(|path| path.exists());
+    taken.map_or(Ok(()), |path| Err(BundleDirError::Exists { path }))
+}
+
+/// Writes the files of a bundle into `dir`, each synced, the manifest last: a directory without
+/// one is not a bundle, so whoever looks sees a whole bundle or none.
+///
+/// # Errors
+/// If there is a bundle already, or the disk refuses.
+pub fn write(dir: &Path, files: &Files) -> Result<(), BundleDirError> {
+    check_free(dir)?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BundleDirError::Io { path, error }
+    };
+    fs::create_dir_all(dir).map_err(failed(dir))?;
+    let manifest_last = |name: &&String| *name == MANIFEST;
+    let (manifest, others): (Vec<&String>, Vec<_>) = files.keys().partition(manifest_last);
+    for name in others.into_iter().chain(manifest) {
         let path = dir.join(name);
-        fs::write(&path, bytes).map_err(|e| io_error(&path, e))?;
+        let write = || {
+            let mut file = fs::File::create_new(&path)?;
+            file.write_all(&files[name])?;
+            file.sync_all()
+        };
+        write().map_err(failed(&path))?;
     }
-    Ok(())
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_never_overwritten_and_other_files_are_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("models/a");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("README.md"), "mine").unwrap();
+        let files = Files::from([(MANIFEST.to_owned(), vec![1]), (TENSORS.to_owned(), vec![2])]);
+        write(&dir, &files).unwrap();
+        assert_eq!(fs::read(dir.join(MANIFEST)).unwrap(), [1]);
+        let again = write(&dir, &files).unwrap_err().to_string();
+        assert!(again.contains("never overwritten"), "{again}");
+        assert_eq!(fs::read(dir.join("README.md")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_directory_without_a_manifest_is_not_a_bundle() {
+        let place = tempfile::tempdir().unwrap();
+        write(place.path(), &Files::from([(TENSORS.to_owned(), vec![2])])).unwrap();
+        let message = read(place.path()).unwrap_err().to_string();
+        assert!(message.contains(MANIFEST), "{message}");
+    }
 }

@@ -22,7 +22,7 @@ use crate::emit::{TRACE, VERDICT, connect_headers};
 use crate::model::Networks;
 use crate::pipeline::{Batch, Guard, GuardFailure, Input, Lane, LaneError, Outcome, Route};
 use crate::record::{Offset, Partition, Position, Timestamp};
-use crate::watch::Message as WatchMessage;
+use crate::watch::{Message as WatchMessage, Presence};
 
 /// Scores the partitions that its group gives it.
 pub struct Worker {
@@ -32,14 +32,27 @@ pub struct Worker {
     session: Session,
     lanes: BTreeMap<Partition, Slot>,
     batch: Batch,
+    /// When a poll last came back empty: everything that was there had been read.
+    last_empty: Option<Instant>,
     commit_interval: Duration,
     progress: Arc<Progress>,
 }
 
-/// A lane now, and as of the last commit.
+/// A lane, and what the worker knows about its partition.
 struct Slot {
     lane: Lane,
+    /// The next offset as of the last commit.
     committed: Offset,
+    last_record: Instant,
+    /// What the judge was told last, if it was told.
+    told_quiet: Option<bool>,
+}
+
+impl Slot {
+    fn new(lane: Lane) -> Self {
+        let committed = lane.next();
+        Self { lane, committed, last_record: Instant::now(), told_quiet: None }
+    }
 }
 
 /// Why a worker ends.
@@ -84,6 +97,7 @@ impl Worker {
             session,
             lanes: BTreeMap::new(),
             batch: Batch::default(),
+            last_empty: None,
             commit_interval: clients.kafka().commit_interval,
             progress,
         })
@@ -106,6 +120,7 @@ impl Worker {
                 let age = opened.map(|at| at.elapsed()).unwrap_or_default();
                 // Quiet for a tenth of the interval: commit at once, latency is free.
                 let idle = gathered == 0 && age >= self.commit_interval / 10;
+                self.tell_presence()?;
                 if idle || age >= self.commit_interval {
                     self.commit()?;
                     opened = None;
@@ -139,12 +154,19 @@ impl Worker {
         let messages = gather(&reader, &self.stream, &self.lanes, wait.min(POLL))?;
         let inputs: Vec<Input<'_>> = messages.iter().map(input).collect();
         self.batch.turn(&self.guard, &mut self.networks, &inputs)?;
+        let now = Instant::now();
+        if messages.is_empty() {
+            self.last_empty = Some(now);
+        }
         let mut counts = [0; 3];
         for ((message, input), outcome) in messages.iter().zip(&inputs).zip(self.batch.outcomes()) {
             emit(&self.stream, &self.batch, message, input.position, outcome, transactions)
                 .map_err(SessionError::from)?;
             let slot = self.lanes.get_mut(&input.position.partition).expect("gathered by lane");
             slot.lane.settle(input.position, timestamp(message), outcome);
+            slot.last_record = now;
+            // The evidence of this record will say that the partition is not quiet.
+            slot.told_quiet = Some(false);
             counts[outcome.route as usize] += 1;
         }
         let progress = &self.progress;
@@ -185,6 +207,24 @@ impl Worker {
         Ok(())
     }
 
+    /// Tells the judge which partitions are here, and which have nothing to read: no record for a
+    /// window, though a poll since came back empty.
+    fn tell_presence(&mut self) -> Result<(), WorkerError> {
+        for (&partition, slot) in &mut self.lanes {
+            let silent = slot.last_record.elapsed() >= self.stream.alerts.window;
+            let quiet = silent && self.last_empty.is_some_and(|at| at > slot.last_record);
+            if slot.told_quiet == Some(quiet) {
+                continue;
+            }
+            slot.told_quiet = Some(quiet);
+            let value = WatchMessage::Presence(Presence { partition, quiet }).to_bytes();
+            let key = partition.to_string();
+            let topic = &self.stream.topics.evidence;
+            self.session.send(Output::new(topic, 0, key.as_bytes(), &value))?;
+        }
+        Ok(())
+    }
+
     /// Acts on what the group decided.
     fn rebalance(&mut self) -> Result<(), WorkerError> {
         while let Some(change) = self.session.change() {
@@ -215,8 +255,7 @@ impl Worker {
             match self.restore(partition)? {
                 Ok(lane) => {
                     ready.push((partition, lane.next()));
-                    let committed = lane.next();
-                    self.lanes.insert(partition, Slot { lane, committed });
+                    self.lanes.insert(partition, Slot::new(lane));
                 }
                 Err(reason) => {
                     error!(%reason, "partition {partition} is held still; the others go on");
@@ -265,9 +304,8 @@ impl Worker {
         for partition in self.lanes.keys().copied().collect::<Vec<_>>() {
             match self.restore(partition)? {
                 Ok(lane) => {
-                    let committed = lane.next();
-                    rewind.push((partition, committed));
-                    self.lanes.insert(partition, Slot { lane, committed });
+                    rewind.push((partition, lane.next()));
+                    self.lanes.insert(partition, Slot::new(lane));
                 }
                 Err(reason) => {
                     error!(%reason, "partition {partition} is held still; the others go on");

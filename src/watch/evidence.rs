@@ -67,11 +67,22 @@ pub struct Tick {
     pub at: Timestamp,
 }
 
+/// What a worker says about a partition it has: that it took it over, or that there is nothing to
+/// read from it. Without this the judge could not tell a partition that is behind from an empty one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Presence {
+    pub partition: Partition,
+    /// Nothing is waiting to be read.
+    pub quiet: bool,
+}
+
 /// A value of the evidence topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Message {
     Evidence(Evidence),
+    Presence(Presence),
     Tick(Tick),
 }
 

@@ -6,6 +6,6 @@ mod flagged_share;
 mod keyed;
 
 pub use e_detector::EDetector;
-pub use evidence::{Counts, Evidence, Message, Tick, WindowStart};
+pub use evidence::{Counts, Evidence, Message, Presence, Tick, WindowStart};
 pub use flagged_share::{FlaggedShare, Terms, Transition, WindowCounts};
 pub use keyed::Key;

@@ -43,6 +43,14 @@ fn tick(at: i64) -> Message {
     Message::Tick(Tick { at: Timestamp(at) })
 }
 
+fn presence(partition: i32, quiet: bool) -> Message {
+    Message::Presence(Presence { partition: Partition(partition), quiet })
+}
+
+fn quiet(partition: i32) -> Message {
+    presence(partition, true)
+}
+
 fn run(judge: &mut Judge, messages: &[Message]) -> Vec<Alert> {
     let mut alerts = vec![];
     for message in messages {
@@ -77,8 +85,8 @@ fn messages(seconds: &[[u64; 4]], order: u64, repeat: usize) -> Vec<Message> {
             said.push(message);
         }
     }
-    // Everyone idle: the last windows close.
-    said.push(tick(10_000_000 + 10 * WINDOW_MS));
+    // Nothing more to read: the last windows close.
+    said.extend((0..4).map(quiet));
     said
 }
 
@@ -133,7 +141,7 @@ proptest! {
             let total = flagged.iter().sum();
             merged.push(evidence(0, second as i64, second as i64 * 100, 100, total));
         }
-        merged.push(tick(10_000_000 + 10 * WINDOW_MS));
+        merged.push(quiet(0));
         let one = run(&mut judge(), &merged);
         let told = |alerts: &[Alert]| -> Vec<_> {
             alerts.iter().map(|a| (a.summary.clone(), a.counts)).collect()
@@ -143,14 +151,23 @@ proptest! {
 }
 
 #[test]
-fn a_lagging_partition_holds_its_windows_open_until_it_is_idle() {
-    let mut judge = judge();
-    let said = [(0, 4, 0), (1, 4, 0), (0, 5, 10), (1, 500, 10)];
-    run(&mut judge, &[tick(1_000_000)]);
-    run(&mut judge, &said.map(|(p, window, from)| evidence(p, window, from, 10, 0)));
-    assert_eq!(judge.state.frontier, Timestamp(5000), "only what lies before both is closed");
-    run(&mut judge, &[tick(1_000_000 + 4 * WINDOW_MS), evidence(1, 501, 20, 10, 0)]);
-    assert_eq!(judge.state.frontier, Timestamp(501 * WINDOW_MS));
+fn a_partition_that_is_behind_holds_windows_open_until_it_is_quiet_or_gone() {
+    let start = [tick(1_000_000), presence(0, false), presence(1, false)];
+    let ahead = [evidence(1, 4, 0, 10, 0), evidence(1, 500, 10, 10, 0)];
+    let frontier = |last: &[Message]| {
+        let mut judge = judge();
+        run(&mut judge, &start);
+        run(&mut judge, &ahead);
+        run(&mut judge, last);
+        judge.state.frontier
+    };
+    // Partition 0 was taken over but has said nothing yet: nothing may close.
+    assert_eq!(frontier(&[]), Timestamp(0));
+    assert_eq!(frontier(&[evidence(0, 5, 0, 10, 10)]), Timestamp(5000));
+    assert_eq!(frontier(&[quiet(0)]), Timestamp(5000), "window 500 is still open");
+    assert_eq!(frontier(&[quiet(0), quiet(1)]), Timestamp(501 * WINDOW_MS));
+    assert_eq!(frontier(&[tick(1_000_000 + GONE_AFTER_MS - 1)]), Timestamp(0));
+    assert_eq!(frontier(&[tick(1_000_000 + GONE_AFTER_MS)]), Timestamp(501 * WINDOW_MS));
 }
 
 #[test]

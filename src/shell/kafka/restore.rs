@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::client::ClientContext;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -28,7 +30,7 @@ pub fn latest(
     key: &[u8],
     timeout: Duration,
 ) -> Result<Latest, KafkaError> {
-    let consumer: BaseConsumer = reader.create()?;
+    let consumer = BaseConsumer::from_config_and_context(reader, Quiet)?;
     let (low, high) = consumer.fetch_watermarks(topic, partition, timeout)?;
     let tail = low.max(high - TAIL);
     let mut found = scan(&consumer, topic, partition, tail, key, timeout)?;
@@ -41,7 +43,7 @@ pub fn latest(
 /// The last value of `key` from offset `from` to the end of what is committed; the outer `None`
 /// says that the key was not met, the inner that it was deleted.
 fn scan(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<Quiet>,
     topic: &str,
     partition: i32,
     from: i64,
@@ -68,3 +70,12 @@ fn scan(
         }
     }
 }
+
+/// The end of a partition is what we wait for, not an error to log; what matters comes with `poll`.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, _: KafkaError, _: &str) {}
+}
+
+impl ConsumerContext for Quiet {}

@@ -1,0 +1,71 @@
+//! The finished bundle, read back from the disk and put on the record path.
+//!
+//! What `fit` measured was measured on matrices; what an operator runs are records. This walks the
+//! test rows through the same code that will judge the stream and holds the two to each other.
+
+use std::path::Path;
+
+use ndarray::Array2;
+
+use super::FitError;
+use crate::bundle::CleanShare;
+use crate::codec::{Format, json};
+use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
+use crate::model::{Networks, Runtime};
+use crate::pipeline::{Batch, Guard, Input, Reading};
+use crate::record::{Action, Offset, Partition, Position};
+use crate::shell;
+
+/// Rows per batch; not a divisor of anything, so that cuts would show.
+const BATCH_ROWS: usize = 100;
+
+/// Sends the rows `test` of `x` [·, d] through the bundle in `folder` as records; counts the
+/// flagged.
+///
+/// # Errors
+/// If the bundle does not load, a row does not get through, or other rows are flagged than `clean`
+/// says.
+pub fn check(
+    runtime: &Runtime,
+    folder: &Path,
+    x: &Array2<f32>,
+    test: &[usize],
+) -> Result<String, FitError> {
+    let bundle = shell::bundle::read(folder)?;
+    let policy = Policy {
+        mode: Mode::Enforce,
+        on_flagged: OnFlagged::Quarantine,
+        on_guard_failure: OnGuardFailure::Closed,
+    };
+    let value_bytes_max = 4 * x.ncols();
+    let json = json::Config::default();
+    let reading = Reading { format: Format::F32Le, json, value_bytes_max };
+    let wrong = |what: String| FitError::SelfCheck(what);
+    let guard = Guard::new(&bundle, None, policy, &reading).map_err(|e| wrong(e.to_string()))?;
+    let mut networks = Networks::load(runtime, &bundle)?;
+    let (mut batch, mut flagged) = (Batch::default(), 0);
+    for rows in test.chunks(BATCH_ROWS) {
+        let bytes = |&i: &usize| x.row(i).iter().flat_map(|v| v.to_le_bytes()).collect();
+        let values: Vec<Vec<u8>> = rows.iter().map(bytes).collect();
+        let input = |(i, value)| Input {
+            position: Position { partition: Partition(0), offset: Offset(i as i64) },
+            content_type: None,
+            value: Some(value),
+        };
+        let values = values.iter().map(Vec::as_slice).enumerate();
+        let inputs: Vec<Input<'_>> = values.map(input).collect();
+        batch.turn(&guard, &mut networks, &inputs).map_err(|e| wrong(e.to_string()))?;
+        for outcome in batch.outcomes() {
+            match outcome.judged {
+                Ok(verdict) => flagged += u64::from(verdict.action != Action::Pass),
+                Err(fault) => return Err(wrong(format!("a test row is refused: {fault}"))),
+            }
+        }
+    }
+    let got = CleanShare { rows: test.len() as u64, flagged };
+    let clean = bundle.manifest.clean;
+    if got != clean {
+        return Err(wrong(format!("{got:?} on the record path; the manifest says {clean:?}")));
+    }
+    Ok(bundle.digest.to_string())
+}

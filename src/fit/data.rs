@@ -1,0 +1,331 @@
+//! What `fit` learns from: rows of numbers in a file, and their labels if there are any.
+//!
+//! Reads `.npy`, `.npz` (key `x` or `X`, labels in `y`) and IDX, each also gzipped; the format is
+//! told by the first bytes, not by the name. It cannot tell clean rows from attacked ones: what is
+//! in the file is what the guard will call normal.
+
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use ndarray::{Array2, Axis};
+use sha2::{Digest, Sha256};
+use zip::ZipArchive;
+
+use super::array::{NPY_MAGIC, Raw};
+use crate::record::Schema;
+
+/// Rows as they were found: values are not scaled yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// Raw values, finite, `[n, d]` with n and d at least 1.
+    pub x: Array2<f32>,
+    /// One label per row, `[n]`.
+    pub y: Option<Vec<i64>>,
+    /// Whether the file holds integers: pixels then want dividing by the schema's scale.
+    pub integer: bool,
+    /// Shape of one row in the file, `[28, 28]` for MNIST; its product is d.
+    pub shape: Vec<usize>,
+    /// SHA-256 of the data file as it lies on the disk; the labels file is not in it.
+    pub digest: [u8; 32],
+}
+
+/// Why a data file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("{}: cannot read: {source}", file.display())]
+    Read { file: PathBuf, source: std::io::Error },
+    #[error("{}: found {found}; accepted: {accepted}", file.display())]
+    Refused { file: PathBuf, found: String, accepted: &'static str },
+}
+
+/// Bytes of a file, and of what comes out of its compression: 8 GiB hold the largest array we
+/// accept as `f64`. Whatever a small file unpacks to, it stops here.
+const BYTES_MAX: u64 = 8 << 30;
+
+const FORMATS: &str = ".npy, .npz with a key x or X, or IDX, each also gzipped; \
+                       integers or floats of 1 to 8 bytes (not bool, half, complex or object)";
+const ROWS: &str = "at least one row of at least one finite number, two or more dimensions, \
+                    rows at most 1048576 wide";
+const LABELS: &str = "one dimension with one whole number per row";
+
+impl Dataset {
+    /// Reads rows from `file`, and labels from `labels` if it is given, else from key `y` of an
+    /// `.npz` that has one.
+    ///
+    /// Holds the file, what it unpacks to and the `f32` rows in memory at the same time.
+    ///
+    /// # Errors
+    /// The file, what was found in it and what is accepted.
+    pub fn load(file: &Path, labels: Option<&Path>) -> Result<Self, DataError> {
+        let refuse = |accepted| {
+            let file = file.to_owned();
+            move |found| DataError::Refused { file, found, accepted }
+        };
+        let bytes = read(file)?;
+        let digest = Sha256::digest(&bytes).into();
+        let Parts { x, y } = Parts::of(bytes).map_err(refuse(FORMATS))?;
+        let raw = parse(&x).map_err(refuse(FORMATS))?;
+        let (shape, integer) = (raw.shape.get(1..).unwrap_or(&[]).to_vec(), raw.kind.is_integer());
+        let x = rows(&raw).map_err(refuse(ROWS))?;
+
+        let y = match (labels, y) {
+            (Some(labels), _) => {
+                let refuse =
+                    |found| DataError::Refused { file: labels.to_owned(), found, accepted: LABELS };
+                let Parts { x: only, y } = Parts::of(read(labels)?).map_err(refuse)?;
+                Some(labels_of(&y.unwrap_or(only), x.nrows()).map_err(refuse)?)
+            }
+            (None, Some(y)) => Some(labels_of(&y, x.nrows()).map_err(refuse(LABELS))?),
+            (None, None) => None,
+        };
+        Ok(Self { x, y, integer, shape, digest })
+    }
+}
+
+/// The arrays of a file, unpacked but not parsed.
+struct Parts {
+    x: Vec<u8>,
+    y: Option<Vec<u8>>,
+}
+
+impl Parts {
+    fn of(bytes: Vec<u8>) -> Result<Self, String> {
+        let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
+            unpack(MultiGzDecoder::new(&bytes[..]), "the gzip stream")?
+        } else {
+            bytes
+        };
+        if !bytes.starts_with(b"PK") {
+            return Ok(Self { x: bytes, y: None });
+        }
+        let mut archive = ZipArchive::new(Cursor::new(&bytes[..]))
+            .map_err(|e| format!("an .npz that is no archive ({e})"))?;
+        let mut member = |name: &str| match archive.by_name(name) {
+            Ok(entry) => unpack(entry, name).map(Some),
+            Err(zip::result::ZipError::FileNotFound) => Ok(None),
+            Err(e) => Err(format!("a damaged {name} ({e})")),
+        };
+        let y = member("y.npy")?;
+        let x = match member("x.npy")? {
+            Some(x) => Some(x),
+            None => member("X.npy")?,
+        };
+        match (x, y) {
+            (Some(x), y) => Ok(Self { x, y }),
+            // A file of labels only: the caller that wants rows will refuse its one dimension.
+            (None, Some(y)) => Ok(Self { x: y, y: None }),
+            (None, None) => {
+                let names: Vec<_> = archive.file_names().flatten().take(8).collect();
+                Err(format!("an .npz with {names:?}"))
+            }
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, DataError> {
+    let bytes = File::open(file).and_then(|f| {
+        let mut bytes = Vec::new();
+        f.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    let bytes = bytes.map_err(|source| DataError::Read { file: file.to_owned(), source })?;
+    if bytes.len() as u64 > BYTES_MAX {
+        let found = format!("more than {BYTES_MAX} bytes");
+        return Err(DataError::Refused { file: file.to_owned(), found, accepted: "8 GiB" });
+    }
+    Ok(bytes)
+}
+
+fn unpack(packed: impl Read, what: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut bounded = packed.take(BYTES_MAX + 1);
+    bounded.read_to_end(&mut bytes).map_err(|e| format!("{what} damaged ({e})"))?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(format!("{what} unpacking to more than {BYTES_MAX} bytes"));
+    }
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<Raw<'_>, String> {
+    match bytes {
+        _ if bytes.starts_with(NPY_MAGIC) => Raw::npy(bytes),
+        [0, 0, ..] => Raw::idx(bytes),
+        _ => {
+            let first = &bytes[..bytes.len().min(4)];
+            Err(format!("a file that starts with {first:02x?}"))
+        }
+    }
+}
+
+fn rows(raw: &Raw<'_>) -> Result<Array2<f32>, String> {
+    let d = match raw.shape[..] {
+        [_, ref row @ ..] if !row.is_empty() && !raw.is_empty() => row.iter().product::<usize>(),
+        _ => return Err(format!("the shape {:?}", raw.shape)),
+    };
+    if d as u64 > Schema::WIDTH_MAX {
+        return Err(format!("rows {d} wide"));
+    }
+    let n = raw.shape[0];
+    let x = raw.to_f32().into_shape_with_order((n, d)).expect("row-major, and n · d values");
+    for (i, row) in x.axis_iter(Axis(0)).enumerate() {
+        if let Some(j) = row.iter().position(|value| !value.is_finite()) {
+            return Err(format!("{} in row {i}, column {j}, as a 32-bit float", row[j]));
+        }
+    }
+    Ok(x)
+}
+
+fn labels_of(bytes: &[u8], n: usize) -> Result<Vec<i64>, String> {
+    let raw = parse(bytes)?;
+    if raw.shape != [n] {
+        return Err(format!("labels of shape {:?} for {n} rows", raw.shape));
+    }
+    raw.to_i64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn npy(descr: &str, shape: &str, body: &[u8]) -> Vec<u8> {
+        let header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend((header.len() as u16).to_le_bytes());
+        file.extend(header.as_bytes());
+        file.extend(body);
+        file
+    }
+
+    fn npz(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (i, (name, bytes)) in members.iter().enumerate() {
+            let method = [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated][i % 2];
+            let options = SimpleFileOptions::default().compression_method(method);
+            writer.start_file(*name, options).unwrap();
+            writer.write_all(bytes).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    /// Three 2×2 images of bytes.
+    fn idx_images() -> Vec<u8> {
+        let mut file = vec![0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2];
+        file.extend(0..12);
+        file
+    }
+
+    fn idx_labels() -> Vec<u8> {
+        vec![0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]
+    }
+
+    fn load(bytes: &[u8], labels: Option<&[u8]>) -> Result<Dataset, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rows");
+        std::fs::write(&file, bytes).unwrap();
+        let labels = labels.map(|bytes| {
+            let file = folder.path().join("labels");
+            std::fs::write(&file, bytes).unwrap();
+            file
+        });
+        Dataset::load(&file, labels.as_deref()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn every_format_gives_the_same_rows_and_labels() {
+        let body: Vec<u8> = (0..12).collect();
+        let x = npy("|u1", "(3, 2, 2)", &body);
+        let y = npy("<i4", "(3,)", &[7, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0]);
+        let idx = load(&idx_images(), Some(&idx_labels())).unwrap();
+        assert_eq!(idx.x.row(1).to_vec(), [4.0, 5.0, 6.0, 7.0]);
+        assert_eq!((idx.y.clone(), idx.integer), (Some(vec![7, 8, 9]), true));
+        assert_eq!(idx.shape, [2, 2]);
+        for (rows, labels) in [
+            (gzip(&idx_images()), Some(gzip(&idx_labels()))),
+            (x.clone(), Some(y.clone())),
+            (npz(&[("X.npy", x.clone()), ("y.npy", y.clone())]), None),
+            (npz(&[("y.npy", y.clone()), ("x.npy", x.clone())]), None),
+            (npz(&[("x.npy", x.clone())]), Some(npz(&[("y.npy", y.clone())]))),
+        ] {
+            let other = load(&rows, labels.as_deref()).unwrap();
+            assert_eq!(Dataset { digest: idx.digest, ..other }, idx);
+        }
+    }
+
+    #[test]
+    fn the_digest_is_of_the_file_as_it_lies_on_the_disk() {
+        let plain = load(&idx_images(), None).unwrap().digest;
+        assert_eq!(plain, <[u8; 32]>::from(Sha256::digest(idx_images())));
+        assert_ne!(load(&gzip(&idx_images()), None).unwrap().digest, plain);
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_found_and_what_is_accepted() {
+        let nan = f32::NAN.to_le_bytes();
+        for (rows, labels, found) in [
+            (idx_labels(), None, "the shape [3]"),
+            (npy("|u1", "(0, 4)", &[]), None, "the shape [0, 4]"),
+            (npy("<f4", "(1, 1)", &nan), None, "NaN in row 0, column 0"),
+            (npy("<f8", "(1, 1)", &1e300_f64.to_le_bytes()), None, "inf in row 0, column 0"),
+            (npz(&[("z.npy", vec![])]), None, "an .npz with [\"z.npy\"]"),
+            (b"a,b\n1,2\n".to_vec(), None, "a file that starts with [61, 2c, 62, 0a]"),
+            (vec![], None, "a file that starts with []"),
+            (idx_images(), Some(idx_images()), "labels of shape [3, 2, 2] for 3 rows"),
+        ] {
+            let refusal = load(&rows, labels.as_deref()).unwrap_err();
+            assert!(refusal.contains(found), "{refusal}");
+            assert!(refusal.contains("accepted: "), "{refusal}");
+        }
+        let missing = Dataset::load(Path::new("no-such-file"), None).unwrap_err();
+        assert!(missing.to_string().starts_with("no-such-file: cannot read"), "{missing}");
+    }
+
+    proptest! {
+        /// Cuts and flips of good files, and noise: a refusal or a well-formed set, never a panic.
+        #[test]
+        fn no_damage_to_a_file_makes_it_panic_or_break_a_promise(
+            which in 0..5_usize,
+            cut in 0..400_usize,
+            flips in prop::collection::vec((0..400_usize, any::<u8>()), 0..4),
+        ) {
+            let x = npy("<f4", "(2, 2)", &[0; 16]);
+            let y = npy("|i1", "(2,)", &[1, 2]);
+            let files = [
+                x.clone(),
+                idx_images(),
+                gzip(&idx_images()),
+                npz(&[("x.npy", x.clone()), ("y.npy", y.clone())]),
+                npz(&[("y.npy", y), ("X.npy", x)]),
+            ];
+            let mut file = files[which].clone();
+            // Most cases keep the whole file, so that the flips reach the parser behind.
+            file.truncate(if cut % 4 == 0 { cut } else { file.len() });
+            for (at, value) in flips {
+                let len = file.len().max(1);
+                if let Some(byte) = file.get_mut(at % len) {
+                    *byte = value;
+                }
+            }
+            if let Ok(set) = load(&file, None) {
+                prop_assert!(set.x.nrows() > 0 && set.x.ncols() > 0);
+                prop_assert!(set.x.iter().all(|v| v.is_finite()));
+                prop_assert_eq!(set.shape.iter().product::<usize>(), set.x.ncols());
+                prop_assert!(set.y.is_none_or(|y| y.len() == set.x.nrows()));
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Layers → ONNX bytes, so that what `fit` learned runs where any ONNX file runs.
+//!
+//! The handful of messages we write, by hand from `onnx.proto3`: no `protoc`, no build script.
+//! Dense layers only (`Gemm`, `Relu`, `Sigmoid`), 32-bit floats, any number of rows at a time.
+
+use prost::Message;
+
+use super::layers::{Activation, Layer};
+
+/// Name of the network's input and of its output, `[n, d]` both.
+pub const INPUT: &str = "x";
+pub const OUTPUT: &str = "twin";
+
+/// Operator set 17 with file format 8: read by every ONNX Runtime from 1.12 on.
+const OPSET: i64 = 17;
+const IR_VERSION: i64 = 8;
+
+/// protobuf's own limit on a message.
+const BYTES_MAX: usize = i32::MAX as usize;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the network would be {bytes} bytes of ONNX; at most {} are possible", BYTES_MAX)]
+pub struct TooLarge {
+    pub bytes: usize,
+}
+
+/// The layers as an ONNX file with one input `x [n, d]` and one output `twin [n, out]`. The same
+/// layers give the same bytes.
+///
+/// # Errors
+/// If it would not fit into a protobuf message: rows over about 900 000 wide at 256 hidden units.
+///
+/// # Panics
+/// If there is no layer.
+///
+/// # Source
+/// ONNX, `onnx/onnx.proto3`: the tags below are its tags.
+pub fn onnx(layers: &[Layer]) -> Result<Vec<u8>, TooLarge> {
+    let mut graph = Graph { name: "autoencoder".into(), ..Graph::default() };
+    let mut rows = INPUT.to_owned();
+    for (i, layer) in layers.iter().enumerate() {
+        let last = i + 1 == layers.len();
+        let (out, width) = layer.w.dim();
+        let [w, b] = ["w", "b"].map(|name| format!("{name}{i}"));
+        graph.initializer.push(tensor(&w, &[out, width], layer.w.iter()));
+        graph.initializer.push(tensor(&b, &[out], layer.b.iter()));
+
+        let op_type = match layer.activation {
+            Activation::Linear => None,
+            Activation::Relu => Some("Relu"),
+            Activation::Sigmoid => Some("Sigmoid"),
+        };
+        let end = if last { OUTPUT.to_owned() } else { format!("rows{i}") };
+        let product = if op_type.is_some() { format!("z{i}") } else { end.clone() };
+        // Gemm: rows · wᵀ + b, with the weights as they are, [out, in].
+        let transposed = Attribute { name: "transB".into(), i: 1, kind: INT };
+        graph.node.push(Node {
+            input: vec![rows, w, b],
+            output: vec![product.clone()],
+            op_type: "Gemm".into(),
+            attribute: vec![transposed],
+        });
+        if let Some(op_type) = op_type {
+            graph.node.push(Node {
+                input: vec![product],
+                output: vec![end.clone()],
+                op_type: op_type.into(),
+                attribute: vec![],
+            });
+        }
+        rows = end;
+    }
+    let ends = layers.first().zip(layers.last()).expect("a network has a layer");
+    graph.input.push(value(INPUT, ends.0.w.ncols()));
+    graph.output.push(value(OUTPUT, ends.1.w.nrows()));
+    let model = Model {
+        ir_version: IR_VERSION,
+        producer_name: env!("CARGO_PKG_NAME").into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(graph),
+        opset_import: vec![Opset { domain: String::new(), version: OPSET }],
+    };
+    match model.encoded_len() {
+        bytes if bytes > BYTES_MAX => Err(TooLarge { bytes }),
+        _ => Ok(model.encode_to_vec()),
+    }
+}
+
+fn tensor<'a>(name: &str, dims: &[usize], values: impl Iterator<Item = &'a f32>) -> Tensor {
+    Tensor {
+        dims: dims.iter().map(|&size| size as i64).collect(),
+        data_type: FLOAT,
+        name: name.into(),
+        raw_data: values.flat_map(|value| value.to_le_bytes()).collect(),
+    }
+}
+
+/// A value of any number of rows, `width` wide.
+fn value(name: &str, width: usize) -> Value {
+    let rows = dimension::Value::DimParam("n".into());
+    let width = dimension::Value::DimValue(width as i64);
+    let dim = [rows, width].map(|value| Dimension { value: Some(value) }).into();
+    let tensor_type = Some(TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) });
+    Value { name: name.into(), r#type: Some(Type { tensor_type }) }
+}
+
+/// `TensorProto.DataType.FLOAT`
+const FLOAT: i32 = 1;
+/// `AttributeProto.AttributeType.INT`
+const INT: i32 = 2;
+
+/// `ModelProto`
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(string, tag = "3")]
+    producer_version: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<Opset>,
+}
+
+/// `OperatorSetIdProto`
+#[derive(Clone, PartialEq, Message)]
+struct Opset {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+/// `GraphProto`
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<Value>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<Value>,
+}
+
+/// `NodeProto`
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, repeated, tag = "1")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    output: Vec<String>,
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+}
+
+/// `AttributeProto`
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    i: i64,
+    #[prost(int32, tag = "20")]
+    kind: i32,
+}
+
+/// `TensorProto`
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(int64, repeated, tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    /// Little-endian, row-major.
+    #[prost(bytes = "vec", tag = "9")]
+    raw_data: Vec<u8>,
+}
+
+/// `ValueInfoProto`
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    r#type: Option<Type>,
+}
+
+/// `TypeProto`
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, optional, tag = "1")]
+    tensor_type: Option<TensorType>,
+}
+
+/// `TypeProto.Tensor`
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(int32, tag = "1")]
+    elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+}
+
+/// `TensorShapeProto`
+#[derive(Clone, PartialEq, Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    dim: Vec<Dimension>,
+}
+
+/// `TensorShapeProto.Dimension`
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(oneof = "dimension::Value", tags = "1, 2")]
+    value: Option<dimension::Value>,
+}
+
+mod dimension {
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Value {
+        #[prost(int64, tag = "1")]
+        DimValue(i64),
+        #[prost(string, tag = "2")]
+        DimParam(String),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, ArrayView2};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::fit::layers::forward;
+    use crate::model::{Network, Runtime};
+
+    /// Random layers of these widths, `last` at the end.
+    fn layers(widths: &[usize], last: Activation) -> Vec<Layer> {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut number = || rng.random_range(-0.2_f32..0.2);
+        let pairs = widths.windows(2);
+        let mut layers: Vec<Layer> = pairs
+            .map(|pair| Layer {
+                w: Array2::from_shape_simple_fn((pair[1], pair[0]), &mut number),
+                b: (0..pair[1]).map(|_| number()).collect(),
+                activation: Activation::Relu,
+            })
+            .collect();
+        layers.last_mut().unwrap().activation = last;
+        layers
+    }
+
+    #[test]
+    fn the_file_holds_the_weights_bit_for_bit_under_the_names_its_nodes_use() {
+        let layers = layers(&[3, 5, 3], Activation::Linear);
+        let model = Model::decode(&onnx(&layers).unwrap()[..]).unwrap();
+        let graph = model.graph.unwrap();
+        for (i, layer) in layers.iter().enumerate() {
+            let [w, b] = [&graph.initializer[2 * i], &graph.initializer[2 * i + 1]];
+            assert_eq!(w.dims, [layer.w.nrows() as i64, layer.w.ncols() as i64]);
+            let bytes = |values: &[f32]| -> Vec<u8> {
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            };
+            assert_eq!(w.raw_data, bytes(layer.w.as_slice().unwrap()));
+            assert_eq!(b.raw_data, bytes(&layer.b));
+        }
+        let ops: Vec<_> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        assert_eq!(ops, ["Gemm", "Relu", "Gemm"]);
+        let mut known = vec![INPUT.to_owned()];
+        known.extend(graph.initializer.iter().map(|tensor| tensor.name.clone()));
+        for node in &graph.node {
+            assert!(node.input.iter().all(|name| known.contains(name)), "{node:?}");
+            known.extend(node.output.iter().cloned());
+        }
+        assert_eq!(known.last().unwrap(), OUTPUT);
+    }
+
+    #[test]
+    fn onnx_runtime_gives_what_the_layers_give_in_batches_of_any_size() {
+        let runtime = Runtime::load(None).unwrap();
+        for (d, last) in
+            [(784, Activation::Sigmoid), (6, Activation::Linear), (1, Activation::Relu)]
+        {
+            let layers = layers(&[d, 256, 64, 256, d], last);
+            let bytes = onnx(&layers).unwrap();
+            let mut network = Network::load(&runtime, "the autoencoder", &bytes, d).unwrap();
+            let x: Vec<f32> = (0..7 * d).map(|i| (i % 11) as f32 / 10.0).collect();
+            let expected = forward(&layers, ArrayView2::from_shape((7, d), &x).unwrap());
+            for rows in [1, 7] {
+                let mut out = Vec::new();
+                network.run(&x[..rows * d], &mut out).unwrap();
+                assert_eq!(out.len(), rows * d);
+                for (got, expected) in out.iter().zip(&expected) {
+                    // Sums of up to 784 products, in another order.
+                    assert!((got - expected).abs() < 1e-5 * expected.abs().max(1.0), "{got}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Offline: learns from clean rows what `tripline run` will call normal, and writes a bundle.
+//!
+//! Rows → model units → five disjoint parts → autoencoder → ONNX → columns → detectors → ranks →
+//! merged score → bundle → the same bundle read back and put on the record path. The same file,
+//! options and machine give the same bundle, bit for bit.
+//!
+//! It cannot tell whether the rows it is given are clean: an attack among them becomes normal.
+
+pub mod array;
+pub mod budget;
+mod check;
+mod columns;
+pub mod data;
+pub mod export;
+mod guard;
+pub mod guarded;
+pub mod layers;
+pub mod progress;
+pub mod report;
+pub mod split;
+pub mod train;
+pub mod units;
+mod weights;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use crate::bundle::{
+    Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, TensorError, Tensors, VERSION,
+};
+use crate::decide::BudgetTooSmall;
+use crate::detect::Setting;
+use crate::model::{ModelError, Networks, Runtime};
+use crate::record::{Probability, Rows};
+use crate::shell::bundle::{self as bundle_dir, BundleDirError};
+
+use columns::Table;
+use data::Dataset;
+use guard::Detectors;
+use guarded::Guarded;
+use report::{Accuracy, Report};
+use split::{Shares, Split};
+use train::{Config, Output, Progress};
+use units::ImageShape;
+
+/// What to learn from, and what to make of it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data: PathBuf,
+    pub labels: Option<PathBuf>,
+    pub name: String,
+    /// The bundle's directory; must not exist, or be empty.
+    pub out: PathBuf,
+    pub image: Option<ImageShape>,
+    /// What an integer pixel is divided by.
+    pub scale: f32,
+    pub guarded_model: Option<PathBuf>,
+    /// Share of clean records that may be flagged.
+    pub budget: Probability,
+    /// At most 2⁶³ − 1: the manifest's integers have a sign.
+    pub seed: u64,
+    /// `None`: as many as the rows ask for, see [`Config::for_rows`].
+    pub epochs_max: Option<usize>,
+}
+
+/// Hears what `fit` is doing, and may end the training.
+pub trait Watch {
+    /// Something new begins.
+    fn stage(&mut self, what: &str);
+    /// A training step is done.
+    fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    #[error(transparent)]
+    Data(#[from] data::DataError),
+    #[error(transparent)]
+    Units(#[from] units::UnitsError),
+    #[error(transparent)]
+    Budget(#[from] budget::Unsupported),
+    #[error("the guarded model {}: {source}", path.display())]
+    GuardedFile { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Guarded(#[from] guarded::GuardedError),
+    #[error(transparent)]
+    Train(#[from] train::TrainError),
+    #[error(transparent)]
+    Export(#[from] export::TooLarge),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Decider(#[from] BudgetTooSmall),
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    #[error(transparent)]
+    Folder(#[from] BundleDirError),
+    #[error("the bundle was written but is not sound: {0}")]
+    SelfCheck(String),
+}
+
+/// Learns a bundle and writes it. What can be refused is refused before the training begins.
+///
+/// Memory: the rows twice, and the columns of the training part, 2 · d + 2 · k numbers a row.
+///
+/// # Errors
+/// See [`FitError`]; nothing is left in `options.out` unless it says "was written".
+pub fn fit(
+    options: &Options,
+    runtime: &Runtime,
+    watch: &mut dyn Watch,
+) -> Result<Report, FitError> {
+    bundle_dir::check_free(&options.out)?;
+    watch.stage(&format!("reading {}", options.data.display()));
+    let mut set = Dataset::load(&options.data, options.labels.as_deref())?;
+    let schema = units::to_model_units(&mut set, options.image, options.scale)?;
+    let Dataset { x, y, digest: data_digest, .. } = set;
+    let (n, d) = x.dim();
+    let shares = Shares::default();
+    budget::check(options.budget, n, shares)?;
+    let split = Split::draw(n, options.seed, shares).expect("the default shares are shares");
+    let guarded = match &options.guarded_model {
+        Some(path) => {
+            let source = |source| FitError::GuardedFile { path: path.clone(), source };
+            let onnx = std::fs::read(path).map_err(source)?;
+            let sample: Vec<f32> =
+                split.validation.iter().flat_map(|&i| x.row(i).to_vec()).collect();
+            Some(Guarded::read(runtime, onnx, &sample, d)?)
+        }
+        None => None,
+    };
+
+    watch.stage(&format!("training on {} rows of {d}", split.train.len()));
+    let mut config = Config::for_rows(split.train.len(), options.seed);
+    config.epochs_max = options.epochs_max.unwrap_or(config.epochs_max);
+    let output = Output::of(&schema);
+    let mut trained =
+        train::train(x.view(), &split.train, &split.validation, output, &config, &mut |p| {
+            watch.progress(p)
+        })?;
+    let autoencoder = export::onnx(&std::mem::take(&mut trained.layers))?;
+
+    watch.stage("learning what is normal");
+    let model = guarded.as_ref().map(|guarded| (guarded.kind, guarded.onnx.as_slice()));
+    let mut networks = Networks::new(runtime, d, &autoencoder, model)?;
+    let setting = Setting { schema: &schema, labels: networks.labels() };
+    let needs = Detectors::needs(guarded.is_some());
+    let mut fill = |part: &[usize]| Table::fill(&mut networks, needs, &x, part);
+    let detectors = Detectors::learn(&fill(&split.train)?, setting, guarded.is_some());
+
+    watch.stage("calibrating");
+    let test = fill(&split.test)?;
+    let (ranks, merged) = (fill(&split.ranks)?, fill(&split.merged)?);
+    let decider = detectors.calibrate(&ranks, &merged, &test, options.budget)?;
+    let accuracy = y.filter(|_| guarded.is_some()).map(|y| accuracy(&test.rows(), &split.test, &y));
+
+    let mut tensors = Tensors::default();
+    detectors.save(&mut tensors);
+    decider.save(&mut tensors);
+    let (flagged, rows) = decider.clean_flagged();
+    let count = |part: &Vec<usize>| part.len() as u64;
+    let manifest = Manifest {
+        version: VERSION,
+        name: options.name.clone(),
+        budget: options.budget,
+        labels: setting.labels,
+        answer: guarded.as_ref().map(|guarded| guarded.kind),
+        detectors: detectors.members(),
+        clean: CleanShare { rows, flagged },
+        provenance: Provenance {
+            data_sha256: Digest(data_digest),
+            guarded_model_sha256: guarded.as_ref().map(|guarded| guarded.digest),
+            seed: options.seed,
+            tripline: env!("CARGO_PKG_VERSION").into(),
+            onnxruntime: runtime.build(),
+            rows: RowsUsed {
+                train: count(&split.train),
+                validation: count(&split.validation),
+                ranks: count(&split.ranks),
+                merged: count(&split.merged),
+                test: count(&split.test),
+            },
+            epochs: trained.epochs as u32,
+            train_loss: trained.loss,
+            validation_loss: trained.loss_validation,
+        },
+        files: Default::default(),
+        schema,
+    };
+    let bundle = Bundle {
+        manifest: manifest.clone(),
+        digest: Digest([0; 32]),
+        autoencoder,
+        guarded_model: guarded.map(|guarded| guarded.onnx),
+        tensors,
+    };
+    watch.stage("checking the bundle on the record path");
+    bundle_dir::write(&options.out, &bundle.into_files())?;
+    let digest = check::check(runtime, &options.out, &x, &split.test)?;
+    Ok(Report { folder: options.out.clone(), digest, manifest, trained, accuracy })
+}
+
+/// How often the guarded model gives row `part[i]` its label `y[part[i]]`.
+fn accuracy(rows: &Rows<'_>, part: &[usize], y: &[i64]) -> Accuracy {
+    let corrected = Rows { answer: rows.twin_answer, ..*rows };
+    let right =
+        |rows: &Rows<'_>| (0..part.len()).filter(|&i| rows.label(i) as i64 == y[part[i]]).count();
+    Accuracy { rows: part.len(), right: right(rows), right_corrected: right(&corrected) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! What a person sees while `fit` runs: one bar on a terminal, plain lines anywhere else.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Watch;
+use super::train::Progress;
+
+/// Reports on standard error, and stops training when its time is up.
+#[derive(Debug)]
+pub struct Reporter {
+    bar: ProgressBar,
+    plain: bool,
+    train_max: Duration,
+    training_since: Option<Instant>,
+    validation: Option<f64>,
+}
+
+impl Reporter {
+    /// Training stops after `train_max`, with the best weights until then.
+    pub fn new(train_max: Duration) -> Self {
+        let bar = ProgressBar::no_length();
+        let template = "{prefix} [{bar:30}] {percent}%  {msg}  {eta} left";
+        let style = ProgressStyle::with_template(template).expect("a template we wrote");
+        bar.set_style(style.progress_chars("=> "));
+        let plain = bar.is_hidden();
+        Self { bar, plain, train_max, training_since: None, validation: None }
+    }
+}
+
+impl Watch for Reporter {
+    fn stage(&mut self, what: &str) {
+        self.bar.finish_and_clear();
+        eprintln!("{what}");
+    }
+
+    fn progress(&mut self, p: &Progress) -> ControlFlow<()> {
+        let since = *self.training_since.get_or_insert_with(|| {
+            self.bar.reset();
+            Instant::now()
+        });
+        if p.loss_validation.is_some() {
+            self.validation = p.loss_validation;
+        }
+        let losses = match self.validation {
+            Some(validation) => format!("loss {:.5}, validation {validation:.5}", p.loss),
+            None => format!("loss {:.5}", p.loss),
+        };
+        if self.plain {
+            if p.step == p.steps {
+                let spent = since.elapsed();
+                let left = spent.mul_f64(p.epochs_max as f64 / p.epoch as f64) - spent;
+                let (epoch, of, left) = (p.epoch, p.epochs_max, left.as_secs());
+                eprintln!("epoch {epoch} of {of}: {losses}, {left} s left");
+            }
+        } else {
+            self.bar.set_length((p.epochs_max * p.steps) as u64);
+            self.bar.set_prefix(format!("epoch {} of {}", p.epoch, p.epochs_max));
+            self.bar.set_message(losses);
+            self.bar.set_position(((p.epoch - 1) * p.steps + p.step) as u64);
+        }
+        match since.elapsed() > self.train_max {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}

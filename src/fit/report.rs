@@ -1,0 +1,97 @@
+//! What `fit` says when it is done: enough to judge the bundle, nothing to look up.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::budget::flagged_interval;
+use super::train::{Stopped, Trained};
+use crate::bundle::Manifest;
+
+/// A finished fit.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub folder: PathBuf,
+    /// Hexadecimal SHA-256 of the manifest.
+    pub digest: String,
+    pub manifest: Manifest,
+    /// Epoch kept, epochs begun and why they ended; the layers are gone.
+    pub trained: Trained,
+    pub accuracy: Option<Accuracy>,
+}
+
+/// How often the guarded model is right on the test rows that have a label.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    pub rows: usize,
+    pub right: usize,
+    /// On what the autoencoder makes of them: the price of correcting a clean record.
+    pub right_corrected: usize,
+}
+
+impl Report {
+    /// Between how many of the test rows a sound guard flags, in 99 of 100 fits.
+    pub fn flagged_expected(&self) -> (usize, usize) {
+        let Manifest { budget, clean, provenance, .. } = &self.manifest;
+        flagged_interval(*budget, provenance.rows.merged as usize, clean.rows as usize)
+    }
+
+    /// Whether the flagged share of the test rows is one that chance explains. More than the
+    /// interval's end means that test and calibration rows differ; fewer can also be ties.
+    pub fn flagged_as_expected(&self) -> bool {
+        self.manifest.clean.flagged as usize <= self.flagged_expected().1
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Manifest { name, budget, detectors, clean, provenance, schema, .. } = &self.manifest;
+        let rows = provenance.rows;
+        writeln!(f, "bundle {name} in {}", self.folder.display())?;
+        writeln!(f, "  digest       {}", self.digest)?;
+        writeln!(
+            f,
+            "  rows         {} wide: {} train, {} validation, {} + {} calibration, {} test",
+            schema.width(),
+            rows.train,
+            rows.validation,
+            rows.ranks,
+            rows.merged,
+            rows.test
+        )?;
+        let Trained { epoch, epochs, loss, loss_validation, .. } = self.trained;
+        let why = match self.trained.stopped {
+            Stopped::Finished => "",
+            Stopped::Early => ", then no better",
+            Stopped::Asked => ", then out of time: another run will differ",
+        };
+        writeln!(
+            f,
+            "  autoencoder  epoch {epoch} of {epochs}{why}; error {loss:.3e}, \
+             validation {loss_validation:.3e}"
+        )?;
+        let names: Vec<&str> = detectors.iter().map(|member| member.kind.as_str()).collect();
+        writeln!(f, "  detectors    {}", names.join(", "))?;
+        if let Some(Accuracy { rows, right, right_corrected }) = self.accuracy {
+            let share = |right: usize| 100.0 * right as f64 / rows.max(1) as f64;
+            writeln!(
+                f,
+                "  guarded      right on {:.1}% of {rows} test rows, on {:.1}% if all were corrected",
+                share(right),
+                share(right_corrected)
+            )?;
+        }
+        let (low, high) = self.flagged_expected();
+        write!(
+            f,
+            "  clean        {} of {} test rows flagged at {budget}; {low} to {high} in 99 of 100 fits",
+            clean.flagged, clean.rows
+        )?;
+        if !self.flagged_as_expected() {
+            write!(
+                f,
+                "\n\nMORE THAN CHANCE EXPLAINS: are the rows copies of each other, or few of a kind?"
+            )?;
+        }
+        Ok(())
+    }
+}

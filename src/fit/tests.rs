@@ -1,0 +1,145 @@
+//! The whole of `fit` on small made-up tables and images.
+
+use std::path::Path;
+
+use ndarray::{Array2, array};
+
+use super::layers::{Activation, Layer};
+use super::split::{Use, stream};
+use super::weights::unit;
+use super::*;
+
+struct Silent;
+
+impl Watch for Silent {
+    fn stage(&mut self, _: &str) {}
+    fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Rows near a plane of two dimensions, as a `.npy` of 8-bit pixels.
+fn pixels(folder: &Path, n: usize, d: usize) -> PathBuf {
+    let mut rng = stream(1, Use::Split);
+    let mut x = Array2::<u8>::zeros((n, d));
+    for mut row in x.rows_mut() {
+        let (a, b) = (unit(&mut rng), unit(&mut rng));
+        for (j, value) in row.iter_mut().enumerate() {
+            let t = j as f32 / d as f32;
+            *value = (255.0 * (0.1 + 0.7 * (t * a + (1.0 - t) * b) + 0.1 * unit(&mut rng))) as u8;
+        }
+    }
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({n}, {d}), }}\n");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(&x);
+    let path = folder.join("x.npy");
+    std::fs::write(&path, file).unwrap();
+    path
+}
+
+fn options(folder: &Path, n: usize) -> Options {
+    Options {
+        data: pixels(folder, n, 16),
+        labels: None,
+        name: "tiny".into(),
+        out: folder.join("bundle"),
+        image: Some("1x4x4".parse().unwrap()),
+        scale: 255.0,
+        guarded_model: None,
+        budget: "5%".parse().unwrap(),
+        seed: 1,
+        epochs_max: Some(2),
+    }
+}
+
+fn run(options: &Options) -> Result<Report, FitError> {
+    fit(options, &Runtime::load(None).unwrap(), &mut Silent)
+}
+
+#[test]
+fn a_bundle_is_written_once_and_the_same_options_give_the_same_bundle() {
+    let place = tempfile::tempdir().unwrap();
+    let first = options(place.path(), 2000);
+    let second = Options { out: place.path().join("again"), ..first.clone() };
+    let other = Options { out: place.path().join("other"), seed: 2, ..first.clone() };
+    let digest = run(&first).unwrap().digest;
+    assert_eq!(run(&second).unwrap().digest, digest);
+    assert_ne!(run(&other).unwrap().digest, digest);
+    assert!(matches!(run(&first), Err(FitError::Folder(BundleDirError::Exists { .. }))));
+}
+
+#[test]
+fn with_a_guarded_model_its_answers_are_guarded_too() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("guarded.onnx");
+    let w = Array2::from_shape_fn((2, 16), |(k, j)| if (k == 0) == (j < 8) { 4.0 } else { -4.0 });
+    let layer = Layer { w, b: vec![0.0, 0.0], activation: Activation::Linear };
+    std::fs::write(&path, export::onnx(&[layer]).unwrap()).unwrap();
+    let plain = options(place.path(), 2000);
+    let guarded = Options { guarded_model: Some(path), ..plain };
+    let report = run(&guarded).unwrap();
+    let manifest = bundle_dir::read(&guarded.out).unwrap().manifest;
+    assert_eq!(manifest.labels, 2);
+    assert_eq!(manifest.detectors.last().unwrap().kind, "prediction-match");
+    assert_eq!(manifest.provenance.rows.train, 1400);
+    assert_eq!(manifest.clean, report.manifest.clean);
+    assert!(report.flagged_as_expected(), "{report}");
+}
+
+#[test]
+fn a_budget_that_the_rows_cannot_support_is_refused_before_training() {
+    let place = tempfile::tempdir().unwrap();
+    let options = Options { budget: "1%".parse().unwrap(), ..options(place.path(), 2000) };
+    struct Never;
+    impl Watch for Never {
+        fn stage(&mut self, _: &str) {}
+        fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
+            panic!("training began")
+        }
+    }
+    let refusal = fit(&options, &Runtime::load(None).unwrap(), &mut Never).unwrap_err();
+    let message = refusal.to_string();
+    assert!(message.starts_with("a budget of 1% needs at least 9997 rows"), "{message}");
+    assert!(!options.out.exists());
+}
+
+#[test]
+fn the_share_of_clean_rows_flagged_keeps_its_interval() {
+    // Ten fits, each with an interval of 99 %: two misses have a probability of .4 %.
+    let place = tempfile::tempdir().unwrap();
+    let one = |seed| {
+        let out = place.path().join(format!("bundle{seed}"));
+        let options = Options { seed, out, epochs_max: Some(1), ..options(place.path(), 3000) };
+        run(&options).unwrap().flagged_as_expected()
+    };
+    assert!((0..10).filter(|&seed| !one(seed)).count() < 2);
+}
+
+#[test]
+fn a_report_says_what_an_operator_judges_a_bundle_by() {
+    let place = tempfile::tempdir().unwrap();
+    let mut report = run(&options(place.path(), 2000)).unwrap();
+    report.folder = "models/tiny".into();
+    report.digest = "0".repeat(64);
+    let trained = &mut report.trained;
+    (trained.epoch, trained.loss, trained.loss_validation) = (2, 0.0123, 0.0124);
+    report.manifest.clean.flagged = 6;
+    report.accuracy = Some(Accuracy { rows: 100, right: 90, right_corrected: 85 });
+    insta::assert_snapshot!(report.to_string());
+}
+
+#[test]
+fn accuracy_counts_the_answers_that_are_the_label() {
+    let (x, answer) = (array![[0.0], [0.0]], array![[0.0_f32, -1.0], [-1.0, 0.0]]);
+    let twin_answer = array![[-1.0_f32, 0.0], [-1.0, 0.0]];
+    let rows = Rows {
+        x: x.view(),
+        twin: x.view(),
+        answer: answer.view(),
+        twin_answer: twin_answer.view(),
+    };
+    let expected = Accuracy { rows: 2, right: 2, right_corrected: 1 };
+    assert_eq!(accuracy(&rows, &[5, 3], &[9, 9, 9, 1, 9, 0]), expected);
+}
