@@ -39,7 +39,7 @@ impl Live {
         };
         let live = Self { view, alerts_shown: 0, phase: None };
         live.say(
-            "Broker, guard, sender and counter, all in this process. Kafka's group takes 3 s to form.",
+            "Broker, guard, sender and counter, all in this process; the group takes 3 s to form.",
         );
         live.say("");
         live

@@ -138,6 +138,10 @@ window_ms = 1000
 pub fn run(options: &Options, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<Outcome, DemoError> {
     let started = Instant::now();
     let slices = Slices::read(&options.bundle)?;
+    let picture = options.out.join("caught.png");
+    let unwritten = |reason: String| DemoError::Picture { path: picture.clone(), reason };
+    // Now, not after all the work.
+    std::fs::create_dir_all(&options.out).map_err(|e| unwritten(e.to_string()))?;
     let plan = Plan::new(options.records, options.seed, &slices);
     let broker = MockCluster::new(1).map_err(during("start"))?;
     let config = config(&broker.bootstrap_servers(), &options.bundle)?;
@@ -151,14 +155,16 @@ pub fn run(options: &Options, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<Outc
 
     let watched = show(&config, &plan, &slices, started, watch)?;
     let exhibits = exhibit::exhibits(&watched.tally, &plan, &slices, &mut networks)?;
-    let picture = if exhibits.is_empty() { None } else { Some(save(&exhibits, &options.out)?) };
+    if !exhibits.is_empty() {
+        picture::save(&exhibits, &picture).map_err(|e| unwritten(e.to_string()))?;
+    }
     Ok(Outcome {
         work: watched.tally.newest - watched.fed_from,
         fed: watched.fed,
         tally: watched.tally,
         elapsed: started.elapsed(),
+        picture: (!exhibits.is_empty()).then_some(picture),
         exhibits,
-        picture,
     })
 }
 
@@ -267,12 +273,4 @@ fn create_topics(
         broker.create_topic(&name, partitions, 1).map_err(during("create a topic"))?;
     }
     Ok(())
-}
-
-fn save(exhibits: &[Exhibit], out: &Path) -> Result<PathBuf, DemoError> {
-    let path = out.join("caught.png");
-    let failed = |reason: String| DemoError::Picture { path: path.clone(), reason };
-    std::fs::create_dir_all(out).map_err(|e| failed(e.to_string()))?;
-    picture::save(exhibits, &path).map_err(|e| failed(e.to_string()))?;
-    Ok(path)
 }

@@ -50,7 +50,7 @@ fn draw(exhibits: &[Exhibit]) -> Canvas {
     let width = 2 * MARGIN + 2 * PANEL + AISLE;
     let mut canvas = Canvas::new(width, HEAD + rows * ROW + MARGIN / 2, PAPER);
     canvas.text((MARGIN, 18), 3, INK, "Held back by Tripline");
-    let legend = "p: share of clean images as strange as this";
+    let legend = "p: share of clean images at least as strange";
     canvas.text((width - MARGIN - 2 * text_width(legend), 25), 2, FAINT, legend);
     for (panel, (truth, name)) in panels.into_iter().enumerate() {
         let x = MARGIN + panel as u32 * (PANEL + AISLE);
