@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod demo;
 #[cfg(feature = "fit")]
 mod fit;
 mod run;
@@ -19,6 +20,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show Tripline at work: embedded broker, bundled model, real attacks
+    Demo(demo::Args),
     /// Guard the streams of a configuration until told to stop
     Run(run::Args),
     /// Say everything that is wrong with a configuration
@@ -44,6 +47,7 @@ impl Cli {
     /// Runs the command; errors are printed already.
     pub fn run(self) -> Exit {
         match self.command {
+            Command::Demo(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Topics(args) => args.run(),

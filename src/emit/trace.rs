@@ -12,7 +12,7 @@
 //! | 1, 4 k | k, then k detector scores `f32` in the manifest's order |
 //! | 1, 8 r | r, then r reasons: feature `u32`, share `f32` |
 
-use crate::record::{Position, Reasons};
+use crate::record::{FeatureId, Offset, Partition, Position, Reasons};
 
 /// Name of the header.
 pub const TRACE: &str = "tripline-trace";
@@ -55,14 +55,57 @@ impl Trace<'_> {
     }
 }
 
+/// What a header says about its record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadTrace {
+    pub flagged: bool,
+    pub source: Position,
+    /// NaN if the record has no row.
+    pub p: f32,
+    pub merged: f32,
+    pub scores: Vec<f32>,
+    /// Which features carried the score, each with its share, the largest first.
+    pub reasons: Vec<(FeatureId, f32)>,
+}
+
+impl ReadTrace {
+    /// The trace in `header`, unless it was cut off or is of another version.
+    pub fn unpack(header: &[u8]) -> Option<Self> {
+        let mut rest = header;
+        let [1, flags] = take(&mut rest)? else { return None };
+        let source = Position {
+            partition: Partition(i32::from_le_bytes(take(&mut rest)?)),
+            offset: Offset(i64::from_le_bytes(take(&mut rest)?)),
+        };
+        let _bundle: [u8; 8] = take(&mut rest)?;
+        let p = f32::from_le_bytes(take(&mut rest)?);
+        let merged = f32::from_le_bytes(take(&mut rest)?);
+        let [k] = take(&mut rest)?;
+        let scores = (0..k).map(|_| Some(f32::from_le_bytes(take(&mut rest)?)));
+        let scores = scores.collect::<Option<_>>()?;
+        let [r] = take(&mut rest)?;
+        let reasons = (0..r).map(|_| {
+            let feature = FeatureId(u32::from_le_bytes(take(&mut rest)?));
+            Some((feature, f32::from_le_bytes(take(&mut rest)?)))
+        });
+        let reasons = reasons.collect::<Option<_>>()?;
+        Some(Self { flagged: flags & 1 != 0, source, p, merged, scores, reasons })
+    }
+}
+
+/// The first `N` bytes of `rest`, which then begins after them.
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(*first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Offset, Partition};
 
-    #[test]
-    fn the_layout_is_the_one_in_the_table() {
-        let trace = Trace {
+    fn trace() -> Trace<'static> {
+        Trace {
             flagged: true,
             corrected: false,
             fault: false,
@@ -74,14 +117,46 @@ mod tests {
             merged: 2.0,
             scores: &[0.5],
             reasons: Reasons::of_parts([0.0, 4.0].into_iter()),
-        };
+        }
+    }
+
+    fn packed() -> Vec<u8> {
         let mut bytes = vec![];
-        trace.pack(&mut bytes);
+        trace().pack(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn the_layout_is_the_one_in_the_table() {
         let mut expected = vec![1, 0b1001, 3, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0];
         expected.extend(b"digest!!");
         expected.extend([0, 0, 128, 63, 0, 0, 0, 64]);
         expected.extend([1, 0, 0, 0, 63]);
         expected.extend([1, 1, 0, 0, 0, 0, 0, 128, 63]);
-        assert_eq!(bytes, expected);
+        assert_eq!(packed(), expected);
+    }
+
+    #[test]
+    fn a_trace_reads_back_as_it_was_packed() {
+        let expected = ReadTrace {
+            flagged: true,
+            source: trace().source,
+            p: 1.0,
+            merged: 2.0,
+            scores: vec![0.5],
+            reasons: vec![(FeatureId(1), 1.0)],
+        };
+        assert_eq!(ReadTrace::unpack(&packed()), Some(expected));
+    }
+
+    #[test]
+    fn a_trace_that_was_cut_off_or_is_of_another_version_is_none() {
+        let bytes = packed();
+        for end in 0..bytes.len() {
+            assert_eq!(ReadTrace::unpack(&bytes[..end]), None, "cut at {end}");
+        }
+        let mut newer = bytes;
+        newer[0] = 2;
+        assert_eq!(ReadTrace::unpack(&newer), None);
     }
 }

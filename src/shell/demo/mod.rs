@@ -1,0 +1,276 @@
+//! The whole product in one process: a broker, the guard as `tripline run` runs it, somebody who
+//! sends images, and somebody who counts what comes out against what it really was.
+//!
+//! The broker is librdkafka's own mock. It speaks the protocol, transactions included, but keeps
+//! nothing on disk, hides nothing of an open transaction, forgets offsets committed in one and
+//! drops a partition's oldest records beyond 5 MiB. So the demo shows detection and delivery, not
+//! recovery: the tests against a real Kafka do that.
+
+mod collect;
+mod exhibit;
+mod feed;
+mod picture;
+mod plan;
+mod slice;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+use rdkafka::mocking::MockCluster;
+
+use super::bundle::{self, BundleDirError};
+use super::clock;
+use super::kafka::{Clients, topics};
+use super::run::{Overview, RunError, prepare, run as guard};
+use crate::config::{Config, Problems};
+use crate::model::{ModelError, Networks, Runtime, RuntimeError};
+use collect::Collector;
+use feed::Feeder;
+use plan::Plan;
+use slice::{PIXELS, SliceError, Slices};
+
+pub use exhibit::Exhibit;
+pub use picture::{Depth, half_blocks};
+pub use plan::{Phase, Truth};
+pub use tally::{Kind, Tally};
+
+/// What to show.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub records: usize,
+    pub seed: u64,
+    pub bundle: PathBuf,
+    /// Where the picture goes.
+    pub out: PathBuf,
+}
+
+/// How far the demo is: told about ten times a second.
+pub struct Moment<'a> {
+    pub records: usize,
+    pub fed: u64,
+    pub elapsed: Duration,
+    pub tally: &'a Tally,
+}
+
+/// What happened.
+pub struct Outcome {
+    pub tally: Tally,
+    pub fed: u64,
+    /// From the first record fed to the last one that came out.
+    pub work: Duration,
+    /// All of it.
+    pub elapsed: Duration,
+    pub exhibits: Vec<Exhibit>,
+    /// `None` if nothing was caught.
+    pub picture: Option<PathBuf>,
+}
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error("the demo's own configuration is wrong:\n{0}")]
+    Config(Problems),
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    #[error("bundle: {0}")]
+    Bundle(#[from] BundleDirError),
+    #[error("the bundle {bundle} is for rows of {width} numbers; the demo feeds images of {PIXELS}", bundle = .bundle.display())]
+    Width { bundle: PathBuf, width: usize },
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("the guard stopped: {0}")]
+    Guard(#[from] RunError),
+    #[error("the embedded broker: {what}: {error}")]
+    Kafka { what: &'static str, error: KafkaError },
+    #[error("{path}: {reason}", path = path.display())]
+    Picture { path: PathBuf, reason: String },
+}
+
+fn during(what: &'static str) -> impl Fn(KafkaError) -> DemoError {
+    move |error| DemoError::Kafka { what, error }
+}
+
+const PARTITIONS: i32 = 4;
+
+/// Nothing came out for so long: what is missing will not come. Joining the group takes 3 s.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long to wait for the end of an incident once everything is out: windows of a quiet stream
+/// close after three more, by the clock.
+const EPILOGUE: Duration = Duration::from_secs(8);
+
+/// Between two moments.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// What a file for `tripline run` would say. The broker and the bundle are filled in.
+const CONFIG: &str = r#"
+instance = "demo"
+
+[kafka]
+brokers = "127.0.0.1:0"
+
+[[stream]]
+name = "fashion"
+input = "fashion.requests"
+bundle = "."
+codec = "u8"
+mode = "enforce"
+on_flagged = "quarantine"
+budget = "1%"
+
+[stream.json]
+pointers = ["/image"]
+
+[stream.alerts]
+window_ms = 1000
+"#;
+
+/// Runs the demo; `watch` is called while it goes on.
+///
+/// # Errors
+/// If something cannot be read, the guard stops, or the broker refuses.
+pub fn run(options: &Options, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<Outcome, DemoError> {
+    let started = Instant::now();
+    let slices = Slices::read(&options.bundle)?;
+    let picture = options.out.join("caught.png");
+    let unwritten = |reason: String| DemoError::Picture { path: picture.clone(), reason };
+    // Now, not after all the work.
+    std::fs::create_dir_all(&options.out).map_err(|e| unwritten(e.to_string()))?;
+    let plan = Plan::new(options.records, options.seed, &slices);
+    let broker = MockCluster::new(1).map_err(during("start"))?;
+    let config = config(&broker.bootstrap_servers(), &options.bundle)?;
+    create_topics(&broker, &config)?;
+    let bundle = bundle::read(&options.bundle)?;
+    let width = bundle.manifest.schema.width();
+    if width != PIXELS {
+        return Err(DemoError::Width { bundle: options.bundle.clone(), width });
+    }
+    let mut networks = Networks::load(&Runtime::load(config.onnxruntime.as_deref())?, &bundle)?;
+
+    let watched = show(&config, &plan, &slices, started, watch)?;
+    let exhibits = exhibit::exhibits(&watched.tally, &plan, &slices, &mut networks)?;
+    if !exhibits.is_empty() {
+        picture::save(&exhibits, &picture).map_err(|e| unwritten(e.to_string()))?;
+    }
+    Ok(Outcome {
+        work: watched.tally.newest - watched.fed_from,
+        fed: watched.fed,
+        tally: watched.tally,
+        elapsed: started.elapsed(),
+        picture: (!exhibits.is_empty()).then_some(picture),
+        exhibits,
+    })
+}
+
+/// What was seen while the guard ran.
+struct Watched {
+    tally: Tally,
+    fed: u64,
+    fed_from: Instant,
+}
+
+/// Guard, feeder and collector at once, until everything that was fed came out and its incident is
+/// over, or nothing moves any more.
+fn show(
+    config: &Config,
+    plan: &Plan,
+    slices: &Slices,
+    started: Instant,
+    watch: &mut dyn FnMut(&Moment<'_>),
+) -> Result<Watched, DemoError> {
+    let stream = &config.streams[0];
+    let prepared = prepare(config)?;
+    let clients = Clients::new(config.kafka.clone(), &config.instance);
+    let overview = Overview::new(&prepared);
+    let (stop, fed, came_out) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let collector = Collector::start(&config.kafka.brokers, PARTITIONS, stream)
+        .map_err(during("start the collector"))?;
+    let feeder = Feeder {
+        brokers: &config.kafka.brokers,
+        topic: &stream.input,
+        partitions: PARTITIONS as usize,
+        plan,
+        slices,
+        end: clock::now(),
+        fed: &fed,
+        came_out: &came_out,
+        stop: &stop,
+    };
+    let records = plan.records.len();
+    thread::scope(|scope| {
+        // However this ends, the others are told.
+        let told = Told(&stop);
+        let guarding = scope.spawn(|| guard(&clients, prepared, &overview, &stop));
+        while !overview.threads.iter().all(|thread| thread.is_ready(PATIENCE)) {
+            let moment =
+                Moment { records, fed: 0, elapsed: started.elapsed(), tally: &Tally::new(0) };
+            watch(&moment);
+            if stop.load(Ordering::Relaxed) || started.elapsed() > PATIENCE {
+                break;
+            }
+            thread::sleep(MOMENT);
+        }
+        let fed_from = Instant::now();
+        let feeding = scope.spawn(|| feeder.run());
+        let mut tally = Tally::new(records);
+        loop {
+            collector.take(MOMENT, &mut tally).map_err(during("collect"))?;
+            came_out.store(tally.out(), Ordering::Relaxed);
+            let fed = fed.load(Ordering::Relaxed);
+            watch(&Moment { records, fed, elapsed: started.elapsed(), tally: &tally });
+            let all_out = tally.out() == records as u64;
+            let quiet = tally.newest.elapsed();
+            let over = all_out && (tally.is_resolved() || quiet > EPILOGUE);
+            if over || quiet > PATIENCE || stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        drop(told);
+        let fed_well = feeding.join().expect("the feeder does not panic");
+        guarding.join().expect("the guard catches its threads' panics")?;
+        fed_well.map_err(during("feed"))?;
+        Ok(Watched { tally, fed: fed.load(Ordering::Relaxed), fed_from })
+    })
+}
+
+/// Sets its flag when dropped.
+struct Told<'a>(&'a AtomicBool);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn config(brokers: &str, bundle: &Path) -> Result<Config, DemoError> {
+    let no_secrets = |_: crate::config::Secret<'_>| Err("the demo has no secrets".to_owned());
+    // No overrides: the demo shows the same everywhere.
+    let variables = std::iter::empty();
+    let mut config = Config::read(Path::new("demo.toml"), CONFIG, variables, &no_secrets)
+        .map_err(DemoError::Config)?;
+    config.kafka.brokers = brokers.to_owned();
+    config.streams[0].bundle = bundle.to_owned();
+    Ok(config)
+}
+
+/// The mock has no admin API: topics are made on the cluster itself.
+fn create_topics(
+    broker: &MockCluster<'_, rdkafka::producer::DefaultProducerContext>,
+    config: &Config,
+) -> Result<(), DemoError> {
+    let input = config.streams.iter().map(|stream| (stream.input.clone(), PARTITIONS));
+    let wanted = topics::wanted(config).into_iter().map(|topic| match topic.like_input {
+        Some(_) => (topic.name, PARTITIONS),
+        None => (topic.name, topic.partitions),
+    });
+    for (name, partitions) in input.chain(wanted) {
+        broker.create_topic(&name, partitions, 1).map_err(during("create a topic"))?;
+    }
+    Ok(())
+}
