@@ -272,7 +272,8 @@ fn observe_mode_delivers_everything_untouched_and_says_what_it_would_have_done()
 fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
     let mut road = Road::new(ENFORCE);
     let good = slice("clean.u8").remove(0);
-    let faulty: [(Option<&'static str>, Option<Vec<u8>>, &str); 7] = [
+    type Faulty = (Option<&'static str>, Option<Vec<u8>>, &'static str);
+    let faulty: [Faulty; 7] = [
         (None, None, "null-value"),
         (None, Some(vec![0; (1 << 17) + 1]), "too-large"),
         (Some("text/csv"), Some(good.clone()), "unknown-format"),

@@ -13,9 +13,9 @@ instance = "tripline-0"
 [kafka]
 brokers = "localhost:9092"
 [[stream]]
-name = "digits"
-input = "digits"
-bundle = "../models/digits"
+name = "fashion"
+input = "fashion.requests"
+bundle = "../models/fashion-mnist"
 "#;
 
 fn fetch(secret: Secret<'_>) -> Result<String, String> {
@@ -77,9 +77,9 @@ fn the_example_leaves_no_key_out() {
 #[test]
 fn paths_are_relative_to_the_folder_of_the_file() {
     let config = read(&SMALLEST.replace("../models", "models"));
-    assert_eq!(config.streams[0].bundle, Path::new("etc/models/digits"));
+    assert_eq!(config.streams[0].bundle, Path::new("etc/models/fashion-mnist"));
     let config = read(&SMALLEST.replace("../models", "/models"));
-    assert_eq!(config.streams[0].bundle, Path::new("/models/digits"));
+    assert_eq!(config.streams[0].bundle, Path::new("/models/fashion-mnist"));
 }
 
 #[test]
@@ -166,7 +166,7 @@ listen = "9090"
 [[stream]]
 name = "digits"
 input = "digits.sanitized"
-bundle = "../models/digits"
+bundle = "../models/fashion-mnist"
 budget = "150%"
 workers = 65
 mode = "enforced"
