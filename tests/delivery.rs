@@ -102,6 +102,7 @@ fn every_record_leaves_exactly_once_though_the_process_is_killed_five_times() {
     let mut produce = Process { child: produce.spawn().expect("produce.py starts") };
 
     let log = path_in(&broker, "tripline.log");
+    let _tail = harness::ShowOnPanic(log.clone());
     let run = || Process::tripline(&["run", "-c", config], &log);
     let committed = || broker.committed_and_end("tripline.fashion", "fashion.requests", PARTITIONS);
     let mut guard = run();

@@ -4,6 +4,7 @@ use crate::bundle::{Member, TensorError, Tensors};
 use crate::math::RankTail;
 
 /// Σ wᵢ · surpriseᵢ: a weighted sum of −ln rank p-values (Fisher's method when weights are 1).
+/// `fit` lets detectors that repeat each other on clean rows share one voice.
 ///
 /// A sum lets several half-convinced detectors speak together, which is what a small perturbation
 /// looks like; one detector that is certain still decides alone, because its surprise keeps
@@ -22,6 +23,10 @@ impl Merge {
     pub fn new(members: Vec<(Member, RankTail)>) -> Self {
         assert!(!members.is_empty(), "nothing to merge");
         Self { members }
+    }
+
+    pub(super) fn members(&self) -> Vec<Member> {
+        self.members.iter().map(|(member, _)| member.clone()).collect()
     }
 
     /// Shape: `scores` [k], one per member, finite and ≥ 0. O(k log m).

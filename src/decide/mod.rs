@@ -4,7 +4,7 @@ mod calibration;
 mod merge;
 mod policy;
 
-use crate::bundle::{Bundle, TensorError, Tensors};
+use crate::bundle::{Bundle, Member, TensorError, Tensors};
 use crate::record::{Action, Probability};
 
 pub use calibration::Calibration;
@@ -76,6 +76,11 @@ impl Decider {
         self.merge.save(tensors);
         self.calibration.save(tensors);
         tensors.put(CLEAN, &[self.clean.len()], self.clean.clone());
+    }
+
+    /// The detectors and their weights, in the order of their scores.
+    pub fn members(&self) -> Vec<Member> {
+        self.merge.members()
     }
 
     pub fn budget(&self) -> Probability {

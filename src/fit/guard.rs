@@ -3,6 +3,7 @@
 use ndarray::Array1;
 
 use super::columns::Table;
+use super::merge_weights::weights;
 use crate::bundle::{Member, Tensors};
 use crate::decide::{BudgetTooSmall, Calibration, Decider, Merge};
 use crate::detect::{Detector, Kind, ROSTER, Setting};
@@ -47,17 +48,17 @@ impl Detectors {
         clean: &Table,
         budget: Probability,
     ) -> Result<Decider, BudgetTooSmall> {
-        let tails = self.scores(ranks).into_iter().map(|scores| RankTail::new(scores.to_vec()));
-        let merge = Merge::new(self.members().into_iter().zip(tails).collect());
+        let scores = self.scores(ranks);
+        let tails: Vec<_> = scores.iter().map(|s| RankTail::new(s.to_vec())).collect();
+        let surprise =
+            |(scores, tail): (&Array1<f32>, &RankTail)| scores.mapv(|s| tail.surprise(s));
+        let weights = weights(&scores.iter().zip(&tails).map(surprise).collect::<Vec<_>>());
+        let names = self.0.iter().map(|(kind, _)| kind.name.to_owned());
+        let members = names.zip(weights).map(|(kind, weight)| Member { kind, weight });
+        let merge = Merge::new(members.zip(tails).collect());
         let calibration = Calibration::new(merge_rows(&self.scores(merged), |s| merge.score(s)));
         let clean = merge_rows(&self.scores(clean), |s| merge.score(s));
         Decider::new(merge, calibration, clean, budget)
-    }
-
-    /// The detectors by name, with their weights in the merged score.
-    pub fn members(&self) -> Vec<Member> {
-        let member = |kind: &Kind| Member { kind: kind.name.into(), weight: WEIGHT };
-        self.0.iter().map(|(kind, _)| member(kind)).collect()
     }
 
     /// Puts what all of them learned where a bundle keeps it.
@@ -65,10 +66,6 @@ impl Detectors {
         self.0.iter().for_each(|(_, detector)| detector.save(tensors));
     }
 }
-
-/// A detector's weight in the merged score: all the same. Better weights need attacks of our own
-/// making to choose them on; the attack files that detection is measured on must not be it.
-const WEIGHT: f32 = 1.0;
 
 fn roster(guarded: bool) -> impl Iterator<Item = &'static Kind> {
     ROSTER.iter().filter(move |kind| guarded || !kind.needs_guarded_model)

@@ -15,6 +15,7 @@ pub mod export;
 mod guard;
 pub mod guarded;
 pub mod layers;
+mod merge_weights;
 pub mod progress;
 pub mod report;
 pub mod split;
@@ -166,7 +167,7 @@ pub fn fit(
         budget: options.budget,
         labels: setting.labels,
         answer: guarded.as_ref().map(|guarded| guarded.kind),
-        detectors: detectors.members(),
+        detectors: decider.members(),
         clean: CleanShare { rows, flagged },
         provenance: Provenance {
             data_sha256: Digest(data_digest),

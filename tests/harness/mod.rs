@@ -76,12 +76,22 @@ impl Broker {
 
     /// Sum over partitions of what `group` has committed on `topic`, and of its end.
     pub fn committed_and_end(&self, group: &str, topic: &str, partitions: i32) -> (i64, i64) {
-        let consumer: BaseConsumer =
-            self.client().set("group.id", group).create().expect("a consumer");
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(topic, 0, partitions - 1);
+        let mut client = self.client();
+        // Not to wait for open transactions: a look, not a promise.
+        client.set("group.id", group).set("isolation.level", "read_uncommitted");
+        let consumer: BaseConsumer = client.create().expect("a consumer");
         let timeout = Duration::from_secs(20);
-        let committed = consumer.committed_offsets(list, timeout).expect("committed offsets");
+        let deadline = Instant::now() + timeout;
+        let committed = loop {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_range(topic, 0, partitions - 1);
+            match consumer.committed_offsets(list, timeout) {
+                Ok(committed) => break committed,
+                // A broker that has just started is still loading its groups.
+                Err(error) => assert!(Instant::now() < deadline, "committed offsets: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        };
         let offset = |offset| if let Offset::Offset(o) = offset { o } else { 0 };
         let committed = committed.elements().iter().map(|e| offset(e.offset())).sum();
         let end = (0..partitions)
@@ -141,6 +151,23 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Prints the last lines of a log if the test fails.
+pub struct ShowOnPanic(pub PathBuf);
+
+impl Drop for ShowOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.0).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!(
+                "{}:\n{}",
+                self.0.display(),
+                lines[lines.len().saturating_sub(40)..].join("\n")
+            );
+        }
     }
 }
 

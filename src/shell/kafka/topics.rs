@@ -1,7 +1,8 @@
 //! The topics a configuration needs: what they should be, what they are, making them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
@@ -248,7 +249,24 @@ pub fn apply(clients: &Clients, config: &Config) -> Result<Vec<String>, TopicErr
             }
         }
     }
+    wait_until_known(clients, config)?;
     Ok(done)
+}
+
+/// A topic is created before every broker knows of it: whoever starts next should find it.
+fn wait_until_known(clients: &Clients, config: &Config) -> Result<(), TopicError> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let missing = problems(config, &self::cluster(clients)?);
+        match missing.into_iter().next() {
+            None => return Ok(()),
+            Some(reason) if Instant::now() >= deadline => {
+                let topic = "after creating".to_owned();
+                return Err(TopicError::Refused { topic, reason });
+            }
+            Some(_) => thread::sleep(Duration::from_millis(200)),
+        }
+    }
 }
 
 fn admin(clients: &Clients) -> Result<AdminClient<DefaultClientContext>, TopicError> {
