@@ -62,12 +62,11 @@ pub enum Transition {
     Resolved,
 }
 
-/// A closed window and its evidence: the sum of ½ − p over its drawn rows, 2³² is 1.
+/// A closed window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     window: WindowStart,
     counts: WindowCounts,
-    excess: i64,
 }
 
 /// The life of a firing alarm.
@@ -168,29 +167,28 @@ impl FlaggedShare {
             true => credit(elapsed_ms, terms.false_page_ms, counts, MULTIPLES.len()),
             false => 0,
         };
-        let (mut bag, mut excess, mut fired) = (self.bag, 0_i64, false);
+        let (mut bag, mut fired) = (self.bag, false);
         for (i, flagged) in counts.draws(window, &terms.key).enumerate() {
             let u = terms.key.draw(window, TIE_BREAK, i as u64) as u32;
             let p = bag.rank(flagged, u);
-            excess += (1_i64 << 31) - i64::from(p);
             fired |= self.alarm.play(credit, bets.returns(p));
         }
         self.bag.add(counts);
-        self.recent.push_back(Seen { window, counts, excess });
+        self.recent.push_back(Seen { window, counts });
         if self.recent.len() > RECENT_MAX {
             self.recent.pop_front();
         }
         if !fired {
             return None;
         }
-        let since = self.fire();
+        let since = self.fire(terms.budget);
         Some(Transition::Fired { since })
     }
 
     /// Starts to fire: takes what the change brought out of the bag, so that it does not become
     /// the reference. Counts subtract exactly.
-    fn fire(&mut self) -> WindowStart {
-        let start = self.start_of_change();
+    fn fire(&mut self, budget: Probability) -> WindowStart {
+        let start = self.start_of_change(budget);
         let since = self.recent[start].window;
         let mut seen = WindowCounts::default();
         for window in self.recent.drain(start..) {
@@ -230,14 +228,20 @@ impl FlaggedShare {
         None
     }
 
-    /// Index into `recent` of the window where the evidence since then is strongest per row.
-    fn start_of_change(&self) -> usize {
-        let (mut rows, mut excess) = (0_u64, 0_i64);
+    /// Index into `recent` of the window since when most more rows were flagged than before it:
+    /// the start that maximizes excess² / rows. Counts, not the ranks that the alarm plays on:
+    /// those of unflagged rows are all tie-break, and would drown a few flagged ones in noise.
+    fn start_of_change(&self, budget: Probability) -> usize {
+        let mut since = WindowCounts::default();
         let mut best = (self.recent.len() - 1, 0.0_f64);
         for (i, seen) in self.recent.iter().enumerate().rev() {
-            rows += seen.counts.rows.min(DRAWS_MAX);
-            excess += seen.excess;
-            let strength = (excess.max(0) as f64).powi(2) / rows.max(1) as f64;
+            since.add(seen.counts);
+            let mut before = self.bag;
+            before.subtract(since);
+            // One row at the budget stands for a bag that is empty.
+            let share = (before.flagged as f64 + budget.get()) / (before.rows as f64 + 1.0);
+            let excess = since.flagged as f64 - share * since.rows as f64;
+            let strength = excess.max(0.0).powi(2) / since.rows.max(1) as f64;
             if strength > best.1 {
                 best = (i, strength);
             }

@@ -129,6 +129,7 @@ pointers = ["/image"]
 
 [stream.alerts]
 window_ms = 1000
+hold = "10m"
 "#;
 
 /// Runs the demo; `watch` is called while it goes on.

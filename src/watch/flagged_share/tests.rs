@@ -120,3 +120,24 @@ fn late_rows_are_tested_but_buy_no_time() {
     let attacked = WindowCounts { rows: 1000, flagged: 300 };
     assert!(matches!(watch.late(Timestamp(0), attacked, &terms), Some(Transition::Fired { .. })));
 }
+
+#[test]
+fn the_start_of_an_attack_is_found_in_small_windows_too_and_it_resolves() {
+    // 25 rows per window, a sixth of them flagged for 36 windows: what the demo sends.
+    let terms = Terms { hold_ms: 3600 * 1000, ..terms(7 * 24 * 3600 * 1000) };
+    for seed in 0..300 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut watch = FlaggedShare::new(reference());
+        let mut seen = vec![];
+        for w in 0..120 {
+            let share = if (48..84).contains(&w) { 0.16 } else { 0.0125 };
+            let window = Timestamp(w * WINDOW_MS as i64);
+            let counts = counts(&mut rng, 25, share);
+            seen.extend(watch.close(window, counts, &terms).map(|t| (w, t)));
+        }
+        let [(_, Transition::Fired { since }), (_, Transition::Resolved)] = seen[..] else {
+            panic!("seed {seed}: {seen:?}")
+        };
+        assert!((44..=54).contains(&(since.0 / 1000)), "seed {seed}: since {since:?}");
+    }
+}
