@@ -29,7 +29,7 @@ impl Merge {
         self.members.iter().map(|(member, _)| member.clone()).collect()
     }
 
-    /// Shape: `scores` [k], one per member, finite and ≥ 0. O(k log m).
+    /// Shape: `scores` `[k]`, one per member, finite and ≥ 0. O(k log m).
     ///
     /// # Panics
     /// If there is not one score per member.

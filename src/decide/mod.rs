@@ -87,13 +87,13 @@ impl Decider {
         self.budget
     }
 
-    /// The merged score of one row, and its p-value. Shape: `scores` [k], in roster order.
+    /// The merged score of one row, and its p-value. Shape: `scores` `[k]`, in roster order.
     pub fn weigh(&self, scores: &[f32]) -> (f32, f64) {
         let merged = self.merge.score(scores);
         (merged, self.calibration.p(merged))
     }
 
-    /// Index of the detector that adds most to the merged score of a row. Shape: `scores` [k].
+    /// Index of the detector that adds most to the merged score of a row. Shape: `scores` `[k]`.
     pub fn leading(&self, scores: &[f32]) -> usize {
         self.merge.leading(scores)
     }

@@ -18,7 +18,7 @@ pub trait Detector: Send + Sync {
     /// Columns it reads; the pipeline fills each once per batch. It never runs a network.
     fn needs(&self) -> Columns;
 
-    /// Writes one finite score ≥ 0 per row. Shapes: `rows.x` [n, d], `scores` [n]; n may be 0.
+    /// Writes one finite score ≥ 0 per row. Shapes: `rows.x` `[n, d]`, `scores` `[n]`; n may be 0.
     fn score(&self, rows: &Rows<'_>, scores: ArrayViewMut1<'_, f32>);
 
     /// Which features carried row `i`'s score, and how much each.

@@ -41,8 +41,9 @@ pub fn check(budget: Probability, rows: usize, shares: Shares) -> Result<(), Uns
     }
     // A saturating cast: a budget of zero needs more rows than there are.
     let calibration_needed = needed as usize;
-    // The part is within one row of its share, so few steps up lie the rows that suffice.
-    let mut rows_needed = ((needed - 1.0) / shares.0[3]) as usize;
+    // The part is within a row of its share, so two rows of it below there are too few, and the
+    // rows that suffice lie few steps up.
+    let mut rows_needed = ((needed - 2.0).max(0.0) / shares.0[3]) as usize;
     while rows_needed < usize::MAX && merged(rows_needed, shares) < calibration_needed {
         rows_needed += 1;
     }

@@ -16,7 +16,7 @@ pub struct RankTail {
 const TAIL_SHARE: f32 = 0.02;
 
 impl RankTail {
-    /// Shapes: `scores` [m], m ≥ 1, finite and ≥ 0. O(m log m).
+    /// Shapes: `scores` `[m]`, m ≥ 1, finite and ≥ 0. O(m log m).
     ///
     /// # Panics
     /// If `scores` is empty or holds a number that is negative or not finite.

@@ -16,7 +16,7 @@ impl Reconstruct {
         Self { bounds: schema.bounds() }
     }
 
-    /// Appends the sanitized row to `out`. Shape: `twin` [d].
+    /// Appends the sanitized row to `out`. Shape: `twin` `[d]`.
     pub fn apply(&self, twin: &[f32], out: &mut Vec<f32>) {
         out.extend(twin.iter().zip(&self.bounds).map(|(&v, &(min, max))| v.clamp(min, max)));
     }
