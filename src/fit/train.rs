@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn the_code_is_narrower_than_the_row_for_every_width_it_can_be() {
         assert_eq!(widths(784), [784, 256, 64, 256, 784]);
-        assert_eq!(widths(9), [9, 36, 6, 36, 9]);
+        assert_eq!(widths(9), [9, 36, 2, 36, 9]);
         assert_eq!(widths(1), [1, 8, 1, 8, 1]);
         assert!((2..2000).all(|d| widths(d)[2] < d));
     }

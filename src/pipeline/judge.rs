@@ -80,8 +80,8 @@ pub enum JudgeError {
     )]
     Missing { committed: Offset },
     #[error(
-        "the judge's state covers evidence below {covered}, but the group committed {committed}: \
-         check that the group's offsets were not moved by hand, then `tripline state reset`"
+        "the judge's state covers evidence below {covered}, but the group committed {committed}; if \
+         the group's offsets were moved by hand, move this one back to {covered}"
     )]
     Mismatch { covered: Offset, committed: Offset },
 }

@@ -64,8 +64,8 @@ pub enum LaneError {
     Missing { partition: Partition, committed: Offset },
     #[error(
         "partition {partition}: its state covers offsets below {covered}, but the group committed \
-         {committed}: records would be counted twice or not at all; check that the group's \
-         offsets were not moved by hand, then `tripline state reset`"
+         {committed}: records would be counted twice or not at all; if the group's offsets were \
+         moved by hand, move this one back to {covered}"
     )]
     Mismatch { partition: Partition, covered: Offset, committed: Offset },
 }

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod judge;
 pub mod kafka;
 pub mod progress;
+mod records;
 pub mod run;
 pub mod telemetry;
 pub mod worker;

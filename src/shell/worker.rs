@@ -9,19 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use tracing::{error, info, warn};
 
-use super::kafka::{
-    Beginning, Change, Clients, Output, Reader, Session, SessionError, TransactionError,
-    Transactions, content_type,
-};
+use super::kafka::{Beginning, Change, Clients, Output, Session, SessionError, TransactionError};
 use super::progress::Progress;
+use super::records::{emit, gather, input, timestamp};
 use crate::config::Stream;
-use crate::emit::{TRACE, VERDICT, connect_headers};
 use crate::model::Networks;
-use crate::pipeline::{Batch, Guard, GuardFailure, Input, Lane, LaneError, Outcome, Route};
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::pipeline::{Batch, Guard, GuardFailure, Input, Lane, LaneError};
+use crate::record::{Offset, Partition, Position};
 use crate::watch::{Message as WatchMessage, Presence};
 
 /// Scores the partitions that its group gives it.
@@ -63,9 +59,6 @@ pub enum WorkerError {
     #[error(transparent)]
     Guard(#[from] GuardFailure),
 }
-
-/// A batch closes at this many bytes of values, whatever its rows.
-const BATCH_BYTES_MAX: usize = 16 << 20;
 
 /// How long an empty poll waits: bounds how late news and the end are noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -151,7 +144,10 @@ impl Worker {
     fn turn(&mut self) -> Result<usize, WorkerError> {
         let (reader, transactions) = self.session.split();
         let wait = if transactions.is_open() { self.commit_interval / 10 } else { POLL };
-        let messages = gather(&reader, &self.stream, &self.lanes, wait.min(POLL))?;
+        let expected = |at: Position| {
+            self.lanes.get(&at.partition).is_some_and(|slot| at.offset >= slot.lane.next())
+        };
+        let messages = gather(&reader, &self.stream, expected, wait.min(POLL))?;
         let inputs: Vec<Input<'_>> = messages.iter().map(input).collect();
         self.batch.turn(&self.guard, &mut self.networks, &inputs)?;
         let now = Instant::now();
@@ -186,10 +182,10 @@ impl Worker {
         let started = Instant::now();
         let topics = &self.stream.topics;
         let mut evidence = vec![];
-        for (partition, slot) in &mut self.lanes {
-            if slot.lane.next() == slot.committed {
-                continue;
-            }
+        // State and offset of a partition are written together or not at all: a lane that read
+        // nothing has neither.
+        let moved = |slot: &Slot| slot.lane.next() != slot.committed;
+        for (partition, slot) in self.lanes.iter_mut().filter(|(_, slot)| moved(slot)) {
             slot.lane.drain_evidence(&mut evidence);
             for evidence in evidence.drain(..) {
                 let value = WatchMessage::Evidence(evidence).to_bytes();
@@ -199,7 +195,8 @@ impl Worker {
             let state = slot.lane.to_bytes();
             self.session.send(Output::new(&topics.state, partition.0, LANE_KEY, &state))?;
         }
-        self.session.commit(self.lanes.iter().map(|(&p, slot)| (p, slot.lane.next())))?;
+        let offsets = self.lanes.iter().filter(|(_, slot)| moved(slot));
+        self.session.commit(offsets.map(|(&p, slot)| (p, slot.lane.next())))?;
         for slot in self.lanes.values_mut() {
             slot.committed = slot.lane.next();
         }
@@ -250,25 +247,21 @@ impl Worker {
     }
 
     fn take_over(&mut self, partitions: &[Partition]) -> Result<(), WorkerError> {
-        let (mut ready, mut held) = (vec![], vec![]);
+        let (mut from, mut held) = (vec![], vec![]);
         for &partition in partitions {
             match self.restore(partition)? {
-                Ok(lane) => {
-                    ready.push((partition, lane.next()));
+                Some(lane) => {
+                    from.push((partition, lane.next()));
                     self.lanes.insert(partition, Slot::new(lane));
                 }
-                Err(reason) => {
-                    error!(%reason, "partition {partition} is held still; the others go on");
-                    Progress::add(&self.progress.stopped_partitions, 1);
+                None => {
+                    from.push((partition, Offset(0)));
                     held.push(partition);
                 }
             }
         }
-        let all: Vec<_> = ready.into_iter().chain(held.iter().map(|&p| (p, Offset(0)))).collect();
-        self.session.assign(&all)?;
-        if !held.is_empty() {
-            self.session.pause(&held)?;
-        }
+        self.session.assign(&from)?;
+        self.session.pause(&held)?;
         self.progress.join();
         Ok(())
     }
@@ -300,29 +293,23 @@ impl Worker {
             self.lanes.clear();
             return Ok(());
         }
-        let mut rewind = vec![];
-        for partition in self.lanes.keys().copied().collect::<Vec<_>>() {
+        let (mut rewind, mut held) = (vec![], vec![]);
+        for partition in std::mem::take(&mut self.lanes).into_keys() {
             match self.restore(partition)? {
-                Ok(lane) => {
+                Some(lane) => {
                     rewind.push((partition, lane.next()));
                     self.lanes.insert(partition, Slot::new(lane));
                 }
-                Err(reason) => {
-                    error!(%reason, "partition {partition} is held still; the others go on");
-                    Progress::add(&self.progress.stopped_partitions, 1);
-                    self.lanes.remove(&partition);
-                    self.session.pause(&[partition])?;
-                }
+                None => held.push(partition),
             }
         }
-        if !rewind.is_empty() {
-            self.session.rewind(&rewind)?;
-        }
-        Ok(())
+        self.session.pause(&held)?;
+        Ok(self.session.rewind(&rewind)?)
     }
 
-    /// The lane of `partition` as the last commit left it.
-    fn restore(&self, partition: Partition) -> Result<Result<Lane, LaneError>, WorkerError> {
+    /// The lane of `partition` as the last commit left it; `None` if that cannot be known, and the
+    /// partition must be held still.
+    fn restore(&self, partition: Partition) -> Result<Option<Lane>, WorkerError> {
         let window_ms = self.stream.alerts.window.as_millis() as u64;
         let epoch = self.guard.epoch();
         let lane = |b: &Beginning| match (&b.state, b.committed) {
@@ -335,90 +322,18 @@ impl Worker {
         };
         let place = (self.stream.topics.state.as_str(), partition.0, LANE_KEY);
         let beginning = self.session.beginning(partition, place, |b| lane(b).is_ok())?;
-        Ok(lane(&beginning))
+        match lane(&beginning) {
+            Ok(lane) => Ok(Some(lane)),
+            Err(reason) => {
+                error!(%reason, "partition {partition} is held still; the others go on");
+                Progress::add(&self.progress.stopped_partitions, 1);
+                Ok(None)
+            }
+        }
     }
 }
 
 /// The consumer group that scores `stream`.
 pub fn group(clients: &Clients, stream: &str) -> String {
     format!("{}.{stream}", clients.kafka().group)
-}
-
-/// Records until the batch is full, its oldest has waited its budget, or there are no more.
-fn gather<'a>(
-    reader: &Reader<'a>,
-    stream: &Stream,
-    lanes: &BTreeMap<Partition, Slot>,
-    wait: Duration,
-) -> Result<Vec<BorrowedMessage<'a>>, SessionError> {
-    let mut messages = Vec::new();
-    let (mut bytes, mut first) = (0, None);
-    while messages.len() < stream.rows_max && bytes < BATCH_BYTES_MAX && !reader.has_news() {
-        let timeout = if messages.is_empty() { wait } else { Duration::ZERO };
-        let Some(message) = reader.poll(timeout)? else { break };
-        // A record fetched before a rewind, or of a partition that is not ours any more.
-        let lane = lanes.get(&Partition(message.partition())).map(|slot| &slot.lane);
-        let expected = lane.is_some_and(|lane| message.offset() >= lane.next().0);
-        if expected {
-            bytes += message.payload_len();
-            messages.push(message);
-        }
-        if first.get_or_insert_with(Instant::now).elapsed() >= stream.linger {
-            break;
-        }
-    }
-    Ok(messages)
-}
-
-fn input<'a>(message: &'a BorrowedMessage<'_>) -> Input<'a> {
-    Input {
-        position: Position {
-            partition: Partition(message.partition()),
-            offset: Offset(message.offset()),
-        },
-        content_type: message.headers().and_then(content_type),
-        value: message.payload(),
-    }
-}
-
-fn timestamp(message: &BorrowedMessage<'_>) -> Timestamp {
-    Timestamp(message.timestamp().to_millis().unwrap_or(-1))
-}
-
-/// Puts one record into the transaction: its own key, partition number, timestamp and headers,
-/// then ours.
-fn emit(
-    stream: &Stream,
-    batch: &Batch,
-    message: &BorrowedMessage<'_>,
-    source: Position,
-    outcome: &Outcome,
-    transactions: &mut Transactions,
-) -> Result<(), TransactionError> {
-    let mut headers = message.headers().map_or_else(OwnedHeaders::new, |headers| headers.detach());
-    if let (Route::DeadLetter, Err(fault)) = (outcome.route, &outcome.judged) {
-        for (key, value) in connect_headers(&stream.input, source, &stream.name, fault) {
-            headers = headers.insert(Header { key, value: Some(value.as_bytes()) });
-        }
-    }
-    let trace = &batch.traces()[outcome.trace.clone()];
-    headers = headers
-        .insert(Header { key: VERDICT, value: Some(outcome.text.as_bytes()) })
-        .insert(Header { key: TRACE, value: Some(trace) });
-    let topics = &stream.topics;
-    transactions.send(Output {
-        topic: match outcome.route {
-            Route::Sanitized => &topics.sanitized,
-            Route::Quarantine => &topics.quarantine,
-            Route::DeadLetter => &topics.dead_letter,
-        },
-        partition: Some(source.partition.0),
-        key: message.key(),
-        value: match &outcome.corrected {
-            Some(range) => Some(&batch.corrected()[range.clone()]),
-            None => message.payload(),
-        },
-        timestamp_ms: message.timestamp().to_millis(),
-        headers: Some(headers),
-    })
 }

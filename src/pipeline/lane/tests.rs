@@ -82,7 +82,7 @@ fn state_that_covers_other_offsets_than_the_group_committed_is_refused() {
             Lane::restore(&lane.to_bytes(), "e", Partition(1), Offset(committed), WINDOW_MS);
         let message = restored.expect_err("accepted").to_string();
         assert!(message.contains("covers offsets below 8"), "{message}");
-        assert!(message.contains("tripline state reset"), "{message}");
+        assert!(message.contains("move this one back to 8"), "{message}");
     }
 }
 

@@ -157,12 +157,18 @@ impl Session {
 
     /// Stops fetching these.
     pub fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
         let list = self.list(partitions.iter().map(|&p| (p, None)));
         self.consumer.pause(&list).map_err(during("pause"))
     }
 
     /// Reads these partitions again from these offsets.
     pub fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        if to.is_empty() {
+            return Ok(());
+        }
         let list = self.list(to.iter().map(|&(p, o)| (p, Some(o))));
         let done = self.consumer.seek_partitions(list, EXCHANGE).map_err(during("rewind"))?;
         for element in done.elements() {
