@@ -41,8 +41,8 @@ fuzz: ## Fuzz every target in fuzz/, RUNS inputs each (default 1000000; needs ni
 	done
 
 bench: ## Measure throughput and latency on this machine
-	@scripts/setup build
-	$(CARGO) bench
+	@scripts/setup test
+	$(CARGO) bench --profile dev
 
 kafka: ## A real Kafka on 127.0.0.1:19092 to play with, until Ctrl-C; its data stays in .tools/kafka/play
 	@scripts/setup test

@@ -4,7 +4,7 @@
 //! formats, serde_json into a plain `Vec<f32>` for JSON. It does not measure a batch that falls
 //! out of the cache: one record and one row are used over and over.
 //!
-//! `cargo bench --bench codec`
+//! `cargo bench --profile dev --bench codec`
 
 use std::hint::black_box;
 
