@@ -22,7 +22,8 @@ pub struct NativeError {
 ///
 /// The safe call flushes first by polling in steps of 100 ms that do not end early: every commit
 /// takes 100 ms. librdkafka's own commit flushes too, and with the polling thread of a
-/// [`ThreadedProducer`] serving its events it takes 1 to 2 ms.
+/// [`ThreadedProducer`] serving its events it takes as long as the broker does: a median of 3.8 ms
+/// against a single-node Kafka on the same two cores, 1 to 2 ms against librdkafka's mock.
 ///
 /// # Errors
 /// What librdkafka answers; after `timeout` it is unknown whether the transaction was committed.
