@@ -27,7 +27,9 @@ lint: ## Formatting, clippy, documentation, licences of dependencies: run before
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-		echo "$(CARGO) deny check"; $(CARGO) deny check; \
+		$(CARGO) deny check bans licenses sources || exit 1; \
+		if $(CARGO) deny fetch >/dev/null 2>&1; then $(CARGO) deny check advisories; \
+		else echo "lint: advisories not checked, their database cannot be fetched"; fi; \
 	else \
 		echo "lint: licences not checked; for that: cargo install --locked cargo-deny"; \
 	fi
