@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::bundle::Bundle;
 use tripline::codec::{Format, json};
-use tripline::decide::{Mode, OnFlagged, Policy};
+use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::model::{Networks, Runtime};
 use tripline::pipeline::{Batch, Guard, Input, Outcome, Reading, Route};
 use tripline::record::{Action, Fault, Offset, Partition, Position};
@@ -19,7 +19,7 @@ const PIXELS: usize = 784;
 const ENFORCE: Policy = Policy {
     mode: Mode::Enforce,
     on_flagged: OnFlagged::Quarantine,
-    on_guard_failure: tripline::decide::OnGuardFailure::Closed,
+    on_guard_failure: OnGuardFailure::Closed,
 };
 
 fn model() -> PathBuf {
@@ -297,4 +297,43 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
         assert_eq!(left[0].outcome.judged, alone[0].outcome.judged, "{name}");
         assert_eq!(left[2].outcome.judged, alone[0].outcome.judged, "{name}");
     }
+}
+
+/// An autoencoder whose every output is infinite.
+fn broken_networks() -> Networks {
+    use ndarray::Array2;
+    use tripline::fit::layers::{Activation, Layer};
+
+    let w = Array2::from_elem((PIXELS, PIXELS), f32::MAX);
+    let layer = Layer { w, b: vec![f32::MAX; PIXELS], activation: Activation::Linear };
+    let onnx = tripline::fit::export::onnx(&[layer]).expect("a small file");
+    let bundle = bundle();
+    let model = bundle.guarded_model.as_deref().zip(bundle.manifest.answer);
+    let guarded = model.map(|(onnx, kind)| (kind, onnx));
+    Networks::new(runtime(), PIXELS, &onnx, guarded).expect("it loads")
+}
+
+#[test]
+fn a_guard_that_cannot_score_lets_all_pass_or_nothing_as_its_policy_says() {
+    let mut records = raw(slice("clean.u8"));
+    records.truncate(3);
+    records.push(Record { content_type: None, value: None });
+    let broken = |on_guard_failure| {
+        let mut road = Road::new(Policy { on_guard_failure, ..ENFORCE });
+        road.networks = broken_networks();
+        road
+    };
+    let left = broken(OnGuardFailure::Open).run_whole(&records);
+    let said: Vec<_> = left.iter().map(|left| (left.outcome.text, left.outcome.route)).collect();
+    let passed = ("unscored", Route::Sanitized);
+    let dead = ("dead-letter:null-value", Route::DeadLetter);
+    assert_eq!(said, [passed, passed, passed, dead]);
+
+    let mut road = broken(OnGuardFailure::Closed);
+    let position = Position { partition: Partition(0), offset: Offset(0) };
+    let value = records[0].value.as_deref();
+    let input = Input { position, content_type: None, value };
+    let failed = road.batch.turn(&road.guard, &mut road.networks, &[input]);
+    let message = failed.expect_err("it must not pass").to_string();
+    assert!(message.contains("not finite"), "{message}");
 }
