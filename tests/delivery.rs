@@ -61,6 +61,26 @@ fn text(path: &Path) -> String {
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
+/// Starts the independent client: real images in every format, a share of them attacked, and
+/// `malformed` records among them; it writes down what it sent.
+fn produce(broker: &Broker, ledger: &Path, records: i64, malformed: u32, seed: u32) -> Process {
+    let slice = root().join("models/fashion-mnist/slice");
+    let arguments = [
+        ("--brokers", broker.address()),
+        ("--topic", "fashion.requests".to_owned()),
+        ("--clean", text(&slice.join("clean.u8"))),
+        ("--attack", text(&slice.join("trigger.u8"))),
+        ("--records", records.to_string()),
+        ("--malformed", malformed.to_string()),
+        ("--too-large", "262144".to_owned()),
+        ("--seed", seed.to_string()),
+        ("--ledger", text(ledger)),
+    ];
+    let mut command = Process::client("produce.py", &[]);
+    command.args(arguments.iter().flat_map(|(name, value)| [*name, value.as_str()]));
+    Process { child: command.spawn().expect("produce.py starts") }
+}
+
 /// What the independent checker says, and whether it is content.
 fn check(broker: &Broker, ledger: &Path) -> (Value, bool) {
     let arguments =
@@ -105,33 +125,8 @@ fn every_record_leaves_exactly_once_though_the_process_is_killed_again_and_again
     guard.kill();
 
     // The independent client produces while the guard is killed.
-    let slice = root().join("models/fashion-mnist/slice");
     let ledger = path_in(&broker, "ledger.jsonl");
-    let address = broker.address();
-    let mut produce = Process::client(
-        "produce.py",
-        &[
-            "--brokers",
-            &address,
-            "--topic",
-            "fashion.requests",
-            "--clean",
-            &text(&slice.join("clean.u8")),
-            "--attack",
-            &text(&slice.join("trigger.u8")),
-            "--records",
-            &RECORDS.to_string(),
-            "--malformed",
-            "500",
-            "--too-large",
-            "262144",
-            "--seed",
-            "20261123",
-            "--ledger",
-            &text(&ledger),
-        ],
-    );
-    let mut produce = Process { child: produce.spawn().expect("produce.py starts") };
+    let mut produce = produce(&broker, &ledger, RECORDS, 500, 20_261_123);
 
     let mut guard = run();
     for kill in 1..=KILLS {
@@ -195,32 +190,9 @@ fn corrected_records_leave_in_their_own_format_with_their_own_key_and_headers() 
     let config = text(&file(&broker, "tripline.toml", &config(&broker, "correct")));
     let (said, code) = tripline(&["topics", "-c", &config, "--apply"]);
     assert_eq!(code, Some(0), "{said}");
-    let slice = root().join("models/fashion-mnist/slice");
     let ledger = path_in(&broker, "ledger.jsonl");
-    let produced = Process::client(
-        "produce.py",
-        &[
-            "--brokers",
-            &broker.address(),
-            "--topic",
-            "fashion.requests",
-            "--clean",
-            &text(&slice.join("clean.u8")),
-            "--attack",
-            &text(&slice.join("trigger.u8")),
-            "--records",
-            "2000",
-            "--malformed",
-            "50",
-            "--too-large",
-            "262144",
-            "--seed",
-            "7",
-            "--ledger",
-            &text(&ledger),
-        ],
-    );
-    assert!({ produced }.status().expect("produce.py runs").success());
+    let mut produce = produce(&broker, &ledger, 2000, 50, 7);
+    assert!(produce.child.wait().expect("its end").success());
     let log = path_in(&broker, "tripline.log");
     let _tail = harness::ShowOnPanic(log.clone());
     let mut guard = Process::tripline(&["run", "-c", &config], &log);

@@ -40,6 +40,8 @@ struct State {
     windows: BTreeMap<WindowStart, Vec<Part>>,
     /// Windows that start before this are closed.
     frontier: Timestamp,
+    /// Windows that start before this are closed and not remembered any more.
+    forgotten: Timestamp,
     watch: FlaggedShare,
     incident: Option<Incident>,
     /// The last incident, which a new alarm within `hold_ms` opens again.
@@ -91,6 +93,9 @@ pub enum JudgeError {
 const GONE_AFTER_MS: i64 = 60_000;
 /// Windows remembered after they closed: late evidence of these is told apart from repeats.
 const WINDOWS_REMEMBERED: i64 = 64;
+/// Parts of windows held at a time: about 165 bytes each in the state, which must stay below the
+/// megabyte that a topic takes by default.
+const PARTS_MAX: usize = 4000;
 
 impl Judge {
     /// A judge with nothing heard; `reference` are clean rows judged by this epoch.
@@ -103,6 +108,7 @@ impl Judge {
             partitions: BTreeMap::new(),
             windows: BTreeMap::new(),
             frontier: Timestamp(0),
+            forgotten: Timestamp(0),
             watch: FlaggedShare::new(reference),
             incident: None,
             last: None,
@@ -209,8 +215,7 @@ impl Judge {
         heard.newest = heard.newest.max(evidence.window);
         heard.quiet = false;
 
-        let forgotten = self.state.frontier.0 - WINDOWS_REMEMBERED * self.length();
-        if evidence.window.0 < forgotten {
+        if evidence.window < self.state.forgotten {
             // Too old to be told from a repeat; its records were judged and delivered all the same.
             return;
         }
@@ -245,21 +250,51 @@ impl Judge {
     /// Closes every window that all partitions with anything to say have gone past.
     fn close_windows(&mut self, alerts: &mut Vec<Alert>) {
         let watermark = self.watermark();
-        while let Some((&window, _)) = self.state.windows.range(self.state.frontier..).next() {
-            let end = window.0 + self.length();
-            if end > watermark.0 {
+        while let Some(window) = self.oldest_open() {
+            if window.0 + self.length() > watermark.0 {
                 break;
             }
-            let mut counts = Counts::default();
-            for part in &self.state.windows[&window] {
-                counts.add(&part.counts);
-            }
-            self.state.frontier = Timestamp(end);
-            let transition = self.state.watch.close(window, watched(&counts), &self.terms);
-            self.live(window, counts, transition, alerts);
+            self.close(window, alerts);
         }
-        let forgotten = Timestamp(self.state.frontier.0 - WINDOWS_REMEMBERED * self.length());
-        self.state.windows = self.state.windows.split_off(&forgotten);
+        let old = Timestamp(self.state.frontier.0 - WINDOWS_REMEMBERED * self.length());
+        self.forget_before(old);
+        while self.state.windows.values().map(Vec::len).sum::<usize>() > PARTS_MAX {
+            self.make_room(alerts);
+        }
+    }
+
+    fn oldest_open(&self) -> Option<WindowStart> {
+        self.state.windows.range(self.state.frontier..).next().map(|(&window, _)| window)
+    }
+
+    fn close(&mut self, window: WindowStart, alerts: &mut Vec<Alert>) {
+        let mut counts = Counts::default();
+        for part in &self.state.windows[&window] {
+            counts.add(&part.counts);
+        }
+        self.state.frontier = Timestamp(window.0 + self.length());
+        let transition = self.state.watch.close(window, watched(&counts), &self.terms);
+        self.live(window, counts, transition, alerts);
+    }
+
+    /// Lets go of one window: of the farthest in the future, which only a producer's made-up
+    /// timestamps reach; else of the oldest remembered one; else it closes the oldest open one
+    /// without waiting for partitions that are far behind: what they say later is late, not lost.
+    fn make_room(&mut self, alerts: &mut Vec<Alert>) {
+        let (&first, _) = self.state.windows.first_key_value().expect("it is full");
+        let (&last, _) = self.state.windows.last_key_value().expect("it is full");
+        if last > self.state.clock {
+            self.state.windows.pop_last();
+        } else if first < self.state.frontier {
+            self.forget_before(Timestamp(first.0 + self.length()));
+        } else {
+            self.close(first, alerts);
+        }
+    }
+
+    fn forget_before(&mut self, window: WindowStart) {
+        self.state.forgotten = self.state.forgotten.max(window);
+        self.state.windows = self.state.windows.split_off(&self.state.forgotten);
     }
 
     /// Everything before this is complete. Never later than the clock: records with timestamps
@@ -288,7 +323,7 @@ impl Judge {
         match transition {
             None => {}
             Some(Transition::Fired { since }) => {
-                let incident = self.begin(since, until);
+                let incident = self.begin(since);
                 alerts.push(Alert::new(&self.about, &incident, Status::Firing, None));
                 self.state.incident = Some(incident);
             }
@@ -300,7 +335,9 @@ impl Judge {
         }
     }
 
-    fn begin(&self, since: WindowStart, until: Timestamp) -> Incident {
+    fn begin(&self, since: WindowStart) -> Incident {
+        // Late evidence may be about a window long closed: all that is closed belongs to it.
+        let until = self.state.frontier;
         let mut counts = Counts::default();
         let mut first = None;
         for parts in self.state.windows.range(since..until).map(|(_, parts)| parts) {

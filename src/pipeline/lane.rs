@@ -50,6 +50,9 @@ struct Open {
 /// belongs to an older window opens it again, as evidence of its own.
 const WINDOWS_OPEN_MAX: usize = 4;
 
+/// The end of the year 9999.
+const TIMESTAMP_MAX: i64 = 253_402_300_799_999;
+
 /// Why a lane cannot go on from what the state topic holds.
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {
@@ -203,8 +206,9 @@ impl Lane {
 
     fn window_of(&self, timestamp: Timestamp) -> WindowStart {
         let length = self.window_ms as i64;
-        // Kafka's "no timestamp" is −1; it lands in the first window of all.
-        let at = timestamp.0.max(0);
+        // Kafka's "no timestamp" is −1; it lands in the first window of all. A producer may write
+        // any 64 bits; no window begins where adding its length would overflow.
+        let at = timestamp.0.clamp(0, TIMESTAMP_MAX);
         Timestamp(at - at % length)
     }
 }

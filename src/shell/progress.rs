@@ -14,6 +14,7 @@ pub struct Progress {
     pub dead_lettered: AtomicU64,
     pub commits: AtomicU64,
     pub commit_micros: AtomicU64,
+    /// Transactions given up and done again.
     pub failures: AtomicU64,
     /// Partitions held still because their state could not be restored.
     pub stopped_partitions: AtomicU64,

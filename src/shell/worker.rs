@@ -132,9 +132,17 @@ impl Worker {
             // Not committed is not done: whoever comes next does it again.
             warn!(%error, "the last commit failed");
         }
+        let count = Progress::get;
+        let progress = &self.progress;
         info!(
-            records = Progress::get(&self.progress.records),
-            commits = Progress::get(&self.progress.commits),
+            records = count(&progress.records),
+            sanitized = count(&progress.sanitized),
+            quarantined = count(&progress.quarantined),
+            dead_lettered = count(&progress.dead_lettered),
+            commits = count(&progress.commits),
+            mean_commit_ms =
+                count(&progress.commit_micros) / 1000 / count(&progress.commits).max(1),
+            given_up = count(&progress.failures),
             "drained"
         );
         Ok(())
@@ -231,14 +239,17 @@ impl Worker {
                     self.take_over(&partitions)?;
                 }
                 Change::Revoked(partitions) => {
-                    self.commit()?;
+                    // Given back whether the commit succeeded or not: the group waits for it, and
+                    // nobody tells us twice.
+                    let committed = self.commit();
                     info!(?partitions, "handed over");
                     self.forget(&partitions)?;
+                    committed?;
                 }
                 Change::Lost(partitions) => {
                     warn!(?partitions, "lost: somebody else has them, nothing is committed");
-                    self.session.recover()?;
                     self.forget(&partitions)?;
+                    self.session.recover()?;
                     self.restore_all()?;
                 }
             }

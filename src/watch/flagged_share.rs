@@ -189,9 +189,11 @@ impl FlaggedShare {
     /// the reference. Counts subtract exactly.
     fn fire(&mut self, budget: Probability) -> WindowStart {
         let start = self.start_of_change(budget);
-        let since = self.recent[start].window;
+        // A late window may be older than those before it in the queue.
+        let mut since = self.recent[start].window;
         let mut seen = WindowCounts::default();
         for window in self.recent.drain(start..) {
+            since = since.min(window.window);
             seen.add(window.counts);
             self.bag.subtract(window.counts);
         }

@@ -171,6 +171,37 @@ fn a_partition_that_is_behind_holds_windows_open_until_it_is_quiet_or_gone() {
 }
 
 #[test]
+fn late_evidence_of_an_old_window_can_fire() {
+    let mut judge = judge();
+    run(&mut judge, &[tick(10_000_000)]);
+    let quiet: Vec<_> = (0..40).map(|w| evidence(0, w, w * 100, 100, 1)).collect();
+    assert_eq!(run(&mut judge, &quiet), []);
+    // A partition nobody had heard of, far behind: its rows were nearly all flagged.
+    let late: Vec<_> = (3..6).map(|w| evidence(1, w, w * 100, 100, 90)).collect();
+    let alerts = run(&mut judge, &late);
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    assert!(alerts[0].since <= alerts[0].until, "{alerts:#?}");
+}
+
+#[test]
+fn made_up_timestamps_and_partitions_far_behind_do_not_make_the_state_grow_without_bound() {
+    let mut judge = judge();
+    run(&mut judge, &[tick(10_000_000), presence(1, false)]);
+    let mut wild = ChaCha8Rng::seed_from_u64(3);
+    for i in 0..20_000 {
+        // Partition 0 races ahead of partition 1, among records with made-up times in the future.
+        let window = if i % 2 == 0 { i / 2 } else { wild.random_range(1_000_000..200_000_000_000) };
+        run(&mut judge, &[evidence(0, window, i, 1, 0)]);
+    }
+    let bytes = judge.to_bytes().len();
+    assert!(bytes < 1_000_000, "{bytes} bytes do not fit the state topic");
+    // It still judges: what is past is closed, what is behind is late but heard.
+    assert!(judge.state.frontier > Timestamp(0));
+    let attack = evidence(1, 9_990, 0, 1000, 500);
+    assert_eq!(run(&mut judge, &[attack, quiet(1), quiet(0)]).len(), 1);
+}
+
+#[test]
 fn records_from_the_future_wait_for_the_clock() {
     let mut judge = judge();
     run(

@@ -95,6 +95,18 @@ fn state_of_another_epoch_keeps_the_offset_and_forgets_the_counts() {
 }
 
 #[test]
+fn no_timestamp_that_a_producer_can_write_overflows_a_window() {
+    let mut lane = Lane::new("e", Partition(0), Offset(0), WINDOW_MS);
+    for (offset, timestamp) in [i64::MIN, -1, 0, i64::MAX].into_iter().enumerate() {
+        settle(&mut lane, offset as i64, timestamp, 0);
+    }
+    let mut said = vec![];
+    lane.drain_evidence(&mut said);
+    let windows: Vec<_> = said.iter().map(|evidence| evidence.window.0).collect();
+    assert_eq!(windows, [0, 253_402_300_799_000]);
+}
+
+#[test]
 fn a_stream_of_wild_timestamps_keeps_the_state_small() {
     let mut lane = Lane::new("e", Partition(0), Offset(0), WINDOW_MS);
     for i in 0..1000 {
