@@ -14,10 +14,10 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use shipped::{EVERY_COLUMN, PIXELS};
-use tripline::codec::{Format, json};
+use tripline::codec::{Config, Format, Headers};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::model::Filled;
-use tripline::pipeline::{Batch, Guard, Input, Reading};
+use tripline::pipeline::{Batch, Guard, Input};
 use tripline::record::{Offset, Partition, Position};
 
 const POLICY: Policy = Policy {
@@ -28,8 +28,7 @@ const POLICY: Policy = Policy {
 
 fn batch(c: &mut Criterion) {
     let bundle = shipped::bundle();
-    let reading =
-        Reading { format: Format::U8, json: json::Config::default(), value_bytes_max: 1 << 20 };
+    let reading = Config { format: Format::U8, fields: None, value_bytes_max: 1 << 20 };
     let guard = Guard::new(&bundle, None, POLICY, &reading).expect("a guard");
     let mut networks = shipped::networks(&bundle);
     let images = shipped::images();
@@ -39,7 +38,7 @@ fn batch(c: &mut Criterion) {
         .enumerate()
         .map(|(i, image)| Input {
             position: Position { partition: Partition(0), offset: Offset(i as i64) },
-            content_type: None,
+            headers: Headers::default(),
             value: Some(image),
         })
         .collect();

@@ -9,7 +9,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tripline::codec::{Codecs, Format, json};
+use tripline::codec::{Codecs, Config, Fields, Format, Headers};
 use tripline::record::{Feature, Schema};
 use tripline::validate::Bounds;
 
@@ -26,6 +26,11 @@ fn bytes() -> Vec<u8> {
     (0..WIDTH).map(|i| (i * i * 31 + i * 7) as u8).collect()
 }
 
+fn config(pointers: &[&str]) -> Config {
+    let fields = Fields::new(pointers.iter().map(|&p| p.into()).collect()).ok();
+    Config { format: Format::Json, fields, value_bytes_max: 1 << 20 }
+}
+
 fn decode(c: &mut Criterion) {
     let bytes = bytes();
     let row: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
@@ -34,9 +39,8 @@ fn decode(c: &mut Criterion) {
     let object = [b"{\"id\":\"7f3a\",\"image\":", &array[..], b",\"at\":1700000000}"].concat();
 
     let mut group = c.benchmark_group("decode");
-    let root = Codecs::new(&image(), Format::Json, &json::Config::default());
-    let pointers = json::Config::new(vec!["/image".into()]).unwrap();
-    let inside = Codecs::new(&image(), Format::Json, &pointers);
+    let root = Codecs::new(&image(), &config(&[""]));
+    let inside = Codecs::new(&image(), &config(&["/image"]));
     let mut rows = Vec::with_capacity(WIDTH);
     for (name, codecs, format, value) in [
         ("f32-le", &root, Format::F32Le, &f32_le),
@@ -49,7 +53,7 @@ fn decode(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("codec", name), |b| {
             b.iter(|| {
                 rows.clear();
-                codec.decode(black_box(value), &mut rows).unwrap();
+                codec.decode(black_box(value), &Headers::default(), &mut rows).unwrap();
                 black_box(&rows);
             });
         });
@@ -78,22 +82,27 @@ fn encode(c: &mut Criterion) {
     let row: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
     let array = serde_json::to_vec(&row).unwrap();
     let changed: Vec<f32> = row.iter().map(|x| x * 0.9).collect();
-    let codecs = Codecs::new(&image(), Format::Json, &json::Config::default());
+    let codecs = Codecs::new(&image(), &config(&[""]));
     let mut out = Vec::with_capacity(2 * array.len());
     c.bench_function("encode/json", |b| {
         b.iter(|| {
             out.clear();
-            codecs.get(Format::Json).encode(black_box(&array), black_box(&changed), &mut out);
+            codecs.get(Format::Json).encode(
+                black_box(&array),
+                &Headers::default(),
+                black_box(&changed),
+                &mut out,
+            );
         });
     });
 }
 
 fn validate(c: &mut Criterion) {
     let bounds = Bounds::new(&image());
-    let row = vec![0.5; WIDTH];
+    let mut row = vec![0.5; WIDTH];
     let mut group = c.benchmark_group("validate");
     group.throughput(Throughput::Bytes(4 * WIDTH as u64));
-    group.bench_function("good row", |b| b.iter(|| bounds.check(black_box(&row))));
+    group.bench_function("good row", |b| b.iter(|| bounds.settle(black_box(&mut row))));
     group.finish();
 }
 

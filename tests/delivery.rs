@@ -37,9 +37,7 @@ codec = "json"
 mode = "enforce"
 on_flagged = "{on_flagged}"
 value_bytes_max = 262144
-
-[stream.json]
-pointers = ["/pixels"]
+fields = ["/pixels"]
 
 [stream.alerts]
 window_ms = 1000

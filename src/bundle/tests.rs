@@ -13,9 +13,7 @@ fn bundle() -> Bundle {
             budget: Probability::new(0.01).unwrap(),
             labels: 3,
             answer: Some(AnswerKind::Logits),
-            schema: Schema {
-                features: vec![Feature::Number { name: "a".into(), min: 0.0, max: 1.0 }],
-            },
+            schema: Schema { features: vec![Feature::number("a", 0.0, 1.0)] },
             detectors: vec![Member { kind: "reconstruction".into(), weight: 1.0 }],
             clean: CleanShare { rows: 10, flagged: 0 },
             provenance: Provenance {

@@ -1,33 +1,68 @@
 //! Wire bytes ↔ rows: one file per format. This file holds the trait and the roster.
 
+mod dense;
 mod f32_le;
+mod fields;
 mod format;
-pub mod json;
+mod json;
+mod layout;
 mod raw_u8;
+
+use std::sync::Arc;
 
 use crate::record::{Fault, Schema};
 
 pub use f32_le::F32Le;
+pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
 pub use json::Json;
+pub use layout::{Cell, Layout, Place, Scalar};
 pub use raw_u8::RawU8;
 
-/// Reads a record's value into a row and writes a row back in the same format.
+/// Reads a record's value into rows and writes rows back in the same format.
 pub trait Codec: Send + Sync {
-    /// Appends the row in `value`, `width` numbers in model units, to `rows`.
+    /// Appends the rows in `value`, each `width` numbers in model units, to `rows`, and says how
+    /// many they are: at least one. What is missing is NaN in all its columns.
     ///
     /// # Errors
     /// What is wrong with the value; `rows` is then as it was. Never panics, whatever the bytes.
-    /// What it allocates is bounded by the schema's width and the length of the value.
-    fn decode(&self, value: &[u8], rows: &mut Vec<f32>) -> Result<(), Fault>;
+    /// What it allocates is bounded by the layout's rows and the length of the value.
+    fn decode(
+        &self,
+        value: &[u8],
+        headers: &Headers<'_>,
+        rows: &mut Vec<f32>,
+    ) -> Result<usize, Fault>;
 
-    /// Appends to `out` the bytes of `original` with its row replaced by `row`; whatever else
-    /// the value holds stays byte for byte.
+    /// Appends to `out` the bytes of `original` with its rows replaced by `rows`; what did not
+    /// change, is missing or is no feature stays as it was, byte for byte where the format allows.
     ///
     /// # Panics
-    /// If `original` is not a value that [`Codec::decode`] reads, or `row` is not finite or not
-    /// `width` long: that is our bug.
-    fn encode(&self, original: &[u8], row: &[f32], out: &mut Vec<u8>);
+    /// If `original` is not a value that [`Codec::decode`] reads as that many rows, or a number is
+    /// not finite: that is our bug.
+    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>);
+}
+
+/// The headers of a record that say how its value is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Headers<'a> {
+    /// `content-type`
+    pub content_type: Option<&'a [u8]>,
+    /// `__value_schema_id`: the schema of a value without a frame, as Confluent's clients say it.
+    pub schema_id: Option<&'a [u8]>,
+    /// `Inference-Header-Content-Length`: where the JSON of a V2 request ends and tensors begin.
+    pub json_length: Option<&'a [u8]>,
+}
+
+/// How a stream's values are read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// How values are written that do not say it themselves.
+    pub format: Format,
+    /// Where in a value the features are; unless given, each under its own name.
+    pub fields: Option<Fields>,
+    /// Larger values are not read; bounds the rows of a record too.
+    pub value_bytes_max: usize,
 }
 
 /// Every codec, ready for one stream's schema: a record's header may ask for any of them.
@@ -40,13 +75,13 @@ pub struct Codecs {
 }
 
 impl Codecs {
-    /// Codecs for rows of `schema`; `default` reads the records that do not say what they are.
-    pub fn new(schema: &Schema, default: Format, json: &json::Config) -> Self {
+    pub fn new(schema: &Schema, config: &Config) -> Self {
+        let layout = Arc::new(Layout::new(schema, config.value_bytes_max));
         Self {
-            default,
-            json: Json::new(schema, json),
-            f32_le: F32Le::new(schema),
-            u8: RawU8::new(schema),
+            default: config.format,
+            json: Json::new(layout.clone(), config.fields.as_ref()),
+            f32_le: F32Le::new(layout.clone()),
+            u8: RawU8::new(layout),
         }
     }
 
@@ -62,8 +97,8 @@ impl Codecs {
     ///
     /// # Errors
     /// `UnknownFormat` if the header is there and names none of ours: guessing would score noise.
-    pub fn pick(&self, content_type: Option<&[u8]>) -> Result<&dyn Codec, Fault> {
-        let format = match content_type {
+    pub fn pick(&self, headers: &Headers<'_>) -> Result<&dyn Codec, Fault> {
+        let format = match headers.content_type {
             Some(header) => Format::of_content_type(header).ok_or(Fault::UnknownFormat)?,
             None => self.default,
         };
@@ -76,23 +111,33 @@ impl Codecs {
 mod conformance {
     use super::*;
 
-    /// No bytes panic; a fault leaves `rows` as it was; a value adds exactly one row.
+    /// No bytes panic; a fault leaves `rows` as it was; a value adds as many rows as it says.
     pub fn check_decode(codec: &dyn Codec, width: usize, value: &[u8]) -> Option<Vec<f32>> {
+        check_with(codec, width, value, &Headers::default()).ok()
+    }
+
+    /// The same under the record's headers, with the fault.
+    pub fn check_with(
+        codec: &dyn Codec,
+        width: usize,
+        value: &[u8],
+        headers: &Headers<'_>,
+    ) -> Result<Vec<f32>, Fault> {
         let before = [7.0, -1.5];
         let mut rows = before.to_vec();
-        let read = codec.decode(value, &mut rows);
+        let read = codec.decode(value, headers, &mut rows);
         assert_eq!(rows[..2], before);
         match read {
-            Ok(()) => assert_eq!(rows.len(), 2 + width),
+            Ok(n) => assert_eq!((n > 0, rows.len()), (true, 2 + n * width)),
             Err(_) => assert_eq!(rows.len(), 2, "a fault left numbers behind"),
         }
-        read.ok().map(|()| rows.split_off(2))
+        read.map(|_| rows.split_off(2))
     }
 
     /// The bytes of `original` with `row` in it; `out` must keep what it held.
     pub fn encode(codec: &dyn Codec, original: &[u8], row: &[f32]) -> Vec<u8> {
         let mut out = b"kept".to_vec();
-        codec.encode(original, row, &mut out);
+        codec.encode(original, &Headers::default(), row, &mut out);
         assert_eq!(&out[..4], b"kept");
         out.split_off(4)
     }
@@ -104,15 +149,17 @@ mod tests {
     use crate::record::Feature;
 
     fn codecs(default: Format) -> Codecs {
-        let feature = Feature::Number { name: "x".into(), min: 0.0, max: 1.0 };
-        Codecs::new(&Schema { features: vec![feature] }, default, &json::Config::default())
+        let schema = Schema { features: vec![Feature::number("x", 0.0, 1.0)] };
+        Codecs::new(&schema, &Config { format: default, fields: None, value_bytes_max: 99 })
     }
 
     fn check_pick(header: Option<&[u8]>, value: &[u8], expected: Result<f32, Fault>) {
         let codecs = codecs(Format::U8);
         let mut rows = Vec::new();
-        let read = codecs.pick(header).and_then(|codec| codec.decode(value, &mut rows));
-        assert_eq!(read.map(|()| rows[0]), expected);
+        let headers = Headers { content_type: header, ..Headers::default() };
+        let codec = codecs.pick(&headers);
+        let read = codec.and_then(|codec| codec.decode(value, &headers, &mut rows));
+        assert_eq!(read.map(|_| rows[0]), expected);
     }
 
     #[test]

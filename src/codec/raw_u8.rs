@@ -1,40 +1,44 @@
-//! A raw tensor: one byte per number, in the order of the row, divided by the schema's scale.
+//! A raw tensor: one byte per number, row by row, divided by the schema's scale.
 //!
 //! What cameras and image topics send. A correction is rounded to the nearest step, so the model
 //! behind us sees a row that differs from the sanitized one by up to half a step (1/510 at the
 //! scale of 8-bit images); that is the format's own resolution, not ours to improve.
 
-use super::Codec;
-use crate::record::{Fault, Schema};
+use std::sync::Arc;
+
+use super::{Cell, Codec, Headers, Layout, dense};
+use crate::record::Fault;
 
 /// `application/x-u8`
 #[derive(Debug)]
 pub struct RawU8 {
-    /// What the byte of each column is divided by, `[width]`; positive and finite.
-    scales: Vec<f32>,
+    layout: Arc<Layout>,
 }
 
 impl RawU8 {
-    pub fn new(schema: &Schema) -> Self {
-        Self { scales: schema.scales() }
+    pub fn new(layout: Arc<Layout>) -> Self {
+        Self { layout }
     }
 }
 
 impl Codec for RawU8 {
-    fn decode(&self, value: &[u8], rows: &mut Vec<f32>) -> Result<(), Fault> {
-        if value.len() != self.scales.len() {
-            return Err(Fault::WrongArity { got: value.len(), expected: self.scales.len() });
-        }
-        rows.extend(value.iter().zip(&self.scales).map(|(&byte, scale)| f32::from(byte) / scale));
-        Ok(())
+    fn decode(&self, value: &[u8], _: &Headers<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
+        dense::decode(&self.layout, value, |&byte, scale| f32::from(byte) / scale, rows)
     }
 
-    fn encode(&self, original: &[u8], row: &[f32], out: &mut Vec<u8>) {
-        assert_eq!(original.len(), self.scales.len(), "the original is not a row");
-        assert_eq!(row.len(), self.scales.len(), "the row has another width");
-        assert!(row.iter().all(|x| x.is_finite()), "the row is not finite");
-        // `round` rounds half away from zero, and `as` stops at 0 and 255.
-        out.extend(row.iter().zip(&self.scales).map(|(x, scale)| (x * scale).round() as u8));
+    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+        let mut before = vec![];
+        self.decode(original, headers, &mut before).expect("the original is not rows");
+        let start = out.len();
+        out.extend_from_slice(original);
+        dense::changes(&self.layout, &before, rows, |at, cell| {
+            let number = match cell {
+                // `round` rounds half away from zero, and `as` stops at 0 and 255.
+                Cell::Number(x) => (x * self.layout.scale_of(at % self.layout.cells())).round(),
+                Cell::Word(word) => word.parse().expect("a numeric layout has no other words"),
+            };
+            out[start + at] = number as u8;
+        });
     }
 }
 
@@ -45,19 +49,27 @@ mod tests {
 
     use super::*;
     use crate::codec::conformance::{check_decode, encode};
+    use crate::record::{Feature, Schema};
 
-    fn codec() -> RawU8 {
-        RawU8 { scales: vec![255.0, 1.0, 16.0] }
+    fn codec(scales: &[f32]) -> RawU8 {
+        let image = |(i, &scale)| {
+            let name = format!("i{i}");
+            Feature::Image { name, channels: 1, height: 1, width: 1, scale }
+        };
+        let features = scales.iter().enumerate().map(image).collect();
+        RawU8::new(Arc::new(Layout::new(&Schema { features }, 1000)))
     }
+
+    const SCALES: [f32; 3] = [255.0, 1.0, 16.0];
 
     #[test]
     fn each_byte_is_divided_by_the_scale_of_its_own_column() {
-        assert_eq!(check_decode(&codec(), 3, &[255, 7, 8]), Some(vec![1.0, 7.0, 0.5]));
+        assert_eq!(check_decode(&codec(&SCALES), 3, &[255, 7, 8]), Some(vec![1.0, 7.0, 0.5]));
     }
 
     #[test]
     fn what_does_not_fit_a_byte_stops_at_its_ends_and_halves_round_away_from_zero() {
-        let bytes = |row: &[f32]| encode(&codec(), &[0; 3], row);
+        let bytes = |row: &[f32]| encode(&codec(&SCALES), &[0; 3], row);
         assert_eq!(bytes(&[-1.0, 300.0, f32::MAX]), [0, 255, 255]);
         assert_eq!(bytes(&[0.5 / 255.0, 2.5, 2.49 / 16.0]), [1, 3, 2]);
     }
@@ -65,7 +77,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(value in vec(any::<u8>(), 0..6)) {
-            check_decode(&codec(), 3, &value);
+            check_decode(&codec(&SCALES), 3, &value);
         }
 
         #[test]
@@ -73,7 +85,7 @@ mod tests {
             value in any::<[u8; 3]>(),
             scales in vec(1e-30_f32..1e30, 3),
         ) {
-            let codec = RawU8 { scales };
+            let codec = codec(&scales);
             let row = check_decode(&codec, 3, &value).unwrap();
             prop_assert_eq!(encode(&codec, &[9; 3], &row), value);
         }
@@ -83,8 +95,8 @@ mod tests {
             row in (0.0..=1.0_f32, 0.0..=255.0_f32, 0.0..=15.9375_f32),
         ) {
             let row = [row.0, row.1, row.2];
-            let read = check_decode(&codec(), 3, &encode(&codec(), &[0; 3], &row)).unwrap();
-            for ((x, y), scale) in row.iter().zip(&read).zip(&codec().scales) {
+            let read = check_decode(&codec(&SCALES), 3, &encode(&codec(&SCALES), &[0; 3], &row)).unwrap();
+            for ((x, y), scale) in row.iter().zip(&read).zip(&SCALES) {
                 prop_assert!((x - y).abs() <= 0.5001 / scale, "{} became {}", x, y);
             }
         }

@@ -7,8 +7,7 @@ use super::claims::Claims;
 use super::reader::Section;
 use super::time;
 use super::value::Node;
-use crate::codec::Format;
-use crate::codec::json::{self, BadPointers};
+use crate::codec::{self, BadFields, Fields, Format};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::record::Probability;
 
@@ -23,10 +22,11 @@ pub struct Stream {
     pub bundle: PathBuf,
     /// `codec = "json"`: how values without a `content-type` header are written: `"json"`,
     /// `"f32-le"` or `"u8"`.
-    pub format: Format,
-    /// `[stream.json] pointers = [""]`: where in a JSON value the row's numbers are, as JSON
-    /// pointers in the row's order; `""` is the whole value.
-    pub json: json::Config,
+    /// `fields`: where in a value the features are, as JSON pointers in the schema's order; `""` is
+    /// the whole value. Unless given, each under its own name.
+    /// `value_bytes_max = 1048576`: larger values are dead-lettered unread, 1 to 1000000000; a
+    /// record's rows together hold at most as many numbers.
+    pub codec: codec::Config,
     /// `mode = "observe"`: what a verdict changes; nothing, or with `"enforce"` the record's way.
     /// `on_flagged = "quarantine"`: what `"enforce"` does with a flagged record; or `"correct"`.
     /// `on_guard_failure = "closed"`: records wait while we cannot score; with `"open"` they pass.
@@ -37,8 +37,6 @@ pub struct Stream {
     /// `workers = 1`: threads of this stream in this process, 1 to 64, each with its own
     /// consumer, producer and ONNX sessions. More than the topic has partitions stay idle.
     pub workers: usize,
-    /// `value_bytes_max = 1048576`: larger values are dead-lettered unread, 1 to 1000000000.
-    pub value_bytes_max: usize,
     /// `rows_max = 256`: rows of a scoring batch, 1 to 4096.
     pub rows_max: usize,
     /// `linger_ms = 5`: how long the oldest record waits for a batch to fill, 0 to 1000.
@@ -91,14 +89,18 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
     let mode = [("observe", Mode::Observe), ("enforce", Mode::Enforce)];
     let on_flagged = [("correct", OnFlagged::Correct), ("quarantine", OnFlagged::Quarantine)];
     let on_failure = [("open", OnGuardFailure::Open), ("closed", OnGuardFailure::Closed)];
-    let codec = Format::ALL.map(|format| (format.name(), format));
+    let formats = Format::ALL.map(|format| (format.name(), format));
     let name = claims.name(&mut section);
     section.demand("bundle", "\"models/digits\"");
     let stream = Stream {
         input: claims.input(&mut section),
         bundle: section.file("bundle").unwrap_or_default(),
-        format: section.choice("codec", &codec, Format::Json),
-        json: json(section.section("json")),
+        codec: codec::Config {
+            format: section.choice("codec", &formats, Format::Json),
+            fields: fields(&mut section),
+            value_bytes_max: section.integer("value_bytes_max", 1..=1_000_000_000, 1 << 20)
+                as usize,
+        },
         policy: Policy {
             mode: section.choice("mode", &mode, Mode::default()),
             on_flagged: section.choice("on_flagged", &on_flagged, OnFlagged::default()),
@@ -110,7 +112,6 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
         },
         budget: budget(&mut section),
         workers: section.integer("workers", 1..=64, 1) as usize,
-        value_bytes_max: section.integer("value_bytes_max", 1..=1_000_000_000, 1 << 20) as usize,
         rows_max: section.integer("rows_max", 1..=4096, 256) as usize,
         linger: section.millis("linger_ms", 0..=1000, 5),
         topics: topics(section.section("topics"), &name, claims),
@@ -121,21 +122,14 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
     stream
 }
 
-fn json(mut section: Section<'_>) -> json::Config {
-    let pointers = section.texts("pointers").and_then(|(pointers, origin)| {
-        let note = |error: BadPointers| {
-            let path = section.path_of("pointers");
-            section.reader.note(
-                path,
-                Some(&origin),
-                error.to_string(),
-                "write JSON pointers: [\"/a/b\"]",
-            );
-        };
-        json::Config::new(pointers).map_err(note).ok()
-    });
-    section.end();
-    pointers.unwrap_or_default()
+fn fields(section: &mut Section<'_>) -> Option<Fields> {
+    let (pointers, origin) = section.texts("fields")?;
+    let note = |error: BadFields| {
+        let path = section.path_of("fields");
+        let help = "write JSON pointers: [\"/a/b\"]";
+        section.reader.note(path, Some(&origin), error.to_string(), help);
+    };
+    Fields::new(pointers).map_err(note).ok()
 }
 
 fn budget(section: &mut Section<'_>) -> Option<Probability> {

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::{Format, json};
+use crate::codec::{Fields, Format};
 use crate::record::Probability;
 
 const EXAMPLE: &str = include_str!("../../config/tripline.toml");
@@ -128,7 +128,7 @@ fn a_variable_overrides_a_key_wherever_it_is() {
             ("TRIPLINE__INSTANCE", "42"),
             ("TRIPLINE__KAFKA__COMMIT_INTERVAL_MS", "250"),
             ("TRIPLINE__KAFKA__PROPERTIES__SASL_PASSWORD", "12345"),
-            ("TRIPLINE__STREAM__0__JSON__POINTERS", "[\"/a\", \"/b\"]"),
+            ("TRIPLINE__STREAM__0__FIELDS", "[\"/a\", \"/b\"]"),
             ("TRIPLINE__STREAM__0__BUDGET", "2%"),
             ("TRIPLINE__STREAM__0__CODEC", "u8"),
             ("TRIPLINE__STREAM__1__NAME", "second"),
@@ -142,8 +142,8 @@ fn a_variable_overrides_a_key_wherever_it_is() {
     assert_eq!(config.kafka.commit_interval.as_millis(), 250);
     assert_eq!(config.kafka.properties["sasl.password"].expose(), "12345");
     let [first, second] = &config.streams[..] else { panic!("{:?}", config.streams) };
-    assert_eq!(first.json, json::Config::new(vec!["/a".into(), "/b".into()]).unwrap());
-    assert_eq!((first.budget, first.format), (Probability::new(0.02).ok(), Format::U8));
+    assert_eq!(first.codec.fields, Fields::new(vec!["/a".into(), "/b".into()]).ok());
+    assert_eq!((first.budget, first.codec.format), (Probability::new(0.02).ok(), Format::U8));
     assert_eq!((&*second.name, &*second.input), ("second", "hunter2"));
     assert_eq!(second.topics.dead_letter, "second.dead-letter");
 }
@@ -170,7 +170,7 @@ bundle = "../models/fashion-mnist"
 budget = "150%"
 workers = 65
 mode = "enforced"
-json.pointers = ["/a/b", "pixels", "/a"]
+fields = ["/a/b", "pixels", "/a"]
 shadow = true
 [stream.alerts]
 false_pages = "1/fortnight"

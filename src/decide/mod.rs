@@ -87,10 +87,19 @@ impl Decider {
         self.budget
     }
 
-    /// The merged score of one row, and its p-value. Shape: `scores` `[k]`, in roster order.
-    pub fn weigh(&self, scores: &[f32]) -> (f32, f64) {
-        let merged = self.merge.score(scores);
-        (merged, self.calibration.p(merged))
+    /// The merged score of one row. Shape: `scores` `[k]`, in roster order.
+    pub fn merge(&self, scores: &[f32]) -> f32 {
+        self.merge.score(scores)
+    }
+
+    /// The p-value of a record of `rows` rows, the most suspicious of which has this merged score.
+    pub fn p(&self, merged: f32, rows: usize) -> f64 {
+        self.calibration.p_of_record(merged, rows)
+    }
+
+    /// The largest record whose p-value is a rank and nothing else.
+    pub fn rows_max(&self) -> usize {
+        (self.budget.get() * (self.calibration.rows() + 1) as f64) as usize
     }
 
     /// Index of the detector that adds most to the merged score of a row. Shape: `scores` `[k]`.

@@ -14,7 +14,7 @@ const LABELS: usize = 3;
 
 fn schema() -> Schema {
     let image = Feature::Image { name: "i".into(), channels: 2, height: 4, width: 5, scale: 255.0 };
-    let number = |name: &str| Feature::Number { name: name.into(), min: -10.0, max: 10.0 };
+    let number = |name: &str| Feature::number(name, -10.0, 10.0);
     Schema { features: vec![number("a"), image, number("b"), number("c"), number("e")] }
 }
 

@@ -88,6 +88,8 @@ impl LocalResidual {
         for feature in &schema.features {
             match *feature {
                 Feature::Number { .. } => numbers.push(start),
+                Feature::Category { ref values, .. } => numbers.extend(start..start + values.len()),
+                Feature::Id { .. } => {}
                 Feature::Image { channels, height, width, .. } => {
                     let (height, width) = (height as usize, width as usize);
                     planes.extend((0..channels as usize).map(|c| Plane {

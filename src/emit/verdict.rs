@@ -20,8 +20,12 @@ pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
             Fault::UnknownFormat => "would-dead-letter:unknown-format",
             Fault::Unreadable { .. } => "would-dead-letter:unreadable",
             Fault::WrongArity { .. } => "would-dead-letter:wrong-arity",
+            Fault::TooManyRows { .. } => "would-dead-letter:too-many-rows",
+            Fault::WrongType { .. } => "would-dead-letter:wrong-type",
             Fault::NotFinite { .. } => "would-dead-letter:not-finite",
+            Fault::Missing { .. } => "would-dead-letter:missing",
             Fault::OutOfBounds { .. } => "would-dead-letter:out-of-bounds",
+            Fault::UnknownSchema => "would-dead-letter:unknown-schema",
         },
     };
     match mode {
@@ -47,8 +51,12 @@ mod tests {
             Fault::UnknownFormat,
             Fault::Unreadable { at: 0 },
             Fault::WrongArity { got: 1, expected: 2 },
+            Fault::TooManyRows { rows: 2, rows_max: 1 },
+            Fault::WrongType { feature },
             Fault::NotFinite { feature },
+            Fault::Missing { feature },
             Fault::OutOfBounds { feature, value: 2.0 },
+            Fault::UnknownSchema,
         ];
         assert_eq!(faults.len(), Fault::NAMES.len());
         for fault in faults {

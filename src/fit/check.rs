@@ -9,10 +9,10 @@ use ndarray::Array2;
 
 use super::FitError;
 use crate::bundle::CleanShare;
-use crate::codec::{Format, json};
+use crate::codec::{Config, Format, Headers};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::model::{Networks, Runtime};
-use crate::pipeline::{Batch, Guard, Input, Reading};
+use crate::pipeline::{Batch, Guard, Input};
 use crate::record::{Action, Offset, Partition, Position};
 use crate::shell;
 
@@ -38,8 +38,7 @@ pub fn check(
         on_guard_failure: OnGuardFailure::Closed,
     };
     let value_bytes_max = 4 * x.ncols();
-    let json = json::Config::default();
-    let reading = Reading { format: Format::F32Le, json, value_bytes_max };
+    let reading = Config { format: Format::F32Le, fields: None, value_bytes_max };
     let wrong = |what: String| FitError::SelfCheck(what);
     let guard = Guard::new(&bundle, None, policy, &reading).map_err(|e| wrong(e.to_string()))?;
     let mut networks = Networks::load(runtime, &bundle)?;
@@ -49,7 +48,7 @@ pub fn check(
         let values: Vec<Vec<u8>> = rows.iter().map(bytes).collect();
         let input = |(i, value)| Input {
             position: Position { partition: Partition(0), offset: Offset(i as i64) },
-            content_type: None,
+            headers: Headers::default(),
             value: Some(value),
         };
         let values = values.iter().map(Vec::as_slice).enumerate();

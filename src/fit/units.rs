@@ -98,7 +98,7 @@ fn as_numbers(set: &Dataset) -> Vec<Feature> {
         let (low, high) = (f64::from(min), f64::from(max));
         let room = if high > low { high - low } else { high.abs().max(1.0) };
         let finite = |value: f64| value.clamp(f32::MIN.into(), f32::MAX.into()) as f32;
-        Feature::Number { name: format!("x{j}"), min: finite(low - room), max: finite(high + room) }
+        Feature::number(format!("x{j}"), finite(low - room), finite(high + room))
     });
     numbers.collect()
 }
@@ -139,13 +139,14 @@ mod tests {
 
     #[test]
     fn integer_pixels_become_the_same_floats_as_on_the_record_path() {
-        use crate::codec::{Codec, RawU8};
+        use crate::codec::{Codec, Headers, Layout, RawU8};
         let pixels: Vec<u8> = (0..=255).collect();
         let x = Array2::from_shape_fn((1, 256), |(_, j)| j as f32);
         let mut set = set(x, &[16, 16], true);
         let schema = to_model_units(&mut set, None, 255.0).unwrap();
         let mut row = Vec::new();
-        RawU8::new(&schema).decode(&pixels, &mut row).unwrap();
+        let codec = RawU8::new(Layout::new(&schema, 256).into());
+        codec.decode(&pixels, &Headers::default(), &mut row).unwrap();
         assert_eq!(set.x.row(0).to_vec(), row);
     }
 

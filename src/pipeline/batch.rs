@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Guard;
 use super::scored::Scored;
+use crate::codec::Headers;
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::{Trace, UNSCORED, verdict_text};
 use crate::model::{ModelError, Networks};
@@ -13,8 +14,7 @@ use crate::record::{Action, Fault, Position, Reasons, Verdict};
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     pub position: Position,
-    /// Value of the last `content-type` header.
-    pub content_type: Option<&'a [u8]>,
+    pub headers: Headers<'a>,
     pub value: Option<&'a [u8]>,
 }
 
@@ -43,6 +43,13 @@ pub struct Outcome {
     pub trace: Range<usize>,
 }
 
+/// The rows of one record among those scored together, and the most suspicious of them.
+#[derive(Clone, Debug)]
+struct Span {
+    rows: Range<usize>,
+    worst: usize,
+}
+
 /// The guard itself failed, and its policy is to let nothing pass unscored.
 #[derive(Debug, thiserror::Error)]
 #[error("the guard cannot score: {0}")]
@@ -51,7 +58,7 @@ pub struct GuardFailure(#[from] pub ModelError);
 /// Buffers of one worker, reused from batch to batch: a turn allocates per batch, not per record.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Rows of the readable records, `[n · d]`.
+    /// Rows of the readable records of a part, `[n · d]`.
     rows: Vec<f32>,
     scored: Scored,
     /// Corrected records as their reader will decode them, `[corrections · d]`.
@@ -60,7 +67,13 @@ pub struct Batch {
     corrected: Vec<u8>,
     traces: Vec<u8>,
     outcomes: Vec<Outcome>,
+    /// One per outcome.
+    spans: Vec<Span>,
 }
+
+/// Numbers that are scored together, if records of many rows bring more: 16 MiB of `f32`, and as
+/// much again per column. One record may go beyond, by what its size limit allows.
+const PART_NUMBERS_MAX: usize = 4 << 20;
 
 impl Batch {
     /// Takes `inputs` through the road; [`Batch::outcomes`] then has one outcome each, in order.
@@ -74,23 +87,26 @@ impl Batch {
         networks: &mut Networks,
         inputs: &[Input<'_>],
     ) -> Result<(), GuardFailure> {
-        self.rows.clear();
         self.outcomes.clear();
-        for input in inputs {
-            let judged = read(guard, input, &mut self.rows).map(|()| UNJUDGED);
-            self.outcomes.push(Outcome::of(judged));
-        }
-        let failed = self.scored.run(guard, networks, &self.rows).err();
-        match (failed, guard.policy.on_guard_failure) {
-            (None, _) => self.judge(guard),
-            (Some(_), OnGuardFailure::Open) => {
-                let readable = self.outcomes.iter_mut().filter(|outcome| outcome.judged.is_ok());
-                readable.for_each(|outcome| outcome.unscored = true);
+        self.spans.clear();
+        self.corrected.clear();
+        self.traces.clear();
+        while self.outcomes.len() < inputs.len() {
+            let first = self.outcomes.len();
+            self.read(guard, &inputs[first..]);
+            let failed = self.scored.run(guard, networks, &self.rows).err();
+            match (failed, guard.policy.on_guard_failure) {
+                (None, _) => self.judge(guard, first),
+                (Some(_), OnGuardFailure::Open) => {
+                    let part = self.outcomes[first..].iter_mut();
+                    let readable = part.filter(|outcome| outcome.judged.is_ok());
+                    readable.for_each(|outcome| outcome.unscored = true);
+                }
+                (Some(error), OnGuardFailure::Closed) => return Err(error.into()),
             }
-            (Some(error), OnGuardFailure::Closed) => return Err(error.into()),
+            self.correct(guard, networks, inputs, first)?;
+            self.finish(guard, inputs, first);
         }
-        self.correct(guard, networks, inputs)?;
-        self.finish(guard, inputs);
         Ok(())
     }
 
@@ -109,70 +125,99 @@ impl Batch {
         &self.traces
     }
 
-    /// A verdict for every row.
-    fn judge(&mut self, guard: &Guard) {
+    /// The rows of as many of `inputs` as are scored together; an outcome for each.
+    fn read(&mut self, guard: &Guard, inputs: &[Input<'_>]) {
+        self.rows.clear();
+        let width = guard.schema.width();
+        for input in inputs {
+            let start = self.rows.len() / width;
+            let judged = read(guard, input, &mut self.rows).map(|_| UNJUDGED);
+            self.outcomes.push(Outcome::of(judged));
+            self.spans.push(Span { rows: start..self.rows.len() / width, worst: start });
+            if self.rows.len() >= PART_NUMBERS_MAX {
+                break;
+            }
+        }
+    }
+
+    /// A verdict for every record: that of its most suspicious row, given how many it has.
+    fn judge(&mut self, guard: &Guard, first: usize) {
         let view = self.scored.rows(&self.rows);
-        let readable = self.outcomes.iter_mut().filter_map(|outcome| outcome.judged.as_mut().ok());
-        for (row, verdict) in readable.enumerate() {
-            let scores = self.scored.scores(row);
-            let (merged, p) = guard.decider.weigh(scores);
+        let judged = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);
+        for (outcome, span) in judged {
+            let Ok(verdict) = &mut outcome.judged else { continue };
+            let (worst, merged) = worst(guard, &self.scored, span.rows.clone());
+            let p = guard.decider.p(merged, span.rows.len());
             let action = guard.decider.action(p, guard.policy);
             let reasons = match action {
                 Action::Pass => Reasons::default(),
-                _ => guard.detectors[guard.decider.leading(scores)].explain(&view, row),
+                _ => {
+                    let leading = guard.decider.leading(self.scored.scores(worst));
+                    guard.detectors[leading].explain(&view, worst)
+                }
             };
+            span.worst = worst;
             *verdict = Verdict { action, p: p as f32, score: merged, reasons };
         }
     }
 
     /// Makes the corrected version of every record that shall have one, and judges it as its
-    /// reader will see it: one that would itself be flagged is held back instead.
+    /// reader will see it: one that would itself be flagged is held back instead. Of several rows
+    /// only those change that would be flagged.
     fn correct(
         &mut self,
         guard: &Guard,
         networks: &mut Networks,
         inputs: &[Input<'_>],
+        first: usize,
     ) -> Result<(), GuardFailure> {
-        self.corrected.clear();
         self.corrections.clear();
-        let mut row = 0;
+        let width = guard.schema.width();
         let mut sanitized = vec![];
         let mut candidates = vec![];
-        for (i, (input, outcome)) in inputs.iter().zip(&mut self.outcomes).enumerate() {
-            let Ok(verdict) = &outcome.judged else { continue };
-            row += 1;
-            if outcome.unscored || verdict.action != Action::Correct {
+        for (i, input) in inputs.iter().enumerate().take(self.outcomes.len()).skip(first) {
+            let (outcome, rows) = (&mut self.outcomes[i], self.spans[i].rows.clone());
+            let wanted = matches!(outcome.judged, Ok(v) if v.action == Action::Correct);
+            if outcome.unscored || !wanted {
                 continue;
             }
             sanitized.clear();
-            guard.reconstruct.apply(self.scored.twin(row - 1), &mut sanitized);
-            let codec = guard.codecs.pick(input.content_type).expect("it was read with one");
-            let start = self.corrected.len();
+            for row in rows.clone() {
+                let merged = guard.decider.merge(self.scored.scores(row));
+                match guard.decider.flags(guard.decider.p(merged, rows.len())) {
+                    true => guard.reconstruct.apply(self.scored.twin(row), &mut sanitized),
+                    false => sanitized.extend_from_slice(&self.rows[row * width..][..width]),
+                }
+            }
             let original = input.value.expect("it was read");
-            codec.encode(original, &sanitized, &mut self.corrected);
-            let again = codec.decode(&self.corrected[start..], &mut self.corrections);
-            debug_assert!(again.is_ok(), "a codec must read what it wrote: {again:?}");
-            if again.is_ok() {
+            let codec = guard.codecs.pick(&input.headers).expect("it was read with one");
+            let start = self.corrected.len();
+            codec.encode(original, &input.headers, &sanitized, &mut self.corrected);
+            let value = Some(&self.corrected[start..]);
+            let before = self.corrections.len() / width;
+            let again = read(guard, &Input { value, ..*input }, &mut self.corrections);
+            if again == Ok(rows.len()) {
                 outcome.corrected = Some(start..self.corrected.len());
-                candidates.push(i);
+                candidates.push((i, before..before + rows.len()));
             }
         }
         let failed = self.corrections_scored.run(guard, networks, &self.corrections).err();
         match (failed, guard.policy.on_guard_failure) {
             (Some(error), OnGuardFailure::Closed) => return Err(error.into()),
             (Some(_), OnGuardFailure::Open) => {
-                candidates.iter().for_each(|&i| self.outcomes[i].corrected = None);
+                candidates.iter().for_each(|(i, _)| self.outcomes[*i].corrected = None);
             }
             (None, _) => {
-                for (row, &i) in candidates.iter().enumerate() {
-                    let (_, p) = guard.decider.weigh(self.corrections_scored.scores(row));
-                    if guard.decider.flags(p) {
+                for (i, rows) in candidates {
+                    let n = rows.len();
+                    let (_, merged) = worst(guard, &self.corrections_scored, rows);
+                    if guard.decider.flags(guard.decider.p(merged, n)) {
                         self.outcomes[i].corrected = None;
                     }
                 }
             }
         }
-        for outcome in &mut self.outcomes {
+        for outcome in &mut self.outcomes[first..] {
             if let Ok(verdict) = &mut outcome.judged
                 && verdict.action == Action::Correct
                 && outcome.corrected.is_none()
@@ -184,14 +229,12 @@ impl Batch {
     }
 
     /// Routes and header values, now that everything is known.
-    fn finish(&mut self, guard: &Guard, inputs: &[Input<'_>]) {
-        self.traces.clear();
+    fn finish(&mut self, guard: &Guard, inputs: &[Input<'_>], first: usize) {
         let observed = guard.policy.mode == Mode::Observe;
-        let mut row = 0;
-        for (input, outcome) in inputs.iter().zip(&mut self.outcomes) {
+        let judged = self.outcomes.iter_mut().zip(&self.spans);
+        for (input, (outcome, span)) in inputs.iter().zip(judged).skip(first) {
             let scored = outcome.judged.is_ok() && !outcome.unscored;
-            let scores = if scored { self.scored.scores(row) } else { &[] };
-            row += usize::from(outcome.judged.is_ok());
+            let scores = if scored { self.scored.scores(span.worst) } else { &[] };
             let action = outcome.judged.map(|verdict| verdict.action);
             outcome.text =
                 if outcome.unscored { UNSCORED } else { verdict_text(guard.policy.mode, action) };
@@ -216,6 +259,8 @@ impl Batch {
                 bundle: guard.digest().prefix(),
                 p: verdict.map_or(f32::NAN, |v| v.p),
                 merged: verdict.map_or(f32::NAN, |v| v.score),
+                rows: span.rows.len() as u32,
+                row: if scored { (span.worst - span.rows.start) as u32 } else { 0 },
                 scores,
                 reasons: verdict.map(|v| v.reasons).unwrap_or_default(),
             }
@@ -225,23 +270,37 @@ impl Batch {
     }
 }
 
-/// Appends the record's row to `rows`, if it has a valid one.
-fn read(guard: &Guard, input: &Input<'_>, rows: &mut Vec<f32>) -> Result<(), Fault> {
+/// The most suspicious of `rows`, the first of equals, and its merged score.
+fn worst(guard: &Guard, scored: &Scored, rows: Range<usize>) -> (usize, f32) {
+    let mut worst = (rows.start, f32::NEG_INFINITY);
+    for row in rows {
+        let merged = guard.decider.merge(scored.scores(row));
+        if merged > worst.1 {
+            worst = (row, merged);
+        }
+    }
+    worst
+}
+
+/// Appends the record's rows to `rows`, if it has valid ones, and says how many.
+fn read(guard: &Guard, input: &Input<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
     let value = input.value.ok_or(Fault::NullValue)?;
     if value.len() > guard.value_bytes_max {
         return Err(Fault::TooLarge { bytes: value.len(), bytes_max: guard.value_bytes_max });
     }
     let start = rows.len();
-    guard.codecs.pick(input.content_type)?.decode(value, rows)?;
-    guard.bounds.check(&rows[start..]).inspect_err(|_| rows.truncate(start))
+    let n = guard.codecs.pick(&input.headers)?.decode(value, &input.headers, rows)?;
+    let settled = rows[start..].chunks_exact_mut(guard.schema.width());
+    let settled = settled.into_iter().try_for_each(|row| guard.bounds.settle(row));
+    settled.inspect_err(|_| rows.truncate(start)).map(|()| n)
 }
 
-/// Stands for the verdict of a row until it is scored.
+/// Stands for the verdict of a record until it is scored.
 const UNJUDGED: Verdict =
     Verdict { action: Action::Pass, p: 1.0, score: 0.0, reasons: Reasons::NONE };
 
 impl Outcome {
-    fn of(judged: Result<Verdict, Fault>) -> Self {
+    pub(super) fn of(judged: Result<Verdict, Fault>) -> Self {
         Self {
             route: Route::Sanitized,
             judged,

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::{Bundle, Digest, TensorError};
-use crate::codec::{Codecs, Format, json};
+use crate::codec::{self, Codecs};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
 use crate::record::{Columns, Probability, Schema};
@@ -38,14 +38,6 @@ pub enum GuardError {
     Decider(#[from] DeciderError),
 }
 
-/// How a stream's values are read.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    pub format: Format,
-    pub json: json::Config,
-    pub value_bytes_max: usize,
-}
-
 impl Guard {
     /// `budget` overrides the bundle's own.
     ///
@@ -55,7 +47,7 @@ impl Guard {
         bundle: &Bundle,
         budget: Option<Probability>,
         policy: Policy,
-        reading: &Reading,
+        reading: &codec::Config,
     ) -> Result<Self, GuardError> {
         let manifest = &bundle.manifest;
         let setting = Setting { schema: &manifest.schema, labels: manifest.labels };
@@ -73,7 +65,7 @@ impl Guard {
         let decider = Decider::load(bundle, budget)?;
         let epoch = epoch(bundle.digest, decider.budget());
         Ok(Self {
-            codecs: Codecs::new(&manifest.schema, reading.format, &reading.json),
+            codecs: Codecs::new(&manifest.schema, reading),
             bounds: Bounds::new(&manifest.schema),
             reconstruct: Reconstruct::new(&manifest.schema),
             schema: manifest.schema.clone(),

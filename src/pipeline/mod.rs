@@ -7,6 +7,6 @@ mod lane;
 mod scored;
 
 pub use batch::{Batch, GuardFailure, Input, Outcome, Route};
-pub use guard::{Guard, GuardError, Reading};
+pub use guard::{Guard, GuardError};
 pub use judge::{Judge, JudgeError};
 pub use lane::{Lane, LaneError};

@@ -17,22 +17,34 @@ pub enum Fault {
     Unreadable { at: usize },
     /// The number of values differs from the schema's width.
     WrongArity { got: usize, expected: usize },
+    /// More rows in one record than its size allows.
+    TooManyRows { rows: usize, rows_max: usize },
+    /// A value of another type than the feature: text where a number is wanted.
+    WrongType { feature: FeatureId },
     /// A feature is NaN or infinite.
     NotFinite { feature: FeatureId },
+    /// A feature is not there, and the schema has nothing to stand in for it.
+    Missing { feature: FeatureId },
     /// A feature lies outside the schema's bounds.
     OutOfBounds { feature: FeatureId, value: f32 },
+    /// The record names a schema that the registry does not have.
+    UnknownSchema,
 }
 
 impl Fault {
     /// Every name a fault can have, in the order of the variants.
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 11] = [
         "null-value",
         "too-large",
         "unknown-format",
         "unreadable",
         "wrong-arity",
+        "too-many-rows",
+        "wrong-type",
         "not-finite",
+        "missing",
         "out-of-bounds",
+        "unknown-schema",
     ];
 
     /// Short name, stable across versions: headers, metrics and alerts carry it.
@@ -43,8 +55,12 @@ impl Fault {
             Self::UnknownFormat => 2,
             Self::Unreadable { .. } => 3,
             Self::WrongArity { .. } => 4,
-            Self::NotFinite { .. } => 5,
-            Self::OutOfBounds { .. } => 6,
+            Self::TooManyRows { .. } => 5,
+            Self::WrongType { .. } => 6,
+            Self::NotFinite { .. } => 7,
+            Self::Missing { .. } => 8,
+            Self::OutOfBounds { .. } => 9,
+            Self::UnknownSchema => 10,
         };
         Self::NAMES[at]
     }
@@ -63,9 +79,19 @@ impl fmt::Display for Fault {
             Self::WrongArity { got, expected } => {
                 write!(f, "{name}: {got} values; the schema has {expected}")
             }
+            Self::TooManyRows { rows, rows_max } => {
+                write!(f, "{name}: {rows} rows; a record of this stream may hold {rows_max}")
+            }
+            Self::WrongType { feature } => {
+                write!(f, "{name}: feature {feature} holds a value of another type")
+            }
             Self::NotFinite { feature } => write!(f, "{name}: feature {feature} is not a number"),
+            Self::Missing { feature } => write!(f, "{name}: feature {feature} is not there"),
             Self::OutOfBounds { feature, value } => {
                 write!(f, "{name}: feature {feature} is {value}, outside its bounds")
+            }
+            Self::UnknownSchema => {
+                write!(f, "{name}: the registry does not have the schema that the record names")
             }
         }
     }

@@ -10,6 +10,6 @@ mod verdict;
 pub use fault::Fault;
 pub use position::{Offset, Partition, Position, Timestamp};
 pub use probability::{BadProbability, Probability};
-pub use rows::{Columns, Rows};
+pub use rows::{Columns, MISSING, Rows};
 pub use schema::{BadSchema, Feature, FeatureId, Schema};
 pub use verdict::{Action, REASONS_MAX, Reasons, Verdict};

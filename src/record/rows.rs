@@ -2,6 +2,10 @@
 
 use ndarray::ArrayView2;
 
+/// Stands in a row for a number that the record does not have. A NaN like any other, but one that
+/// no arithmetic makes: a record that *says* NaN is told from one that says nothing.
+pub const MISSING: f32 = f32::from_bits(0x7fc0_5117);
+
 /// A set of columns, as a detector declares them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns(u8);

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Message, OwnedHeaders};
 
-use super::kafka::{Output, Reader, SessionError, TransactionError, Transactions, content_type};
+use super::kafka::{Output, Reader, SessionError, TransactionError, Transactions, header};
+use crate::codec::Headers;
 use crate::config::Stream;
 use crate::emit::{TRACE, VERDICT, connect_headers};
 use crate::pipeline::{Batch, Input, Outcome, Route};
@@ -42,8 +43,17 @@ pub fn gather<'a>(
 pub fn input<'a>(message: &'a BorrowedMessage<'_>) -> Input<'a> {
     Input {
         position: position(message),
-        content_type: message.headers().and_then(content_type),
+        headers: message.headers().map(headers).unwrap_or_default(),
         value: message.payload(),
+    }
+}
+
+/// The headers that say how a value is to be read.
+fn headers(all: &BorrowedHeaders) -> Headers<'_> {
+    Headers {
+        content_type: header(all, c"content-type"),
+        schema_id: header(all, c"__value_schema_id"),
+        json_length: header(all, c"Inference-Header-Content-Length"),
     }
 }
 

@@ -15,7 +15,7 @@ use super::worker::{Worker, WorkerError};
 use crate::config::{Config, Stream};
 use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
-use crate::pipeline::{Guard, GuardError, Judge, Reading};
+use crate::pipeline::{Guard, GuardError, Judge};
 use crate::watch::{Key, Terms, WindowCounts};
 
 /// Why the process ends before it is told to.
@@ -54,12 +54,7 @@ impl Prepared {
         let path = || stream.bundle.clone();
         let bundle = bundle::read(&stream.bundle)
             .map_err(|error| RunError::Bundle { stream: name(), error })?;
-        let reading = Reading {
-            format: stream.format,
-            json: stream.json.clone(),
-            value_bytes_max: stream.value_bytes_max,
-        };
-        let guard = Guard::new(&bundle, stream.budget, stream.policy, &reading)
+        let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
             .map_err(|error| RunError::Guard { stream: name(), path: path(), error })?;
         let networks = (0..stream.workers)
             .map(|_| Networks::load(runtime, &bundle))

@@ -67,10 +67,10 @@ class Trace:
 def read_trace(raw):
     """The packed header; ValueError unless every byte is accounted for."""
     try:
-        version, flags, partition, offset, _bundle, p, _score, k = struct.unpack_from("<BBiq8sffB", raw)
-        if version != 1:
+        version, flags, partition, offset, _bundle, p, _score, _rows, _row, k = struct.unpack_from("<BBiq8sffIIB", raw)
+        if version != 2:
             raise ValueError(f"trace version {version}")
-        at = struct.calcsize("<BBiq8sffB")
+        at = struct.calcsize("<BBiq8sffIIB")
         scores = struct.unpack_from(f"<{k}f", raw, at)
         at += 4 * k
         (r,) = struct.unpack_from("<B", raw, at)

@@ -11,14 +11,14 @@
 mod plan;
 mod walk;
 
-use serde_json::Deserializer;
+use std::sync::Arc;
 
-pub use plan::{BadPointers, Config};
+use serde_json::Deserializer;
 
 use self::plan::Plan;
 use self::walk::{Fill, Harvest, Run, Spans, Walk};
-use super::Codec;
-use crate::record::{Fault, Schema};
+use super::{Codec, Fields, Headers, Layout};
+use crate::record::Fault;
 
 /// `application/json`, and every `+json` type.
 #[derive(Debug)]
@@ -28,8 +28,9 @@ pub struct Json {
 }
 
 impl Json {
-    pub fn new(schema: &Schema, config: &Config) -> Self {
-        Self { width: schema.width(), plan: Plan::new(config) }
+    pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
+        let whole = Fields::new(vec![String::new()]).expect("a pointer");
+        Self { width: layout.width(), plan: Plan::new(fields.unwrap_or(&whole)) }
     }
 
     /// Reads all of `text` once and gives what the pointers lead to to `harvest`.
@@ -56,19 +57,19 @@ impl Json {
 }
 
 impl Codec for Json {
-    fn decode(&self, value: &[u8], rows: &mut Vec<f32>) -> Result<(), Fault> {
+    fn decode(&self, value: &[u8], _: &Headers<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
         let start = rows.len();
         let read = self.fill(value, rows);
         if read.is_err() {
             rows.truncate(start);
         }
-        read
+        read.map(|()| 1)
     }
 
     /// Replaces the numbers that changed, each in its place, by the shortest decimal of the `f32`;
     /// a number that kept its value keeps its spelling. serde_json reads decimals to within one
     /// bit of an `f64`: all 2³¹ non-negative `f32` were written and read back once, without loss.
-    fn encode(&self, original: &[u8], row: &[f32], out: &mut Vec<u8>) {
+    fn encode(&self, original: &[u8], _: &Headers<'_>, row: &[f32], out: &mut Vec<u8>) {
         assert_eq!(row.len(), self.width, "the row has another width");
         assert!(row.iter().all(|x| x.is_finite()), "the row is not finite");
         let text = std::str::from_utf8(original).expect("the original is not JSON");

@@ -5,7 +5,7 @@ use super::*;
 use crate::codec::conformance::{check_decode, encode};
 
 fn json(width: usize, pointers: &[&str]) -> Json {
-    let config = Config::new(pointers.iter().map(|&p| p.into()).collect()).unwrap();
+    let config = Fields::new(pointers.iter().map(|&p| p.into()).collect()).unwrap();
     Json { width, plan: Plan::new(&config) }
 }
 
@@ -17,7 +17,7 @@ fn check(pointers: &[&str], value: &str, expected: &[f32]) {
 fn check_fault(pointers: &[&str], value: impl AsRef<[u8]>, fault: Fault) {
     let codec = json(3, pointers);
     assert_eq!(check_decode(&codec, 3, value.as_ref()), None);
-    assert_eq!(codec.decode(value.as_ref(), &mut Vec::new()), Err(fault));
+    assert_eq!(codec.decode(value.as_ref(), &Headers::default(), &mut Vec::new()), Err(fault));
 }
 
 #[test]
@@ -50,7 +50,9 @@ fn too_many_numbers_are_counted_but_not_kept() {
     check_fault(&[""], "[1, 2]", Fault::WrongArity { got: 2, expected: 3 });
     check_fault(&[""], "[1, 2, 3, [4, 5]]", Fault::WrongArity { got: 5, expected: 3 });
     let mut rows = Vec::with_capacity(3);
-    json(3, &[""]).decode(format!("[{}0]", "1,".repeat(9999)).as_bytes(), &mut rows).unwrap_err();
+    json(3, &[""])
+        .decode(format!("[{}0]", "1,".repeat(9999)).as_bytes(), &Headers::default(), &mut rows)
+        .unwrap_err();
     assert!(rows.capacity() < 10, "a hostile value made room for {} numbers", rows.capacity());
 }
 

@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::Route;
 use crate::record::{Fault, Reasons, Verdict};
 
 const WINDOW_MS: u64 = 1000;
@@ -14,8 +13,7 @@ fn outcome(kind: u8) -> Outcome {
         2 => verdict(Action::Quarantine),
         _ => Err(Fault::NullValue),
     };
-    let route = Route::Sanitized;
-    Outcome { route, judged, unscored: false, corrected: None, text: "", trace: 0..0 }
+    Outcome::of(judged)
 }
 
 fn settle(lane: &mut Lane, offset: i64, timestamp: i64, kind: u8) {

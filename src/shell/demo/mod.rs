@@ -123,9 +123,7 @@ codec = "u8"
 mode = "enforce"
 on_flagged = "quarantine"
 budget = "1%"
-
-[stream.json]
-pointers = ["/image"]
+fields = ["/image"]
 
 [stream.alerts]
 window_ms = 1000

@@ -9,6 +9,6 @@ pub mod topics;
 mod transaction;
 
 pub use client::Clients;
-pub use native::content_type;
+pub use native::header;
 pub use session::{Beginning, Change, Reader, Session, SessionError};
 pub use transaction::{Output, TransactionError, Transactions};

@@ -48,10 +48,10 @@ pub fn commit_transaction<C: ProducerContext + 'static>(
     }
 }
 
-/// Value of the last `content-type` header, if there is one and it is not null.
+/// Value of the last header of this name, if there is one and it is not null.
 ///
 /// The safe iterator panics on a header name that is not UTF-8: any producer could stop us.
-pub fn content_type(headers: &BorrowedHeaders) -> Option<&[u8]> {
+pub fn header<'a>(headers: &'a BorrowedHeaders, name: &CStr) -> Option<&'a [u8]> {
     let mut value: *const c_void = ptr::null();
     let mut size = 0_usize;
     // SAFETY: a `&BorrowedHeaders` is a cast `rd_kafka_headers_t` that lives as long as the
@@ -59,8 +59,7 @@ pub fn content_type(headers: &BorrowedHeaders) -> Option<&[u8]> {
     // the headers, or is null.
     unsafe {
         let headers = ptr::from_ref(headers).cast::<sys::rd_kafka_headers_t>();
-        let name = c"content-type".as_ptr();
-        let found = sys::rd_kafka_header_get_last(headers, name, &mut value, &mut size);
+        let found = sys::rd_kafka_header_get_last(headers, name.as_ptr(), &mut value, &mut size);
         let is_there = found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
         (is_there && !value.is_null()).then(|| std::slice::from_raw_parts(value.cast::<u8>(), size))
     }

@@ -67,7 +67,7 @@ pub fn wanted(config: &Config) -> Vec<Topic> {
 fn of_stream(stream: &Stream) -> Vec<Topic> {
     let topics = &stream.topics;
     // A record of value_bytes_max bytes grows by our headers.
-    let bytes = (stream.value_bytes_max + (64 << 10)).max(1_048_588).to_string();
+    let bytes = (stream.codec.value_bytes_max + (64 << 10)).max(1_048_588).to_string();
     let like_input = |name: &String, role, settings| Topic {
         name: name.clone(),
         role,

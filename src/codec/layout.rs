@@ -1,0 +1,319 @@
+//! Cells ↔ columns: where what a record holds goes in a row, and what a row says it should hold.
+//!
+//! A *cell* is one value as the wire has it: a number, a word, a pixel, an id. A *column* is one
+//! number of a row. Formats speak of cells; this is the only place that knows what a cell becomes.
+//! It cannot tell a value in the wrong unit from one in the right unit: both are numbers.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::record::{Fault, Feature, FeatureId, MISSING, Schema};
+
+/// One value of a record, as its format wrote it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    Number(f64),
+    Text(&'a str),
+    Bool(bool),
+    /// Written down as absent.
+    Null,
+}
+
+/// The cells of one row, in the schema's order, and the columns they fill.
+#[derive(Debug)]
+pub struct Layout {
+    width: usize,
+    rows_max: usize,
+    /// One per cell.
+    slots: Vec<Slot>,
+    /// One per feature.
+    places: Vec<Place>,
+    categories: Vec<Category>,
+    /// What an integer of each column is divided by, `[width]`; 1 but for pixels.
+    scales: Vec<f32>,
+    plain: bool,
+    numeric: bool,
+}
+
+/// A feature's name and its cells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub name: String,
+    pub cells: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    /// A number or a pixel, in this column.
+    Number(usize),
+    /// A value of the category at this index.
+    Category(usize),
+    Id,
+}
+
+#[derive(Debug)]
+struct Category {
+    columns: Range<usize>,
+    values: Vec<String>,
+    index: HashMap<String, usize>,
+}
+
+impl Layout {
+    /// `value_bytes_max` bounds a record's rows: together they hold at most as many numbers as the
+    /// largest value has bytes, and one row is always allowed. Thus no format, however terse, makes
+    /// more than four times its size limit.
+    pub fn new(schema: &Schema, value_bytes_max: usize) -> Self {
+        let width = schema.width();
+        let mut layout = Self {
+            width,
+            rows_max: (value_bytes_max / width.max(1)).max(1),
+            slots: Vec::with_capacity(width),
+            places: vec![],
+            categories: vec![],
+            scales: vec![1.0; width],
+            plain: false,
+            numeric: false,
+        };
+        for (feature, columns) in schema.columns() {
+            let first = layout.slots.len();
+            match feature {
+                Feature::Number { .. } => layout.slots.push(Slot::Number(columns.start)),
+                Feature::Image { scale, .. } => {
+                    layout.scales[columns.clone()].fill(*scale);
+                    layout.slots.extend(columns.map(Slot::Number));
+                }
+                Feature::Category { values, .. } => {
+                    layout.slots.push(Slot::Category(layout.categories.len()));
+                    let index = values.iter().cloned().zip(0..).collect();
+                    layout.categories.push(Category { columns, values: values.clone(), index });
+                }
+                Feature::Id { .. } => layout.slots.push(Slot::Id),
+            }
+            let cells = first..layout.slots.len();
+            layout.places.push(Place { name: feature.name().to_owned(), cells });
+        }
+        let number = |slot: &Slot| matches!(slot, Slot::Number(_));
+        layout.plain = layout.slots.iter().all(number);
+        layout.numeric = layout.slots.iter().all(|slot| match *slot {
+            Slot::Number(_) => true,
+            Slot::Category(i) => {
+                layout.categories[i].values.iter().all(|value| value.parse::<f64>().is_ok())
+            }
+            Slot::Id => false,
+        });
+        layout
+    }
+
+    /// Numbers of a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Values of a row on the wire, ids among them.
+    pub fn cells(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The features in the schema's order.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// What an integer of each column is divided by to reach model units, `[width]`.
+    pub fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
+    /// Whether the cells are the columns, one by one.
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// What an integer in `cell` is divided by.
+    pub fn scale_of(&self, cell: usize) -> f32 {
+        match self.slots[cell] {
+            Slot::Number(column) => self.scales[column],
+            Slot::Category(_) | Slot::Id => 1.0,
+        }
+    }
+
+    /// Whether a row of bare numbers can be a record: no category of words, no id.
+    pub fn is_numeric(&self) -> bool {
+        self.numeric
+    }
+
+    /// Appends `n` rows in which everything is missing, and lends them.
+    ///
+    /// # Errors
+    /// If a record may not hold `n` rows, or `n` is 0; `rows` is then as it was.
+    pub fn begin<'r>(&self, rows: &'r mut Vec<f32>, n: usize) -> Result<&'r mut [f32], Fault> {
+        if n == 0 {
+            return Err(Fault::WrongArity { got: 0, expected: self.cells() });
+        }
+        if n > self.rows_max {
+            return Err(Fault::TooManyRows { rows: n, rows_max: self.rows_max });
+        }
+        let start = rows.len();
+        rows.resize(start + n * self.width, MISSING);
+        Ok(&mut rows[start..])
+    }
+
+    /// Puts a value into its columns of `row` `[width]`. A value that a category does not have is 0
+    /// in all of them. Numbers and words of one spelling are one value: `7`, `7.0` and `"7"`.
+    ///
+    /// # Errors
+    /// If the value is of another type than the feature.
+    pub fn put(&self, row: &mut [f32], cell: usize, value: Scalar<'_>) -> Result<(), Fault> {
+        match self.slots[cell] {
+            Slot::Id => {}
+            Slot::Number(column) => {
+                row[column] = match value {
+                    Scalar::Number(x) => x as f32,
+                    Scalar::Bool(x) => f32::from(u8::from(x)),
+                    Scalar::Null => MISSING,
+                    Scalar::Text(_) => {
+                        return Err(Fault::WrongType { feature: FeatureId(column as u32) });
+                    }
+                };
+            }
+            Slot::Category(i) => {
+                let category = &self.categories[i];
+                let columns = &mut row[category.columns.clone()];
+                let found = match value {
+                    Scalar::Null => {
+                        columns.fill(MISSING);
+                        return Ok(());
+                    }
+                    Scalar::Number(x) if x.is_nan() => {
+                        columns.fill(x as f32);
+                        return Ok(());
+                    }
+                    Scalar::Text(word) => category.index.get(word),
+                    Scalar::Bool(true) => category.index.get("true"),
+                    Scalar::Bool(false) => category.index.get("false"),
+                    // `Display` writes 7.0 as 7.
+                    Scalar::Number(x) => category.index.get(&x.to_string()),
+                };
+                columns.fill(0.0);
+                if let Some(&at) = found {
+                    columns[at] = 1.0;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the cell should hold so that it reads as `row` `[width]`; nothing for an id, for what
+    /// is missing, and for a category without a value.
+    pub fn get(&self, row: &[f32], cell: usize) -> Option<Cell<'_>> {
+        match self.slots[cell] {
+            Slot::Id => None,
+            Slot::Number(column) => Some(row[column]).filter(|x| !x.is_nan()).map(Cell::Number),
+            Slot::Category(i) => {
+                let category = &self.categories[i];
+                let at = row[category.columns.clone()].iter().position(|&x| x == 1.0)?;
+                Some(Cell::Word(&category.values[at]))
+            }
+        }
+    }
+
+    /// What the cell should hold instead, if `row` differs from `before`, how the record reads now.
+    /// What was missing stays missing: nothing is written where the sender wrote nothing.
+    pub fn change(&self, before: &[f32], row: &[f32], cell: usize) -> Option<Cell<'_>> {
+        let columns = match self.slots[cell] {
+            Slot::Id => return None,
+            Slot::Number(column) => column..column + 1,
+            Slot::Category(i) => self.categories[i].columns.clone(),
+        };
+        let (before, after) = (&before[columns.clone()], &row[columns]);
+        let same = before.iter().zip(after).all(|(a, b)| a.to_bits() == b.to_bits());
+        if same || before[0].is_nan() { None } else { self.get(row, cell) }
+    }
+}
+
+/// One value to be written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    Number(f32),
+    Word(&'a str),
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn layout() -> Layout {
+        let values = ["tcp", "7"].map(String::from).to_vec();
+        let features = vec![
+            Feature::Id { name: "order".into() },
+            Feature::number("amount", 0.0, 9.0),
+            Feature::Category { name: "protocol".into(), values, impute: None },
+            Feature::Image { name: "i".into(), channels: 1, height: 1, width: 2, scale: 255.0 },
+        ];
+        Layout::new(&Schema { features }, 10)
+    }
+
+    fn check_put(cell: usize, value: Scalar<'_>, expected: Result<[f32; 5], Fault>) {
+        let mut row = [9.0; 5];
+        let put = layout().put(&mut row, cell, value).map(|()| row.map(f32::to_bits));
+        assert_eq!(put, expected.map(|row| row.map(f32::to_bits)), "{cell} {value:?}");
+    }
+
+    #[test]
+    fn each_cell_fills_its_own_columns() {
+        check_put(0, Scalar::Text("a-17"), Ok([9.0; 5]));
+        check_put(1, Scalar::Number(2.5), Ok([2.5, 9.0, 9.0, 9.0, 9.0]));
+        check_put(1, Scalar::Bool(true), Ok([1.0, 9.0, 9.0, 9.0, 9.0]));
+        check_put(2, Scalar::Text("tcp"), Ok([9.0, 1.0, 0.0, 9.0, 9.0]));
+        check_put(2, Scalar::Number(7.0), Ok([9.0, 0.0, 1.0, 9.0, 9.0]));
+        check_put(2, Scalar::Text("never"), Ok([9.0, 0.0, 0.0, 9.0, 9.0]));
+        check_put(2, Scalar::Null, Ok([9.0, MISSING, MISSING, 9.0, 9.0]));
+        check_put(4, Scalar::Number(0.5), Ok([9.0, 9.0, 9.0, 9.0, 0.5]));
+        check_put(1, Scalar::Text("2"), Err(Fault::WrongType { feature: FeatureId(0) }));
+    }
+
+    #[test]
+    fn a_record_holds_as_many_rows_as_its_size_limit_has_room_for() {
+        let layout = layout();
+        let mut rows = vec![];
+        assert_eq!(layout.begin(&mut rows, 2).map(|rows| rows.len()), Ok(10));
+        let refused = layout.begin(&mut rows, 3).map(|_| ());
+        assert_eq!(refused, Err(Fault::TooManyRows { rows: 3, rows_max: 2 }));
+        assert!(layout.begin(&mut rows, 0).is_err());
+        assert_eq!(rows.len(), 10);
+    }
+
+    #[test]
+    fn what_was_missing_and_what_is_an_id_is_never_written() {
+        let layout = layout();
+        let before = [MISSING, 0.0, 0.0, 0.25, 0.5];
+        let after = [1.0, 1.0, 0.0, 0.25, 0.75];
+        let changes: Vec<_> = (0..5).map(|cell| layout.change(&before, &after, cell)).collect();
+        let word = Some(Cell::Word("tcp"));
+        assert_eq!(changes, [None, None, word, None, Some(Cell::Number(0.75))]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_as_the_row(amount in -1e9_f32..1e9, at in 0..2_usize) {
+            let layout = layout();
+            let mut row = [amount, 0.0, 0.0, 0.5, 0.5];
+            row[1 + at] = 1.0;
+            let mut read = [MISSING; 5];
+            for cell in 0..layout.cells() {
+                match layout.get(&row, cell) {
+                    Some(Cell::Number(x)) => {
+                        layout.put(&mut read, cell, Scalar::Number(x.into())).unwrap();
+                    }
+                    Some(Cell::Word(word)) => {
+                        layout.put(&mut read, cell, Scalar::Text(word)).unwrap();
+                    }
+                    None => prop_assert_eq!(cell, 0),
+                }
+            }
+            prop_assert_eq!(read, row);
+        }
+    }
+}
