@@ -3,6 +3,8 @@
 //! A pure function of the evidence topic: the same messages in the same order give the same
 //! alerts, live or in replay. It merges the counts of a window over all partitions, closes the
 //! window when every partition has gone past it, is empty or is gone, and lets the watches play.
+//! How the workers cut, commit and interleave does not show either, as long as no record is more
+//! than a window older than the newest of its partition (`tests/determinism.rs`).
 
 use std::collections::BTreeMap;
 
@@ -51,7 +53,7 @@ struct State {
 /// What was last heard of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Heard {
-    /// Its newest window: earlier ones are complete.
+    /// Its newest window; see [`Judge::watermark`] for which earlier ones are complete.
     newest: WindowStart,
     /// The clock at that message.
     at: Timestamp,
@@ -297,14 +299,18 @@ impl Judge {
         self.state.windows = self.state.windows.split_off(&self.state.forgotten);
     }
 
-    /// Everything before this is complete. Never later than the clock: records with timestamps
-    /// from the future wait for it.
+    /// Everything before this is complete. A partition has gone past a window when it is a whole
+    /// window further on: with several producers a window's last records come after the next one's
+    /// first, and whether they are counted in time must not hang on when a worker happened to
+    /// commit. What comes later still is late, not lost. Never later than the clock: records with
+    /// timestamps from the future wait for it.
     fn watermark(&self) -> Timestamp {
         let gone = self.state.clock.0 - GONE_AFTER_MS;
         let speaking =
             self.state.partitions.values().filter(|heard| !heard.quiet && heard.at.0 > gone);
         let slowest = speaking.map(|heard| heard.newest).min();
-        slowest.map_or(self.state.clock, |slowest| slowest.min(self.state.clock))
+        let behind = |newest: WindowStart| Timestamp(newest.0 - self.length());
+        slowest.map_or(self.state.clock, |slowest| behind(slowest).min(self.state.clock))
     }
 
     /// An incident's life: begins, grows, ends.
@@ -341,11 +347,10 @@ impl Judge {
         let mut counts = Counts::default();
         let mut first = None;
         for parts in self.state.windows.range(since..until).map(|(_, parts)| parts) {
-            for part in parts {
-                counts.add(&part.counts);
-                let flagged = part.first_flagged.map(|offset| (part.partition, offset));
-                first = first.or(flagged);
-            }
+            parts.iter().for_each(|part| counts.add(&part.counts));
+            // Parts lie in the order they were heard, which is chance; the least is not.
+            let flagged = |part: &Part| part.first_flagged.map(|offset| (part.partition, offset));
+            first = first.or(parts.iter().filter_map(flagged).min());
         }
         let hold_ms = self.terms.hold_ms as i64;
         match &self.state.last {

@@ -124,11 +124,7 @@ proptest! {
                 running = restored;
             }
         }
-        // Which partition's flagged offset is named first may differ; what happened may not.
-        let told = |alerts: &[Alert]| -> Vec<_> {
-            alerts.iter().map(|a| (a.summary.clone(), a.dedup_key.clone(), a.counts)).collect()
-        };
-        prop_assert_eq!(told(&alerts), told(&expected));
+        prop_assert_eq!(alerts, expected);
     }
 
     /// One lane or four: the merged counts are the same, so everything after them is.
@@ -163,7 +159,9 @@ fn a_partition_that_is_behind_holds_windows_open_until_it_is_quiet_or_gone() {
     };
     // Partition 0 was taken over but has said nothing yet: nothing may close.
     assert_eq!(frontier(&[]), Timestamp(0));
-    assert_eq!(frontier(&[evidence(0, 5, 0, 10, 10)]), Timestamp(5000));
+    // A window's last records may still come after the next one's first.
+    assert_eq!(frontier(&[evidence(0, 5, 0, 10, 10)]), Timestamp(0));
+    assert_eq!(frontier(&[evidence(0, 6, 0, 10, 10)]), Timestamp(5000));
     assert_eq!(frontier(&[quiet(0)]), Timestamp(5000), "window 500 is still open");
     assert_eq!(frontier(&[quiet(0), quiet(1)]), Timestamp(501 * WINDOW_MS));
     assert_eq!(frontier(&[tick(1_000_000 + GONE_AFTER_MS - 1)]), Timestamp(0));
@@ -182,7 +180,7 @@ fn late_evidence_of_an_old_window_can_fire() {
     let alerts = run(&mut judge, &[evidence(1, 3, 4, 4, 4)]);
     assert_eq!(alerts.len(), 1, "{alerts:#?}");
     assert_eq!(alerts[0].since, "1970-01-01T00:00:03Z");
-    assert_eq!(alerts[0].until, "1970-01-01T00:00:39Z");
+    assert_eq!(alerts[0].until, "1970-01-01T00:00:38Z");
 }
 
 #[test]
