@@ -258,6 +258,66 @@ fn a_corrected_record_reads_in_its_own_format_and_is_not_flagged_again() {
     );
 }
 
+/// `n` records of `rows` clean images each, from images that the bundle never saw; in every
+/// `attacked`-th, the last image has a trigger.
+fn of_several_rows(n: usize, rows: usize, attacked: Option<usize>) -> Vec<Record> {
+    let (clean, triggers) = (slice("clean.u8"), slice("trigger.u8"));
+    let record = |i: usize| {
+        let mut images: Vec<_> = (0..rows).map(|j| &clean[(i * rows + j) % clean.len()]).collect();
+        if attacked.is_some_and(|every| i.is_multiple_of(every)) {
+            images[rows - 1] = &triggers[i % triggers.len()];
+        }
+        let value: Vec<u8> = images.into_iter().flatten().copied().collect();
+        Record { content_type: None, value: Some(value) }
+    };
+    (0..n).map(record).collect()
+}
+
+#[test]
+fn records_of_several_rows_are_flagged_no_more_often_than_single_ones() {
+    let mut road = Road::new(ENFORCE);
+    let rows_max = road.guard.decider().rows_max();
+    // Beyond `rows_max` ranks do not reach, and the tail of the calibration is extrapolated.
+    for (rows, floor) in [(2, 95), (8, 90), (40, 80), (160, 60)] {
+        // Every image once.
+        let n = 2000 / rows;
+        let left = road.run_whole(&of_several_rows(n, rows, None));
+        let flagged = left.iter().filter(|left| left.flagged()).count();
+        println!("{rows} rows: {flagged} of {n} clean records flagged (ranks alone to {rows_max})");
+        let manifest = bundle().manifest;
+        let m = manifest.provenance.rows.merged as usize;
+        let (_, high) = tripline::fit::budget::flagged_interval(manifest.budget, m, n);
+        assert!(flagged <= high, "{rows} rows: {flagged} of {n} clean records; at most {high}");
+
+        let left = road.run_whole(&of_several_rows(100, rows, Some(1)));
+        let caught = left.iter().filter(|left| left.flagged()).count();
+        println!("{rows} rows: {caught} of 100 records with one triggered row flagged");
+        assert!(caught >= floor, "{rows} rows: {caught} of 100 records with one trigger");
+    }
+}
+
+#[test]
+fn of_several_rows_only_the_attacked_one_is_corrected() {
+    let records = of_several_rows(60, 5, Some(2));
+    let mut road = Road::new(Policy { on_flagged: OnFlagged::Correct, ..ENFORCE });
+    let left = road.run_whole(&records);
+    let mut corrected = 0;
+    for (i, (record, left)) in records.iter().zip(&left).enumerate() {
+        let (Some(bytes), Some(before)) = (&left.corrected, &record.value) else { continue };
+        if !i.is_multiple_of(2) {
+            continue;
+        }
+        assert_eq!(bytes.len(), before.len());
+        assert_eq!(bytes[..4 * PIXELS], before[..4 * PIXELS], "record {i}: a clean row changed");
+        assert_ne!(bytes[4 * PIXELS..], before[4 * PIXELS..], "record {i}");
+        let trace = tripline::emit::ReadTrace::unpack(&left.trace).expect("a trace");
+        assert_eq!((trace.rows, trace.row), (5, 4), "record {i}");
+        corrected += 1;
+    }
+    println!("{corrected} of 30 attacked records corrected");
+    assert!(corrected >= 20, "{corrected} of 30");
+}
+
 #[test]
 fn observe_mode_delivers_everything_untouched_and_says_what_it_would_have_done() {
     let records = mixed(5, 300);
@@ -309,18 +369,49 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
     }
 }
 
-/// An autoencoder whose every output is infinite.
-fn broken_networks() -> Networks {
-    use ndarray::Array2;
+/// An autoencoder of one layer that is not fit for use.
+fn broken_networks(w: ndarray::Array2<f32>, b: f32) -> Networks {
     use tripline::fit::layers::{Activation, Layer};
 
-    let w = Array2::from_elem((PIXELS, PIXELS), f32::MAX);
-    let layer = Layer { w, b: vec![f32::MAX; PIXELS], activation: Activation::Linear };
+    let layer = Layer { w, b: vec![b; PIXELS], activation: Activation::Linear };
     let onnx = tripline::fit::export::onnx(&[layer]).expect("a small file");
     let bundle = bundle();
     let model = bundle.guarded_model.as_deref().zip(bundle.manifest.answer);
     let guarded = model.map(|(onnx, kind)| (kind, onnx));
     Networks::new(runtime(), PIXELS, &onnx, guarded).expect("it loads")
+}
+
+#[test]
+fn a_record_that_cannot_be_scored_leaves_its_neighbours_scored() {
+    // Infinite only where the first two pixels are both bright.
+    let mut w = ndarray::Array2::zeros((PIXELS, PIXELS));
+    w[(0, 0)] = f32::MAX;
+    w[(0, 1)] = f32::MAX;
+    let mut road = Road::new(Policy { on_guard_failure: OnGuardFailure::Open, ..ENFORCE });
+    road.networks = broken_networks(w, 0.0);
+    let mut records = raw(slice("clean.u8"));
+    records.truncate(20);
+    records[7].value.as_mut().expect("an image")[..2].fill(255);
+    let together = road.run_whole(&records);
+    let unscored: Vec<usize> =
+        (0..records.len()).filter(|&i| together[i].outcome.unscored).collect();
+    assert_eq!(unscored, [7]);
+    let alone = road.run(&records, (0..records.len()).map(|i| i..i + 1));
+    assert_eq!(together, alone);
+
+    road.guard = Road::new(ENFORCE).guard;
+    let inputs: Vec<Input<'_>> = records
+        .iter()
+        .enumerate()
+        .map(|(i, record)| Input {
+            position: Position { partition: Partition(2), offset: Offset(i as i64) },
+            headers: record.headers(),
+            value: record.value.as_deref(),
+        })
+        .collect();
+    let failed = road.batch.turn(&road.guard, &mut road.networks, &inputs);
+    let message = failed.expect_err("it must not pass").to_string();
+    assert!(message.starts_with("partition 2, offset 7: "), "{message}");
 }
 
 #[test]
@@ -330,7 +421,8 @@ fn a_guard_that_cannot_score_lets_all_pass_or_nothing_as_its_policy_says() {
     records.push(Record { content_type: None, value: None });
     let broken = |on_guard_failure| {
         let mut road = Road::new(Policy { on_guard_failure, ..ENFORCE });
-        road.networks = broken_networks();
+        let all = ndarray::Array2::from_elem((PIXELS, PIXELS), f32::MAX);
+        road.networks = broken_networks(all, f32::MAX);
         road
     };
     let left = broken(OnGuardFailure::Open).run_whole(&records);

@@ -52,8 +52,12 @@ struct Span {
 
 /// The guard itself failed, and its policy is to let nothing pass unscored.
 #[derive(Debug, thiserror::Error)]
-#[error("the guard cannot score: {0}")]
-pub struct GuardFailure(#[from] pub ModelError);
+#[error("partition {}, offset {}: the guard cannot score: {error}", at.partition, at.offset)]
+pub struct GuardFailure {
+    /// The first record that cannot be scored even alone.
+    pub at: Position,
+    pub error: ModelError,
+}
 
 /// Buffers of one worker, reused from batch to batch: a turn allocates per batch, not per record.
 #[derive(Debug, Default)]
@@ -91,19 +95,28 @@ impl Batch {
         self.spans.clear();
         self.corrected.clear();
         self.traces.clear();
+        // Records that are scored one by one, because together they could not be.
+        let mut alone = 0;
         while self.outcomes.len() < inputs.len() {
             let first = self.outcomes.len();
-            self.read(guard, &inputs[first..]);
+            let most = if alone > 0 { 1 } else { inputs.len() };
+            let n = self.read(guard, &inputs[first..], most);
             let failed = self.scored.run(guard, networks, &self.rows).err();
             match (failed, guard.policy.on_guard_failure) {
                 (None, _) => self.judge(guard, first),
-                (Some(_), OnGuardFailure::Open) => {
-                    let part = self.outcomes[first..].iter_mut();
-                    let readable = part.filter(|outcome| outcome.judged.is_ok());
-                    readable.for_each(|outcome| outcome.unscored = true);
+                // Whose row it was must not hang on who came with it.
+                (Some(_), _) if n > 1 => {
+                    self.outcomes.truncate(first);
+                    self.spans.truncate(first);
+                    alone = n;
+                    continue;
                 }
-                (Some(error), OnGuardFailure::Closed) => return Err(error.into()),
+                (Some(_), OnGuardFailure::Open) => self.outcomes[first].unscored = true,
+                (Some(error), OnGuardFailure::Closed) => {
+                    return Err(GuardFailure { at: inputs[first].position, error });
+                }
             }
+            alone = alone.saturating_sub(n);
             self.correct(guard, networks, inputs, first)?;
             self.finish(guard, inputs, first);
         }
@@ -125,11 +138,13 @@ impl Batch {
         &self.traces
     }
 
-    /// The rows of as many of `inputs` as are scored together; an outcome for each.
-    fn read(&mut self, guard: &Guard, inputs: &[Input<'_>]) {
+    /// The rows of as many of `inputs` as are scored together, at most `most`, and how many those
+    /// are; an outcome for each.
+    fn read(&mut self, guard: &Guard, inputs: &[Input<'_>], most: usize) -> usize {
         self.rows.clear();
         let width = guard.schema.width();
-        for input in inputs {
+        let first = self.outcomes.len();
+        for input in inputs.iter().take(most) {
             let start = self.rows.len() / width;
             let judged = read(guard, input, &mut self.rows).map(|_| UNJUDGED);
             self.outcomes.push(Outcome::of(judged));
@@ -138,6 +153,7 @@ impl Batch {
                 break;
             }
         }
+        self.outcomes.len() - first
     }
 
     /// A verdict for every record: that of its most suspicious row, given how many it has.
@@ -201,20 +217,29 @@ impl Batch {
                 candidates.push((i, before..before + rows.len()));
             }
         }
-        let failed = self.corrections_scored.run(guard, networks, &self.corrections).err();
-        match (failed, guard.policy.on_guard_failure) {
-            (Some(error), OnGuardFailure::Closed) => return Err(error.into()),
-            (Some(_), OnGuardFailure::Open) => {
-                candidates.iter().for_each(|(i, _)| self.outcomes[*i].corrected = None);
-            }
-            (None, _) => {
-                for (i, rows) in candidates {
-                    let n = rows.len();
-                    let (_, merged) = worst(guard, &self.corrections_scored, rows);
-                    if guard.decider.flags(guard.decider.p(merged, n)) {
+        let together = self.corrections_scored.run(guard, networks, &self.corrections).is_ok();
+        for (i, rows) in candidates {
+            let n = rows.len();
+            let mut rows = rows;
+            if !together {
+                let own = &self.corrections[rows.start * width..rows.end * width];
+                match (
+                    self.corrections_scored.run(guard, networks, own),
+                    guard.policy.on_guard_failure,
+                ) {
+                    (Ok(()), _) => rows = 0..n,
+                    (Err(error), OnGuardFailure::Closed) => {
+                        return Err(GuardFailure { at: inputs[i].position, error });
+                    }
+                    (Err(_), OnGuardFailure::Open) => {
                         self.outcomes[i].corrected = None;
+                        continue;
                     }
                 }
+            }
+            let (_, merged) = worst(guard, &self.corrections_scored, rows);
+            if guard.decider.flags(guard.decider.p(merged, n)) {
+                self.outcomes[i].corrected = None;
             }
         }
         for outcome in &mut self.outcomes[first..] {
