@@ -48,11 +48,19 @@ impl Recorded {
     }
 }
 
+/// What a record leaves as.
+#[derive(Debug, PartialEq)]
+struct Left {
+    verdict: &'static str,
+    /// p, scores and reasons are in it.
+    trace: Vec<u8>,
+    corrected: Option<Vec<u8>>,
+}
+
 /// Everything that leaves, by what it is about.
 #[derive(Debug, PartialEq)]
 struct Told {
-    /// Verdict, trace (p, scores and reasons among it) and corrected bytes of every record.
-    records: BTreeMap<Position, (&'static str, Vec<u8>, Option<Vec<u8>>)>,
+    records: BTreeMap<Position, Left>,
     /// The last word on every window of every partition.
     evidence: BTreeMap<(WindowStart, Partition, Offset), Evidence>,
     /// The alerts topic, value by value.
@@ -147,13 +155,12 @@ fn run(stream: &[Recorded], guard: &Guard, networks: &mut [Networks], seed: u64)
 }
 
 /// One worker: its records in some order that keeps each partition's, cut and committed at random.
-#[allow(clippy::type_complexity)]
 fn work(
     records: Vec<&Recorded>,
     guard: &Guard,
     networks: &mut Networks,
     seed: u64,
-) -> (Vec<(Position, (&'static str, Vec<u8>, Option<Vec<u8>>))>, Vec<Message>) {
+) -> (Vec<(Position, Left)>, Vec<Message>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut queues: BTreeMap<Partition, Vec<&Recorded>> = BTreeMap::new();
     for record in records.into_iter().rev() {
@@ -185,7 +192,7 @@ fn work(
             lane.settle(record.position, record.timestamp, outcome);
             let trace = batch.traces()[outcome.trace.clone()].to_vec();
             let corrected = outcome.corrected.clone().map(|at| batch.corrected()[at].to_vec());
-            left.push((record.position, (outcome.text, trace, corrected)));
+            left.push((record.position, Left { verdict: outcome.text, trace, corrected }));
         }
         if rng.random_bool(0.5) || queues.is_empty() {
             commit(guard, &mut lanes, &mut said, &mut rng);
@@ -230,7 +237,7 @@ fn judge(guard: &Guard, said: Vec<Vec<Message>>, rng: &mut ChaCha8Rng) -> Vec<St
     let terms =
         Terms { budget, window_ms: WINDOW_MS, false_page_ms: FALSE_PAGE_MS, hold_ms: HOLD_MS, key };
     let (flagged, rows) = guard.decider().clean_flagged();
-    let fresh = || Judge::new(about.clone(), terms.clone(), WindowCounts { rows, flagged });
+    let fresh = || Judge::new(about.clone(), terms, WindowCounts { rows, flagged });
 
     let presence = |quiet| {
         (0..PARTITIONS).map(move |p| Message::Presence(Presence { partition: Partition(p), quiet }))
@@ -267,7 +274,7 @@ fn cuts_workers_commits_and_restarts_change_nothing_that_is_told() {
     // The stream has in it what could differ.
     assert_eq!(expected.records.len(), stream.len());
     for text in ["pass", "correct", "dead-letter:null-value", "dead-letter:wrong-arity"] {
-        let some = expected.records.values().any(|(said, ..)| *said == text);
+        let some = expected.records.values().any(|left| left.verdict == text);
         assert!(some, "no record is {text}");
     }
     let firing: Vec<bool> = expected.alerts.iter().map(|a| a.contains("\"firing\"")).collect();
