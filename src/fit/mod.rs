@@ -15,6 +15,7 @@ pub mod export;
 mod guard;
 pub mod guarded;
 pub mod layers;
+pub mod measured;
 mod merge_weights;
 pub mod progress;
 pub mod report;
@@ -37,8 +38,9 @@ use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 use columns::Table;
 use data::Dataset;
-use guard::Detectors;
+use guard::{Detectors, Wanted};
 use guarded::Guarded;
+use measured::Parts;
 use report::{Accuracy, Report};
 use split::{Shares, Split};
 use train::{Config, Output, Progress};
@@ -58,6 +60,8 @@ pub struct Options {
     pub guarded_model: Option<PathBuf>,
     /// Share of clean records that may be flagged.
     pub budget: Probability,
+    /// Share of the rows that may be attacks: left out of what is learned. `None`: all are clean.
+    pub contaminated: Option<Probability>,
     /// At most 2⁶³ − 1: the manifest's integers have a sign.
     pub seed: u64,
     /// `None`: as many as the rows ask for, see [`Config::for_rows`].
@@ -81,6 +85,11 @@ pub enum FitError {
     Units(#[from] units::UnitsError),
     #[error(transparent)]
     Budget(#[from] budget::Unsupported),
+    #[error(
+        "--contaminated {share} leaves out rows by their numbers and categories, at most half of \
+         them: give a share of at most 50%, and only for a table"
+    )]
+    Contaminated { share: Probability },
     #[error("the guarded model {}: {source}", path.display())]
     GuardedFile { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
@@ -120,7 +129,7 @@ pub fn fit(
     let (n, d) = x.dim();
     let shares = Shares::default();
     budget::check(options.budget, n, shares)?;
-    let split = Split::draw(n, options.seed, shares).expect("the default shares are shares");
+    let mut split = Split::draw(n, options.seed, shares).expect("the default shares are shares");
     let guarded = match &options.guarded_model {
         Some(path) => {
             let source = |source| FitError::GuardedFile { path: path.clone(), source };
@@ -131,6 +140,23 @@ pub fn fit(
         }
         None => None,
     };
+
+    let mut wanted = Wanted {
+        setting: Setting { schema: &schema, labels: 1 },
+        guarded: guarded.is_some(),
+        contaminated: options.contaminated.is_some(),
+        seed: options.seed,
+    };
+    let all = match options.contaminated {
+        Some(_) => Table::of(&x, &split.train),
+        None => Table::of(&x, &[]),
+    };
+    if let Some(share) = options.contaminated {
+        watch.stage("leaving out the most isolated rows");
+        let kept = guard::trimmed(&all, share, wanted).filter(|_| share.get() <= 0.5);
+        let kept = kept.ok_or(FitError::Contaminated { share })?;
+        split.train = kept.into_iter().map(|i| split.train[i]).collect();
+    }
 
     watch.stage(&format!("training on {} rows of {d}", split.train.len()));
     let mut config = Config::for_rows(split.train.len(), options.seed);
@@ -145,15 +171,18 @@ pub fn fit(
     watch.stage("learning what is normal");
     let model = guarded.as_ref().map(|guarded| (guarded.kind, guarded.onnx.as_slice()));
     let mut networks = Networks::new(runtime, d, &autoencoder, model)?;
-    let setting = Setting { schema: &schema, labels: networks.labels() };
-    let needs = Detectors::needs(guarded.is_some());
+    wanted.setting.labels = networks.labels();
+    let needs = wanted.needs();
     let mut fill = |part: &[usize]| Table::fill(&mut networks, needs, &x, part);
-    let detectors = Detectors::learn(&fill(&split.train)?, setting, guarded.is_some());
+    let detectors = Detectors::learn(&fill(&split.train)?, &all, wanted);
 
     watch.stage("calibrating");
     let test = fill(&split.test)?;
     let (ranks, merged) = (fill(&split.ranks)?, fill(&split.merged)?);
     let decider = detectors.calibrate(&ranks, &merged, &test, options.budget)?;
+    let validation = fill(&split.validation)?;
+    let parts = Parts { validation: &validation, ranks: &ranks, test: &test, attacks: None };
+    let measured = detectors.measure(&decider, parts);
     let accuracy = y.filter(|_| guarded.is_some()).map(|y| accuracy(&test.rows(), &split.test, &y));
 
     let mut tensors = Tensors::default();
@@ -165,7 +194,7 @@ pub fn fit(
         version: VERSION,
         name: options.name.clone(),
         budget: options.budget,
-        labels: setting.labels,
+        labels: wanted.setting.labels,
         answer: guarded.as_ref().map(|guarded| guarded.kind),
         detectors: decider.members(),
         clean: CleanShare { rows, flagged },
@@ -199,7 +228,7 @@ pub fn fit(
     watch.stage("checking the bundle on the record path");
     bundle_dir::write(&options.out, &bundle.into_files())?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
-    Ok(Report { folder: options.out.clone(), digest, manifest, trained, accuracy })
+    Ok(Report { folder: options.out.clone(), digest, manifest, trained, accuracy, measured })
 }
 
 /// How often the guarded model gives row `part[i]` its label `y[part[i]]`.

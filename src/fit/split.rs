@@ -39,6 +39,7 @@ pub(super) enum Use {
     Split = 1,
     Weights = 2,
     Shuffle = 3,
+    Detectors = 4,
 }
 
 impl Default for Shares {
