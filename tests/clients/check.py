@@ -60,6 +60,9 @@ class Trace:
     partition: int
     offset: int
     p: float
+    merged: float
+    rows: int
+    row: int
     scores: tuple
     reasons: list
 
@@ -67,7 +70,7 @@ class Trace:
 def read_trace(raw):
     """The packed header; ValueError unless every byte is accounted for."""
     try:
-        version, flags, partition, offset, _bundle, p, _score, _rows, _row, k = struct.unpack_from("<BBiq8sffIIB", raw)
+        version, flags, partition, offset, _bundle, p, merged, rows, row, k = struct.unpack_from("<BBiq8sffIIB", raw)
         if version != 2:
             raise ValueError(f"trace version {version}")
         at = struct.calcsize("<BBiq8sffIIB")
@@ -80,7 +83,7 @@ def read_trace(raw):
             raise ValueError(f"trace of {len(raw)} bytes, {at + 8 * r} read")
     except struct.error as error:
         raise ValueError(str(error)) from error
-    return Trace(flags, partition, offset, p, scores, reasons)
+    return Trace(flags, partition, offset, p, merged, rows, row, scores, reasons)
 
 
 def split_headers(headers):
