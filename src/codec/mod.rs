@@ -1,5 +1,6 @@
 //! Wire bytes ↔ rows: one file per format. This file holds the trait and the roster.
 
+mod datatype;
 mod dense;
 mod f32_le;
 mod fields;
@@ -7,6 +8,7 @@ mod format;
 mod json;
 mod layout;
 mod raw_u8;
+mod tensor;
 
 use std::sync::Arc;
 
