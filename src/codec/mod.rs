@@ -7,8 +7,10 @@ mod fields;
 mod format;
 mod json;
 mod layout;
+mod oip_protobuf;
 mod raw_u8;
 mod tensor;
+mod wire;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
 pub use json::Json;
 pub use layout::{Cell, Layout, Place, Scalar};
+pub use oip_protobuf::OipProtobuf;
 pub use raw_u8::RawU8;
 
 /// Reads a record's value into rows and writes rows back in the same format.
