@@ -113,9 +113,7 @@ impl Datatype {
                 Some(match (self, self.range()) {
                     (Self::Bytes, _) => return None,
                     (Self::Bool, _) => f64::from(u8::from(x >= 0.5)),
-                    (_, Some((min, max))) => {
-                        (x * f64::from(scale)).round_ties_even().clamp(min, max)
-                    }
+                    (_, Some((min, max))) => (x * f64::from(scale)).round().clamp(min, max),
                     (Self::Fp16, None) => x.clamp(f16::MIN.into(), f16::MAX.into()),
                     (Self::Bf16, None) => x.clamp(bf16::MIN.into(), bf16::MAX.into()),
                     (_, None) => x,

@@ -10,10 +10,12 @@ mod fields;
 mod format;
 mod json;
 mod layout;
+mod oip_protobuf;
 mod raw_u8;
 #[cfg(test)]
 mod table;
 mod tensor;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
 pub use json::{Json, KserveV1, OipJson};
 pub use layout::{Cell, Layout, Place, Scalar};
+pub use oip_protobuf::OipProtobuf;
 pub use raw_u8::RawU8;
 
 /// Reads a record's value into rows and writes rows back in the same format.
@@ -90,6 +93,7 @@ impl Codecs {
             (Format::Json, Arc::new(Json::new(layout.clone(), fields))),
             (Format::KserveV1, Arc::new(KserveV1::new(layout.clone(), fields))),
             (Format::OipJson, Arc::new(OipJson::new(layout.clone()))),
+            (Format::OipProtobuf, Arc::new(OipProtobuf::new(layout.clone()))),
             (Format::F32Le, Arc::new(F32Le::new(layout.clone()))),
             (Format::U8, Arc::new(RawU8::new(layout.clone()))),
         ];

@@ -1,0 +1,96 @@
+//! Real client libraries on both sides of a real Kafka: what KServe's, Triton's and the CloudEvents
+//! clients write is read, scored, corrected, and readable for the same libraries.
+
+mod harness;
+
+use std::path::Path;
+use std::time::Duration;
+
+use harness::{Broker, Process, file, path_in, root, wait_until};
+use serde_json::Value;
+
+const PARTITIONS: i32 = 3;
+/// Records of every format, of one to four rows.
+const EACH: i64 = 24;
+
+fn config(broker: &Broker) -> String {
+    format!(
+        r#"
+instance = "test-0"
+
+[kafka]
+brokers = "{brokers}"
+session_timeout_ms = 6000
+
+[[stream]]
+name = "fashion"
+input = "fashion.requests"
+bundle = "{bundle}"
+codec = "auto"
+mode = "enforce"
+on_flagged = "correct"
+"#,
+        brokers = broker.address(),
+        bundle = root().join("models/fashion-mnist").display(),
+    )
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+/// Runs the client and gives what it says; it must be content.
+fn client(arguments: &[&str]) -> Value {
+    let output = Process::client("formats.py", arguments).output().expect("formats.py runs");
+    let (said, errors) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(said).into_owned();
+    assert!(output.status.success(), "formats.py {}: {said}\n{errors}", arguments[0]);
+    serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{error}: {said}\n{errors}"))
+}
+
+#[test]
+fn what_real_clients_write_the_same_clients_read_when_it_comes_out() {
+    let broker = Broker::start();
+    let created = [("message.timestamp.type", "CreateTime"), ("max.message.bytes", "1048588")];
+    broker.create_topic("fashion.requests", PARTITIONS, &created);
+    let config = text(&file(&broker, "tripline.toml", &config(&broker)));
+    let log = path_in(&broker, "tripline.log");
+    let _tail = harness::ShowOnPanic(log.clone());
+    let mut apply = Process::tripline(&["topics", "-c", &config, "--apply"], &log);
+    assert!(apply.child.wait().expect("its end").success());
+
+    let slice = root().join("models/fashion-mnist/slice");
+    let (brokers, ledger) = (broker.address(), text(&path_in(&broker, "ledger.jsonl")));
+    let (clean, attack) = (text(&slice.join("clean.u8")), text(&slice.join("trigger.u8")));
+    let (each, seed) = (EACH.to_string(), "20261123");
+    let place = ["--brokers", &brokers, "--ledger", &ledger];
+    let what = ["--topic", "fashion.requests", "--clean", &clean, "--attack", &attack];
+    let sent =
+        client(&[&["produce"], &place[..], &what, &["--each", &each, "--seed", seed]].concat());
+    let sent = sent["sent"].as_i64().expect("a count");
+
+    let mut guard = Process::tripline(&["run", "-c", &config], &log);
+    wait_until("the end of the input", Duration::from_secs(120), || {
+        let committed =
+            broker.committed_and_end("tripline.fashion", "fashion.requests", PARTITIONS);
+        committed == (sent, sent)
+    });
+    assert_eq!(guard.terminate(Duration::from_secs(20)).code(), Some(0));
+
+    let report = client(&[&["check", "--stream", "fashion"], &place[..]].concat());
+    println!("{report:#}");
+    assert_eq!(report["wrong"], 0, "{report}");
+    assert_eq!(report["unnoticed"], Value::Array(vec![]), "the client is blind: {report}");
+    assert!(report["damages"].as_u64().is_some_and(|n| n >= 100), "{report}");
+    let formats = report["formats"].as_object().expect("formats");
+    assert_eq!(formats.len() as i64 * EACH, sent, "{report}");
+    for (format, counts) in formats {
+        let count = |name: &str| counts[name].as_i64().unwrap_or(0);
+        let all = ["pass", "correct", "quarantine"].map(count);
+        assert_eq!(all.iter().sum::<i64>(), EACH, "{format}: {counts}");
+        // A guard that lets all pass, or holds all back, would prove nothing.
+        assert!(all[0] >= 3 && all[1] >= 6, "{format}: {counts}");
+        assert!(count("attack rows changed") >= 6, "{format}: {counts}");
+        assert!(count("clean rows kept") > count("clean rows changed"), "{format}: {counts}");
+    }
+}
