@@ -4,7 +4,7 @@ use super::Exit;
 use super::config::ConfigFile;
 use crate::config::Config;
 use crate::model::Runtime;
-use crate::shell::kafka::{Clients, topics};
+use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::run::Prepared;
 
 /// Say everything that is wrong with a configuration: its keys, its bundles and, with --connect,
@@ -13,7 +13,8 @@ use crate::shell::run::Prepared;
 pub struct Args {
     #[command(flatten)]
     config: ConfigFile,
-    /// Ask the brokers too: do they answer, are the topics there, do sizes fit
+    /// Ask the brokers too: do they answer, are the topics there, do sizes fit, is everything
+    /// allowed that we must do
     #[arg(long)]
     connect: bool,
 }
@@ -62,20 +63,39 @@ fn bundles(config: &Config) -> Vec<String> {
     problems
 }
 
+/// What would fail at three in the morning. A registry of schemas has a place of its own here.
 fn cluster(config: &Config) -> Vec<String> {
     let clients = Clients::new(config.kafka.clone(), &config.instance);
-    let cluster = match topics::cluster(&clients) {
+    let mut cluster = match topics::cluster(&clients) {
         Ok(cluster) => cluster,
         Err(error) => return vec![format!("{}: {error}", config.kafka.brokers)],
     };
     println!("✓ {}: {} brokers answer", config.kafka.brokers, cluster.brokers);
-    let mut problems = topics::problems(config, &cluster);
-    match topics::size_problems(&clients, config, &cluster) {
-        Ok(sizes) => problems.extend(sizes),
-        Err(error) => problems.push(error.to_string()),
+    let mut problems = rights(config, &clients, &mut cluster);
+    let shape = topics::problems(config, &cluster);
+    if shape.is_empty() {
+        println!("✓ every topic is there, with enough partitions");
     }
-    if problems.is_empty() {
-        println!("✓ every topic is there, with enough partitions and room");
+    problems.extend(shape);
+    match topics::size_problems(&clients, config, &cluster) {
+        Ok(sizes) if sizes.is_empty() => println!("✓ whatever the inputs take, the outputs take"),
+        Ok(sizes) => problems.extend(sizes),
+        Err(error) => println!("– message sizes are not checked: {error}"),
     }
     problems
+}
+
+fn rights(config: &Config, clients: &Clients, cluster: &mut topics::Cluster) -> Vec<String> {
+    let found = match access::access(clients, config) {
+        Ok(found) => found,
+        Err(error) => return vec![error.to_string()],
+    };
+    for unknown in &found.unknown {
+        println!("– not checked: {unknown}");
+    }
+    if found.missing.is_empty() {
+        println!("✓ nothing forbids what we must do on {} topics and groups", found.asked);
+    }
+    cluster.hidden = found.hidden;
+    found.missing.iter().map(|missing| format!("{missing}\n    {}", missing.grant)).collect()
 }

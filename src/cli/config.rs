@@ -1,8 +1,34 @@
-//! The configuration file, read from disk with its secrets.
+//! `tripline config`, and the configuration file, read from disk with its secrets.
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Secret};
+use super::Exit;
+use crate::config::{Config, Secret, reference, schema};
+
+/// Print what a configuration can say
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+enum What {
+    /// Every key with its limits, default and meaning, in Markdown
+    Reference,
+    /// A JSON Schema (draft 2020-12): with it an editor completes keys and underlines mistakes
+    Schema,
+}
+
+impl Args {
+    pub fn run(self) -> Exit {
+        match self.what {
+            What::Reference => print!("{}", reference()),
+            What::Schema => print!("{}", schema()),
+        }
+        Exit::Ok
+    }
+}
 
 /// Where the configuration is.
 #[derive(Debug, clap::Args)]
@@ -33,7 +59,7 @@ impl ConfigFile {
 }
 
 /// Fetches a secret from the environment or a file; a trailing newline is not part of it.
-fn secret(secret: Secret<'_>) -> Result<String, String> {
+pub fn secret(secret: Secret<'_>) -> Result<String, String> {
     match secret {
         Secret::Env(name) => {
             std::env::var(name).map_err(|_| format!("the variable {name} is not set"))

@@ -26,6 +26,8 @@ enum Command {
     Run(run::Args),
     /// Say everything that is wrong with a configuration
     Check(check::Args),
+    /// Print what a configuration can say
+    Config(config::Args),
     /// Print or create the topics that a configuration needs
     Topics(topics::Args),
     /// Learn from clean rows what is normal, and write a bundle
@@ -50,6 +52,7 @@ impl Cli {
             Command::Demo(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
+            Command::Config(args) => args.run(),
             Command::Topics(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),

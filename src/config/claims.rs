@@ -4,7 +4,7 @@
 //! reads what it writes would never come to an end. It cannot see topics that another process
 //! writes, nor a loop through one.
 
-use super::reader::{Reader, Section};
+use super::reader::{Form, Reader, Section};
 use super::value::Origin;
 
 /// What the streams of one file have claimed so far.
@@ -26,7 +26,10 @@ struct Claim {
 /// Longest topic name Kafka allows.
 const NAME_MAX: usize = 249;
 
-pub(super) const NAME_HELP: &str = "write a name of letters, digits, `.`, `_` and `-`";
+pub(super) const NAME: Form<'static> = Form {
+    help: "write a name of letters, digits, `.`, `_` and `-`",
+    pattern: Some("^[A-Za-z0-9._-]{1,249}$"),
+};
 
 /// Kafka's rule for topics, which we keep for every name that ends up in Kafka.
 pub(super) fn check_name(written: &str) -> Result<String, String> {
@@ -46,9 +49,11 @@ pub(super) fn check_name(written: &str) -> Result<String, String> {
 impl Claims {
     /// A stream's name, from which its topics are named too.
     pub fn name(&mut self, section: &mut Section<'_>) -> String {
-        const HELP: &str = "write a name of its own, of letters, digits, `.`, `_` and `-`";
+        let help = "write a name of its own, of letters, digits, `.`, `_` and `-`";
         section.demand("name", "\"digits\"");
-        section.read("name", HELP, |written| self.check_own(written)).unwrap_or_default()
+        section
+            .read("name", Form { help, ..NAME }, |written| self.check_own(written))
+            .unwrap_or_default()
     }
 
     fn check_own(&mut self, written: &str) -> Result<String, String> {
@@ -99,6 +104,9 @@ impl Claims {
                 continue;
             };
             let message = match other.topic == claim.topic {
+                true if other.path == format!("{}.input", owner(&claim.path)) => {
+                    format!("a loop: {:?} is already `{}`", claim.topic, other.path)
+                }
                 true => format!("the topic {:?} is already `{}`", claim.topic, other.path),
                 false => format!(
                     "Kafka does not take {:?} beside {:?}, which is `{}`: `.` and `_` count as one",
@@ -115,6 +123,11 @@ impl Claims {
     }
 }
 
+/// `stream[0]` of `stream[0].topics.state`
+fn owner(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
+}
+
 /// Whether Kafka would refuse to hold both: in its metrics `.` and `_` are the same.
 fn collide(a: &str, b: &str) -> bool {
     let same = |x: u8| if x == b'_' { b'.' } else { x };
@@ -124,7 +137,7 @@ fn collide(a: &str, b: &str) -> bool {
 fn claim(section: &mut Section<'_>, key: &'static str, default: String) -> Claim {
     let path = section.path_of(key);
     let origin = section.origin_of(key).or(section.origin.clone());
-    let topic = section.read(key, NAME_HELP, check_name);
+    let topic = section.read(key, NAME, check_name);
     // A default made from a name that is missing collides with others of its kind.
     let default = if default.starts_with('.') { String::new() } else { default };
     Claim { topic: topic.unwrap_or(default), path, origin }

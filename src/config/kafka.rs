@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::claims::{NAME_HELP, check_name};
+use super::claims::{NAME, check_name};
 use super::problem::is_secret;
-use super::reader::{Section, reference};
+use super::reader::{Form, Section, reference};
 use super::value::{Node, Origin, Table};
 
 /// `[kafka]`
@@ -56,7 +56,7 @@ impl<T> fmt::Debug for Hidden<T> {
 }
 
 /// What a stream's record path rests on: names, and why or where else to set them.
-const OURS: [(&[&str], &str); 14] = [
+pub(super) const OURS: [(&[&str], &str); 14] = [
     (&["bootstrap.servers", "metadata.broker.list"], "set `kafka.brokers` instead"),
     (&["group.id"], "set `kafka.group` instead"),
     (&["transaction.timeout.ms"], "set `kafka.transaction_timeout_ms` instead"),
@@ -77,12 +77,13 @@ const COMMITS: &str = "offsets are committed within the transaction, never besid
 impl Kafka {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         section.demand("brokers", "\"host:9092,host:9092\"");
-        let brokers = "write hosts and ports: \"host:9092,host:9092\"";
+        let brokers = Form {
+            help: "write hosts and ports: \"host:9092,host:9092\"",
+            pattern: Some("^[^,]+(,[^,]+)*$"),
+        };
         let kafka = Self {
             brokers: section.read("brokers", brokers, check_brokers).unwrap_or_default(),
-            group: section
-                .read("group", NAME_HELP, check_name)
-                .unwrap_or_else(|| "tripline".into()),
+            group: section.read("group", NAME, check_name).unwrap_or_else(|| "tripline".into()),
             commit_interval: section.millis("commit_interval_ms", 1..=60_000, 100),
             transaction_timeout: section.millis("transaction_timeout_ms", 1000..=900_000, 10_000),
             session_timeout: section.millis("session_timeout_ms", 6000..=1_800_000, 10_000),

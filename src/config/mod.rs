@@ -9,11 +9,12 @@ mod kafka;
 mod near;
 mod problem;
 mod reader;
+mod reference;
+mod schema;
 mod stream;
 mod time;
 mod value;
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -22,10 +23,15 @@ use toml::de::DeTable;
 pub use kafka::{Hidden, Kafka};
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
+pub use reference::reference;
+pub use schema::schema;
 pub use stream::{Alerts, Stream, Topics};
 
-use self::reader::{Reader, Section};
+use self::reader::{Form, Reader, Section};
 use self::value::{override_with, tree};
+
+/// A file with every key and its default, each with its words: `config/tripline.toml`.
+pub const EXAMPLE: &str = include_str!("../../config/tripline.toml");
 
 /// What `tripline run` is told, checked.
 ///
@@ -62,13 +68,7 @@ impl Config {
         resolve: Resolve<'_>,
     ) -> Result<Self, Problems> {
         let folder = file.parent().unwrap_or(Path::new(""));
-        let reader = Reader {
-            source: text,
-            folder,
-            resolve,
-            problems: RefCell::default(),
-            asked: RefCell::default(),
-        };
+        let reader = Reader::new(text, folder, resolve);
         let config = read_all(&reader, variables);
         let mut list = reader.problems.into_inner();
         if list.is_empty() {
@@ -85,9 +85,7 @@ fn read_all(
 ) -> Option<Config> {
     let (table, errors) = DeTable::parse_recoverable(reader.source);
     for error in &errors {
-        let at = error.span().map(value::Origin::File);
-        let help = "this is not TOML; the rest is checked once it is";
-        reader.note("", at.as_ref(), error.message(), help);
+        reader.note_not_toml(error.span(), error.message());
     }
     if !errors.is_empty() {
         return None;
@@ -112,12 +110,15 @@ fn read_all(
 
 fn instance(root: &mut Section<'_>) -> String {
     root.demand("instance", "\"tripline-0\"");
-    root.read("instance", claims::NAME_HELP, claims::check_name).unwrap_or_default()
+    root.read("instance", claims::NAME, claims::check_name).unwrap_or_default()
 }
 
 fn admin(mut section: Section<'_>) -> Option<SocketAddr> {
-    let help = "write an address and a port: \"127.0.0.1:9090\"";
-    let listen = section.read("listen", help, |written| {
+    let form = Form {
+        help: "write an address and a port: \"127.0.0.1:9090\"",
+        pattern: Some("^.+:[0-9]{1,5}$"),
+    };
+    let listen = section.read("listen", form, |written| {
         written.parse().map_err(|_| format!("{written:?} is not an address and a port"))
     });
     section.end();

@@ -5,12 +5,12 @@
 
 use std::cell::RefCell;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::near::{nearest, or};
-use super::problem::{Place, Problem};
+use super::problem::{Excerpt, Place, Problem, is_secret};
 use super::value::{Node, Origin, Table, Value};
 
 /// Where a secret is kept.
@@ -32,8 +32,50 @@ pub(super) struct Reader<'a> {
     pub folder: &'a Path,
     pub resolve: Resolve<'a>,
     pub problems: RefCell<Vec<Problem>>,
-    /// Every key that was asked for, without indices: what the example file must show.
-    pub asked: RefCell<Vec<String>>,
+    /// Every key that was asked for, in this order: what the reference page and the schema list.
+    pub asked: RefCell<Vec<Asked>>,
+    /// Paths that cannot be left out.
+    pub demanded: RefCell<Vec<String>>,
+}
+
+/// A key that was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Asked {
+    pub path: String,
+    pub kind: Kind,
+}
+
+/// What a key takes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// A string, and what can be said of it beforehand as a regular expression (ECMA-262).
+    Text(Option<&'static str>),
+    Choice(Vec<String>),
+    Integer(RangeInclusive<u64>),
+    /// An array of strings, each as the expression says.
+    Texts(Option<&'static str>),
+    /// A number between 0 and 1, or a string such as `"1%"`.
+    Share,
+    Section,
+    /// An array of tables, at least one.
+    Sections,
+    /// A table without keys of its own.
+    Settings,
+}
+
+/// How a string is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form<'a> {
+    /// What to write, for a message.
+    pub help: &'a str,
+    /// As in [`Kind::Text`]: it may let pass what the reader then refuses, never the reverse.
+    pub pattern: Option<&'static str>,
+}
+
+impl<'a> From<&'a str> for Form<'a> {
+    fn from(help: &'a str) -> Self {
+        Self { help, pattern: None }
+    }
 }
 
 /// A table being read.
@@ -53,7 +95,18 @@ pub(super) struct Text {
     pub origin: Origin,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub fn new(source: &'a str, folder: &'a Path, resolve: Resolve<'a>) -> Self {
+        Self {
+            source,
+            folder,
+            resolve,
+            problems: RefCell::default(),
+            asked: RefCell::default(),
+            demanded: RefCell::default(),
+        }
+    }
+
     pub fn note(
         &self,
         path: impl Into<String>,
@@ -61,12 +114,26 @@ impl Reader<'_> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        let path = path.into();
         let place = match origin {
-            Some(Origin::File(span)) => Place::of_span(self.source, span),
+            Some(Origin::File(span)) => {
+                let secret = is_secret(&path) || path.starts_with("kafka.properties");
+                let excerpt = if secret { Excerpt::Secret } else { Excerpt::Open };
+                Place::of_span(self.source, span, excerpt)
+            }
             Some(Origin::Variable(name)) => Place::Variable(name.clone()),
             None => Place::Nowhere,
         };
-        let (path, message, help) = (path.into(), message.into(), help.into());
+        let (message, help) = (message.into(), help.into());
+        self.problems.borrow_mut().push(Problem { path, place, message, help });
+    }
+
+    /// Notes what the parser could not read.
+    pub fn note_not_toml(&self, span: Option<Range<usize>>, message: &str) {
+        let place = span
+            .map_or(Place::Nowhere, |span| Place::of_span(self.source, &span, Excerpt::NotToml));
+        let help = "this is not TOML; the rest is checked once it is".to_owned();
+        let (path, message) = (String::new(), message.to_owned());
         self.problems.borrow_mut().push(Problem { path, place, message, help });
     }
 
@@ -134,62 +201,79 @@ impl<'a> Section<'a> {
         self.table.get(key).map(|(_, value)| value.origin.clone())
     }
 
-    /// Takes a key out; nobody else may want it.
-    pub fn take(&mut self, key: &'static str) -> Option<Value> {
+    /// Takes a key out, and says for the reference what it is; nobody else may want it.
+    pub fn take(&mut self, key: &'static str, kind: Kind) -> Option<Value> {
         self.asked.push(key);
-        self.reader.asked.borrow_mut().push(self.path_of(key));
+        self.reader.asked.borrow_mut().push(Asked { path: self.path_of(key), kind });
         self.table.remove(key).map(|(_, value)| value)
     }
 
     /// Notes a key that cannot be left out, if it was.
     pub fn demand(&self, key: &str, example: &str) {
+        self.reader.demanded.borrow_mut().push(self.path_of(key));
         if !self.table.contains_key(key) {
             let help = format!("write `{key} = {example}`");
             self.reader.note(self.path_of(key), self.origin.as_ref(), "is missing", help);
         }
     }
 
-    pub fn text(&mut self, key: &'static str) -> Option<Text> {
+    fn text(&mut self, key: &'static str, kind: Kind) -> Option<Text> {
         let path = self.path_of(key);
-        let value = self.take(key)?;
+        let value = self.take(key, kind)?;
         self.reader.text(&path, value)
     }
 
-    /// A string that `read` makes something of; `help` is what to write.
-    pub fn read<T, E: Display>(
+    /// A string that `read` makes something of.
+    pub fn read<'f, T, E: Display>(
         &mut self,
         key: &'static str,
+        form: impl Into<Form<'f>>,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let form = form.into();
+        let text = self.text(key, Kind::Text(form.pattern))?;
+        self.understood(key, &text, form.help, read)
+    }
+
+    /// What `read` makes of a string that stands at `key`. Whatever is kept elsewhere may be a
+    /// secret: no message repeats it.
+    pub fn understood<T, E: Display>(
+        &self,
+        key: &str,
+        text: &Text,
         help: &str,
         read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let text = self.text(key)?;
+        let note = |message: String| {
+            self.reader.note(self.path_of(key), Some(&text.origin), message, help);
+        };
         match read(&text.value) {
-            Ok(value) => Some(value),
-            Err(_) if text.secret => {
-                let message = "what it refers to cannot be used here";
-                self.reader.note(self.path_of(key), Some(&text.origin), message, help);
-                None
-            }
-            Err(why) => {
-                self.reader.note(self.path_of(key), Some(&text.origin), why.to_string(), help);
-                None
-            }
+            Ok(value) => return Some(value),
+            Err(_) if text.secret => note("what it refers to cannot be used here".into()),
+            Err(why) => note(why.to_string()),
         }
+        None
     }
 
     /// A file's path, relative to the configuration's folder.
     pub fn file(&mut self, key: &'static str) -> Option<PathBuf> {
         let folder = self.reader.folder;
-        self.read(key, "write the path of a file or folder", |path| match path {
+        let form = Form { help: "write the path of a file or folder", pattern: Some(".") };
+        self.read(key, form, |path| match path {
             "" => Err("the path is empty"),
+            path if path.contains('\0') => Err("no path has a NUL in it"),
             path => Ok(folder.join(path)),
         })
     }
 
-    /// An array of strings, and where it stands.
-    pub fn texts(&mut self, key: &'static str) -> Option<(Vec<String>, Origin)> {
+    /// An array of strings, each as `pattern` says; together they are secret if one is.
+    pub fn texts(
+        &mut self,
+        key: &'static str,
+        pattern: Option<&'static str>,
+    ) -> Option<(Vec<String>, Text)> {
         let path = self.path_of(key);
-        let mut value = self.take(key)?;
+        let mut value = self.take(key, Kind::Texts(pattern))?;
         value.read_raw(false);
         let noun = value.noun();
         let Node::List(items) = value.node else {
@@ -199,8 +283,10 @@ impl<'a> Section<'a> {
         };
         let text = |(i, item)| self.reader.text(&format!("{path}[{i}]"), item);
         let texts: Vec<_> = items.into_iter().enumerate().map(text).collect();
-        let texts: Option<Vec<_>> = texts.into_iter().collect();
-        Some((texts?.into_iter().map(|text| text.value).collect(), value.origin))
+        let texts: Vec<Text> = texts.into_iter().collect::<Option<_>>()?;
+        let secret = texts.iter().any(|text| text.secret);
+        let whole = Text { value: String::new(), secret, origin: value.origin };
+        Some((texts.into_iter().map(|text| text.value).collect(), whole))
     }
 
     /// One of a few names.
@@ -213,12 +299,16 @@ impl<'a> Section<'a> {
             let near = near.map_or(String::new(), |name| format!("; did you mean {name:?}?"));
             found.map(|choice| choice.1).ok_or_else(|| format!("{written:?} is no choice{near}"))
         };
-        self.read(key, &help, find).unwrap_or(default)
+        let kind = Kind::Choice(names.iter().map(|&name| name.to_owned()).collect());
+        let text = self.text(key, kind);
+        text.and_then(|text| self.understood(key, &text, &help, find)).unwrap_or(default)
     }
 
     /// A whole number.
     pub fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
-        let Some(mut value) = self.take(key) else { return default };
+        let Some(mut value) = self.take(key, Kind::Integer(range.clone())) else {
+            return default;
+        };
         value.read_raw(false);
         let message = match value.node {
             Node::Integer(i) => match u64::try_from(i) {
@@ -245,7 +335,7 @@ impl<'a> Section<'a> {
     /// A table within this one; empty if it is not there.
     pub fn section(&mut self, key: &'static str) -> Section<'a> {
         let path = self.path_of(key);
-        let (origin, table) = match self.take(key) {
+        let (origin, table) = match self.take(key, Kind::Section) {
             Some(value) => (Some(value.origin.clone()), self.table_of(&path, value)),
             None => (self.origin.clone(), Table::new()),
         };
@@ -255,7 +345,8 @@ impl<'a> Section<'a> {
     /// An array of tables within this one, at least one.
     pub fn require_sections(&mut self, key: &'static str, help: &str) -> Vec<Section<'a>> {
         let path = self.path_of(key);
-        let items = match self.take(key) {
+        self.reader.demanded.borrow_mut().push(path.clone());
+        let items = match self.take(key, Kind::Sections) {
             Some(Value { node: Node::List(items), .. }) if !items.is_empty() => items,
             Some(Value { node: Node::Table(_), origin }) => {
                 let help = format!("write [[{key}]], in double brackets");
@@ -290,6 +381,8 @@ impl<'a> Section<'a> {
 
     /// Everything that was not taken, for the one section that has no keys of its own.
     pub fn rest(&mut self) -> Table {
+        let asked = Asked { path: self.path.clone(), kind: Kind::Settings };
+        self.reader.asked.borrow_mut().push(asked);
         std::mem::take(&mut self.table)
     }
 

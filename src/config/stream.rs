@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::claims::Claims;
-use super::reader::Section;
+use super::reader::{Kind, Section};
 use super::time;
 use super::value::Node;
-use crate::codec::{self, BadFields, Fields, Format};
+use crate::codec::{self, Fields, Format};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
-use crate::record::Probability;
+use crate::record::{BadProbability, Probability};
 
 /// `[[stream]]`
 #[derive(Clone, Debug, PartialEq)]
@@ -123,33 +123,31 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
 }
 
 fn fields(section: &mut Section<'_>) -> Option<Fields> {
-    let (pointers, origin) = section.texts("fields")?;
-    let note = |error: BadFields| {
-        let path = section.path_of("fields");
-        let help = "write JSON pointers: [\"/a/b\"]";
-        section.reader.note(path, Some(&origin), error.to_string(), help);
-    };
-    Fields::new(pointers).map_err(note).ok()
+    let (pointers, whole) = section.texts("fields", Some("^(/.*)?$"))?;
+    let help = "write JSON pointers: [\"/a/b\"]";
+    section.understood("fields", &whole, help, |_| Fields::new(pointers))
 }
 
 fn budget(section: &mut Section<'_>) -> Option<Probability> {
-    let path = section.path_of("budget");
-    let mut value = section.take("budget")?;
-    value.read_raw(false);
-    let origin = value.origin.clone();
-    let read = match value.node {
-        Node::Float(share) => Probability::new(share),
-        Node::Integer(share) => Probability::new(share as f64),
-        _ => section.reader.text(&path, value)?.value.parse(),
-    };
-    let message = match read {
-        Ok(share) if share.get() > 0.0 && share.get() < 1.0 => return Some(share),
-        Ok(share) => format!("{share} of clean records is no budget"),
-        Err(why) => why.to_string(),
-    };
     let help = "write a share between 0 and 1: 0.01 or \"1%\"";
-    section.reader.note(path, Some(&origin), message, help);
-    None
+    let share = |read: Result<Probability, BadProbability>| match read {
+        Ok(share) if share.get() > 0.0 && share.get() < 1.0 => Ok(share),
+        Ok(share) => Err(format!("{share} of clean records is no budget")),
+        Err(why) => Err(why.to_string()),
+    };
+    let path = section.path_of("budget");
+    let mut value = section.take("budget", Kind::Share)?;
+    value.read_raw(false);
+    let number = match value.node {
+        Node::Float(share) => share,
+        Node::Integer(share) => share as f64,
+        _ => {
+            let text = section.reader.text(&path, value)?;
+            return section.understood("budget", &text, help, |text| share(text.parse()));
+        }
+    };
+    let note = |why| section.reader.note(path, Some(&value.origin), why, help);
+    share(Probability::new(number)).map_err(note).ok()
 }
 
 fn topics(mut section: Section<'_>, stream: &str, claims: &mut Claims) -> Topics {

@@ -1,12 +1,10 @@
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 
+use super::reader::Kind;
+use super::reference::uncommented;
 use super::*;
 use crate::codec::{Fields, Format};
 use crate::record::Probability;
-
-const EXAMPLE: &str = include_str!("../../config/tripline.toml");
 
 const SMALLEST: &str = r#"
 instance = "tripline-0"
@@ -23,7 +21,7 @@ fn fetch(secret: Secret<'_>) -> Result<String, String> {
         Secret::Env("USER") => Ok("hunter2".into()),
         Secret::File(path) if path == Path::new("etc/key") => Ok("from a file\r\n".into()),
         Secret::Env(name) => Err(format!("the environment has no {name}")),
-        Secret::File(_) => Err("no such file or directory (os error 2)".into()),
+        Secret::File(path) => Err(format!("{}: permission denied", path.display())),
     }
 }
 
@@ -36,17 +34,6 @@ fn read(text: &str) -> Config {
     read_with(text, &[]).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The example with every key in it that stands in a comment.
-fn uncommented() -> String {
-    let hidden = |line: &'static str| {
-        let open = line.strip_prefix("# ")?;
-        let (key, _) = open.split_once(" = ")?;
-        (!key.contains(' ')).then_some(open)
-    };
-    let open = EXAMPLE.lines().map(|line| hidden(line).unwrap_or(line));
-    open.collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn the_example_is_the_smallest_file_with_its_defaults_written_out() {
     assert_eq!(read(EXAMPLE), read(SMALLEST));
@@ -55,23 +42,15 @@ fn the_example_is_the_smallest_file_with_its_defaults_written_out() {
 #[test]
 fn the_example_leaves_no_key_out() {
     let file = uncommented();
-    let reader = Reader {
-        source: &file,
-        folder: Path::new(""),
-        resolve: &|_| Ok("x".into()),
-        problems: RefCell::default(),
-        asked: RefCell::default(),
-    };
+    let reader = Reader::new(&file, Path::new(""), &|_| Ok("x".into()));
     read_all(&reader, []).unwrap();
     assert_eq!(*reader.problems.borrow(), []);
-    let asked: BTreeSet<String> = reader.asked.into_inner().into_iter().collect();
-    for path in asked {
-        let key = path.rsplit('.').next().unwrap();
-        let shown = |line: &str| {
-            line.starts_with(&format!("{key} = ")) || line.trim_matches(['[', ']']).ends_with(key)
-        };
-        assert!(file.lines().any(shown), "the example does not show {path}");
-    }
+    let shown = reference::entries();
+    let keys = shown
+        .iter()
+        .filter(|entry| !matches!(entry.kind, Kind::Section | Kind::Sections | Kind::Settings));
+    let left_out: Vec<_> = keys.filter(|e| e.shown.is_none()).map(|e| &e.path).collect();
+    assert_eq!(left_out, Vec::<&String>::new(), "the example does not show these");
 }
 
 #[test]
@@ -148,46 +127,63 @@ fn a_variable_overrides_a_key_wherever_it_is() {
     assert_eq!(second.topics.dead_letter, "second.dead-letter");
 }
 
+/// Each line with a comment has the mistake that the comment names.
+const MISTAKES: &str = r#"instance = "tripline 0" # no name
+onnxruntime = "" # no path
+[kafka] # a key is missing: brokers
+brokres = "localhost:9092" # unknown key, near another
+commit_interval_ms = 0 # out of range
+session_timeout_ms = "10s" # wrong type
+[kafka.properties]
+isolation.level = "read_uncommitted" # ours, unquoted
+"bootstrap.servers" = "elsewhere:9092" # ours
+"sasl.password" = "hunter2" # secret in the file
+"ssl.key.password" = { env = "KEY_PASSWORD" } # variable not set
+"ssl.keystore.password" = { file = "/run/keys/nobody" } # unreadable file
+[admin]
+listen = "9090" # no address
+[[stream]]
+name = "digits"
+input = "digits.requests"
+bundle = { path = "../models/fashion-mnist" } # wrong kind of table
+budget = "150%" # bad share
+workers = 65 # out of range, the other end
+mode = "enforced" # unknown choice, near another
+fields = ["/a/b", "pixels", "/a"] # bad pointer
+shadow = true # unknown key, near none
+[stream.topics]
+sanitized = "digits.requests" # a loop
+state = "digits/state" # no topic name
+[stream.alerts]
+window_ms = 60000
+false_pages = "1/fortnight" # bad frequency
+hold = "1 hour" # bad length of time
+topic = "digits.evidence" # topic taken
+[[stream]] # keys are missing: input, bundle
+name = "digits" # name taken
+"#;
+
 #[test]
 fn every_mistake_of_a_file_is_told_at_once_and_readably() {
-    let text = r#"instance = "tripline 0"
-onnxruntime = 7
-[kafka]
-brokres = "localhost:9092"
-commit_interval_ms = 0
-session_timeout_ms = "10s"
-[kafka.properties]
-isolation.level = "read_uncommitted"
-"bootstrap.servers" = "elsewhere:9092"
-"sasl.password" = "hunter2"
-"ssl.key.password" = { env = "KEY_PASSWORD" }
-[admin]
-listen = "9090"
-[[stream]]
-name = "digits"
-input = "digits.sanitized"
-bundle = "../models/fashion-mnist"
-budget = "150%"
-workers = 65
-mode = "enforced"
-fields = ["/a/b", "pixels", "/a"]
-shadow = true
-[stream.alerts]
-false_pages = "1/fortnight"
-hold = "1 hour"
-topic = "digits.state"
-[[stream]]
-name = "digits"
-"#;
-    let problems = read_with(
-        text,
-        &[
-            ("TRIPLINE__STREAM__0__ROWS_MAX", "many"),
-            ("TRIPLINE__STREAM__9__NAME", "ninth"),
-            ("TRIPLINE__KAFKA__GROPU", "tripline"),
-        ],
-    );
-    insta::assert_snapshot!(problems.unwrap_err());
+    let variables = [
+        ("TRIPLINE__STREAM__0__ROWS_MAX", "many"),
+        ("TRIPLINE__STREAM__9__NAME", "ninth"),
+        ("TRIPLINE__KAFKA__GROPU", "tripline"),
+    ];
+    let problems = read_with(MISTAKES, &variables).unwrap_err();
+    let marked = MISTAKES.lines().zip(1..).filter(|(line, _)| line.contains(" # "));
+    let mut expected: Vec<usize> = marked.map(|(_, number)| number).collect();
+    // The last stream lacks two keys, and both are told at its head.
+    expected.insert(expected.len() - 1, expected[expected.len() - 2]);
+    let found = problems.list.iter().filter_map(|problem| match problem.place {
+        Place::File { line, .. } => Some(line),
+        _ => None,
+    });
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+    assert_eq!(problems.list.len(), expected.len() + variables.len());
+    let told = problems.to_string();
+    assert_eq!(told.lines().find(|line| line.chars().count() > 80), None);
+    insta::assert_snapshot!(told);
 }
 
 #[test]
@@ -216,6 +212,80 @@ proptest! {
             if let Err(problems) = read_with(text, &[(&format!("TRIPLINE__{name}"), &value)]) {
                 prop_assert!(!problems.to_string().is_empty());
             }
+        }
+    }
+}
+
+/// What nobody may ever see.
+const CANARY: &str = "c4n4ry";
+
+/// Secrets where they belong, where they do not, and with more around them than usual.
+const SECRETIVE: &str = r#"instance = "tripline-0"
+kafka.group = "g"
+[kafka]
+brokers = "localhost:9092"
+[kafka.properties]
+"sasl.username" = { env = "USERNAME" }
+"sasl.password" = "c4n4ry"
+sasl.oauthbearer.config = "a=b, c=c4n4ry"
+"ssl.key.pem" = """
+c4n4ry
+"""
+ssl.key.password = { file = "key" }
+oidc = { client.secret = 'c4n4ry', retries = [1] }
+[[stream]]
+name = { env = "NAME" }
+input = { env = "INPUT" }
+bundle = { file = "bundle" }
+budget = { env = "BUDGET" }
+mode = { env = "MODE" }
+fields = ["/a", { env = "FIELD" }]
+"#;
+
+/// One small accident of an editor.
+fn mutate(text: &mut String, (what, at, to): (u8, usize, usize)) {
+    let mut chars: Vec<char> = text.chars().collect();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let (i, l) = (at % chars.len().max(1), at % lines.len().max(1));
+    let junk = ['"', '\'', '=', '[', ']', '{', '}', ',', '.', '#', '\n', ' ', 'x', '\\'];
+    match what {
+        0 if !chars.is_empty() => drop(chars.remove(i)),
+        1 => chars.insert(i.min(chars.len()), junk[to % junk.len()]),
+        2 if !lines.is_empty() => drop(lines.remove(l)),
+        3 if !lines.is_empty() => lines.insert(to % lines.len(), lines[l].clone()),
+        4 if !lines.is_empty() => {
+            let other = to % lines.len();
+            lines.swap(l, other);
+        }
+        _ => chars.truncate(i),
+    }
+    *text = if what < 2 || what > 4 { chars.into_iter().collect() } else { lines.join("\n") };
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_accident_shows_a_secret(
+        accidents in proptest::collection::vec((0..6_u8, any::<usize>(), any::<usize>()), 0..5),
+        variable in "(KAFKA|STREAM__0|ADMIN)__(PROPERTIES|BUDGET|MODE|WORKERS|LISTEN)(__SASL_PASSWORD)?",
+        value in proptest::sample::select(vec![
+            "c4n4ry", "{ env = \"X\" }", "[\"c4n4ry\"]", "{ a = \"c4n4ry\" }",
+        ]),
+    ) {
+        let mut text = SECRETIVE.to_owned();
+        accidents.into_iter().for_each(|accident| mutate(&mut text, accident));
+        let fetch = |_: Secret<'_>| Ok(CANARY.to_owned());
+        let plain = variable.ends_with("PROPERTIES__SASL_PASSWORD") || value.contains("env");
+        let variables = plain.then(|| (format!("TRIPLINE__{variable}"), value.to_owned()));
+        let read = Config::read(Path::new("etc/tripline.toml"), &text, variables, &fetch);
+        match read {
+            Err(problems) => {
+                let shown = format!("{problems}\n{problems:?}");
+                prop_assert!(!shown.contains(CANARY), "{text}\n\n{shown}");
+            }
+            // A name or a topic is shown, wherever it is kept; a setting of Kafka is not.
+            Ok(config) => prop_assert!(!format!("{:?}", config.kafka).contains(CANARY), "{text}"),
         }
     }
 }

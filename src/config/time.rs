@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::reader::Form;
+
 const UNITS: [(&str, &str, u64); 5] = [
     ("ms", "millisecond", 1),
     ("s", "second", 1000),
@@ -10,11 +12,16 @@ const UNITS: [(&str, &str, u64); 5] = [
     ("d", "day", 86_400_000),
 ];
 
-/// What `duration` reads, for a message.
-pub(super) const DURATION: &str = "write a number and ms, s, m, h or d: \"500ms\", \"10s\", \"1h\"";
-/// What `period` reads, for a message.
-pub(super) const PERIOD: &str =
-    "write a number per second, minute, hour, day, week or month: \"1/week\"";
+/// What `duration` reads.
+pub(super) const DURATION: Form<'static> = Form {
+    help: "write a number and ms, s, m, h or d: \"500ms\", \"10s\", \"1h\"",
+    pattern: Some("^[0-9]+\\s*(ms|s|m|h|d)\\s*$"),
+};
+/// What `period` reads.
+pub(super) const PERIOD: Form<'static> = Form {
+    help: "write a number per second, minute, hour, day, week or month: \"1/week\"",
+    pattern: Some("^\\s*[0-9.eE+-]+\\s*/\\s*(second|minute|hour|day|week|month)\\s*$"),
+};
 
 /// `"500ms"`, `"10s"`, `"5m"`, `"1h"`, `"1d"`
 pub(super) fn duration(written: &str) -> Result<Duration, String> {

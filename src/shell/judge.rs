@@ -56,7 +56,7 @@ impl JudgeThread {
         fresh: Judge,
         progress: Arc<Progress>,
     ) -> Result<Self, JudgeThreadError> {
-        let group = format!("{}.{}.judge", clients.kafka().group, stream.name);
+        let group = clients.judges(&stream.name);
         let role = format!("{}.judge", stream.name);
         let session = Session::join(clients, &role, &group, &stream.topics.evidence)?;
         progress.beat();

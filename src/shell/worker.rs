@@ -79,7 +79,7 @@ impl Worker {
         number: usize,
         progress: Arc<Progress>,
     ) -> Result<Self, WorkerError> {
-        let group = group(clients, &stream.name);
+        let group = clients.workers(&stream.name);
         let role = format!("{}.worker-{number}", stream.name);
         let session = Session::join(clients, &role, &group, &stream.input)?;
         progress.beat();
@@ -342,9 +342,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// The consumer group that scores `stream`.
-pub fn group(clients: &Clients, stream: &str) -> String {
-    format!("{}.{stream}", clients.kafka().group)
 }

@@ -31,11 +31,17 @@ pub struct Broker {
 impl Broker {
     /// Starts one and waits until it serves.
     pub fn start() -> Self {
+        Self::start_with(|_, _| vec![])
+    }
+
+    /// The same with more settings, made from its port and its controller's.
+    pub fn start_with(settings: impl Fn(u16, u16) -> Vec<String>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (port, controller) = (free_port(), free_port());
         let mut command = Command::new(root().join("scripts/kafka/broker"));
         command.arg("run").arg("--dir").arg(dir.path());
         command.args(["--port", &port.to_string(), "--controller-port", &controller.to_string()]);
+        command.args(settings(port, controller).iter().flat_map(|line| ["--set", line]));
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -109,9 +115,15 @@ pub struct Process {
 impl Process {
     /// `tripline` with these arguments; its log goes to `log`.
     pub fn tripline(args: &[&str], log: &Path) -> Self {
+        Self::tripline_with(args, &[], log)
+    }
+
+    /// The same with these variables in its environment.
+    pub fn tripline_with(args: &[&str], variables: &[(&str, &str)], log: &Path) -> Self {
         let file = std::fs::File::options().create(true).append(true).open(log).expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_tripline"))
             .args(args)
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()

@@ -20,6 +20,21 @@ impl Clients {
         &self.kafka
     }
 
+    /// The consumer group that scores `stream`: one of its own, so that a rebalance stays there.
+    pub fn workers(&self, stream: &str) -> String {
+        format!("{}.{stream}", self.kafka.group)
+    }
+
+    /// The consumer group that judges `stream`.
+    pub fn judges(&self, stream: &str) -> String {
+        format!("{}.{stream}.judge", self.kafka.group)
+    }
+
+    /// What all transactional ids of this process begin with.
+    pub fn transactional_prefix(&self) -> String {
+        format!("{}.{}.", self.kafka.group, self.instance)
+    }
+
     /// What every client of ours shares: admin clients need nothing more.
     pub fn common(&self, role: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -75,7 +90,7 @@ impl Clients {
     /// and aborts what it left open, at once.
     pub fn producer(&self, role: &str) -> ClientConfig {
         let mut config = self.common(role);
-        let id = format!("{}.{}.{role}", self.kafka.group, self.instance);
+        let id = self.transactional_prefix() + role;
         let timeout = self.kafka.transaction_timeout.as_millis().to_string();
         config
             .set("transactional.id", id)

@@ -1,5 +1,6 @@
 //! Kafka: clients, transactions, assignments, restoring, topics.
 
+pub mod access;
 mod assignment;
 mod client;
 mod native;

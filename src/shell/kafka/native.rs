@@ -1,12 +1,13 @@
-//! Everything `unsafe` of this crate: three calls that the safe API lacks or gets wrong.
+//! Everything `unsafe` of this crate: calls that the safe API lacks or gets wrong.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_void};
-use std::ptr;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedHeaders;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
@@ -35,16 +36,210 @@ pub fn commit_transaction<C: ProducerContext + 'static>(
     // SAFETY: the handle lives as long as `producer`, which we borrow; the call is thread-safe.
     let error =
         unsafe { sys::rd_kafka_commit_transaction(producer.client().native_ptr(), timeout_ms) };
+    let Some(error) = Owned::new(error, sys::rd_kafka_error_destroy) else { return Ok(()) };
+    // SAFETY: `error` is ours and lives until the end of this function.
+    unsafe { said(error.ptr()) }
+}
+
+/// What the brokers say we may do with something: codes of operations, Kafka's own. `None` if
+/// they do not say, as brokers before 2.3 do not.
+pub type Operations = Result<Option<Vec<i32>>, NativeError>;
+
+/// What we may do with each of these topics.
+///
+/// # Errors
+/// If nobody answers; what is wrong with a single topic stands beside its name.
+pub fn topic_operations<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[&str],
+    timeout: Duration,
+) -> Result<Vec<(String, Operations)>, NativeError> {
+    use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    with_names(topics, |names| {
+        let send = |options, queue| {
+            // SAFETY: `names` are as many valid C strings as said, and are copied; so is the
+            // collection, which is destroyed right after. The client outlives the call.
+            unsafe {
+                let topics =
+                    sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+                sys::rd_kafka_DescribeTopics(client.native_ptr(), topics, options, queue);
+                sys::rd_kafka_TopicCollection_destroy(topics);
+            }
+        };
+        let answer = ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout, send)?;
+        let mut described = vec![];
+        // SAFETY: the event answers what we sent, so it has this result; all that is borrowed
+        // from it is copied before `answer` goes. `count` is that of the array it came with.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeTopics_result(answer.ptr());
+            let mut count = 0;
+            let first = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+            for i in 0..count {
+                let topic = *first.add(i);
+                let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic));
+                let mut allowed = 0;
+                let codes =
+                    sys::rd_kafka_TopicDescription_authorized_operations(topic, &mut allowed);
+                let operations = said(sys::rd_kafka_TopicDescription_error(topic))
+                    .map(|()| codes_of(codes, allowed));
+                described.push((name.to_string_lossy().into_owned(), operations));
+            }
+        }
+        Ok(described)
+    })
+}
+
+/// What we may do with each of these consumer groups, whether or not they exist yet.
+///
+/// # Errors
+/// If nobody answers; what is wrong with a single group stands beside its name.
+pub fn group_operations<C: ClientContext>(
+    client: &Client<C>,
+    groups: &[&str],
+    timeout: Duration,
+) -> Result<Vec<(String, Operations)>, NativeError> {
+    use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+    with_names(groups, |names| {
+        let send = |options, queue| {
+            // SAFETY: `names` are as many valid C strings as said, and are copied. The client
+            // outlives the call.
+            unsafe {
+                let (first, count) = (names.as_mut_ptr(), names.len());
+                sys::rd_kafka_DescribeConsumerGroups(
+                    client.native_ptr(),
+                    first,
+                    count,
+                    options,
+                    queue,
+                );
+            }
+        };
+        let answer = ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout, send)?;
+        let mut described = vec![];
+        // SAFETY: as in `topic_operations`.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeConsumerGroups_result(answer.ptr());
+            let mut count = 0;
+            let first = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &mut count);
+            for i in 0..count {
+                let group = *first.add(i);
+                let name = CStr::from_ptr(sys::rd_kafka_ConsumerGroupDescription_group_id(group));
+                let mut allowed = 0;
+                let codes = sys::rd_kafka_ConsumerGroupDescription_authorized_operations(
+                    group,
+                    &mut allowed,
+                );
+                let operations = said(sys::rd_kafka_ConsumerGroupDescription_error(group))
+                    .map(|()| codes_of(codes, allowed));
+                described.push((name.to_string_lossy().into_owned(), operations));
+            }
+        }
+        Ok(described)
+    })
+}
+
+/// Sends one admin request that asks for authorized operations too, and waits for its answer.
+fn ask<C: ClientContext>(
+    client: &Client<C>,
+    request: sys::rd_kafka_admin_op_t,
+    timeout: Duration,
+    send: impl FnOnce(*const sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),
+) -> Result<Owned<sys::rd_kafka_event_t>, NativeError> {
+    const OURS: &str = "librdkafka made none, which it does for a client that lives";
+    let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    let native = client.native_ptr();
+    // SAFETY: the client lives as long as the borrow. Options, queue and event are ours and each
+    // is destroyed once, the event before the queue it came from. An error from a setter is ours
+    // to destroy too.
+    unsafe {
+        let options = sys::rd_kafka_AdminOptions_new(native, request);
+        let options = Owned::new(options, sys::rd_kafka_AdminOptions_destroy).expect(OURS);
+        let asked = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.ptr(), 1);
+        if let Some(error) = Owned::new(asked, sys::rd_kafka_error_destroy) {
+            said(error.ptr())?;
+        }
+        let mut why: [c_char; 256] = [0; 256];
+        sys::rd_kafka_AdminOptions_set_request_timeout(
+            options.ptr(),
+            timeout_ms,
+            why.as_mut_ptr(),
+            why.len(),
+        );
+        let queue = sys::rd_kafka_queue_new(native);
+        let queue = Owned::new(queue, sys::rd_kafka_queue_destroy).expect(OURS);
+        send(options.ptr(), queue.ptr());
+        // librdkafka answers every request, at the latest when its own timeout is over.
+        let event = sys::rd_kafka_queue_poll(queue.ptr(), timeout_ms.saturating_add(5000));
+        let Some(event) = Owned::new(event, sys::rd_kafka_event_destroy) else {
+            let text = "no answer".to_owned();
+            return Err(NativeError { code: RDKafkaErrorCode::OperationTimedOut, text });
+        };
+        match RDKafkaErrorCode::from(sys::rd_kafka_event_error(event.ptr())) {
+            RDKafkaErrorCode::NoError => Ok(event),
+            code => {
+                let text = CStr::from_ptr(sys::rd_kafka_event_error_string(event.ptr()));
+                Err(NativeError { code, text: text.to_string_lossy().into_owned() })
+            }
+        }
+    }
+}
+
+/// Lends names as C strings. Names come from a configuration that allows no NUL.
+fn with_names<T>(names: &[&str], body: impl FnOnce(&mut [*const c_char]) -> T) -> T {
+    let names: Vec<CString> =
+        names.iter().map(|&name| CString::new(name).expect("a name without NUL")).collect();
+    let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    body(&mut pointers)
+}
+
+/// # Safety
+/// `codes` must be null or point to `count` values of an enumeration of C.
+unsafe fn codes_of(codes: *const sys::rd_kafka_AclOperation_t, count: usize) -> Option<Vec<i32>> {
+    if codes.is_null() || count == 0 {
+        return None;
+    }
+    // SAFETY: as said. Read as numbers: a code that Rust's enumeration does not have is none of it.
+    Some(unsafe { std::slice::from_raw_parts(codes.cast::<i32>(), count) }.to_vec())
+}
+
+/// # Safety
+/// `error` must be null or a librdkafka error that lives; it is only read.
+unsafe fn said(error: *const sys::rd_kafka_error_t) -> Result<(), NativeError> {
     if error.is_null() {
         return Ok(());
     }
-    // SAFETY: `error` is ours and not null; the string is copied before the error is destroyed,
-    // once.
-    unsafe {
-        let text = CStr::from_ptr(sys::rd_kafka_error_string(error)).to_string_lossy().into_owned();
-        let code = RDKafkaErrorCode::from(sys::rd_kafka_error_code(error));
-        sys::rd_kafka_error_destroy(error);
-        Err(NativeError { code, text })
+    // SAFETY: as said; the string belongs to the error and is copied.
+    let (code, text) = unsafe {
+        (sys::rd_kafka_error_code(error), CStr::from_ptr(sys::rd_kafka_error_string(error)))
+    };
+    match RDKafkaErrorCode::from(code) {
+        RDKafkaErrorCode::NoError => Ok(()),
+        code => Err(NativeError { code, text: text.to_string_lossy().into_owned() }),
+    }
+}
+
+/// Something of librdkafka's that is ours to destroy.
+struct Owned<T> {
+    ptr: NonNull<T>,
+    destroy: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    /// `None` for a null pointer. `destroy` must be the function that ends what `ptr` points to,
+    /// and nobody else may call it.
+    fn new(ptr: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
+        NonNull::new(ptr).map(|ptr| Self { ptr, destroy })
+    }
+
+    fn ptr(&self) -> *mut T {
+        self.ptr.as_ptr()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: whoever made this gave us the pointer and the function that belongs to it.
+        unsafe { (self.destroy)(self.ptr.as_ptr()) }
     }
 }
 

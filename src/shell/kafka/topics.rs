@@ -1,6 +1,6 @@
 //! The topics a configuration needs: what they should be, what they are, making them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub struct Cluster {
     pub brokers: usize,
     /// Partitions per topic.
     pub topics: BTreeMap<String, i32>,
+    /// Topics that may be there, but not for us to see.
+    pub hidden: BTreeSet<String>,
 }
 
 /// Why the cluster cannot be asked or changed.
@@ -118,6 +120,7 @@ pub fn cluster(clients: &Clients) -> Result<Cluster, TopicError> {
     Ok(Cluster {
         brokers: metadata.brokers().len(),
         topics: topics.map(|t| (t.name().to_owned(), t.partitions().len() as i32)).collect(),
+        hidden: BTreeSet::new(),
     })
 }
 
@@ -125,7 +128,7 @@ pub fn cluster(clients: &Clients) -> Result<Cluster, TopicError> {
 pub fn problems(config: &Config, cluster: &Cluster) -> Vec<String> {
     let mut problems = vec![];
     for stream in &config.streams {
-        if !cluster.topics.contains_key(&stream.input) {
+        if !cluster.topics.contains_key(&stream.input) && !cluster.hidden.contains(&stream.input) {
             problems.push(format!("input topic {} does not exist", stream.input));
         }
     }
@@ -138,6 +141,7 @@ pub fn problems(config: &Config, cluster: &Cluster) -> Vec<String> {
             None => topic.partitions,
         };
         match cluster.topics.get(&topic.name) {
+            None if cluster.hidden.contains(&topic.name) => {}
             None => problems.push(format!("topic {} does not exist", topic.name)),
             Some(&has) if has < needed => problems.push(format!(
                 "topic {} has {has} partitions; it needs {needed}, one for each of its input",

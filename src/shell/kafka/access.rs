@@ -1,0 +1,256 @@
+//! What this process must be allowed to do on the cluster, and whether it is.
+//!
+//! The brokers say what we may do when they describe a topic or a group; nothing is changed by
+//! asking. Transactional ids cannot be described: one that nobody uses, under the prefix of ours, is
+//! initialized, which leaves an entry that the brokers drop after a week. It cannot see a grant
+//! that names our ids one by one, nor what happens to a topic that does not exist yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer};
+
+use super::Clients;
+use super::native::{self, NativeError, Operations};
+use crate::config::{Config, Kafka};
+
+/// What we may not do, and what the brokers did not say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Access {
+    pub missing: Vec<Missing>,
+    /// Topics of which we may not even know whether they exist.
+    pub hidden: BTreeSet<String>,
+    /// Why something could not be asked.
+    pub unknown: Vec<String>,
+    /// How many topics and groups were asked about.
+    pub asked: usize,
+}
+
+/// One resource on which we lack operations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missing {
+    pub resource: Resource,
+    pub operations: Vec<Operation>,
+    /// What for.
+    pub why: &'static str,
+    /// The command that grants them.
+    pub grant: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    Topic(String),
+    Group(String),
+    /// Every transactional id that begins with this.
+    TransactionalIds(String),
+}
+
+/// An operation of Kafka's access control, as far as we need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Read = 3,
+    Write = 4,
+    Describe = 8,
+}
+
+/// Why nothing can be said at all.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error("kafka: create client: {0}")]
+    Client(KafkaError),
+    #[error("kafka: describe {what}: {text} ({code:?})")]
+    Describe { what: &'static str, text: String, code: RDKafkaErrorCode },
+}
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What one resource is needed for.
+type Needs = BTreeMap<String, (Vec<Operation>, &'static str)>;
+
+/// Asks the brokers whether we may do what `config` makes us do.
+///
+/// # Errors
+/// If they do not answer.
+pub fn access(clients: &Clients, config: &Config) -> Result<Access, AccessError> {
+    let admin: AdminClient<DefaultClientContext> =
+        clients.common("access").create().map_err(AccessError::Client)?;
+    let client = admin.inner();
+    let refused = |what| {
+        move |NativeError { code, text }: NativeError| AccessError::Describe { what, text, code }
+    };
+    let (topics, groups) = (topics(config), groups(clients, config));
+    let topic_names: Vec<&str> = topics.keys().map(String::as_str).collect();
+    let group_names: Vec<&str> = groups.keys().map(String::as_str).collect();
+    let mut found = Access { asked: topics.len() + groups.len(), ..Access::default() };
+
+    let said = native::topic_operations(client, &topic_names, TIMEOUT);
+    for (name, operations) in said.map_err(refused("topics"))? {
+        let Some((needed, why)) = topics.get(&name) else { continue };
+        let denied =
+            matches!(&operations, Err(e) if e.code == RDKafkaErrorCode::TopicAuthorizationFailed);
+        if denied {
+            found.hidden.insert(name.clone());
+        }
+        found.compare(clients, config, Resource::Topic(name), needed, why, operations);
+    }
+    let said = native::group_operations(client, &group_names, TIMEOUT);
+    for (name, operations) in said.map_err(refused("groups"))? {
+        let Some((needed, why)) = groups.get(&name) else { continue };
+        found.compare(clients, config, Resource::Group(name), needed, why, operations);
+    }
+    found.probe_transactions(clients, config);
+    Ok(found)
+}
+
+fn topics(config: &Config) -> Needs {
+    use Operation::{Read, Write};
+    let mut needs = Needs::new();
+    for stream in &config.streams {
+        let topics = &stream.topics;
+        for (topic, operations, why) in [
+            (&stream.input, vec![Read], "the records to guard"),
+            (&topics.sanitized, vec![Write], "what may go on to the model"),
+            (&topics.quarantine, vec![Write], "what is held back"),
+            (&topics.dead_letter, vec![Write], "what could not be read"),
+            (&topics.evidence, vec![Read, Write], "counts for the judge"),
+            (&topics.state, vec![Read, Write], "what each partition remembers"),
+            (&stream.alerts.topic, vec![Write], "incidents"),
+        ] {
+            needs.insert(topic.clone(), (operations, why));
+        }
+    }
+    needs
+}
+
+fn groups(clients: &Clients, config: &Config) -> Needs {
+    let mut needs = Needs::new();
+    for stream in &config.streams {
+        let read = |why| (vec![Operation::Read], why);
+        needs.insert(clients.workers(&stream.name), read("who scores"));
+        needs.insert(clients.judges(&stream.name), read("who judges"));
+    }
+    needs
+}
+
+impl Access {
+    fn compare(
+        &mut self,
+        clients: &Clients,
+        config: &Config,
+        resource: Resource,
+        needed: &[Operation],
+        why: &'static str,
+        operations: Operations,
+    ) {
+        use RDKafkaErrorCode as Code;
+        let operations: Vec<Operation> = match operations {
+            Ok(Some(allowed)) => {
+                let lacks = |operation: &Operation| !allowed.contains(&(*operation as i32));
+                needed.iter().copied().filter(lacks).collect()
+            }
+            Err(NativeError { code, .. })
+                if matches!(
+                    code,
+                    Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed
+                ) =>
+            {
+                needed.to_vec()
+            }
+            // That it is not there is for `topics::problems` to say; a group comes with its member.
+            Err(NativeError {
+                code: Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::GroupIdNotFound,
+                ..
+            }) => return,
+            Ok(None) => {
+                self.unknown.push(format!("{resource}: the brokers do not say what we may do"));
+                return;
+            }
+            Err(NativeError { code, text }) => {
+                self.unknown.push(format!("{resource}: {text} ({code:?})"));
+                return;
+            }
+        };
+        if !operations.is_empty() {
+            let grant = grant(clients, config, &resource, &operations);
+            self.missing.push(Missing { resource, operations, why, grant });
+        }
+    }
+
+    fn probe_transactions(&mut self, clients: &Clients, config: &Config) {
+        let operations = vec![Operation::Describe, Operation::Write];
+        let resource = Resource::TransactionalIds(clients.transactional_prefix());
+        let made: Result<BaseProducer, _> = clients.producer("check").create();
+        let probed = made.and_then(|producer| producer.init_transactions(TIMEOUT));
+        match probed {
+            Ok(()) => {}
+            Err(KafkaError::Transaction(error))
+                if error.code() == RDKafkaErrorCode::TransactionalIdAuthorizationFailed =>
+            {
+                let grant = grant(clients, config, &resource, &operations);
+                let why = "records, state and offsets in one transaction";
+                self.missing.push(Missing { resource, operations, why, grant });
+            }
+            Err(error) => self.unknown.push(format!("{resource}: {error}")),
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(name) => write!(f, "topic {name}"),
+            Self::Group(name) => write!(f, "group {name}"),
+            Self::TransactionalIds(prefix) => write!(f, "transactional ids {prefix}*"),
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operations: Vec<String> = self.operations.iter().map(|o| format!("{o:?}")).collect();
+        write!(f, "may not {} on {}: {}", operations.join(", "), self.resource, self.why)
+    }
+}
+
+/// The command of Kafka's own tools that allows it.
+fn grant(
+    clients: &Clients,
+    config: &Config,
+    resource: &Resource,
+    operations: &[Operation],
+) -> String {
+    let mut command = format!(
+        "kafka-acls.sh --bootstrap-server {} --add --allow-principal '{}'",
+        config.kafka.brokers,
+        principal(clients.kafka()),
+    );
+    for operation in operations {
+        command.push_str(&format!(" --operation {operation:?}"));
+    }
+    command.push_str(&match resource {
+        Resource::Topic(name) => format!(" --topic {name}"),
+        Resource::Group(name) => format!(" --group {name}"),
+        Resource::TransactionalIds(prefix) => {
+            format!(" --transactional-id {prefix} --resource-pattern-type prefixed")
+        }
+    });
+    command
+}
+
+/// Whom the brokers take us for, where our own settings say it. A user's name may be kept
+/// elsewhere, so it is not printed.
+fn principal(kafka: &Kafka) -> &'static str {
+    let property = |name| kafka.properties.get(name).map(|value| value.expose().to_lowercase());
+    let protocol = property("security.protocol").unwrap_or_default();
+    let certificate = ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"];
+    let shown = certificate.iter().any(|name| kafka.properties.contains_key(*name));
+    match protocol.as_str() {
+        "sasl_plaintext" | "sasl_ssl" => "User:<sasl.username, or the token's subject>",
+        "ssl" if shown => "User:<the certificate's subject>",
+        _ => "User:ANONYMOUS",
+    }
+}

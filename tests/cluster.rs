@@ -1,0 +1,174 @@
+//! `check --connect` against a real Kafka that forbids what was not granted.
+//!
+//! Two ways in: one for the administrator, who may everything, and one with a password for the
+//! guard, who may what its ACLs say.
+
+mod harness;
+
+use std::process::Command;
+use std::time::Duration;
+
+use harness::{Broker, Process, file, free_port, path_in, root, wait_until};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+const PASSWORD: &str = "c4n4ry";
+
+/// A broker with an authorizer, and the port at which the guard gets in.
+fn guarded() -> (Broker, u16) {
+    let port = free_port();
+    let broker = Broker::start_with(|admin, controller| {
+        vec![
+            format!(
+                "listeners=PLAINTEXT://127.0.0.1:{admin},CONTROLLER://127.0.0.1:{controller},\
+                 GUARD://127.0.0.1:{port}"
+            ),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{admin},GUARD://127.0.0.1:{port}"),
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
+             GUARD:SASL_PLAINTEXT"
+                .into(),
+            "listener.name.guard.sasl.enabled.mechanisms=PLAIN".into(),
+            format!(
+                "listener.name.guard.plain.sasl.jaas.config=\
+                 org.apache.kafka.common.security.plain.PlainLoginModule required \
+                 user_guard=\"{PASSWORD}\";"
+            ),
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".into(),
+            // The broker's own and the administrator's.
+            "super.users=User:ANONYMOUS".into(),
+        ]
+    });
+    (broker, port)
+}
+
+fn config(port: u16) -> String {
+    format!(
+        r#"
+instance = "test-0"
+
+[kafka]
+brokers = "127.0.0.1:{port}"
+session_timeout_ms = 6000
+
+[kafka.properties]
+"security.protocol" = "SASL_PLAINTEXT"
+"sasl.mechanism" = "PLAIN"
+"sasl.username" = "guard"
+"sasl.password" = {{ env = "GUARD_PASSWORD" }}
+
+[[stream]]
+name = "fashion"
+input = "fashion.requests"
+bundle = "{bundle}"
+fields = ["/pixels"]
+"#,
+        bundle = root().join("models/fashion-mnist").display(),
+    )
+}
+
+fn check(config: &str) -> (String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tripline"));
+    command.args(["check", "-c", config, "--connect"]).env("GUARD_PASSWORD", PASSWORD);
+    let output = command.output().expect("tripline runs");
+    let text = [output.stdout, output.stderr].concat();
+    (String::from_utf8(text).expect("UTF-8"), output.status.code())
+}
+
+/// The commands that `check` prints, each as its words.
+fn grants(said: &str) -> Vec<Vec<String>> {
+    let lines = said.lines().filter_map(|line| line.strip_prefix("    "));
+    let command = lines.filter(|line| line.starts_with("kafka-acls.sh"));
+    let who = "'User:<sasl.username, or the token's subject>'";
+    let words = command.map(|line| {
+        assert!(line.contains(who), "{line}");
+        line.replace(who, "User:guard").split(' ').map(str::to_owned).collect()
+    });
+    words.collect()
+}
+
+fn acls(broker: &Broker, command: &[String]) {
+    let mut script = Process::client("acls.py", &[&broker.address()]);
+    let done = script.args(command).output().expect("acls.py runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// What stands behind the cross of every problem.
+fn problems(said: &str) -> Vec<&str> {
+    said.lines().filter_map(|line| line.strip_prefix("✕ ")).collect()
+}
+
+#[test]
+fn a_check_names_every_right_that_is_missing_and_the_command_that_grants_it() {
+    let (broker, port) = guarded();
+    broker.create_topic("fashion.requests", 2, &[]);
+    for name in ["sanitized", "quarantine", "dead-letter", "state"] {
+        broker.create_topic(&format!("fashion.{name}"), 2, &[]);
+    }
+    broker.create_topic("fashion.evidence", 1, &[]);
+    broker.create_topic("tripline.alerts", 1, &[("cleanup.policy", "compact")]);
+    let config = file(&broker, "tripline.toml", &config(port));
+    let config = config.to_str().expect("UTF-8");
+
+    // Nothing is granted: everything is missing, and each command grants what it stands below.
+    let (said, code) = check(config);
+    println!("{said}");
+    assert_eq!(code, Some(78), "{said}");
+    let all = grants(&said);
+    assert_eq!((problems(&said).len(), all.len()), (10, 10), "{said}");
+    all.iter().for_each(|command| acls(&broker, command));
+
+    // The brokers learn of a new rule within a moment.
+    wait_until("a quiet check", Duration::from_secs(20), || check(config).1 == Some(0));
+    let (said, _) = check(config);
+    println!("{said}");
+    assert_eq!(problems(&said), [""; 0], "{said}");
+
+    // One right to write and that to the transactional ids are taken away: exactly these are told.
+    let taken: Vec<Vec<String>> = all
+        .iter()
+        .filter(|words| {
+            words.contains(&"fashion.quarantine".into())
+                || words.contains(&"--transactional-id".into())
+        })
+        .map(|words| words.iter().map(|word| word.replace("--add", "--remove")).collect())
+        .collect();
+    assert_eq!(taken.len(), 2);
+    taken.iter().for_each(|command| acls(&broker, command));
+    let expected = [
+        "may not Write on topic fashion.quarantine: what is held back",
+        "may not Describe, Write on transactional ids tripline.test-0.*: records, state and offsets \
+         in one transaction",
+    ];
+    wait_until("the two problems", Duration::from_secs(20), || {
+        problems(&check(config).0) == expected
+    });
+    let (said, _) = check(config);
+    println!("{said}");
+    let granted: Vec<String> = grants(&said).iter().map(|words| words.join(" ")).collect();
+    assert!(granted[0].ends_with("--operation Write --topic fashion.quarantine"), "{said}");
+    assert!(
+        granted[1]
+            .ends_with("--transactional-id tripline.test-0. --resource-pattern-type prefixed"),
+        "{said}"
+    );
+    assert!(!said.contains(PASSWORD), "{said}");
+
+    // What the commands grant is enough to work with.
+    grants(&said).iter().for_each(|command| acls(&broker, command));
+    wait_until("a quiet check", Duration::from_secs(20), || check(config).1 == Some(0));
+    let producer: BaseProducer = broker.client().create().expect("a producer");
+    for _ in 0..50 {
+        let record = BaseRecord::<(), _>::to("fashion.requests").payload("{\"pixels\": []}");
+        producer.send(record).expect("room in the queue");
+    }
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+    let log = path_in(&broker, "tripline.log");
+    let _tail = harness::ShowOnPanic(log.clone());
+    let mut guard =
+        Process::tripline_with(&["run", "-c", config], &[("GUARD_PASSWORD", PASSWORD)], &log);
+    wait_until("the end of the input", Duration::from_secs(60), || {
+        broker.committed_and_end("tripline.fashion", "fashion.requests", 2) == (50, 50)
+    });
+    assert_eq!(guard.terminate(Duration::from_secs(20)).code(), Some(0));
+    let log = std::fs::read_to_string(log).expect("a log");
+    assert!(!log.contains("uthorization") && !log.contains(PASSWORD), "{log}");
+}
