@@ -29,15 +29,17 @@ pub(super) struct Members {
 
 impl Members {
     pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
-        let places = layout.places();
-        let own: Vec<_> = places.iter().map(|place| place.cells.clone()).collect();
+        let own = |ids: bool| -> Vec<_> {
+            let cells = layout.places().iter().map(|place| place.cells.clone());
+            cells.filter(|cells| ids || !cells.clone().all(|cell| layout.is_id(cell))).collect()
+        };
         let (plan, cells) = match fields {
-            None => (Plan::of_features(&layout), Some(own)),
-            // As many pointers as features: each has its own.
+            None => (Plan::of_features(&layout), Some(own(true))),
+            // As many pointers as features, with the ids or without them: each has its own.
             Some(fields) => {
                 let pointers = fields.pointers();
-                let each = pointers.len() == own.len();
-                (Plan::of_pointers(pointers), each.then_some(own))
+                let each = [true, false].map(own).into_iter().find(|c| c.len() == pointers.len());
+                (Plan::of_pointers(pointers), each)
             }
         };
         Self { layout, plan, cells }

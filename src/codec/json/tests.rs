@@ -164,6 +164,19 @@ fn an_object_is_a_row_by_name_and_keeps_its_types_where_they_can_hold_the_change
 }
 
 #[test]
+fn ids_need_no_pointer() {
+    let pointers = ["/a", "/b", "/c", "/d"].map(String::from).to_vec();
+    let codec = Json::new(table::layout(), Some(&Fields::new(pointers).unwrap()));
+    check_table(
+        &codec,
+        r#"{"c": "tcp", "a": 1, "order": "7", "d": [0, 1]}"#,
+        &["x=1 y=? word=tcp image=0,1"],
+        &row_of(2.0, 5.0, Some(0), [0.0, 1.0]),
+        r#"{"c": "7", "a": 2.0, "order": "7", "d": [0, 1]}"#,
+    );
+}
+
+#[test]
 fn an_object_without_any_feature_or_with_half_an_image_is_no_row() {
     let codec = Json::new(table::layout(), None);
     let fault = |text: &str| {
