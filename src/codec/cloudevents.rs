@@ -202,11 +202,11 @@ mod tests {
         check(r#"{"specversion": "2.0", "data": [1, 2]}"#, Err(Fault::UnknownFormat));
         check(&event(r#""x": 1"#), Err(Fault::NullValue));
         check(&event(r#""data": null"#), Err(Fault::NullValue));
-        check(&event(r#""data": [1, {}]"#), at(79));
+        check(&event(r#""data": [1, {}]"#), at(81));
         check(&event(r#""data": [1], "data": [2]"#), at(86));
-        check(&event(r#""data": [1], "data_base64": "AQI=""#), at(96));
-        check(&event(r#""data_base64": "A""#), at(83));
-        check(&event(r#""data_base64": 7"#), at(83));
+        check(&event(r#""data": [1], "data_base64": "AQI=""#), at(95));
+        check(&event(r#""data_base64": "A""#), at(82));
+        check(&event(r#""data_base64": 7"#), at(82));
         let inner = event(r#""data": [1, 2]"#);
         check(&event(&format!("\"data\": {inner}")), Err(Fault::UnknownFormat));
         let text = r#""datacontenttype": "application/x-u8", "data": "ab""#;

@@ -22,8 +22,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use self::binary::Binary;
-use super::members::byte_of;
-use super::run::{Reader, Run, edit, offset};
+use super::run::{Reader, Run, byte_of, edit, offset};
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
 use crate::codec::tensor::{Part, Parts, Shape, Tensors};
