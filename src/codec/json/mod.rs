@@ -20,8 +20,7 @@ use std::sync::Arc;
 pub use self::kserve_v1::KserveV1;
 pub use self::oip::OipJson;
 
-pub(super) use self::members::unreadable;
-pub(super) use self::run::offset;
+pub(super) use self::run::{offset, unreadable};
 
 use self::members::Members;
 use self::run::{Reader, Run, Sink, edit};
