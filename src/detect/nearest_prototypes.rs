@@ -17,6 +17,7 @@ pub(super) const KIND: Kind = Kind {
     needs_guarded_model: false,
     suits,
     contaminated_only: false,
+    voice: |_| 1.0,
     #[cfg(feature = "fit")]
     learn: |rows, setting, rng| Box::new(NearestPrototypes::learn(rows, setting, rng)),
     load: |tensors, setting| Ok(Box::new(NearestPrototypes::load(tensors, setting)?)),
