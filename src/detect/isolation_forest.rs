@@ -359,7 +359,7 @@ mod tests {
             let schema = Schema { features: vec![Feature::number("a", -1.0, 1.0)] };
             let n = 2 * cuts + 1;
             // Every second node is a leaf; the others lead to the next two.
-            let cut = |i: usize| i % 2 == 0 && i + 1 < n;
+            let cut = |i: usize| i.is_multiple_of(2) && i + 1 < n;
             let column = |value: &dyn Fn(usize) -> f32| (0..n).map(value).collect::<Vec<_>>();
             let mut tensors = Tensors::default();
             let mut put = |name: &str, values: Vec<f32>| {

@@ -25,10 +25,6 @@ pub(super) const KIND: Kind = Kind {
 
 const NAME: &str = "nearest-prototypes";
 
-/// Most numbers of all prototypes together: 1 MiB, so that they stay in the L2 cache. Up to 262
-/// columns there may be 1000 prototypes, beyond that fewer.
-const NUMBERS_MAX: usize = 1 << 18;
-
 const PROTOTYPES_MAX: usize = 1000;
 
 /// Euclidean distance to the nearest prototype, in deviations.
@@ -116,6 +112,10 @@ mod learn {
 
     /// Rows the centres are made from; more change little and cost as many distances more.
     const ROWS_MAX: usize = 20_000;
+
+    /// Most numbers of all prototypes together: 1 MiB, so that they stay in the L2 cache. Up to 262
+    /// columns there may be 1000 prototypes, beyond that fewer.
+    const NUMBERS_MAX: usize = 1 << 18;
 
     impl NearestPrototypes {
         pub(super) fn learn(rows: &Rows<'_>, setting: Setting<'_>, rng: &mut ChaCha8Rng) -> Self {

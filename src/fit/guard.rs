@@ -122,8 +122,22 @@ impl Detectors {
 /// the most isolated, in their order. None if there is nothing to isolate rows by.
 ///
 /// A clean row that is left out costs little; an attack that stays teaches the detectors that it
-/// is normal. The rows that calibrate are not trimmed: then clean rows keep their budget, and
-/// attacks among them cost power, for they take ranks that clean rows would have had.
+/// is normal. The rows that calibrate are not trimmed: clean rows keep their budget, and attacks
+/// among them cost power, for they take the ranks that flag. Where their share is above the budget,
+/// the budget goes to them and hardly anything is flagged: ask for more than that share.
+///
+/// Measured on shuttle, training and calibration rows holding 1 % and 5 % of anomalies, with
+/// that share told to `fit` and not told:
+///
+/// | holding, budget | clean flagged, caught when told | when not |
+/// | --- | --- | --- |
+/// | 1 %, 1 % | .0002, .882 | .0045, .387 |
+/// | 1 %, 5 % | .037, .996 | .039, .756 |
+/// | 5 %, 1 % | .0004, .201 | .005, .075 |
+/// | 5 %, 10 % | .056, .999 | .093, .306 |
+///
+/// Mean AUROC over annthyroid, magic, pendigits, satellite and shuttle: .872 becomes .911 with 1 %,
+/// .774 becomes .882 with 5 %.
 pub fn trimmed(all: &Table, share: Probability, wanted: Wanted<'_>) -> Option<Vec<usize>> {
     let kind = wanted.kinds().find(|kind| kind.contaminated_only)?;
     let forest = (kind.learn)(&all.rows(), wanted.setting, &mut wanted.rng());
