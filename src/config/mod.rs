@@ -12,6 +12,8 @@ mod reader;
 mod reference;
 mod schema;
 mod stream;
+mod survey;
+mod template;
 mod time;
 mod value;
 
@@ -26,6 +28,8 @@ pub use reader::{Resolve, Secret};
 pub use reference::reference;
 pub use schema::schema;
 pub use stream::{Alerts, Stream, Topics};
+pub use survey::Survey;
+pub use template::{Answers, NewStream, template};
 
 use self::reader::{Form, Reader, Section};
 use self::value::{override_with, tree};

@@ -249,8 +249,8 @@ fn principal(kafka: &Kafka) -> &'static str {
     let certificate = ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"];
     let shown = certificate.iter().any(|name| kafka.properties.contains_key(*name));
     match protocol.as_str() {
-        "sasl_plaintext" | "sasl_ssl" => "User:<sasl.username, or the token's subject>",
-        "ssl" if shown => "User:<the certificate's subject>",
+        "sasl_plaintext" | "sasl_ssl" => "User:<name given to SASL>",
+        "ssl" if shown => "User:<subject of the certificate>",
         _ => "User:ANONYMOUS",
     }
 }
