@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long = "property", value_name = "NAME=VALUE", value_parser = property)]
     properties: Vec<(String, String)>,
     /// How many records to look at
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1000))]
     records: u32,
     /// Write the sampled values here, a line of JSON each, to fit on. They are as private as the
     /// topic
@@ -51,7 +51,7 @@ impl Args {
     pub fn run(self) -> Exit {
         let written = match &self.from_topic {
             None => self.written(Answers::default()),
-            Some(topic) => self.from_topic(topic),
+            Some(topic) => self.survey(topic),
         };
         match written {
             Ok(()) => Exit::Ok,
@@ -62,7 +62,7 @@ impl Args {
         }
     }
 
-    fn from_topic(&self, topic: &str) -> Result<(), (Exit, String)> {
+    fn survey(&self, topic: &str) -> Result<(), (Exit, String)> {
         if self.output.exists() {
             return Err((Exit::Failed, exists(&self.output)));
         }
@@ -190,11 +190,11 @@ fn json_line(value: &[u8]) -> Option<Vec<u8>> {
 /// What the stream of a topic is called: the topic, without the word for what it holds.
 fn stream_name(topic: &str) -> String {
     let words = ["requests", "request", "inputs", "input", "inference", "raw"];
-    let named = |word: &&str| {
-        let rest = topic.strip_suffix(*word)?;
+    let named = |word: &str| {
+        let rest = topic.strip_suffix(word)?;
         rest.strip_suffix(['.', '-', '_']).filter(|rest| !rest.is_empty())
     };
-    words.iter().find_map(|word| named(&word)).unwrap_or(topic).to_owned()
+    words.iter().find_map(|word| named(word)).unwrap_or(topic).to_owned()
 }
 
 #[cfg(test)]

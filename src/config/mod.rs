@@ -5,6 +5,7 @@
 //! `tripline check`. `config/tripline.toml` shows every key; the fields here say what each means.
 
 mod claims;
+mod field;
 mod kafka;
 mod near;
 mod problem;

@@ -73,9 +73,10 @@ fn answer(answers: &Answers, table: &str, key: &str) -> Option<String> {
     }
 }
 
-/// A string in TOML.
+/// A string in TOML, on one line whatever is in it: it may stand in a comment.
 pub(super) fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    // JSON's escapes are TOML's; only the delete character is one that TOML wants escaped besides.
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 #[cfg(test)]

@@ -152,14 +152,10 @@ impl Access {
                 let lacks = |operation: &Operation| !allowed.contains(&(*operation as i32));
                 needed.iter().copied().filter(lacks).collect()
             }
-            Err(NativeError { code, .. })
-                if matches!(
-                    code,
-                    Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed
-                ) =>
-            {
-                needed.to_vec()
-            }
+            Err(NativeError {
+                code: Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed,
+                ..
+            }) => needed.to_vec(),
             // That it is not there is for `topics::problems` to say; a group comes with its member.
             Err(NativeError {
                 code: Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::GroupIdNotFound,
