@@ -19,15 +19,17 @@ pub enum Format {
     F32Le,
     /// `u8`: one byte per number, divided by the schema's scale (255 for images).
     U8,
+    /// `confluent`: Avro, Protobuf or JSON Schema, framed with the id of its schema in a registry.
+    Confluent,
 }
 
 /// A name that no format has.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("no format is called {0:?}: write \"json\", \"f32-le\" or \"u8\"")]
+#[error("no format is called {0:?}: write \"json\", \"f32-le\", \"u8\" or \"confluent\"")]
 pub struct BadFormat(pub String);
 
 impl Format {
-    pub const ALL: [Self; 3] = [Self::Json, Self::F32Le, Self::U8];
+    pub const ALL: [Self; 4] = [Self::Json, Self::F32Le, Self::U8, Self::Confluent];
 
     /// What the configuration calls it.
     pub fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Format {
             Self::Json => "json",
             Self::F32Le => "f32-le",
             Self::U8 => "u8",
+            Self::Confluent => "confluent",
         }
     }
 
@@ -44,6 +47,7 @@ impl Format {
             Self::Json => "application/json",
             Self::F32Le => "application/x-f32-le",
             Self::U8 => "application/x-u8",
+            Self::Confluent => "application/avro",
         }
     }
 

@@ -109,6 +109,11 @@ impl Layout {
         self.width
     }
 
+    /// Rows that one record may hold.
+    pub fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
     /// Values of a row on the wire, ids among them.
     pub fn cells(&self) -> usize {
         self.slots.len()

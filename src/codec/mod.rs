@@ -1,5 +1,6 @@
 //! Wire bytes ↔ rows: one file per format. This file holds the trait and the roster.
 
+mod confluent;
 mod dense;
 mod f32_le;
 mod fields;
@@ -12,6 +13,9 @@ use std::sync::Arc;
 
 use crate::record::{Fault, Schema};
 
+pub use confluent::{
+    Confluent, Language, SchemaId, Text as SchemaText, Unusable as UnusableSchema,
+};
 pub use f32_le::F32Le;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
@@ -72,6 +76,7 @@ pub struct Codecs {
     json: Json,
     f32_le: F32Le,
     u8: RawU8,
+    confluent: Confluent,
 }
 
 impl Codecs {
@@ -81,6 +86,7 @@ impl Codecs {
             default: config.format,
             json: Json::new(layout.clone(), config.fields.as_ref()),
             f32_le: F32Le::new(layout.clone()),
+            confluent: Confluent::new(layout.clone(), config.fields.as_ref()),
             u8: RawU8::new(layout),
         }
     }
@@ -90,19 +96,41 @@ impl Codecs {
             Format::Json => &self.json,
             Format::F32Le => &self.f32_le,
             Format::U8 => &self.u8,
+            Format::Confluent => &self.confluent,
         }
     }
 
-    /// The codec that a record's `content-type` header asks for, or the default without one.
+    /// From now on somebody brings the schemas of framed values, see [`Confluent`].
+    pub fn open_registry(&mut self) {
+        self.confluent.open();
+    }
+
+    /// The framed values' schemas.
+    pub fn confluent(&self) -> &Confluent {
+        &self.confluent
+    }
+
+    /// The schema without which the record cannot be read, if nobody has brought it.
+    pub fn wants(&self, headers: &Headers<'_>, value: &[u8]) -> Option<SchemaId> {
+        let framed = self.confluent.is_open() && self.format(headers) == Ok(Format::Confluent);
+        framed.then(|| self.confluent.wants(value, headers)).flatten()
+    }
+
+    /// The codec that a record's headers ask for, or the default without one.
     ///
     /// # Errors
     /// `UnknownFormat` if the header is there and names none of ours: guessing would score noise.
     pub fn pick(&self, headers: &Headers<'_>) -> Result<&dyn Codec, Fault> {
-        let format = match headers.content_type {
-            Some(header) => Format::of_content_type(header).ok_or(Fault::UnknownFormat)?,
-            None => self.default,
-        };
-        Ok(self.get(format))
+        self.format(headers).map(|format| self.get(format))
+    }
+
+    /// A schema's id says more than any `content-type`: the value cannot be read without it.
+    fn format(&self, headers: &Headers<'_>) -> Result<Format, Fault> {
+        match headers.content_type {
+            _ if headers.schema_id.is_some() => Ok(Format::Confluent),
+            Some(header) => Format::of_content_type(header).ok_or(Fault::UnknownFormat),
+            None => Ok(self.default),
+        }
     }
 }
 

@@ -189,6 +189,7 @@ impl Form {
                 let request = Request { client: "shop-7", image: units.collect() };
                 serde_json::to_vec(&request).expect("plain data")
             }
+            Self::As(format) => unreachable!("the demo feeds no {format}"),
             Self::CutJson => {
                 let mut value = Self::As(Format::Json).encode(image)?;
                 value.truncate(value.len() / 2);
