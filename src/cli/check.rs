@@ -48,7 +48,7 @@ fn bundles(config: &Config) -> Vec<String> {
     println!("✓ ONNX Runtime, build {}", runtime.build());
     let mut problems = vec![];
     for stream in &config.streams {
-        match Prepared::new(&runtime, stream) {
+        match Prepared::new(&runtime, stream, config.registry.as_ref()) {
             Ok(prepared) => println!(
                 "✓ stream {}: bundle {} ({}), budget {}",
                 stream.name,

@@ -9,6 +9,7 @@ mod kafka;
 mod near;
 mod problem;
 mod reader;
+mod registry;
 mod stream;
 mod time;
 mod value;
@@ -22,6 +23,7 @@ use toml::de::DeTable;
 pub use kafka::{Hidden, Kafka};
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
+pub use registry::{Login, Registry};
 pub use stream::{Alerts, Stream, Topics};
 
 use self::reader::{Reader, Section};
@@ -46,6 +48,8 @@ pub struct Config {
     /// `[admin] listen`: where health, metrics and control are served, `"127.0.0.1:9090"`; nowhere
     /// unless given.
     pub admin: Option<SocketAddr>,
+    /// `[registry]`: where the schemas of framed values are, if there is one.
+    pub registry: Option<Registry>,
     /// `[[stream]]`: the streams to guard, at least one.
     pub streams: Vec<Stream>,
 }
@@ -104,6 +108,7 @@ fn read_all(
         onnxruntime: root.file("onnxruntime"),
         kafka: Kafka::read(root.section("kafka")),
         admin: admin(root.section("admin")),
+        registry: registry::read(root.section("registry")),
         streams: stream::read(&mut root),
     };
     root.end();

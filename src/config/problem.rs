@@ -125,6 +125,7 @@ pub(super) fn is_secret(key: &str) -> bool {
     ["password", "passphrase", "secret", "key.pem", "sasl.jaas", "oauthbearer.config"]
         .iter()
         .any(|word| key.contains(word))
+        || key.trim_matches(|c: char| !c.is_alphanumeric()) == "token"
 }
 
 /// `line` up to the first secret that stands in it, and not elsewhere.

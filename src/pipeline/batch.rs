@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Guard;
 use super::scored::Scored;
-use crate::codec::Headers;
+use crate::codec::{Headers, SchemaId};
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::{Trace, UNSCORED, verdict_text};
 use crate::model::{ModelError, Networks};
@@ -52,8 +52,12 @@ struct Span {
 
 /// The guard itself failed, and its policy is to let nothing pass unscored.
 #[derive(Debug, thiserror::Error)]
-#[error("the guard cannot score: {0}")]
-pub struct GuardFailure(#[from] pub ModelError);
+pub enum GuardFailure {
+    #[error("the guard cannot score: {0}")]
+    Model(#[from] ModelError),
+    #[error("the guard cannot read: nobody brought schema {0}")]
+    Schema(SchemaId),
+}
 
 /// Buffers of one worker, reused from batch to batch: a turn allocates per batch, not per record.
 #[derive(Debug, Default)]
@@ -80,7 +84,8 @@ impl Batch {
     /// How the stream was cut into batches shows in no outcome.
     ///
     /// # Errors
-    /// If a network fails and the policy is to let nothing pass unscored.
+    /// If a network fails, or a record's schema is still wanted, and the policy is to let nothing
+    /// pass unscored.
     pub fn turn(
         &mut self,
         guard: &Guard,
@@ -93,7 +98,7 @@ impl Batch {
         self.traces.clear();
         while self.outcomes.len() < inputs.len() {
             let first = self.outcomes.len();
-            self.read(guard, &inputs[first..]);
+            self.read(guard, &inputs[first..])?;
             let failed = self.scored.run(guard, networks, &self.rows).err();
             match (failed, guard.policy.on_guard_failure) {
                 (None, _) => self.judge(guard, first),
@@ -126,18 +131,24 @@ impl Batch {
     }
 
     /// The rows of as many of `inputs` as are scored together; an outcome for each.
-    fn read(&mut self, guard: &Guard, inputs: &[Input<'_>]) {
+    fn read(&mut self, guard: &Guard, inputs: &[Input<'_>]) -> Result<(), GuardFailure> {
         self.rows.clear();
         let width = guard.schema.width();
         for input in inputs {
             let start = self.rows.len() / width;
-            let judged = read(guard, input, &mut self.rows).map(|_| UNJUDGED);
-            self.outcomes.push(Outcome::of(judged));
+            let wanted = guard.wants(input);
+            let judged = match (wanted, guard.policy.on_guard_failure) {
+                (None, _) => read(guard, input, &mut self.rows).map(|_| UNJUDGED),
+                (Some(_), OnGuardFailure::Open) => Ok(UNJUDGED),
+                (Some(id), OnGuardFailure::Closed) => return Err(GuardFailure::Schema(id)),
+            };
+            self.outcomes.push(Outcome { unscored: wanted.is_some(), ..Outcome::of(judged) });
             self.spans.push(Span { rows: start..self.rows.len() / width, worst: start });
             if self.rows.len() >= PART_NUMBERS_MAX {
                 break;
             }
         }
+        Ok(())
     }
 
     /// A verdict for every record: that of its most suspicious row, given how many it has.
@@ -146,6 +157,9 @@ impl Batch {
         let judged = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);
         for (outcome, span) in judged {
             let Ok(verdict) = &mut outcome.judged else { continue };
+            if outcome.unscored {
+                continue;
+            }
             let (worst, merged) = worst(guard, &self.scored, span.rows.clone());
             let p = guard.decider.p(merged, span.rows.len());
             let action = guard.decider.action(p, guard.policy);

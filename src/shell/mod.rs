@@ -8,6 +8,7 @@ pub mod judge;
 pub mod kafka;
 pub mod progress;
 mod records;
+pub mod registry;
 pub mod run;
 pub mod telemetry;
 pub mod worker;

@@ -120,6 +120,13 @@ impl Confluent {
         known.map(|_| ())
     }
 
+    /// Takes in that the registry has a schema, but nothing one could read by.
+    pub fn refuse(&self, id: SchemaId) {
+        let Some(schemas) = &self.schemas else { return };
+        let mut schemas = schemas.write().unwrap_or_else(PoisonError::into_inner);
+        schemas.insert(id, Known::Unusable);
+    }
+
     /// Wants a schema again that the registry did not have.
     pub fn forget(&self, id: SchemaId) {
         let Some(schemas) = &self.schemas else { return };
