@@ -6,7 +6,9 @@
 //!
 //! It holds them to their contract on one value at a time; it says nothing about speed.
 
-use tripline::codec::{Codec, Codecs, Config, Fields, Format, Headers};
+use tripline::codec::{
+    Codec, Codecs, Config, Fields, Format, Headers, Language, SchemaId, SchemaText,
+};
 use tripline::record::{Feature, Schema};
 use tripline::validate::Bounds;
 
@@ -75,4 +77,15 @@ impl Stream {
             assert_eq!(bits(&back), bits(&other), "a row did not survive");
         }
     }
+}
+
+/// A stream whose values are framed with schema 7, which is `text`.
+pub fn framed(language: Language, text: &str, pointers: &[&str]) -> Stream {
+    let names = pointers.iter().map(|&name| Feature::number(name, -1e30, 1e30));
+    let mut stream = stream(names.collect(), Format::Confluent, pointers);
+    stream.codecs.open_registry();
+    let text = SchemaText { language, text: text.into(), references: vec![] };
+    let learned = stream.codecs.confluent().learn(SchemaId::Number(7), Some(&text));
+    learned.expect("the schema is sound");
+    stream
 }

@@ -109,3 +109,15 @@ fn without_a_registry_a_framed_value_is_of_an_unknown_format() {
     let read = check_with(&codec, WIDTH, FRAME, &Headers::default());
     assert_eq!(read, Err(Fault::UnknownFormat));
 }
+
+/// A codec of six numbers, one for each pointer, and the Protobuf schema `text`.
+pub fn numbers(text: &str, pointers: &[&str]) -> Confluent {
+    let numbers = pointers.iter().map(|&name| Feature::number(name, -1e30, 1e30));
+    let schema = Schema { features: numbers.collect() };
+    let fields = Fields::new(pointers.iter().map(|&pointer| pointer.into()).collect()).unwrap();
+    let mut codec = Confluent::new(Arc::new(Layout::new(&schema, 1 << 16)), Some(&fields));
+    codec.open();
+    let text = Text { language: Language::Protobuf, text: text.into(), references: vec![] };
+    codec.learn(SchemaId::Number(7), Some(&text)).unwrap();
+    codec
+}
