@@ -28,7 +28,7 @@ const POLICY: Policy = Policy {
 
 fn batch(c: &mut Criterion) {
     let bundle = shipped::bundle();
-    let reading = Config { format: Format::U8, fields: None, value_bytes_max: 1 << 20 };
+    let reading = Config { format: Format::U8, value_bytes_max: 1 << 20, ..Config::default() };
     let guard = Guard::new(&bundle, None, POLICY, &reading).expect("a guard");
     let mut networks = shipped::networks(&bundle);
     let images = shipped::images();

@@ -8,7 +8,9 @@
 
 use std::sync::LazyLock;
 
-use tripline::codec::{Codec, Codecs, Config, Fields, Format, Headers};
+use tripline::codec::{
+    Codec, Codecs, Config, Fields, Format, Headers, Language, SchemaId, SchemaText,
+};
 use tripline::record::{Feature, MISSING, Schema};
 use tripline::validate::Bounds;
 
@@ -45,7 +47,7 @@ pub static STREAMS: LazyLock<Vec<Stream>> = LazyLock::new(|| {
 fn stream(features: Vec<Feature>, format: Format, pointers: &[&str]) -> Stream {
     let schema = Schema { features };
     let fields = Fields::new(pointers.iter().map(|&p| p.into()).collect()).ok();
-    let codecs = Codecs::new(&schema, &Config { format, fields, value_bytes_max: 1 << 16 });
+    let codecs = Codecs::new(&schema, &Config { format, fields, value_bytes_max: 1 << 16, registry: format == Format::Confluent });
     Stream { bounds: Bounds::new(&schema), schema, codecs }
 }
 
@@ -116,4 +118,14 @@ impl Stream {
             }
         }
     }
+}
+
+/// A stream whose values are framed with schema 7, which is `text`.
+pub fn framed(language: Language, text: &str, pointers: &[&str]) -> Stream {
+    let names = pointers.iter().map(|&name| Feature::number(name, -1e30, 1e30));
+    let stream = stream(names.collect(), Format::Confluent, pointers);
+    let text = SchemaText { language, text: text.into(), references: vec![] };
+    let learned = stream.codecs.confluent().expect("there is a registry").learn(SchemaId::Number(7), Some(&text));
+    learned.expect("the schema is sound");
+    stream
 }

@@ -119,7 +119,7 @@ fn recorded() -> Vec<Recorded> {
 
 fn guard() -> Guard {
     let fields = Fields::new(vec![String::new()]).ok();
-    let reading = Config { format: Format::U8, fields, value_bytes_max: 1 << 17 };
+    let reading = Config { format: Format::U8, fields, value_bytes_max: 1 << 17, registry: false };
     Guard::new(&shipped::bundle(), None, POLICY, &reading).expect("a guard")
 }
 

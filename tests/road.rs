@@ -47,7 +47,8 @@ impl Road {
         let bundle = bundle();
         let pointers = vec!["/pixels".to_owned()];
         let fields = Fields::new(pointers).ok();
-        let reading = codec::Config { format: Format::U8, fields, value_bytes_max: 1 << 17 };
+        let reading =
+            codec::Config { format: Format::U8, fields, value_bytes_max: 1 << 17, registry: false };
         let guard = Guard::new(&bundle, None, policy, &reading).expect("a guard");
         let networks = Networks::load(runtime(), &bundle).expect("networks");
         Self { guard, networks, batch: Batch::default() }

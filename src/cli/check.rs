@@ -51,7 +51,7 @@ fn bundles(config: &Config) -> Vec<String> {
     println!("✓ ONNX Runtime, build {}", runtime.build());
     let (mut problems, mut prepared) = (vec![], vec![]);
     for stream in &config.streams {
-        match Prepared::new(&runtime, stream) {
+        match Prepared::new(&runtime, stream, config.registry.as_ref()) {
             Ok(sound) => {
                 println!(
                     "✓ stream {}: {}, bundle {} ({}), budget {}",

@@ -78,8 +78,8 @@ impl Args {
             Some(path) => Some((path, private(path).map_err(|e| failed(path, &e))?)),
         };
         let (mut survey, mut rows_written, mut disk) = (Survey::default(), 0, Ok(()));
-        let sampled = sample(&clients, topic, self.records as usize, |value, content_type| {
-            survey.take(value, content_type);
+        let sampled = sample(&clients, topic, self.records as usize, |value, headers| {
+            survey.take(value, headers);
             if let (Some((_, file)), true) = (&mut rows, disk.is_ok())
                 && let Some(line) = json_line(value)
             {

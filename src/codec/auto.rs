@@ -43,6 +43,17 @@ pub(super) struct Rules {
     names: HashSet<String>,
 }
 
+/// The format that a record shows by itself, to whoever knows nothing of its stream: neither how
+/// wide its rows are nor whether there is a registry. Bare numbers show nothing.
+///
+/// # Errors
+/// As [`Rules::pick`].
+pub fn shown(headers: &Headers<'_>, value: &[u8]) -> Result<Format, Fault> {
+    let stranger =
+        Rules { format: Format::Auto, registry: true, cells: None, names: HashSet::new() };
+    stranger.pick(headers, value)
+}
+
 impl Rules {
     pub fn new(layout: &Layout, format: Format, fields: Option<&Fields>, registry: bool) -> Self {
         let mut names: HashSet<String> = match fields {

@@ -153,7 +153,7 @@ mod tests {
     use crate::record::{Feature, Schema};
 
     fn codecs(schema: &Schema, format: Format) -> Codecs {
-        Codecs::new(schema, &Config { format, fields: None, value_bytes_max: 10_000 })
+        Codecs::new(schema, &Config { format, value_bytes_max: 10_000, ..Config::default() })
     }
 
     fn check(format: Format, text: &str, expected: Result<&[f32], Fault>) {

@@ -109,14 +109,14 @@ impl Layout {
         self.width
     }
 
+    /// Rows that one record may hold.
+    pub fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
     /// Values of a row on the wire, ids among them.
     pub fn cells(&self) -> usize {
         self.slots.len()
-    }
-
-    /// Most rows of one record.
-    pub fn rows_max(&self) -> usize {
-        self.rows_max
     }
 
     /// Whether `cell` says which record it is: nothing reads it, nothing writes it.

@@ -2,6 +2,7 @@
 
 mod auto;
 mod cloudevents;
+mod confluent;
 mod datatype;
 mod dense;
 mod edits;
@@ -23,7 +24,11 @@ use std::sync::Arc;
 use self::auto::Rules;
 use crate::record::{Fault, Schema};
 
+pub use auto::shown;
 pub use cloudevents::CloudEvents;
+pub use confluent::{
+    Confluent, Language, SchemaId, Text as SchemaText, Unusable as UnusableSchema,
+};
 pub use f32_le::F32Le;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
@@ -76,6 +81,8 @@ pub struct Config {
     pub fields: Option<Fields>,
     /// Larger values are not read; bounds the rows of a record too.
     pub value_bytes_max: usize,
+    /// Whether there is a registry to ask for the schemas of framed values.
+    pub registry: bool,
 }
 
 /// Every codec, ready for one stream's schema: a record may be in any of their formats.
@@ -83,6 +90,7 @@ pub struct Config {
 pub struct Codecs {
     rules: Rules,
     roster: Vec<(Format, Arc<dyn Codec>)>,
+    confluent: Option<Arc<Confluent>>,
 }
 
 impl Codecs {
@@ -97,18 +105,34 @@ impl Codecs {
             (Format::F32Le, Arc::new(F32Le::new(layout.clone()))),
             (Format::U8, Arc::new(RawU8::new(layout.clone()))),
         ];
-        let registry = roster.iter().any(|&(format, _)| format == Format::Confluent);
-        let rules = Rules::new(&layout, config.format, fields, registry);
+        let confluent = config.registry.then(|| Arc::new(Confluent::new(layout.clone(), fields)));
+        if let Some(confluent) = &confluent {
+            roster.push((Format::Confluent, confluent.clone()));
+        }
+        let rules = Rules::new(&layout, config.format, fields, config.registry);
         // An envelope holds any of the formats above, but no envelope.
-        let inside = Self { rules: rules.inside(), roster: roster.clone() };
+        let inside =
+            Self { rules: rules.inside(), roster: roster.clone(), confluent: confluent.clone() };
         roster.push((Format::CloudEvents, Arc::new(CloudEvents::new(inside))));
-        Self { rules, roster }
+        Self { rules, roster, confluent }
     }
 
     /// The codec of a format. There is none of `auto`, and none of `confluent` without a registry.
     pub fn get(&self, format: Format) -> Option<&dyn Codec> {
         let (_, codec) = self.roster.iter().find(|(of, _)| *of == format)?;
         Some(&**codec)
+    }
+
+    /// Where the schemas of framed values are brought to, if there is a registry to ask.
+    pub fn confluent(&self) -> Option<&Confluent> {
+        self.confluent.as_deref()
+    }
+
+    /// The schema without which the record cannot be read, if nobody has brought it.
+    pub fn wants(&self, headers: &Headers<'_>, value: &[u8]) -> Option<SchemaId> {
+        // Most values have no frame; only of the others is the format looked into.
+        let id = self.confluent.as_deref()?.wants(value, headers)?;
+        (self.rules.pick(headers, value) == Ok(Format::Confluent)).then_some(id)
     }
 
     /// The codec of a record, by its headers, its stream or its bytes; `auto.rs` has the order.
@@ -164,7 +188,7 @@ mod tests {
 
     fn codecs(default: Format) -> Codecs {
         let schema = Schema { features: vec![Feature::number("x", 0.0, 1.0)] };
-        Codecs::new(&schema, &Config { format: default, fields: None, value_bytes_max: 99 })
+        Codecs::new(&schema, &Config { format: default, value_bytes_max: 99, ..Config::default() })
     }
 
     fn check_pick(header: Option<&[u8]>, value: &[u8], expected: Result<f32, Fault>) {
@@ -181,6 +205,17 @@ mod tests {
         check_pick(None, &[9], Ok(9.0));
         check_pick(Some(b"application/json"), b"[0.5]", Ok(0.5));
         check_pick(Some(b"application/x-f32-le"), &0.25_f32.to_le_bytes(), Ok(0.25));
+    }
+
+    #[test]
+    fn without_a_registry_a_framed_value_is_of_an_unknown_format() {
+        let framed = [0, 0, 0, 0, 7, 1];
+        for format in [Format::Confluent, Format::Auto] {
+            let codecs = codecs(format);
+            assert_eq!(codecs.wants(&Headers::default(), &framed), None);
+            let headers = Headers { content_type: Some(b"application/avro"), ..Headers::default() };
+            assert_eq!(codecs.pick(&headers, &framed).err(), Some(Fault::UnknownFormat));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod near;
 mod problem;
 mod reader;
 mod reference;
+mod registry;
 mod schema;
 mod stream;
 mod survey;
@@ -27,6 +28,7 @@ pub use kafka::{Hidden, Kafka};
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
 pub use reference::reference;
+pub use registry::{Login, Registry};
 pub use schema::schema;
 pub use stream::{Alerts, Stream, Topics};
 pub use survey::Survey;
@@ -57,6 +59,8 @@ pub struct Config {
     /// `[admin] listen`: where health, metrics and control are served, `"127.0.0.1:9090"`; nowhere
     /// unless given.
     pub admin: Option<SocketAddr>,
+    /// `[registry]`: where the schemas of framed values are, if there is one.
+    pub registry: Option<Registry>,
     /// `[[stream]]`: the streams to guard, at least one.
     pub streams: Vec<Stream>,
 }
@@ -102,14 +106,18 @@ fn read_all(
     }
 
     let mut root = Section::new(reader, String::new(), None, table);
-    let config = Config {
+    let mut config = Config {
         instance: instance(&mut root),
         onnxruntime: root.file("onnxruntime"),
         kafka: Kafka::read(root.section("kafka")),
         admin: admin(root.section("admin")),
+        registry: registry::read(root.section("registry")),
         streams: stream::read(&mut root),
     };
     root.end();
+    for stream in &mut config.streams {
+        stream.codec.registry = config.registry.is_some();
+    }
     Some(config)
 }
 

@@ -238,6 +238,7 @@ pub(super) const SECRETS: [&str; 6] =
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     SECRETS.iter().any(|word| key.contains(word))
+        || key.trim_matches(|c: char| !c.is_alphanumeric()) == "token"
 }
 
 #[cfg(test)]

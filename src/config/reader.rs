@@ -217,7 +217,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn text(&mut self, key: &'static str, kind: Kind) -> Option<Text> {
+    pub fn text(&mut self, key: &'static str, kind: Kind) -> Option<Text> {
         let path = self.path_of(key);
         let value = self.take(key, kind)?;
         self.reader.text(&path, value)

@@ -21,7 +21,7 @@ pub struct Stream {
     /// `bundle`: the folder that `tripline fit` wrote. Required.
     pub bundle: PathBuf,
     /// `codec = "json"`: how values without a `content-type` header are written: `"json"`,
-    /// `"f32-le"` or `"u8"`.
+    /// `"f32-le"`, `"u8"` or `"confluent"`.
     /// `fields`: where in a value the features are, as JSON pointers in the schema's order; `""` is
     /// the whole value. Unless given, each under its own name.
     /// `value_bytes_max = 1048576`: larger values are dead-lettered unread, 1 to 1000000000; a
@@ -100,6 +100,8 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
             fields: fields(&mut section),
             value_bytes_max: section.integer("value_bytes_max", 1..=1_000_000_000, 1 << 20)
                 as usize,
+            // Known once the whole file is read.
+            registry: false,
         },
         policy: Policy {
             mode: section.choice("mode", &mode, Mode::default()),

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::field::{FEW, Field};
 use super::template::quoted;
-use crate::codec::{Fields, Format};
+use crate::codec::{Fields, Format, Headers, shown};
 
 /// What was seen so far.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +26,8 @@ pub struct Survey {
 /// What a value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Looks {
-    Json,
-    Floats,
-    /// A 0 byte and a schema's number come first.
-    Framed,
-    Bytes,
+    /// Bytes that are nothing else are `u8`.
+    Like(Format),
     /// Its header names a format that is none of ours.
     Foreign,
     Empty,
@@ -44,25 +41,21 @@ const ROOM_MIN: usize = 64 << 10;
 
 impl Survey {
     /// Takes one record's value.
-    pub fn take(&mut self, value: &[u8], content_type: Option<&[u8]>) {
+    pub fn take(&mut self, value: &[u8], headers: &Headers<'_>) {
         self.sizes.push(value.len());
-        let json = || serde_json::from_slice::<Value>(value).ok();
-        // `Codecs` reads headers and first bytes for a living; this is a guess for a person.
-        let (looks, document) = match content_type.map(Format::of_content_type) {
-            _ if value.is_empty() => (Looks::Empty, None),
-            Some(Some(Format::Json)) => (Looks::Json, json()),
-            Some(Some(Format::F32Le)) => (Looks::Floats, None),
-            Some(Some(Format::U8)) => (Looks::Bytes, None),
-            Some(_) => (Looks::Foreign, None),
-            None => match json() {
-                Some(document) => (Looks::Json, Some(document)),
-                None if value[0] == 0 && value.len() > 5 && !floats(value) => (Looks::Framed, None),
-                None if floats(value) => (Looks::Floats, None),
-                None => (Looks::Bytes, None),
-            },
+        let silent = *headers == Headers::default();
+        let looks = match shown(headers, value) {
+            _ if value.is_empty() => Looks::Empty,
+            // Many a number begins with a 0 byte, as a frame does.
+            Ok(Format::Confluent) | Err(_) if silent && floats(value) => Looks::Like(Format::F32Le),
+            Ok(format) => Looks::Like(format),
+            Err(_) if silent => Looks::Like(Format::U8),
+            Err(_) => Looks::Foreign,
         };
         *self.formats.entry(looks).or_default() += 1;
-        if let Some(document) = document {
+        if looks == Looks::Like(Format::Json)
+            && let Ok(document) = serde_json::from_slice::<Value>(value)
+        {
             self.walk(&document, String::new());
         }
     }
@@ -82,22 +75,19 @@ impl Survey {
     /// The format that most records have, if it is one that a stream can be read with.
     pub fn format(&self) -> Option<Format> {
         let same_size = self.sizes.windows(2).all(|pair| pair[0] == pair[1]);
-        match self.formats.iter().max_by_key(|(_, count)| **count)?.0 {
-            Looks::Json => Some(Format::Json),
-            Looks::Floats => Some(Format::F32Le),
+        match *self.formats.iter().max_by_key(|(_, count)| **count)?.0 {
             // Bytes of any length are anything; of one length they may be an image.
-            Looks::Bytes if same_size => Some(Format::U8),
-            _ => None,
+            Looks::Like(Format::U8) if !same_size => None,
+            Looks::Like(format) => Some(format),
+            Looks::Foreign | Looks::Empty => None,
         }
     }
 
     /// Sentences about what was seen, without any value.
     pub fn seen(&self) -> Vec<String> {
         let name = |looks: &Looks| match looks {
-            Looks::Json => "JSON",
-            Looks::Floats => "32-bit floats",
-            Looks::Framed => "a 0 byte first, as with a schema registry",
-            Looks::Bytes => "bytes",
+            Looks::Like(Format::Confluent) => "confluent: a frame, which needs a [registry]",
+            Looks::Like(format) => format.name(),
             Looks::Foreign => "a content-type we do not know",
             Looks::Empty => "nothing",
         };
@@ -113,11 +103,11 @@ impl Survey {
         ];
         match self.format() {
             None => seen.push("No format fits most of them: set `codec` by hand.".into()),
-            Some(Format::Json) => {}
-            Some(_) => seen.push(
+            Some(Format::F32Le | Format::U8) => seen.push(
                 "A guess from lengths and bytes alone: any bytes can be read so. Check `codec`."
                     .into(),
             ),
+            Some(_) => {}
         }
         if self.beyond {
             seen.push(format!(
@@ -140,7 +130,7 @@ impl Survey {
 
     /// The pointers as an array of TOML, each with what was seen there; `None` without any.
     fn fields(&self) -> Option<String> {
-        let documents = self.formats.get(&Looks::Json).copied().unwrap_or(0);
+        let documents = self.formats.get(&Looks::Like(Format::Json)).copied().unwrap_or(0);
         let (mut lines, mut pointers) = (String::new(), vec![]);
         let (mut left_out, mut rare) = (vec![], 0);
         for (pointer, field) in &self.fields {
@@ -200,7 +190,7 @@ mod tests {
 
     fn survey(values: impl IntoIterator<Item = String>) -> Survey {
         let mut survey = Survey::default();
-        values.into_iter().for_each(|value| survey.take(value.as_bytes(), None));
+        values.into_iter().for_each(|value| survey.take(value.as_bytes(), &Headers::default()));
         survey
     }
 
@@ -238,14 +228,15 @@ mod tests {
     fn bytes_of_one_length_may_be_an_image_and_of_several_are_nothing() {
         let take = |values: &[&[u8]]| {
             let mut survey = Survey::default();
-            values.iter().for_each(|value| survey.take(value, None));
+            values.iter().for_each(|value| survey.take(value, &Headers::default()));
             survey.format()
         };
         assert_eq!(take(&[&[9, 200, 7], &[1, 2, 3]]), Some(Format::U8));
         assert_eq!(take(&[&[9, 200, 7], &[1, 2]]), None);
         assert_eq!(take(&[&1.5_f32.to_le_bytes(), &0_f32.to_le_bytes()]), Some(Format::F32Le));
         assert_eq!(take(&[b"{}", b"[1]", b"\x00\x00\x00\x00\x07\x02a"]), Some(Format::Json));
-        assert_eq!(take(&[b"\x00\x00\x00\x00\x07\x02a"]), None);
+        assert_eq!(take(&[b"\x00\x00\x00\x00\x07\x02a"]), Some(Format::Confluent));
+        assert_eq!(take(&[b"{\"instances\": [[1]]}"]), Some(Format::KserveV1));
     }
 
     proptest! {
@@ -258,7 +249,7 @@ mod tests {
             junk in proptest::collection::vec(any::<u8>(), 0..20),
         ) {
             let mut survey = survey(documents);
-            survey.take(&junk, None);
+            survey.take(&junk, &Headers::default());
             let text = written(&survey);
             let read = Config::read("tripline.toml".as_ref(), &text, [], &|_| Err(String::new()));
             prop_assert!(read.is_ok(), "{}\n{text}", read.unwrap_err());

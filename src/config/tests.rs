@@ -63,7 +63,10 @@ fn paths_are_relative_to_the_folder_of_the_file() {
 
 #[test]
 fn every_key_that_may_be_left_out_changes_something() {
-    let file = uncommented().replace("KAFKA_PASSWORD", "USER");
+    let file = uncommented()
+        .replace("KAFKA_PASSWORD", "USER")
+        .replace("REGISTRY_PASSWORD", "USER")
+        .replace("REGISTRY_TOKEN", "USER");
     let config = read(&file);
     assert_eq!(config.admin, Some("127.0.0.1:9090".parse().unwrap()));
     assert_eq!(config.onnxruntime.as_deref(), Some(Path::new("/usr/lib/libonnxruntime.so")));
@@ -72,6 +75,22 @@ fn every_key_that_may_be_left_out_changes_something() {
     assert_eq!(properties["sasl.password"].expose(), "hunter2");
     assert_eq!(properties["security.protocol"].expose(), "SASL_SSL");
     assert!(!format!("{config:?}").contains("hunter2"));
+    let registry = config.registry.unwrap();
+    assert_eq!(registry.url, "https://registry:8081");
+    assert_eq!(registry.login, Login::Bearer(Hidden::new("hunter2".into())));
+    assert_eq!(registry.ca_file.as_deref(), Some(Path::new("/etc/ssl/registry.pem")));
+}
+
+#[test]
+fn a_registry_takes_secrets_by_reference_and_a_whole_login_only() {
+    let problems = |section: &str| {
+        let text = format!("{SMALLEST}\n[registry]\n{section}");
+        read_with(&text, &[]).unwrap_err().to_string()
+    };
+    let said = problems("url = \"http://r\"\ntoken = \"hunter2\"");
+    assert!(said.contains("must not stand in this file") && !said.contains("hunter2"), "{said}");
+    assert!(problems("url = \"http://r\"\nuser = \"me\"").contains("registry.password"));
+    assert!(problems("user = \"me\"\npassword = { env = \"USER\" }").contains("registry.url"));
 }
 
 #[test]

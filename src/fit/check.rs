@@ -38,7 +38,7 @@ pub fn check(
         on_guard_failure: OnGuardFailure::Closed,
     };
     let value_bytes_max = 4 * x.ncols();
-    let reading = Config { format: Format::F32Le, fields: None, value_bytes_max };
+    let reading = Config { format: Format::F32Le, value_bytes_max, ..Config::default() };
     let wrong = |what: String| FitError::SelfCheck(what);
     let guard = Guard::new(&bundle, None, policy, &reading).map_err(|e| wrong(e.to_string()))?;
     let mut networks = Networks::load(runtime, &bundle)?;

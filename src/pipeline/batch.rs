@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Guard;
 use super::scored::Scored;
-use crate::codec::Headers;
+use crate::codec::{Headers, SchemaId};
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::{Trace, UNSCORED, verdict_text};
 use crate::model::{ModelError, Networks};
@@ -56,7 +56,22 @@ struct Span {
 pub struct GuardFailure {
     /// The first record that cannot be scored even alone.
     pub at: Position,
-    pub error: ModelError,
+    pub error: Unscorable,
+}
+
+/// What keeps a record from being scored.
+#[derive(Debug, thiserror::Error)]
+pub enum Unscorable {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("nobody brought schema {0}")]
+    Schema(SchemaId),
+}
+
+impl From<SchemaId> for Unscorable {
+    fn from(id: SchemaId) -> Self {
+        Self::Schema(id)
+    }
 }
 
 /// Buffers of one worker, reused from batch to batch: a turn allocates per batch, not per record.
@@ -84,7 +99,8 @@ impl Batch {
     /// How the stream was cut into batches shows in no outcome.
     ///
     /// # Errors
-    /// If a network fails and the policy is to let nothing pass unscored.
+    /// If a network fails, or a record's schema is still wanted, and the policy is to let nothing
+    /// pass unscored.
     pub fn turn(
         &mut self,
         guard: &Guard,
@@ -100,7 +116,7 @@ impl Batch {
         while self.outcomes.len() < inputs.len() {
             let first = self.outcomes.len();
             let most = if alone > 0 { 1 } else { inputs.len() };
-            let n = self.read(guard, &inputs[first..], most);
+            let n = self.read(guard, &inputs[first..], most)?;
             let failed = self.scored.run(guard, networks, &self.rows).err();
             match (failed, guard.policy.on_guard_failure) {
                 (None, _) => self.judge(guard, first),
@@ -113,7 +129,7 @@ impl Batch {
                 }
                 (Some(_), OnGuardFailure::Open) => self.outcomes[first].unscored = true,
                 (Some(error), OnGuardFailure::Closed) => {
-                    return Err(GuardFailure { at: inputs[first].position, error });
+                    return Err(GuardFailure { at: inputs[first].position, error: error.into() });
                 }
             }
             alone = alone.saturating_sub(n);
@@ -140,20 +156,32 @@ impl Batch {
 
     /// The rows of as many of `inputs` as are scored together, at most `most`, and how many those
     /// are; an outcome for each.
-    fn read(&mut self, guard: &Guard, inputs: &[Input<'_>], most: usize) -> usize {
+    fn read(
+        &mut self,
+        guard: &Guard,
+        inputs: &[Input<'_>],
+        most: usize,
+    ) -> Result<usize, GuardFailure> {
         self.rows.clear();
         let width = guard.schema.width();
         let first = self.outcomes.len();
         for input in inputs.iter().take(most) {
             let start = self.rows.len() / width;
-            let judged = read(guard, input, &mut self.rows).map(|_| UNJUDGED);
-            self.outcomes.push(Outcome::of(judged));
+            let wanted = guard.wants(input);
+            let judged = match (wanted, guard.policy.on_guard_failure) {
+                (None, _) => read(guard, input, &mut self.rows).map(|_| UNJUDGED),
+                (Some(_), OnGuardFailure::Open) => Ok(UNJUDGED),
+                (Some(id), OnGuardFailure::Closed) => {
+                    return Err(GuardFailure { at: input.position, error: id.into() });
+                }
+            };
+            self.outcomes.push(Outcome { unscored: wanted.is_some(), ..Outcome::of(judged) });
             self.spans.push(Span { rows: start..self.rows.len() / width, worst: start });
             if self.rows.len() >= PART_NUMBERS_MAX {
                 break;
             }
         }
-        self.outcomes.len() - first
+        Ok(self.outcomes.len() - first)
     }
 
     /// A verdict for every record: that of its most suspicious row, given how many it has.
@@ -162,6 +190,9 @@ impl Batch {
         let judged = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);
         for (outcome, span) in judged {
             let Ok(verdict) = &mut outcome.judged else { continue };
+            if outcome.unscored {
+                continue;
+            }
             let (worst, merged) = worst(guard, &self.scored, span.rows.clone());
             let p = guard.decider.p(merged, span.rows.len());
             let action = guard.decider.action(p, guard.policy);
@@ -229,7 +260,7 @@ impl Batch {
                 ) {
                     (Ok(()), _) => rows = 0..n,
                     (Err(error), OnGuardFailure::Closed) => {
-                        return Err(GuardFailure { at: inputs[i].position, error });
+                        return Err(GuardFailure { at: inputs[i].position, error: error.into() });
                     }
                     (Err(_), OnGuardFailure::Open) => {
                         self.outcomes[i].corrected = None;

@@ -2,8 +2,9 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::Input;
 use crate::bundle::{Bundle, Digest, TensorError};
-use crate::codec::{self, Codecs};
+use crate::codec::{self, Codecs, Confluent, SchemaId};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
 use crate::record::{Columns, Probability, Schema};
@@ -77,6 +78,18 @@ impl Guard {
             digest: bundle.digest,
             epoch,
         })
+    }
+
+    /// The schema without which the record cannot be read, if nobody has brought it to
+    /// [`Guard::confluent`].
+    pub fn wants(&self, input: &Input<'_>) -> Option<SchemaId> {
+        let value = input.value.filter(|value| value.len() <= self.value_bytes_max)?;
+        self.codecs.wants(&input.headers, value)
+    }
+
+    /// Where schemas are brought to, if there is a registry to ask.
+    pub fn confluent(&self) -> Option<&Confluent> {
+        self.codecs.confluent()
     }
 
     pub fn schema(&self) -> &Schema {

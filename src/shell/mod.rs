@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod memory;
 pub mod progress;
 mod records;
+pub mod registry;
 pub mod run;
 pub mod sample;
 pub mod telemetry;

@@ -51,7 +51,7 @@ pub fn input<'a>(message: &'a BorrowedMessage<'_>) -> Input<'a> {
 /// The headers that say how a value is to be read. Kafka minds the case of a name; those that come
 /// from HTTP, which does not, are written in either: KServe's client says
 /// `inference-header-content-length`, Triton's `Inference-Header-Content-Length`.
-fn headers(all: &BorrowedHeaders) -> Headers<'_> {
+pub fn headers(all: &BorrowedHeaders) -> Headers<'_> {
     let length = header(all, c"Inference-Header-Content-Length");
     Headers {
         content_type: header(all, c"content-type").or_else(|| header(all, c"Content-Type")),

@@ -12,8 +12,9 @@ use super::judge::{JudgeThread, JudgeThreadError};
 use super::kafka::Clients;
 use super::memory::Memory;
 use super::progress::Progress;
-use super::worker::{Worker, WorkerError};
-use crate::config::{Config, Kafka, Stream};
+use super::registry::{Registry, RegistryError};
+use super::worker::{Knowledge, Worker, WorkerError};
+use crate::config::{self, Config, Kafka, Stream};
 use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::pipeline::{Guard, GuardError, Judge};
@@ -30,6 +31,8 @@ pub enum RunError {
     Guard { stream: String, path: PathBuf, error: GuardError },
     #[error("stream {stream}: bundle {path}: {error}", path = path.display())]
     Model { stream: String, path: PathBuf, error: ModelError },
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     #[error("stream {stream}: worker {number}: {error}")]
     Worker { stream: String, number: usize, error: WorkerError },
     #[error("stream {stream}: judge: {error}")]
@@ -42,26 +45,33 @@ pub enum RunError {
 pub struct Prepared {
     pub stream: Arc<Stream>,
     pub guard: Arc<Guard>,
+    registry: Option<Arc<Registry>>,
     networks: Vec<Networks>,
 }
 
 impl Prepared {
-    /// Loads the bundle, one set of networks per worker.
+    /// Loads the bundle, one set of networks per worker. Nothing is asked of the registry yet.
     ///
     /// # Errors
-    /// If the bundle cannot be read, is not what its manifest says, or cannot keep the budget.
-    pub fn new(runtime: &Runtime, stream: &Stream) -> Result<Self, RunError> {
+    /// If the bundle cannot be read, is not what its manifest says, or cannot keep the budget; if
+    /// the registry's certificates cannot be read.
+    pub fn new(
+        runtime: &Runtime,
+        stream: &Stream,
+        registry: Option<&config::Registry>,
+    ) -> Result<Self, RunError> {
         let name = || stream.name.clone();
         let path = || stream.bundle.clone();
         let bundle = bundle::read(&stream.bundle)
             .map_err(|error| RunError::Bundle { stream: name(), error })?;
         let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
             .map_err(|error| RunError::Guard { stream: name(), path: path(), error })?;
+        let registry = registry.map(Registry::new).transpose()?.map(Arc::new);
         let networks = (0..stream.workers)
             .map(|_| Networks::load(runtime, &bundle))
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
-        Ok(Self { stream: Arc::new(stream.clone()), guard: Arc::new(guard), networks })
+        Ok(Self { stream: Arc::new(stream.clone()), guard: Arc::new(guard), registry, networks })
     }
 
     /// What this stream may take in this process.
@@ -116,7 +126,8 @@ impl Overview {
 /// The first stream that cannot be guarded.
 pub fn prepare(config: &Config) -> Result<Vec<Prepared>, RunError> {
     let runtime = Runtime::load(config.onnxruntime.as_deref())?;
-    config.streams.iter().map(|stream| Prepared::new(&runtime, stream)).collect()
+    let registry = config.registry.as_ref();
+    config.streams.iter().map(|stream| Prepared::new(&runtime, stream, registry)).collect()
 }
 
 /// Runs until `stop`, or until a thread cannot go on: then all others drain too, and whoever
@@ -137,13 +148,15 @@ pub fn run(
         let mut threads = vec![];
         for prepared in streams {
             let fresh = prepared.judge();
-            let Prepared { stream, guard, networks } = prepared;
+            let Prepared { stream, guard, registry, networks } = prepared;
             for (number, networks) in networks.into_iter().enumerate() {
-                let (stream, guard, progress) = (stream.clone(), guard.clone(), next());
+                let knowledge = Knowledge { guard: guard.clone(), registry: registry.clone() };
+                let (stream, progress) = (stream.clone(), next());
                 threads.push(scope.spawn(move || {
                     let name = stream.name.clone();
                     let work = || {
-                        Worker::join(clients, stream, guard, networks, number, progress)?.run(stop)
+                        Worker::join(clients, stream, knowledge, networks, number, progress)?
+                            .run(stop)
                     };
                     stopping(stop, work).map_err(|error| RunError::Worker {
                         stream: name,

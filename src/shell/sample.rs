@@ -10,7 +10,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::kafka::{Clients, header};
+use super::kafka::Clients;
+use super::records::headers;
+use crate::codec::Headers;
 
 /// How much was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub fn sample(
     clients: &Clients,
     topic: &str,
     records_max: usize,
-    mut each: impl FnMut(&[u8], Option<&[u8]>),
+    mut each: impl FnMut(&[u8], &Headers<'_>),
 ) -> Result<Sampled, SampleError> {
     let failed = |what| move |error| SampleError::Kafka { what, error };
     let mut config = clients.common("sample");
@@ -92,9 +94,9 @@ pub fn sample(
             Some(Ok(message)) => {
                 sampled.records += 1;
                 bytes += message.payload_len();
-                let content_type = message.headers().and_then(|h| header(h, c"content-type"));
+                let headers = message.headers().map(headers).unwrap_or_default();
                 match message.payload() {
-                    Some(value) => each(value, content_type),
+                    Some(value) => each(value, &headers),
                     None => sampled.empty += 1,
                 }
             }

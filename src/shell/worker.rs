@@ -4,19 +4,22 @@
 //! it is time. Nothing of a lane is kept anywhere else, so whatever fails, the worker drops what
 //! is not committed and begins again where the last commit stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rdkafka::message::BorrowedMessage;
 use tracing::{error, info, warn};
 
 use super::kafka::{Beginning, Change, Clients, Output, Session, SessionError, TransactionError};
 use super::progress::Progress;
 use super::records::{emit, gather, input, timestamp};
+use super::registry::Registry;
 use crate::config::Stream;
+use crate::decide::OnGuardFailure;
 use crate::model::Networks;
-use crate::pipeline::{Batch, Guard, GuardFailure, Input, Lane, LaneError};
+use crate::pipeline::{Batch, Guard, GuardFailure, Input, Lane, LaneError, Unscorable};
 use crate::record::{Offset, Partition, Position};
 use crate::watch::{Message as WatchMessage, Presence};
 
@@ -24,9 +27,13 @@ use crate::watch::{Message as WatchMessage, Presence};
 pub struct Worker {
     stream: Arc<Stream>,
     guard: Arc<Guard>,
+    registry: Option<Arc<Registry>>,
     networks: Networks,
     session: Session,
     lanes: BTreeMap<Partition, Slot>,
+    /// Partitions whose next record cannot be read before the registry answers, and when it is
+    /// asked again. Nothing is fetched of them until then.
+    waiting: Option<(Instant, BTreeSet<Partition>)>,
     batch: Batch,
     /// When a poll last came back empty: everything that was there had been read.
     last_empty: Option<Instant>,
@@ -49,6 +56,12 @@ impl Slot {
         let committed = lane.next();
         Self { lane, committed, last_record: Instant::now(), told_quiet: None }
     }
+}
+
+/// What a worker judges by, and where it learns more.
+pub struct Knowledge {
+    pub guard: Arc<Guard>,
+    pub registry: Option<Arc<Registry>>,
 }
 
 /// Why a worker ends.
@@ -74,7 +87,7 @@ impl Worker {
     pub fn join(
         clients: &Clients,
         stream: Arc<Stream>,
-        guard: Arc<Guard>,
+        knowledge: Knowledge,
         networks: Networks,
         number: usize,
         progress: Arc<Progress>,
@@ -85,10 +98,12 @@ impl Worker {
         progress.beat();
         Ok(Self {
             stream,
-            guard,
+            guard: knowledge.guard,
+            registry: knowledge.registry,
             networks,
             session,
             lanes: BTreeMap::new(),
+            waiting: None,
             batch: Batch::default(),
             last_empty: None,
             commit_interval: clients.kafka().commit_interval,
@@ -150,16 +165,32 @@ impl Worker {
 
     /// One batch; says how many records it had.
     fn turn(&mut self) -> Result<usize, WorkerError> {
+        self.wake()?;
+        let mut stuck = Stuck::default();
+        let settled = self.gather_and_settle(&mut stuck)?;
+        self.wait(stuck)?;
+        Ok(settled)
+    }
+
+    /// Gathers records and takes them down the road, but for those that are `stuck`.
+    fn gather_and_settle(&mut self, stuck: &mut Stuck) -> Result<usize, WorkerError> {
         let (reader, transactions) = self.session.split();
         let wait = if transactions.is_open() { self.commit_interval / 10 } else { POLL };
+        let waiting = self.waiting.as_ref();
         let expected = |at: Position| {
-            self.lanes.get(&at.partition).is_some_and(|slot| at.offset >= slot.lane.next())
+            let waits = waiting.is_some_and(|(_, waiting)| waiting.contains(&at.partition));
+            !waits
+                && self.lanes.get(&at.partition).is_some_and(|slot| at.offset >= slot.lane.next())
         };
-        let messages = gather(&reader, &self.stream, expected, wait.min(POLL))?;
+        let mut messages = gather(&reader, &self.stream, expected, wait.min(POLL))?;
+        let empty = messages.is_empty();
+        if let Some(registry) = &self.registry {
+            stuck.find(registry, &self.guard, &mut messages);
+        }
         let inputs: Vec<Input<'_>> = messages.iter().map(input).collect();
         self.batch.turn(&self.guard, &mut self.networks, &inputs)?;
         let now = Instant::now();
-        if messages.is_empty() {
+        if empty {
             self.last_empty = Some(now);
         }
         let mut counts = [0; 3];
@@ -180,6 +211,33 @@ impl Worker {
         Progress::add(&progress.quarantined, quarantined);
         Progress::add(&progress.dead_lettered, dead_lettered);
         Ok(messages.len())
+    }
+
+    /// Fetches nothing more of the partitions that are stuck, until it is time to ask again. What
+    /// came before their first unreadable record is settled; that one and all behind it are read
+    /// again then, in order.
+    fn wait(&mut self, stuck: Stuck) -> Result<(), WorkerError> {
+        let Stuck { partitions, retry_at: Some(retry_at) } = stuck else { return Ok(()) };
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<Partition> = partitions.iter().copied().collect();
+        self.session.pause(&list)?;
+        let (until, waiting) = self.waiting.get_or_insert((retry_at, BTreeSet::new()));
+        waiting.extend(partitions);
+        *until = retry_at.max(*until);
+        Ok(())
+    }
+
+    /// Reads the waiting partitions again, if it is time.
+    fn wake(&mut self) -> Result<(), WorkerError> {
+        let due = |(until, _): &mut (Instant, BTreeSet<Partition>)| Instant::now() >= *until;
+        let Some((_, waiting)) = self.waiting.take_if(due) else { return Ok(()) };
+        let next = |partition| Some((partition, self.lanes.get(&partition)?.lane.next()));
+        let rewind: Vec<_> = waiting.into_iter().filter_map(next).collect();
+        let partitions: Vec<Partition> = rewind.iter().map(|&(partition, _)| partition).collect();
+        self.session.resume(&partitions)?;
+        Ok(self.session.rewind(&rewind)?)
     }
 
     /// Commits outputs, evidence, state and offsets together. Nothing open, nothing done.
@@ -217,7 +275,10 @@ impl Worker {
     fn tell_presence(&mut self) -> Result<(), WorkerError> {
         for (&partition, slot) in &mut self.lanes {
             let silent = slot.last_record.elapsed() >= self.stream.alerts.window;
-            let quiet = silent && self.last_empty.is_some_and(|at| at > slot.last_record);
+            // Of a partition that waits we do not know whether there is nothing to read.
+            let waits = self.waiting.as_ref().is_some_and(|(_, w)| w.contains(&partition));
+            let read_out = self.last_empty.is_some_and(|at| at > slot.last_record);
+            let quiet = silent && read_out && !waits;
             if slot.told_quiet == Some(quiet) {
                 continue;
             }
@@ -279,6 +340,13 @@ impl Worker {
 
     fn forget(&mut self, partitions: &[Partition]) -> Result<(), WorkerError> {
         self.lanes.retain(|partition, _| !partitions.contains(partition));
+        if let Some((_, waiting)) = &mut self.waiting {
+            // Should one come back, it comes back fetched.
+            let gone = |partition: &&Partition| waiting.contains(partition);
+            let gone: Vec<Partition> = partitions.iter().filter(gone).copied().collect();
+            self.session.resume(&gone)?;
+            waiting.retain(|partition| !partitions.contains(partition));
+        }
         Ok(self.session.unassign(partitions)?)
     }
 
@@ -291,6 +359,12 @@ impl Worker {
             })) => {
                 warn!(step, reason, "transaction given up; beginning again at the last commit");
                 Progress::add(&self.progress.failures, 1);
+                self.session.recover()?;
+                self.restore_all()
+            }
+            // Forgotten by another worker in just this moment; the registry is asked again.
+            WorkerError::Guard(GuardFailure { error: Unscorable::Schema(id), .. }) => {
+                warn!(%id, "schema gone; beginning again at the last commit");
                 self.session.recover()?;
                 self.restore_all()
             }
@@ -341,5 +415,44 @@ impl Worker {
                 Ok(None)
             }
         }
+    }
+}
+
+/// Partitions whose records cannot be read before the registry answers.
+#[derive(Default)]
+struct Stuck {
+    partitions: BTreeSet<Partition>,
+    retry_at: Option<Instant>,
+}
+
+impl Stuck {
+    /// Asks for the schemas of `messages`. If that fails, and unscored records may not pass, leaves
+    /// only those before each partition's first record that cannot be read.
+    fn find(
+        &mut self,
+        registry: &Registry,
+        guard: &Guard,
+        messages: &mut Vec<BorrowedMessage<'_>>,
+    ) {
+        let inputs: Vec<Input<'_>> = messages.iter().map(input).collect();
+        let Err(unavailable) = registry.supply(guard, &inputs) else { return };
+        if guard.policy().on_guard_failure == OnGuardFailure::Open {
+            return;
+        }
+        self.retry_at = Some(unavailable.retry_at);
+        for input in inputs {
+            if guard.wants(&input).is_some() {
+                self.partitions.insert(input.position.partition);
+            }
+        }
+        let mut unreadable = BTreeSet::new();
+        messages.retain(|message| {
+            let input = input(message);
+            let partition = input.position.partition;
+            if self.partitions.contains(&partition) && guard.wants(&input).is_some() {
+                unreadable.insert(partition);
+            }
+            !unreadable.contains(&partition)
+        });
     }
 }

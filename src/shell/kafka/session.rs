@@ -164,6 +164,15 @@ impl Session {
         self.consumer.pause(&list).map_err(during("pause"))
     }
 
+    /// Fetches these again; from where, says [`Session::rewind`].
+    pub fn resume(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let list = self.list(partitions.iter().map(|&p| (p, None)));
+        self.consumer.resume(&list).map_err(during("resume"))
+    }
+
     /// Reads these partitions again from these offsets.
     pub fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError> {
         if to.is_empty() {

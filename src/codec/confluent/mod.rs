@@ -1,0 +1,213 @@
+//! Confluent's framing: a value says which schema of a registry it was written with.
+//!
+//! Avro and Protobuf are walked by the writer's schema, JSON Schema's payload is plain JSON behind
+//! the frame. A feature is found under its own name, or where the stream's `fields` point. The
+//! frame, and every byte that is not a changed cell, is kept.
+//!
+//! Schemas are brought from outside ([`Confluent::learn`]), because the core does no I/O: the shell
+//! asks [`Confluent::wants`] of every record before its batch has its turn. A schema that the
+//! registry does not have is the record's fault, and so is one that we cannot read: what its writer
+//! wrote, no reader of ours reads, and holding the stream would help nobody. The operator is told
+//! once. A registry that does not answer is nobody's fault but the world's: then the schema stays
+//! wanted, and the record waits or passes unscored.
+//!
+//! It believes the id: a record that names another schema of the same shape is read by that one,
+//! as its consumer would.
+
+mod avro;
+mod bytes;
+mod cells;
+mod frame;
+mod number;
+mod protobuf;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub use self::frame::SchemaId;
+
+use self::cells::Wanted;
+use self::frame::Frame;
+use super::{Codec, Fields, Headers, Json, Layout};
+use crate::record::Fault;
+
+/// A schema as the registry keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text {
+    pub language: Language,
+    pub text: String,
+    /// Schemas that it refers to, directly or not, by the names it has for them; before each, what
+    /// it refers to itself.
+    pub references: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    Avro,
+    Protobuf,
+    JsonSchema,
+}
+
+/// Why a schema cannot be read by.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(String);
+
+/// `confluent`
+#[derive(Debug)]
+pub struct Confluent {
+    layout: Arc<Layout>,
+    wanted: Wanted,
+    json: Json,
+    schemas: RwLock<HashMap<SchemaId, Known>>,
+}
+
+#[derive(Clone, Debug)]
+enum Known {
+    Avro(Arc<avro::Plan>),
+    Protobuf(Arc<protobuf::Plans>),
+    Json,
+    /// The registry does not have it.
+    Absent,
+    /// We cannot read by it.
+    Unusable,
+}
+
+/// Schemas that one stream can learn. Whoever writes to the topic chooses among all that the
+/// registry has; at about 100 KiB each these take 400 MiB at worst. Further ones are like those the
+/// registry does not have.
+const SCHEMAS_MAX: usize = 4096;
+
+impl Confluent {
+    pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
+        let wanted = Wanted::new(&layout, fields);
+        let json = Json::new(layout.clone(), fields);
+        Self { layout, wanted, json, schemas: RwLock::default() }
+    }
+
+    /// The schema without which the value cannot be read, if nobody has brought it.
+    pub fn wants(&self, value: &[u8], headers: &Headers<'_>) -> Option<SchemaId> {
+        let id = Frame::read(value, headers).ok()?.id;
+        self.known(id).is_none().then_some(id)
+    }
+
+    /// Takes in what the registry said of a schema: `None` if it does not have it.
+    ///
+    /// # Errors
+    /// If it cannot be read by, which its records then pay for.
+    pub fn learn(&self, id: SchemaId, schema: Option<&Text>) -> Result<(), Unusable> {
+        // Compiled before the lock is taken: nobody waits for that.
+        let known = schema.map_or(Ok(Known::Absent), |schema| self.compile(schema));
+        let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
+        let full = schemas.values().filter(|known| !matches!(known, Known::Absent)).count();
+        let known = known.and_then(|known| match known {
+            Known::Absent => Ok(known),
+            _ if full < SCHEMAS_MAX => Ok(known),
+            _ => Err(Unusable(format!("the stream has learned {SCHEMAS_MAX} others already"))),
+        });
+        schemas.insert(id, known.as_ref().map_or(Known::Unusable, Clone::clone));
+        known.map(|_| ())
+    }
+
+    /// Takes in that the registry has a schema, but nothing one could read by.
+    pub fn refuse(&self, id: SchemaId) {
+        let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
+        schemas.insert(id, Known::Unusable);
+    }
+
+    /// Wants a schema again that the registry did not have.
+    pub fn forget(&self, id: SchemaId) {
+        let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(schemas.get(&id), Some(Known::Absent)) {
+            schemas.remove(&id);
+        }
+    }
+
+    fn known(&self, id: SchemaId) -> Option<Known> {
+        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        schemas.get(&id).cloned()
+    }
+
+    fn compile(&self, schema: &Text) -> Result<Known, Unusable> {
+        Ok(match schema.language {
+            Language::Avro => Known::Avro(Arc::new(avro::Plan::new(schema, &self.wanted)?)),
+            Language::Protobuf => {
+                Known::Protobuf(Arc::new(protobuf::Plans::new(schema, &self.wanted)?))
+            }
+            Language::JsonSchema => Known::Json,
+        })
+    }
+
+    /// # Errors
+    /// If there is no frame, or no schema for it.
+    fn reader(&self, value: &[u8], headers: &Headers<'_>) -> Result<Reader, Fault> {
+        let frame = Frame::read(value, headers)?;
+        match self.known(frame.id).ok_or(Fault::UnknownSchema)? {
+            Known::Avro(plan) => Ok(Reader::Avro(plan, frame.payload())),
+            Known::Protobuf(plans) => {
+                let (path, payload) = frame.message()?;
+                match plans.find(&path) {
+                    Some(message) => Ok(Reader::Protobuf(plans, message, payload)),
+                    None => Err(Fault::UnknownSchema),
+                }
+            }
+            Known::Json => Ok(Reader::Json(frame.payload())),
+            Known::Absent | Known::Unusable => Err(Fault::UnknownSchema),
+        }
+    }
+}
+
+/// How a value is read, and where its payload begins.
+enum Reader {
+    Avro(Arc<avro::Plan>, usize),
+    /// The second is which of the plans.
+    Protobuf(Arc<protobuf::Plans>, usize, usize),
+    Json(usize),
+}
+
+impl Reader {
+    /// Whether the walk may begin, for what the two binary formats share.
+    fn walk(&self, value: &[u8], harvest: &mut dyn cells::Harvest) -> Result<(), Fault> {
+        match self {
+            Self::Avro(plan, payload) => plan.walk(value, *payload..value.len(), harvest),
+            Self::Protobuf(plans, message, payload) => {
+                plans.walk(*message, value, *payload..value.len(), harvest)
+            }
+            Self::Json(_) => unreachable!("the JSON codec reads it"),
+        }
+    }
+}
+
+impl Codec for Confluent {
+    fn decode(
+        &self,
+        value: &[u8],
+        headers: &Headers<'_>,
+        rows: &mut Vec<f32>,
+    ) -> Result<usize, Fault> {
+        let reader = self.reader(value, headers)?;
+        if let Reader::Json(payload) = reader {
+            return self.json.decode(&value[payload..], headers, rows).map_err(
+                |fault| match fault {
+                    Fault::Unreadable { at } => Fault::Unreadable { at: payload + at },
+                    fault => fault,
+                },
+            );
+        }
+        let walk = |harvest: &mut dyn cells::Harvest| reader.walk(value, harvest);
+        cells::decode(&self.layout, &self.wanted, rows, &walk)
+    }
+
+    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+        let reader = self.reader(original, headers).expect("the original has no schema");
+        if let Reader::Json(payload) = reader {
+            out.extend_from_slice(&original[..payload]);
+            return self.json.encode(&original[payload..], headers, rows, out);
+        }
+        let walk = |harvest: &mut dyn cells::Harvest| reader.walk(original, harvest);
+        cells::encode(&self.layout, &self.wanted, original, rows, out, &walk);
+    }
+}
+
+#[cfg(test)]
+mod tests;

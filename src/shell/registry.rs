@@ -1,0 +1,394 @@
+//! The schema registry, asked over HTTP for what the guard wants.
+//!
+//! `GET /schemas/ids/{id}` or `/schemas/guids/{guid}`, and `/subjects/{subject}/versions/{version}`
+//! for what a schema refers to: the API of Confluent's registry, which others speak too. One worker
+//! asks at a time; what it learns is everybody's.
+//!
+//! That a schema does not exist is believed only of a registry that says so in its own words, and
+//! for a minute: a wrong address answers 404 to everything, and dead-lettering a stream for it
+//! would be ours. Whatever else is not an answer is the world's doing ([`Unavailable`]), and after
+//! it nobody asks for a while.
+//!
+//! A sender who makes up ids makes us ask for each. [`LOOKUPS`] bounds how often; what goes beyond
+//! waits, or passes unscored, as if the registry did not answer.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use tracing::{error, info, warn};
+use ureq::Agent;
+use ureq::http::StatusCode;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+
+use crate::codec::{Confluent, Language, SchemaId, SchemaText};
+use crate::config::{Hidden, Login, Registry as Config};
+use crate::pipeline::{Guard, Input};
+
+/// One stream's way to its schemas, shared by its workers.
+pub struct Registry {
+    agent: Agent,
+    url: String,
+    /// The value of the `Authorization` header.
+    login: Option<Hidden<String>>,
+    timeout: Duration,
+    memory: Mutex<Memory>,
+}
+
+/// The registry gave no answer that could be one; nobody asks again before `retry_at`.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("schema {id}: {reason}")]
+pub struct Unavailable {
+    id: SchemaId,
+    reason: String,
+    pub retry_at: Instant,
+}
+
+/// Why a registry cannot be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error("registry.ca_file {path}: {reason}", path = path.display())]
+    CaFile { path: PathBuf, reason: String },
+}
+
+/// What is known besides the schemas.
+struct Memory {
+    /// Schemas that the registry did not have, the oldest first.
+    absent: VecDeque<(Instant, SchemaId)>,
+    /// Attempts in a row without an answer, and when the next may be made.
+    failures: u32,
+    retry_at: Instant,
+    /// Lookups that may be made now, and when they were counted.
+    lookups: f64,
+    counted: Instant,
+}
+
+/// Lookups that may be made at once, and how many come back each second: enough for all schemas of
+/// a topic at the start, and no load to any registry.
+const LOOKUPS: f64 = 200.0;
+const LOOKUPS_PER_SECOND: f64 = 20.0;
+
+/// How long we believe that a schema does not exist.
+const ABSENT_FOR: Duration = Duration::from_secs(60);
+
+/// The shortest and the longest wait after an attempt without an answer.
+const WAIT_MIN: Duration = Duration::from_millis(250);
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Largest answer we read: 1 MiB holds any schema a person can review.
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
+
+/// Schemas that one may refer to, directly or not.
+const REFERENCES_MAX: usize = 64;
+
+impl Registry {
+    /// # Errors
+    /// If the certificates cannot be read.
+    pub fn new(config: &Config) -> Result<Self, RegistryError> {
+        let roots = match &config.ca_file {
+            None => RootCerts::PlatformVerifier,
+            Some(path) => RootCerts::new_with_certs(&certificates(path)?),
+        };
+        let tls = TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(roots).build();
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            // A redirect would take our password to wherever it points.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("tripline/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        let login = match &config.login {
+            Login::Nobody => None,
+            Login::Bearer(token) => Some(format!("Bearer {}", token.expose())),
+            Login::Basic { user, password } => {
+                let both = format!("{user}:{}", password.expose());
+                Some(format!("Basic {}", STANDARD.encode(both)))
+            }
+        };
+        let now = Instant::now();
+        Ok(Self {
+            agent,
+            url: config.url.clone(),
+            login: login.map(Hidden::new),
+            timeout: config.timeout,
+            memory: Mutex::new(Memory {
+                absent: VecDeque::new(),
+                failures: 0,
+                retry_at: now,
+                lookups: LOOKUPS,
+                counted: now,
+            }),
+        })
+    }
+
+    /// Brings `guard` every schema that `inputs` need.
+    ///
+    /// # Errors
+    /// At the first that cannot be asked for; it stays wanted, and so do those behind it.
+    pub fn supply(&self, guard: &Guard, inputs: &[Input<'_>]) -> Result<(), Unavailable> {
+        let Some(schemas) = guard.confluent() else { return Ok(()) };
+        for input in inputs {
+            if let Some(id) = guard.wants(input) {
+                let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                memory.forget(schemas, Instant::now());
+                // Another worker may have brought it while we waited.
+                if guard.wants(input).is_some() {
+                    self.bring(&mut memory, schemas, id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bring(
+        &self,
+        memory: &mut Memory,
+        schemas: &Confluent,
+        id: SchemaId,
+    ) -> Result<(), Unavailable> {
+        let now = Instant::now();
+        let unavailable =
+            |reason: &str, retry_at| Unavailable { id, reason: reason.into(), retry_at };
+        if now < memory.retry_at {
+            let reason = "the registry did not answer a moment ago";
+            return Err(unavailable(reason, memory.retry_at));
+        }
+        memory.count(now);
+        if memory.lookups < 1.0 {
+            let wait = Duration::from_secs_f64((1.0 - memory.lookups) / LOOKUPS_PER_SECOND);
+            return Err(unavailable("too many schemas were asked for", now + wait));
+        }
+        memory.lookups -= 1.0;
+        let lookup = Lookup { registry: self, deadline: now + self.timeout };
+        let useless = |reason: &dyn Display| {
+            error!(%id, %reason, "schema cannot be read by; its records are dead-lettered");
+        };
+        match lookup.schema(id) {
+            Ok(Found::Schema(schema)) => match schemas.learn(id, Some(&schema)) {
+                Ok(()) => info!(%id, language = ?schema.language, "schema learned"),
+                Err(error) => useless(&error),
+            },
+            Ok(Found::Nothing) => {
+                memory.absent.push_back((now, id));
+                let learned = schemas.learn(id, None);
+                learned.expect("that there is nothing cannot be misread");
+                info!(%id, "the registry has no such schema; its records are dead-lettered");
+            }
+            Ok(Found::Useless(reason)) => {
+                schemas.refuse(id);
+                useless(&reason);
+            }
+            Err(reason) => {
+                let wait = WAIT_MIN * 2_u32.pow(memory.failures.min(16));
+                memory.failures += 1;
+                memory.retry_at = Instant::now() + wait.min(WAIT_MAX);
+                warn!(%id, reason, failures = memory.failures, "the registry does not answer");
+                return Err(unavailable(&reason, memory.retry_at));
+            }
+        }
+        memory.failures = 0;
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// Schemas that were looked for a while ago may exist by now.
+    fn forget(&mut self, schemas: &Confluent, now: Instant) {
+        while let Some(&(at, id)) = self.absent.front()
+            && now.saturating_duration_since(at) >= ABSENT_FOR
+        {
+            schemas.forget(id);
+            self.absent.pop_front();
+        }
+    }
+
+    fn count(&mut self, now: Instant) {
+        let earned = now.saturating_duration_since(self.counted).as_secs_f64() * LOOKUPS_PER_SECOND;
+        self.lookups = (self.lookups + earned).min(LOOKUPS);
+        self.counted = now;
+    }
+}
+
+/// One schema being fetched, with all that it refers to, before a deadline.
+struct Lookup<'a> {
+    registry: &'a Registry,
+    deadline: Instant,
+}
+
+/// What `/schemas/ids/{id}` and `/subjects/{subject}/versions/{version}` answer.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    schema: String,
+    #[serde(default, rename = "schemaType")]
+    language: Option<String>,
+    #[serde(default)]
+    references: Option<Vec<Reference>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    name: String,
+    subject: String,
+    version: i64,
+}
+
+/// What the registry has to say.
+#[derive(Debug, PartialEq)]
+enum Found<T> {
+    Schema(T),
+    /// It has no such thing.
+    Nothing,
+    /// It has one, of a kind that we shall never read by.
+    Useless(String),
+}
+
+impl Lookup<'_> {
+    /// # Errors
+    /// If the registry gave no answer that could be one.
+    fn schema(&self, id: SchemaId) -> Result<Found<SchemaText>, String> {
+        let path = match id {
+            SchemaId::Number(id) => format!("/schemas/ids/{id}"),
+            SchemaId::Guid(_) => format!("/schemas/guids/{id}"),
+        };
+        let answer = match self.get(&path)? {
+            Found::Schema(answer) => answer,
+            Found::Nothing => return Ok(Found::Nothing),
+            Found::Useless(reason) => return Ok(Found::Useless(reason)),
+        };
+        let language = match answer.language.as_deref() {
+            None | Some("AVRO") => Language::Avro,
+            Some("PROTOBUF") => Language::Protobuf,
+            Some("JSON") => Language::JsonSchema,
+            Some(other) => return Ok(Found::Useless(format!("we read no type {other:?}"))),
+        };
+        // What a JSON Schema refers to says nothing about where its values are.
+        let followed = answer.references.filter(|_| language != Language::JsonSchema);
+        let mut references: Vec<(String, String)> = vec![];
+        let mut open = followed.unwrap_or_default();
+        while let Some(Reference { name, subject, version }) = open.pop() {
+            if references.iter().any(|(known, _)| *known == name) {
+                continue;
+            }
+            if references.len() == REFERENCES_MAX {
+                let reason = format!("it refers to more than {REFERENCES_MAX} others");
+                return Ok(Found::Useless(reason));
+            }
+            let path = format!("/subjects/{}/versions/{version}", escaped(&subject));
+            match self.get(&path)? {
+                Found::Schema(answer) => {
+                    references.push((name, answer.schema));
+                    open.extend(answer.references.unwrap_or_default());
+                }
+                Found::Nothing => return Ok(Found::Nothing),
+                Found::Useless(reason) => return Ok(Found::Useless(reason)),
+            }
+        }
+        // The innermost first: they are parsed in this order.
+        references.reverse();
+        Ok(Found::Schema(SchemaText { language, text: answer.schema, references }))
+    }
+
+    fn get(&self, path: &str) -> Result<Found<Answer>, String> {
+        let (status, body) = self.fetch(path)?;
+        let wrong = |what: String| format!("{}{path}: {what}", self.registry.url);
+        match status {
+            StatusCode::OK if body.len() as u64 > ANSWER_BYTES_MAX => {
+                Ok(Found::Useless(wrong(format!("it is larger than {ANSWER_BYTES_MAX} bytes"))))
+            }
+            StatusCode::OK => match serde_json::from_slice(&body) {
+                Ok(answer) => Ok(Found::Schema(answer)),
+                Err(error) => Err(wrong(format!("answered what is no schema: {error}"))),
+            },
+            StatusCode::NOT_FOUND => {
+                #[derive(Deserialize)]
+                struct Refusal {
+                    error_code: i64,
+                }
+                let refusal = serde_json::from_slice::<Refusal>(&body);
+                let said = refusal.is_ok_and(|r| (40_400..40_500).contains(&r.error_code));
+                // An older registry has no GUIDs and says no more than that the path leads nowhere.
+                if said || self.fetch("/schemas/types")?.0 == StatusCode::OK {
+                    return Ok(Found::Nothing);
+                }
+                Err(wrong(
+                    "answered 404, as it does to everything: is `registry.url` right?".into(),
+                ))
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(wrong(format!("answered {status}: look at `user`, `password` and `token`")))
+            }
+            status if status.is_redirection() => {
+                Err(wrong(format!("answered {status}: redirects are not followed")))
+            }
+            status => Err(wrong(format!("answered {status}"))),
+        }
+    }
+
+    /// An answer, at most one byte larger than the largest that we read.
+    fn fetch(&self, path: &str) -> Result<(StatusCode, Vec<u8>), String> {
+        let registry = self.registry;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let url = format!("{}{path}", registry.url);
+        if left.is_zero() {
+            return Err(format!("{url}: not within {:?}", registry.timeout));
+        }
+        let mut request = registry
+            .agent
+            .get(&url)
+            .config()
+            .timeout_global(Some(left))
+            .build()
+            .header("Accept", "application/vnd.schemaregistry.v1+json, application/json");
+        if let Some(login) = &registry.login {
+            request = request.header("Authorization", login.expose());
+        }
+        let failed = |error: &dyn Display| format!("{url}: {error}");
+        let mut answer = request.call().map_err(|error| failed(&error))?;
+        let mut body = vec![];
+        let mut reader = answer.body_mut().as_reader().take(ANSWER_BYTES_MAX + 1);
+        reader.read_to_end(&mut body).map_err(|error| failed(&error))?;
+        Ok((answer.status(), body))
+    }
+}
+
+/// A subject as one part of a path.
+fn escaped(subject: &str) -> String {
+    let mut path = String::with_capacity(subject.len());
+    for byte in subject.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                path.push(byte.into());
+            }
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    path
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, RegistryError> {
+    let wrong = |reason: String| RegistryError::CaFile { path: path.to_owned(), reason };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let mut certificates = vec![];
+    for item in parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(wrong(error.to_string())),
+        }
+    }
+    match certificates.is_empty() {
+        true => Err(wrong("it holds no certificate".into())),
+        false => Ok(certificates),
+    }
+}
+
+#[cfg(test)]
+mod tests;
