@@ -207,6 +207,30 @@ fn a_tensor_that_is_missing_or_misshapen_is_refused() {
 }
 
 #[test]
+fn numbers_that_no_fit_leaves_are_refused() {
+    let schema = schema();
+    let (d, tabular) = (schema.width(), 7);
+    let check = |name: &str, tensor: &str, shape: &[usize], value: f32| {
+        let kind = super::kind(name).expect(name);
+        let mut tensors = Tensors::default();
+        learned(kind, &schema).save(&mut tensors);
+        tensors.put(format!("{name}.{tensor}"), shape, vec![value; shape.iter().product()]);
+        let loaded = (kind.load)(&tensors, Setting { schema: &schema, labels: LABELS });
+        assert!(loaded.is_err(), "{name}.{tensor} = {value} was accepted");
+    };
+    for value in [0.0, -1.0, 1.5, 1001.0, 1e30] {
+        check("nearest-prototypes", "count", &[1], value);
+    }
+    check("mahalanobis", "whiten", &[tabular, tabular], 1.1e8);
+    check("mahalanobis", "whiten", &[tabular, tabular], -f32::MAX);
+    check("range", "scale", &[d], 0.0);
+    check("range", "scale", &[d], -1.0);
+    check("range", "rareness", &[d], -0.1);
+    check("range", "unseen", &[1], 101.0);
+    check("local-residual", "scale", &[LABELS, d], 0.0);
+}
+
+#[test]
 fn a_detector_of_tables_stays_away_from_images() {
     let image = Feature::Image { name: "i".into(), channels: 1, height: 2, width: 2, scale: 1.0 };
     let images = Schema { features: vec![image] };
