@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Exit;
 use crate::config::{Config, Secret, reference, schema};
+use crate::shell::kafka::Clients;
 
 /// Print what a configuration can say
 #[derive(Debug, clap::Args)]
@@ -49,13 +50,22 @@ impl ConfigFile {
             }
         };
         match Config::read(&self.config, &text, std::env::vars(), &secret) {
-            Ok(config) => Some(config),
+            Ok(config) => {
+                let refused = refused(&config);
+                refused.iter().for_each(|why| eprintln!("{}: {why}", self.config.display()));
+                refused.is_empty().then_some(config)
+            }
             Err(problems) => {
                 eprintln!("{problems}");
                 None
             }
         }
     }
+}
+
+/// What librdkafka does not take.
+pub fn refused(config: &Config) -> Vec<String> {
+    Clients::new(config.kafka.clone(), &config.instance).refused()
 }
 
 /// Fetches a secret from the environment or a file; a trailing newline is not part of it.

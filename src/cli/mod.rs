@@ -5,6 +5,7 @@ mod config;
 mod demo;
 #[cfg(feature = "fit")]
 mod fit;
+mod init;
 mod run;
 mod topics;
 
@@ -22,6 +23,8 @@ pub struct Cli {
 enum Command {
     /// Show Tripline at work: embedded broker, bundled model, real attacks
     Demo(demo::Args),
+    /// Write a commented configuration, from a sample of a topic if there is one
+    Init(init::Args),
     /// Guard the streams of a configuration until told to stop
     Run(run::Args),
     /// Say everything that is wrong with a configuration
@@ -50,6 +53,7 @@ impl Cli {
     pub fn run(self) -> Exit {
         match self.command {
             Command::Demo(args) => args.run(),
+            Command::Init(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Config(args) => args.run(),

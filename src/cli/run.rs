@@ -56,7 +56,10 @@ impl Args {
             Ok(cluster) => {
                 let problems = topics::problems(&config, &cluster);
                 for problem in &problems {
-                    error!("{problem}; `tripline topics --apply` creates what is missing");
+                    error!(
+                        "{problem}; `tripline topics --apply` creates what is missing, `tripline check \
+                         --connect` says what is forbidden"
+                    );
                 }
                 if !problems.is_empty() {
                     return Exit::Config;

@@ -5,6 +5,7 @@
 //! `tripline check`. `config/tripline.toml` shows every key; the fields here say what each means.
 
 mod claims;
+mod field;
 mod kafka;
 mod near;
 mod problem;
@@ -12,6 +13,8 @@ mod reader;
 mod reference;
 mod schema;
 mod stream;
+mod survey;
+mod template;
 mod time;
 mod value;
 
@@ -26,6 +29,8 @@ pub use reader::{Resolve, Secret};
 pub use reference::reference;
 pub use schema::schema;
 pub use stream::{Alerts, Stream, Topics};
+pub use survey::Survey;
+pub use template::{Answers, NewStream, template};
 
 use self::reader::{Form, Reader, Section};
 use self::value::{override_with, tree};

@@ -259,7 +259,7 @@ fn mutate(text: &mut String, (what, at, to): (u8, usize, usize)) {
         }
         _ => chars.truncate(i),
     }
-    *text = if what < 2 || what > 4 { chars.into_iter().collect() } else { lines.join("\n") };
+    *text = if !(2..=4).contains(&what) { chars.into_iter().collect() } else { lines.join("\n") };
 }
 
 proptest! {

@@ -73,7 +73,7 @@ pub struct Batch {
 
 /// Numbers that are scored together, if records of many rows bring more: 16 MiB of `f32`, and as
 /// much again per column. One record may go beyond, by what its size limit allows.
-const PART_NUMBERS_MAX: usize = 4 << 20;
+pub const PART_NUMBERS_MAX: usize = 4 << 20;
 
 impl Batch {
     /// Takes `inputs` through the road; [`Batch::outcomes`] then has one outcome each, in order.

@@ -6,7 +6,7 @@ mod judge;
 mod lane;
 mod scored;
 
-pub use batch::{Batch, GuardFailure, Input, Outcome, Route};
+pub use batch::{Batch, GuardFailure, Input, Outcome, PART_NUMBERS_MAX, Route};
 pub use guard::{Guard, GuardError};
 pub use judge::{Judge, JudgeError};
 pub use lane::{Lane, LaneError};

@@ -12,7 +12,7 @@ use crate::pipeline::{Batch, Input, Outcome, Route};
 use crate::record::{Offset, Partition, Position, Timestamp};
 
 /// A batch closes at this many bytes of values, whatever its rows.
-const BATCH_BYTES_MAX: usize = 16 << 20;
+pub const BATCH_BYTES_MAX: usize = 16 << 20;
 
 /// Records until the batch is full, its oldest has waited its budget, or there are no more. What is
 /// not `expected` is passed over: it was fetched before a rewind, or its partition is not ours any

@@ -10,9 +10,10 @@ use tracing::{error, info};
 use super::bundle::{self, BundleDirError};
 use super::judge::{JudgeThread, JudgeThreadError};
 use super::kafka::Clients;
+use super::memory::Memory;
 use super::progress::Progress;
 use super::worker::{Worker, WorkerError};
-use crate::config::{Config, Stream};
+use crate::config::{Config, Kafka, Stream};
 use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::pipeline::{Guard, GuardError, Judge};
@@ -61,6 +62,12 @@ impl Prepared {
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
         Ok(Self { stream: Arc::new(stream.clone()), guard: Arc::new(guard), networks })
+    }
+
+    /// What this stream may take in this process.
+    pub fn memory(&self, kafka: &Kafka) -> Memory {
+        let labels = self.networks.first().map_or(1, Networks::labels);
+        Memory::of(&self.stream, self.guard.schema().width(), labels, kafka)
     }
 
     /// A judge of this stream that has heard nothing.

@@ -152,14 +152,10 @@ impl Access {
                 let lacks = |operation: &Operation| !allowed.contains(&(*operation as i32));
                 needed.iter().copied().filter(lacks).collect()
             }
-            Err(NativeError { code, .. })
-                if matches!(
-                    code,
-                    Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed
-                ) =>
-            {
-                needed.to_vec()
-            }
+            Err(NativeError {
+                code: Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed,
+                ..
+            }) => needed.to_vec(),
             // That it is not there is for `topics::problems` to say; a group comes with its member.
             Err(NativeError {
                 code: Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::GroupIdNotFound,
@@ -249,8 +245,8 @@ fn principal(kafka: &Kafka) -> &'static str {
     let certificate = ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"];
     let shown = certificate.iter().any(|name| kafka.properties.contains_key(*name));
     match protocol.as_str() {
-        "sasl_plaintext" | "sasl_ssl" => "User:<sasl.username, or the token's subject>",
-        "ssl" if shown => "User:<the certificate's subject>",
+        "sasl_plaintext" | "sasl_ssl" => "User:<name given to SASL>",
+        "ssl" if shown => "User:<subject of the certificate>",
         _ => "User:ANONYMOUS",
     }
 }

@@ -1,8 +1,10 @@
 //! Client settings: the operator's, then ours on top.
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
-use crate::config::Kafka;
+use crate::config::{Hidden, Kafka};
 
 /// Makes client configurations for one process.
 #[derive(Clone, Debug)]
@@ -18,6 +20,23 @@ impl Clients {
 
     pub fn kafka(&self) -> &Kafka {
         &self.kafka
+    }
+
+    /// What librdkafka does not take of the operator's settings. To be asked before any client is
+    /// made: librdkafka's own error repeats the value, which may be a secret.
+    pub fn refused(&self) -> Vec<String> {
+        let refusal = |(name, value): (&String, &Hidden<String>)| {
+            let mut alone = ClientConfig::new();
+            alone.set(name, value.expose());
+            let why = match alone.create_native_config().err()? {
+                KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..) => {
+                    "librdkafka has no such setting, or was built without it"
+                }
+                _ => "librdkafka does not take this value",
+            };
+            Some(format!("kafka.properties.{name}: {why}"))
+        };
+        self.kafka.properties.iter().filter_map(refusal).collect()
     }
 
     /// The consumer group that scores `stream`: one of its own, so that a rebalance stays there.
@@ -116,5 +135,38 @@ impl Clients {
         if !self.kafka.properties.contains_key(key) {
             config.set(key, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_setting_that_librdkafka_refuses_is_named_and_its_value_is_not() {
+        let text = r#"
+instance = "a"
+[kafka]
+brokers = "b"
+[kafka.properties]
+sasl.pasword = { env = "SECRET" }
+sasl.password = { env = "SECRET" }
+security.protocol = { env = "SECRET" }
+[[stream]]
+name = "n"
+input = "i"
+bundle = "b"
+"#;
+        let config = Config::read("f".as_ref(), text, [], &|_| Ok("c4n4ry".into())).unwrap();
+        let refused = Clients::new(config.kafka, "a").refused();
+        assert_eq!(
+            refused,
+            [
+                "kafka.properties.sasl.pasword: librdkafka has no such setting, or was built \
+                 without it",
+                "kafka.properties.security.protocol: librdkafka does not take this value",
+            ]
+        );
     }
 }

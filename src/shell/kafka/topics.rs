@@ -204,7 +204,9 @@ fn max_message_bytes(clients: &Clients, topic: &str) -> Result<u64, TopicError> 
             return Ok(bytes);
         }
     }
-    Err(refused("the broker does not say its max.message.bytes".into()))
+    let reason =
+        "the broker does not say its max.message.bytes; the right to DescribeConfigs helps";
+    Err(refused(reason.into()))
 }
 
 /// Creates what is missing and adds partitions where there are too few; returns what it did, a

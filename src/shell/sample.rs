@@ -1,0 +1,151 @@
+//! The newest records of a topic, looked at without leaving a trace in it.
+//!
+//! Partitions are assigned, not subscribed to, and nothing is committed: no group notices. Records of
+//! transactions that are open or were aborted are seen too; a sample need not be exact.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::kafka::{Clients, header};
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sampled {
+    pub partitions: usize,
+    pub records: usize,
+    /// Records without a value.
+    pub empty: usize,
+    /// There would have been more, but these were enough bytes or seconds.
+    pub cut_short: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SampleError {
+    #[error("kafka: {what}: {error}")]
+    Kafka { what: &'static str, error: KafkaError },
+    #[error("topic {0} does not exist, or may not be described")]
+    NoTopic(String),
+}
+
+/// Values are looked at one by one, but a topic may hold large ones: 64 MiB are enough.
+const BYTES_MAX: usize = 64 << 20;
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Shows `each` up to `records_max` records, value and `content-type`, from the newest part of
+/// every partition.
+///
+/// # Errors
+/// If the topic is not there or Kafka does not answer.
+pub fn sample(
+    clients: &Clients,
+    topic: &str,
+    records_max: usize,
+    mut each: impl FnMut(&[u8], Option<&[u8]>),
+) -> Result<Sampled, SampleError> {
+    let failed = |what| move |error| SampleError::Kafka { what, error };
+    let mut config = clients.common("sample");
+    config
+        .set("group.id", format!("{}.sample", clients.kafka().group))
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_uncommitted")
+        .set("auto.offset.reset", "earliest");
+    let consumer: BaseConsumer = config.create().map_err(failed("create client"))?;
+    let metadata =
+        consumer.fetch_metadata(Some(topic), TIMEOUT).map_err(failed("fetch metadata"))?;
+    let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
+    let found = found.filter(|topic| !topic.partitions().is_empty());
+    let found = found.ok_or_else(|| SampleError::NoTopic(topic.to_owned()))?;
+
+    let mut marks = vec![];
+    for partition in found.partitions() {
+        let watermarks = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT);
+        let (low, high) = watermarks.map_err(failed("fetch watermarks"))?;
+        marks.push((partition.id(), low, high));
+    }
+    let counts: Vec<i64> = marks.iter().map(|&(_, low, high)| high - low).collect();
+    let shares = shares(&counts, records_max as i64);
+    let mut assignment = TopicPartitionList::new();
+    for (&(partition, _, high), share) in marks.iter().zip(&shares) {
+        if *share > 0 {
+            let from = Offset::Offset(high - share);
+            assignment.add_partition_offset(topic, partition, from).map_err(failed("assign"))?;
+        }
+    }
+    let mut sampled = Sampled { partitions: marks.len(), ..Sampled::default() };
+    let mut reading = assignment.count();
+    if reading == 0 {
+        return Ok(sampled);
+    }
+    consumer.assign(&assignment).map_err(failed("assign"))?;
+    let (deadline, mut bytes) = (Instant::now() + TIMEOUT, 0);
+    while reading > 0 && sampled.records < records_max {
+        if bytes >= BYTES_MAX || Instant::now() >= deadline {
+            sampled.cut_short = true;
+            break;
+        }
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                sampled.records += 1;
+                bytes += message.payload_len();
+                let content_type = message.headers().and_then(|h| header(h, c"content-type"));
+                match message.payload() {
+                    Some(value) => each(value, content_type),
+                    None => sampled.empty += 1,
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => reading -= 1,
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                return Err(SampleError::Kafka { what: "consume", error });
+            }
+            Some(Err(error)) if Instant::now() >= deadline => {
+                return Err(SampleError::Kafka { what: "consume", error });
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
+    Ok(sampled)
+}
+
+/// How many of `total` each partition gives: the same, and what one lacks the others give.
+fn shares(counts: &[i64], total: i64) -> Vec<i64> {
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    order.sort_by_key(|&i| counts[i]);
+    let mut shares = vec![0; counts.len()];
+    let mut left = total;
+    for (done, &i) in order.iter().enumerate() {
+        let even = (left + (counts.len() - done) as i64 - 1) / (counts.len() - done) as i64;
+        shares[i] = counts[i].clamp(0, even);
+        left -= shares[i];
+    }
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_one_partition_lacks_the_others_give() {
+        assert_eq!(shares(&[1000, 3, 1000], 500), [249, 3, 248]);
+        assert_eq!(shares(&[0, 10], 500), [0, 10]);
+        assert_eq!(shares(&[], 500), [0; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_sample_is_as_large_as_it_can_be(
+            counts in proptest::collection::vec(0..1000_i64, 1..20),
+        ) {
+            let shares = shares(&counts, 500);
+            prop_assert_eq!(shares.iter().sum::<i64>(), counts.iter().sum::<i64>().min(500));
+            prop_assert!(shares.iter().zip(&counts).all(|(share, count)| (0..=*count).contains(share)));
+        }
+    }
+}
