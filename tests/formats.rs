@@ -13,7 +13,7 @@ const PARTITIONS: i32 = 3;
 /// Records of every format, of one to four rows.
 const EACH: i64 = 16;
 
-/// Two streams read the same records: one corrects what it flags, one holds it back.
+/// Two streams get the same records: one corrects what it flags, one holds it back.
 const STREAMS: [(&str, &str); 2] = [("mended", "correct"), ("held", "quarantine")];
 
 fn config(broker: &Broker) -> String {
@@ -24,7 +24,7 @@ fn config(broker: &Broker) -> String {
             r#"
 [[stream]]
 name = "{name}"
-input = "fashion.requests"
+input = "{name}.requests"
 bundle = "{}"
 codec = "auto"
 mode = "enforce"
@@ -54,7 +54,9 @@ fn client(arguments: &[&str]) -> Value {
 fn what_real_clients_write_the_same_clients_read_when_it_comes_out() {
     let broker = Broker::start();
     let created = [("message.timestamp.type", "CreateTime"), ("max.message.bytes", "1048588")];
-    broker.create_topic("fashion.requests", PARTITIONS, &created);
+    for (stream, _) in STREAMS {
+        broker.create_topic(&format!("{stream}.requests"), PARTITIONS, &created);
+    }
     let config = text(&file(&broker, "tripline.toml", &config(&broker)));
     let log = path_in(&broker, "tripline.log");
     let _tail = harness::ShowOnPanic(log.clone());
@@ -62,26 +64,31 @@ fn what_real_clients_write_the_same_clients_read_when_it_comes_out() {
     assert!(apply.child.wait().expect("its end").success());
 
     let slice = root().join("models/fashion-mnist/slice");
-    let (brokers, ledger) = (broker.address(), text(&path_in(&broker, "ledger.jsonl")));
+    let brokers = broker.address();
     let (clean, attack) = (text(&slice.join("clean.u8")), text(&slice.join("trigger.u8")));
     let (each, seed) = (EACH.to_string(), "20261123");
-    let place = ["--brokers", &brokers, "--ledger", &ledger];
-    let what = ["--topic", "fashion.requests", "--clean", &clean, "--attack", &attack];
-    let sent =
-        client(&[&["produce"], &place[..], &what, &["--each", &each, "--seed", seed]].concat());
-    let sent = sent["sent"].as_i64().expect("a count");
+    let ledger = |stream: &str| text(&path_in(&broker, &format!("{stream}.jsonl")));
+    let sent = STREAMS.map(|(stream, _)| {
+        let (topic, ledger) = (format!("{stream}.requests"), ledger(stream));
+        let place = ["--brokers", &brokers, "--ledger", &ledger, "--topic", &topic];
+        let what = ["--clean", &clean, "--attack", &attack, "--each", &each, "--seed", seed];
+        let said = client(&[&["produce"], &place[..], &what].concat());
+        said["sent"].as_i64().expect("a count")
+    });
 
     let mut guard = Process::tripline(&["run", "-c", &config], &log);
-    for (stream, _) in STREAMS {
-        let group = format!("tripline.{stream}");
+    for ((stream, _), sent) in STREAMS.into_iter().zip(sent) {
+        let (group, topic) = (format!("tripline.{stream}"), format!("{stream}.requests"));
         wait_until("the end of the input", Duration::from_secs(120), || {
-            let done = broker.committed_and_end(&group, "fashion.requests", PARTITIONS);
+            let done = broker.committed_and_end(&group, &topic, PARTITIONS);
             done == (sent, sent)
         });
     }
     assert_eq!(guard.terminate(Duration::from_secs(20)).code(), Some(0));
 
-    for (stream, on_flagged) in STREAMS {
+    for ((stream, on_flagged), sent) in STREAMS.into_iter().zip(sent) {
+        let ledger = ledger(stream);
+        let place = ["--brokers", &brokers, "--ledger", &ledger];
         let report = client(&[&["check", "--stream", stream], &place[..]].concat());
         println!("{stream}: {report}");
         assert_eq!(report["wrong"], 0, "{stream}: {report}");
