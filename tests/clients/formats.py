@@ -97,11 +97,13 @@ def kserve_v2(datatype, binary):
     return lambda images, number: captured("v2", kserve_request(images, number, datatype, binary))
 
 
-def kserve_grpc(datatype, raw):
+def kserve_grpc(datatype, raw, bare=False):
+    """`bare`: without a content-type, as Seldon Core 2 writes its topics."""
+
     def build(images, number):
         message = kserve_request(images, number, datatype, raw).to_grpc()
         content_type = PROTOBUF[number % len(PROTOBUF)].encode()
-        return Body(message.SerializeToString(), [("content-type", content_type)])
+        return Body(message.SerializeToString(), [] if bare else [("content-type", content_type)])
 
     return build
 
@@ -262,6 +264,7 @@ FORMATS = {
     "kserve-v2-binary": (kserve_v2("FP32", True), read_kserve_v2),
     "kserve-grpc-raw": (kserve_grpc("FP32", True), read_kserve_grpc),
     "kserve-grpc-raw-uint8": (kserve_grpc("UINT8", True), read_kserve_grpc),
+    "kserve-grpc-raw-bare": (kserve_grpc("FP32", True, bare=True), read_kserve_grpc),
     "kserve-grpc-typed": (kserve_grpc("FP32", False), read_kserve_grpc),
     "kserve-grpc-typed-uint8": (kserve_grpc("UINT8", False), read_kserve_grpc),
     "triton-v2-json": (triton_v2("FP32", False), read_triton_v2),
@@ -305,7 +308,8 @@ def requests(clean, attack, forms, each, seed):
     number = 0
     for nth in range(each):
         # The same rows in every format, so that what becomes of them can be compared.
-        kinds = ["attack" if rng.random() < 0.5 else "clean" for _ in range(1 + nth % 4)]
+        attacked = nth % 2 == 1
+        kinds = ["attack" if attacked and rng.random() < 0.6 else "clean" for _ in range(1 + nth // 2 % 4)]
         images = [(kind, int(rng.integers(len(pools[kind])))) for kind in kinds]
         rows = np.stack([pools[kind][index] for kind, index in images])
         for form in forms:
@@ -437,9 +441,20 @@ def check_correction(sent, out, count, agreed):
             agree(agreed, ("corrected", kind, index, coarse), hashlib.sha256(bits.tobytes()).hexdigest(), sent.form)
 
 
-def damages(ledger, outputs):
-    """Outputs with one thing wrong each, for every format: what a check that works must notice."""
-    done = set()
+def groups(ledger, outputs):
+    """Ledger and outputs of the same rows in every format, group by group: what is checked together."""
+    parts = defaultdict(lambda: ({}, {topic: [] for topic in OUTPUTS}))
+    for position, sent in ledger.items():
+        parts[tuple(sent.images)][0][position] = sent
+    for topic in OUTPUTS:
+        for out in outputs[topic]:
+            _, _, trace = split_headers(out.headers)
+            parts[tuple(ledger[trace.partition, trace.offset].images)][1][topic].append(out)
+    return list(parts.values())
+
+
+def damages(ledger, outputs, done):
+    """Outputs with one thing wrong each: what a check that works must notice. `done`: formats and verdicts had before."""
     for topic in ("sanitized", "quarantine"):
         for i, out in enumerate(outputs[topic]):
             _, verdict, trace = split_headers(out.headers)
@@ -459,8 +474,9 @@ def damages(ledger, outputs):
                 damaged[topic] = list(outputs[topic])
                 damaged[topic][i] = Output(out.partition, out.key, value, headers, out.timestamp)
                 yield f"{form} ({verdict}): {what}", damaged
-    yield "a record lost", outputs | {"sanitized": outputs["sanitized"][1:]}
-    yield "a record twice", outputs | {"sanitized": outputs["sanitized"] + outputs["sanitized"][:1]}
+    full = next(topic for topic in OUTPUTS if outputs[topic])
+    yield "a record lost", outputs | {full: outputs[full][1:]}
+    yield "a record twice", outputs | {full: outputs[full] + outputs[full][:1]}
 
 
 def flipped(value):
@@ -470,11 +486,12 @@ def flipped(value):
 
 def self_check(ledger, outputs):
     """How many damages there were, and those that went unnoticed."""
-    made, unnoticed = 0, []
-    for what, damaged in damages(ledger, outputs):
-        made += 1
-        if not check(ledger, damaged)[1]:
-            unnoticed.append(what)
+    made, unnoticed, done = 0, [], set()
+    for part, outputs_of_it in groups(ledger, outputs):
+        for what, damaged in damages(part, outputs_of_it, done):
+            made += 1
+            if not check(part, damaged)[1]:
+                unnoticed.append(what)
     return made, unnoticed
 
 
