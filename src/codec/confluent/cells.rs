@@ -38,7 +38,7 @@ impl Wanted {
         let pointers: Vec<Vec<String>> = fields.map_or_else(own, given);
         let ranges = match pointers.len() {
             n if n == places.len() => Some(places.iter().map(|p| p.cells.clone()).collect()),
-            1 => Some(vec![0..layout.cells()]),
+            1 => Some(std::iter::once(0..layout.cells()).collect()),
             _ => None,
         };
         let mut wanted = Self { nodes: vec![Node::default()], ranges, pointers: pointers.len() };
