@@ -316,7 +316,7 @@ fn broken_networks() -> Networks {
 
     let w = Array2::from_elem((PIXELS, PIXELS), f32::MAX);
     let layer = Layer { w, b: vec![f32::MAX; PIXELS], activation: Activation::Linear };
-    let onnx = tripline::fit::export::onnx(&[layer]).expect("a small file");
+    let onnx = tripline::fit::export::onnx(None, &[layer]).expect("a small file");
     let bundle = bundle();
     let model = bundle.guarded_model.as_deref().zip(bundle.manifest.answer);
     let guarded = model.map(|(onnx, kind)| (kind, onnx));

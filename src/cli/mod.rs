@@ -1,6 +1,8 @@
 //! The command line: one file per command.
 
 mod check;
+#[cfg(feature = "fit")]
+mod columns;
 mod config;
 mod demo;
 #[cfg(feature = "fit")]

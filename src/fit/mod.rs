@@ -1,12 +1,13 @@
 //! Offline: learns from clean rows what `tripline run` will call normal, and writes a bundle.
 //!
-//! Rows → model units → five disjoint parts → autoencoder → ONNX → columns → detectors → ranks →
+//! Rows, whatever the format → model units → five disjoint parts → autoencoder → ONNX → columns → detectors → ranks →
 //! merged score → bundle → the same bundle read back and put on the record path. The same file,
 //! options and machine give the same bundle, bit for bit.
 //!
 //! It cannot tell whether the rows it is given are clean: an attack among them becomes normal.
 
 pub mod array;
+pub mod brought;
 pub mod budget;
 mod check;
 mod columns;
@@ -14,17 +15,23 @@ pub mod data;
 pub mod export;
 mod guard;
 pub mod guarded;
+pub mod infer;
 pub mod layers;
+pub mod memory;
 mod merge_weights;
 pub mod progress;
+mod record;
+pub mod reference;
 pub mod report;
+mod settle;
 pub mod split;
+pub mod table;
 pub mod train;
 pub mod units;
 mod weights;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::bundle::{
     Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, TensorError, Tensors, VERSION,
@@ -32,16 +39,21 @@ use crate::bundle::{
 use crate::decide::BudgetTooSmall;
 use crate::detect::Setting;
 use crate::model::{ModelError, Networks, Runtime};
-use crate::record::{Probability, Rows};
+use crate::record::{Feature, Probability, Rows, Schema};
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 use columns::Table;
-use data::Dataset;
 use guard::Detectors;
 use guarded::Guarded;
+use infer::Hints;
+use layers::Standard;
+use memory::Memory;
+use ndarray::Array2;
+use reference::Reference;
 use report::{Accuracy, Report};
-use split::{Shares, Split};
-use train::{Config, Output, Progress};
+use split::Split;
+use table::Reading;
+use train::{Config, Progress, Stopped, Trained};
 use units::ImageShape;
 
 /// What to learn from, and what to make of it.
@@ -62,12 +74,24 @@ pub struct Options {
     pub seed: u64,
     /// `None`: as many as the rows ask for, see [`Config::for_rows`].
     pub epochs_max: Option<usize>,
+    /// How a table is read.
+    pub reading: Reading,
+    /// What a table's columns are.
+    pub hints: Hints,
+    /// Learn from so many of the clean rows, drawn by the seed.
+    pub sample: Option<usize>,
+    /// Unless given, what the system says is available.
+    pub memory_max: Option<Memory>,
+    /// An autoencoder of the user's own, kept instead of training one.
+    pub autoencoder: Option<PathBuf>,
 }
 
 /// Hears what `fit` is doing, and may end the training.
 pub trait Watch {
     /// Something new begins.
     fn stage(&mut self, what: &str);
+    /// So many rows of a file were read, so large a share of it.
+    fn reading(&mut self, rows: u64, done: f32);
     /// A training step is done.
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
 }
@@ -78,11 +102,23 @@ pub enum FitError {
     #[error(transparent)]
     Data(#[from] data::DataError),
     #[error(transparent)]
+    Table(#[from] table::TableError),
+    #[error("{}: arrays have no names: the options for columns are for CSV, JSON lines and Parquet", .0.display())]
+    NoColumns(PathBuf),
+    #[error("{}: a table has no --image and no --labels: name its labels with --label", .0.display())]
+    NoArrays(PathBuf),
+    #[error(transparent)]
+    Memory(memory::TooMuch),
+    #[error(transparent)]
     Units(#[from] units::UnitsError),
     #[error(transparent)]
     Budget(#[from] budget::Unsupported),
     #[error("the guarded model {}: {source}", path.display())]
     GuardedFile { path: PathBuf, source: std::io::Error },
+    #[error("the autoencoder {}: {source}", path.display())]
+    AutoencoderFile { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Brought(#[from] brought::BroughtError),
     #[error(transparent)]
     Guarded(#[from] guarded::GuardedError),
     #[error(transparent)]
@@ -113,14 +149,9 @@ pub fn fit(
     watch: &mut dyn Watch,
 ) -> Result<Report, FitError> {
     bundle_dir::check_free(&options.out)?;
-    watch.stage(&format!("reading {}", options.data.display()));
-    let mut set = Dataset::load(&options.data, options.labels.as_deref())?;
-    let schema = units::to_model_units(&mut set, options.image, options.scale)?;
-    let Dataset { x, y, digest: data_digest, .. } = set;
-    let (n, d) = x.dim();
-    let shares = Shares::default();
-    budget::check(options.budget, n, shares)?;
-    let split = Split::draw(n, options.seed, shares).expect("the default shares are shares");
+    let Reference { x, y, schema, split, digest: data_digest, attacks: _ } =
+        Reference::load(options, Some(options.budget), watch)?;
+    let d = x.ncols();
     let guarded = match &options.guarded_model {
         Some(path) => {
             let source = |source| FitError::GuardedFile { path: path.clone(), source };
@@ -132,15 +163,10 @@ pub fn fit(
         None => None,
     };
 
-    watch.stage(&format!("training on {} rows of {d}", split.train.len()));
-    let mut config = Config::for_rows(split.train.len(), options.seed);
-    config.epochs_max = options.epochs_max.unwrap_or(config.epochs_max);
-    let output = Output::of(&schema);
-    let mut trained =
-        train::train(x.view(), &split.train, &split.validation, output, &config, &mut |p| {
-            watch.progress(p)
-        })?;
-    let autoencoder = export::onnx(&std::mem::take(&mut trained.layers))?;
+    let (autoencoder, trained) = match &options.autoencoder {
+        Some(path) => bring(path, runtime, &schema, &x, &split, watch)?,
+        None => learn(options, &schema, &x, &split, watch)?,
+    };
 
     watch.stage("learning what is normal");
     let model = guarded.as_ref().map(|guarded| (guarded.kind, guarded.onnx.as_slice()));
@@ -200,6 +226,72 @@ pub fn fit(
     bundle_dir::write(&options.out, &bundle.into_files())?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
     Ok(Report { folder: options.out.clone(), digest, manifest, trained, accuracy })
+}
+
+/// Trains an autoencoder.
+fn learn(
+    options: &Options,
+    schema: &Schema,
+    x: &Array2<f32>,
+    split: &Split,
+    watch: &mut dyn Watch,
+) -> Result<(Vec<u8>, Trained), FitError> {
+    watch.stage(&format!("training on {} rows of {}", split.train.len(), x.ncols()));
+    let standard = standard(schema, x, &split.train);
+    let mut config = Config::for_rows(split.train.len(), options.seed);
+    config.epochs_max = options.epochs_max.unwrap_or(config.epochs_max);
+    let progress = &mut |p: &Progress| watch.progress(p);
+    let (rows, train, validation) = (x.view(), &split.train, &split.validation);
+    let mut trained =
+        train::train(rows, train, validation, standard.as_ref(), &config, progress)?;
+    let layers = std::mem::take(&mut trained.layers);
+    Ok((export::onnx(trained.limits.as_ref(), &layers)?, trained))
+}
+
+/// Takes the user's own autoencoder, and measures it as if it had been trained here.
+fn bring(
+    path: &Path,
+    runtime: &Runtime,
+    schema: &Schema,
+    x: &Array2<f32>,
+    split: &Split,
+    watch: &mut dyn Watch,
+) -> Result<(Vec<u8>, Trained), FitError> {
+    watch.stage(&format!("trying {}", path.display()));
+    let source = |source| FitError::AutoencoderFile { path: path.to_owned(), source };
+    let onnx = std::fs::read(path).map_err(source)?;
+    let d = x.ncols();
+    let sample = split.train.iter().take(brought::TRIAL_ROWS).flat_map(|&i| x.row(i));
+    let sample: Vec<f32> = sample.copied().collect();
+    brought::check(runtime, &onnx, &sample, d)?;
+    let standard = standard(schema, x, &split.train);
+    let apply = |j, value| standard.as_ref().map_or(value, |standard| standard.apply(j, value));
+    let loss = |part: &[usize]| brought::loss(runtime, &onnx, x, part, apply);
+    let (loss, loss_validation) = (loss(&split.train)?, loss(&split.validation)?);
+    let (layers, limits, stopped) = (vec![], None, Stopped::Brought);
+    let trained =
+        Trained { layers, limits, loss, loss_validation, epoch: 0, epochs: 0, stopped };
+    Ok((onnx, trained))
+}
+
+/// How the rows are standardised for training: not at all if every feature is an image.
+fn standard(schema: &Schema, x: &Array2<f32>, train: &[usize]) -> Option<Standard> {
+    let image = |feature: &Feature| matches!(feature, Feature::Image { .. });
+    if schema.features.iter().all(|feature| image(feature) || feature.width() == 0) {
+        return None;
+    }
+    let category = |feature: &Feature| matches!(feature, Feature::Category { .. });
+    let categories = schema.columns().filter(|(feature, _)| category(feature));
+    let categories: Vec<_> = categories.map(|(_, columns)| columns).collect();
+    Some(Standard::of(x.view(), train, &categories))
+}
+
+/// The schema that [`fit`] would learn, to be looked at or mended first.
+///
+/// # Errors
+/// As [`fit`] for what it reads.
+pub fn schema(options: &Options, watch: &mut dyn Watch) -> Result<Schema, FitError> {
+    Ok(Reference::load(options, None, watch)?.schema)
 }
 
 /// How often the guarded model gives row `part[i]` its label `y[part[i]]`.

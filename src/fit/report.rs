@@ -59,15 +59,16 @@ impl fmt::Display for Report {
             rows.test
         )?;
         let Trained { epoch, epochs, loss, loss_validation, .. } = self.trained;
-        let why = match self.trained.stopped {
-            Stopped::Finished => "",
-            Stopped::Early => ", then no better",
-            Stopped::Asked => ", then out of time: another run will differ",
+        let came = |why: &str| format!("epoch {epoch} of {epochs}{why}");
+        let came = match self.trained.stopped {
+            Stopped::Finished => came(""),
+            Stopped::Early => came(", then no better"),
+            Stopped::Asked => came(", then out of time: another run will differ"),
+            Stopped::Brought => "brought along".to_owned(),
         };
         writeln!(
             f,
-            "  autoencoder  epoch {epoch} of {epochs}{why}; error {loss:.3e}, \
-             validation {loss_validation:.3e}"
+            "  autoencoder  {came}; error {loss:.3e}, validation {loss_validation:.3e}"
         )?;
         let names: Vec<&str> = detectors.iter().map(|member| member.kind.as_str()).collect();
         writeln!(f, "  detectors    {}", names.join(", "))?;

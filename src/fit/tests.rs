@@ -13,6 +13,7 @@ struct Silent;
 
 impl Watch for Silent {
     fn stage(&mut self, _: &str) {}
+    fn reading(&mut self, _: u64, _: f32) {}
     fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -51,6 +52,11 @@ fn options(folder: &Path, n: usize) -> Options {
         budget: "5%".parse().unwrap(),
         seed: 1,
         epochs_max: Some(2),
+        reading: Reading::default(),
+        hints: Hints::default(),
+        sample: None,
+        memory_max: None,
+        autoencoder: None,
     }
 }
 
@@ -76,7 +82,7 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
     let path = place.path().join("guarded.onnx");
     let w = Array2::from_shape_fn((2, 16), |(k, j)| if (k == 0) == (j < 8) { 4.0 } else { -4.0 });
     let layer = Layer { w, b: vec![0.0, 0.0], activation: Activation::Linear };
-    std::fs::write(&path, export::onnx(&[layer]).unwrap()).unwrap();
+    std::fs::write(&path, export::onnx(None, &[layer]).unwrap()).unwrap();
     let plain = options(place.path(), 2000);
     let guarded = Options { guarded_model: Some(path), ..plain };
     let report = run(&guarded).unwrap();
@@ -95,6 +101,7 @@ fn a_budget_that_the_rows_cannot_support_is_refused_before_training() {
     struct Never;
     impl Watch for Never {
         fn stage(&mut self, _: &str) {}
+        fn reading(&mut self, _: u64, _: f32) {}
         fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
             panic!("training began")
         }

@@ -1,0 +1,1 @@
+//! Every format through one battery: the same table, the same cells.
