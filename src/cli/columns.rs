@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::fit::infer::{Label, Hints};
+use crate::fit::infer::{Hints, Label};
 use crate::fit::table::Reading;
 use crate::record::Schema;
 

@@ -6,6 +6,8 @@ mod columns;
 mod config;
 mod demo;
 #[cfg(feature = "fit")]
+mod evaluate;
+#[cfg(feature = "fit")]
 mod fit;
 mod run;
 mod topics;
@@ -33,6 +35,9 @@ enum Command {
     /// Learn from clean rows what is normal, and write a bundle
     #[cfg(feature = "fit")]
     Fit(fit::Args),
+    /// Send a table through a bundle and say what it flags and how well it tells attacks
+    #[cfg(feature = "fit")]
+    Evaluate(evaluate::Args),
 }
 
 /// What a command ends with: an exit code of `sysexits.h`.
@@ -55,6 +60,8 @@ impl Cli {
             Command::Topics(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),
+            #[cfg(feature = "fit")]
+            Command::Evaluate(args) => args.run(),
         }
     }
 }

@@ -18,7 +18,9 @@ pub enum BroughtError {
     NotOnnx(prost::DecodeError),
     #[error("the autoencoder is an ONNX file without a graph: export it again")]
     NoGraph,
-    #[error("the autoencoder uses {op} of the domain {domain:?}; export it with operators of the ONNX standard only")]
+    #[error(
+        "the autoencoder uses {op} of the domain {domain:?}; export it with operators of the ONNX standard only"
+    )]
     Domain { op: String, domain: String },
     #[error("the autoencoder uses {op}, which {why}; {advice}")]
     Operator { op: String, why: &'static str, advice: &'static str },
@@ -143,7 +145,6 @@ pub fn loss(
     Ok(sum / (which.len() * width).max(1) as f64)
 }
 
-
 impl Graph {
     fn check(&self) -> Result<(), BroughtError> {
         for tensor in &self.initializer {
@@ -158,8 +159,7 @@ impl Graph {
                 let (why, advice) = ("is drawn, not computed", "export it in inference mode");
                 return Err(BroughtError::Operator { op: op(), why, advice });
             }
-            let branches =
-                node.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty());
+            let branches = node.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty());
             if branches || CONTROL.contains(&node.op_type.as_str()) {
                 let why = "runs another graph: what it costs depends on the row";
                 let advice = "export it without branches and loops";

@@ -12,6 +12,7 @@ pub mod budget;
 mod check;
 mod columns;
 pub mod data;
+pub mod evaluate;
 pub mod export;
 mod guard;
 pub mod guarded;
@@ -242,8 +243,7 @@ fn learn(
     config.epochs_max = options.epochs_max.unwrap_or(config.epochs_max);
     let progress = &mut |p: &Progress| watch.progress(p);
     let (rows, train, validation) = (x.view(), &split.train, &split.validation);
-    let mut trained =
-        train::train(rows, train, validation, standard.as_ref(), &config, progress)?;
+    let mut trained = train::train(rows, train, validation, standard.as_ref(), &config, progress)?;
     let layers = std::mem::take(&mut trained.layers);
     Ok((export::onnx(trained.limits.as_ref(), &layers)?, trained))
 }
@@ -269,8 +269,7 @@ fn bring(
     let loss = |part: &[usize]| brought::loss(runtime, &onnx, x, part, apply);
     let (loss, loss_validation) = (loss(&split.train)?, loss(&split.validation)?);
     let (layers, limits, stopped) = (vec![], None, Stopped::Brought);
-    let trained =
-        Trained { layers, limits, loss, loss_validation, epoch: 0, epochs: 0, stopped };
+    let trained = Trained { layers, limits, loss, loss_validation, epoch: 0, epochs: 0, stopped };
     Ok((onnx, trained))
 }
 

@@ -55,7 +55,8 @@ impl Writer {
             return value;
         }
         let mut value = vec![b'{'];
-        for (place, range) in self.layout.places().iter().map(|place| (place, place.cells.clone())) {
+        for (place, range) in self.layout.places().iter().map(|place| (place, place.cells.clone()))
+        {
             if value.len() > 1 {
                 value.push(b',');
             }

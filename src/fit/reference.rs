@@ -12,7 +12,7 @@ use std::path::Path;
 use ndarray::{Array2, Axis};
 
 use super::data::{DataError, Dataset};
-use super::infer::{Scan, Hints};
+use super::infer::{Hints, Scan};
 use super::memory::{self, TooMuch};
 use super::settle::settle;
 use super::split::{Draw, Shares, Split, Use};

@@ -66,10 +66,7 @@ impl fmt::Display for Report {
             Stopped::Asked => came(", then out of time: another run will differ"),
             Stopped::Brought => "brought along".to_owned(),
         };
-        writeln!(
-            f,
-            "  autoencoder  {came}; error {loss:.3e}, validation {loss_validation:.3e}"
-        )?;
+        writeln!(f, "  autoencoder  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
         let names: Vec<&str> = detectors.iter().map(|member| member.kind.as_str()).collect();
         writeln!(f, "  detectors    {}", names.join(", "))?;
         if let Some(Accuracy { rows, right, right_corrected }) = self.accuracy {

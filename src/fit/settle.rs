@@ -40,8 +40,10 @@ pub fn settle(
                 kept.push(first);
             }
             Feature::Category { name, values, impute } => {
-                let counts: Vec<usize> =
-                    columns.clone().map(|j| column(j).filter(|&value| value == 1.0).count()).collect();
+                let counts: Vec<usize> = columns
+                    .clone()
+                    .map(|j| column(j).filter(|&value| value == 1.0).count())
+                    .collect();
                 let most = counts.iter().max().copied().unwrap_or(0);
                 if most == 0 {
                     return Err(TableError::Refused {
@@ -103,8 +105,7 @@ mod tests {
     #[test]
     fn a_value_that_only_other_rows_have_is_not_learned() {
         let (mut x, mut other) = (vec![0., 0., 1., 5., 1., 0., 0., 7.], vec![0., 1., 0., 3.]);
-        let settled =
-            settle(Path::new("f"), schema(), false, &[0], [&mut x, &mut other]).unwrap();
+        let settled = settle(Path::new("f"), schema(), false, &[0], [&mut x, &mut other]).unwrap();
         let Feature::Category { values, .. } = &settled.features[0] else { panic!() };
         assert_eq!(values, &["c"]);
         assert_eq!((x, other), (vec![1.0, 5.0, 0.0, 7.0], vec![0.0, 3.0]));

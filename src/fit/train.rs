@@ -300,8 +300,7 @@ mod tests {
         let scaled = Array2::from_shape_fn(x.dim(), |(i, j)| 100.0 * unit(j) + unit(j) * x[[i, j]]);
         let config = config(60);
         let standard = Standard::of(scaled.view(), &t, &[]);
-        let trained =
-            train(scaled.view(), &t, &v, Some(&standard), &config, &mut quiet).unwrap();
+        let trained = train(scaled.view(), &t, &v, Some(&standard), &config, &mut quiet).unwrap();
         let twin = forward(&trained.layers, scaled.view());
         for j in 0..6 {
             let residual = (&twin.column(j) - &scaled.column(j)).mapv(|r| r / unit(j));

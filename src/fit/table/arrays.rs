@@ -27,11 +27,6 @@ impl Arrays {
         let kept = kept(file, &all, reading)?;
         Ok(Self { names: kept.iter().map(|&at| all[at].clone()).collect(), kept, set })
     }
-
-    /// Whether its numbers are integers.
-    pub fn integer(&self) -> bool {
-        self.set.integer
-    }
 }
 
 impl Source for Arrays {
@@ -43,13 +38,19 @@ impl Source for Arrays {
         true
     }
 
+    fn integers(&self) -> bool {
+        self.set.integer
+    }
+
     fn visit(&self, each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<(), TableError> {
         let (n, d) = self.set.x.dim();
         let mut all = vec![Scalar::Null; d + usize::from(self.set.y.is_some())];
         for (i, row) in self.set.x.rows().into_iter().enumerate() {
             let numbers = row.iter().map(|&x| f64::from(x));
             let label = self.set.y.iter().map(|y| y[i] as f64);
-            all.iter_mut().zip(numbers.chain(label)).for_each(|(cell, x)| *cell = Scalar::Number(x));
+            all.iter_mut()
+                .zip(numbers.chain(label))
+                .for_each(|(cell, x)| *cell = Scalar::Number(x));
             let cells: Vec<_> = self.kept.iter().map(|&at| all[at]).collect();
             let done = i as f32 / n as f32;
             if each(&Row { number: i as u64 + 1, cells: &cells, done }).is_break() {

@@ -98,7 +98,8 @@ impl Source for Csv {
                     file: self.file.clone(),
                     row: number,
                     found: format!("has {} cells; there are {} names", record.len(), self.cells),
-                    advice: "quote cells that hold the delimiter, or say another --delimiter".into(),
+                    advice: "quote cells that hold the delimiter, or say another --delimiter"
+                        .into(),
                 });
             }
             let cells: Vec<_> = self.kept.iter().map(|&at| self.cell(&record[at])).collect();

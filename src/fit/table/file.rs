@@ -39,8 +39,9 @@ impl Kind {
         Self::of_head(&head).ok_or_else(|| TableError::Refused {
             file: file.to_owned(),
             found: format!("it begins with {:02x?}", &head[..head.len().min(4)]),
-            advice: "bring CSV, JSON lines, Parquet, .npy, .npz or IDX, all but Parquet also gzipped"
-                .into(),
+            advice:
+                "bring CSV, JSON lines, Parquet, .npy, .npz or IDX, all but Parquet also gzipped"
+                    .into(),
         })
     }
 
@@ -104,7 +105,8 @@ impl Bytes {
         let file = File::open(file)?;
         let packed_len = file.metadata()?.len();
         let packed = Rc::new(Cell::new(0));
-        let mut reader = BufReader::with_capacity(1 << 16, Counted { inner: file, count: packed.clone() });
+        let mut reader =
+            BufReader::with_capacity(1 << 16, Counted { inner: file, count: packed.clone() });
         let gzipped = io::BufRead::fill_buf(&mut reader)?.starts_with(&[0x1f, 0x8b]);
         let reader: Box<dyn Read> = match gzipped {
             true => Box::new(MultiGzDecoder::new(reader)),
@@ -130,7 +132,8 @@ impl Progress {
 impl Read for Bytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.row.get() > ROW_BYTES_MAX {
-            let text = format!("one row of more than {ROW_BYTES_MAX} bytes: is a quote never closed?");
+            let text =
+                format!("one row of more than {ROW_BYTES_MAX} bytes: is a quote never closed?");
             return Err(io::Error::other(text));
         }
         let n = self.reader.read(buffer)?;

@@ -27,6 +27,11 @@ pub trait Source {
     /// number is one.
     fn typed(&self) -> bool;
 
+    /// Whether all of its numbers are integers by type, as bytes of an image are.
+    fn integers(&self) -> bool {
+        false
+    }
+
     /// Shows every row, in the file's order, until told to break.
     ///
     /// # Errors
