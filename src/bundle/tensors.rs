@@ -67,6 +67,11 @@ impl Tensors {
         }
     }
 
+    /// Names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     fn get(&self, name: &str) -> Result<&(Vec<usize>, Vec<f32>), TensorError> {
         self.0.get(name).ok_or_else(|| TensorError::Missing { name: name.into() })
     }

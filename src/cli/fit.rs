@@ -73,6 +73,11 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", default_value = "1%")]
     budget: Probability,
 
+    /// Share of the rows that may be attacks: that many of the most isolated are left out of what is
+    /// learned, and an isolation forest joins the detectors. Only for tables
+    #[arg(long, value_name = "SHARE")]
+    contaminated: Option<Probability>,
+
     /// The same seed, rows and machine give the same bundle
     #[arg(long, value_name = "NUMBER", default_value_t = 0,
         value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
@@ -108,6 +113,7 @@ impl Args {
             scale: self.scale,
             guarded_model: self.guarded_model,
             budget: self.budget,
+            contaminated: self.contaminated,
             seed: self.seed,
             epochs_max: self.epochs_max,
             reading: self.columns.reading(),

@@ -15,10 +15,18 @@ const LABELS: usize = 3;
 fn schema() -> Schema {
     let image = Feature::Image { name: "i".into(), channels: 2, height: 4, width: 5, scale: 255.0 };
     let number = |name: &str| Feature::number(name, -10.0, 10.0);
-    Schema { features: vec![number("a"), image, number("b"), number("c"), number("e")] }
+    let values = ["r", "s", "t"].map(String::from).to_vec();
+    let category = Feature::Category { name: "d".into(), values, impute: None };
+    let id = Feature::Id { name: "id".into() };
+    let features = vec![number("a"), image, number("b"), id, number("c"), category, number("e")];
+    Schema { features }
 }
 
-/// Made-up columns of `n` rows; `size` scales the distance between a row and its twin.
+/// Where the category's columns are.
+const CATEGORY: std::ops::Range<usize> = 43..46;
+
+/// Made-up columns of `n` rows; `size` scales the distance between a row and its twin, `reach` the
+/// numbers themselves.
 struct Made {
     x: Array2<f32>,
     twin: Array2<f32>,
@@ -27,19 +35,32 @@ struct Made {
 }
 
 impl Made {
-    fn new(n: usize, size: f32, seed: u64) -> Self {
+    fn new(n: usize, size: f32, reach: f32, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let d = schema().width();
         let mut made = |width: usize, size: f32| {
             Array2::from_shape_fn((n, width), |_| size * rng.random_range(-1.0_f32..1.0))
         };
-        let x = made(d, 1.0);
+        let mut x = made(d, 1.0);
+        let numbers = [0, 41, 42, 46];
+        numbers.iter().for_each(|&at| x.column_mut(at).mapv_inplace(|v| reach * v));
+        for mut category in x.slice_mut(s![.., CATEGORY]).rows_mut() {
+            let value = if category[0] < -0.3 { 0 } else { 1 + usize::from(category[1] > 0.0) };
+            category.fill(0.0);
+            category[value] = 1.0;
+        }
         let twin = &x + &made(d, size);
         let mut answer = made(LABELS, 5.0);
         let mut twin_answer = &answer + &made(LABELS, size);
         log_softmax_rows(answer.view_mut());
         log_softmax_rows(twin_answer.view_mut());
         Self { x, twin, answer, twin_answer }
+    }
+
+    /// The same, every third row with a category never seen.
+    fn unseen(mut self) -> Self {
+        self.x.slice_mut(s![..;3, CATEGORY]).fill(0.0);
+        self
     }
 
     fn rows(&self) -> Rows<'_> {
@@ -70,7 +91,9 @@ fn scores(detector: &dyn Detector, made: &Made) -> Array1<f32> {
 }
 
 fn learned(kind: &Kind, schema: &Schema) -> Box<dyn Detector> {
-    (kind.learn)(&Made::new(300, 0.1, 7).rows(), Setting { schema, labels: LABELS })
+    let setting = Setting { schema, labels: LABELS };
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    (kind.learn)(&Made::new(300, 0.1, 1.0, 7).rows(), setting, &mut rng)
 }
 
 fn bits(scores: &Array1<f32>) -> Vec<u32> {
@@ -84,11 +107,12 @@ proptest! {
     fn scores_are_finite_repeatable_and_blind_to_order_and_cuts(
         n in 0_usize..40,
         cut in 0.0_f64..1.0,
-        size in prop::sample::select(vec![0.0_f32, 1e-6, 0.1, 10.0, 1e6]),
+        size in prop::sample::select(vec![0.0_f32, 1e-6, 0.1, 10.0, 1e6, 1e30]),
+        reach in prop::sample::select(vec![0.0_f32, 1.0, 1e3, 1e30, 3e38]),
         seed: u64,
     ) {
         let schema = schema();
-        let made = Made::new(n, size, seed);
+        let made = Made::new(n, size, reach, seed).unseen();
         for kind in ROSTER {
             let detector = learned(kind, &schema);
             let whole = scores(&*detector, &made);
@@ -112,13 +136,17 @@ proptest! {
     #[test]
     fn reasons_name_features_of_the_schema_and_share_at_most_the_whole(seed: u64) {
         let schema = schema();
-        let made = Made::new(8, 1.0, seed);
+        let made = Made::new(8, 1.0, 10.0, seed).unseen();
         for kind in ROSTER {
             let detector = learned(kind, &schema);
             for i in 0..8 {
                 let reasons = detector.explain(&made.rows(), i);
                 let total: f32 = reasons.iter().map(|(_, share)| share).sum();
-                prop_assert!(reasons.iter().len() > 0, "{} gives no reason", kind.name);
+                let mut score = [0.0];
+                let row = made.select(&[i]);
+                detector.score(&row.rows(), ndarray::aview_mut1(&mut score));
+                let silent = reasons.iter().len() == 0 && score[0] > 0.0;
+                prop_assert!(!silent, "{} scores {} and gives no reason", kind.name, score[0]);
                 prop_assert!((0.0..=1.0 + 1e-4).contains(&total), "{}: {total}", kind.name);
                 let inside = |(f, _): (crate::record::FeatureId, f32)| (f.0 as usize) < schema.width();
                 prop_assert!(reasons.iter().all(inside), "{}", kind.name);
@@ -131,7 +159,7 @@ proptest! {
 fn a_detector_saved_and_loaded_gives_the_same_bits() {
     let schema = schema();
     let setting = Setting { schema: &schema, labels: LABELS };
-    let made = Made::new(50, 0.5, 3);
+    let made = Made::new(50, 0.5, 2.0, 3).unseen();
     for kind in ROSTER {
         let detector = learned(kind, &schema);
         let mut tensors = Tensors::default();
@@ -150,12 +178,54 @@ fn a_detector_saved_and_loaded_gives_the_same_bits() {
 #[test]
 fn a_larger_change_scores_higher_than_the_rows_it_learned_from() {
     let schema = schema();
-    let (clean, far) = (Made::new(200, 0.1, 11), Made::new(200, 3.0, 11));
+    let (clean, far) = (Made::new(200, 0.1, 1.0, 11), Made::new(200, 3.0, 10.0, 11));
     for kind in ROSTER {
         let detector = learned(kind, &schema);
         let (clean, far) = (scores(&*detector, &clean), scores(&*detector, &far));
         let higher = clean.iter().zip(&far).filter(|(c, f)| f > c).count();
         assert!(higher > 190, "{}: only {higher} of 200", kind.name);
+    }
+}
+
+#[test]
+fn a_tensor_that_is_missing_or_misshapen_is_refused() {
+    let schema = schema();
+    let setting = Setting { schema: &schema, labels: LABELS };
+    for kind in ROSTER {
+        let mut saved = Tensors::default();
+        learned(kind, &schema).save(&mut saved);
+        let names: Vec<String> = saved.names().map(String::from).collect();
+        if !names.is_empty() {
+            assert!((kind.load)(&Tensors::default(), setting).is_err(), "{}", kind.name);
+        }
+        for name in names {
+            let mut bad = saved.clone();
+            bad.put(&*name, &[1, 2, 1], vec![0.0, 0.0]);
+            assert!((kind.load)(&bad, setting).is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_detector_of_tables_stays_away_from_images() {
+    let image = Feature::Image { name: "i".into(), channels: 1, height: 2, width: 2, scale: 1.0 };
+    let images = Schema { features: vec![image] };
+    let names: Vec<_> = ROSTER.iter().filter(|k| (k.suits)(&images)).map(|k| k.name).collect();
+    assert_eq!(names, ["reconstruction", "local-residual", "prediction-match"]);
+    assert!(ROSTER.iter().all(|kind| (kind.suits)(&schema())));
+}
+
+#[test]
+fn a_pixel_changes_no_score_of_a_table() {
+    let schema = schema();
+    let tables = ["nearest-prototypes", "mahalanobis", "isolation-forest", "range"];
+    let clean = Made::new(20, 0.1, 2.0, 5);
+    let mut other = clean.select(&(0..20).collect::<Vec<_>>());
+    other.x.slice_mut(s![.., 1..41]).fill(0.9);
+    for kind in ROSTER.iter().filter(|kind| tables.contains(&kind.name)) {
+        let detector = learned(kind, &schema);
+        let (clean, other) = (scores(&*detector, &clean), scores(&*detector, &other));
+        assert_eq!(bits(&clean), bits(&other), "{}", kind.name);
     }
 }
 
@@ -170,7 +240,7 @@ fn names_in_the_roster_are_distinct() {
 fn a_patch_of_nine_pixels_stands_out_locally() {
     let schema = schema();
     let detector = learned(&super::local_residual::KIND, &schema);
-    let mut made = Made::new(2, 0.1, 5);
+    let mut made = Made::new(2, 0.1, 1.0, 5);
     let clean = scores(&*detector, &made);
     // Rows 1..4 and columns 2..5 of the first channel; the image starts at feature 1.
     for y in 1..4 {

@@ -7,17 +7,19 @@
 
 use ndarray::{Array1, Array2, ArrayViewMut1, Axis};
 
-use super::whitening::Floor;
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::math::{Moments, max_window_mean};
+use crate::math::max_window_mean;
 use crate::record::{Columns, Feature, Reasons, Rows, Schema};
 
 pub(super) const KIND: Kind = Kind {
     name: "local-residual",
     needs: COLUMNS,
     needs_guarded_model: false,
-    learn: |rows, setting| Box::new(LocalResidual::learn(rows, setting)),
+    suits: |_| true,
+    contaminated_only: false,
+    #[cfg(feature = "fit")]
+    learn: |rows, setting, _| Box::new(LocalResidual::learn(rows, setting)),
     load: |tensors, setting| Ok(Box::new(LocalResidual::load(tensors, setting)?)),
 };
 
@@ -29,8 +31,8 @@ const WINDOW: usize = 3;
 /// How many numbers of a table make a neighbourhood.
 const NUMBERS: usize = 3;
 
-/// Rows a label needs before it gets moments of its own; with fewer, it takes everyone's.
-const LABEL_ROWS_MIN: u64 = 50;
+/// Deviations that still count: sums of a few stay finite.
+const FAR: f32 = 1e15;
 
 /// Largest neighbourhood mean of |x − twin − mean| / deviation, unitless.
 struct LocalResidual {
@@ -56,26 +58,6 @@ enum Neighbourhood<'a> {
 }
 
 impl LocalResidual {
-    fn learn(rows: &Rows<'_>, setting: Setting<'_>) -> Self {
-        let d = rows.x.ncols();
-        let mut everyone = Moments::new(d);
-        let mut labelled = vec![Moments::new(d); setting.labels];
-        for (i, (x, twin)) in rows.x.rows().into_iter().zip(rows.twin.rows()).enumerate() {
-            let residual = &x - &twin;
-            everyone.add(residual.view());
-            labelled[rows.label(i)].add(residual.view());
-        }
-        let floor = Floor::of(rows);
-        let mut mean = Array2::zeros((setting.labels, d));
-        let mut scale = Array2::zeros((setting.labels, d));
-        for (k, own) in labelled.iter().enumerate() {
-            let moments = if own.rows() < LABEL_ROWS_MIN { &everyone } else { own };
-            mean.row_mut(k).assign(&moments.mean());
-            scale.row_mut(k).assign(&floor.scale(moments));
-        }
-        Self::new(mean, scale, setting.schema)
-    }
-
     fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
         let (labels, d) = (setting.labels, setting.schema.width());
         let mean = tensors.matrix("local-residual.mean", labels, d)?;
@@ -110,7 +92,7 @@ impl LocalResidual {
         let learned = self.mean.row(k).into_iter().zip(self.scale.row(k));
         let pairs = rows.x.row(i).into_iter().zip(rows.twin.row(i));
         for ((z, (x, twin)), (mean, scale)) in z.iter_mut().zip(pairs).zip(learned) {
-            *z = ((x - twin - mean) * scale).abs();
+            *z = ((x - twin - mean) * scale).abs().min(FAR);
         }
     }
 
@@ -182,5 +164,37 @@ impl Detector for LocalResidual {
         let shape = self.mean.shape().to_vec();
         tensors.put("local-residual.mean", &shape, self.mean.iter().copied().collect());
         tensors.put("local-residual.scale", &shape, self.scale.iter().copied().collect());
+    }
+}
+
+#[cfg(feature = "fit")]
+mod learn {
+    use super::super::whitening::Floor;
+    use super::*;
+    use crate::math::Moments;
+
+    /// Rows a label needs before it gets moments of its own; with fewer, it takes everyone's.
+    const LABEL_ROWS_MIN: u64 = 50;
+
+    impl LocalResidual {
+        pub(super) fn learn(rows: &Rows<'_>, setting: Setting<'_>) -> Self {
+            let d = rows.x.ncols();
+            let mut everyone = Moments::new(d);
+            let mut labelled = vec![Moments::new(d); setting.labels];
+            for (i, (x, twin)) in rows.x.rows().into_iter().zip(rows.twin.rows()).enumerate() {
+                let residual = &x - &twin;
+                everyone.add(residual.view());
+                labelled[rows.label(i)].add(residual.view());
+            }
+            let floor = Floor::of(rows);
+            let mut mean = Array2::zeros((setting.labels, d));
+            let mut scale = Array2::zeros((setting.labels, d));
+            for (k, own) in labelled.iter().enumerate() {
+                let moments = if own.rows() < LABEL_ROWS_MIN { &everyone } else { own };
+                mean.row_mut(k).assign(&moments.mean());
+                scale.row_mut(k).assign(&floor.scale(moments));
+            }
+            Self::new(mean, scale, setting.schema)
+        }
     }
 }

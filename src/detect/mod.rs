@@ -1,11 +1,19 @@
 //! Detectors: frozen, row → score. One file each; this file holds the trait and the roster.
 
+mod isolation_forest;
 mod local_residual;
+mod mahalanobis;
+mod nearest_prototypes;
 mod prediction_match;
+mod range;
 mod reconstruction;
+mod tabular;
+#[cfg(feature = "fit")]
 mod whitening;
 
 use ndarray::ArrayViewMut1;
+#[cfg(feature = "fit")]
+use rand_chacha::ChaCha8Rng;
 
 use crate::bundle::{TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows, Schema};
@@ -43,8 +51,13 @@ pub struct Kind {
     pub needs: Columns,
     /// Whether it makes sense without a guarded model.
     pub needs_guarded_model: bool,
-    /// Learns from clean rows.
-    pub learn: fn(&Rows<'_>, Setting<'_>) -> Box<dyn Detector>,
+    /// Whether rows of this schema have what it looks at.
+    pub suits: fn(&Schema) -> bool,
+    /// Whether it is for references that may hold attacks, and learns from all of their rows.
+    pub contaminated_only: bool,
+    /// Learns from clean rows; the same rows and generator teach it the same.
+    #[cfg(feature = "fit")]
+    pub learn: fn(&Rows<'_>, Setting<'_>, &mut ChaCha8Rng) -> Box<dyn Detector>,
     pub load: fn(&Tensors, Setting<'_>) -> Loaded,
 }
 
@@ -52,12 +65,20 @@ pub struct Kind {
 pub type Loaded = Result<Box<dyn Detector>, TensorError>;
 
 /// Every detector there is, in the order their scores appear in traces.
-pub const ROSTER: &[Kind] = &[reconstruction::KIND, local_residual::KIND, prediction_match::KIND];
+pub const ROSTER: &[Kind] = &[
+    reconstruction::KIND,
+    local_residual::KIND,
+    prediction_match::KIND,
+    nearest_prototypes::KIND,
+    mahalanobis::KIND,
+    isolation_forest::KIND,
+    range::KIND,
+];
 
 /// The roster's entry called `name`.
 pub fn kind(name: &str) -> Option<&'static Kind> {
     ROSTER.iter().find(|kind| kind.name == name)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "fit"))]
 mod conformance;

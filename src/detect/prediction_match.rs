@@ -18,7 +18,10 @@ pub(super) const KIND: Kind = Kind {
     name: "prediction-match",
     needs: COLUMNS,
     needs_guarded_model: true,
-    learn: |_, _| Box::new(PredictionMatch),
+    suits: |_| true,
+    contaminated_only: false,
+    #[cfg(feature = "fit")]
+    learn: |_, _, _| Box::new(PredictionMatch),
     load: |_, _| Ok(Box::new(PredictionMatch)),
 };
 

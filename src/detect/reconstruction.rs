@@ -6,19 +6,23 @@
 
 use ndarray::{Array1, ArrayViewMut1};
 
-use super::whitening::Floor;
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::math::Moments;
 use crate::record::{Columns, Reasons, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: "reconstruction",
     needs: Columns::TWIN,
     needs_guarded_model: false,
-    learn: |rows, _| Box::new(Reconstruction::learn(rows)),
+    suits: |_| true,
+    contaminated_only: false,
+    #[cfg(feature = "fit")]
+    learn: |rows, _, _| Box::new(Reconstruction::learn(rows)),
     load: |tensors, setting| Ok(Box::new(Reconstruction::load(tensors, setting)?)),
 };
+
+/// Deviations that still count: the squares of a row of 2²⁰ numbers that far out have a finite sum.
+const FAR: f32 = 1e15;
 
 /// Mean over features of ((x − twin − mean) / deviation)², unitless; about 1 for clean rows.
 struct Reconstruction {
@@ -29,14 +33,6 @@ struct Reconstruction {
 }
 
 impl Reconstruction {
-    fn learn(rows: &Rows<'_>) -> Self {
-        let mut moments = Moments::new(rows.x.ncols());
-        for (x, twin) in rows.x.rows().into_iter().zip(rows.twin.rows()) {
-            moments.add((&x - &twin).view());
-        }
-        Self { mean: moments.mean(), scale: Floor::of(rows).scale(&moments) }
-    }
-
     fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
         let d = setting.schema.width();
         Ok(Self {
@@ -50,7 +46,7 @@ impl Reconstruction {
         let learned = self.mean.iter().zip(&self.scale);
         rows.x.row(i).into_iter().zip(rows.twin.row(i)).zip(learned).map(
             |((x, twin), (mean, scale))| {
-                let z = (x - twin - mean) * scale;
+                let z = ((x - twin - mean) * scale).clamp(-FAR, FAR);
                 z * z
             },
         )
@@ -76,5 +72,22 @@ impl Detector for Reconstruction {
         let d = self.mean.len();
         tensors.put("reconstruction.mean", &[d], self.mean.to_vec());
         tensors.put("reconstruction.scale", &[d], self.scale.to_vec());
+    }
+}
+
+#[cfg(feature = "fit")]
+mod learn {
+    use super::super::whitening::Floor;
+    use super::*;
+    use crate::math::Moments;
+
+    impl Reconstruction {
+        pub(super) fn learn(rows: &Rows<'_>) -> Self {
+            let mut moments = Moments::new(rows.x.ncols());
+            for (x, twin) in rows.x.rows().into_iter().zip(rows.twin.rows()) {
+                moments.add((&x - &twin).view());
+            }
+            Self { mean: moments.mean(), scale: Floor::of(rows).scale(&moments) }
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! The record path fills the columns of a batch and forgets them; learning wants those of a whole
 //! part together. Memory: every column of every row, 2 · d + 2 · k numbers each.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use crate::model::{Filled, ModelError, Networks};
 use crate::record::{Columns, Rows};
@@ -50,6 +50,13 @@ impl Table {
         };
         let (x, twin) = (matrix(all), matrix(twin));
         Ok(Self { x, twin, answer: matrix(answer), twin_answer: matrix(twin_answer) })
+    }
+
+    /// Only the rows `which` of `x` [·, d] themselves.
+    pub fn of(x: &Array2<f32>, which: &[usize]) -> Self {
+        let none = || Array2::zeros((which.len(), 0));
+        let x = x.select(Axis(0), which);
+        Self { x, twin: none(), answer: none(), twin_answer: none() }
     }
 
     pub fn rows(&self) -> Rows<'_> {

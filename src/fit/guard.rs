@@ -1,9 +1,11 @@
 //! Detectors that have learned, and what was made of their scores: the guard before it is a bundle.
 
 use ndarray::Array1;
+use rand_chacha::ChaCha8Rng;
 
 use super::columns::Table;
 use super::merge_weights::weights;
+use super::split::{Use, stream};
 use crate::bundle::{Member, Tensors};
 use crate::decide::{BudgetTooSmall, Calibration, Decider, Merge};
 use crate::detect::{Detector, Kind, ROSTER, Setting};
@@ -13,27 +15,52 @@ use crate::record::{Columns, Probability};
 /// The detectors of a bundle in roster order.
 pub struct Detectors(Vec<(&'static Kind, Box<dyn Detector>)>);
 
-impl Detectors {
+/// Which detectors of the roster are wanted, and what they are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub setting: Setting<'a>,
+    /// Whether there is a guarded model.
+    pub guarded: bool,
+    /// Whether the reference may hold attacks.
+    pub contaminated: bool,
+    pub seed: u64,
+}
+
+impl Wanted<'_> {
     /// Columns that learning and scoring need filled.
-    pub fn needs(guarded: bool) -> Columns {
-        roster(guarded).fold(Columns::X, |needs, kind| needs.and(kind.needs))
+    pub fn needs(&self) -> Columns {
+        self.kinds().fold(Columns::X, |needs, kind| needs.and(kind.needs))
     }
 
-    /// Every detector of the roster that makes sense here, learned from `train`.
-    pub fn learn(train: &Table, setting: Setting<'_>, guarded: bool) -> Self {
-        let learn = |kind: &'static Kind| (kind, (kind.learn)(&train.rows(), setting));
-        Self(roster(guarded).map(learn).collect())
+    fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
+        let wanted = *self;
+        ROSTER.iter().filter(move |kind| {
+            (wanted.guarded || !kind.needs_guarded_model)
+                && (wanted.contaminated || !kind.contaminated_only)
+                && (kind.suits)(wanted.setting.schema)
+        })
+    }
+
+    /// Every detector draws the same numbers, so that a new one in the roster changes no other.
+    fn rng(&self) -> ChaCha8Rng {
+        stream(self.seed, Use::Detectors)
+    }
+}
+
+impl Detectors {
+    /// Every detector that is wanted, learned from `clean`; those that are made for a contaminated
+    /// reference learn from `all` of its rows, of which only `x` is looked at.
+    pub fn learn(clean: &Table, all: &Table, wanted: Wanted<'_>) -> Self {
+        let learn = |kind: &'static Kind| {
+            let table = if kind.contaminated_only { all } else { clean };
+            (kind, (kind.learn)(&table.rows(), wanted.setting, &mut wanted.rng()))
+        };
+        Self(wanted.kinds().map(learn).collect())
     }
 
     /// Scores of every row, one array `[n]` per detector.
     pub fn scores(&self, table: &Table) -> Vec<Array1<f32>> {
-        let rows = table.rows();
-        let score = |(_, detector): &(&Kind, Box<dyn Detector>)| {
-            let mut scores = Array1::zeros(rows.len());
-            detector.score(&rows, scores.view_mut());
-            scores
-        };
-        self.0.iter().map(score).collect()
+        self.0.iter().map(|(_, detector)| score(&**detector, table)).collect()
     }
 
     /// Calibrates twice, on rows that nothing was learned from and that do not overlap: each
@@ -61,14 +88,46 @@ impl Detectors {
         Decider::new(merge, calibration, clean, budget)
     }
 
+    /// Merged scores of every row, `[n]`.
+    pub fn merged(&self, decider: &Decider, table: &Table) -> Vec<f32> {
+        merge_rows(&self.scores(table), |scores| decider.merge(scores))
+    }
+
     /// Puts what all of them learned where a bundle keeps it.
     pub fn save(&self, tensors: &mut Tensors) {
         self.0.iter().for_each(|(_, detector)| detector.save(tensors));
     }
+
+    /// Each detector with its name.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&'static str, &dyn Detector)> {
+        self.0.iter().map(|(kind, detector)| (kind.name, &**detector))
+    }
 }
 
-fn roster(guarded: bool) -> impl Iterator<Item = &'static Kind> {
-    ROSTER.iter().filter(move |kind| guarded || !kind.needs_guarded_model)
+/// Which rows of `all` to learn from if a `share` of them may be attacks: all but that share of
+/// the most isolated, in their order. None if there is nothing to isolate rows by.
+///
+/// A clean row that is left out costs little; an attack that stays teaches the detectors that it
+/// is normal. The rows that calibrate are not trimmed: then clean rows keep their budget, and
+/// attacks among them cost power, for they take ranks that clean rows would have had.
+pub fn trimmed(all: &Table, share: Probability, wanted: Wanted<'_>) -> Option<Vec<usize>> {
+    let kind = wanted.kinds().find(|kind| kind.contaminated_only)?;
+    let forest = (kind.learn)(&all.rows(), wanted.setting, &mut wanted.rng());
+    let scores = score(&*forest, all);
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    // A stable sort: among equals the later rows go first, whatever the machine.
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let out = (share.get() * scores.len() as f64).ceil() as usize;
+    order.truncate(scores.len() - out.min(scores.len()));
+    order.sort_unstable();
+    Some(order)
+}
+
+pub(super) fn score(detector: &dyn Detector, table: &Table) -> Array1<f32> {
+    let rows = table.rows();
+    let mut scores = Array1::zeros(rows.len());
+    detector.score(&rows, scores.view_mut());
+    scores
 }
 
 /// `merge` of each row's scores, given one array per detector.

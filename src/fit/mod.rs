@@ -19,6 +19,7 @@ pub mod guarded;
 pub mod infer;
 pub mod layers;
 pub mod memory;
+pub mod measured;
 mod merge_weights;
 pub mod progress;
 mod record;
@@ -44,13 +45,14 @@ use crate::record::{Feature, Probability, Rows, Schema};
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 use columns::Table;
-use guard::Detectors;
+use guard::{Detectors, Wanted};
 use guarded::Guarded;
 use infer::Hints;
 use layers::Standard;
+use measured::Parts;
 use memory::Memory;
 use ndarray::Array2;
-use reference::Reference;
+use reference::{Attacks, Reference};
 use report::{Accuracy, Report};
 use split::Split;
 use table::Reading;
@@ -71,6 +73,8 @@ pub struct Options {
     pub guarded_model: Option<PathBuf>,
     /// Share of clean records that may be flagged.
     pub budget: Probability,
+    /// Share of the rows that may be attacks: left out of what is learned. `None`: all are clean.
+    pub contaminated: Option<Probability>,
     /// At most 2⁶³ − 1: the manifest's integers have a sign.
     pub seed: u64,
     /// `None`: as many as the rows ask for, see [`Config::for_rows`].
@@ -114,6 +118,11 @@ pub enum FitError {
     Units(#[from] units::UnitsError),
     #[error(transparent)]
     Budget(#[from] budget::Unsupported),
+    #[error(
+        "--contaminated {share} leaves out rows by their numbers and categories, at most half of \
+         them: give a share of at most 50%, and only for a table"
+    )]
+    Contaminated { share: Probability },
     #[error("the guarded model {}: {source}", path.display())]
     GuardedFile { path: PathBuf, source: std::io::Error },
     #[error("the autoencoder {}: {source}", path.display())]
@@ -150,7 +159,7 @@ pub fn fit(
     watch: &mut dyn Watch,
 ) -> Result<Report, FitError> {
     bundle_dir::check_free(&options.out)?;
-    let Reference { x, y, schema, split, digest: data_digest, attacks: _ } =
+    let Reference { x, y, schema, mut split, digest: data_digest, attacks } =
         Reference::load(options, Some(options.budget), watch)?;
     let d = x.ncols();
     let guarded = match &options.guarded_model {
@@ -164,6 +173,23 @@ pub fn fit(
         None => None,
     };
 
+    let mut wanted = Wanted {
+        setting: Setting { schema: &schema, labels: 1 },
+        guarded: guarded.is_some(),
+        contaminated: options.contaminated.is_some(),
+        seed: options.seed,
+    };
+    let all = match options.contaminated {
+        Some(_) => Table::of(&x, &split.train),
+        None => Table::of(&x, &[]),
+    };
+    if let Some(share) = options.contaminated {
+        watch.stage("leaving out the most isolated rows");
+        let kept = guard::trimmed(&all, share, wanted).filter(|_| share.get() <= 0.5);
+        let kept = kept.ok_or(FitError::Contaminated { share })?;
+        split.train = kept.into_iter().map(|i| split.train[i]).collect();
+    }
+
     let (autoencoder, trained) = match &options.autoencoder {
         Some(path) => bring(path, runtime, &schema, &x, &split, watch)?,
         None => learn(options, &schema, &x, &split, watch)?,
@@ -172,15 +198,26 @@ pub fn fit(
     watch.stage("learning what is normal");
     let model = guarded.as_ref().map(|guarded| (guarded.kind, guarded.onnx.as_slice()));
     let mut networks = Networks::new(runtime, d, &autoencoder, model)?;
-    let setting = Setting { schema: &schema, labels: networks.labels() };
-    let needs = Detectors::needs(guarded.is_some());
+    wanted.setting.labels = networks.labels();
+    let needs = wanted.needs();
     let mut fill = |part: &[usize]| Table::fill(&mut networks, needs, &x, part);
-    let detectors = Detectors::learn(&fill(&split.train)?, setting, guarded.is_some());
+    let detectors = Detectors::learn(&fill(&split.train)?, &all, wanted);
 
     watch.stage("calibrating");
     let test = fill(&split.test)?;
     let (ranks, merged) = (fill(&split.ranks)?, fill(&split.merged)?);
     let decider = detectors.calibrate(&ranks, &merged, &test, options.budget)?;
+    let validation = fill(&split.validation)?;
+    let attacked = match &attacks {
+        Some(Attacks { x, labels, .. }) if !labels.is_empty() => {
+            let which: Vec<usize> = (0..labels.len()).collect();
+            Some(Table::fill(&mut networks, needs, x, &which)?)
+        }
+        _ => None,
+    };
+    let parts =
+        Parts { validation: &validation, ranks: &ranks, test: &test, attacks: attacked.as_ref() };
+    let measured = detectors.measure(&decider, parts);
     let accuracy = y.filter(|_| guarded.is_some()).map(|y| accuracy(&test.rows(), &split.test, &y));
 
     let mut tensors = Tensors::default();
@@ -192,7 +229,7 @@ pub fn fit(
         version: VERSION,
         name: options.name.clone(),
         budget: options.budget,
-        labels: setting.labels,
+        labels: wanted.setting.labels,
         answer: guarded.as_ref().map(|guarded| guarded.kind),
         detectors: decider.members(),
         clean: CleanShare { rows, flagged },
@@ -226,7 +263,9 @@ pub fn fit(
     watch.stage("checking the bundle on the record path");
     bundle_dir::write(&options.out, &bundle.into_files())?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
-    Ok(Report { folder: options.out.clone(), digest, manifest, trained, accuracy })
+    let attacks = attacks.map(|attacks| (attacks.labels.len(), attacks.refused));
+    let folder = options.out.clone();
+    Ok(Report { folder, digest, manifest, trained, accuracy, measured, attacks })
 }
 
 /// Trains an autoencoder.

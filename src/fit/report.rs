@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::budget::flagged_interval;
+use super::measured::Measured;
 use super::train::{Stopped, Trained};
 use crate::bundle::Manifest;
 
@@ -17,6 +18,10 @@ pub struct Report {
     /// Epoch kept, epochs begun and why they ended; the layers are gone.
     pub trained: Trained,
     pub accuracy: Option<Accuracy>,
+    /// Labelled attacks that were measured, and how many more are no row of the schema.
+    pub attacks: Option<(usize, usize)>,
+    /// What the detectors cost, and what they caught of the attacks that were given.
+    pub measured: Measured,
 }
 
 /// How often the guarded model is right on the test rows that have a label.
@@ -44,7 +49,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Manifest { name, budget, detectors, clean, provenance, schema, .. } = &self.manifest;
+        let Manifest { name, budget, clean, provenance, schema, .. } = &self.manifest;
         let rows = provenance.rows;
         writeln!(f, "bundle {name} in {}", self.folder.display())?;
         writeln!(f, "  digest       {}", self.digest)?;
@@ -67,8 +72,20 @@ impl fmt::Display for Report {
             Stopped::Brought => "brought along".to_owned(),
         };
         writeln!(f, "  autoencoder  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
-        let names: Vec<&str> = detectors.iter().map(|member| member.kind.as_str()).collect();
-        writeln!(f, "  detectors    {}", names.join(", "))?;
+        if let Some((rows, refused)) = self.attacks {
+            let rows = rows + refused;
+            writeln!(
+                f,
+                "  attacks      {rows} rows that the label does not call clean, learned by nothing; \
+                 {refused} outside the schema"
+            )?;
+        }
+        writeln!(f, "{}", self.measured)?;
+        writeln!(
+            f,
+            "  p-values     of records of up to {} rows are ranks; of larger ones extrapolated",
+            self.measured.rows_max
+        )?;
         if let Some(Accuracy { rows, right, right_corrected }) = self.accuracy {
             let share = |right: usize| 100.0 * right as f64 / rows.max(1) as f64;
             writeln!(

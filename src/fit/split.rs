@@ -39,8 +39,9 @@ pub(super) enum Use {
     Split = 1,
     Weights = 2,
     Shuffle = 3,
-    Sample = 4,
-    Attacks = 5,
+    Detectors = 4,
+    Sample = 5,
+    Attacks = 6,
 }
 
 impl Default for Shares {

@@ -5,6 +5,7 @@ use std::path::Path;
 use ndarray::{Array2, array};
 
 use super::layers::{Activation, Layer};
+use super::measured::Caught;
 use super::split::{Use, stream};
 use super::weights::unit;
 use super::*;
@@ -50,6 +51,7 @@ fn options(folder: &Path, n: usize) -> Options {
         scale: 255.0,
         guarded_model: None,
         budget: "5%".parse().unwrap(),
+        contaminated: None,
         seed: 1,
         epochs_max: Some(2),
         reading: Reading::default(),
@@ -134,6 +136,11 @@ fn a_report_says_what_an_operator_judges_a_bundle_by() {
     (trained.epoch, trained.loss, trained.loss_validation) = (2, 0.0123, 0.0124);
     report.manifest.clean.flagged = 6;
     report.accuracy = Some(Accuracy { rows: 100, right: 90, right_corrected: 85 });
+    let caught = |auroc, share| Some(Caught { auroc, share });
+    for (line, cost) in report.measured.detectors.iter_mut().zip([0.123, 12.3]) {
+        (line.cost_us, line.caught, line.weight) = (Some(cost), caught(0.9, 0.5), 0.75);
+    }
+    report.measured.merged = caught(0.9876, 1.0);
     insta::assert_snapshot!(report.to_string());
 }
 

@@ -8,6 +8,8 @@
 pub struct RankTail {
     sorted: Vec<f32>,
     knee: f32,
+    /// Surprise just above the knee.
+    start: f32,
     /// Mean excess of ln(1 + score) over the knee.
     excess: f32,
 }
@@ -28,9 +30,19 @@ impl RankTail {
         let beyond = ((m as f32 * TAIL_SHARE) as usize).max(1);
         let knee = scores[m - beyond];
         let excess = scores[m - beyond..].iter().map(|s| s.ln_1p() - knee.ln_1p()).sum::<f32>();
-        // A reference of equal scores has no excess; anything above it is then simply far.
-        let excess = (excess / beyond as f32).max(1e-6);
-        Self { sorted: scores, knee, excess }
+        let (above, excess) = match beyond < m && scores[m - beyond - 1] == knee {
+            false => (beyond, (excess / beyond as f32).max(1e-6)),
+            // The knee lies among equal scores: nearly all clean rows have nothing to report. The
+            // rank then jumps above them, and one made-up excess of 1 keeps the few that are above,
+            // or none, from claiming that the tail is short: nobody should outshout the others on
+            // that ground.
+            true => {
+                let above = m - scores.partition_point(|s| *s <= knee);
+                (above, (excess + 1.0) / (above + 1) as f32)
+            }
+        };
+        let start = -((1 + above) as f32 / (m + 1) as f32).ln();
+        Self { sorted: scores, knee, start, excess }
     }
 
     pub fn sorted(&self) -> &[f32] {
@@ -41,14 +53,11 @@ impl RankTail {
     /// is more extreme, never decreasing, finite. O(log m).
     pub fn surprise(&self, score: f32) -> f32 {
         let m = self.sorted.len();
-        let below_knee = |s: f32| {
-            let at_least = m - self.sorted.partition_point(|&r| r < s);
-            -((1 + at_least) as f32 / (m + 1) as f32).ln()
-        };
         if score <= self.knee {
-            below_knee(score)
+            let at_least = m - self.sorted.partition_point(|&r| r < score);
+            -((1 + at_least) as f32 / (m + 1) as f32).ln()
         } else {
-            below_knee(self.knee) + (score.ln_1p() - self.knee.ln_1p()) / self.excess
+            self.start + (score.ln_1p() - self.knee.ln_1p()) / self.excess
         }
     }
 }
@@ -71,6 +80,22 @@ mod tests {
             prop_assert!(tail.surprise(low) <= tail.surprise(high));
             prop_assert!(tail.surprise(high).is_finite() && tail.surprise(low) >= 0.0);
         }
+    }
+
+    #[test]
+    fn where_nearly_all_scores_are_zero_one_above_is_as_surprising_as_its_rank() {
+        let check = |above: usize, score: f32, expected: f32| {
+            let scores = (0..999).map(|i| if i < above { 0.01 } else { 0.0 }).collect();
+            let surprise = RankTail::new(scores).surprise(score);
+            assert!((surprise - expected).abs() < 0.02, "{surprise}, not {expected}");
+        };
+        check(3, 0.0, 0.0);
+        // 1 + 3 of 1000 rows are that high: ln 250; none: ln 1000.
+        check(3, 1e-3, 250.0_f32.ln());
+        check(0, 1e-3, 1000.0_f32.ln());
+        // One e-fold of the score beyond it adds about one, four or so with three short excesses.
+        check(0, std::f32::consts::E - 1.0, 1000.0_f32.ln() + 1.0);
+        check(3, std::f32::consts::E - 1.0, 250.0_f32.ln() + 4.0 / 1.03);
     }
 
     #[test]
