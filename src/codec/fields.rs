@@ -49,6 +49,12 @@ impl Fields {
     pub fn pointers(&self) -> &[String] {
         &self.pointers
     }
+
+    /// The members of a document that the pointers lead into.
+    pub(super) fn heads(&self) -> impl Iterator<Item = String> + '_ {
+        let head = |pointer: &String| keys(pointer).ok()?.into_iter().next();
+        self.pointers.iter().filter_map(head)
+    }
 }
 
 /// The keys of a pointer, outermost first.

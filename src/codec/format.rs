@@ -13,50 +13,122 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     #[default]
-    /// `json`: numbers, or nested arrays of them, at given places of a JSON document.
+    /// `json`: an array by position, an object by name, or values at given places of a document.
     Json,
+    /// `kserve-v1`: KServe's and TensorFlow Serving's `{"instances": …}` or columnar `{"inputs": …}`.
+    KserveV1,
+    /// `oip-json`: an Open Inference Protocol (V2) REST body, with or without binary tensors.
+    OipJson,
+    /// `oip-protobuf`: an Open Inference Protocol (V2) `ModelInferRequest`.
+    OipProtobuf,
+    /// `cloudevents`: a structured CloudEvent around any of the others.
+    #[serde(rename = "cloudevents")]
+    CloudEvents,
+    /// `confluent`: Avro, Protobuf or JSON Schema in a frame that names a registry's schema.
+    Confluent,
     /// `f32-le`: the row as it is, 32-bit floats, little-endian.
     F32Le,
     /// `u8`: one byte per number, divided by the schema's scale (255 for images).
     U8,
+    /// `auto`: as the record's headers say, or else its first bytes.
+    Auto,
 }
 
 /// A name that no format has.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("no format is called {0:?}: write \"json\", \"f32-le\" or \"u8\"")]
+#[error("no format is called {0:?}: write one of {names}", names = Format::ALL.map(Format::name).join(", "))]
 pub struct BadFormat(pub String);
 
+/// What a `content-type` header says about a value. JSON and Protobuf have dialects: which one
+/// it is, the header does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentType {
+    Json,
+    Protobuf,
+    Avro,
+    /// `application/octet-stream`: bytes.
+    Bytes,
+    /// A type that belongs to one format.
+    Of(Format),
+}
+
 impl Format {
-    pub const ALL: [Self; 3] = [Self::Json, Self::F32Le, Self::U8];
+    pub const ALL: [Self; 9] = [
+        Self::Json,
+        Self::KserveV1,
+        Self::OipJson,
+        Self::OipProtobuf,
+        Self::CloudEvents,
+        Self::Confluent,
+        Self::F32Le,
+        Self::U8,
+        Self::Auto,
+    ];
 
     /// What the configuration calls it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
+            Self::KserveV1 => "kserve-v1",
+            Self::OipJson => "oip-json",
+            Self::OipProtobuf => "oip-protobuf",
+            Self::CloudEvents => "cloudevents",
+            Self::Confluent => "confluent",
             Self::F32Le => "f32-le",
             Self::U8 => "u8",
+            Self::Auto => "auto",
         }
     }
 
-    /// What a `content-type` header calls it.
-    pub fn content_type(self) -> &'static str {
+    /// What a `content-type` header calls it, if anything does.
+    pub fn content_type(self) -> Option<&'static str> {
         match self {
-            Self::Json => "application/json",
-            Self::F32Le => "application/x-f32-le",
-            Self::U8 => "application/x-u8",
+            Self::Json | Self::KserveV1 | Self::OipJson => Some("application/json"),
+            Self::OipProtobuf => Some("application/x-protobuf"),
+            Self::CloudEvents => Some("application/cloudevents+json"),
+            Self::F32Le => Some("application/x-f32-le"),
+            Self::U8 => Some("application/x-u8"),
+            Self::Confluent | Self::Auto => None,
         }
     }
 
-    /// The format a `content-type` header names, whatever its case and parameters; every
-    /// `+json` type is JSON.
-    pub fn of_content_type(header: &[u8]) -> Option<Self> {
+    /// Whether its values are JSON documents: a stream configured so settles which dialect
+    /// `application/json` means.
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::KserveV1 | Self::OipJson | Self::CloudEvents)
+    }
+}
+
+impl ContentType {
+    /// The types we know, beside every `+json` type, which is JSON.
+    const KNOWN: [(&'static str, Self); 13] = [
+        ("application/json", Self::Json),
+        ("application/cloudevents+json", Self::Of(Format::CloudEvents)),
+        ("application/x-f32-le", Self::Of(Format::F32Le)),
+        ("application/x-u8", Self::Of(Format::U8)),
+        ("application/octet-stream", Self::Bytes),
+        ("application/x-protobuf", Self::Protobuf),
+        ("application/protobuf", Self::Protobuf),
+        ("application/vnd.google.protobuf", Self::Protobuf),
+        ("application/grpc+proto", Self::Protobuf),
+        ("application/avro", Self::Avro),
+        ("application/x-avro", Self::Avro),
+        ("application/vnd.apache.avro", Self::Avro),
+        ("avro/binary", Self::Avro),
+    ];
+
+    /// What `header` names, whatever its case and parameters.
+    pub fn read(header: &[u8]) -> Option<Self> {
         let header = std::str::from_utf8(header).ok()?;
         let essence = header.split(';').next().unwrap_or(header).trim_ascii();
-        let named = |f: &Self| essence.eq_ignore_ascii_case(f.content_type());
-        Self::ALL.into_iter().find(named).or_else(|| {
-            let suffix = essence.rsplit_once('+')?.1;
-            (essence.contains('/') && suffix.eq_ignore_ascii_case("json")).then_some(Self::Json)
-        })
+        let known = Self::KNOWN.iter().find(|(name, _)| essence.eq_ignore_ascii_case(name));
+        if let Some(&(_, known)) = known {
+            return Some(known);
+        }
+        let (kind, suffix) = essence.rsplit_once('+')?;
+        // A batch of events is several records in one, which Kafka's binding does not have.
+        let batch = kind.eq_ignore_ascii_case("application/cloudevents-batch");
+        (kind.contains('/') && suffix.eq_ignore_ascii_case("json") && !batch).then_some(Self::Json)
     }
 }
 
@@ -91,25 +163,47 @@ mod tests {
     }
 
     #[test]
+    fn what_a_format_calls_itself_is_a_type_we_read() {
+        for format in Format::ALL {
+            let Some(name) = format.content_type() else { continue };
+            let read = ContentType::read(name.as_bytes()).unwrap();
+            let settled = match format {
+                Format::Json | Format::KserveV1 | Format::OipJson => ContentType::Json,
+                Format::OipProtobuf => ContentType::Protobuf,
+                _ => ContentType::Of(format),
+            };
+            assert_eq!(read, settled, "{format}");
+        }
+    }
+
+    #[test]
     fn a_name_that_only_looks_like_ours_is_not_ours() {
-        for header in ["json", "application/jsonl", "application/x-u8x", "+json", "a/b+jsonx"] {
-            assert_eq!(Format::of_content_type(header.as_bytes()), None, "{header}");
+        for header in [
+            "json",
+            "application/jsonl",
+            "application/x-u8x",
+            "+json",
+            "a/b+jsonx",
+            "application/cloudevents-batch+json",
+            "application/cloudevents+avro",
+        ] {
+            assert_eq!(ContentType::read(header.as_bytes()), None, "{header}");
         }
     }
 
     proptest! {
         #[test]
         fn case_blanks_and_parameters_do_not_change_a_content_type(
-            which in 0..4_usize,
+            which in 0..=ContentType::KNOWN.len(),
             upper in proptest::collection::vec(any::<bool>(), 32),
             tail in "[ \t]{0,2}(;[ -~]{0,9})?",
         ) {
-            let all = Format::ALL.map(|f| (f.content_type(), f));
-            let (name, format) = *all.get(which).unwrap_or(&("model/x.v2+json", Format::Json));
+            let other = ("model/x.v2+json", ContentType::Json);
+            let (name, expected) = *ContentType::KNOWN.get(which).unwrap_or(&other);
             let mixed = name.chars().zip(upper);
             let mixed = mixed.map(|(c, up)| if up { c.to_ascii_uppercase() } else { c });
             let header = mixed.collect::<String>() + &tail;
-            prop_assert_eq!(Format::of_content_type(header.as_bytes()), Some(format));
+            prop_assert_eq!(ContentType::read(header.as_bytes()), Some(expected));
         }
     }
 }

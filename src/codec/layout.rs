@@ -114,6 +114,16 @@ impl Layout {
         self.slots.len()
     }
 
+    /// Most rows of one record.
+    pub fn rows_max(&self) -> usize {
+        self.rows_max
+    }
+
+    /// Whether `cell` says which record it is: nothing reads it, nothing writes it.
+    pub fn is_id(&self, cell: usize) -> bool {
+        matches!(self.slots[cell], Slot::Id)
+    }
+
     /// The features in the schema's order.
     pub fn places(&self) -> &[Place] {
         &self.places

@@ -1,26 +1,36 @@
 //! Wire bytes ↔ rows: one file per format. This file holds the trait and the roster.
 
+mod auto;
+mod cloudevents;
+mod datatype;
 mod dense;
+mod edits;
 mod f32_le;
 mod fields;
 mod format;
 mod json;
 mod layout;
 mod raw_u8;
+#[cfg(test)]
+mod table;
+mod tensor;
 
+use std::fmt;
 use std::sync::Arc;
 
+use self::auto::Rules;
 use crate::record::{Fault, Schema};
 
+pub use cloudevents::CloudEvents;
 pub use f32_le::F32Le;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
-pub use json::Json;
+pub use json::{Json, KserveV1, OipJson};
 pub use layout::{Cell, Layout, Place, Scalar};
 pub use raw_u8::RawU8;
 
 /// Reads a record's value into rows and writes rows back in the same format.
-pub trait Codec: Send + Sync {
+pub trait Codec: fmt::Debug + Send + Sync {
     /// Appends the rows in `value`, each `width` numbers in model units, to `rows`, and says how
     /// many they are: at least one. What is missing is NaN in all its columns.
     ///
@@ -65,44 +75,44 @@ pub struct Config {
     pub value_bytes_max: usize,
 }
 
-/// Every codec, ready for one stream's schema: a record's header may ask for any of them.
-#[derive(Debug)]
+/// Every codec, ready for one stream's schema: a record may be in any of their formats.
+#[derive(Clone, Debug)]
 pub struct Codecs {
-    default: Format,
-    json: Json,
-    f32_le: F32Le,
-    u8: RawU8,
+    rules: Rules,
+    roster: Vec<(Format, Arc<dyn Codec>)>,
 }
 
 impl Codecs {
     pub fn new(schema: &Schema, config: &Config) -> Self {
         let layout = Arc::new(Layout::new(schema, config.value_bytes_max));
-        Self {
-            default: config.format,
-            json: Json::new(layout.clone(), config.fields.as_ref()),
-            f32_le: F32Le::new(layout.clone()),
-            u8: RawU8::new(layout),
-        }
+        let fields = config.fields.as_ref();
+        let mut roster: Vec<(Format, Arc<dyn Codec>)> = vec![
+            (Format::Json, Arc::new(Json::new(layout.clone(), fields))),
+            (Format::KserveV1, Arc::new(KserveV1::new(layout.clone(), fields))),
+            (Format::OipJson, Arc::new(OipJson::new(layout.clone()))),
+            (Format::F32Le, Arc::new(F32Le::new(layout.clone()))),
+            (Format::U8, Arc::new(RawU8::new(layout.clone()))),
+        ];
+        let registry = roster.iter().any(|&(format, _)| format == Format::Confluent);
+        let rules = Rules::new(&layout, config.format, fields, registry);
+        // An envelope holds any of the formats above, but no envelope.
+        let inside = Self { rules: rules.inside(), roster: roster.clone() };
+        roster.push((Format::CloudEvents, Arc::new(CloudEvents::new(inside))));
+        Self { rules, roster }
     }
 
-    pub fn get(&self, format: Format) -> &dyn Codec {
-        match format {
-            Format::Json => &self.json,
-            Format::F32Le => &self.f32_le,
-            Format::U8 => &self.u8,
-        }
+    /// The codec of a format. There is none of `auto`, and none of `confluent` without a registry.
+    pub fn get(&self, format: Format) -> Option<&dyn Codec> {
+        let (_, codec) = self.roster.iter().find(|(of, _)| *of == format)?;
+        Some(&**codec)
     }
 
-    /// The codec that a record's `content-type` header asks for, or the default without one.
+    /// The codec of a record, by its headers, its stream or its bytes; `auto.rs` has the order.
     ///
     /// # Errors
-    /// `UnknownFormat` if the header is there and names none of ours: guessing would score noise.
-    pub fn pick(&self, headers: &Headers<'_>) -> Result<&dyn Codec, Fault> {
-        let format = match headers.content_type {
-            Some(header) => Format::of_content_type(header).ok_or(Fault::UnknownFormat)?,
-            None => self.default,
-        };
-        Ok(self.get(format))
+    /// `UnknownFormat` if they name none of ours: guessing would score noise.
+    pub fn pick(&self, headers: &Headers<'_>, value: &[u8]) -> Result<&dyn Codec, Fault> {
+        self.get(self.rules.pick(headers, value)?).ok_or(Fault::UnknownFormat)
     }
 }
 
@@ -157,7 +167,7 @@ mod tests {
         let codecs = codecs(Format::U8);
         let mut rows = Vec::new();
         let headers = Headers { content_type: header, ..Headers::default() };
-        let codec = codecs.pick(&headers);
+        let codec = codecs.pick(&headers, value);
         let read = codec.and_then(|codec| codec.decode(value, &headers, &mut rows));
         assert_eq!(read.map(|_| rows[0]), expected);
     }

@@ -190,7 +190,7 @@ impl Batch {
                 }
             }
             let original = input.value.expect("it was read");
-            let codec = guard.codecs.pick(&input.headers).expect("it was read with one");
+            let codec = guard.codecs.pick(&input.headers, original).expect("it was read with one");
             let start = self.corrected.len();
             codec.encode(original, &input.headers, &sanitized, &mut self.corrected);
             let value = Some(&self.corrected[start..]);
@@ -289,7 +289,7 @@ fn read(guard: &Guard, input: &Input<'_>, rows: &mut Vec<f32>) -> Result<usize, 
         return Err(Fault::TooLarge { bytes: value.len(), bytes_max: guard.value_bytes_max });
     }
     let start = rows.len();
-    let n = guard.codecs.pick(&input.headers)?.decode(value, &input.headers, rows)?;
+    let n = guard.codecs.pick(&input.headers, value)?.decode(value, &input.headers, rows)?;
     let settled = rows[start..].chunks_exact_mut(guard.schema.width());
     let settled = settled.into_iter().try_for_each(|row| guard.bounds.settle(row));
     settled.inspect_err(|_| rows.truncate(start)).map(|()| n)

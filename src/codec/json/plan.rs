@@ -1,13 +1,16 @@
-//! Which numbers of a document make the row, checked once and laid out for reading.
+//! Which members of a document are wanted, checked once and laid out for reading.
 //!
 //! All pointers become one tree, so a document is read once however many there are.
 
-use super::super::fields::{Fields, keys};
+use crate::codec::Layout;
+use crate::codec::fields::keys;
 
 /// The tree of all pointers. Node 0 is the document.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub nodes: Vec<Node>,
+    /// How many pointers there are.
+    pub pointers: usize,
 }
 
 /// A place of the document that is wanted or leads to one that is.
@@ -22,19 +25,47 @@ pub(super) struct Node {
 }
 
 impl Plan {
-    pub fn new(fields: &Fields) -> Self {
-        let mut nodes = vec![Node::default()];
-        for (i, pointer) in fields.pointers().iter().enumerate() {
-            let mut node = 0;
-            for key in keys(pointer).expect("`Fields` holds checked pointers") {
-                node = child(&mut nodes, node, key);
+    /// # Panics
+    /// If a pointer is none: `Fields` checks them.
+    pub fn of_pointers(pointers: &[String]) -> Self {
+        Self::new(pointers.iter().map(|pointer| keys(pointer).expect("a checked pointer")))
+    }
+
+    /// The features of an object by their names. Ids are none: nothing reads them.
+    pub fn of_features(layout: &Layout) -> Self {
+        let places = layout.places().iter();
+        Self::of_names(places.map(|place| {
+            let id = place.cells.clone().all(|cell| layout.is_id(cell));
+            (!id).then_some(place.name.as_str())
+        }))
+    }
+
+    /// The members of an object by their names; an empty place is never found.
+    pub fn of_names<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Self {
+        let mut plan = Self::new(std::iter::empty());
+        for name in names {
+            if let Some(name) = name {
+                let node = child(&mut plan.nodes, 0, name.to_owned());
+                plan.nodes[node].pointer = Some(plan.pointers);
             }
-            nodes[node].pointer = Some(i);
+            plan.pointers += 1;
         }
-        for node in &mut nodes {
+        // A name is no index, whatever it looks like.
+        plan.nodes[0].indices.clear();
+        plan
+    }
+
+    fn new(paths: impl Iterator<Item = Vec<String>>) -> Self {
+        let mut plan = Self { nodes: vec![Node::default()], pointers: 0 };
+        for path in paths {
+            let node = path.into_iter().fold(0, |node, key| child(&mut plan.nodes, node, key));
+            plan.nodes[node].pointer = Some(plan.pointers);
+            plan.pointers += 1;
+        }
+        for node in &mut plan.nodes {
             node.indices.sort_unstable();
         }
-        Self { nodes }
+        plan
     }
 }
 
@@ -43,11 +74,6 @@ impl Node {
     pub fn get(&self, key: &str) -> Option<usize> {
         let at = self.keys.binary_search_by(|(k, _)| k.as_str().cmp(key)).ok()?;
         Some(self.keys[at].1)
-    }
-
-    /// Every node below.
-    pub fn children(&self) -> impl Iterator<Item = usize> + '_ {
-        self.keys.iter().map(|&(_, node)| node)
     }
 }
 

@@ -24,7 +24,9 @@ pub enum Truth {
 /// How a record's value is written, or how it is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    As(Format),
+    U8,
+    F32Le,
+    Json,
     CutJson,
     NotANumber,
     OneByteShort,
@@ -112,11 +114,11 @@ impl Plan {
         for truth in truths {
             let form = match truth {
                 Truth::Malformed => *broken.next().expect("it goes round"),
-                _ => Form::As(match random.random_range(0..10) {
-                    0 => Format::F32Le,
-                    1 => Format::Json,
-                    _ => Format::U8,
-                }),
+                _ => match random.random_range(0..10) {
+                    0 => Form::F32Le,
+                    1 => Form::Json,
+                    _ => Form::U8,
+                },
             };
             let image = images[truth as usize].draw(&mut random);
             plan.push(Planned { truth, image, form });
@@ -172,10 +174,9 @@ impl Form {
     /// Value of the `content-type` header; raw bytes go without one, as the stream's default.
     pub fn content_type(self) -> Option<&'static str> {
         match self {
-            Self::As(Format::U8) | Self::OneByteShort | Self::Null => None,
-            Self::As(format) => Some(format.content_type()),
-            Self::CutJson => Some(Format::Json.content_type()),
-            Self::NotANumber => Some(Format::F32Le.content_type()),
+            Self::U8 | Self::OneByteShort | Self::Null => None,
+            Self::Json | Self::CutJson => Format::Json.content_type(),
+            Self::F32Le | Self::NotANumber => Format::F32Le.content_type(),
         }
     }
 
@@ -183,19 +184,19 @@ impl Form {
     pub fn encode(self, image: &[u8]) -> Option<Vec<u8>> {
         let units = image.iter().map(|&byte| f32::from(byte) / 255.0);
         Some(match self {
-            Self::As(Format::U8) => image.to_vec(),
-            Self::As(Format::F32Le) => units.flat_map(f32::to_le_bytes).collect(),
-            Self::As(Format::Json) => {
+            Self::U8 => image.to_vec(),
+            Self::F32Le => units.flat_map(f32::to_le_bytes).collect(),
+            Self::Json => {
                 let request = Request { client: "shop-7", image: units.collect() };
                 serde_json::to_vec(&request).expect("plain data")
             }
             Self::CutJson => {
-                let mut value = Self::As(Format::Json).encode(image)?;
+                let mut value = Self::Json.encode(image)?;
                 value.truncate(value.len() / 2);
                 value
             }
             Self::NotANumber => {
-                let mut value = Self::As(Format::F32Le).encode(image)?;
+                let mut value = Self::F32Le.encode(image)?;
                 value[..4].copy_from_slice(&f32::NAN.to_le_bytes());
                 value
             }

@@ -1,0 +1,72 @@
+//! KServe's V1 protocol, which is TensorFlow Serving's: `{"instances": [row, …]}`, or by columns,
+//! `{"inputs": {feature: [value of every row, …], …}}`.
+//!
+//! An instance is values by position, an object by name or by the configured pointers, or a bare
+//! value where a row has one cell. Columns go by name. `inputs` that is an array is instances, as
+//! with a model of one input. What it cannot read: `{"b64": …}` in place of a value.
+
+use std::sync::Arc;
+
+use super::Document;
+use super::members::{Members, look};
+use super::plan::Plan;
+use super::run::{Run, Sink, count};
+use crate::codec::{Fields, Layout};
+use crate::record::Fault;
+
+/// `kserve-v1`
+#[derive(Debug)]
+pub struct KserveV1 {
+    layout: Arc<Layout>,
+    members: Members,
+    request: Plan,
+    columns: Plan,
+}
+
+impl KserveV1 {
+    pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
+        let request = Plan::of_names(["instances", "inputs"].map(Some).into_iter());
+        let columns = Plan::of_features(&layout);
+        Self { members: Members::new(layout.clone(), fields), layout, request, columns }
+    }
+
+    fn columns<'t>(
+        &self,
+        raw: &'t str,
+        text: &'t str,
+        sink: &mut Sink<'_, 't>,
+    ) -> Result<usize, Fault> {
+        let found = look(&self.columns, raw, text)?;
+        let mut rows = 0;
+        for (place, raw) in self.layout.places().iter().zip(&found.raw) {
+            let Some(raw) = raw.filter(|&raw| raw != "null") else { continue };
+            let cells = place.cells.clone();
+            // The first column says how many rows there are, and the others must agree.
+            if rows == 0 {
+                rows = (count(raw) / cells.len()).max(1);
+            }
+            sink(Run { raw, rows: 0..rows, cells, datatype: None })?;
+        }
+        match rows {
+            0 => Err(Fault::WrongArity { got: 0, expected: self.layout.cells() }),
+            rows => Ok(rows),
+        }
+    }
+}
+
+impl Document for KserveV1 {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn find<'t>(&self, text: &'t str, sink: &mut Sink<'_, 't>) -> Result<usize, Fault> {
+        match look(&self.request, text, text)?.raw[..] {
+            [Some(rows), None] | [None, Some(rows)] if rows.starts_with('[') => {
+                self.members.rows(rows, text, sink)
+            }
+            [None, Some(columns)] => self.columns(columns, text, sink),
+            // Neither, or both: a server would choose.
+            _ => Err(Fault::Unreadable { at: text.len() }),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Which parts of an object or an array are the features of rows: members named so, what the
+//! configured pointers lead to, or simply what stands there.
+//!
+//! An object that has none of the features is not taken for a row in which everything is missing:
+//! imputing all of it would pass any object as an ordinary record.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+
+use super::plan::Plan;
+use super::run::{Run, Sink, count, offset};
+use super::walk::{Found, Walk};
+use crate::codec::{Fields, Layout};
+use crate::record::Fault;
+
+/// Finds rows in JSON text and gives their pieces to a sink. Each way says how many rows it found;
+/// 0 if only the number of scalars tells.
+#[derive(Debug)]
+pub(super) struct Members {
+    layout: Arc<Layout>,
+    plan: Plan,
+    /// The cells of each pointer, where they are known beforehand; elsewhere pointers fill the
+    /// cells in order, and none may lead nowhere.
+    cells: Option<Vec<Range<usize>>>,
+}
+
+impl Members {
+    pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
+        let places = layout.places();
+        let own: Vec<_> = places.iter().map(|place| place.cells.clone()).collect();
+        let (plan, cells) = match fields {
+            None => (Plan::of_features(&layout), Some(own)),
+            // As many pointers as features: each has its own.
+            Some(fields) => {
+                let pointers = fields.pointers();
+                let each = pointers.len() == own.len();
+                (Plan::of_pointers(pointers), each.then_some(own))
+            }
+        };
+        Self { layout, plan, cells }
+    }
+
+    /// The one row of `text`: the features of an object, or what the pointers lead to.
+    pub fn row<'t>(&self, text: &'t str, sink: &mut Sink<'_, 't>) -> Result<usize, Fault> {
+        let found = look(&self.plan, text, text)?;
+        self.runs(0, &found.raw, text, sink)?;
+        Ok(1)
+    }
+
+    /// The rows of `raw`, a part of `text`: an array of objects, or values by position.
+    pub fn rows<'t>(
+        &self,
+        raw: &'t str,
+        text: &'t str,
+        sink: &mut Sink<'_, 't>,
+    ) -> Result<usize, Fault> {
+        let mut document = serde_json::Deserializer::from_str(raw);
+        let inside = raw.trim_ascii_start().strip_prefix('[').map(str::trim_ascii_start);
+        if inside.is_some_and(|inside| inside.starts_with('{')) {
+            let mut each = Each { members: self, text, sink, rows: 0, fault: None };
+            let read = document.deserialize_seq(&mut each).and_then(|()| document.end());
+            return match (each.fault, read) {
+                (Some(fault), _) => Err(fault),
+                (None, Err(error)) => Err(unreadable(&error, raw, text)),
+                (None, Ok(())) => Ok(each.rows),
+            };
+        }
+        let read = document.deserialize_ignored_any(IgnoredAny).and_then(|_| document.end());
+        read.map_err(|error| unreadable(&error, raw, text))?;
+        sink(Run::open(raw, &self.layout))?;
+        Ok(0)
+    }
+
+    fn runs<'t>(
+        &self,
+        row: usize,
+        found: &[Option<&'t str>],
+        text: &str,
+        sink: &mut Sink<'_, 't>,
+    ) -> Result<(), Fault> {
+        let expected = self.layout.cells();
+        if found.iter().all(Option::is_none) {
+            return Err(Fault::WrongArity { got: 0, expected });
+        }
+        let mut run = |raw, cells| sink(Run { raw, rows: row..row + 1, cells, datatype: None });
+        if let Some(cells) = &self.cells {
+            // An absent feature and one that is null are missing, all cells of them.
+            let there = found.iter().zip(cells).filter_map(|(raw, cells)| Some(((*raw)?, cells)));
+            let mut there = there.filter(|(raw, _)| *raw != "null");
+            return there.try_for_each(|(raw, cells)| run(raw, cells.clone()));
+        }
+        if let [Some(raw)] = found {
+            return run(raw, 0..expected);
+        }
+        let mut got = 0;
+        for raw in found {
+            got += count(raw.ok_or(Fault::Unreadable { at: text.len() })?);
+        }
+        if got != expected {
+            return Err(Fault::WrongArity { got, expected });
+        }
+        let mut start = 0;
+        for raw in found.iter().flatten() {
+            let cells = start..start + count(raw);
+            start = cells.end;
+            if !cells.is_empty() {
+                run(raw, cells)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the pointers of `plan` lead to in `raw`, a part of `text`.
+pub(super) fn look<'t>(plan: &Plan, raw: &'t str, text: &str) -> Result<Found<'t>, Fault> {
+    let mut document = serde_json::Deserializer::from_str(raw);
+    let mut found = Found::new(plan);
+    let read = Walk::over(plan, &mut found).deserialize(&mut document);
+    let read = read.and_then(|()| document.end());
+    read.map_err(|error| unreadable(&error, raw, text))?;
+    Ok(found)
+}
+
+/// What serde_json found wrong with `raw`, a part of `text`.
+pub fn unreadable(error: &serde_json::Error, raw: &str, text: &str) -> Fault {
+    Fault::Unreadable { at: offset(raw, text) + byte_of(error, raw.as_bytes()) }
+}
+
+/// Where in `value` serde_json gave up: it counts lines and columns, a fault counts bytes.
+pub(super) fn byte_of(error: &serde_json::Error, value: &[u8]) -> usize {
+    let lines = value.split_inclusive(|&byte| byte == b'\n');
+    let lines = lines.take(error.line().saturating_sub(1));
+    (lines.map(<[u8]>::len).sum::<usize>() + error.column()).min(value.len())
+}
+
+/// The elements of an array of objects, one row each.
+struct Each<'a, 's, 'i, 't> {
+    members: &'a Members,
+    text: &'t str,
+    sink: &'s mut Sink<'i, 't>,
+    rows: usize,
+    fault: Option<Fault>,
+}
+
+impl<'t> Visitor<'t> for &mut Each<'_, '_, '_, 't> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'t>>(self, mut array: A) -> Result<(), A::Error> {
+        let plan = &self.members.plan;
+        let mut found = Found::new(plan);
+        while array.next_element_seed(Walk::over(plan, &mut found))?.is_some() {
+            if let Err(fault) = self.members.runs(self.rows, &found.raw, self.text, self.sink) {
+                self.fault = Some(fault);
+                return Err(A::Error::custom("a fault in a row"));
+            }
+            self.rows += 1;
+            found.clear();
+        }
+        Ok(())
+    }
+}

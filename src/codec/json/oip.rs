@@ -1,0 +1,359 @@
+//! The Open Inference Protocol (V2) over REST: `{"inputs": [{"name", "shape", "datatype", "data"}]}`,
+//! and its binary extension: JSON, then the bytes of every tensor that has a `binary_data_size` in
+//! its parameters, little-endian, row-major, in order.
+//!
+//! The JSON ends where the `Inference-Header-Content-Length` header says, or, without it, where the
+//! document ends. A corrected word may change the length of its tensor, and `binary_data_size` with
+//! it. If there is a header, which we pass on as it is, the JSON keeps its length all the same: a
+//! shorter one gets blanks at its end, a longer one gives up blanks between its parts. If it has
+//! not enough of them, the original stays as it is, and the second judgement holds the record back.
+//!
+//! What it cannot read: tensors in shared memory, and compressed bodies.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::members::byte_of;
+use super::run::{Reader, Run, edit, offset};
+use crate::codec::datatype::Datatype;
+use crate::codec::edits::Edits;
+use crate::codec::tensor::{Part, Parts, Shape, Tensors};
+use crate::codec::{Cell, Codec, Headers, Layout, Scalar};
+use crate::record::Fault;
+
+/// `oip-json`
+#[derive(Debug)]
+pub struct OipJson {
+    tensors: Tensors,
+}
+
+/// A request, taken apart.
+struct Request<'v> {
+    json: &'v str,
+    inputs: Vec<Input<'v>>,
+    parts: Parts,
+    /// Where the elements of each input are in the value, if they are binary.
+    binary: Vec<Option<Range<usize>>>,
+}
+
+#[derive(Deserialize)]
+struct Body<'v> {
+    #[serde(borrow)]
+    inputs: Vec<Input<'v>>,
+}
+
+#[derive(Deserialize)]
+struct Input<'v> {
+    #[serde(borrow)]
+    name: Cow<'v, str>,
+    shape: Shape,
+    #[serde(borrow)]
+    datatype: Cow<'v, str>,
+    #[serde(borrow)]
+    data: Option<&'v RawValue>,
+    #[serde(borrow)]
+    parameters: Option<Parameters<'v>>,
+}
+
+#[derive(Deserialize)]
+struct Parameters<'v> {
+    #[serde(borrow)]
+    binary_data_size: Option<&'v RawValue>,
+}
+
+impl Input<'_> {
+    fn binary_data_size(&self) -> Option<&RawValue> {
+        self.parameters.as_ref()?.binary_data_size
+    }
+}
+
+impl OipJson {
+    pub fn new(layout: Arc<Layout>) -> Self {
+        Self { tensors: Tensors::new(layout) }
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.tensors.layout
+    }
+
+    fn request<'v>(&self, value: &'v [u8], headers: &Headers<'_>) -> Result<Request<'v>, Fault> {
+        let (inputs, length) = body(value, headers.json_length)?;
+        let json = std::str::from_utf8(&value[..length])
+            .map_err(|error| Fault::Unreadable { at: error.valid_up_to() })?;
+        let unreadable = Fault::Unreadable { at: length };
+        let (mut roll, mut end) = (self.tensors.roll(), length);
+        let mut binary = Vec::with_capacity(inputs.len());
+        for input in &inputs {
+            roll.call(&input.name, input.shape, length)?;
+            let size = input.binary_data_size().map(|size| size.get().parse::<usize>());
+            let size = size.transpose().map_err(|_| unreadable)?;
+            binary.push(size.map(|size| end..end.saturating_add(size)));
+            end = end.saturating_add(size.unwrap_or(0));
+        }
+        let none = binary.iter().all(Option::is_none);
+        if end != value.len() && !(none && value[end..].trim_ascii().is_empty()) {
+            return Err(unreadable);
+        }
+        Ok(Request { json, inputs, parts: roll.parts()?, binary })
+    }
+}
+
+/// The tensors of the JSON that `value` begins with, and its length.
+fn body<'v>(value: &'v [u8], length: Option<&[u8]>) -> Result<(Vec<Input<'v>>, usize), Fault> {
+    let length = match length {
+        None => None,
+        Some(length) => {
+            let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
+            let length = length.filter(|&length| length <= value.len());
+            Some(length.ok_or(Fault::Unreadable { at: value.len() })?)
+        }
+    };
+    let json = &value[..length.unwrap_or(value.len())];
+    // serde reads a struct from an array too; the protocol does not.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Fault::Unreadable { at: 0 });
+    }
+    let mut documents = serde_json::Deserializer::from_slice(json).into_iter::<Body<'v>>();
+    let body = documents.next().expect("there is a brace");
+    let body = body.map_err(|error| Fault::Unreadable { at: byte_of(&error, json) })?;
+    let end = documents.byte_offset();
+    match length {
+        Some(length) if !json[end..].trim_ascii().is_empty() => {
+            Err(Fault::Unreadable { at: end.min(length) })
+        }
+        length => Ok((body.inputs, length.unwrap_or(end))),
+    }
+}
+
+impl<'v> Request<'v> {
+    /// The elements of a part.
+    fn elements(&self, part: &Part) -> Result<Elements<'v>, Fault> {
+        let (input, binary) = (&self.inputs[part.tensor], self.binary[part.tensor].clone());
+        let unreadable = Fault::Unreadable { at: self.json.len() };
+        let datatype = Datatype::of_name(&input.datatype).ok_or(unreadable)?;
+        let (rows, cells) = (0..self.parts.rows, part.cells.clone());
+        match (input.data, binary) {
+            (Some(data), None) => {
+                Ok(Elements::Text(Run { raw: data.get(), rows, cells, datatype: Some(datatype) }))
+            }
+            (None, Some(bytes)) => Ok(Elements::Binary(Binary { bytes, rows, cells, datatype })),
+            _ => Err(unreadable),
+        }
+    }
+}
+
+/// Where the elements of a tensor are, and which cells they fill.
+enum Elements<'v> {
+    Text(Run<'v>),
+    Binary(Binary),
+}
+
+struct Binary {
+    bytes: Range<usize>,
+    rows: Range<usize>,
+    cells: Range<usize>,
+    datatype: Datatype,
+}
+
+impl Binary {
+    /// Gives `take` each element with its row, cell and place in the value.
+    fn each(
+        &self,
+        value: &[u8],
+        mut take: impl FnMut(usize, usize, Range<usize>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let expected = self.rows.len() * self.cells.len();
+        let (mut at, end) = (self.bytes.start, self.bytes.end);
+        if let Some(size) = self.datatype.size()
+            && self.bytes.len() != expected.saturating_mul(size)
+        {
+            return Err(Fault::WrongArity { got: self.bytes.len() / size, expected });
+        }
+        for row in self.rows.clone() {
+            for cell in self.cells.clone() {
+                let size = match self.datatype.size() {
+                    Some(size) => size,
+                    // The length of a string comes first, in four bytes.
+                    None => {
+                        let length = value[at..end].first_chunk::<4>();
+                        let length = length.map(|length| u32::from_le_bytes(*length) as usize);
+                        let size = length.and_then(|length| length.checked_add(4));
+                        let size = size.filter(|&size| size <= end - at);
+                        size.ok_or(Fault::Unreadable { at })?
+                    }
+                };
+                take(row, cell, at..at + size)?;
+                at += size;
+            }
+        }
+        if at == end { Ok(()) } else { Err(Fault::Unreadable { at }) }
+    }
+
+    fn read(&self, layout: &Layout, value: &[u8], rows: &mut [f32]) -> Result<(), Fault> {
+        let width = layout.width();
+        self.each(value, |row, cell, place| {
+            let bytes = &value[place.clone()];
+            let scalar = match self.datatype {
+                Datatype::Bytes => {
+                    let text = std::str::from_utf8(&bytes[4..]);
+                    Scalar::Text(text.map_err(|_| Fault::Unreadable { at: place.start })?)
+                }
+                datatype => datatype.scalar(datatype.read(bytes), layout.scale_of(cell)),
+            };
+            layout.put(&mut rows[row * width..][..width], cell, scalar)
+        })
+    }
+
+    /// Notes the changes; says by how many bytes the tensor grows.
+    fn edit(
+        &self,
+        layout: &Layout,
+        value: &[u8],
+        before: &[f32],
+        after: &[f32],
+        edits: &mut Edits,
+    ) -> isize {
+        let (width, mut grown, mut with) = (layout.width(), 0, vec![]);
+        let written = self.each(value, |row, cell, place| {
+            let row = row * width..(row + 1) * width;
+            let Some(change) = layout.change(&before[row.clone()], &after[row], cell) else {
+                return Ok(());
+            };
+            if let Cell::Number(x) = change {
+                assert!(x.is_finite(), "the row is not finite");
+            }
+            with.clear();
+            match (self.datatype, change) {
+                (Datatype::Bytes, Cell::Word(word)) => {
+                    with.extend((word.len() as u32).to_le_bytes());
+                    with.extend_from_slice(word.as_bytes());
+                }
+                // What the datatype cannot say stays, and the second judgement sees it.
+                (datatype, change) => match datatype.number(change, layout.scale_of(cell)) {
+                    Some(number) => datatype.write(number, &mut with),
+                    None => return Ok(()),
+                },
+            }
+            grown += with.len() as isize - place.len() as isize;
+            edits.put(place, &with);
+            Ok(())
+        });
+        written.expect("the original holds these rows");
+        grown
+    }
+}
+
+impl Codec for OipJson {
+    fn decode(
+        &self,
+        value: &[u8],
+        headers: &Headers<'_>,
+        rows: &mut Vec<f32>,
+    ) -> Result<usize, Fault> {
+        let request = self.request(value, headers)?;
+        let start = rows.len();
+        let mut reader = Reader::new(self.layout(), request.json, rows);
+        let read = reader.begin(request.parts.rows).and_then(|()| {
+            for part in &request.parts.parts {
+                match request.elements(part)? {
+                    Elements::Text(run) => reader.read(&run)?,
+                    Elements::Binary(binary) => {
+                        binary.read(self.layout(), value, reader.rows())?;
+                    }
+                }
+            }
+            reader.finish(request.parts.rows)
+        });
+        if read.is_err() {
+            rows.truncate(start);
+        }
+        read
+    }
+
+    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+        let mut before = vec![];
+        self.decode(original, headers, &mut before).expect("the original does not hold rows");
+        assert_eq!(rows.len(), before.len(), "other rows than the original's");
+        let (layout, request) = (self.layout(), self.request(original, headers));
+        let request = request.expect("it was read");
+        let (mut json, mut tensors) = (Edits::default(), Edits::default());
+        for part in &request.parts.parts {
+            match request.elements(part).expect("it was read") {
+                Elements::Text(run) => edit(layout, request.json, &run, &before, rows, &mut json),
+                Elements::Binary(binary) => {
+                    let grown = binary.edit(layout, original, &before, rows, &mut tensors);
+                    let size = request.inputs[part.tensor].binary_data_size();
+                    let size = size.expect("it is binary").get();
+                    if grown != 0 {
+                        let at = offset(size, request.json);
+                        let new = binary.bytes.len().strict_add_signed(grown).to_string();
+                        json.put(at..at + size.len(), new.as_bytes());
+                    }
+                }
+            }
+        }
+        let (start, length) = (out.len(), request.json.len());
+        json.apply(request.json.as_bytes(), out);
+        if headers.json_length.is_some() && !fit(out, start, length) {
+            out.truncate(start);
+            out.extend_from_slice(original);
+            return;
+        }
+        tensors.apply_from(length, original, out);
+    }
+}
+
+/// Makes the JSON behind `out[..start]` as long as it was; says whether that was possible.
+fn fit(out: &mut Vec<u8>, start: usize, length: usize) -> bool {
+    let mut excess = (out.len() - start).saturating_sub(length);
+    let (mut to, mut string, mut escaped) = (start, false, false);
+    if excess > 0 {
+        for from in start..out.len() {
+            let byte = out[from];
+            if excess > 0 && !string && byte.is_ascii_whitespace() {
+                excess -= 1;
+                continue;
+            }
+            string ^= byte == b'"' && !escaped;
+            escaped = string && byte == b'\\' && !escaped;
+            out[to] = byte;
+            to += 1;
+        }
+        out.truncate(to);
+    }
+    if excess == 0 {
+        out.resize(start + length, b' ');
+    }
+    excess == 0
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(shape: D) -> Result<Self, D::Error> {
+        shape.deserialize_seq(Dimensions)
+    }
+}
+
+/// Multiplies dimensions without keeping them.
+struct Dimensions;
+
+impl<'de> Visitor<'de> for Dimensions {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lengths of a tensor's dimensions")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut lengths: A) -> Result<Shape, A::Error> {
+        let mut shape = Shape::default();
+        while let Some(length) = lengths.next_element()? {
+            shape.push(length).ok_or_else(|| A::Error::custom("a tensor that nothing can hold"))?;
+        }
+        Ok(shape)
+    }
+}
