@@ -247,3 +247,46 @@ struct Tensor {
     #[prost(int32, tag = "14")]
     data_location: i32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network of `tests/onnx`, made by `make.py` there with another library than ours.
+    fn file(name: &str) -> Vec<u8> {
+        let path = format!("{}/tests/onnx/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn checked(onnx: &[u8]) -> Result<(), String> {
+        let runtime = Runtime::load(None).unwrap();
+        let sample: Vec<f32> = (0..4 * 300).map(|i| (i % 17) as f32 / 7.0).collect();
+        check(&runtime, onnx, &sample, 4).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_convolution_that_another_library_wrote_is_taken() {
+        assert_eq!(checked(&file("conv")), Ok(()));
+    }
+
+    #[test]
+    fn a_network_that_is_no_function_of_one_row_is_refused_with_the_reason() {
+        for (name, reason) in [
+            ("random", "uses RandomNormalLike, which is drawn, not computed"),
+            ("contrib", "uses Gelu of the domain \"com.microsoft\""),
+            ("branch", "uses If, which runs another graph"),
+            ("external", "keeps the tensor \"cube\" in another file"),
+            ("narrow", "must have 4 outputs per row"),
+            ("batch-norm", "for number 0 of row 0 in a batch of 7"),
+        ] {
+            let refusal = checked(&file(name)).expect_err(name);
+            assert!(refusal.contains(reason), "{name}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_network_are_refused() {
+        assert!(checked(b"\xff\xff").unwrap_err().contains("no ONNX file"));
+        assert!(checked(b"").unwrap_err().contains("without a graph"));
+    }
+}

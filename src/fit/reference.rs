@@ -307,3 +307,6 @@ impl From<TooMuch> for FitError {
         Self::Memory(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

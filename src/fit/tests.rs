@@ -97,6 +97,21 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
 }
 
 #[test]
+fn an_autoencoder_that_was_brought_is_kept_byte_for_byte() {
+    let place = tempfile::tempdir().unwrap();
+    let first = options(place.path(), 2000);
+    run(&first).unwrap();
+    let path = first.out.join("autoencoder.onnx");
+    let out = place.path().join("again");
+    let second = Options { autoencoder: Some(path.clone()), out, epochs_max: None, ..first };
+    let report = run(&second).unwrap();
+    assert_eq!(report.trained.stopped, Stopped::Brought);
+    assert!(report.trained.loss_validation > 0.0, "{report}");
+    let kept = std::fs::read(second.out.join("autoencoder.onnx")).unwrap();
+    assert_eq!(kept, std::fs::read(path).unwrap());
+}
+
+#[test]
 fn a_budget_that_the_rows_cannot_support_is_refused_before_training() {
     let place = tempfile::tempdir().unwrap();
     let options = Options { budget: "1%".parse().unwrap(), ..options(place.path(), 2000) };

@@ -173,12 +173,7 @@ pub fn offset(part: &str, text: &str) -> usize {
 }
 
 /// `cell` as `token` would have been written; nothing if its datatype cannot say it.
-fn respell(
-    token: &str,
-    cell: Cell<'_>,
-    datatype: Option<Datatype>,
-    scale: f32,
-) -> Option<String> {
+fn respell(token: &str, cell: Cell<'_>, datatype: Option<Datatype>, scale: f32) -> Option<String> {
     if let Cell::Number(x) = cell {
         assert!(x.is_finite(), "the row is not finite");
     }

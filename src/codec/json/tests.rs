@@ -54,10 +54,11 @@ fn a_number_beyond_f32_is_infinite_and_one_beyond_f64_unreadable() {
 fn too_many_numbers_are_counted_but_not_kept() {
     check_fault(&[""], "[1, 2]", Fault::WrongArity { got: 2, expected: 3 });
     check_fault(&[""], "[1, 2, 3, [4, 5]]", Fault::WrongArity { got: 5, expected: 3 });
-    check_fault(&["/a", "/b"], r#"{"a": [1, 2], "b": [3, 4]}"#, Fault::WrongArity {
-        got: 4,
-        expected: 3,
-    });
+    check_fault(
+        &["/a", "/b"],
+        r#"{"a": [1, 2], "b": [3, 4]}"#,
+        Fault::WrongArity { got: 4, expected: 3 },
+    );
     let many = format!("[{}0]", "1,".repeat(9998));
     let codecs = [json(3, &[""]), Json::new(json(3, &[""]).layout, None)];
     let faults = [
@@ -196,10 +197,10 @@ fn instances_and_columns_are_read_as_the_servers_read_them() {
     ] {
         assert_eq!(read(text), Ok(rows.clone()), "{text}");
     }
-    assert_eq!(read(r#"{"inputs": {"x": [1, 3], "y": [1]}}"#), Err(Fault::WrongArity {
-        got: 1,
-        expected: 2
-    }));
+    assert_eq!(
+        read(r#"{"inputs": {"x": [1, 3], "y": [1]}}"#),
+        Err(Fault::WrongArity { got: 1, expected: 2 })
+    );
     let both = r#"{"instances": [{"x": 1}], "inputs": {"x": [2]}}"#;
     assert_eq!(read(both), Err(Fault::Unreadable { at: both.len() }));
     for text in [r#"{"instances": {"x": 1}}"#, r#"{"x": 1}"#, "[[5, 1, 2, 7, 0, 1]]"] {
