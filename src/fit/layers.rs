@@ -209,7 +209,7 @@ mod tests {
         let plain = Standard::of(x.view(), &rows, &[]).deviation[0];
         x[[17, 0]] = 1e9;
         let standard = Standard::of(x.view(), &rows, &[]);
-        assert_eq!(standard.deviation[0], plain);
+        assert!((standard.deviation[0] / plain - 1.0).abs() < 0.01, "{standard:?}");
         assert!((f64::from(standard.apply(0, 1e9)) - LIMIT).abs() < 1e-3);
     }
 

@@ -7,6 +7,7 @@
 //! It cannot tell whether the rows it is given are clean: an attack among them becomes normal.
 
 pub mod array;
+mod autoencoder;
 pub mod brought;
 pub mod budget;
 mod check;
@@ -33,7 +34,7 @@ pub mod units;
 mod weights;
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::bundle::{
     Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, TensorError, Tensors, VERSION,
@@ -41,22 +42,19 @@ use crate::bundle::{
 use crate::decide::BudgetTooSmall;
 use crate::detect::Setting;
 use crate::model::{ModelError, Networks, Runtime};
-use crate::record::{Feature, Probability, Rows, Schema};
+use crate::record::{Probability, Rows, Schema};
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 use columns::Table;
 use guard::{Detectors, Wanted};
 use guarded::Guarded;
 use infer::Hints;
-use layers::Standard;
 use measured::Parts;
 use memory::Memory;
-use ndarray::Array2;
 use reference::{Attacks, Reference};
 use report::{Accuracy, Report};
-use split::Split;
 use table::Reading;
-use train::{Config, Progress, Stopped, Trained};
+use train::Progress;
 use units::ImageShape;
 
 /// What to learn from, and what to make of it.
@@ -77,7 +75,7 @@ pub struct Options {
     pub contaminated: Option<Probability>,
     /// At most 2⁶³ − 1: the manifest's integers have a sign.
     pub seed: u64,
-    /// `None`: as many as the rows ask for, see [`Config::for_rows`].
+    /// `None`: as many as the rows ask for, see [`train::Config::for_rows`].
     pub epochs_max: Option<usize>,
     /// How a table is read.
     pub reading: Reading,
@@ -191,8 +189,8 @@ pub fn fit(
     }
 
     let (autoencoder, trained) = match &options.autoencoder {
-        Some(path) => bring(path, runtime, &schema, &x, &split, watch)?,
-        None => learn(options, &schema, &x, &split, watch)?,
+        Some(path) => autoencoder::bring(path, runtime, &schema, &x, &split, watch)?,
+        None => autoencoder::learn(options, &schema, &x, &split, watch)?,
     };
 
     watch.stage("learning what is normal");
@@ -266,62 +264,6 @@ pub fn fit(
     let attacks = attacks.map(|attacks| (attacks.labels.len(), attacks.refused));
     let folder = options.out.clone();
     Ok(Report { folder, digest, manifest, trained, accuracy, measured, attacks })
-}
-
-/// Trains an autoencoder.
-fn learn(
-    options: &Options,
-    schema: &Schema,
-    x: &Array2<f32>,
-    split: &Split,
-    watch: &mut dyn Watch,
-) -> Result<(Vec<u8>, Trained), FitError> {
-    watch.stage(&format!("training on {} rows of {}", split.train.len(), x.ncols()));
-    let standard = standard(schema, x, &split.train);
-    let mut config = Config::for_rows(split.train.len(), options.seed);
-    config.epochs_max = options.epochs_max.unwrap_or(config.epochs_max);
-    let progress = &mut |p: &Progress| watch.progress(p);
-    let (rows, train, validation) = (x.view(), &split.train, &split.validation);
-    let mut trained = train::train(rows, train, validation, standard.as_ref(), &config, progress)?;
-    let layers = std::mem::take(&mut trained.layers);
-    Ok((export::onnx(trained.limits.as_ref(), &layers)?, trained))
-}
-
-/// Takes the user's own autoencoder, and measures it as if it had been trained here.
-fn bring(
-    path: &Path,
-    runtime: &Runtime,
-    schema: &Schema,
-    x: &Array2<f32>,
-    split: &Split,
-    watch: &mut dyn Watch,
-) -> Result<(Vec<u8>, Trained), FitError> {
-    watch.stage(&format!("trying {}", path.display()));
-    let source = |source| FitError::AutoencoderFile { path: path.to_owned(), source };
-    let onnx = std::fs::read(path).map_err(source)?;
-    let d = x.ncols();
-    let sample = split.train.iter().take(brought::TRIAL_ROWS).flat_map(|&i| x.row(i));
-    let sample: Vec<f32> = sample.copied().collect();
-    brought::check(runtime, &onnx, &sample, d)?;
-    let standard = standard(schema, x, &split.train);
-    let apply = |j, value| standard.as_ref().map_or(value, |standard| standard.apply(j, value));
-    let loss = |part: &[usize]| brought::loss(runtime, &onnx, x, part, apply);
-    let (loss, loss_validation) = (loss(&split.train)?, loss(&split.validation)?);
-    let (layers, limits, stopped) = (vec![], None, Stopped::Brought);
-    let trained = Trained { layers, limits, loss, loss_validation, epoch: 0, epochs: 0, stopped };
-    Ok((onnx, trained))
-}
-
-/// How the rows are standardised for training: not at all if every feature is an image.
-fn standard(schema: &Schema, x: &Array2<f32>, train: &[usize]) -> Option<Standard> {
-    let image = |feature: &Feature| matches!(feature, Feature::Image { .. });
-    if schema.features.iter().all(|feature| image(feature) || feature.width() == 0) {
-        return None;
-    }
-    let category = |feature: &Feature| matches!(feature, Feature::Category { .. });
-    let categories = schema.columns().filter(|(feature, _)| category(feature));
-    let categories: Vec<_> = categories.map(|(_, columns)| columns).collect();
-    Some(Standard::of(x.view(), train, &categories))
 }
 
 /// The schema that [`fit`] would learn, to be looked at or mended first.

@@ -89,7 +89,7 @@ impl Reference {
         let Dataset { mut x, mut y, digest, .. } = set;
         if let Some(sample) = options.sample.filter(|&sample| sample < x.nrows()) {
             let mut draw = Draw::new(x.nrows() as u64, sample as u64, options.seed, Use::Sample);
-            let drawn: Vec<usize> = (0..x.nrows()).filter(|_| draw.next()).collect();
+            let drawn: Vec<usize> = (0..x.nrows()).filter(|_| draw.takes()).collect();
             x = x.select(Axis(0), &drawn);
             y = y.map(|y| drawn.iter().map(|&i| y[i]).collect());
         }
@@ -102,7 +102,7 @@ impl Reference {
             let n = words.len() as u64;
             let mut draw = Draw::new(n, n.div_ceil(2).min(ATTACKS_MAX), options.seed, Use::Attacks);
             for (row, word) in dirty.x.rows().into_iter().zip(words) {
-                if draw.next() {
+                if draw.takes() {
                     attacks.rows.extend(row);
                     attacks.labels.push(word);
                 }
@@ -223,7 +223,7 @@ impl Fill<'_> {
         if let Some((label, at)) = label {
             let word = table::word(row.cells[at], self.source.typed()).unwrap_or_default();
             if !label.is_normal(&word) {
-                if !self.dirty.next() {
+                if !self.dirty.takes() {
                     return Ok(());
                 }
                 let mut rows = std::mem::take(&mut self.attacks.rows);
@@ -239,7 +239,7 @@ impl Fill<'_> {
                 return Ok(());
             }
         }
-        if !self.clean.next() {
+        if !self.clean.takes() {
             return Ok(());
         }
         let mut x = std::mem::take(&mut self.x);

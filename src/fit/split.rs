@@ -112,7 +112,7 @@ impl Draw {
     }
 
     /// Whether the next row is drawn.
-    pub fn next(&mut self) -> bool {
+    pub fn takes(&mut self) -> bool {
         let drawn = (u128::from(self.rng.next_u64()) * u128::from(self.left)) >> 64;
         let drawn = (drawn as u64) < self.wanted;
         self.left = self.left.saturating_sub(1);
@@ -156,8 +156,8 @@ mod tests {
         fn as_many_rows_are_drawn_as_were_asked_for(of in 0..500_u64, share in 0.0..=1.0_f64, seed: u64) {
             let wanted = (of as f64 * share) as u64;
             let mut draw = Draw::new(of, wanted, seed, Use::Sample);
-            prop_assert_eq!((0..of).filter(|_| draw.next()).count() as u64, wanted);
-            prop_assert!(!draw.next());
+            prop_assert_eq!((0..of).filter(|_| draw.takes()).count() as u64, wanted);
+            prop_assert!(!draw.takes());
         }
 
         #[test]

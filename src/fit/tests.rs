@@ -7,6 +7,7 @@ use ndarray::{Array2, array};
 use super::layers::{Activation, Layer};
 use super::measured::Caught;
 use super::split::{Use, stream};
+use super::train::Stopped;
 use super::weights::unit;
 use super::*;
 

@@ -19,8 +19,9 @@ def constant(name, values, dtype=np.float32):
     return numpy_helper.from_array(np.asarray(values, dtype), name)
 
 
-def save(name, nodes, constants, opsets=(("", 17),), **options):
-    rows = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 4]) for n in ("x", "twin")]
+def save(name, nodes, constants, opsets=(("", 17),), width=4, **options):
+    ends = (("x", 4), ("twin", width))
+    rows = [helper.make_tensor_value_info(end, TensorProto.FLOAT, ["n", d]) for end, d in ends]
     graph = helper.make_graph(nodes, name, rows[:1], rows[1:], constants)
     imports = [helper.make_opsetid(domain, version) for domain, version in opsets]
     model = helper.make_model(graph, producer_name="onnx.helper", opset_imports=imports)
@@ -62,7 +63,7 @@ def main():
     choice = node("If", ["always"], then_branch=branch, else_branch=branch)
     save("branch", [choice], [constant("always", True, np.bool_)])
     square = np.eye(4)[:, :3]
-    save("narrow", [node("MatMul", ["x", "narrow"])], [constant("narrow", square)])
+    save("narrow", [node("MatMul", ["x", "narrow"])], [constant("narrow", square)], width=3)
 
 
 main()

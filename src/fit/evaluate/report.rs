@@ -24,10 +24,8 @@ impl fmt::Display for Evaluation {
             )?;
         }
         if clean.flagged > *high {
-            write!(
-                f,
-                "\n\n  MORE THAN CHANCE EXPLAINS: these rows are not like those of the calibration\n"
-            )?;
+            let why = "these rows are not like those of the calibration";
+            write!(f, "\n             MORE THAN CHANCE EXPLAINS: {why}")?;
         }
         if !self.unread.is_empty() {
             write!(f, "\n  not read   {}", self.unread.join(", "))?;

@@ -46,7 +46,7 @@ impl Kind {
     }
 
     fn of_head(head: &[u8]) -> Option<Self> {
-        let text = |byte: &u8| *byte >= b' ' || b"\t\r\n".contains(byte);
+        let text = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
         let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
         match head {
             _ if head.starts_with(b"PAR1") => Some(Self::Parquet),
