@@ -34,7 +34,7 @@ enum Command {
     Topics(topics::Args),
     /// Learn from clean rows what is normal, and write a bundle
     #[cfg(feature = "fit")]
-    Fit(fit::Args),
+    Fit(Box<fit::Args>),
     /// Send a table through a bundle and say what it flags and how well it tells attacks
     #[cfg(feature = "fit")]
     Evaluate(evaluate::Args),

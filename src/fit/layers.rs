@@ -227,7 +227,8 @@ mod tests {
         let rows: Vec<usize> = (0..1000).collect();
         let mut x = Array2::zeros((1000, 2));
         x[[17, 0]] = 1.0;
-        let standard = Standard::of(x.view(), &rows, &[0..2]);
+        let columns = std::slice::from_ref(&(0..2));
+        let standard = Standard::of(x.view(), &rows, columns);
         assert_eq!(standard.deviation, [1.0, 1.0]);
         assert!((standard.apply(0, 1.0) - 0.999).abs() < 1e-6);
     }

@@ -76,7 +76,7 @@ impl Reference {
         watch: &mut dyn Watch,
     ) -> Result<Self, FitError> {
         let Options { data, hints, .. } = options;
-        if (&Hints { label: None, ..hints.clone() }) != &Hints::default() {
+        if (Hints { label: None, ..hints.clone() }) != Hints::default() {
             return Err(FitError::NoColumns(data.clone()));
         }
         watch.stage(&format!("reading {}", data.display()));
