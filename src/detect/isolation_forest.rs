@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
     needs_guarded_model: false,
     suits,
     contaminated_only: true,
+    voice: |_| 1.0,
     #[cfg(feature = "fit")]
     learn: |rows, setting, rng| Box::new(IsolationForest::learn(rows, setting, rng)),
     load: |tensors, setting| Ok(Box::new(IsolationForest::load(tensors, setting)?)),
@@ -350,5 +351,27 @@ mod tests {
         for (tensor, at, value) in hostile {
             assert!(loaded(tensor, at, value).is_err(), "{tensor}[{at}] = {value} was accepted");
         }
+    }
+
+    #[test]
+    fn a_path_of_33_cuts_is_refused_and_one_of_32_is_not() {
+        let chain = |cuts: usize| {
+            let schema = Schema { features: vec![Feature::number("a", -1.0, 1.0)] };
+            let n = 2 * cuts + 1;
+            // Every second node is a leaf; the others lead to the next two.
+            let cut = |i: usize| i.is_multiple_of(2) && i + 1 < n;
+            let column = |value: &dyn Fn(usize) -> f32| (0..n).map(value).collect::<Vec<_>>();
+            let mut tensors = Tensors::default();
+            let mut put = |name: &str, values: Vec<f32>| {
+                tensors.put(format!("isolation-forest.{name}"), &[values.len()], values);
+            };
+            put("rows", column(&|_| 1.0));
+            put("feature", column(&|i| if cut(i) { 0.0 } else { -1.0 }));
+            put("threshold", column(&|_| 0.0));
+            put("left", column(&|i| if cut(i) { (i + 1) as f32 } else { 0.0 }));
+            put("roots", vec![0.0]);
+            IsolationForest::load(&tensors, Setting { schema: &schema, labels: 1 }).is_ok()
+        };
+        assert_eq!((chain(32), chain(33)), (true, false));
     }
 }

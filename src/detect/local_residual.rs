@@ -7,7 +7,7 @@
 
 use ndarray::{Array1, Array2, ArrayViewMut1, Axis};
 
-use super::{Detector, Kind, Setting};
+use super::{Detector, Kind, Setting, tabular};
 use crate::bundle::{TensorError, Tensors};
 use crate::math::max_window_mean;
 use crate::record::{Columns, Feature, Reasons, Rows, Schema};
@@ -18,6 +18,7 @@ pub(super) const KIND: Kind = Kind {
     needs_guarded_model: false,
     suits: |_| true,
     contaminated_only: false,
+    voice: tabular::minor,
     #[cfg(feature = "fit")]
     learn: |rows, setting, _| Box::new(LocalResidual::learn(rows, setting)),
     load: |tensors, setting| Ok(Box::new(LocalResidual::load(tensors, setting)?)),

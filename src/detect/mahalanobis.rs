@@ -21,6 +21,7 @@ pub(super) const KIND: Kind = Kind {
     needs_guarded_model: false,
     suits: |schema| (1..=WIDTH_MAX).contains(&tabular::width(schema)),
     contaminated_only: false,
+    voice: tabular::minor,
     #[cfg(feature = "fit")]
     learn: |rows, setting, _| Box::new(Mahalanobis::learn(rows, setting)),
     load: |tensors, setting| Ok(Box::new(Mahalanobis::load(tensors, setting)?)),

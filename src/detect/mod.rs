@@ -55,6 +55,9 @@ pub struct Kind {
     pub suits: fn(&Schema) -> bool,
     /// Whether it is for references that may hold attacks, and learns from all of their rows.
     pub contaminated_only: bool,
+    /// How much it counts in the merged score where it says what no other does, in (0, 1]: 1, and
+    /// less on rows that another was measured to judge better. `fit::merge_weights` has the figures.
+    pub voice: fn(&Schema) -> f32,
     /// Learns from clean rows; the same rows and generator teach it the same.
     #[cfg(feature = "fit")]
     pub learn: fn(&Rows<'_>, Setting<'_>, &mut ChaCha8Rng) -> Box<dyn Detector>,

@@ -17,16 +17,13 @@ pub(super) const KIND: Kind = Kind {
     needs_guarded_model: false,
     suits,
     contaminated_only: false,
+    voice: |_| 1.0,
     #[cfg(feature = "fit")]
     learn: |rows, setting, rng| Box::new(NearestPrototypes::learn(rows, setting, rng)),
     load: |tensors, setting| Ok(Box::new(NearestPrototypes::load(tensors, setting)?)),
 };
 
 const NAME: &str = "nearest-prototypes";
-
-/// Most numbers of all prototypes together: 1 MiB, so that they stay in the L2 cache. Up to 262
-/// columns there may be 1000 prototypes, beyond that fewer.
-const NUMBERS_MAX: usize = 1 << 18;
 
 const PROTOTYPES_MAX: usize = 1000;
 
@@ -115,6 +112,10 @@ mod learn {
 
     /// Rows the centres are made from; more change little and cost as many distances more.
     const ROWS_MAX: usize = 20_000;
+
+    /// Most numbers of all prototypes together: 1 MiB, so that they stay in the L2 cache. Up to 262
+    /// columns there may be 1000 prototypes, beyond that fewer.
+    const NUMBERS_MAX: usize = 1 << 18;
 
     impl NearestPrototypes {
         pub(super) fn learn(rows: &Rows<'_>, setting: Setting<'_>, rng: &mut ChaCha8Rng) -> Self {

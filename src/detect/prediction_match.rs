@@ -20,6 +20,7 @@ pub(super) const KIND: Kind = Kind {
     needs_guarded_model: true,
     suits: |_| true,
     contaminated_only: false,
+    voice: |_| 1.0,
     #[cfg(feature = "fit")]
     learn: |_, _, _| Box::new(PredictionMatch),
     load: |_, _| Ok(Box::new(PredictionMatch)),

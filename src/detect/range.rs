@@ -1,12 +1,22 @@
-//! What no training row had: numbers outside their range, values of a category never seen.
+//! What hardly any training row had: numbers outside their range, values of a category that are
+//! rare or were never seen.
 //!
 //! The cheapest way to evade a model is to send what it never learned. Blind to everything that
-//! looks valid: each feature is looked at alone, and whatever lies inside its range is ordinary, so
-//! most clean rows score 0. O(d) a row.
+//! looks valid: each feature is looked at alone, and a number inside its range is ordinary, so most
+//! clean rows of a table without categories score 0. O(d) a row.
+//!
+//! A value never seen is hardly stranger than one seen once: where many values are rare among clean
+//! rows, a single one that is new does not by itself exceed a small budget. On NSL-KDD, of clean
+//! rows whose service was replaced by an unknown one 1 % were flagged at a budget of 1 %: refuse
+//! such values before the guard if no honest sender has them.
+//!
+//! Rare values earn their place: on NSL-KDD (normal rows of the training file against the test
+//! file) AUROC .91 with them and .55 with never-seen ones alone. It is the one table with
+//! categories we measured.
 
 use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 
-use super::tabular::suits;
+use super::tabular::{minor, suits};
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
 use crate::record::{Columns, Feature, Reasons, Rows, Schema};
@@ -17,23 +27,29 @@ pub(super) const KIND: Kind = Kind {
     needs_guarded_model: false,
     suits,
     contaminated_only: false,
+    voice: minor,
     #[cfg(feature = "fit")]
     learn: |rows, setting, _| Box::new(Range::learn(rows, setting)),
     load: |tensors, setting| Ok(Box::new(Range::load(tensors, setting)?)),
 };
 
-/// Sum over features of what is strange about each, in nats: a value outside what n rows showed
-/// has a probability of about 1 / (n + 1), and a number adds ln(1 + deviations beyond the edge).
+/// Sum over features of what is strange about each, in nats.
+///
+/// What none of n rows showed has a probability of about 1 / (n + 1): −ln of that, and a number
+/// adds ln(1 + deviations beyond the edge). A value that was seen has by how much its own −ln
+/// frequency exceeds the category's mean one, its entropy: a category of a thousand values is not
+/// strange for having them.
 struct Range {
     /// Least and largest number seen, `[width]`; 0 and 1 where it means nothing.
     low: Array1<f32>,
     high: Array1<f32>,
     /// 1 / deviation, `[width]`; 1 where it means nothing.
     scale: Array1<f32>,
+    /// How strange a category's value is, `[width]`, ≥ 0; 0 where it means nothing.
+    rareness: Array1<f32>,
     /// ln(n + 1).
     unseen: f32,
     parts: Vec<Part>,
-    width: usize,
 }
 
 /// A feature, as far as it is looked at.
@@ -44,48 +60,48 @@ enum Part {
 
 impl Range {
     fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
-        let d = Some(setting.schema.width());
-        let unseen = tensors.vector(UNSEEN, Some(1))?[0];
-        if !(0.0..=100.0).contains(&unseen) {
-            let (name, expected) = (UNSEEN.into(), "the logarithm of how many rows there were");
-            return Err(TensorError::Value { name, value: unseen, expected });
-        }
-        let vector = |name| tensors.vector(name, d);
-        Ok(Self::new(vector(LOW)?, vector(HIGH)?, vector(SCALE)?, unseen, setting.schema))
-    }
-
-    fn new(
-        low: Array1<f32>,
-        high: Array1<f32>,
-        scale: Array1<f32>,
-        unseen: f32,
-        schema: &Schema,
-    ) -> Self {
-        let part = |(feature, columns): (&Feature, std::ops::Range<usize>)| match feature {
-            Feature::Number { .. } => Some(Part::Number(columns.start)),
-            Feature::Category { .. } => Some(Part::Category(columns)),
-            Feature::Image { .. } | Feature::Id { .. } => None,
+        let within = |name: &str, d, (low, high): (f32, f32), expected| {
+            let values = tensors.vector(name, d)?;
+            match values.iter().find(|v| !(low..=high).contains(*v)) {
+                Some(&value) => Err(TensorError::Value { name: name.into(), value, expected }),
+                None => Ok(values),
+            }
         };
-        let parts = schema.columns().filter_map(part).collect();
-        Self { low, high, scale, unseen, parts, width: schema.width() }
+        let (d, nats) = (Some(setting.schema.width()), "nats, from 0 to 100");
+        Ok(Self {
+            low: tensors.vector(LOW, d)?,
+            high: tensors.vector(HIGH, d)?,
+            scale: within(SCALE, d, (f32::MIN_POSITIVE, f32::MAX), "positive numbers")?,
+            rareness: within(RARENESS, d, (0.0, 100.0), nats)?,
+            unseen: within(UNSEEN, Some(1), (0.0, 100.0), nats)?[0],
+            parts: parts(setting.schema),
+        })
     }
 
-    /// How strange one feature of `x` is, in nats.
-    fn strangeness(&self, part: &Part, x: ArrayView1<'_, f32>) -> f32 {
+    /// How strange one feature of `x` is, in nats, and the column that says so: of a category never
+    /// seen its first.
+    fn strangeness(&self, part: &Part, x: ArrayView1<'_, f32>) -> (usize, f32) {
         match part {
             &Part::Number(at) => {
                 let beyond = (self.low[at] - x[at]).max(x[at] - self.high[at]);
-                match beyond > 0.0 {
-                    true => self.unseen + (beyond * self.scale[at]).min(FAR).ln_1p(),
-                    false => 0.0,
-                }
+                let strange = self.unseen + (beyond * self.scale[at]).min(FAR).ln_1p();
+                (at, if beyond > 0.0 { strange } else { 0.0 })
             }
-            Part::Category(columns) => match columns.clone().any(|at| x[at] > 0.5) {
-                true => 0.0,
-                false => self.unseen,
+            Part::Category(columns) => match columns.clone().find(|&at| x[at] > 0.5) {
+                Some(at) => (at, self.rareness[at]),
+                None => (columns.start, self.unseen),
             },
         }
     }
+}
+
+fn parts(schema: &Schema) -> Vec<Part> {
+    let part = |(feature, columns): (&Feature, std::ops::Range<usize>)| match feature {
+        Feature::Number { .. } => Some(Part::Number(columns.start)),
+        Feature::Category { .. } => Some(Part::Category(columns)),
+        Feature::Image { .. } | Feature::Id { .. } => None,
+    };
+    schema.columns().filter_map(part).collect()
 }
 
 /// Deviations beyond the edge that still count.
@@ -98,28 +114,27 @@ impl Detector for Range {
 
     fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
         for (x, score) in rows.x.rows().into_iter().zip(&mut scores) {
-            *score = self.parts.iter().map(|part| self.strangeness(part, x)).sum();
+            *score = self.parts.iter().map(|part| self.strangeness(part, x).1).sum();
         }
     }
 
-    /// The features outside; a category is named by its first value, which is not the one it had.
+    /// The strange features; one never seen is named by its category's first value, which is not
+    /// the one it had.
     fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
-        let mut row = vec![0.0; self.width];
+        let mut row = vec![0.0; self.low.len()];
         for part in &self.parts {
-            let at = match part {
-                Part::Number(at) => *at,
-                Part::Category(columns) => columns.start,
-            };
-            row[at] = self.strangeness(part, rows.x.row(i));
+            let (at, strange) = self.strangeness(part, rows.x.row(i));
+            row[at] = strange;
         }
         Reasons::of_parts(row.into_iter())
     }
 
     fn save(&self, tensors: &mut Tensors) {
-        let d = [self.width];
+        let d = [self.low.len()];
         tensors.put(LOW, &d, self.low.to_vec());
         tensors.put(HIGH, &d, self.high.to_vec());
         tensors.put(SCALE, &d, self.scale.to_vec());
+        tensors.put(RARENESS, &d, self.rareness.to_vec());
         tensors.put(UNSEEN, &[1], vec![self.unseen]);
     }
 }
@@ -127,6 +142,7 @@ impl Detector for Range {
 const LOW: &str = "range.low";
 const HIGH: &str = "range.high";
 const SCALE: &str = "range.scale";
+const RARENESS: &str = "range.rareness";
 const UNSEEN: &str = "range.unseen";
 
 #[cfg(feature = "fit")]
@@ -147,10 +163,62 @@ mod learn {
                 high.zip_mut_with(&row, |high, v| *high = high.max(*v));
             }
             let (mean, deviation) = (moments.mean(), moments.deviation());
-            let scale =
-                mean.iter().zip(deviation).map(|(mean, deviation)| unit(*mean, deviation).recip());
-            let unseen = ((rows.len() + 1) as f32).ln();
-            Self::new(low, high, scale.collect(), unseen, setting.schema)
+            let pairs = mean.iter().zip(deviation);
+            let scale = pairs.map(|(mean, deviation)| unit(*mean, deviation).recip()).collect();
+            let n = rows.len() as f32;
+            let mut rareness = Array1::zeros(d);
+            let parts = parts(setting.schema);
+            for part in &parts {
+                let Part::Category(columns) = part else { continue };
+                // The mean of a column of zeros and ones is its value's frequency.
+                let nats = |at: usize| -((mean[at] * n + 1.0) / (n + 1.0)).ln();
+                let entropy: f32 = columns.clone().map(|at| mean[at] * nats(at)).sum();
+                columns.clone().for_each(|at| rareness[at] = (nats(at) - entropy).max(0.0));
+            }
+            Self { low, high, scale, rareness, unseen: (n + 1.0).ln(), parts }
         }
+    }
+}
+
+#[cfg(all(test, feature = "fit"))]
+mod tests {
+    use ndarray::{Array2, array};
+
+    use super::*;
+
+    /// Score and first reason of a row, of 99 rows that learned numbers in 0..=98 and a category
+    /// of which every eleventh row has the second value.
+    fn check(row: [f32; 3], score: f32, column: Option<u32>) {
+        let values = ["often", "rare"].map(String::from).to_vec();
+        let category = Feature::Category { name: "c".into(), values, impute: None };
+        let schema = Schema { features: vec![Feature::number("n", -1e3, 1e3), category] };
+        let x = Array2::from_shape_fn((99, 3), |(i, j)| match j {
+            0 => i as f32,
+            _ => f32::from(u8::from((j == 2) == (i % 11 == 0))),
+        });
+        let none = Array2::zeros((99, 0));
+        let view = |x| Rows { x, twin: none.view(), answer: none.view(), twin_answer: none.view() };
+        let range = Range::learn(&view(x.view()), Setting { schema: &schema, labels: 1 });
+        let (row, mut scores) = (array![row], array![f32::NAN]);
+        range.score(&view(row.view()), scores.view_mut());
+        assert!((scores[0] - score).abs() < 2e-3, "{row}: {scores}, not {score}");
+        let reason = range.explain(&view(row.view()), 0).iter().next().map(|(f, _)| f.0);
+        assert_eq!(reason, column, "{row}");
+    }
+
+    #[test]
+    fn what_no_row_showed_has_the_surprise_of_one_in_all_and_more() {
+        check([98.0, 1.0, 0.0], 0.0, None);
+        check([0.0, 1.0, 0.0], 0.0, None);
+        check([50.0, 0.0, 0.0], 100.0_f32.ln(), Some(1));
+        // The deviation of 0..=98 is 28.58.
+        check([98.0 + 28.58, 1.0, 0.0], 100.0_f32.ln() + 2.0_f32.ln(), Some(0));
+        check([-28.58, 1.0, 0.0], 100.0_f32.ln() + 2.0_f32.ln(), Some(0));
+    }
+
+    #[test]
+    fn a_rare_value_is_strange_by_what_it_exceeds_the_mean() {
+        // −ln (10 / 100) less the mean (1 · 2.303 + 10 · .0943) / 11 = .295.
+        check([50.0, 0.0, 1.0], 2.008, Some(2));
     }
 }

@@ -6,7 +6,7 @@
 
 use ndarray::{Array1, ArrayViewMut1};
 
-use super::{Detector, Kind, Setting};
+use super::{Detector, Kind, Setting, tabular};
 use crate::bundle::{TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows};
 
@@ -16,6 +16,7 @@ pub(super) const KIND: Kind = Kind {
     needs_guarded_model: false,
     suits: |_| true,
     contaminated_only: false,
+    voice: tabular::minor,
     #[cfg(feature = "fit")]
     learn: |rows, _, _| Box::new(Reconstruction::learn(rows)),
     load: |tensors, setting| Ok(Box::new(Reconstruction::load(tensors, setting)?)),

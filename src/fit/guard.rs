@@ -13,7 +13,11 @@ use crate::math::RankTail;
 use crate::record::{Columns, Probability};
 
 /// The detectors of a bundle in roster order.
-pub struct Detectors(Vec<(&'static Kind, Box<dyn Detector>)>);
+pub struct Detectors {
+    learned: Vec<(&'static Kind, Box<dyn Detector>)>,
+    /// How much each counts where it says what no other does.
+    voices: Vec<f32>,
+}
 
 /// Which detectors of the roster are wanted, and what they are told.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +59,13 @@ impl Detectors {
             let table = if kind.contaminated_only { all } else { clean };
             (kind, (kind.learn)(&table.rows(), wanted.setting, &mut wanted.rng()))
         };
-        Self(wanted.kinds().map(learn).collect())
+        let voices = wanted.kinds().map(|kind| (kind.voice)(wanted.setting.schema)).collect();
+        Self { learned: wanted.kinds().map(learn).collect(), voices }
     }
 
     /// Scores of every row, one array `[n]` per detector.
     pub fn scores(&self, table: &Table) -> Vec<Array1<f32>> {
-        self.0.iter().map(|(_, detector)| score(&**detector, table)).collect()
+        self.learned.iter().map(|(_, detector)| score(&**detector, table)).collect()
     }
 
     /// Calibrates twice, on rows that nothing was learned from and that do not overlap: each
@@ -79,8 +84,9 @@ impl Detectors {
         let tails: Vec<_> = scores.iter().map(|s| RankTail::new(s.to_vec())).collect();
         let surprise =
             |(scores, tail): (&Array1<f32>, &RankTail)| scores.mapv(|s| tail.surprise(s));
-        let weights = weights(&scores.iter().zip(&tails).map(surprise).collect::<Vec<_>>());
-        let names = self.0.iter().map(|(kind, _)| kind.name.to_owned());
+        let surprises: Vec<_> = scores.iter().zip(&tails).map(surprise).collect();
+        let weights = weights(&surprises, &self.voices);
+        let names = self.learned.iter().map(|(kind, _)| kind.name.to_owned());
         let members = names.zip(weights).map(|(kind, weight)| Member { kind, weight });
         let merge = Merge::new(members.zip(tails).collect());
         let calibration = Calibration::new(merge_rows(&self.scores(merged), |s| merge.score(s)));
@@ -93,14 +99,22 @@ impl Detectors {
         merge_rows(&self.scores(table), |scores| decider.merge(scores))
     }
 
-    /// Puts what all of them learned where a bundle keeps it.
-    pub fn save(&self, tensors: &mut Tensors) {
-        self.0.iter().for_each(|(_, detector)| detector.save(tensors));
+    /// Puts what they learned where a bundle keeps it: that of those with a weight in `decider`. The
+    /// others change no merged score, and a stream should not pay for them.
+    pub fn save(&self, decider: &Decider, tensors: &mut Tensors) -> Vec<Member> {
+        let heard = |(_, member): &((_, _), Member)| member.weight > 0.0;
+        let pairs = self.each().zip(decider.members()).filter(heard);
+        pairs
+            .map(|((_, detector), member)| {
+                detector.save(tensors);
+                member
+            })
+            .collect()
     }
 
     /// Each detector with its name.
     pub(super) fn each(&self) -> impl Iterator<Item = (&'static str, &dyn Detector)> {
-        self.0.iter().map(|(kind, detector)| (kind.name, &**detector))
+        self.learned.iter().map(|(kind, detector)| (kind.name, &**detector))
     }
 }
 
@@ -108,8 +122,22 @@ impl Detectors {
 /// the most isolated, in their order. None if there is nothing to isolate rows by.
 ///
 /// A clean row that is left out costs little; an attack that stays teaches the detectors that it
-/// is normal. The rows that calibrate are not trimmed: then clean rows keep their budget, and
-/// attacks among them cost power, for they take ranks that clean rows would have had.
+/// is normal. The rows that calibrate are not trimmed: clean rows keep their budget, and attacks
+/// among them cost power, for they take the ranks that flag. Where their share is above the budget,
+/// the budget goes to them and hardly anything is flagged: ask for more than that share.
+///
+/// Measured on shuttle, training and calibration rows holding 1 % and 5 % of anomalies, with
+/// that share told to `fit` and not told:
+///
+/// | holding, budget | clean flagged, caught when told | when not |
+/// | --- | --- | --- |
+/// | 1 %, 1 % | .0002, .882 | .0045, .387 |
+/// | 1 %, 5 % | .037, .996 | .039, .756 |
+/// | 5 %, 1 % | .0004, .201 | .005, .075 |
+/// | 5 %, 10 % | .056, .999 | .093, .306 |
+///
+/// Mean AUROC over annthyroid, magic, pendigits, satellite and shuttle: .872 becomes .911 with 1 %,
+/// .774 becomes .882 with 5 %.
 pub fn trimmed(all: &Table, share: Probability, wanted: Wanted<'_>) -> Option<Vec<usize>> {
     let kind = wanted.kinds().find(|kind| kind.contaminated_only)?;
     let forest = (kind.learn)(&all.rows(), wanted.setting, &mut wanted.rng());

@@ -38,7 +38,7 @@ pub struct Measured {
 #[derive(Clone, Debug)]
 pub struct Line {
     pub kind: String,
-    /// In the merged score, 0 to 1.
+    /// In the merged score, 0 to 1; a detector of weight 0 is not in the bundle.
     pub weight: f32,
     /// Of a row, in batches of 256, without the networks; `None` if there was no row to time.
     pub cost_us: Option<f64>,

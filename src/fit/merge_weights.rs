@@ -1,9 +1,26 @@
 //! How much each detector counts in the merged score, from clean rows alone.
 //!
 //! Detectors that say the same thing on clean rows share one voice: with C the correlation of their
-//! surprises, w minimizes ½ wᵀCw − Σw over w ≥ 0. Two detectors that agree fully weigh half each,
-//! independent ones weigh 1. No attack has a say, so figures measured on attacks are not
-//! flattered; weights chosen on attacks of our own making would be stronger.
+//! surprises and v their voices, w minimizes ½ wᵀCw − vᵀw over w ≥ 0. Two detectors of voice 1 that
+//! agree fully weigh half each, independent ones weigh 1; one whose voice is smaller than its
+//! correlation with a louder one weighs nothing, and has no place in the bundle. No attack has a
+//! say, so figures measured on attacks are not flattered; weights chosen on attacks of our own
+//! making would be stronger.
+//!
+//! On tables all voices but those of the nearest prototype, of the answers' match and of the
+//! isolation forest are ½. With equal voices, many that say nearly the same outvote the best. Of
+//! 1, 1½, 2, 3 and 4 times the others' voice, twice caught most on the first of these halves of
+//! ADBench; on the second four times would have (.697), and the AUROC is within .004 for all. Mean AUROC / share caught at 1 % of clean rows, trained on half of the normal rows,
+//! 3 seeds (http: 1 seed, 60 000 rows):
+//!
+//! | | equal voices | these | nearest prototypes alone |
+//! | --- | --- | --- | --- |
+//! | annthyroid, fault, magic, optdigits, satellite, SpamBase (chosen on) | .854 / .203 | .873 / .216 | .873 / .213 |
+//! | cardio, http, mammography, pendigits, shuttle, vowels | .967 / .666 | .965 / .687 | .962 / .693 |
+//! | NSL-KDD, 2 seeds | .947 / .282 | .953 / .554 | .953 / .551 |
+//!
+//! So merging loses no power here and gains little; it is there for attacks that the best detector
+//! is blind to.
 //!
 //! Source: generalized least squares for one common effect (A. C. Aitken, 1936), kept non-negative.
 
@@ -11,8 +28,10 @@ use ndarray::Array1;
 
 use crate::math::Moments;
 
-/// One weight in [0, 1] per detector. Shapes: `surprises` k arrays [n] over the same rows. O(k² n).
-pub fn weights(surprises: &[Array1<f32>]) -> Vec<f32> {
+/// One weight per detector, at most its voice. Shapes: `surprises` k arrays [n] over the same rows,
+/// `voices` `[k]`. O(k² n).
+pub fn weights(surprises: &[Array1<f32>], voices: &[f32]) -> Vec<f32> {
+    assert_eq!(surprises.len(), voices.len());
     let correlation = correlation(surprises);
     let mut w = vec![0.0; surprises.len()];
     // Coordinate descent: each step is exact, and the problem is convex.
@@ -20,7 +39,7 @@ pub fn weights(surprises: &[Array1<f32>]) -> Vec<f32> {
         for i in 0..w.len() {
             let others: f64 =
                 (0..w.len()).filter(|&j| j != i).map(|j| correlation[i][j] * w[j]).sum();
-            w[i] = (1.0 - others).max(0.0);
+            w[i] = (f64::from(voices[i]) - others).max(0.0);
         }
     }
     // Four digits: no power hangs on the fifth, and a person reads them in the manifest.
@@ -50,7 +69,7 @@ mod tests {
     fn detectors_that_say_the_same_share_one_voice() {
         let a = array![0.0, 1.0, 2.0, 3.0];
         let independent = array![1.0, -1.0, -1.0, 1.0];
-        let w = weights(&[a.clone(), 2.0 * &a, independent]);
+        let w = weights(&[a.clone(), 2.0 * &a, independent], &[1.0; 3]);
         assert!((w[0] + w[1] - 1.0).abs() < 1e-3, "{w:?}");
         assert!((w[2] - 1.0).abs() < 1e-3, "{w:?}");
     }
@@ -58,10 +77,13 @@ mod tests {
     #[test]
     fn half_correlated_pairs_weigh_two_thirds() {
         // C = [[1, .5], [.5, 1]]: w = 1 / 1.5.
-        let w = weights(&[
-            array![1.0, 1.0, -1.0, -1.0, 0.0, 0.0],
-            array![1.0, 0.0, 0.0, -1.0, 1.0, -1.0],
-        ]);
+        let pair = [array![1.0, 1.0, -1.0, -1.0, 0.0, 0.0], array![1.0, 0.0, 0.0, -1.0, 1.0, -1.0]];
+        let w = weights(&pair, &[1.0, 1.0]);
         assert!(w.iter().all(|w| (w - 2.0 / 3.0).abs() < 1e-3), "{w:?}");
+        // A voice below the correlation with a louder one is not heard, one above it a little:
+        // w₂ = (.6 − .5) / (1 − .25).
+        assert_eq!(weights(&pair, &[1.0, 0.25]), [1.0, 0.0]);
+        let w = weights(&pair, &[1.0, 0.6]);
+        assert!((w[1] - 0.1 / 0.75).abs() < 1e-3, "{w:?}");
     }
 }

@@ -219,7 +219,7 @@ pub fn fit(
     let accuracy = y.filter(|_| guarded.is_some()).map(|y| accuracy(&test.rows(), &split.test, &y));
 
     let mut tensors = Tensors::default();
-    detectors.save(&mut tensors);
+    let members = detectors.save(&decider, &mut tensors);
     decider.save(&mut tensors);
     let (flagged, rows) = decider.clean_flagged();
     let count = |part: &Vec<usize>| part.len() as u64;
@@ -229,7 +229,7 @@ pub fn fit(
         budget: options.budget,
         labels: wanted.setting.labels,
         answer: guarded.as_ref().map(|guarded| guarded.kind),
-        detectors: decider.members(),
+        detectors: members,
         clean: CleanShare { rows, flagged },
         provenance: Provenance {
             data_sha256: Digest(data_digest),

@@ -160,6 +160,64 @@ fn a_report_says_what_an_operator_judges_a_bundle_by() {
     insta::assert_snapshot!(report.to_string());
 }
 
+/// Rows on a line in two dimensions, of which every fiftieth lies far off it and far apart from
+/// the others, as a `.npy` of floats.
+fn contaminated(folder: &Path, n: usize) -> PathBuf {
+    let mut rng = stream(2, Use::Split);
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, 2), }}\n");
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    for i in 0..n {
+        let t = unit(&mut rng);
+        let far = if i % 50 == 0 { 20.0 + 100.0 * unit(&mut rng) } else { 0.0 };
+        file.extend((t + far).to_le_bytes());
+        file.extend((t - far + 0.1 * unit(&mut rng)).to_le_bytes());
+    }
+    let path = folder.join("contaminated.npy");
+    std::fs::write(&path, file).unwrap();
+    path
+}
+
+#[test]
+fn the_most_isolated_share_of_a_table_is_not_learned_from() {
+    let place = tempfile::tempdir().unwrap();
+    let data = contaminated(place.path(), 2000);
+    let clean = Options { data, image: None, epochs_max: Some(1), ..options(place.path(), 20) };
+    let contaminated = Some("2%".parse().unwrap());
+    let out = place.path().join("trimmed");
+    let trimmed = Options { contaminated, out, ..clean.clone() };
+    let again = Options { out: place.path().join("again"), ..trimmed.clone() };
+    let [clean, trimmed, again] = [clean, trimmed, again].map(|o| (run(&o).unwrap(), o.out));
+    assert_eq!(trimmed.0.digest, again.0.digest);
+    let kinds = |report: &Report| {
+        report.measured.detectors.iter().map(|line| line.kind.clone()).collect::<Vec<_>>()
+    };
+    assert!(!kinds(&clean.0).contains(&"isolation-forest".into()));
+    assert!(kinds(&trimmed.0).contains(&"isolation-forest".into()));
+    assert_eq!(trimmed.0.manifest.provenance.rows.train, 1400 - 28);
+    // What was learned as ordinary: the deviation of the first number, with and without the far.
+    let scale = |out: &Path| {
+        let tensors = bundle_dir::read(out).unwrap().tensors;
+        tensors.vector("nearest-prototypes.scale", Some(2)).unwrap()[0]
+    };
+    let (with, without) = (1.0 / scale(&clean.1), 1.0 / scale(&trimmed.1));
+    assert!(with > 5.0 && without < 1.0, "deviation {with} with, {without} without");
+}
+
+#[test]
+fn images_and_shares_above_half_cannot_be_trimmed() {
+    let place = tempfile::tempdir().unwrap();
+    let image = options(place.path(), 2000);
+    let table = Options { data: contaminated(place.path(), 2000), image: None, ..image.clone() };
+    for (options, share) in [(image, "1%"), (table, "51%")] {
+        let options = Options { contaminated: Some(share.parse().unwrap()), ..options };
+        let refusal = run(&options).unwrap_err();
+        assert!(matches!(refusal, FitError::Contaminated { .. }), "{refusal}");
+        assert!(!options.out.exists());
+    }
+}
+
 #[test]
 fn accuracy_counts_the_answers_that_are_the_label() {
     let (x, answer) = (array![[0.0], [0.0]], array![[0.0_f32, -1.0], [-1.0, 0.0]]);
