@@ -42,13 +42,23 @@ fn decode(c: &mut Criterion) {
     let root = Codecs::new(&image(), &config(&[""]));
     let inside = Codecs::new(&image(), &config(&["/image"]));
     let mut rows = Vec::with_capacity(WIDTH);
+    let byname = Codecs::new(&image(), &Config { fields: None, ..config(&[""]) });
+    let instances = [b"{\"instances\":[", &array[..], b"]}"].concat();
+    let v2 = br#"{"inputs":[{"name":"i","shape":[1,784],"datatype":"FP32","data":"#;
+    let tensor = [&v2[..], &array, b"}]}"].concat();
+    let v2 = br#"{"inputs":[{"name":"i","shape":[1,784],"datatype":"FP32","parameters":{"binary_data_size":3136}}]}"#;
+    let binary = [&v2[..], &f32_le].concat();
     for (name, codecs, format, value) in [
         ("f32-le", &root, Format::F32Le, &f32_le),
         ("u8", &root, Format::U8, &bytes),
         ("json", &root, Format::Json, &array),
         ("json/pointer", &inside, Format::Json, &object),
+        ("json/name", &byname, Format::Json, &object),
+        ("kserve-v1", &byname, Format::KserveV1, &instances),
+        ("oip-json", &byname, Format::OipJson, &tensor),
+        ("oip-json/binary", &byname, Format::OipJson, &binary),
     ] {
-        let codec = codecs.get(format);
+        let codec = codecs.get(format).unwrap();
         group.throughput(Throughput::Bytes(value.len() as u64));
         group.bench_function(BenchmarkId::new("codec", name), |b| {
             b.iter(|| {
@@ -87,7 +97,7 @@ fn encode(c: &mut Criterion) {
     c.bench_function("encode/json", |b| {
         b.iter(|| {
             out.clear();
-            codecs.get(Format::Json).encode(
+            codecs.get(Format::Json).unwrap().encode(
                 black_box(&array),
                 &Headers::default(),
                 black_box(&changed),

@@ -6,73 +6,114 @@
 //!
 //! It holds them to their contract on one value at a time; it says nothing about speed.
 
+use std::sync::LazyLock;
+
 use tripline::codec::{Codec, Codecs, Config, Fields, Format, Headers};
-use tripline::record::{Feature, Schema};
+use tripline::record::{Feature, MISSING, Schema};
 use tripline::validate::Bounds;
 
-/// A stream: how wide its rows are, and its codecs.
+/// A stream: its schema and its codecs.
 pub struct Stream {
-    pub width: usize,
+    schema: Schema,
     pub codecs: Codecs,
     bounds: Bounds,
 }
 
-/// Two streams that differ in all a codec can see: an image of 784 numbers that is the document,
-/// and three numbers at two places of it.
-pub fn streams() -> [Stream; 2] {
-    let name = "image".into();
-    let image = Feature::Image { name, channels: 1, height: 28, width: 28, scale: 255.0 };
+/// Three streams that differ in all a codec can see: an image of 784 numbers that is the document,
+/// three numbers at two places of it, and a table with an id, words and what may be missing.
+pub static STREAMS: LazyLock<Vec<Stream>> = LazyLock::new(|| {
+    let image = |name: &str, height, width| {
+        Feature::Image { name: name.into(), channels: 1, height, width, scale: 255.0 }
+    };
     let number = |name: &str| Feature::number(name, -1e30, 1e30);
     let numbers = vec![number("x"), number("y"), number("z")];
-    [
-        stream(vec![image], Format::U8, &[""]),
+    let values = ["7", "tcp", "true"].map(String::from).to_vec();
+    let table = vec![
+        Feature::Id { name: "order".into() },
+        number("x"),
+        Feature::Number { name: "y".into(), min: -1e30, max: 1e30, impute: Some(0.5) },
+        Feature::Category { name: "word".into(), values, impute: Some("tcp".into()) },
+        image("image", 1, 2),
+    ];
+    vec![
+        stream(vec![image("image", 28, 28)], Format::U8, &[""]),
         stream(numbers, Format::Json, &["/a/b", "/c"]),
+        stream(table, Format::Auto, &[]),
     ]
-}
+});
 
 fn stream(features: Vec<Feature>, format: Format, pointers: &[&str]) -> Stream {
     let schema = Schema { features };
     let fields = Fields::new(pointers.iter().map(|&p| p.into()).collect()).ok();
     let codecs = Codecs::new(&schema, &Config { format, fields, value_bytes_max: 1 << 16 });
-    Stream { width: schema.width(), codecs, bounds: Bounds::new(&schema) }
+    Stream { bounds: Bounds::new(&schema), schema, codecs }
 }
 
 impl Stream {
-    /// Holds `codec` to its contract on `value`.
+    /// Holds the codec of `format` to its contract on `value`.
     ///
-    /// `exact` formats read back every finite row to the bit; the others must still bring the row
-    /// of `value` back to the bytes it came from.
-    pub fn check(&self, codec: &dyn Codec, value: &[u8], exact: bool) {
-        let headers = Headers::default();
+    /// `exact` formats read back every number to the bit, or a truth value where there was one; the
+    /// others must still bring the rows of `value` back to the bytes they came from.
+    pub fn check(&self, format: Format, value: &[u8], exact: bool) {
+        let codec = self.codecs.get(format).expect("a format with a codec");
+        self.check_with(codec, &Headers::default(), value, exact);
+    }
+
+    /// The same under a record's headers.
+    pub fn check_with(&self, codec: &dyn Codec, headers: &Headers<'_>, value: &[u8], exact: bool) {
+        let width = self.schema.width();
         let mut rows = vec![0.5];
-        let Ok(n) = codec.decode(value, &headers, &mut rows) else {
+        let Ok(n) = codec.decode(value, headers, &mut rows) else {
             assert_eq!(rows, [0.5], "a fault left numbers behind");
             return;
         };
         assert!(n > 0, "no rows, and no fault");
-        assert_eq!(rows.len(), 1 + n * self.width);
+        assert_eq!(rows.len(), 1 + n * width);
         assert_eq!(rows[0], 0.5);
         let rows = &rows[1..];
-        let mut settled = rows.to_vec();
-        let mut each = settled.chunks_exact_mut(self.width);
-        let allowed = each.all(|row| self.bounds.settle(row).is_ok());
-        if rows.iter().any(|x| !x.is_finite()) {
-            assert!(!allowed, "a row that is not finite passed");
-            return;
-        }
+        let bits = |rows: &[f32]| rows.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
 
         let mut same = Vec::new();
-        codec.encode(value, &headers, rows, &mut same);
+        codec.encode(value, headers, rows, &mut same);
         assert_eq!(same, value, "writing rows back changed their bytes");
+
+        // What may not pass is never written; what passes is finite.
+        let mut other = rows.to_vec();
+        let mut each = other.chunks_exact_mut(width);
+        if !each.all(|row| self.bounds.settle(row).is_ok()) {
+            return;
+        }
+        assert!(other.iter().all(|x| x.is_finite()), "a row that is not finite passed");
+        other.chunks_exact_mut(width).for_each(|row| self.turn(row));
+        let mut out = Vec::new();
+        codec.encode(value, headers, &other, &mut out);
+        let mut back = Vec::new();
+        let again = codec.decode(&out, headers, &mut back);
+        assert_eq!(again, Ok(n), "a value we wrote is not readable");
+        for (i, (&x, &was)) in rows.iter().zip(&back).enumerate() {
+            let missing = MISSING.to_bits();
+            assert_eq!(x.to_bits() == missing, was.to_bits() == missing, "number {i}");
+        }
         if exact {
-            // Other finite rows, made from these.
-            let other: Vec<f32> = rows.iter().rev().map(|x| x * 0.7 + 0.1).collect();
-            let mut out = Vec::new();
-            codec.encode(value, &headers, &other, &mut out);
-            let mut back = Vec::new();
-            codec.decode(&out, &headers, &mut back).expect("a value we wrote is readable");
-            let bits = |rows: &[f32]| rows.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            assert_eq!(bits(&back), bits(&other), "a row did not survive");
+            for ((&x, &wanted), &got) in rows.iter().zip(&other).zip(&back) {
+                let truth = got == f32::from(u8::from(wanted >= 0.5)) && (x == 0.0 || x == 1.0);
+                let kept = x.is_nan() || truth || got.to_bits() == wanted.to_bits();
+                assert!(kept, "{wanted} was written and {got} is read");
+            }
+        }
+        let mut out_again = Vec::new();
+        codec.encode(&out, headers, &back, &mut out_again);
+        assert_eq!(bits(&back).len(), rows.len());
+        assert_eq!(out_again, out, "what we wrote is not what we read");
+    }
+
+    /// Another row, made from this one: other numbers, and the next word of each category.
+    fn turn(&self, row: &mut [f32]) {
+        for (feature, columns) in self.schema.columns() {
+            match feature {
+                Feature::Category { .. } => row[columns].rotate_right(1),
+                _ => row[columns].iter_mut().for_each(|x| *x = *x * 0.7 + 0.1),
+            }
         }
     }
 }

@@ -1,16 +1,12 @@
 //! Any bytes as a record's value: `json`.
 #![no_main]
 
-use std::sync::LazyLock;
-
 use libfuzzer_sys::fuzz_target;
 use tripline::codec::Format;
-use tripline_fuzz::{Stream, streams};
-
-static STREAMS: LazyLock<[Stream; 2]> = LazyLock::new(streams);
+use tripline_fuzz::STREAMS;
 
 fuzz_target!(|value: &[u8]| {
     for stream in STREAMS.iter() {
-        stream.check(stream.codecs.get(Format::Json), value, true);
+        stream.check(Format::Json, value, true);
     }
 });

@@ -1,23 +1,19 @@
-//! Any bytes as a `content-type` header, and the rest as the value it describes.
+//! Any bytes as `content-type` and `Inference-Header-Content-Length` headers, and the rest as the
+//! value they describe: what `auto` and the streams' own formats make of it.
 #![no_main]
-
-use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use tripline::codec::Headers;
-use tripline_fuzz::{Stream, streams};
+use tripline::record::Fault;
+use tripline_fuzz::STREAMS;
 
-static STREAMS: LazyLock<[Stream; 2]> = LazyLock::new(streams);
-
-fuzz_target!(|record: (Option<&[u8]>, &[u8])| {
-    let (header, value) = record;
+fuzz_target!(|record: (Option<&[u8]>, Option<&[u8]>, &[u8])| {
+    let (content_type, json_length, value) = record;
+    let headers = Headers { content_type, json_length, schema_id: None };
     for stream in STREAMS.iter() {
-        let headers = Headers { content_type: header, ..Headers::default() };
-        let Ok(codec) = stream.codecs.pick(&headers) else {
-            let header = header.expect("without a header there is always the default");
-            assert_ne!(header, b"application/json");
-            continue;
-        };
-        stream.check(codec, value, false);
+        match stream.codecs.pick(&headers, value) {
+            Ok(codec) => stream.check_with(codec, &headers, value, false),
+            Err(fault) => assert_eq!(fault, Fault::UnknownFormat),
+        }
     }
 });

@@ -141,3 +141,141 @@ impl Codec for CloudEvents {
         out.extend_from_slice(&original[event.place.end..]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::conformance::{check_decode, check_with, encode};
+    use crate::codec::table::{self, Table};
+    use crate::codec::{Config, Format};
+    use crate::record::{Feature, Schema};
+
+    fn codecs(schema: &Schema, format: Format) -> Codecs {
+        Codecs::new(schema, &Config { format, fields: None, value_bytes_max: 10_000 })
+    }
+
+    fn check(format: Format, text: &str, expected: Result<&[f32], Fault>) {
+        let features = vec![Feature::number("x", 0.0, 9.0), Feature::number("y", 0.0, 9.0)];
+        let codecs = codecs(&Schema { features }, format);
+        let codec = codecs.get(Format::CloudEvents).unwrap();
+        let read = check_with(codec, 2, text.as_bytes(), &Headers::default());
+        assert_eq!(read, expected.map(<[f32]>::to_vec), "{text}");
+    }
+
+    fn event(members: &str) -> String {
+        format!(
+            r#"{{"specversion" : "1.0", "type" : "t", "source" : "/s", "id" : "7", {members}}}"#
+        )
+    }
+
+    #[test]
+    fn data_is_read_in_any_dialect_and_by_its_type() {
+        use Format::{Auto, CloudEvents, Json, KserveV1, U8};
+        for format in [Auto, CloudEvents, U8] {
+            for data in [
+                r#"{"y": 2, "x": 1}"#,
+                "[1, 2]",
+                r#"{"instances": [[1, 2]]}"#,
+                r#"{"inputs": [{"name": "t", "shape": [1, 2], "datatype": "INT8", "data": [1, 2]}]}"#,
+            ] {
+                check(format, &event(&format!("\"data\" : {data}")), Ok(&[1.0, 2.0]));
+                let typed = format!(r#""datacontenttype": "a/b+json", "data" : {data}"#);
+                check(format, &event(&typed), Ok(&[1.0, 2.0]));
+            }
+        }
+        check(KserveV1, &event(r#""data" : {"instances": [[1, 2]]}"#), Ok(&[1.0, 2.0]));
+        let bytes = r#""datacontenttype": "application/x-u8", "data_base64": "AQI=""#;
+        check(Json, &event(bytes), Ok(&[1.0, 2.0]));
+        check(U8, &event(r#""data_base64": "AQI=""#), Ok(&[1.0, 2.0]));
+        check(Auto, &event(r#""data_base64": "AQI=""#), Ok(&[1.0, 2.0]));
+        check(CloudEvents, &event(r#""data_base64": "WzEsIDJd""#), Ok(&[1.0, 2.0]));
+    }
+
+    #[test]
+    fn what_is_no_event_or_holds_nothing_readable_is_a_fault() {
+        let at = |at| Err(Fault::Unreadable { at });
+        let check = |text: &str, expected| check(Format::Auto, text, expected);
+        check("[1, 2]", at(0));
+        check(r#"{"data": [1, 2]}"#, at(16));
+        check(r#"{"specversion": "2.0", "data": [1, 2]}"#, Err(Fault::UnknownFormat));
+        check(&event(r#""x": 1"#), Err(Fault::NullValue));
+        check(&event(r#""data": null"#), Err(Fault::NullValue));
+        check(&event(r#""data": [1, {}]"#), at(81));
+        check(&event(r#""data": [1], "data": [2]"#), at(86));
+        check(&event(r#""data": [1], "data_base64": "AQI=""#), at(95));
+        check(&event(r#""data_base64": "A""#), at(82));
+        check(&event(r#""data_base64": 7"#), at(82));
+        let inner = event(r#""data": [1, 2]"#);
+        check(&event(&format!("\"data\": {inner}")), Err(Fault::UnknownFormat));
+        let text = r#""datacontenttype": "application/x-u8", "data": "ab""#;
+        check(&event(text), Err(Fault::UnknownFormat));
+        check(
+            &event(r#""datacontenttype": "text/xml", "data": "<a/>""#),
+            Err(Fault::UnknownFormat),
+        );
+    }
+
+    /// Base64 that ends in other bits than zeros, or is escaped, is the same bytes.
+    #[test]
+    fn base64_keeps_its_spelling_unless_the_data_changes() {
+        let features = vec![Feature::number("x", 0.0, 255.0); 1];
+        let codecs = codecs(&Schema { features }, Format::U8);
+        let codec = codecs.get(Format::CloudEvents).unwrap();
+        let text = event(r#""data_base64" : "\u0041Q==", "k": [ ]"#);
+        assert_eq!(encode(codec, text.as_bytes(), &[1.0]), text.as_bytes());
+        let changed = text.replace("\\u0041Q==", "/w==");
+        assert_eq!(encode(codec, text.as_bytes(), &[255.0]), changed.as_bytes());
+    }
+
+    fn text(table: &Table, form: usize, noise: &str) -> String {
+        let objects = table.rows.iter().map(|row| format!("{{{}}}", row.members().join(", ")));
+        let objects = format!("[{}]", objects.collect::<Vec<_>>().join(","));
+        let data = match form % 3 {
+            0 => objects,
+            1 => format!("{{\"instances\" : {objects}}}"),
+            _ => format!("{{\"k\": {noise}, \"instances\" : {objects}}}"),
+        };
+        if form < 3 {
+            return event(&format!("\"k\": {noise}, \"data\" : {data}"));
+        }
+        let data = STANDARD.encode(data);
+        event(&format!("\"data_base64\" : \"{data}\", \"k\": {noise}"))
+    }
+
+    proptest! {
+        #[test]
+        fn data_is_read_and_nothing_but_what_changed_is_written(
+            (before, after) in table::tables(),
+            form in 0..6_usize,
+            noise in "\"[a-z \u{e4}\u{20ac}]{0,5}\"",
+        ) {
+            let codecs = codecs(&table::schema(), Format::Auto);
+            let codec = codecs.get(Format::CloudEvents).unwrap();
+            let original = text(&before, form, &noise);
+            let read = check_decode(codec, table::WIDTH, original.as_bytes());
+            let read = read.ok_or_else(|| TestCaseError::fail(original.clone()))?;
+            prop_assert_eq!(table::bits(&read), table::bits(&before.matrix()));
+            let written = encode(codec, original.as_bytes(), &after.matrix());
+            prop_assert_eq!(String::from_utf8(written).unwrap(), text(&after, form, &noise));
+        }
+
+        #[test]
+        fn no_bytes_panic_and_what_is_read_can_be_written(
+            (before, _) in table::tables(),
+            form in 0..6_usize,
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let codecs = codecs(&table::schema(), Format::Auto);
+            let codec = codecs.get(Format::CloudEvents).unwrap();
+            let mut value = text(&before, form, "1").into_bytes();
+            let at = at.index(value.len());
+            value[at] = byte;
+            if let Some(rows) = check_decode(codec, table::WIDTH, &value) {
+                prop_assert_eq!(&encode(codec, &value, &rows), &value);
+            }
+        }
+    }
+}

@@ -173,6 +173,7 @@ impl Layout {
     ///
     /// # Errors
     /// If the value is of another type than the feature.
+    #[inline]
     pub fn put(&self, row: &mut [f32], cell: usize, value: Scalar<'_>) -> Result<(), Fault> {
         match self.slots[cell] {
             Slot::Id => {}

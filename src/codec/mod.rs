@@ -185,4 +185,25 @@ mod tests {
             check_pick(Some(header), &[9], Err(Fault::UnknownFormat));
         }
     }
+
+    /// In binary mode `ce_*` headers say what the event is, and the value is the data.
+    #[test]
+    fn an_event_in_binary_mode_needs_nothing_but_its_content_type() {
+        let codecs = codecs(Format::Auto);
+        for value in [&b"[0.5]"[..], br#"{"instances": [0.5]}"#, br#"{"x": 0.5}"#] {
+            let content_type = Some(&b"application/json; charset=utf-8"[..]);
+            let headers = Headers { content_type, ..Headers::default() };
+            let codec = codecs.pick(&headers, value).unwrap();
+            assert_eq!(conformance::check_decode(codec, 1, value), Some(vec![0.5]));
+        }
+    }
+
+    #[test]
+    fn every_format_but_auto_and_those_that_need_more_has_a_codec() {
+        let none = [Format::OipProtobuf, Format::Confluent, Format::Auto];
+        for format in Format::ALL {
+            let codec = codecs(Format::Json).get(format).is_some();
+            assert_eq!(codec, !none.contains(&format), "{format}");
+        }
+    }
 }

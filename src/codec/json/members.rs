@@ -8,10 +8,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 
 use super::plan::Plan;
-use super::run::{Run, Sink, count, offset};
+use super::run::{Run, Sink, count, unreadable};
 use super::walk::{Found, Walk};
 use crate::codec::{Fields, Layout};
 use crate::record::Fault;
@@ -29,15 +29,17 @@ pub(super) struct Members {
 
 impl Members {
     pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
-        let places = layout.places();
-        let own: Vec<_> = places.iter().map(|place| place.cells.clone()).collect();
+        let own = |ids: bool| -> Vec<_> {
+            let cells = layout.places().iter().map(|place| place.cells.clone());
+            cells.filter(|cells| ids || !cells.clone().all(|cell| layout.is_id(cell))).collect()
+        };
         let (plan, cells) = match fields {
-            None => (Plan::of_features(&layout), Some(own)),
-            // As many pointers as features: each has its own.
+            None => (Plan::of_features(&layout), Some(own(true))),
+            // As many pointers as features, with the ids or without them: each has its own.
             Some(fields) => {
                 let pointers = fields.pointers();
-                let each = pointers.len() == own.len();
-                (Plan::of_pointers(pointers), each.then_some(own))
+                let each = [true, false].map(own).into_iter().find(|c| c.len() == pointers.len());
+                (Plan::of_pointers(pointers), each)
             }
         };
         Self { layout, plan, cells }
@@ -50,7 +52,8 @@ impl Members {
         Ok(1)
     }
 
-    /// The rows of `raw`, a part of `text`: an array of objects, or values by position.
+    /// The rows of `raw`, a part of `text`: an array of objects, or values by position, which need
+    /// not have been validated.
     pub fn rows<'t>(
         &self,
         raw: &'t str,
@@ -68,8 +71,6 @@ impl Members {
                 (None, Ok(())) => Ok(each.rows),
             };
         }
-        let read = document.deserialize_ignored_any(IgnoredAny).and_then(|_| document.end());
-        read.map_err(|error| unreadable(&error, raw, text))?;
         sink(Run::open(raw, &self.layout))?;
         Ok(0)
     }
@@ -122,18 +123,6 @@ pub(super) fn look<'t>(plan: &Plan, raw: &'t str, text: &str) -> Result<Found<'t
     let read = read.and_then(|()| document.end());
     read.map_err(|error| unreadable(&error, raw, text))?;
     Ok(found)
-}
-
-/// What serde_json found wrong with `raw`, a part of `text`.
-pub fn unreadable(error: &serde_json::Error, raw: &str, text: &str) -> Fault {
-    Fault::Unreadable { at: offset(raw, text) + byte_of(error, raw.as_bytes()) }
-}
-
-/// Where in `value` serde_json gave up: it counts lines and columns, a fault counts bytes.
-pub(super) fn byte_of(error: &serde_json::Error, value: &[u8]) -> usize {
-    let lines = value.split_inclusive(|&byte| byte == b'\n');
-    let lines = lines.take(error.line().saturating_sub(1));
-    (lines.map(<[u8]>::len).sum::<usize>() + error.column()).min(value.len())
 }
 
 /// The elements of an array of objects, one row each.

@@ -3,7 +3,8 @@
 //! Without pointers, an array is rows by position (`[…]`, `[[…], …]`, or one object per row) and an
 //! object is a row by name: what is not there is missing, and what is no feature is skipped. With
 //! pointers (RFC 6901) the document is one row; each leads to a value or to nested arrays of them.
-//! They are the features', one by one, if they are as many; otherwise they fill the cells in order.
+//! They are the features', one by one, if they are as many (ids need none); otherwise they fill the
+//! cells in order.
 //! Whatever else the document holds is kept to the byte.
 //!
 //! What it cannot do: see the shape of nested arrays; read base64, or a number inside a string.
@@ -20,8 +21,7 @@ use std::sync::Arc;
 pub use self::kserve_v1::KserveV1;
 pub use self::oip::OipJson;
 
-pub(super) use self::members::unreadable;
-pub(super) use self::run::offset;
+pub(super) use self::run::{offset, unreadable};
 
 use self::members::Members;
 use self::run::{Reader, Run, Sink, edit};

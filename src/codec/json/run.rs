@@ -1,14 +1,16 @@
 //! Pieces of a document whose scalars are cells: reading them into rows, writing changes back.
 //!
-//! Every JSON format only finds such pieces; this file knows what is in them. serde_json has
-//! validated a piece before it comes here, so splitting it takes no parser: brackets, commas and
-//! blanks separate scalars.
+//! Every JSON format only finds such pieces; this file knows what is in them. serde_json reads and
+//! validates them. What is written back has been read before, so splitting it takes no parser:
+//! brackets, commas and blanks separate scalars.
 //!
 //! What it cannot see: the shape of nested arrays, `[1, [2, 3]]` reads as `[[1, 2], 3]`; a number
 //! beyond `f64` is unreadable, one beyond `f32` infinite and left to validation.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
@@ -35,35 +37,6 @@ impl<'t> Run<'t> {
     /// All rows of a document, by position.
     pub fn open(raw: &'t str, layout: &Layout) -> Self {
         Self { raw, rows: 0..OPEN, cells: 0..layout.cells(), datatype: None }
-    }
-
-    /// Gives `take` each scalar with its row and cell; says how many rows there were.
-    ///
-    /// # Errors
-    /// `take`'s, or `WrongArity` if there are too few or too many.
-    fn each(
-        &self,
-        mut take: impl FnMut(usize, usize, &'t str) -> Result<(), Fault>,
-    ) -> Result<usize, Fault> {
-        let (mut row, mut cell, mut got) = (self.rows.start, self.cells.start, 0);
-        for token in tokens(self.raw) {
-            got += 1;
-            if row < self.rows.end {
-                take(row, cell, token)?;
-            }
-            cell += 1;
-            if cell == self.cells.end {
-                cell = self.cells.start;
-                row += 1;
-            }
-        }
-        let open = self.rows.end == OPEN;
-        let whole = cell == self.cells.start && got > 0;
-        if whole && (open || row == self.rows.end) {
-            return Ok(row);
-        }
-        let expected = if open { 1 } else { self.rows.len() } * self.cells.len();
-        Err(Fault::WrongArity { got, expected })
     }
 }
 
@@ -105,31 +78,130 @@ impl<'a> Reader<'a> {
         Ok(self.begun)
     }
 
-    /// Reads a run into its rows.
+    /// Reads a run into its rows: this is where it is validated, if its format did not.
     pub fn read(&mut self, run: &Run<'_>) -> Result<(), Fault> {
         if run.rows.end != OPEN {
             self.begin(run.rows.end)?;
         }
-        let (layout, width) = (self.layout, self.layout.width());
-        let rows_max = layout.rows_max();
-        let n = run.each(|row, cell, token| {
-            if row >= self.begun {
-                // Rows past the limit are counted, for the message, but not kept.
-                if row >= rows_max {
-                    return Ok(());
-                }
-                self.begin(row + 1)?;
-            }
-            let row = &mut self.rows[self.start + row * width..][..width];
-            let unreadable = || Fault::Unreadable { at: offset(token, self.text) };
-            let value = scalar(token).ok_or_else(unreadable)?;
-            let value = match (value.scalar(), run.datatype) {
-                (Scalar::Number(x), Some(datatype)) => datatype.scalar(x, layout.scale_of(cell)),
-                (scalar, _) => scalar,
-            };
-            layout.put(row, cell, value)
-        })?;
-        self.begin(n)
+        let text = self.text;
+        let place = Place { run, row: run.rows.start, cell: run.cells.start, got: 0 };
+        let mut fill = Fill { reader: self, place, fault: None };
+        let mut document = serde_json::Deserializer::from_str(run.raw);
+        let read = fill.deserialize(&mut document).and_then(|()| document.end());
+        match (fill.fault, read) {
+            (Some(fault), _) => Err(fault),
+            (None, Err(error)) => Err(unreadable(&error, run.raw, text)),
+            (None, Ok(())) => fill.place.rows().and_then(|n| self.begin(n)),
+        }
+    }
+}
+
+/// Where in its rows a run stands.
+#[derive(Clone, Debug)]
+struct Place<'r, 't> {
+    run: &'r Run<'t>,
+    row: usize,
+    cell: usize,
+    got: usize,
+}
+
+impl Place<'_, '_> {
+    fn step(&mut self) {
+        self.got += 1;
+        self.cell += 1;
+        if self.cell == self.run.cells.end {
+            self.cell = self.run.cells.start;
+            self.row += 1;
+        }
+    }
+
+    /// How many rows there are, now that all scalars were met.
+    fn rows(&self) -> Result<usize, Fault> {
+        let (run, got) = (self.run, self.got);
+        let open = run.rows.end == OPEN;
+        let whole = self.cell == run.cells.start && got > 0;
+        if whole && (open || self.row == run.rows.end) {
+            return Ok(self.row);
+        }
+        let expected = if open { 1 } else { run.rows.len() } * run.cells.len();
+        Err(Fault::WrongArity { got, expected })
+    }
+}
+
+/// Puts scalars in their places as serde_json meets them.
+struct Fill<'f, 'a, 'r, 't> {
+    reader: &'f mut Reader<'a>,
+    place: Place<'r, 't>,
+    fault: Option<Fault>,
+}
+
+impl Fill<'_, '_, '_, '_> {
+    fn put<E: Error>(&mut self, value: Scalar<'_>) -> Result<(), E> {
+        let Place { run, row, cell, .. } = self.place;
+        self.place.step();
+        let layout = self.reader.layout;
+        // Rows past the limit are counted, for the message, but not kept.
+        if row >= run.rows.end || row >= layout.rows_max() {
+            return Ok(());
+        }
+        let value = match (value, run.datatype) {
+            (Scalar::Number(x), Some(datatype)) => datatype.scalar(x, layout.scale_of(cell)),
+            (value, _) => value,
+        };
+        let begun = if row < self.reader.begun { Ok(()) } else { self.reader.begin(row + 1) };
+        let width = layout.width();
+        let start = self.reader.start + row * width;
+        let put = begun
+            .and_then(|()| layout.put(&mut self.reader.rows[start..start + width], cell, value));
+        put.map_err(|fault| {
+            self.fault = Some(fault);
+            E::custom("a fault")
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Fill<'_, '_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Fill<'_, '_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or an array of values")
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        self.put(Scalar::Number(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        self.put(Scalar::Number(number as f64))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.put(Scalar::Number(number as f64))
+    }
+
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<(), E> {
+        self.put(Scalar::Bool(truth))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.put(Scalar::Text(text))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.put(Scalar::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        while array.next_element_seed(&mut *self)?.is_some() {}
+        Ok(())
     }
 }
 
@@ -150,16 +222,16 @@ pub fn edit(
     edits: &mut Edits,
 ) {
     let width = layout.width();
-    let written = run.each(|row, cell, token| {
-        let row = row * width..(row + 1) * width;
+    let mut place = Place { run, row: run.rows.start, cell: run.cells.start, got: 0 };
+    for token in tokens(run.raw) {
+        let (row, cell) = (place.row * width..(place.row + 1) * width, place.cell);
+        place.step();
         if let Some(change) = layout.change(&before[row.clone()], &after[row], cell) {
             let at = offset(token, text);
             let with = respell(token, change, run.datatype, layout.scale_of(cell));
             edits.put(at..at + token.len(), with.as_deref().unwrap_or(token).as_bytes());
         }
-        Ok(())
-    });
-    written.expect("the original holds these rows");
+    }
 }
 
 /// How many scalars `raw` has.
@@ -170,6 +242,18 @@ pub fn count(raw: &str) -> usize {
 /// Where `part` begins in `text`, of which it is a slice.
 pub fn offset(part: &str, text: &str) -> usize {
     part.as_ptr().addr() - text.as_ptr().addr()
+}
+
+/// What serde_json found wrong with `raw`, a part of `text`.
+pub fn unreadable(error: &serde_json::Error, raw: &str, text: &str) -> Fault {
+    Fault::Unreadable { at: offset(raw, text) + byte_of(error, raw.as_bytes()) }
+}
+
+/// Where in `value` serde_json gave up: it counts lines and columns, a fault counts bytes.
+pub fn byte_of(error: &serde_json::Error, value: &[u8]) -> usize {
+    let lines = value.split_inclusive(|&byte| byte == b'\n');
+    let lines = lines.take(error.line().saturating_sub(1));
+    (lines.map(<[u8]>::len).sum::<usize>() + error.column()).min(value.len())
 }
 
 /// `cell` as `token` would have been written; nothing if its datatype cannot say it.
@@ -219,36 +303,7 @@ fn shortest(x: f32) -> String {
     serde_json::to_string(&x).expect("a number can be written")
 }
 
-/// A scalar and, if it had to be unescaped, the text it borrows.
-enum Value<'t> {
-    Plain(Scalar<'t>),
-    Text(Cow<'t, str>),
-}
-
-impl Value<'_> {
-    fn scalar(&self) -> Scalar<'_> {
-        match self {
-            Self::Plain(scalar) => *scalar,
-            Self::Text(text) => Scalar::Text(text),
-        }
-    }
-}
-
-/// What a token says; `None` if it is an object, a string that no text is written as, or a number
-/// beyond `f64`.
-fn scalar(token: &str) -> Option<Value<'_>> {
-    Some(match token.as_bytes()[0] {
-        b'"' if !token.contains('\\') => Value::Text(Cow::Borrowed(&token[1..token.len() - 1])),
-        b'"' => Value::Text(Cow::Owned(serde_json::from_str(token).ok()?)),
-        b't' => Value::Plain(Scalar::Bool(true)),
-        b'f' => Value::Plain(Scalar::Bool(false)),
-        b'n' => Value::Plain(Scalar::Null),
-        b'{' => return None,
-        _ => Value::Plain(Scalar::Number(token.parse().ok().filter(|x: &f64| x.is_finite())?)),
-    })
-}
-
-/// The scalars of `raw`, which is valid JSON. Of an object comes a brace, which nothing reads.
+/// The scalars of `raw`, which is valid JSON; of an object, whatever comes between its commas.
 fn tokens(raw: &str) -> impl Iterator<Item = &str> {
     let bytes = raw.as_bytes();
     let between = |byte: u8| matches!(byte, b'[' | b']' | b',' | b' ' | b'\t' | b'\n' | b'\r');
@@ -258,7 +313,6 @@ fn tokens(raw: &str) -> impl Iterator<Item = &str> {
         let start = at;
         at += match bytes[at] {
             b'"' => string(&bytes[at..]),
-            b'{' => 1,
             _ => bytes[at..].iter().position(|&b| between(b)).unwrap_or(bytes.len() - at),
         };
         Some(&raw[start..at])

@@ -10,6 +10,8 @@
 //!
 //! What it cannot read: tensors in shared memory, and compressed bodies.
 
+mod binary;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -19,12 +21,12 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::members::byte_of;
-use super::run::{Reader, Run, edit, offset};
+use self::binary::Binary;
+use super::run::{Reader, Run, byte_of, edit, offset};
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
 use crate::codec::tensor::{Part, Parts, Shape, Tensors};
-use crate::codec::{Cell, Codec, Headers, Layout, Scalar};
+use crate::codec::{Codec, Headers, Layout};
 use crate::record::Fault;
 
 /// `oip-json`
@@ -154,101 +156,6 @@ enum Elements<'v> {
     Binary(Binary),
 }
 
-struct Binary {
-    bytes: Range<usize>,
-    rows: Range<usize>,
-    cells: Range<usize>,
-    datatype: Datatype,
-}
-
-impl Binary {
-    /// Gives `take` each element with its row, cell and place in the value.
-    fn each(
-        &self,
-        value: &[u8],
-        mut take: impl FnMut(usize, usize, Range<usize>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let expected = self.rows.len() * self.cells.len();
-        let (mut at, end) = (self.bytes.start, self.bytes.end);
-        if let Some(size) = self.datatype.size()
-            && self.bytes.len() != expected.saturating_mul(size)
-        {
-            return Err(Fault::WrongArity { got: self.bytes.len() / size, expected });
-        }
-        for row in self.rows.clone() {
-            for cell in self.cells.clone() {
-                let size = match self.datatype.size() {
-                    Some(size) => size,
-                    // The length of a string comes first, in four bytes.
-                    None => {
-                        let length = value[at..end].first_chunk::<4>();
-                        let length = length.map(|length| u32::from_le_bytes(*length) as usize);
-                        let size = length.and_then(|length| length.checked_add(4));
-                        let size = size.filter(|&size| size <= end - at);
-                        size.ok_or(Fault::Unreadable { at })?
-                    }
-                };
-                take(row, cell, at..at + size)?;
-                at += size;
-            }
-        }
-        if at == end { Ok(()) } else { Err(Fault::Unreadable { at }) }
-    }
-
-    fn read(&self, layout: &Layout, value: &[u8], rows: &mut [f32]) -> Result<(), Fault> {
-        let width = layout.width();
-        self.each(value, |row, cell, place| {
-            let bytes = &value[place.clone()];
-            let scalar = match self.datatype {
-                Datatype::Bytes => {
-                    let text = std::str::from_utf8(&bytes[4..]);
-                    Scalar::Text(text.map_err(|_| Fault::Unreadable { at: place.start })?)
-                }
-                datatype => datatype.scalar(datatype.read(bytes), layout.scale_of(cell)),
-            };
-            layout.put(&mut rows[row * width..][..width], cell, scalar)
-        })
-    }
-
-    /// Notes the changes; says by how many bytes the tensor grows.
-    fn edit(
-        &self,
-        layout: &Layout,
-        value: &[u8],
-        before: &[f32],
-        after: &[f32],
-        edits: &mut Edits,
-    ) -> isize {
-        let (width, mut grown, mut with) = (layout.width(), 0, vec![]);
-        let written = self.each(value, |row, cell, place| {
-            let row = row * width..(row + 1) * width;
-            let Some(change) = layout.change(&before[row.clone()], &after[row], cell) else {
-                return Ok(());
-            };
-            if let Cell::Number(x) = change {
-                assert!(x.is_finite(), "the row is not finite");
-            }
-            with.clear();
-            match (self.datatype, change) {
-                (Datatype::Bytes, Cell::Word(word)) => {
-                    with.extend((word.len() as u32).to_le_bytes());
-                    with.extend_from_slice(word.as_bytes());
-                }
-                // What the datatype cannot say stays, and the second judgement sees it.
-                (datatype, change) => match datatype.number(change, layout.scale_of(cell)) {
-                    Some(number) => datatype.write(number, &mut with),
-                    None => return Ok(()),
-                },
-            }
-            grown += with.len() as isize - place.len() as isize;
-            edits.put(place, &with);
-            Ok(())
-        });
-        written.expect("the original holds these rows");
-        grown
-    }
-}
-
 impl Codec for OipJson {
     fn decode(
         &self,
@@ -357,3 +264,6 @@ impl<'de> Visitor<'de> for Dimensions {
         Ok(shape)
     }
 }
+
+#[cfg(test)]
+mod tests;

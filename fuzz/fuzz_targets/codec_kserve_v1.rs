@@ -1,0 +1,12 @@
+//! Any bytes as a record's value: `kserve-v1`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tripline::codec::Format;
+use tripline_fuzz::STREAMS;
+
+fuzz_target!(|value: &[u8]| {
+    for stream in STREAMS.iter() {
+        stream.check(Format::KserveV1, value, true);
+    }
+});
