@@ -18,7 +18,7 @@ test: ## Run every test, against a real Apache Kafka too
 	@scripts/setup test
 	$(CARGO) test
 	$(PYTHON) tests/clients/selftest.py
-	$(PYTHON) tests/clients/onnx_check.py models/fashion-mnist/autoencoder.onnx
+	$(PYTHON) tests/clients/onnx_check.py models/*/autoencoder.onnx
 	scripts/check-k8s --selftest
 	scripts/check-k8s
 

@@ -375,7 +375,7 @@ fn broken_networks(w: ndarray::Array2<f32>, b: f32) -> Networks {
     use tripline::fit::layers::{Activation, Layer};
 
     let layer = Layer { w, b: vec![b; PIXELS], activation: Activation::Linear };
-    let onnx = tripline::fit::export::onnx(&[layer]).expect("a small file");
+    let onnx = tripline::fit::export::onnx(None, &[layer]).expect("a small file");
     let bundle = bundle();
     let model = bundle.guarded_model.as_deref().zip(bundle.manifest.answer);
     let guarded = model.map(|(onnx, kind)| (kind, onnx));

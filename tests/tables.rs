@@ -1,115 +1,152 @@
-//! Tables through a real Kafka: two streams in one process, each with its own bundle and mode.
+//! The shipped bundles for tables on rows that no fit saw, and the guide's commands as they are
+//! written.
+#![cfg(feature = "fit")]
 
-mod harness;
-
+use std::fmt::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Output};
 
-use harness::{Broker, Process, file, path_in, root};
-use serde_json::Value;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tripline::fit::Watch;
+use tripline::fit::evaluate::{Evaluation, Options, evaluate};
+use tripline::fit::infer::Label;
+use tripline::fit::table::Reading;
+use tripline::fit::train::Progress;
+use tripline::model::Runtime;
 
-fn bundle(name: &str) -> PathBuf {
-    root().join("models").join(name)
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn config(broker: &Broker) -> String {
-    format!(
-        r#"
-instance = "test-0"
+struct Silent;
 
-[kafka]
-brokers = "{brokers}"
-session_timeout_ms = 6000
-
-[[stream]]
-name = "shuttle"
-input = "shuttle.requests"
-bundle = "{shuttle}"
-codec = "auto"
-mode = "enforce"
-
-[[stream]]
-name = "nsl-kdd"
-input = "nsl-kdd.requests"
-bundle = "{nsl_kdd}"
-codec = "auto"
-mode = "observe"
-
-[[stream]]
-name = "batches"
-input = "batches.requests"
-bundle = "{shuttle}"
-codec = "kserve-v1"
-mode = "enforce"
-"#,
-        brokers = broker.address(),
-        shuttle = bundle("shuttle").display(),
-        nsl_kdd = bundle("nsl-kdd").display(),
-    )
+impl Watch for Silent {
+    fn stage(&mut self, _: &str) {}
+    fn reading(&mut self, _: u64, _: f32) {}
+    fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
-/// What the independent client counted, and whether every record came out once with its bytes.
-fn send(broker: &Broker, stream: &str, table: &Path, more: &[&str]) -> (Value, bool) {
-    let (brokers, table) = (broker.address(), table.to_str().expect("a path in UTF-8"));
-    let arguments = ["--brokers", &brokers, "--stream", stream, "--table", table];
-    let output = Process::client("tables.py", &arguments).args(more).output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let report = serde_json::from_str(said.trim()).unwrap_or_else(|error| {
-        panic!("{error}: {said}\n{}", String::from_utf8_lossy(&output.stderr))
-    });
-    println!("{stream}: {report}");
-    (report, output.status.success())
+/// What the bundle `models/{name}` makes of a file of its slice.
+fn evaluated(name: &str, slice: &str) -> Evaluation {
+    let bundle = root().join("models").join(name);
+    let options = Options {
+        data: bundle.join("slice").join(slice),
+        bundle,
+        reading: Reading::default(),
+        label: Some(Label { name: "label".into(), normal: None }),
+        budget: None,
+    };
+    let runtime = Runtime::load(None).expect("scripts/setup puts ONNX Runtime there");
+    let evaluation =
+        evaluate(&options, &runtime, &mut Silent).expect("the shipped bundle is sound");
+    println!("{evaluation}");
+    evaluation
 }
 
-/// The clean share lies in the interval that the bundle's calibration promises, and attacks score
-/// higher.
-fn check(name: &str, report: &Value, auroc_min: f64) {
-    let manifest = tripline::shell::bundle::read(&bundle(name)).expect("a bundle").manifest;
-    let count = |key: &str| report[key].as_u64().expect("a count") as usize;
-    let m = manifest.provenance.rows.merged as usize;
-    let (low, high) = tripline::fit::budget::flagged_interval(manifest.budget, m, count("clean"));
-    let flagged = count("clean_flagged");
-    assert!((low..=high).contains(&flagged), "{name}: {flagged}, not {low} to {high}: {report}");
-    let auroc = report["auroc"].as_f64().expect("a share");
-    assert!(auroc >= auroc_min, "{name}: AUROC {auroc}");
-    assert_eq!(count("dead_letter"), 0, "{name}: {report}");
+/// Whether as many clean rows are flagged as chance explains, and attacks are told apart this well.
+fn check(evaluation: &Evaluation, auroc_min: f64) {
+    let (low, high) = evaluation.clean_expected;
+    let flagged = evaluation.clean.flagged;
+    assert!((low..=high).contains(&flagged), "{flagged} flagged, not {low} to {high}");
+    assert!(evaluation.clean.refused.is_empty(), "{:?}", evaluation.clean.refused);
+    let auroc = evaluation.attacks.auroc.expect("there are attacks");
+    assert!(auroc >= auroc_min, "AUROC {auroc}");
 }
 
 #[test]
-fn two_tables_in_one_process_keep_their_budget_and_every_record() {
-    let broker = Broker::start();
-    for (stream, partitions) in [("shuttle", 3), ("nsl-kdd", 2), ("batches", 1)] {
-        broker.create_topic(&format!("{stream}.requests"), partitions, &[]);
-    }
-    let config = file(&broker, "tripline.toml", &config(&broker));
-    let config = config.to_str().expect("a path in UTF-8");
-    let applied = Command::new(env!("CARGO_BIN_EXE_tripline"))
-        .args(["topics", "-c", config, "--apply"])
+fn shuttle_keeps_its_budget_on_rows_it_never_saw_and_tells_attacks_apart() {
+    check(&evaluated("shuttle", "held-out.csv"), 0.995);
+}
+
+#[test]
+fn nsl_kdd_keeps_its_budget_on_rows_like_its_own_and_tells_attacks_apart() {
+    check(&evaluated("nsl-kdd", "held-out.csv"), 0.98);
+}
+
+#[test]
+fn nsl_kdd_tells_attacks_of_another_month_apart_that_it_has_no_name_for() {
+    // Its clean rows have drifted too, so no interval is promised for them.
+    let auroc = evaluated("nsl-kdd", "test.csv").attacks.auroc.expect("there are attacks");
+    assert!(auroc >= 0.9, "AUROC {auroc}");
+}
+
+/// The blocks of a Markdown text in this language.
+fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
+    let begin = format!("```{language}\n");
+    markdown.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// A line of a shell, with its output redirected if it says so.
+fn run(dir: &Path, line: &str, more: &[&str]) -> Output {
+    let (command, file) = line.split_once('>').unwrap_or((line, ""));
+    let words: Vec<_> = command.split_whitespace().skip(1).collect();
+    let library = root().join(".tools/onnxruntime/libonnxruntime.so");
+    let output = Command::new(env!("CARGO_BIN_EXE_tripline"))
+        .args(words)
+        .args(more)
+        .current_dir(dir)
+        .env("ORT_DYLIB_PATH", std::env::var_os("ORT_DYLIB_PATH").unwrap_or(library.into()))
         .output()
         .expect("tripline runs");
-    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-    let log = path_in(&broker, "tripline.log");
-    let _tail = harness::ShowOnPanic(log.clone());
-    let mut guard = Process::tripline(&["run", "-c", config], &log);
+    if !file.trim().is_empty() {
+        std::fs::write(dir.join(file.trim()), &output.stdout).unwrap();
+    }
+    output
+}
 
-    let table = bundle("shuttle").join("slice/held-out.csv");
-    let (report, whole) = send(&broker, "shuttle", &table, &["--form", "array"]);
-    assert!(whole, "{report}");
-    check("shuttle", &report, 0.95);
+/// Payments as the guide tells them: `n` of them, a fiftieth of which are fraud.
+fn payments(n: usize, seed: u64) -> String {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut csv = "order,amount,country,items,age_days,verdict\n".to_owned();
+    for i in 0..n {
+        let fraud = i % 50 == 49;
+        let items: u32 = rng.random_range(1..9);
+        let amount = f64::from(items) * rng.random_range(5.0..20.0) * if fraud { 9.0 } else { 1.0 };
+        let country = ["DE", "FR", "IT", "PL"][rng.random_range(0..4)];
+        let age = match (fraud, rng.random_range(0..20)) {
+            (_, 0) => String::new(),
+            (true, _) => "0".into(),
+            (false, _) => rng.random_range(1..3000).to_string(),
+        };
+        let verdict = if fraud { "fraud" } else { "ok" };
+        writeln!(csv, "o-{seed}-{i},{amount:.2},{country},{items},{age},{verdict}").unwrap();
+    }
+    csv
+}
 
-    let table = bundle("nsl-kdd").join("slice/held-out.csv");
-    let words = "protocol_type,service,flag";
-    let (report, whole) = send(&broker, "nsl-kdd", &table, &["--form", "object", "--words", words]);
-    assert!(whole, "{report}");
-    check("nsl-kdd", &report, 0.9);
-
-    // The same rows in requests of five: a record is flagged no more often than a row.
-    let table = bundle("shuttle").join("slice/held-out.csv");
-    let (report, whole) = send(&broker, "batches", &table, &["--form", "v1", "--batch", "5"]);
-    assert!(whole, "{report}");
-    check("shuttle", &report, 0.95);
-
-    let ended = guard.terminate(Duration::from_secs(30));
-    assert!(ended.success(), "{ended}");
+#[test]
+fn the_guide_leads_from_a_csv_to_a_configuration_that_check_accepts() {
+    let guide = std::fs::read_to_string(root().join("docs/guide.md")).expect("the guide");
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path();
+    std::fs::write(dir.join("payments.csv"), payments(11_000, 1)).unwrap();
+    std::fs::write(dir.join("june.csv"), payments(2_000, 2)).unwrap();
+    std::fs::write(dir.join("tripline.toml"), blocks(&guide, "toml").concat()).unwrap();
+    let lines = blocks(&guide, "sh").concat().replace("\\\n", " ");
+    let lines = lines.lines().map(|line| line.split(" #").next().unwrap().trim());
+    let mut verbs = vec![];
+    for line in lines.filter(|line| line.starts_with("tripline ")) {
+        let verb = line.split_whitespace().nth(1).unwrap();
+        let more: &[&str] = if verb == "fit" { &["--epochs-max", "2"] } else { &[] };
+        // What asks a cluster runs against a real one in delivery.rs, with the same words.
+        let offline = line.replace(" --connect", "").replace("--apply", "--print");
+        if verb == "run" {
+            let delivery = std::fs::read_to_string(root().join("tests/delivery.rs")).unwrap();
+            assert!(delivery.contains("[\"run\", \"-c\""));
+            continue;
+        }
+        let output = run(dir, &offline, more);
+        let said = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
+        assert!(output.status.success(), "{line}: {said}");
+        verbs.push(verb.to_owned());
+    }
+    assert_eq!(verbs, ["fit", "fit", "evaluate", "check", "topics"]);
+    let report: PathBuf = dir.join("june.json");
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert!(report["attacks"]["auroc"].as_f64().unwrap() > 0.9, "{report}");
 }

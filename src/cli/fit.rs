@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Exit;
+use super::columns::Columns;
+use crate::fit::memory::Memory;
 use crate::fit::progress::Reporter;
 use crate::fit::units::ImageShape;
-use crate::fit::{Options, fit};
+use crate::fit::{Options, fit, schema};
 use crate::model::Runtime;
 use crate::record::Probability;
 
@@ -14,24 +16,45 @@ use crate::record::Probability;
 ///
 /// Trains an autoencoder, lets every detector learn, calibrates them on rows that nothing was
 /// fitted to, and tries the finished bundle on the record path. What is in the file becomes
-/// normal: attacked rows in it will pass later.
+/// normal: attacked rows in it will pass later, unless --label says which they are.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Clean rows: .npy, .npz (key x or X, labels in y) or IDX, each also gzipped
+    /// Clean rows: CSV, JSON lines, Parquet, .npy, .npz (key x or X, labels in y) or IDX; all but
+    /// Parquet also gzipped
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+
+    #[command(flatten)]
+    columns: Columns,
 
     /// Labels of the rows, in a file of their own; only for the accuracy in the report
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
 
     /// What the bundle is called in alerts and metrics
-    #[arg(long, value_name = "NAME")]
-    name: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "schema_only")]
+    name: Option<String>,
 
     /// Directory of the bundle; must not exist, or be empty
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "schema_only")]
+    out: Option<PathBuf>,
+
+    /// Print the schema that would be learned, as TOML for --schema, and learn nothing
+    #[arg(long)]
+    schema_only: bool,
+
+    /// An autoencoder of your own, as ONNX: one input of f32 [batch, d], one output [batch, d], in
+    /// the rows' own units. Kept as it is; only what goes around it is learned
+    #[arg(long, value_name = "FILE")]
+    autoencoder: Option<PathBuf>,
+
+    /// Learn from so many of the clean rows, drawn by the seed
+    #[arg(long, value_name = "NUMBER")]
+    sample: Option<usize>,
+
+    /// Memory the rows may take, such as 2GiB [default: what the system says is available]
+    #[arg(long, value_name = "SIZE")]
+    memory_max: Option<Memory>,
 
     /// The rows are images: channels, height, width. Rows of two dimensions are taken as images of
     /// one channel by themselves
@@ -72,19 +95,20 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Exit {
-        let runtime = match Runtime::load(None) {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                eprintln!("error: {error}");
-                return Exit::Config;
-            }
+        let failed = |error: &dyn std::fmt::Display| {
+            eprintln!("error: {error}");
+            Exit::Failed
+        };
+        let hints = match self.columns.hints() {
+            Ok(hints) => hints,
+            Err(error) => return failed(&error),
         };
         let mut reporter = Reporter::new(Duration::from_secs(60 * self.minutes_max));
         let options = Options {
             data: self.data,
             labels: self.labels,
-            name: self.name,
-            out: self.out,
+            name: self.name.unwrap_or_default(),
+            out: self.out.unwrap_or_default(),
             image: self.image,
             scale: self.scale,
             guarded_model: self.guarded_model,
@@ -92,16 +116,34 @@ impl Args {
             contaminated: self.contaminated,
             seed: self.seed,
             epochs_max: self.epochs_max,
+            reading: self.columns.reading(),
+            hints,
+            sample: self.sample,
+            memory_max: self.memory_max,
+            autoencoder: self.autoencoder,
+        };
+        if self.schema_only {
+            return match schema(&options, &mut reporter) {
+                Ok(schema) => {
+                    print!("{}", toml::to_string(&schema).expect("a schema can be written"));
+                    Exit::Ok
+                }
+                Err(error) => failed(&error),
+            };
+        }
+        let runtime = match Runtime::load(None) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                eprintln!("error: {error}");
+                return Exit::Config;
+            }
         };
         match fit(&options, &runtime, &mut reporter) {
             Ok(report) => {
                 println!("{report}");
                 Exit::Ok
             }
-            Err(error) => {
-                eprintln!("error: {error}");
-                Exit::Failed
-            }
+            Err(error) => failed(&error),
         }
     }
 }

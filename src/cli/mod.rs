@@ -1,8 +1,12 @@
 //! The command line: one file per command.
 
 mod check;
+#[cfg(feature = "fit")]
+mod columns;
 mod config;
 mod demo;
+#[cfg(feature = "fit")]
+mod evaluate;
 #[cfg(feature = "fit")]
 mod fit;
 mod init;
@@ -35,7 +39,10 @@ enum Command {
     Topics(topics::Args),
     /// Learn from clean rows what is normal, and write a bundle
     #[cfg(feature = "fit")]
-    Fit(fit::Args),
+    Fit(Box<fit::Args>),
+    /// Send a table through a bundle and say what it flags and how well it tells attacks
+    #[cfg(feature = "fit")]
+    Evaluate(evaluate::Args),
 }
 
 /// What a command ends with: an exit code of `sysexits.h`.
@@ -60,6 +67,8 @@ impl Cli {
             Command::Topics(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),
+            #[cfg(feature = "fit")]
+            Command::Evaluate(args) => args.run(),
         }
     }
 }

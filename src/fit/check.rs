@@ -8,8 +8,9 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::FitError;
+use super::record::Writer;
 use crate::bundle::CleanShare;
-use crate::codec::{Config, Format, Headers};
+use crate::codec::Headers;
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::model::{Networks, Runtime};
 use crate::pipeline::{Batch, Guard, Input};
@@ -37,15 +38,15 @@ pub fn check(
         on_flagged: OnFlagged::Quarantine,
         on_guard_failure: OnGuardFailure::Closed,
     };
-    let value_bytes_max = 4 * x.ncols();
-    let reading = Config { format: Format::F32Le, value_bytes_max, ..Config::default() };
+    let writer = Writer::new(&bundle.manifest.schema);
+    let reading = writer.reading();
     let wrong = |what: String| FitError::SelfCheck(what);
     let guard = Guard::new(&bundle, None, policy, &reading).map_err(|e| wrong(e.to_string()))?;
     let mut networks = Networks::load(runtime, &bundle)?;
     let (mut batch, mut flagged) = (Batch::default(), 0);
     for rows in test.chunks(BATCH_ROWS) {
-        let bytes = |&i: &usize| x.row(i).iter().flat_map(|v| v.to_le_bytes()).collect();
-        let values: Vec<Vec<u8>> = rows.iter().map(bytes).collect();
+        let record = |&i: &usize| writer.row(x.row(i).as_slice().expect("rows lie in one piece"));
+        let values: Vec<Vec<u8>> = rows.iter().map(record).collect();
         let input = |(i, value)| Input {
             position: Position { partition: Partition(0), offset: Offset(i as i64) },
             headers: Headers::default(),

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
 use super::array::{NPY_MAGIC, Raw};
+use super::infer::Label;
 use crate::record::Schema;
 
 /// Rows as they were found: values are not scaled yet.
@@ -81,6 +82,35 @@ impl Dataset {
             (None, None) => None,
         };
         Ok(Self { x, y, integer, shape, digest })
+    }
+
+    /// Keeps the clean rows; gives back the others, each with what its label says.
+    ///
+    /// # Errors
+    /// If there are no labels, or they call no row clean.
+    pub fn set_aside(
+        &mut self,
+        file: &Path,
+        label: &Label,
+    ) -> Result<(Self, Vec<String>), DataError> {
+        let refuse = |found: String| DataError::Refused {
+            file: file.to_owned(),
+            found,
+            accepted: "--label y with labels in a key y, and --normal VALUE for what clean rows say",
+        };
+        let y = self.y.take().filter(|_| label.name == "y");
+        let y = y.ok_or_else(|| refuse(format!("no labels called {:?}", label.name)))?;
+        let words: Vec<String> = y.iter().map(i64::to_string).collect();
+        let (clean, dirty): (Vec<usize>, Vec<usize>) =
+            (0..y.len()).partition(|&i| label.is_normal(&words[i]));
+        if clean.is_empty() {
+            return Err(refuse(format!("labels such as {:?} and no clean row", words[0])));
+        }
+        let aside = self.x.select(Axis(0), &dirty);
+        self.x = self.x.select(Axis(0), &clean);
+        let words = dirty.iter().map(|&i| words[i].clone()).collect();
+        let Self { integer, digest, ref shape, .. } = *self;
+        Ok((Self { x: aside, y: None, integer, shape: shape.clone(), digest }, words))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Layers → ONNX bytes, so that what `fit` learned runs where any ONNX file runs.
 //!
 //! The handful of messages we write, by hand from `onnx.proto3`: no `protoc`, no build script.
-//! Dense layers only (`Gemm`, `Relu`, `Sigmoid`), 32-bit floats, any number of rows at a time.
+//! Dense layers only (`Gemm`, `Relu`, `Sigmoid`, and `Max` and `Min` before them), 32-bit floats, any number of rows at a time.
 
 use prost::Message;
 
-use super::layers::{Activation, Layer};
+use super::layers::{Activation, Layer, Limits};
 
 /// Name of the network's input and of its output, `[n, d]` both.
 pub const INPUT: &str = "x";
@@ -24,8 +24,8 @@ pub struct TooLarge {
     pub bytes: usize,
 }
 
-/// The layers as an ONNX file with one input `x [n, d]` and one output `twin [n, out]`. The same
-/// layers give the same bytes.
+/// The layers as an ONNX file with one input `x [n, d]`, held to `limits` before the first layer,
+/// and one output `twin [n, out]`. The same layers give the same bytes.
 ///
 /// # Errors
 /// If it would not fit into a protobuf message: rows over about 900 000 wide at 256 hidden units.
@@ -35,9 +35,23 @@ pub struct TooLarge {
 ///
 /// # Source
 /// ONNX, `onnx/onnx.proto3`: the tags below are its tags.
-pub fn onnx(layers: &[Layer]) -> Result<Vec<u8>, TooLarge> {
+pub fn onnx(limits: Option<&Limits>, layers: &[Layer]) -> Result<Vec<u8>, TooLarge> {
     let mut graph = Graph { name: "autoencoder".into(), ..Graph::default() };
     let mut rows = INPUT.to_owned();
+    if let Some(Limits { low, high }) = limits {
+        // Max(x, low), then Min(·, high).
+        let ends = [("Max", "low", low, "above"), ("Min", "high", high, "within")];
+        for (op_type, name, ends, end) in ends {
+            graph.initializer.push(tensor(name, &[ends.len()], ends.iter()));
+            graph.node.push(Node {
+                input: vec![rows, name.into()],
+                output: vec![end.into()],
+                op_type: op_type.into(),
+                attribute: vec![],
+            });
+            rows = end.to_owned();
+        }
+    }
     for (i, layer) in layers.iter().enumerate() {
         let last = i + 1 == layers.len();
         let (out, width) = layer.w.dim();
@@ -264,7 +278,7 @@ mod tests {
     #[test]
     fn the_file_holds_the_weights_bit_for_bit_under_the_names_its_nodes_use() {
         let layers = layers(&[3, 5, 3], Activation::Linear);
-        let model = Model::decode(&onnx(&layers).unwrap()[..]).unwrap();
+        let model = Model::decode(&onnx(None, &layers).unwrap()[..]).unwrap();
         let graph = model.graph.unwrap();
         for (i, layer) in layers.iter().enumerate() {
             let [w, b] = [&graph.initializer[2 * i], &graph.initializer[2 * i + 1]];
@@ -287,13 +301,26 @@ mod tests {
     }
 
     #[test]
+    fn numbers_beyond_the_limits_count_as_the_limits() {
+        let runtime = Runtime::load(None).unwrap();
+        let layers = layers(&[3, 8, 2, 8, 3], Activation::Linear);
+        let limits = Limits { low: vec![-1.0, f32::MIN, 0.0], high: vec![1.0, f32::MAX, 0.5] };
+        let bytes = onnx(Some(&limits), &layers).unwrap();
+        let mut network = Network::load(&runtime, "the autoencoder", &bytes, 3).unwrap();
+        let (mut beyond, mut at) = (vec![], vec![]);
+        network.run(&[-7.0, 3.0, 1e30], &mut beyond).unwrap();
+        network.run(&[-1.0, 3.0, 0.5], &mut at).unwrap();
+        assert_eq!(beyond, at);
+    }
+
+    #[test]
     fn onnx_runtime_gives_what_the_layers_give_in_batches_of_any_size() {
         let runtime = Runtime::load(None).unwrap();
         for (d, last) in
             [(784, Activation::Sigmoid), (6, Activation::Linear), (1, Activation::Relu)]
         {
             let layers = layers(&[d, 256, 64, 256, d], last);
-            let bytes = onnx(&layers).unwrap();
+            let bytes = onnx(None, &layers).unwrap();
             let mut network = Network::load(&runtime, "the autoencoder", &bytes, d).unwrap();
             let x: Vec<f32> = (0..7 * d).map(|i| (i % 11) as f32 / 10.0).collect();
             let expected = forward(&layers, ArrayView2::from_shape((7, d), &x).unwrap());

@@ -68,7 +68,7 @@ mod tests {
     fn read(b: f32, activation: Activation) -> AnswerKind {
         let runtime = Runtime::load(None).unwrap();
         let layer = Layer { w: array![[1.0], [-1.0]], b: vec![0.0, b], activation };
-        Guarded::read(&runtime, onnx(&[layer]).unwrap(), &[0.0, 0.25, 1.0], 1).unwrap().kind
+        Guarded::read(&runtime, onnx(None, &[layer]).unwrap(), &[0.0, 0.25, 1.0], 1).unwrap().kind
     }
 
     #[test]
@@ -82,7 +82,7 @@ mod tests {
     fn a_model_with_one_output_is_no_classifier() {
         let runtime = Runtime::load(None).unwrap();
         let layer = Layer { w: array![[1.0]], b: vec![0.0], activation: Activation::Linear };
-        let got = Guarded::read(&runtime, onnx(&[layer]).unwrap(), &[0.0], 1);
+        let got = Guarded::read(&runtime, onnx(None, &[layer]).unwrap(), &[0.0], 1);
         assert!(matches!(got, Err(GuardedError::Labels { labels: 1 })));
     }
 }

@@ -1,25 +1,34 @@
 //! Offline: learns from clean rows what `tripline run` will call normal, and writes a bundle.
 //!
-//! Rows → model units → five disjoint parts → autoencoder → ONNX → columns → detectors → ranks →
+//! Rows, whatever the format → model units → five disjoint parts → autoencoder → ONNX → columns → detectors → ranks →
 //! merged score → bundle → the same bundle read back and put on the record path. The same file,
 //! options and machine give the same bundle, bit for bit.
 //!
 //! It cannot tell whether the rows it is given are clean: an attack among them becomes normal.
 
 pub mod array;
+mod autoencoder;
+pub mod brought;
 pub mod budget;
 mod check;
 mod columns;
 pub mod data;
+pub mod evaluate;
 pub mod export;
 mod guard;
 pub mod guarded;
+pub mod infer;
 pub mod layers;
+pub mod memory;
 pub mod measured;
 mod merge_weights;
 pub mod progress;
+mod record;
+pub mod reference;
 pub mod report;
+mod settle;
 pub mod split;
+pub mod table;
 pub mod train;
 pub mod units;
 mod weights;
@@ -33,17 +42,19 @@ use crate::bundle::{
 use crate::decide::BudgetTooSmall;
 use crate::detect::Setting;
 use crate::model::{ModelError, Networks, Runtime};
-use crate::record::{Probability, Rows};
+use crate::record::{Probability, Rows, Schema};
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 use columns::Table;
-use data::Dataset;
 use guard::{Detectors, Wanted};
 use guarded::Guarded;
+use infer::Hints;
 use measured::Parts;
+use memory::Memory;
+use reference::{Attacks, Reference};
 use report::{Accuracy, Report};
-use split::{Shares, Split};
-use train::{Config, Output, Progress};
+use table::Reading;
+use train::Progress;
 use units::ImageShape;
 
 /// What to learn from, and what to make of it.
@@ -64,14 +75,26 @@ pub struct Options {
     pub contaminated: Option<Probability>,
     /// At most 2⁶³ − 1: the manifest's integers have a sign.
     pub seed: u64,
-    /// `None`: as many as the rows ask for, see [`Config::for_rows`].
+    /// `None`: as many as the rows ask for, see [`train::Config::for_rows`].
     pub epochs_max: Option<usize>,
+    /// How a table is read.
+    pub reading: Reading,
+    /// What a table's columns are.
+    pub hints: Hints,
+    /// Learn from so many of the clean rows, drawn by the seed.
+    pub sample: Option<usize>,
+    /// Unless given, what the system says is available.
+    pub memory_max: Option<Memory>,
+    /// An autoencoder of the user's own, kept instead of training one.
+    pub autoencoder: Option<PathBuf>,
 }
 
 /// Hears what `fit` is doing, and may end the training.
 pub trait Watch {
     /// Something new begins.
     fn stage(&mut self, what: &str);
+    /// So many rows of a file were read, so large a share of it.
+    fn reading(&mut self, rows: u64, done: f32);
     /// A training step is done.
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
 }
@@ -81,6 +104,14 @@ pub trait Watch {
 pub enum FitError {
     #[error(transparent)]
     Data(#[from] data::DataError),
+    #[error(transparent)]
+    Table(#[from] table::TableError),
+    #[error("{}: arrays have no names: the options for columns are for CSV, JSON lines and Parquet", .0.display())]
+    NoColumns(PathBuf),
+    #[error("{}: a table has no --image and no --labels: name its labels with --label", .0.display())]
+    NoArrays(PathBuf),
+    #[error(transparent)]
+    Memory(memory::TooMuch),
     #[error(transparent)]
     Units(#[from] units::UnitsError),
     #[error(transparent)]
@@ -92,6 +123,10 @@ pub enum FitError {
     Contaminated { share: Probability },
     #[error("the guarded model {}: {source}", path.display())]
     GuardedFile { path: PathBuf, source: std::io::Error },
+    #[error("the autoencoder {}: {source}", path.display())]
+    AutoencoderFile { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Brought(#[from] brought::BroughtError),
     #[error(transparent)]
     Guarded(#[from] guarded::GuardedError),
     #[error(transparent)]
@@ -122,14 +157,9 @@ pub fn fit(
     watch: &mut dyn Watch,
 ) -> Result<Report, FitError> {
     bundle_dir::check_free(&options.out)?;
-    watch.stage(&format!("reading {}", options.data.display()));
-    let mut set = Dataset::load(&options.data, options.labels.as_deref())?;
-    let schema = units::to_model_units(&mut set, options.image, options.scale)?;
-    let Dataset { x, y, digest: data_digest, .. } = set;
-    let (n, d) = x.dim();
-    let shares = Shares::default();
-    budget::check(options.budget, n, shares)?;
-    let mut split = Split::draw(n, options.seed, shares).expect("the default shares are shares");
+    let Reference { x, y, schema, mut split, digest: data_digest, attacks } =
+        Reference::load(options, Some(options.budget), watch)?;
+    let d = x.ncols();
     let guarded = match &options.guarded_model {
         Some(path) => {
             let source = |source| FitError::GuardedFile { path: path.clone(), source };
@@ -158,15 +188,10 @@ pub fn fit(
         split.train = kept.into_iter().map(|i| split.train[i]).collect();
     }
 
-    watch.stage(&format!("training on {} rows of {d}", split.train.len()));
-    let mut config = Config::for_rows(split.train.len(), options.seed);
-    config.epochs_max = options.epochs_max.unwrap_or(config.epochs_max);
-    let output = Output::of(&schema);
-    let mut trained =
-        train::train(x.view(), &split.train, &split.validation, output, &config, &mut |p| {
-            watch.progress(p)
-        })?;
-    let autoencoder = export::onnx(&std::mem::take(&mut trained.layers))?;
+    let (autoencoder, trained) = match &options.autoencoder {
+        Some(path) => autoencoder::bring(path, runtime, &schema, &x, &split, watch)?,
+        None => autoencoder::learn(options, &schema, &x, &split, watch)?,
+    };
 
     watch.stage("learning what is normal");
     let model = guarded.as_ref().map(|guarded| (guarded.kind, guarded.onnx.as_slice()));
@@ -181,7 +206,15 @@ pub fn fit(
     let (ranks, merged) = (fill(&split.ranks)?, fill(&split.merged)?);
     let decider = detectors.calibrate(&ranks, &merged, &test, options.budget)?;
     let validation = fill(&split.validation)?;
-    let parts = Parts { validation: &validation, ranks: &ranks, test: &test, attacks: None };
+    let attacked = match &attacks {
+        Some(Attacks { x, labels, .. }) if !labels.is_empty() => {
+            let which: Vec<usize> = (0..labels.len()).collect();
+            Some(Table::fill(&mut networks, needs, x, &which)?)
+        }
+        _ => None,
+    };
+    let parts =
+        Parts { validation: &validation, ranks: &ranks, test: &test, attacks: attacked.as_ref() };
     let measured = detectors.measure(&decider, parts);
     let accuracy = y.filter(|_| guarded.is_some()).map(|y| accuracy(&test.rows(), &split.test, &y));
 
@@ -228,7 +261,17 @@ pub fn fit(
     watch.stage("checking the bundle on the record path");
     bundle_dir::write(&options.out, &bundle.into_files())?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
-    Ok(Report { folder: options.out.clone(), digest, manifest, trained, accuracy, measured })
+    let attacks = attacks.map(|attacks| (attacks.labels.len(), attacks.refused));
+    let folder = options.out.clone();
+    Ok(Report { folder, digest, manifest, trained, accuracy, measured, attacks })
+}
+
+/// The schema that [`fit`] would learn, to be looked at or mended first.
+///
+/// # Errors
+/// As [`fit`] for what it reads.
+pub fn schema(options: &Options, watch: &mut dyn Watch) -> Result<Schema, FitError> {
+    Ok(Reference::load(options, None, watch)?.schema)
 }
 
 /// How often the guarded model gives row `part[i]` its label `y[part[i]]`.

@@ -16,7 +16,11 @@ pub struct Reporter {
     train_max: Duration,
     training_since: Option<Instant>,
     validation: Option<f64>,
+    said: Instant,
 }
+
+/// Between two lines about the same thing where there is no terminal.
+const SILENCE: Duration = Duration::from_secs(10);
 
 impl Reporter {
     /// Training stops after `train_max`, with the best weights until then.
@@ -26,14 +30,30 @@ impl Reporter {
         let style = ProgressStyle::with_template(template).expect("a template we wrote");
         bar.set_style(style.progress_chars("=> "));
         let plain = bar.is_hidden();
-        Self { bar, plain, train_max, training_since: None, validation: None }
+        Self { bar, plain, train_max, training_since: None, validation: None, said: Instant::now() }
     }
 }
 
 impl Watch for Reporter {
     fn stage(&mut self, what: &str) {
         self.bar.finish_and_clear();
+        self.bar.reset();
         eprintln!("{what}");
+    }
+
+    fn reading(&mut self, rows: u64, done: f32) {
+        // A look at the clock for every row would take longer than reading it.
+        if !rows.is_multiple_of(4096) {
+            return;
+        }
+        if !self.plain {
+            self.bar.set_length(1000);
+            self.bar.set_prefix(format!("{rows} rows"));
+            self.bar.set_position((1000.0 * done) as u64);
+        } else if self.said.elapsed() > SILENCE {
+            self.said = Instant::now();
+            eprintln!("{rows} rows, {:.0} %", 100.0 * done);
+        }
     }
 
     fn progress(&mut self, p: &Progress) -> ControlFlow<()> {

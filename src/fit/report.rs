@@ -18,6 +18,8 @@ pub struct Report {
     /// Epoch kept, epochs begun and why they ended; the layers are gone.
     pub trained: Trained,
     pub accuracy: Option<Accuracy>,
+    /// Labelled attacks that were measured, and how many more are no row of the schema.
+    pub attacks: Option<(usize, usize)>,
     /// What the detectors cost, and what they caught of the attacks that were given.
     pub measured: Measured,
 }
@@ -62,16 +64,22 @@ impl fmt::Display for Report {
             rows.test
         )?;
         let Trained { epoch, epochs, loss, loss_validation, .. } = self.trained;
-        let why = match self.trained.stopped {
-            Stopped::Finished => "",
-            Stopped::Early => ", then no better",
-            Stopped::Asked => ", then out of time: another run will differ",
+        let came = |why: &str| format!("epoch {epoch} of {epochs}{why}");
+        let came = match self.trained.stopped {
+            Stopped::Finished => came(""),
+            Stopped::Early => came(", then no better"),
+            Stopped::Asked => came(", then out of time: another run will differ"),
+            Stopped::Brought => "brought along".to_owned(),
         };
-        writeln!(
-            f,
-            "  autoencoder  epoch {epoch} of {epochs}{why}; error {loss:.3e}, \
-             validation {loss_validation:.3e}"
-        )?;
+        writeln!(f, "  autoencoder  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
+        if let Some((rows, refused)) = self.attacks {
+            let rows = rows + refused;
+            writeln!(
+                f,
+                "  attacks      {rows} rows that the label does not call clean, learned by nothing; \
+                 {refused} outside the schema"
+            )?;
+        }
         writeln!(f, "{}", self.measured)?;
         writeln!(
             f,

@@ -40,6 +40,8 @@ pub(super) enum Use {
     Weights = 2,
     Shuffle = 3,
     Detectors = 4,
+    Sample = 5,
+    Attacks = 6,
 }
 
 impl Default for Shares {
@@ -92,6 +94,33 @@ pub(super) fn stream(seed: u64, purpose: Use) -> ChaCha8Rng {
     rng
 }
 
+/// Draws a number of rows out of a number of rows, shown one after the other: each set of that size
+/// is equally likely, and the order stays.
+///
+/// # Source
+/// D. E. Knuth, "The Art of Computer Programming" 2, 3.4.2, algorithm S.
+#[derive(Debug)]
+pub struct Draw {
+    left: u64,
+    wanted: u64,
+    rng: ChaCha8Rng,
+}
+
+impl Draw {
+    pub(super) fn new(of: u64, wanted: u64, seed: u64, purpose: Use) -> Self {
+        Self { left: of, wanted, rng: stream(seed, purpose) }
+    }
+
+    /// Whether the next row is drawn.
+    pub fn takes(&mut self) -> bool {
+        let drawn = (u128::from(self.rng.next_u64()) * u128::from(self.left)) >> 64;
+        let drawn = (drawn as u64) < self.wanted;
+        self.left = self.left.saturating_sub(1);
+        self.wanted -= u64::from(drawn);
+        drawn
+    }
+}
+
 /// A random order of `0..n` (Fisher–Yates). Our own, so that a new version of `rand` cannot move
 /// a row from one part into another; a bound is off uniform by less than n / 2⁶⁴.
 pub(super) fn permutation(n: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
@@ -121,6 +150,14 @@ mod tests {
             let mut rows = parts.concat();
             rows.sort_unstable();
             prop_assert!(rows.into_iter().eq(0..n));
+        }
+
+        #[test]
+        fn as_many_rows_are_drawn_as_were_asked_for(of in 0..500_u64, share in 0.0..=1.0_f64, seed: u64) {
+            let wanted = (of as f64 * share) as u64;
+            let mut draw = Draw::new(of, wanted, seed, Use::Sample);
+            prop_assert_eq!((0..of).filter(|_| draw.takes()).count() as u64, wanted);
+            prop_assert!(!draw.takes());
         }
 
         #[test]

@@ -7,6 +7,7 @@ use ndarray::{Array2, array};
 use super::layers::{Activation, Layer};
 use super::measured::Caught;
 use super::split::{Use, stream};
+use super::train::Stopped;
 use super::weights::unit;
 use super::*;
 
@@ -14,6 +15,7 @@ struct Silent;
 
 impl Watch for Silent {
     fn stage(&mut self, _: &str) {}
+    fn reading(&mut self, _: u64, _: f32) {}
     fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -53,6 +55,11 @@ fn options(folder: &Path, n: usize) -> Options {
         contaminated: None,
         seed: 1,
         epochs_max: Some(2),
+        reading: Reading::default(),
+        hints: Hints::default(),
+        sample: None,
+        memory_max: None,
+        autoencoder: None,
     }
 }
 
@@ -78,7 +85,7 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
     let path = place.path().join("guarded.onnx");
     let w = Array2::from_shape_fn((2, 16), |(k, j)| if (k == 0) == (j < 8) { 4.0 } else { -4.0 });
     let layer = Layer { w, b: vec![0.0, 0.0], activation: Activation::Linear };
-    std::fs::write(&path, export::onnx(&[layer]).unwrap()).unwrap();
+    std::fs::write(&path, export::onnx(None, &[layer]).unwrap()).unwrap();
     let plain = options(place.path(), 2000);
     let guarded = Options { guarded_model: Some(path), ..plain };
     let report = run(&guarded).unwrap();
@@ -91,12 +98,28 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
 }
 
 #[test]
+fn an_autoencoder_that_was_brought_is_kept_byte_for_byte() {
+    let place = tempfile::tempdir().unwrap();
+    let first = options(place.path(), 2000);
+    run(&first).unwrap();
+    let path = first.out.join("autoencoder.onnx");
+    let out = place.path().join("again");
+    let second = Options { autoencoder: Some(path.clone()), out, epochs_max: None, ..first };
+    let report = run(&second).unwrap();
+    assert_eq!(report.trained.stopped, Stopped::Brought);
+    assert!(report.trained.loss_validation > 0.0, "{report}");
+    let kept = std::fs::read(second.out.join("autoencoder.onnx")).unwrap();
+    assert_eq!(kept, std::fs::read(path).unwrap());
+}
+
+#[test]
 fn a_budget_that_the_rows_cannot_support_is_refused_before_training() {
     let place = tempfile::tempdir().unwrap();
     let options = Options { budget: "1%".parse().unwrap(), ..options(place.path(), 2000) };
     struct Never;
     impl Watch for Never {
         fn stage(&mut self, _: &str) {}
+        fn reading(&mut self, _: u64, _: f32) {}
         fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
             panic!("training began")
         }

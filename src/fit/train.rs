@@ -4,18 +4,17 @@
 //! rows come from our own ChaCha streams, and candle is only the calculator. On another
 //! CPU the sums round differently: the digests in a bundle name its weights, not its seed.
 //!
-//! It minimises squared error, so a few huge values of one feature outweigh everything else, and
-//! what is rare in the rows (a class of 1 %) is learned badly. It cannot tell attacked rows from
+//! It minimises squared error, so what is rare in the rows (a class of 1 %) is learned badly, and
+//! what lies beyond the limits of [`Standard`] is not learned at all. It cannot tell attacked rows from
 //! clean ones: whatever it is given becomes normal.
 
 use std::ops::ControlFlow;
 
 use ndarray::ArrayView2;
 
-use super::layers::{Layer, Standard};
+use super::layers::{Layer, Limits, Standard};
 use super::split::{Use, permutation, stream};
 use super::weights::{Inputs, Weights};
-use crate::record::{Feature, Schema};
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +45,8 @@ pub enum Output {
 pub struct Trained {
     /// Takes and gives rows in model units, `[n, d]`.
     pub layers: Vec<Layer>,
+    /// What the rows are held to before the first layer; none for images.
+    pub limits: Option<Limits>,
     /// Mean squared error per number on training rows in the epoch kept; of standardised numbers
     /// if the output is [`Output::Standardised`].
     pub loss: f64,
@@ -67,6 +68,8 @@ pub enum Stopped {
     Early,
     /// The watcher said so: the result then depends on when, and is not reproducible.
     Asked,
+    /// It never began: the network was brought along.
+    Brought,
 }
 
 /// Where training stands, after each step.
@@ -109,14 +112,6 @@ impl Config {
     }
 }
 
-impl Output {
-    /// A sigmoid if every feature is an image; as soon as one number is among them, linear.
-    pub fn of(schema: &Schema) -> Self {
-        let image = |feature: &Feature| matches!(feature, Feature::Image { .. });
-        if schema.features.iter().all(image) { Self::Unit } else { Self::Standardised }
-    }
-}
-
 /// Widths of the network for rows of `d` numbers, `[d, hidden, code, hidden, d]`: 784-256-64-256-784,
 /// and narrower for narrower rows, so that the code never has room for the whole row.
 pub fn widths(d: usize) -> [usize; 5] {
@@ -126,7 +121,7 @@ pub fn widths(d: usize) -> [usize; 5] {
 }
 
 /// Trains on the rows `train` of `x` [n, d], in model units, and keeps the weights that did best on
-/// the rows `validation`.
+/// the rows `validation`. With a `standard` the output is numbers of any unit, else pixels.
 ///
 /// `watch` hears of every step and may stop the training; then the best weights so far are
 /// returned. Holds one batch, three copies of the weights and the gradients beside `x`.
@@ -142,7 +137,7 @@ pub fn train(
     x: ArrayView2<'_, f32>,
     train: &[usize],
     validation: &[usize],
-    output: Output,
+    standard: Option<&Standard>,
     config: &Config,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
@@ -150,11 +145,8 @@ pub fn train(
         let (train, validation) = (train.len(), validation.len());
         return Err(TrainError::NoRows { train, validation });
     }
-    let standard = match output {
-        Output::Unit => None,
-        Output::Standardised => Some(Standard::of(x, train)),
-    };
-    let rows = Inputs { x: x.view(), standard: standard.as_ref() };
+    let output = standard.map_or(Output::Unit, |_| Output::Standardised);
+    let rows = Inputs { x: x.view(), standard };
     let batch_rows = config.batch_rows.clamp(1, train.len());
     // A last, smaller batch would be noisier than the rest: the shuffle leaves out others each time.
     let steps = train.len() / batch_rows;
@@ -187,7 +179,9 @@ pub fn train(
                 progress.loss_validation = Some(loss_validation);
                 if best.as_ref().is_none_or(|(_, b)| loss_validation < b.loss_validation) {
                     let layers = Vec::new();
-                    let trained = Trained { layers, loss, loss_validation, epoch, epochs, stopped };
+                    let (limits, stopped) = (standard.map(|s| s.limits.clone()), stopped);
+                    let trained =
+                        Trained { layers, limits, loss, loss_validation, epoch, epochs, stopped };
                     best = Some((weights.clone(), trained));
                 }
             }
@@ -203,7 +197,7 @@ pub fn train(
     }
     let (weights, trained) = best.ok_or(TrainError::TooShort)?;
     let mut layers = weights.into_layers();
-    if let Some(standard) = &standard {
+    if let Some(standard) = standard {
         standard.fold(&mut layers);
     }
     Ok(Trained { layers, epochs, stopped, ..trained })
@@ -266,7 +260,7 @@ mod tests {
         let (x, (t, v)) = (plane(80), rows());
         let fit = |seed| {
             let config = Config { seed, ..config(2) };
-            train(x.view(), &t, &v, Output::Unit, &config, &mut quiet).unwrap()
+            train(x.view(), &t, &v, None, &config, &mut quiet).unwrap()
         };
         let bits = |trained: &Trained| {
             let layers = trained.layers.iter();
@@ -282,7 +276,7 @@ mod tests {
     #[test]
     fn the_loss_reported_is_the_loss_of_the_layers_returned() {
         let (x, (t, v)) = (plane(20), rows());
-        let trained = train(x.view(), &t, &v, Output::Unit, &config(10), &mut quiet).unwrap();
+        let trained = train(x.view(), &t, &v, None, &config(10), &mut quiet).unwrap();
         let got = error(&trained.layers, x.slice(ndarray::s![300.., ..]));
         assert!((f64::from(got) / trained.loss_validation - 1.0).abs() < 1e-3, "{got} {trained:?}");
     }
@@ -291,7 +285,7 @@ mod tests {
     fn rows_near_a_plane_are_reproduced_and_rows_off_it_are_not() {
         let (x, (t, v)) = (plane(20), rows());
         let variance = x.var(0.0);
-        let trained = train(x.view(), &t, &v, Output::Unit, &config(100), &mut quiet).unwrap();
+        let trained = train(x.view(), &t, &v, None, &config(100), &mut quiet).unwrap();
         let clean = error(&trained.layers, x.view());
         assert!(clean < 0.02 * variance, "{clean} of {variance}");
         let mut dirty = x.clone();
@@ -305,8 +299,8 @@ mod tests {
         let unit = |j: usize| [1.0, 1e6, 1e-6, 20.0, 3.0, 1.0][j];
         let scaled = Array2::from_shape_fn(x.dim(), |(i, j)| 100.0 * unit(j) + unit(j) * x[[i, j]]);
         let config = config(60);
-        let trained =
-            train(scaled.view(), &t, &v, Output::Standardised, &config, &mut quiet).unwrap();
+        let standard = Standard::of(scaled.view(), &t, &[]);
+        let trained = train(scaled.view(), &t, &v, Some(&standard), &config, &mut quiet).unwrap();
         let twin = forward(&trained.layers, scaled.view());
         for j in 0..6 {
             let residual = (&twin.column(j) - &scaled.column(j)).mapv(|r| r / unit(j));
@@ -321,7 +315,7 @@ mod tests {
         let x = Array2::from_shape_simple_fn((60, 64), || unit(&mut rng));
         let (t, v): (Vec<_>, Vec<_>) = ((0..30).collect(), (30..60).collect());
         let config = Config { patience: 3, ..config(300) };
-        let trained = train(x.view(), &t, &v, Output::Unit, &config, &mut quiet).unwrap();
+        let trained = train(x.view(), &t, &v, None, &config, &mut quiet).unwrap();
         assert_eq!(trained.stopped, Stopped::Early);
         assert_eq!(trained.epochs, trained.epoch + 3);
     }
@@ -334,7 +328,7 @@ mod tests {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             };
-            train(x.view(), &t, &v, Output::Unit, &config(9), &mut watch)
+            train(x.view(), &t, &v, None, &config(9), &mut watch)
         };
         let trained = stop_at(3).unwrap();
         assert_eq!((trained.stopped, trained.epoch <= 2), (Stopped::Asked, true));
@@ -345,9 +339,9 @@ mod tests {
     fn a_loss_that_is_not_finite_is_an_error_not_a_network() {
         let x = Array2::from_elem((400, 8), f32::MAX);
         let (t, v) = rows();
-        let got = train(x.view(), &t, &v, Output::Unit, &config(2), &mut quiet);
+        let got = train(x.view(), &t, &v, None, &config(2), &mut quiet);
         assert!(matches!(got, Err(TrainError::Diverged { .. })), "{got:?}");
-        let got = train(x.view(), &[], &v, Output::Unit, &config(2), &mut quiet);
+        let got = train(x.view(), &[], &v, None, &config(2), &mut quiet);
         assert!(matches!(got, Err(TrainError::NoRows { train: 0, .. })), "{got:?}");
     }
 

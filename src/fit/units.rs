@@ -7,6 +7,7 @@
 use std::str::FromStr;
 
 use super::data::Dataset;
+use super::infer::bounds;
 use crate::record::{BadSchema, Feature, Schema};
 
 /// The shape of an image, written `1x28x28`: channels, height, width.
@@ -94,11 +95,8 @@ fn as_numbers(set: &Dataset) -> Vec<Feature> {
     let numbers = set.x.columns().into_iter().enumerate().map(|(j, column)| {
         let min = column.fold(f32::INFINITY, |a, &b| a.min(b));
         let max = column.fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-        // In `f64`, because the distance between two `f32` may be no `f32`.
-        let (low, high) = (f64::from(min), f64::from(max));
-        let room = if high > low { high - low } else { high.abs().max(1.0) };
-        let finite = |value: f64| value.clamp(f32::MIN.into(), f32::MAX.into()) as f32;
-        Feature::number(format!("x{j}"), finite(low - room), finite(high + room))
+        let (min, max) = bounds(min.into(), max.into());
+        Feature::number(format!("x{j}"), min, max)
     });
     numbers.collect()
 }

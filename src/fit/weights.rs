@@ -52,7 +52,7 @@ impl Weights {
         }
         if output == Output::Unit {
             // Starts at the mean image, not at grey: a third of the first epoch saved.
-            let mean = Standard::of(rows.x, train).mean.into_iter();
+            let mean = Standard::of(rows.x, train, &[]).mean.into_iter();
             let logit = |p: f64| (p / (1.0 - p)).ln() as f32;
             let b = &mut parameters.last_mut().expect("four layers").values;
             b.iter_mut().zip(mean).for_each(|(b, p)| *b = logit(p.clamp(0.01, 0.99)));

@@ -1,0 +1,160 @@
+//! Every format through one battery: the same table, the same cells.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ::parquet::basic::Compression;
+use ::parquet::data_type::{ByteArray, ByteArrayType, DoubleType};
+use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::parser::parse_message_type;
+use proptest::prelude::*;
+
+use super::*;
+
+const CSV: &str = "amount,country\n1.5,DE\n,FR\n-2e3,\n";
+const JSON: &str = "{\"amount\": 1.5, \"country\": \"DE\"}\n\n{\"country\": \"FR\", \"amount\": null}\n\
+                    {\"amount\": -2000}\n";
+
+fn write(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows");
+    std::fs::write(&file, bytes).unwrap();
+    (folder, file)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+/// The table as Parquet, its columns by the low-level writer.
+fn parquet_file(compression: Compression) -> Vec<u8> {
+    let schema = "message t { optional double amount; optional binary country (UTF8); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = WriterProperties::builder().set_compression(compression).build();
+    let mut file = vec![];
+    let mut writer = SerializedFileWriter::new(&mut file, schema, properties.into()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut amount = group.next_column().unwrap().unwrap();
+    amount.typed::<DoubleType>().write_batch(&[1.5, -2000.0], Some(&[1, 0, 1]), None).unwrap();
+    amount.close().unwrap();
+    let mut country = group.next_column().unwrap().unwrap();
+    let words = ["DE", "FR"].map(ByteArray::from);
+    country.typed::<ByteArrayType>().write_batch(&words, Some(&[1, 1, 0]), None).unwrap();
+    country.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    file
+}
+
+/// Names, and per row what each cell is as a number and as a word.
+type Seen = (Vec<String>, Vec<Vec<(Option<f64>, Option<String>)>>);
+
+fn read(bytes: &[u8], reading: &Reading) -> Result<Seen, String> {
+    let (_folder, file) = write(bytes);
+    let text = |error: TableError| error.to_string().replace(&*file.to_string_lossy(), "rows");
+    let source = open(&file, reading).map_err(text)?;
+    let mut all = vec![];
+    let mut visit = || {
+        all.clear();
+        source.visit(&mut |row| {
+            assert_eq!(row.number, all.len() as u64 + 1);
+            assert!((0.0..=1.0).contains(&row.done));
+            let cell = |&c: &Scalar<'_>| (number(c, source.typed()), word(c, source.typed()));
+            all.push(row.cells.iter().map(cell).collect());
+            ControlFlow::Continue(())
+        })
+    };
+    visit().map_err(text)?;
+    visit().map_err(text)?;
+    Ok((source.names().to_vec(), all))
+}
+
+#[test]
+fn every_format_gives_the_same_cells_as_often_as_it_is_read() {
+    let expected = read(CSV.as_bytes(), &Reading::default()).unwrap();
+    assert_eq!(expected.0, ["amount", "country"]);
+    assert_eq!(expected.1[0], [(Some(1.5), Some("1.5".into())), (None, Some("DE".into()))]);
+    assert_eq!(expected.1[1][0], (None, None));
+    assert_eq!(expected.1[2], [(Some(-2000.0), Some("-2000".into())), (None, None)]);
+    let headless = CSV.split_once('\n').unwrap().1;
+    let named =
+        Reading { header: Some(vec!["amount".into(), "country".into()]), ..Reading::default() };
+    for (bytes, reading) in [
+        (gzip(CSV.as_bytes()), Reading::default()),
+        (CSV.replace(',', ";").into_bytes(), Reading::default()),
+        (format!("\u{feff}{}", CSV.replace(',', "\t")).into_bytes(), Reading::default()),
+        (headless.into(), named),
+        (JSON.into(), Reading::default()),
+        (gzip(JSON.as_bytes()), Reading::default()),
+        (parquet_file(Compression::UNCOMPRESSED), Reading::default()),
+        (parquet_file(Compression::SNAPPY), Reading::default()),
+        (parquet_file(Compression::ZSTD(Default::default())), Reading::default()),
+    ] {
+        assert_eq!(read(&bytes, &reading).as_ref(), Ok(&expected));
+    }
+}
+
+#[test]
+fn what_is_ignored_is_not_read_and_what_says_nothing_is_missing() {
+    let reading = Reading {
+        ignore: vec!["country".into()],
+        missing: vec!["-2e3".into()],
+        ..Reading::default()
+    };
+    let (names, rows) = read(CSV.as_bytes(), &reading).unwrap();
+    assert_eq!(names, ["amount"]);
+    assert_eq!(rows[2], [(None, None)]);
+    // Also if it could not be read.
+    let nested = b"{\"amount\": 1, \"country\": []}";
+    assert_eq!(read(nested, &reading).unwrap().1[0][0].0, Some(1.0));
+}
+
+#[test]
+fn a_number_of_json_is_one_value_however_it_is_spelled_and_007_is_a_word() {
+    let (_, rows) = read(b"code\n7\n7.0\n007\n7e0\n", &Reading::default()).unwrap();
+    let words: Vec<_> = rows.iter().map(|row| row[0].1.as_deref().unwrap()).collect();
+    assert_eq!(words, ["7", "7", "007", "7"]);
+    assert!(rows.iter().all(|row| row[0].0 == Some(7.0)));
+}
+
+#[test]
+fn a_refusal_says_where_and_what_to_do() {
+    let refusals = [
+        (&b"\x7fELF"[..], Reading::default()),
+        (b"", Reading::default()),
+        (b"a,a\n1,2\n", Reading::default()),
+        (b"a,\n1,2\n", Reading::default()),
+        (b"1,2\n3,4\n", Reading::default()),
+        (b"a,b\n1,2\n3\n", Reading::default()),
+        (b"a,b\n1,\xff\n", Reading::default()),
+        (b"a,b\n", Reading { ignore: vec!["c".into()], ..Reading::default() }),
+        (b"{\"a\": 1}\n{\"a\": [1]}\n", Reading::default()),
+        (b"{\"a\": 1}\n{\"a\": 1\n", Reading::default()),
+        (b"PAR1 and no more", Reading::default()),
+    ];
+    let refusal = |(bytes, reading): &(&[u8], Reading)| read(bytes, reading).unwrap_err();
+    insta::assert_snapshot!(refusals.iter().map(refusal).collect::<Vec<_>>().join("\n"));
+}
+
+proptest! {
+    /// Noise and damaged files: a refusal or rows as wide as there are names, never a panic.
+    #[test]
+    fn no_bytes_make_a_text_table_panic(
+        which in 0..4_usize,
+        flips in prop::collection::vec((0..200_usize, any::<u8>()), 0..5),
+    ) {
+        let files = [CSV.as_bytes().to_vec(), JSON.into(), gzip(CSV.as_bytes()), gzip(JSON.as_bytes())];
+        let mut file = files[which].clone();
+        for (at, byte) in flips {
+            let len = file.len();
+            file[at % len] = byte;
+        }
+        if let Ok((names, rows)) = read(&file, &Reading::default()) {
+            prop_assert!(rows.iter().all(|row| row.len() == names.len()));
+        }
+    }
+}
