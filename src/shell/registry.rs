@@ -9,7 +9,7 @@
 //! would be ours. Whatever else is not an answer is the world's doing ([`Unavailable`]), and after
 //! it nobody asks for a while.
 //!
-//! A sender who makes up ids makes us ask for each. [`LOOKUPS`] bounds how often; what goes beyond
+//! A sender who makes up ids makes us ask for each. `LOOKUPS` bounds how often; what goes beyond
 //! waits, or passes unscored, as if the registry did not answer.
 
 use std::collections::VecDeque;
