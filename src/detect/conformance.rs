@@ -225,7 +225,8 @@ fn numbers_that_no_fit_leaves_are_refused() {
     check("mahalanobis", "whiten", &[tabular, tabular], -f32::MAX);
     check("range", "scale", &[d], 0.0);
     check("range", "scale", &[d], -1.0);
-    check("range", "rareness", &[d], -0.1);
+    check("rarity", "rareness", &[d], -0.1);
+    check("rarity", "unseen", &[1], 101.0);
     check("range", "unseen", &[1], 101.0);
     check("local-residual", "scale", &[LABELS, d], 0.0);
 }
@@ -242,7 +243,7 @@ fn a_detector_of_tables_stays_away_from_images() {
 #[test]
 fn a_pixel_changes_no_score_of_a_table() {
     let schema = schema();
-    let tables = ["nearest-prototypes", "mahalanobis", "isolation-forest", "range"];
+    let tables = ["nearest-prototypes", "mahalanobis", "isolation-forest", "range", "rarity"];
     let clean = Made::new(20, 0.1, 2.0, 5);
     let mut other = clean.select(&(0..20).collect::<Vec<_>>());
     other.x.slice_mut(s![.., 1..41]).fill(0.9);

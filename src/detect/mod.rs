@@ -6,6 +6,7 @@ mod mahalanobis;
 mod nearest_prototypes;
 mod prediction_match;
 mod range;
+mod rarity;
 mod reconstruction;
 mod tabular;
 #[cfg(feature = "fit")]
@@ -76,6 +77,7 @@ pub const ROSTER: &[Kind] = &[
     mahalanobis::KIND,
     isolation_forest::KIND,
     range::KIND,
+    rarity::KIND,
 ];
 
 /// The roster's entry called `name`.
