@@ -92,6 +92,15 @@ on_guard_failure = "{on_guard_failure}"
         Process::tripline(&["run", "-c", &self.config], &self.log())
     }
 
+    /// What `check --connect` says.
+    fn checked(&self) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_tripline"))
+            .args(["check", "-c", &self.config, "--connect"])
+            .output()
+            .expect("tripline runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     fn log(&self) -> std::path::PathBuf {
         path_in(self.broker, &format!("{}.log", self.stream))
     }
@@ -180,6 +189,8 @@ fn what_real_serializers_wrote_passes_untouched_or_corrected_and_waits_for_its_r
     let open = Payments::new(&broker, &registry, "open", &bundle, "open");
     let _tails = [ShowOnPanic(closed.log()), ShowOnPanic(open.log())];
 
+    assert!(closed.checked().contains("✓ http"), "{}", closed.checked());
+
     // All three languages, and ids that nobody knows.
     let mut guard = closed.run();
     closed.produce(0, RECORDS, 30);
@@ -200,6 +211,8 @@ fn what_real_serializers_wrote_passes_untouched_or_corrected_and_waits_for_its_r
     open.produce(0, RECORDS, 0);
     let mut registry = registry;
     registry.process.kill();
+    let said = closed.checked();
+    assert!(said.contains("✕ http") && said.contains("1 problem"), "{said}");
     let mut waiting = closed.run();
     let mut passing = open.run();
     open.wait_for(RECORDS);

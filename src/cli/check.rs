@@ -7,6 +7,7 @@ use crate::decide::Mode;
 use crate::model::Runtime;
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::Memory;
+use crate::shell::registry::Registry;
 use crate::shell::run::Prepared;
 
 /// Say everything that is wrong with a configuration: its keys, its bundles and, with --connect,
@@ -28,6 +29,7 @@ impl Args {
         let mut problems = bundles(&config);
         if self.connect {
             problems.extend(cluster(&config));
+            problems.extend(registry(&config));
         }
         for problem in &problems {
             println!("✕ {problem}");
@@ -88,7 +90,19 @@ fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
-/// What would fail at three in the morning. A registry of schemas has a place of its own here.
+/// Whether the registry of schemas, if there is one, knows us.
+fn registry(config: &Config) -> Vec<String> {
+    let Some(registry) = &config.registry else { return vec![] };
+    match Registry::new(registry).map_err(|e| e.to_string()).and_then(|r| r.answers()) {
+        Ok(()) => {
+            println!("✓ {}: the registry answers", registry.url);
+            vec![]
+        }
+        Err(problem) => vec![problem],
+    }
+}
+
+/// What would fail at three in the morning.
 fn cluster(config: &Config) -> Vec<String> {
     let clients = Clients::new(config.kafka.clone(), &config.instance);
     let mut cluster = match topics::cluster(&clients) {

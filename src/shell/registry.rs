@@ -129,6 +129,16 @@ impl Registry {
         })
     }
 
+    /// Whether it answers as a registry does, to whoever we are: asks for a schema that no registry
+    /// has, for they count from 1.
+    ///
+    /// # Errors
+    /// What is wrong, with the address.
+    pub fn answers(&self) -> Result<(), String> {
+        let lookup = Lookup { registry: self, deadline: Instant::now() + self.timeout };
+        lookup.schema(SchemaId::Number(0)).map(|_| ())
+    }
+
     /// Brings `guard` every schema that `inputs` need.
     ///
     /// # Errors
