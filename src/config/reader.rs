@@ -201,6 +201,11 @@ impl<'a> Section<'a> {
         self.table.get(key).map(|(_, value)| value.origin.clone())
     }
 
+    /// Where a key itself stands: what a problem with a secret may show.
+    pub fn key_origin_of(&self, key: &str) -> Option<Origin> {
+        self.table.get(key).map(|(origin, _)| origin.clone())
+    }
+
     /// Takes a key out, and says for the reference what it is; nobody else may want it.
     pub fn take(&mut self, key: &'static str, kind: Kind) -> Option<Value> {
         self.asked.push(key);

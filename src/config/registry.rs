@@ -39,8 +39,9 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Registry> {
     };
     let given =
         ["user", "password", "token", "ca_file"].map(|key| section.origin_of(key).is_some());
-    if given.contains(&true) {
-        section.demand("url", "\"https://registry:8081\"");
+    if given.contains(&true) && section.origin_of("url").is_none() {
+        let (path, help) = (section.path_of("url"), "write `url = \"https://registry:8081\"`");
+        section.reader.note(path, section.origin.as_ref(), "is missing", help);
     }
     let url = section.read("url", form, check_url);
     let (user, password) =
@@ -70,11 +71,12 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Registry> {
 }
 
 fn secret(section: &mut Section<'_>, key: &'static str) -> Option<Hidden<String>> {
+    let stands = section.key_origin_of(key);
     let text = section.text(key, Kind::Text(None))?;
     if !text.secret && matches!(text.origin, Origin::File(_)) {
         let help = "write { env = \"NAME\" } or { file = \"path\" }";
         let message = "a secret must not stand in this file";
-        section.reader.note(section.path_of(key), Some(&text.origin), message, help);
+        section.reader.note(section.path_of(key), stands.as_ref(), message, help);
     }
     Some(Hidden::new(text.value))
 }
