@@ -24,8 +24,12 @@ pub struct Stream {
 /// Three streams that differ in all a codec can see: an image of 784 numbers that is the document,
 /// three numbers at two places of it, and a table with an id, words and what may be missing.
 pub static STREAMS: LazyLock<Vec<Stream>> = LazyLock::new(|| {
-    let image = |name: &str, height, width| {
-        Feature::Image { name: name.into(), channels: 1, height, width, scale: 255.0 }
+    let image = |name: &str, height, width| Feature::Image {
+        name: name.into(),
+        channels: 1,
+        height,
+        width,
+        scale: 255.0,
     };
     let number = |name: &str| Feature::number(name, -1e30, 1e30);
     let numbers = vec![number("x"), number("y"), number("z")];
@@ -47,7 +51,10 @@ pub static STREAMS: LazyLock<Vec<Stream>> = LazyLock::new(|| {
 fn stream(features: Vec<Feature>, format: Format, pointers: &[&str]) -> Stream {
     let schema = Schema { features };
     let fields = Fields::new(pointers.iter().map(|&p| p.into()).collect()).ok();
-    let codecs = Codecs::new(&schema, &Config { format, fields, value_bytes_max: 1 << 16, registry: format == Format::Confluent });
+    let codecs = Codecs::new(
+        &schema,
+        &Config { format, fields, value_bytes_max: 1 << 16, registry: format == Format::Confluent },
+    );
     Stream { bounds: Bounds::new(&schema), schema, codecs }
 }
 
@@ -125,7 +132,11 @@ pub fn framed(language: Language, text: &str, pointers: &[&str]) -> Stream {
     let names = pointers.iter().map(|&name| Feature::number(name, -1e30, 1e30));
     let stream = stream(names.collect(), Format::Confluent, pointers);
     let text = SchemaText { language, text: text.into(), references: vec![] };
-    let learned = stream.codecs.confluent().expect("there is a registry").learn(SchemaId::Number(7), Some(&text));
+    let learned = stream
+        .codecs
+        .confluent()
+        .expect("there is a registry")
+        .learn(SchemaId::Number(7), Some(&text));
     learned.expect("the schema is sound");
     stream
 }

@@ -73,7 +73,7 @@ fn check(name: &str, report: &Value, auroc_min: f64) {
     assert!((low..=high).contains(&flagged), "{name}: {flagged}, not {low} to {high}: {report}");
     let auroc = report["auroc"].as_f64().expect("a share");
     assert!(auroc >= auroc_min, "{name}: AUROC {auroc}");
-    assert_eq!(count("dead_letter"), 0, "{name}: {report}");
+    assert_eq!(count("clean_refused"), 0, "{name}: {report}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ V1 request. Prints one JSON object; exit 1 if a record is lost, doubled or has o
 import argparse
 import csv
 import json
+import math
 import sys
 import time
 
@@ -51,6 +52,7 @@ def records(rows, form, batch):
 
 def auroc(low, high):
     """Share of pairs in which the attack scores higher; ties count half."""
+    assert not any(map(math.isnan, low + high)), "a score that is none has no rank"
     order = sorted([(s, 0) for s in low] + [(s, 1) for s in high])
     ranks, i = 0.0, 0
     while i < len(order):
@@ -109,16 +111,19 @@ def main():
     args = arguments()
     sent = records(load(args.table, args.label, set(args.words.split(","))), args.form, args.batch)
     positions = produce(args, sent)
-    report = {"sent": len(sent), "lost": 0, "doubled": 0, "bytes_differ": 0, "dead_letter": 0,
+    report = {"sent": len(sent), "lost": 0, "doubled": 0, "bytes_differ": 0, "clean_refused": 0,
               "clean": 0, "clean_flagged": 0, "attacks": 0, "attacks_flagged": 0}
     seen, scores = set(), {True: [], False: []}
-    for topic, trace, _verdict, value in outputs(args, len(sent)):
+    for topic, trace, verdict, value in outputs(args, len(sent)):
         i = positions[trace.partition, trace.offset]
         report["doubled"] += i in seen
         seen.add(i)
         report["bytes_differ"] += value != sent[i][0].encode()
-        report["dead_letter"] += topic.endswith("dead-letter")
         attacked = any(label != "normal" for label in sent[i][1])
+        if math.isnan(trace.merged):  # no row, so no score
+            assert topic.endswith("dead-letter") or verdict.startswith("would-dead-letter"), verdict
+            report["clean_refused"] += not attacked
+            continue
         kind = "attacks" if attacked else "clean"
         report[kind] += 1
         report[f"{kind}_flagged"] += bool(trace.flags & FLAGGED)
