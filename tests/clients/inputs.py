@@ -116,7 +116,7 @@ def arity_json(rng, index, image, _):
 
 
 def arity_f32(rng, _index, image, _):
-    values = rng.choice([0, 1, WIDTH - 1, WIDTH + 1, 2 * WIDTH])
+    values = rng.choice([0, 1, WIDTH - 1, WIDTH + 1, 2 * WIDTH + 1])  # twice the width is two rows
     return F32, np.resize(f32_row(image), values).tobytes()
 
 
@@ -157,7 +157,7 @@ def unknown_format(rng, index, image, _):
 
 MALFORMED = [
     (truncated_json, "unreadable"),
-    (string_in_json, "unreadable"),
+    (string_in_json, "wrong-type"),
     (arity_json, "wrong-arity"),
     (arity_f32, "wrong-arity"),
     (arity_u8, "wrong-arity"),
