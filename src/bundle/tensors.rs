@@ -43,6 +43,21 @@ impl Tensors {
         Ok(Array1::from_vec(values.clone()))
     }
 
+    /// Like [`Tensors::vector`], every value within `low..=high`, which `expected` puts into words.
+    pub fn within(
+        &self,
+        name: &str,
+        n: usize,
+        (low, high): (f32, f32),
+        expected: &'static str,
+    ) -> Result<Array1<f32>, TensorError> {
+        let vector = self.vector(name, Some(n))?;
+        match vector.iter().find(|v| !(low..=high).contains(*v)) {
+            Some(&value) => Err(TensorError::Value { name: name.into(), value, expected }),
+            None => Ok(vector),
+        }
+    }
+
     /// A tensor of exactly `[n, d]`.
     pub fn matrix(&self, name: &str, n: usize, d: usize) -> Result<Array2<f32>, TensorError> {
         let (shape, values) = self.get(name)?;

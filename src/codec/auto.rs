@@ -47,7 +47,7 @@ pub(super) struct Rules {
 /// wide its rows are nor whether there is a registry. Bare numbers show nothing.
 ///
 /// # Errors
-/// As [`Rules::pick`].
+/// `UnknownFormat` if the `content-type` names none of ours, or the bytes are none of ours or of two.
 pub fn shown(headers: &Headers<'_>, value: &[u8]) -> Result<Format, Fault> {
     let stranger =
         Rules { format: Format::Auto, registry: true, cells: None, names: HashSet::new() };

@@ -45,19 +45,13 @@ enum Part {
 
 impl Range {
     fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
-        let within = |name: &str, d, (low, high): (f32, f32), expected| {
-            let values = tensors.vector(name, d)?;
-            match values.iter().find(|v| !(low..=high).contains(*v)) {
-                Some(&value) => Err(TensorError::Value { name: name.into(), value, expected }),
-                None => Ok(values),
-            }
-        };
-        let (d, nats) = (Some(setting.schema.width()), "nats, from 0 to 100");
+        let d = setting.schema.width();
+        let positive = (f32::MIN_POSITIVE, f32::MAX);
         Ok(Self {
-            low: tensors.vector(LOW, d)?,
-            high: tensors.vector(HIGH, d)?,
-            scale: within(SCALE, d, (f32::MIN_POSITIVE, f32::MAX), "positive numbers")?,
-            unseen: within(UNSEEN, Some(1), (0.0, 100.0), nats)?[0],
+            low: tensors.vector(LOW, Some(d))?,
+            high: tensors.vector(HIGH, Some(d))?,
+            scale: tensors.within(SCALE, d, positive, "positive numbers")?,
+            unseen: tensors.within(UNSEEN, 1, (0.0, 100.0), "nats, from 0 to 100")?[0],
             parts: parts(setting.schema),
         })
     }

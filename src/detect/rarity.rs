@@ -45,16 +45,7 @@ fn categories(schema: &Schema) -> impl Iterator<Item = std::ops::Range<usize>> {
 
 impl Rarity {
     fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
-        let nats = |name: &str, d| {
-            let values = tensors.vector(name, Some(d))?;
-            match values.iter().find(|v| !(0.0..=100.0).contains(*v)) {
-                Some(&value) => {
-                    let expected = "nats, from 0 to 100";
-                    Err(TensorError::Value { name: name.into(), value, expected })
-                }
-                None => Ok(values),
-            }
-        };
+        let nats = |name, d| tensors.within(name, d, (0.0, 100.0), "nats, from 0 to 100");
         Ok(Self {
             rareness: nats(RARENESS, setting.schema.width())?,
             unseen: nats(UNSEEN, 1)?[0],

@@ -313,7 +313,8 @@ fn write(rows: &[Given], way: Way) -> Vec<u8> {
         }
     };
     let stranger: Vec<u8> = [9_u8; 3].to_vec();
-    let tensors: [(&str, &str, Vec<i64>, Vec<u8>, Vec<u8>); 5] = [
+    type Tensor = (&'static str, &'static str, Vec<i64>, Vec<u8>, Vec<u8>);
+    let tensors: [Tensor; 5] = [
         ("image", image_type, vec![n, 1, 1, 2], image, image_raw),
         ("stranger", "UINT8", vec![3], typed!(uint32, 4, &[9_u32; 3]), stranger),
         ("word", "BYTES", vec![n, 1], lists(&words), prefixed(&words)),
