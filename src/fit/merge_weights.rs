@@ -7,11 +7,12 @@
 //! say, so figures measured on attacks are not flattered; weights chosen on attacks of our own
 //! making would be stronger.
 //!
-//! On tables all voices but those of the nearest prototype, of the answers' match and of the
-//! isolation forest are ½. With equal voices, many that say nearly the same outvote the best. Of
+//! On tables all voices but those of the nearest prototype, of the answers' match, of the isolation
+//! forest and of `range` are ½. The figures below are older than the last of these: `range` still had
+//! ½ then, and `rarity` was part of it. With equal voices, many that say nearly the same outvote the best. Of
 //! 1, 1½, 2, 3 and 4 times the others' voice, twice caught most on the first of these halves of
-//! ADBench; on the second four times would have (.697), and the AUROC is within .004 for all. Mean AUROC / share caught at 1 % of clean rows, trained on half of the normal rows,
-//! 3 seeds (http: 1 seed, 60 000 rows):
+//! ADBench; on the second four times would have (.697), and the AUROC is within .004 for all. Mean AUROC / share caught at 1 % of clean rows,
+//! trained on half of the normal rows, 3 seeds (http: 1 seed, 60 000 rows):
 //!
 //! | | equal voices | these | nearest prototypes alone |
 //! | --- | --- | --- | --- |
