@@ -74,8 +74,8 @@ enum Known {
 }
 
 /// Schemas that one stream can learn. Whoever writes to the topic chooses among all that the
-/// registry has; at about 100 KiB each these take 400 MiB at worst. Further ones are like those the
-/// registry does not have.
+/// registry has. How much memory a compiled one takes was not measured; its text is at most 1 MiB.
+/// Further ones are like those the registry does not have.
 const SCHEMAS_MAX: usize = 4096;
 
 impl Confluent {
