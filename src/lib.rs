@@ -34,6 +34,8 @@ pub mod pipeline;
 
 pub mod config;
 
+pub mod deliver;
+
 pub mod shell;
 
 #[cfg(feature = "fit")]

@@ -8,8 +8,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::progress::Progress;
+use super::clock;
 use super::run::Overview;
+use crate::deliver::Progress;
 
 /// A thread that did not come around for this long hangs: restart it. Restoring after a rebalance
 /// may wait for three transaction timeouts.
@@ -37,14 +38,17 @@ fn router(overview: Overview) -> Router {
     Router::new()
         .route(
             "/live",
-            get(async move || answer(alive.threads.iter().all(|t| t.is_alive(PATIENCE)))),
+            get(async move || {
+                answer(alive.threads.iter().all(|t| t.is_alive(clock::now(), PATIENCE)))
+            }),
         )
         .route("/ready", get(async move || ready(&overview)))
 }
 
 fn ready(overview: &Overview) -> (StatusCode, String) {
     let held: u64 = overview.threads.iter().map(|t| Progress::get(&t.stopped_partitions)).sum();
-    let (status, mut text) = answer(overview.threads.iter().all(|t| t.is_ready(PATIENCE)));
+    let (status, mut text) =
+        answer(overview.threads.iter().all(|t| t.is_ready(clock::now(), PATIENCE)));
     if held > 0 {
         text = format!("{text}; {held} partitions are held still, see the log\n");
     }

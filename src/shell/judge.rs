@@ -9,8 +9,8 @@ use tracing::{error, info, warn};
 
 use super::clock;
 use super::kafka::{Beginning, Change, Clients, Output, Session, SessionError, TransactionError};
-use super::progress::Progress;
 use crate::config::Stream;
+use crate::deliver::Progress;
 use crate::incident::{Alert, Status};
 use crate::pipeline::{Judge, JudgeError};
 use crate::record::{Offset, Partition};
@@ -59,7 +59,7 @@ impl JudgeThread {
         let group = clients.judges(&stream.name);
         let role = format!("{}.judge", stream.name);
         let session = Session::join(clients, &role, &group, &stream.topics.evidence)?;
-        progress.beat();
+        progress.beat(clock::now());
         Ok(Self { stream, fresh, session, judge: None, committed: Offset(0), progress })
     }
 
@@ -74,7 +74,7 @@ impl JudgeThread {
             Duration::from_millis((self.stream.alerts.window.as_millis() as u64 / 2).max(100));
         let mut ticked = Instant::now();
         while !stop.load(Ordering::Relaxed) {
-            self.progress.beat();
+            self.progress.beat(clock::now());
             let tick = self.judge.is_some() && ticked.elapsed() >= tick_every;
             if tick {
                 ticked = Instant::now();

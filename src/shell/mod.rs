@@ -7,7 +7,6 @@ pub mod demo;
 pub mod judge;
 pub mod kafka;
 pub mod memory;
-pub mod progress;
 mod records;
 pub mod registry;
 pub mod run;

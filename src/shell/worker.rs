@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use rdkafka::message::BorrowedMessage;
 use tracing::{error, info, warn};
 
+use super::clock;
 use super::kafka::{Beginning, Change, Clients, Output, Session, SessionError, TransactionError};
-use super::progress::Progress;
 use super::records::{emit, gather, input, timestamp};
 use super::registry::Registry;
 use crate::config::Stream;
 use crate::decide::OnGuardFailure;
+use crate::deliver::Progress;
 use crate::model::Networks;
 use crate::pipeline::{Batch, Guard, GuardFailure, Input, Lane, LaneError, Unscorable};
 use crate::record::{Offset, Partition, Position};
@@ -95,7 +96,7 @@ impl Worker {
         let group = clients.workers(&stream.name);
         let role = format!("{}.worker-{number}", stream.name);
         let session = Session::join(clients, &role, &group, &stream.input)?;
-        progress.beat();
+        progress.beat(clock::now());
         Ok(Self {
             stream,
             guard: knowledge.guard,
@@ -119,7 +120,7 @@ impl Worker {
     pub fn run(mut self, stop: &AtomicBool) -> Result<(), WorkerError> {
         let mut opened: Option<Instant> = None;
         while !stop.load(Ordering::Relaxed) {
-            self.progress.beat();
+            self.progress.beat(clock::now());
             let step = self.turn().and_then(|gathered| {
                 opened = match self.session.has_open_transaction() {
                     true => opened.or_else(|| Some(Instant::now())),

@@ -206,7 +206,7 @@ fn show(
         // However this ends, the others are told.
         let told = Told(&stop);
         let guarding = scope.spawn(|| guard(&clients, prepared, &overview, &stop));
-        while !overview.threads.iter().all(|thread| thread.is_ready(PATIENCE)) {
+        while !overview.threads.iter().all(|thread| thread.is_ready(clock::now(), PATIENCE)) {
             let moment =
                 Moment { records, fed: 0, elapsed: started.elapsed(), tally: &Tally::new(0) };
             watch(&moment);

@@ -1,0 +1,212 @@
+//! What a worker and a judge ask of the log they stand on.
+//!
+//! Two things implement it: Kafka (`shell/kafka`) and the simulated log (`sim`). Everything that
+//! can go wrong between a record's arrival and its commit is visible here as a call that fails, so
+//! whoever drives a [`Session`] can be driven through every failure without a broker.
+
+use std::time::{Duration, Instant};
+
+use crate::codec::Headers;
+use crate::record::{Offset, Partition, Position, Timestamp};
+
+/// A member of a group that reads one topic, and writes what follows from it.
+///
+/// Under exactly-once everything sent since the last commit becomes visible together with the
+/// offsets, or never. Under at-least-once it becomes visible as it is sent; see
+/// [`Session::barrier`].
+pub trait Session {
+    /// A record as it was fetched.
+    type Message<'a>: Message
+    where
+        Self: 'a;
+
+    /// The clock that waiting is measured by.
+    fn now(&self) -> Instant;
+
+    /// The clock on the wall; only ticks carry it.
+    fn wall(&self) -> Timestamp;
+
+    /// The next record, waiting up to `timeout`; `None` also when there is news.
+    ///
+    /// # Errors
+    /// If the consumer cannot go on. What heals by itself is logged.
+    fn poll(&self, timeout: Duration) -> Result<Option<Self::Message<'_>>, SessionError>;
+
+    /// Whether [`Session::change`] has something to say.
+    fn has_news(&self) -> bool;
+
+    /// The oldest change not yet acted upon.
+    fn change(&self) -> Option<Change>;
+
+    /// True once the group took our partitions from us.
+    fn lost(&self) -> bool;
+
+    /// Takes partitions over, reading from these offsets.
+    ///
+    /// # Errors
+    /// If the consumer refuses.
+    fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError>;
+
+    /// Gives partitions back.
+    ///
+    /// # Errors
+    /// If the consumer refuses.
+    fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError>;
+
+    /// Stops fetching these.
+    ///
+    /// # Errors
+    /// If the consumer refuses.
+    fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError>;
+
+    /// Fetches these again, from these offsets: what was fetched before is forgotten.
+    ///
+    /// # Errors
+    /// If the consumer refuses.
+    fn resume(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError>;
+
+    /// Reads partitions that are not paused again, from these offsets.
+    ///
+    /// # Errors
+    /// If the consumer refuses.
+    fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError>;
+
+    /// Whether anything was sent since the last commit.
+    fn is_open(&self) -> bool;
+
+    /// Sends a record on: its key, partition, timestamp and, unless told otherwise, headers.
+    ///
+    /// # Errors
+    /// If the transaction cannot go on, or the record is larger than may be sent.
+    fn forward(
+        &self,
+        message: &Self::Message<'_>,
+        forward: Forward<'_>,
+    ) -> Result<(), SessionError>;
+
+    /// Sends a record of our own.
+    ///
+    /// # Errors
+    /// If the transaction cannot go on.
+    fn send(&self, output: Output<'_>) -> Result<(), SessionError>;
+
+    /// Under at-least-once: waits until everything sent is in the log. Under exactly-once the
+    /// commit sees to that, and this does nothing.
+    ///
+    /// # Errors
+    /// If something sent did not arrive: [`Session::recover`] next.
+    fn barrier(&self) -> Result<(), SessionError>;
+
+    /// Adds the offsets to be committed: where each partition goes on.
+    ///
+    /// # Errors
+    /// If the group does not take them from us: [`Session::recover`] next.
+    fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError>;
+
+    /// Commits all that was sent since the last commit, with the offsets.
+    ///
+    /// # Errors
+    /// If it failed or its fate is unknown: [`Session::recover`] next.
+    fn commit(&self) -> Result<(), SessionError>;
+
+    /// Gives up whatever is open, whatever became of it, by a new producer. The owner then begins
+    /// again where the last commit stands. After [`SessionError::Consumer`] the consumer is new
+    /// too, and owns nothing.
+    ///
+    /// # Errors
+    /// If the cluster does not answer: to be tried again.
+    fn recover(&mut self) -> Result<(), SessionError>;
+
+    /// Where these partitions begin again: what the group committed, and the last committed value
+    /// of each of `keys` in the partition of the same number of topic `kept_in`. The first key is
+    /// looked for everywhere; the others may be passed over if they are old.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    fn beginnings(
+        &self,
+        partitions: &[Partition],
+        kept_in: &str,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Beginning>, SessionError>;
+
+    /// How many partitions `topic` has now.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    fn partitions_of(&self, topic: &str) -> Result<i32, SessionError>;
+}
+
+/// A record as it was fetched; its bytes stay where the log's client put them.
+pub trait Message {
+    fn position(&self) -> Position;
+    /// The record's own time; −1 is Kafka's "none".
+    fn timestamp(&self) -> Timestamp;
+    /// The headers that say how the value is to be read.
+    fn headers(&self) -> Headers<'_>;
+    fn value(&self) -> Option<&[u8]>;
+}
+
+/// How a record leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a> {
+    pub topic: &'a str,
+    pub value: Option<&'a [u8]>,
+    /// Whether the record's own headers go with it.
+    pub keep_headers: bool,
+    /// Headers of ours, after them.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// A record of our own: no headers, the producer's time.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<'a> {
+    pub topic: &'a str,
+    /// `None`: by its key.
+    pub partition: Option<Partition>,
+    pub key: &'a [u8],
+    pub value: &'a [u8],
+}
+
+/// Partitions that came or went. The session's owner acts, then says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Restore them, then [`Session::assign`].
+    Assigned(Vec<Partition>),
+    /// Commit what is done, then [`Session::unassign`].
+    Revoked(Vec<Partition>),
+    /// They are somebody else's already: forget them, commit nothing, then [`Session::unassign`].
+    Lost(Vec<Partition>),
+}
+
+/// Where a partition begins again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    pub partition: Partition,
+    /// Committed by the group; `None` on the first day.
+    pub committed: Option<Offset>,
+    /// The oldest offset there is.
+    pub oldest: Offset,
+    /// The last committed value of each key asked for.
+    pub kept: Vec<Option<Vec<u8>>>,
+}
+
+/// Why the log did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// Somebody else has our transactional id: leave, touch nothing.
+    #[error("another process took over transactional id {id:?}: {reason}")]
+    Fenced { id: String, reason: String },
+    /// Unknown or undone; a new producer settles it.
+    #[error("{step} failed: {reason}")]
+    Transaction { step: &'static str, reason: String },
+    /// Records that their topic does not take; the transaction is undone as above.
+    #[error("{} records are larger than their topic takes", .0.len())]
+    TooLarge(Vec<Position>),
+    /// The cluster did not answer a question; it may be asked again.
+    #[error("kafka: {what}: {reason}")]
+    Exchange { what: &'static str, reason: String },
+    /// The consumer is of no use any more.
+    #[error("kafka: the consumer ended: {reason}")]
+    Consumer { reason: String },
+}
