@@ -139,6 +139,23 @@ impl Batch {
         Ok(())
     }
 
+    /// One outcome: dead-lettered with `fault`, unread. A record that its topic does not take
+    /// goes there in observe mode too: it can go nowhere else.
+    pub fn refuse(&mut self, guard: &Guard, input: &Input<'_>, fault: Fault) {
+        self.outcomes.clear();
+        self.spans.clear();
+        self.corrected.clear();
+        self.traces.clear();
+        self.outcomes.push(Outcome::of(Err(fault)));
+        self.spans.push(Span { rows: 0..0, worst: 0 });
+        self.finish(guard, std::slice::from_ref(input), 0);
+        if let Fault::Undeliverable { .. } = fault {
+            let outcome = &mut self.outcomes[0];
+            outcome.route = Route::DeadLetter;
+            outcome.text = verdict_text(Mode::Enforce, Err(fault));
+        }
+    }
+
     /// One outcome per input of the last turn, in order.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
