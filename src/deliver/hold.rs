@@ -64,10 +64,6 @@ impl Holds {
         self.held.len()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (Partition, &Why)> {
-        self.held.iter().map(|(&partition, hold)| (partition, &hold.why))
-    }
-
     pub fn insert(&mut self, partition: Partition, hold: Hold) {
         self.held.insert(partition, hold);
     }

@@ -136,6 +136,19 @@ impl<R: Road> Desk<R> {
             let inputs: Vec<Input<'_>> = messages.iter().map(emit::input).collect();
             let Err(failure) = self.road.turn(&inputs) else { break };
             let at = failure.at;
+            // It may have taken long to fail.
+            self.progress.beat(session.wall());
+            if failure.is_of_all() {
+                let mut first = BTreeMap::new();
+                for at in messages.iter().map(Message::position) {
+                    first.entry(at.partition).or_insert(at);
+                }
+                for &at in first.values() {
+                    self.guard_failed(session, at, &failure.error.to_string())?;
+                }
+                messages.clear();
+                continue;
+            }
             self.guard_failed(session, at, &failure.error.to_string())?;
             messages.retain(|message| {
                 let position = message.position();
