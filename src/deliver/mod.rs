@@ -6,5 +6,5 @@
 mod progress;
 mod session;
 
-pub use progress::Progress;
+pub use progress::{Buckets, Durations, Histogram, Progress, Sizes};
 pub use session::{Beginning, Change, Forward, Message, Output, Session, SessionError};
