@@ -68,7 +68,6 @@ impl<R: Road> Desk<R> {
         session.assign(&from)?;
         session.pause(&held)?;
         self.progress.join();
-        self.progress.held(self.holds.len());
         self.announce(session, &free)
     }
 
@@ -84,7 +83,6 @@ impl<R: Road> Desk<R> {
             self.unannounced.remove(partition);
         }
         self.refused.retain(|at, _| !partitions.contains(&at.partition));
-        self.progress.held(self.holds.len());
         session.unassign(partitions)
     }
 
@@ -95,7 +93,6 @@ impl<R: Road> Desk<R> {
         self.boots.clear();
         self.unannounced.clear();
         self.refused.clear();
-        self.progress.held(0);
     }
 
     /// Every lane begins again where its last commit stands, as soon as that is known.
@@ -136,7 +133,6 @@ impl<R: Road> Desk<R> {
     ) -> Result<(), SessionError> {
         session.pause(&[partition])?;
         self.holds.insert(partition, hold);
-        self.progress.held(self.holds.len());
         Ok(())
     }
 
@@ -160,7 +156,6 @@ impl<R: Road> Desk<R> {
         }
         let from = self.nexts(free.iter().copied());
         free.iter().for_each(|&partition| self.holds.release(partition));
-        self.progress.held(self.holds.len());
         self.announce(session, &free)?;
         session.resume(&from)
     }
