@@ -226,7 +226,7 @@ pub fn run_with<W: Wrap>(
                 ended.map_err(|error| RunError::Session { stream: name, role, error })
             }));
         }
-        scope.spawn(|| watchdog::watch(&overview.threads, stop, &all_ended));
+        scope.spawn(|| watchdog::watch(&overview.threads, timing.settle, stop, &all_ended));
         for thread in threads {
             let ended = thread.join().unwrap_or(Err(RunError::Panicked));
             if let Err(error) = ended {

@@ -14,9 +14,8 @@ use tracing::error;
 
 use crate::deliver::Progress;
 
-/// Rounds without a sign of life: 90 s. Longer than what may wait lawfully: a new producer waits
-/// for its coordinator for three transaction timeouts.
-const ROUNDS_MAX: u32 = 90 * PER_SECOND;
+/// The least time without a sign of life.
+const PATIENCE_MIN: Duration = Duration::from_secs(90);
 /// Rounds to drain in: shorter than the half minute that a supervisor usually grants.
 const DRAIN_ROUNDS_MAX: u32 = 25 * PER_SECOND;
 const PER_SECOND: u32 = 4;
@@ -25,15 +24,17 @@ const ROUND: Duration = Duration::from_millis(1000 / PER_SECOND as u64);
 /// `EX_SOFTWARE`.
 const STATUS: i32 = 70;
 
-/// Watches until `ended`.
-pub fn watch(threads: &[Arc<Progress>], stop: &AtomicBool, ended: &AtomicBool) {
+/// Watches until `ended`. A thread may lawfully wait for `wait` in one call, and for twice that
+/// before it is said to hang.
+pub fn watch(threads: &[Arc<Progress>], wait: Duration, stop: &AtomicBool, ended: &AtomicBool) {
+    let rounds_max = PATIENCE_MIN.max(2 * wait).as_millis() / ROUND.as_millis();
     let mut watches: Vec<Watch> = threads.iter().map(|_| Watch::default()).collect();
     let mut draining = 0;
     while !ended.load(Ordering::Relaxed) {
         thread::sleep(ROUND);
         let beats = threads.iter().map(|thread| thread.beats());
         for (watch, beats) in watches.iter_mut().zip(beats) {
-            if watch.round(beats) >= ROUNDS_MAX {
+            if u128::from(watch.round(beats)) >= rounds_max {
                 leave("a thread has not come around for too long");
             }
         }
