@@ -1,0 +1,410 @@
+//! The guards under test, as child processes, and whoever starts them again when they end.
+//!
+//! Reads their logs for what cannot be seen from outside: that one was fenced, that partitions came
+//! and went. What is right or wrong is never decided by a log but for one thing: what a process that
+//! stood still committed after it woke.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cluster::signal;
+use crate::failpoints::Window;
+
+/// All instances, by name.
+#[derive(Clone)]
+pub struct Fleet(Arc<Mutex<State>>);
+
+struct State {
+    program: PathBuf,
+    dir: PathBuf,
+    instances: BTreeMap<String, Instance>,
+    /// Processes whose place was taken while they stood still.
+    zombies: Vec<Zombie>,
+    tally: Tally,
+}
+
+/// What happened to the fleet.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// kill -9 by us.
+    pub kills: u64,
+    /// kill -9 by a failpoint, per window.
+    pub windows: BTreeMap<&'static str, u64>,
+    /// Ends with another status than 0 that nobody killed.
+    pub exits: u64,
+    pub fencings: u64,
+    pub given_up: u64,
+    pub rebalances: u64,
+    pub rebalances_in_flight: u64,
+    pub zombies: u64,
+    /// I8, in words; empty if it holds.
+    pub zombie_faults: Vec<String>,
+    /// Bytes at the highest, by the kernel's count.
+    pub rss_max: u64,
+    pub panics: Vec<String>,
+}
+
+struct Instance {
+    config: PathBuf,
+    log: Log,
+    child: Option<Child>,
+    /// Whether it is started again when it ends.
+    wanted: bool,
+    start_at: Instant,
+    killed: bool,
+    frozen: bool,
+    arm: Option<Armed>,
+}
+
+/// At which commit the next process kills itself, and where in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Armed {
+    pub window: Window,
+    pub after: u32,
+    pub seed: u64,
+}
+
+struct Zombie {
+    name: String,
+    child: Child,
+    log: Log,
+    woken: Option<Instant>,
+    commits: u64,
+    fenced: bool,
+}
+
+/// A log file, and how far it was read.
+struct Log {
+    path: PathBuf,
+    read: u64,
+}
+
+/// As a supervisor would: not at once.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Fleet {
+    /// An empty fleet of `program`, with its logs in `dir`; supervised from now on.
+    pub fn new(program: PathBuf, dir: &Path) -> Self {
+        let fleet = Self(Arc::new(Mutex::new(State {
+            program,
+            dir: dir.to_owned(),
+            instances: BTreeMap::new(),
+            zombies: vec![],
+            tally: Tally::default(),
+        })));
+        let supervised = Arc::downgrade(&fleet.0);
+        thread::spawn(move || {
+            while let Some(state) = supervised.upgrade() {
+                state.lock().expect("no panic while held").supervise();
+                drop(state);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        fleet
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no panic while held")
+    }
+
+    /// Starts an instance, now or again; it is kept running.
+    pub fn start(&self, name: &str, config: &Path) {
+        let mut state = self.state();
+        let log = Log { path: state.dir.join(format!("{name}.log")), read: 0 };
+        let fresh = Instance {
+            config: config.to_owned(),
+            log,
+            child: None,
+            wanted: true,
+            start_at: Instant::now(),
+            killed: false,
+            frozen: false,
+            arm: None,
+        };
+        let instance = state.instances.entry(name.to_owned()).or_insert(fresh);
+        config.clone_into(&mut instance.config);
+        instance.wanted = true;
+        instance.start_at = Instant::now();
+        state.supervise();
+    }
+
+    /// Names of those that run and are not frozen, of a fleet named `prefix`.
+    pub fn running(&self, prefix: &str) -> Vec<String> {
+        let state = self.state();
+        let runs = |(name, i): (&String, &Instance)| {
+            (name.starts_with(prefix) && i.child.is_some() && !i.frozen).then(|| name.clone())
+        };
+        state.instances.iter().filter_map(runs).collect()
+    }
+
+    /// kill -9; false if it does not run.
+    pub fn kill(&self, name: &str) -> bool {
+        let mut state = self.state();
+        let Some(instance) = state.instances.get_mut(name) else { return false };
+        let Some(child) = &mut instance.child else { return false };
+        child.kill().expect("a kill");
+        instance.killed = true;
+        state.tally.kills += 1;
+        true
+    }
+
+    /// Tells it to drain, and does not start it again.
+    pub fn retire(&self, name: &str) {
+        if let Some(instance) = self.state().instances.get_mut(name) {
+            instance.wanted = false;
+            if let Some(child) = &instance.child {
+                signal(child, "TERM");
+            }
+        }
+    }
+
+    /// kill -9, and the process that takes its place kills itself as `armed` says.
+    pub fn arm(&self, name: &str, armed: Armed) -> bool {
+        let killed = self.kill(name);
+        if let Some(instance) = self.state().instances.get_mut(name) {
+            instance.arm = Some(armed);
+        }
+        killed
+    }
+
+    /// Stands still, or goes on.
+    pub fn freeze(&self, name: &str, still: bool) {
+        let mut state = self.state();
+        let Some(instance) = state.instances.get_mut(name) else { return };
+        let Some(child) = &instance.child else { return };
+        signal(child, if still { "STOP" } else { "CONT" });
+        instance.frozen = still;
+        if !still {
+            instance.log.skip();
+        }
+    }
+
+    /// Stops a process and starts another in its place; [`Fleet::wake`] lets the first go on.
+    pub fn replace(&self, name: &str) -> bool {
+        let mut state = self.state();
+        let Some(instance) = state.instances.get_mut(name) else { return false };
+        let Some(child) = instance.child.take() else { return false };
+        signal(&child, "STOP");
+        let fresh = instance.log.path.with_extension(format!("{}.log", child.id()));
+        let log = std::mem::replace(&mut instance.log, Log { path: fresh, read: 0 });
+        instance.start_at = Instant::now() + PAUSE;
+        let name = name.to_owned();
+        state.zombies.push(Zombie { name, child, log, woken: None, commits: 0, fenced: false });
+        true
+    }
+
+    /// Lets every zombie go on.
+    pub fn wake(&self) {
+        let mut state = self.state();
+        for zombie in state.zombies.iter_mut().filter(|zombie| zombie.woken.is_none()) {
+            zombie.log.skip();
+            signal(&zombie.child, "CONT");
+            zombie.woken = Some(Instant::now());
+        }
+    }
+
+    /// Whether zombies are left that were not seen to end.
+    pub fn has_zombies(&self) -> bool {
+        !self.state().zombies.is_empty()
+    }
+
+    /// SIGTERM to all of them; those that do not end with 0 in time are named.
+    pub fn drain(&self, patience: Duration) -> Vec<String> {
+        let mut state = self.state();
+        let mut children = vec![];
+        for (name, instance) in &mut state.instances {
+            instance.wanted = false;
+            if let Some(child) = instance.child.take() {
+                signal(&child, "TERM");
+                children.push((name.clone(), child));
+            }
+        }
+        let deadline = Instant::now() + patience;
+        let mut faults = vec![];
+        for (name, mut child) in children {
+            let status = loop {
+                match child.try_wait().expect("a status") {
+                    Some(status) => break Some(status),
+                    None if Instant::now() > deadline => break None,
+                    None => thread::sleep(Duration::from_millis(20)),
+                }
+            };
+            if !status.is_some_and(|status| status.success()) {
+                let _ = child.kill();
+                let _ = child.wait();
+                faults.push(format!("{name} did not drain: {status:?} within {patience:?}"));
+            }
+        }
+        state.supervise();
+        faults
+    }
+
+    pub fn tally(&self) -> Tally {
+        self.state().tally.clone()
+    }
+
+    pub fn kills(&self) -> u64 {
+        let state = self.state();
+        state.tally.kills + state.tally.windows.values().sum::<u64>()
+    }
+}
+
+impl State {
+    fn supervise(&mut self) {
+        let Self { program, dir, instances, zombies, tally } = self;
+        for (name, instance) in instances.iter_mut() {
+            for line in instance.log.lines() {
+                tally.hear(name, &line);
+            }
+            if let Some(child) = &mut instance.child {
+                tally.rss_max = tally.rss_max.max(rss(child.id()));
+                let Some(status) = child.try_wait().expect("a status") else { continue };
+                instance.child = None;
+                instance.frozen = false;
+                instance.start_at = Instant::now() + PAUSE;
+                let killed = std::mem::take(&mut instance.killed);
+                match instance.arm.take_if(|_| !killed) {
+                    // It was the armed process that ended; killed by us, it is yet to come.
+                    Some(armed) if !status.success() && status.code().is_none() => {
+                        *tally.windows.entry(armed.window.name()).or_default() += 1;
+                    }
+                    _ if killed || status.success() => {}
+                    _ => tally.exits += 1,
+                }
+            }
+            if instance.wanted && instance.child.is_none() && Instant::now() >= instance.start_at {
+                instance.child = Some(start(program, dir, name, instance));
+            }
+        }
+        zombies.retain_mut(|zombie| {
+            let Some(woken) = zombie.woken else { return true };
+            for line in zombie.log.lines() {
+                zombie.commits += u64::from(message(&line) == "transaction committed");
+                zombie.fenced |= is_fencing(&line);
+                tally.hear(&zombie.name, &line);
+            }
+            let ended = zombie.child.try_wait().expect("a status");
+            let over = woken.elapsed() > Duration::from_secs(45);
+            if ended.is_none() && !over {
+                return true;
+            }
+            let Zombie { name, commits, fenced, .. } = &*zombie;
+            tally.zombies += 1;
+            let mut fault = |text: &str| tally.zombie_faults.push(format!("{name}: {text}"));
+            if *commits > 0 {
+                fault(&format!("committed {commits} times after another took its place"));
+            }
+            if over {
+                fault("still there 45 s after another took its place");
+                let _ = zombie.child.kill();
+                let _ = zombie.child.wait();
+            } else if !fenced {
+                fault(&format!("ended with {ended:?} and did not say that it was fenced"));
+            }
+            false
+        });
+    }
+}
+
+fn start(program: &Path, dir: &Path, name: &str, instance: &Instance) -> Child {
+    let log = File::options().create(true).append(true).open(&instance.log.path).expect("a log");
+    let mut command = match &instance.arm {
+        None => {
+            let mut command = Command::new(program);
+            command.args(["run", "--log", "json", "-c"]).arg(&instance.config);
+            command
+        }
+        Some(armed) => {
+            let mut command = Command::new(std::env::current_exe().expect("this program"));
+            command.arg("guard").arg(&instance.config).args([
+                armed.window.name(),
+                &armed.after.to_string(),
+                &armed.seed.to_string(),
+            ]);
+            command.arg(dir.join("windows"));
+            command
+        }
+    };
+    command
+        .env("RUST_LOG", "info,tripline=debug,rdkafka=warn,ort=warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{name} starts: {error}"))
+}
+
+impl Tally {
+    fn hear(&mut self, name: &str, line: &Value) {
+        let said = message(line);
+        self.fencings += u64::from(is_fencing(line));
+        self.given_up += u64::from(said.contains("beginning again"));
+        self.rebalances += u64::from(["assigned", "handed over"].contains(&said));
+        self.rebalances += u64::from(said.starts_with("lost:"));
+        let in_flight = line["fields"]["in_flight"].as_bool().unwrap_or(false);
+        self.rebalances_in_flight += u64::from(in_flight);
+        if said.contains("panicked") {
+            self.panics.push(format!("{name}: {line}"));
+        }
+    }
+}
+
+fn message(line: &Value) -> &str {
+    line["fields"]["message"].as_str().unwrap_or_default()
+}
+
+fn is_fencing(line: &Value) -> bool {
+    let fields = &line["fields"];
+    let texts = ["message", "error", "reason"].map(|key| fields[key].as_str().unwrap_or_default());
+    texts.iter().any(|text| text.contains("took over transactional id"))
+}
+
+impl Log {
+    /// What was written since, line by line; a line that is not JSON is kept as its message.
+    fn lines(&mut self) -> Vec<Value> {
+        let mut text = vec![];
+        let Ok(mut file) = File::open(&self.path) else { return vec![] };
+        if file.seek(SeekFrom::Start(self.read)).is_err() || file.read_to_end(&mut text).is_err() {
+            return vec![];
+        }
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        self.read += whole as u64;
+        let text = String::from_utf8_lossy(&text[..whole]);
+        let line = |line: &str| {
+            let other = || serde_json::json!({ "fields": { "message": line } });
+            serde_json::from_str(line).unwrap_or_else(|_| other())
+        };
+        text.lines().map(line).collect()
+    }
+
+    /// What is there by now was said before.
+    fn skip(&mut self) {
+        self.lines();
+    }
+}
+
+/// The most memory that a process ever had, in bytes; 0 if it is gone.
+fn rss(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let children = self.instances.values_mut().filter_map(|instance| instance.child.as_mut());
+        for child in children.chain(self.zombies.iter_mut().map(|zombie| &mut zombie.child)) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
