@@ -3,8 +3,19 @@
 //! The worker and the judge of a stream as plain state machines over a [`Session`]. They know
 //! when to commit, when to hand over, when to begin again; they do no I/O of their own.
 
+mod boot;
+mod emit;
+mod hold;
+mod judge;
 mod progress;
+mod road;
 mod session;
+mod worker;
 
+pub use boot::{BOOT_KEY, Boot};
+pub use emit::POINTER;
+pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging};
 pub use progress::Progress;
+pub use road::Road;
 pub use session::{Beginning, Change, Forward, Message, Output, Session, SessionError};
+pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Timing, Worker};

@@ -27,6 +27,7 @@ pub struct Progress {
     /// them, or what judges them is not there.
     pub stopped_partitions: AtomicU64,
     alive_at_ms: AtomicI64,
+    beats: AtomicU64,
     joined: AtomicBool,
 }
 
@@ -73,6 +74,12 @@ impl Progress {
     /// Says that the thread went around once more.
     pub fn beat(&self, now: Timestamp) {
         self.alive_at_ms.store(now.0, Ordering::Relaxed);
+        Self::add(&self.beats, 1);
+    }
+
+    /// How often it did.
+    pub fn beats(&self) -> u64 {
+        Self::get(&self.beats)
     }
 
     pub fn join(&self) {

@@ -109,9 +109,12 @@ pub trait Session {
     /// If it failed or its fate is unknown: [`Session::recover`] next.
     fn commit(&self) -> Result<(), SessionError>;
 
+    /// The consumer is of no use any more: the next [`Session::recover`] makes a new one, which
+    /// owns nothing before the group says so.
+    fn discard_consumer(&mut self);
+
     /// Gives up whatever is open, whatever became of it, by a new producer. The owner then begins
-    /// again where the last commit stands. After [`SessionError::Consumer`] the consumer is new
-    /// too, and owns nothing.
+    /// again where the last commit stands.
     ///
     /// # Errors
     /// If the cluster does not answer: to be tried again.

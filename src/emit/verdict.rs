@@ -26,6 +26,8 @@ pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
             Fault::Missing { .. } => "would-dead-letter:missing",
             Fault::OutOfBounds { .. } => "would-dead-letter:out-of-bounds",
             Fault::UnknownSchema => "would-dead-letter:unknown-schema",
+            Fault::Undeliverable { .. } => "would-dead-letter:undeliverable",
+            Fault::Crash => "would-dead-letter:crash",
         },
     };
     match mode {
@@ -57,6 +59,8 @@ mod tests {
             Fault::Missing { feature },
             Fault::OutOfBounds { feature, value: 2.0 },
             Fault::UnknownSchema,
+            Fault::Undeliverable { bytes: 3 },
+            Fault::Crash,
         ];
         assert_eq!(faults.len(), Fault::NAMES.len());
         for fault in faults {

@@ -99,6 +99,20 @@ const WINDOWS_REMEMBERED: i64 = 64;
 /// megabyte that a topic takes by default.
 const PARTS_MAX: usize = 4000;
 
+impl State {
+    fn read(bytes: &[u8]) -> Result<Self, JudgeError> {
+        #[derive(Deserialize)]
+        struct VersionOnly {
+            version: u32,
+        }
+        let VersionOnly { version } = serde_json::from_slice(bytes)?;
+        match version {
+            1 => Ok(serde_json::from_slice(bytes)?),
+            newer => Err(JudgeError::Version(newer)),
+        }
+    }
+}
+
 impl Judge {
     /// A judge with nothing heard; `reference` are clean rows judged by this epoch.
     pub fn new(about: About, terms: Terms, reference: WindowCounts) -> Self {
@@ -124,33 +138,38 @@ impl Judge {
     /// # Errors
     /// If the bytes cannot be read or do not cover exactly what the group committed.
     pub fn restore(
-        mut self,
+        self,
         bytes: &[u8],
         committed: Offset,
     ) -> Result<(Self, Vec<Alert>), JudgeError> {
-        #[derive(Deserialize)]
-        struct VersionOnly {
-            version: u32,
-        }
-        let VersionOnly { version } = serde_json::from_slice(bytes)?;
-        if version != 1 {
-            return Err(JudgeError::Version(version));
-        }
-        let state: State = serde_json::from_slice(bytes)?;
+        let state = State::read(bytes)?;
         if state.next != committed {
             return Err(JudgeError::Mismatch { covered: state.next, committed });
         }
+        Ok(self.after(state))
+    }
+
+    /// The same, going on where the state ends, whatever the group committed: under at-least-once
+    /// offsets are written after the state that covers them, and may lag behind it.
+    ///
+    /// # Errors
+    /// If the bytes cannot be read.
+    pub fn covering(self, bytes: &[u8]) -> Result<(Self, Vec<Alert>), JudgeError> {
+        Ok(self.after(State::read(bytes)?))
+    }
+
+    fn after(mut self, state: State) -> (Self, Vec<Alert>) {
         if state.epoch == self.about.epoch {
             self.state = state;
-            return Ok((self, vec![]));
+            return (self, vec![]);
         }
         self.state.clock = state.clock;
-        self.state.next = committed;
+        self.state.next = state.next;
         let note = "the bundle or the budget was changed";
         let ended = state
             .incident
             .map(|incident| Alert::new(&self.about, &incident, Status::Resolved, Some(note)));
-        Ok((self, ended.into_iter().collect()))
+        (self, ended.into_iter().collect())
     }
 
     /// This judge, about to hear the message at `next` first.

@@ -92,25 +92,33 @@ impl Lane {
         committed: Offset,
         window_ms: u64,
     ) -> Result<Self, LaneError> {
-        let unreadable =
-            |e: serde_json::Error| LaneError::Unreadable { partition, reason: e.to_string() };
-        #[derive(Deserialize)]
-        struct VersionOnly {
-            version: u32,
-        }
-        let VersionOnly { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
-        if version != 1 {
-            return Err(LaneError::Version { partition, got: version });
-        }
-        let state: State = serde_json::from_slice(bytes).map_err(unreadable)?;
+        let state = State::read(bytes, partition)?;
         let covered = state.next;
         if covered != committed || state.partition != partition {
             return Err(LaneError::Mismatch { partition, covered, committed });
         }
+        Ok(Self::of(state, epoch, window_ms))
+    }
+
+    /// A lane that goes on where its state ends, whatever the group committed: under at-least-once
+    /// offsets are written after the state that covers them, and may lag behind it.
+    ///
+    /// # Errors
+    /// If the bytes cannot be read.
+    pub fn covering(
+        bytes: &[u8],
+        epoch: &str,
+        partition: Partition,
+        window_ms: u64,
+    ) -> Result<Self, LaneError> {
+        Ok(Self::of(State::read(bytes, partition)?, epoch, window_ms))
+    }
+
+    fn of(state: State, epoch: &str, window_ms: u64) -> Self {
         if state.epoch != epoch {
-            return Ok(Self::new(epoch, partition, committed, window_ms));
+            return Self::new(epoch, state.partition, state.next, window_ms);
         }
-        Ok(Self { state, window_ms, dirty: vec![], pushed_out: vec![] })
+        Self { state, window_ms, dirty: vec![], pushed_out: vec![] }
     }
 
     /// What goes to the state topic: a few hundred bytes of JSON.
@@ -210,6 +218,22 @@ impl Lane {
         // any 64 bits; no window begins where adding its length would overflow.
         let at = timestamp.0.clamp(0, TIMESTAMP_MAX);
         Timestamp(at - at % length)
+    }
+}
+
+impl State {
+    fn read(bytes: &[u8], partition: Partition) -> Result<Self, LaneError> {
+        let unreadable =
+            |e: serde_json::Error| LaneError::Unreadable { partition, reason: e.to_string() };
+        #[derive(Deserialize)]
+        struct VersionOnly {
+            version: u32,
+        }
+        let VersionOnly { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        match version {
+            1 => serde_json::from_slice(bytes).map_err(unreadable),
+            got => Err(LaneError::Version { partition, got }),
+        }
     }
 }
 

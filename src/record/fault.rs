@@ -29,11 +29,15 @@ pub enum Fault {
     OutOfBounds { feature: FeatureId, value: f32 },
     /// The record names a schema that the registry does not have.
     UnknownSchema,
+    /// The topic it should leave by does not take a record that large.
+    Undeliverable { bytes: usize },
+    /// Judging it ended the process, again and again.
+    Crash,
 }
 
 impl Fault {
     /// Every name a fault can have, in the order of the variants.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 13] = [
         "null-value",
         "too-large",
         "unknown-format",
@@ -45,6 +49,8 @@ impl Fault {
         "missing",
         "out-of-bounds",
         "unknown-schema",
+        "undeliverable",
+        "crash",
     ];
 
     /// Short name, stable across versions: headers, metrics and alerts carry it.
@@ -61,6 +67,8 @@ impl Fault {
             Self::Missing { .. } => 8,
             Self::OutOfBounds { .. } => 9,
             Self::UnknownSchema => 10,
+            Self::Undeliverable { .. } => 11,
+            Self::Crash => 12,
         };
         Self::NAMES[at]
     }
@@ -93,6 +101,10 @@ impl fmt::Display for Fault {
             Self::UnknownSchema => {
                 write!(f, "{name}: the registry does not have the schema that the record names")
             }
+            Self::Undeliverable { bytes } => {
+                write!(f, "{name}: its topic does not take a record of {bytes} bytes")
+            }
+            Self::Crash => write!(f, "{name}: judging it alone ended the process twice"),
         }
     }
 }

@@ -1,0 +1,110 @@
+//! A record that ends the process must not end it for ever.
+//!
+//! Whoever takes a partition over writes down where it begins and how often that was tried. Found
+//! at the same offset again and again, the partition is read with care: one record at a time, each
+//! announced before it is judged. A record that was announced twice and never got through has
+//! ended two processes alone, and is dead-lettered unread.
+//!
+//! It cannot tell a record that crashes us from somebody who kills us twice while just that record
+//! is judged alone, after two starts without progress.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Offset;
+
+/// Key of the boot record in the state topic, in the partition of its number.
+pub const BOOT_KEY: &[u8] = b"boot";
+
+/// Starts without progress before a partition is read with care.
+const STARTS_MAX: u32 = 2;
+/// Times a record may be begun alone.
+const ALONE_MAX: u32 = 2;
+
+/// How often a partition was begun at one offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Boot {
+    /// Format version, 1.
+    version: u32,
+    /// Where the partition was taken over: its next offset.
+    at: Offset,
+    /// How often, this time included.
+    starts: u32,
+    /// How often the record there was begun alone.
+    alone: u32,
+}
+
+impl Boot {
+    /// Takes a partition over at `next`, after what the last one to do so wrote. What cannot be
+    /// read counts as nothing: it guards against crashes, not against loss.
+    pub fn take_over(before: Option<&[u8]>, next: Offset) -> Self {
+        let before = before.and_then(|bytes| serde_json::from_slice::<Self>(bytes).ok());
+        match before {
+            Some(before) if before.version == 1 && before.at == next => {
+                Self { starts: before.starts.saturating_add(1), ..before }
+            }
+            _ => Self { version: 1, at: next, starts: 1, alone: 0 },
+        }
+    }
+
+    /// Whether the next record, at or after `next`, must be begun alone.
+    pub fn careful(&self, next: Offset) -> bool {
+        self.at == next && self.starts > STARTS_MAX
+    }
+
+    /// Whether the record there has ended too many processes alone.
+    pub fn is_spent(&self) -> bool {
+        self.alone >= ALONE_MAX
+    }
+
+    /// The record there is about to be begun alone.
+    pub fn begin_alone(&mut self) {
+        self.alone = self.alone.saturating_add(1);
+    }
+
+    pub fn to_bytes(self) -> Vec<u8> {
+        serde_json::to_vec(&self).expect("plain data")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_spent_only_after_two_starts_in_vain_and_two_times_alone() {
+        let at = Offset(7);
+        let mut written: Option<Vec<u8>> = None;
+        let mut begun = vec![];
+        for _ in 0..6 {
+            let mut boot = Boot::take_over(written.as_deref(), at);
+            begun.push((boot.careful(at), boot.is_spent()));
+            if boot.careful(at) && !boot.is_spent() {
+                boot.begin_alone();
+            }
+            written = Some(boot.to_bytes());
+        }
+        let (free, alone, spent) = ((false, false), (true, false), (true, true));
+        assert_eq!(begun, [free, free, alone, alone, spent, spent]);
+    }
+
+    #[test]
+    fn progress_forgets_every_start() {
+        let mut boot = Boot::take_over(None, Offset(7));
+        for _ in 0..5 {
+            boot = Boot::take_over(Some(&boot.to_bytes()), Offset(7));
+        }
+        assert!(boot.careful(Offset(7)));
+        assert!(!boot.careful(Offset(8)));
+        let later = Boot::take_over(Some(&boot.to_bytes()), Offset(8));
+        assert_eq!(later, Boot::take_over(None, Offset(8)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_counts_as_nothing() {
+        let fresh = Boot::take_over(None, Offset(7));
+        assert_eq!(Boot::take_over(Some(b"{}"), Offset(7)), fresh);
+        let newer = br#"{"version":2,"at":7,"starts":9,"alone":9}"#;
+        assert_eq!(Boot::take_over(Some(newer), Offset(7)), fresh);
+    }
+}

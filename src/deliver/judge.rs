@@ -1,0 +1,310 @@
+//! The judge at work: evidence in; alerts, state and offsets out, in one transaction.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+
+use super::{Beginning, Change, Message, Output, Progress, Session, SessionError, Timing};
+use crate::config::Stream;
+use crate::incident::{Alert, Status};
+use crate::pipeline::{Judge, JudgeError};
+use crate::record::{Offset, Partition};
+use crate::watch::{Message as WatchMessage, Tick};
+
+/// Judges one stream while its group gives it the evidence partition; else stands by.
+pub struct Judging<S> {
+    session: S,
+    stream: Arc<Stream>,
+    /// A judge that has heard nothing.
+    fresh: Judge,
+    seat: Seat,
+    /// The next offset as of the last commit.
+    committed: Offset,
+    ticked: Option<Instant>,
+    /// The producer is of no use any more; when to try for a new one.
+    broken: Option<Instant>,
+    timing: Timing,
+    progress: Arc<Progress>,
+}
+
+enum Seat {
+    /// Somebody else judges.
+    Empty,
+    /// It is ours, and what was judged before is looked for: since when, when next, and whether
+    /// somebody was told that it takes too long.
+    Restoring {
+        since: Instant,
+        next: Instant,
+        told: bool,
+    },
+    Taken(Box<Judge>),
+}
+
+/// The evidence topic has one partition: one order, one judge.
+pub const EVIDENCE_PARTITION: Partition = Partition(0);
+
+/// Key of the judge's state, in partition 0 of the state topic.
+pub const JUDGE_KEY: &[u8] = b"judge";
+
+const POLL: Duration = Duration::from_millis(100);
+const MESSAGES_MAX: usize = 1000;
+const AGAIN: Duration = Duration::from_millis(500);
+const SOON: Duration = Duration::from_millis(300);
+const LATER: Duration = Duration::from_secs(5);
+
+impl<S: Session> Judging<S> {
+    /// `fresh` is a judge that has heard nothing.
+    pub fn new(
+        session: S,
+        stream: Arc<Stream>,
+        fresh: Judge,
+        timing: Timing,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            session,
+            stream,
+            fresh,
+            seat: Seat::Empty,
+            committed: Offset(0),
+            ticked: None,
+            broken: None,
+            timing,
+            progress,
+        }
+    }
+
+    /// Takes what evidence there is, says what follows from it, writes a tick if it is time.
+    ///
+    /// # Errors
+    /// Only [`SessionError::Fenced`]: leave, touch nothing.
+    pub fn turn(&mut self) -> Result<(), SessionError> {
+        self.progress.beat(self.session.wall());
+        let step = match self.mend() {
+            Ok(true) => self.step(),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        step.or_else(|error| self.give_up(error))
+    }
+
+    /// The judge, while it is here.
+    pub fn judge(&self) -> Option<&Judge> {
+        match &self.seat {
+            Seat::Taken(judge) => Some(judge),
+            _ => None,
+        }
+    }
+
+    fn step(&mut self) -> Result<(), SessionError> {
+        self.rebalance()?;
+        self.restore()?;
+        let alerts = self.hear()?;
+        let now = self.session.now();
+        // A tick per half window: a window closes at most that late.
+        let every = (self.stream.alerts.window / 2).max(Duration::from_millis(100));
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let due = self.ticked.is_none_or(|at| since(at) >= every);
+        let tick = due && matches!(self.seat, Seat::Taken(_));
+        if tick {
+            self.ticked = Some(now);
+        }
+        self.say(&alerts, tick)
+    }
+
+    /// What follows from the evidence there is.
+    fn hear(&mut self) -> Result<Vec<Alert>, SessionError> {
+        let mut alerts = vec![];
+        let mut timeout = POLL;
+        for _ in 0..MESSAGES_MAX {
+            if self.session.has_news() {
+                break;
+            }
+            let Some(message) = self.session.poll(timeout)? else { break };
+            timeout = Duration::ZERO;
+            let Seat::Taken(judge) = &mut self.seat else { continue };
+            let offset = message.position().offset;
+            if offset < judge.next() {
+                continue;
+            }
+            match message.value().map(WatchMessage::from_bytes) {
+                Some(Ok(said)) => judge.take(offset, &said, &mut alerts),
+                // Only our own workers write here; what we cannot read is of another version.
+                Some(Err(error)) => {
+                    error!(%error, %offset, "cannot read evidence");
+                    judge.skip(offset);
+                }
+                None => judge.skip(offset),
+            }
+            Progress::add(&self.progress.records, 1);
+        }
+        Ok(alerts)
+    }
+
+    /// Commits alerts, a tick, state and offset together.
+    fn say(&mut self, alerts: &[Alert], tick: bool) -> Result<(), SessionError> {
+        let Seat::Taken(judge) = &self.seat else { return Ok(()) };
+        let heard = judge.next();
+        if alerts.is_empty() && !tick && heard == self.committed {
+            return Ok(());
+        }
+        let started = self.session.now();
+        let topics = &self.stream.topics;
+        for alert in alerts {
+            match alert.status {
+                Status::Firing => warn!(incident = alert.dedup_key, "{}", alert.summary),
+                Status::Resolved => info!(incident = alert.dedup_key, "{}", alert.summary),
+            }
+            self.session.send(Output {
+                topic: &self.stream.alerts.topic,
+                partition: None,
+                key: alert.dedup_key.as_bytes(),
+                value: &alert.to_bytes(),
+            })?;
+        }
+        if tick {
+            self.session.send(Output {
+                topic: &topics.evidence,
+                partition: Some(EVIDENCE_PARTITION),
+                key: b"tick",
+                value: &WatchMessage::Tick(Tick { at: self.session.wall() }).to_bytes(),
+            })?;
+        }
+        self.session.barrier()?;
+        self.session.send(Output {
+            topic: &topics.state,
+            partition: Some(EVIDENCE_PARTITION),
+            key: JUDGE_KEY,
+            value: &judge.to_bytes(),
+        })?;
+        self.session.offsets(&[(EVIDENCE_PARTITION, heard)])?;
+        self.session.commit()?;
+        self.committed = heard;
+        self.progress.committed(self.session.now().saturating_duration_since(started));
+        Ok(())
+    }
+
+    fn rebalance(&mut self) -> Result<(), SessionError> {
+        while let Some(change) = self.session.change() {
+            match change {
+                Change::Assigned(partitions) => {
+                    // Read from where its last commit stands, once that is known.
+                    let from: Vec<_> = partitions.iter().map(|&p| (p, Offset(0))).collect();
+                    self.session.assign(&from)?;
+                    self.session.pause(&partitions)?;
+                    if partitions.contains(&EVIDENCE_PARTITION) {
+                        self.begin_again();
+                    }
+                }
+                Change::Revoked(partitions) | Change::Lost(partitions) => {
+                    // Every turn commits what it heard: nothing is open here.
+                    if partitions.contains(&EVIDENCE_PARTITION) {
+                        self.seat = Seat::Empty;
+                    }
+                    self.session.unassign(&partitions)?;
+                }
+            }
+            self.progress.rebalanced(usize::from(!matches!(self.seat, Seat::Empty)), false);
+        }
+        // A judge that stands by is ready too.
+        self.progress.join();
+        Ok(())
+    }
+
+    fn begin_again(&mut self) {
+        let now = self.session.now();
+        self.seat = Seat::Restoring { since: now, next: now, told: false };
+    }
+
+    /// The judge as its last commit left it.
+    fn restore(&mut self) -> Result<(), SessionError> {
+        let now = self.session.now();
+        let Seat::Restoring { since, next, told } = &mut self.seat else { return Ok(()) };
+        if now < *next {
+            return Ok(());
+        }
+        let topic = &self.stream.topics.state;
+        let found = self.session.beginnings(&[EVIDENCE_PARTITION], topic, &[JUDGE_KEY]);
+        let judge = found.map_err(|error| error.to_string()).and_then(|found| {
+            let beginning = found.first().ok_or("nobody knows of the evidence topic")?;
+            begin(&self.fresh, beginning, self.timing.offsets_lag).map_err(|e| e.to_string())
+        });
+        match judge {
+            Ok((judge, ended)) => {
+                info!(stream = self.stream.name, from = %judge.next(), "judging");
+                self.session.resume(&[(EVIDENCE_PARTITION, judge.next())])?;
+                self.committed = judge.next();
+                self.seat = Seat::Taken(Box::new(judge));
+                self.progress.held(0);
+                if ended.is_empty() { Ok(()) } else { self.say(&ended, false) }
+            }
+            Err(reason) => {
+                let late = now.saturating_duration_since(*since) >= self.timing.settle;
+                *next = now + if late { LATER } else { SOON };
+                if late && !*told {
+                    error!(stream = self.stream.name, "nobody judges: {reason}");
+                    *told = true;
+                }
+                self.progress.held(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a new producer if the last one is of no use; false while there is none.
+    fn mend(&mut self) -> Result<bool, SessionError> {
+        let Some(at) = self.broken else { return Ok(true) };
+        if self.session.now() < at {
+            self.session.poll(POLL)?;
+            return Ok(false);
+        }
+        match self.session.recover() {
+            Ok(()) => {
+                self.broken = None;
+                Ok(true)
+            }
+            Err(error @ SessionError::Fenced { .. }) => Err(error),
+            Err(error) => {
+                warn!(%error, "judge: no new producer yet");
+                self.broken = Some(self.session.now() + AGAIN);
+                Ok(false)
+            }
+        }
+    }
+
+    fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
+        let fenced = matches!(error, SessionError::Fenced { .. });
+        self.progress.gave_up(fenced);
+        if fenced {
+            return Err(error);
+        }
+        warn!(%error, "judge: transaction given up; beginning again at the last commit");
+        self.broken = Some(self.session.now());
+        let mut unusable = matches!(error, SessionError::Consumer { .. });
+        if !matches!(self.seat, Seat::Empty) && !unusable && !self.session.lost() {
+            self.begin_again();
+            unusable = self.session.pause(&[EVIDENCE_PARTITION]).is_err();
+        }
+        if unusable {
+            self.seat = Seat::Empty;
+            self.session.discard_consumer();
+        }
+        Ok(())
+    }
+}
+
+fn begin(
+    fresh: &Judge,
+    beginning: &Beginning,
+    offsets_lag: bool,
+) -> Result<(Judge, Vec<Alert>), JudgeError> {
+    let fresh = fresh.clone();
+    match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
+        (None, None) => Ok((fresh.starting_at(beginning.oldest), vec![])),
+        (None, Some(committed)) if offsets_lag => Ok((fresh.starting_at(committed), vec![])),
+        (None, Some(committed)) => Err(JudgeError::Missing { committed }),
+        (Some(state), _) if offsets_lag => fresh.covering(state),
+        (Some(state), committed) => fresh.restore(state, committed.unwrap_or(beginning.oldest)),
+    }
+}

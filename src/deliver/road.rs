@@ -1,0 +1,37 @@
+//! What a worker judges by, as far as delivery must know it.
+
+use std::time::Instant;
+
+use crate::pipeline::{GuardFailure, Input, Outcome};
+use crate::record::Fault;
+
+/// Takes records to their outcomes; holds the buffers that the outcomes point into.
+pub trait Road {
+    /// Names the knowledge that judges: evidence of two epochs is never merged.
+    fn epoch(&self) -> &str;
+
+    /// Fetches what is missing to read `inputs`. Says when to ask again if it cannot and records
+    /// must wait for it.
+    fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant>;
+
+    /// Whether the record still cannot be read after [`Road::supply`].
+    fn wants(&self, input: &Input<'_>) -> bool;
+
+    /// One outcome per input, in order. How the stream was cut into turns shows in no outcome.
+    ///
+    /// # Errors
+    /// If the guard itself fails and nothing may pass unscored.
+    fn turn(&mut self, inputs: &[Input<'_>]) -> Result<(), GuardFailure>;
+
+    /// One outcome: the record is dead-lettered with `fault`, unread.
+    fn refuse(&mut self, input: &Input<'_>, fault: Fault);
+
+    /// One per input of the last turn.
+    fn outcomes(&self) -> &[Outcome];
+
+    /// Bytes of corrected records.
+    fn corrected(&self) -> &[u8];
+
+    /// Bytes of trace headers.
+    fn traces(&self) -> &[u8];
+}

@@ -1,0 +1,81 @@
+//! The transaction's end: evidence, state and offsets join the outputs.
+
+use tracing::debug;
+
+use super::{Desk, LANE_KEY, Slot};
+use crate::deliver::{Output, Road, Session, SessionError};
+use crate::record::{Offset, Partition};
+use crate::watch::{Message, Presence};
+
+/// The evidence topic has one partition: one order, one judge.
+const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
+
+impl<R: Road> Desk<R> {
+    /// Commits outputs, evidence, state and offsets together. Nothing open, nothing done.
+    pub(super) fn commit<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        if !session.is_open() {
+            return Ok(());
+        }
+        let started = session.now();
+        session.barrier()?;
+        let topics = &self.stream.topics;
+        let mut evidence = vec![];
+        // State and offset of a partition are written together or not at all: a lane that read
+        // nothing has neither.
+        let moved = |slot: &Slot| slot.lane.next() != slot.committed;
+        for (partition, slot) in self.slots.iter_mut().filter(|(_, slot)| moved(slot)) {
+            slot.lane.drain_evidence(&mut evidence);
+            for evidence in evidence.drain(..) {
+                session.send(Output {
+                    topic: &topics.evidence,
+                    partition: EVIDENCE_PARTITION,
+                    key: partition.to_string().as_bytes(),
+                    value: &Message::Evidence(evidence).to_bytes(),
+                })?;
+            }
+            session.send(Output {
+                topic: &topics.state,
+                partition: Some(*partition),
+                key: LANE_KEY,
+                value: &slot.lane.to_bytes(),
+            })?;
+        }
+        let moved = self.slots.iter().filter(|(_, slot)| moved(slot));
+        let next: Vec<(Partition, Offset)> =
+            moved.map(|(&p, slot)| (p, slot.lane.next())).collect();
+        session.offsets(&next)?;
+        session.commit()?;
+        for slot in self.slots.values_mut() {
+            slot.committed = slot.lane.next();
+        }
+        self.opened = None;
+        let took = session.now().saturating_duration_since(started);
+        debug!(?took, partitions = next.len(), "transaction committed");
+        self.progress.committed(took);
+        Ok(())
+    }
+
+    /// Tells the judge which partitions are here, and which have nothing to read: no record for a
+    /// window, though a poll since came back empty.
+    pub(super) fn tell_presence<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        let now = session.now();
+        for (&partition, slot) in &mut self.slots {
+            let silent = now.saturating_duration_since(slot.last_record);
+            let read_out = self.last_empty.is_some_and(|at| at > slot.last_record);
+            // Of a partition that is held we do not know whether there is nothing to read.
+            let held = self.holds.contains(partition);
+            let quiet = silent >= self.stream.alerts.window && read_out && !held;
+            if slot.told_quiet == Some(quiet) {
+                continue;
+            }
+            slot.told_quiet = Some(quiet);
+            session.send(Output {
+                topic: &self.stream.topics.evidence,
+                partition: EVIDENCE_PARTITION,
+                key: partition.to_string().as_bytes(),
+                value: &Message::Presence(Presence { partition, quiet }).to_bytes(),
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! The lanes of some partitions, and the transaction that carries what leaves them.
+//!
+//! A turn gathers a batch, takes it down the road, puts what leaves into the open transaction and
+//! commits when it is time. Nothing of a lane is kept anywhere else, so there is one way back from
+//! every failure: give the transaction up, and begin again where the last commit stands. It is a
+//! plain state machine: Kafka drives it on a thread, the simulator step by step.
+
+mod commit;
+mod partitions;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::emit::Refused;
+use super::hold::Holds;
+use super::{Boot, Progress, Road, Session, SessionError};
+use crate::config::Stream;
+use crate::pipeline::Lane;
+use crate::record::{Offset, Partition, Position};
+
+pub use work::BATCH_BYTES_MAX;
+
+/// Scores the partitions that its group gives it.
+pub struct Worker<S, R> {
+    session: S,
+    desk: Desk<R>,
+    /// The producer is of no use any more; when to try for a new one.
+    broken: Option<Instant>,
+}
+
+/// Everything of a worker but its session, which lends out messages while the rest works on them.
+struct Desk<R> {
+    stream: Arc<Stream>,
+    road: R,
+    timing: Timing,
+    slots: BTreeMap<Partition, Slot>,
+    /// Partitions of ours that are not read now.
+    holds: Holds,
+    boots: BTreeMap<Partition, Boot>,
+    /// Partitions whose boot record is not in the log yet: nothing of them is judged before.
+    unannounced: BTreeSet<Partition>,
+    /// What a topic did not take, until its partition is past it.
+    refused: BTreeMap<Position, Refused>,
+    /// How many partitions every output topic has, as far as we asked.
+    outputs: i32,
+    /// When the open transaction began.
+    opened: Option<Instant>,
+    /// When a poll last came back empty: everything that was there had been read.
+    last_empty: Option<Instant>,
+    progress: Arc<Progress>,
+}
+
+/// A lane, and what the worker knows about its partition.
+struct Slot {
+    lane: Lane,
+    /// The next offset as of the last commit.
+    committed: Offset,
+    last_record: Instant,
+    /// What the judge was told last, if it was told.
+    told_quiet: Option<bool>,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Between commits.
+    pub commit_interval: Duration,
+    /// Until state and committed offset must fit: what a dead worker left open hides what it
+    /// committed before.
+    pub settle: Duration,
+    /// Whether offsets may lag behind the state that covers them: at-least-once writes them last.
+    pub offsets_lag: bool,
+}
+
+/// Key of a lane's state in the state topic, in the partition of its number.
+pub const LANE_KEY: &[u8] = b"lane";
+
+/// How long an empty poll waits: bounds how late news and the end are noticed.
+const POLL: Duration = Duration::from_millis(50);
+/// Between two tries to reach a cluster that does not answer.
+const AGAIN: Duration = Duration::from_millis(500);
+
+impl<S: Session, R: Road> Worker<S, R> {
+    /// A worker that has nothing yet; the group will tell.
+    pub fn new(
+        session: S,
+        road: R,
+        stream: Arc<Stream>,
+        timing: Timing,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let desk = Desk {
+            stream,
+            road,
+            timing,
+            slots: BTreeMap::new(),
+            holds: Holds::default(),
+            boots: BTreeMap::new(),
+            unannounced: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            outputs: 0,
+            opened: None,
+            last_empty: None,
+            progress,
+        };
+        Self { session, desk, broken: None }
+    }
+
+    /// One batch, and whatever else is due. Waits a little if there is nothing to do.
+    ///
+    /// # Errors
+    /// Only [`SessionError::Fenced`]: leave, touch nothing. Everything else is dealt with here.
+    pub fn turn(&mut self) -> Result<(), SessionError> {
+        self.desk.progress.beat(self.session.wall());
+        let step = match self.mend() {
+            Ok(true) => self.desk.turn(&self.session),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        step.or_else(|error| self.give_up(error))
+    }
+
+    /// Commits what was read: the last thing a worker does.
+    pub fn finish(mut self) {
+        if self.broken.is_none()
+            && let Err(error) = self.desk.commit(&self.session)
+        {
+            // Not committed is not done: whoever comes next does it again.
+            warn!(%error, "the last commit failed");
+        }
+    }
+
+    /// The partitions that are read now, and where each goes on.
+    pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.desk.slots.values().map(|slot| &slot.lane)
+    }
+
+    /// Makes a new producer if the last one is of no use; false while there is none.
+    fn mend(&mut self) -> Result<bool, SessionError> {
+        let Some(at) = self.broken else { return Ok(true) };
+        if self.session.now() < at {
+            // Who does not poll is thrown out of the group.
+            self.session.poll(POLL)?;
+            return Ok(false);
+        }
+        match self.session.recover() {
+            Ok(()) => {
+                self.broken = None;
+                Ok(true)
+            }
+            Err(error @ SessionError::Fenced { .. }) => Err(error),
+            Err(error) => {
+                warn!(%error, "no new producer yet");
+                self.broken = Some(self.session.now() + AGAIN);
+                Ok(false)
+            }
+        }
+    }
+
+    /// The one way back: what is open is given up, and every lane begins again where its last
+    /// commit stands.
+    fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
+        let now = self.session.now();
+        let fenced = matches!(error, SessionError::Fenced { .. });
+        self.desk.progress.gave_up(fenced);
+        if fenced {
+            return Err(error);
+        }
+        warn!(%error, "transaction given up; beginning again at the last commit");
+        self.broken = Some(now);
+        let unusable = match error {
+            SessionError::Consumer { .. } => true,
+            SessionError::TooLarge(positions) => {
+                self.desk.refuse(&positions);
+                self.desk.forget_uncommitted(&self.session).is_err()
+            }
+            _ => self.desk.forget_uncommitted(&self.session).is_err(),
+        };
+        if unusable {
+            // The consumer will be new, and the group will say again what is ours.
+            self.desk.clear();
+            self.session.discard_consumer();
+        }
+        Ok(())
+    }
+}
+
+impl<R: Road> Desk<R> {
+    fn turn<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        self.rebalance(session)?;
+        self.wake(session)?;
+        let started = session.now();
+        let records = self.work(session)?;
+        if records > 0 {
+            self.progress.batched(records, session.now().saturating_duration_since(started));
+        }
+        self.tell_presence(session)?;
+        let now = session.now();
+        self.opened = session.is_open().then(|| self.opened.unwrap_or(now));
+        let age = self.opened.map(|at| now.saturating_duration_since(at)).unwrap_or_default();
+        // Quiet for a tenth of the interval: commit at once, latency is free.
+        let idle = records == 0 && age >= self.timing.commit_interval / 10;
+        if idle || age >= self.timing.commit_interval {
+            self.commit(session)?;
+        }
+        self.rebalance(session)
+    }
+}
+
+impl Slot {
+    fn new(lane: Lane, now: Instant) -> Self {
+        let committed = lane.next();
+        Self { lane, committed, last_record: now, told_quiet: None }
+    }
+}

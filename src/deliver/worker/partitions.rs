@@ -1,0 +1,282 @@
+//! Partitions that come, go, are held and begin again.
+
+use tracing::{info, warn};
+
+use super::{Desk, LANE_KEY, Slot};
+use crate::deliver::emit::Refused;
+use crate::deliver::hold::{Hold, Why};
+use crate::deliver::{BOOT_KEY, Beginning, Boot, Change, Output, Road, Session, SessionError};
+use crate::pipeline::{Lane, LaneError};
+use crate::record::{Offset, Partition, Position};
+
+impl<R: Road> Desk<R> {
+    /// Acts on what the group decided.
+    pub(super) fn rebalance<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        while let Some(change) = session.change() {
+            let in_flight = session.is_open();
+            let outcome = match change {
+                Change::Assigned(partitions) => {
+                    info!(?partitions, in_flight, "assigned");
+                    self.take_over(session, &partitions)
+                }
+                Change::Revoked(partitions) => {
+                    // Given back whether the commit succeeded or not: the group waits for it, and
+                    // nobody tells us twice.
+                    let committed = self.commit(session);
+                    info!(?partitions, in_flight, "handed over");
+                    self.forget(session, &partitions).and(committed)
+                }
+                Change::Lost(partitions) => {
+                    warn!(
+                        ?partitions,
+                        in_flight, "lost: somebody else has them, nothing is committed"
+                    );
+                    let given_up = SessionError::Transaction {
+                        step: "keeping partitions",
+                        reason: "the group gave them to somebody else".into(),
+                    };
+                    self.forget(session, &partitions).and(Err(given_up))
+                }
+            };
+            self.progress.rebalanced(self.slots.len() + self.holds.len(), in_flight);
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Begins with these partitions: those whose state fits at once, the others when it does.
+    fn take_over<S: Session>(
+        &mut self,
+        session: &S,
+        partitions: &[Partition],
+    ) -> Result<(), SessionError> {
+        let (mut from, mut held, mut free) = (vec![], vec![], vec![]);
+        for (partition, lane) in self.restore(session, partitions) {
+            match lane {
+                Ok(lane) => {
+                    from.push((partition, lane.next()));
+                    self.slots.insert(partition, Slot::new(lane, session.now()));
+                    free.push(partition);
+                }
+                Err(why) => {
+                    from.push((partition, Offset(0)));
+                    self.holds.insert(partition, Hold::begin(session.now(), why));
+                    held.push(partition);
+                }
+            }
+        }
+        session.assign(&from)?;
+        session.pause(&held)?;
+        self.progress.join();
+        self.progress.held(self.holds.len());
+        self.announce(session, &free)
+    }
+
+    fn forget<S: Session>(
+        &mut self,
+        session: &S,
+        partitions: &[Partition],
+    ) -> Result<(), SessionError> {
+        for partition in partitions {
+            self.slots.remove(partition);
+            self.holds.remove(*partition);
+            self.boots.remove(partition);
+            self.unannounced.remove(partition);
+        }
+        self.refused.retain(|at, _| !partitions.contains(&at.partition));
+        self.progress.held(self.holds.len());
+        session.unassign(partitions)
+    }
+
+    /// Nothing is ours any more.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.holds.clear();
+        self.boots.clear();
+        self.unannounced.clear();
+        self.refused.clear();
+        self.progress.held(0);
+    }
+
+    /// Every lane begins again where its last commit stands, as soon as that is known.
+    pub(super) fn forget_uncommitted<S: Session>(
+        &mut self,
+        session: &S,
+    ) -> Result<(), SessionError> {
+        let partitions: Vec<Partition> = std::mem::take(&mut self.slots).into_keys().collect();
+        if session.lost() {
+            // The group tells us next; until then there is nothing that is ours.
+            return Ok(());
+        }
+        let why = || Why::Restore("its last commit is looked for".into());
+        for &partition in &partitions {
+            self.holds.insert(partition, Hold::begin(session.now(), why()));
+        }
+        session.pause(&partitions)
+    }
+
+    /// A topic did not take these.
+    pub(super) fn refuse(&mut self, positions: &[Position]) {
+        for &at in positions {
+            warn!(partition = %at.partition, offset = %at.offset, "too large for its topic");
+            let again = self.refused.insert(at, Refused::Once).is_some();
+            if again {
+                self.refused.insert(at, Refused::Twice);
+            }
+        }
+    }
+
+    /// Stops reading a partition. What came before is settled; the rest is read again later, in
+    /// order.
+    pub(super) fn hold<S: Session>(
+        &mut self,
+        session: &S,
+        partition: Partition,
+        hold: Hold,
+    ) -> Result<(), SessionError> {
+        session.pause(&[partition])?;
+        self.holds.insert(partition, hold);
+        self.progress.held(self.holds.len());
+        Ok(())
+    }
+
+    /// Reads held partitions again, if it is time and they can be.
+    pub(super) fn wake<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        let due = self.holds.due(session.now());
+        if due.is_empty() {
+            return Ok(());
+        }
+        let (known, unknown): (Vec<Partition>, Vec<Partition>) =
+            due.into_iter().partition(|partition| self.slots.contains_key(partition));
+        let mut free = known;
+        for (partition, lane) in self.restore(session, &unknown) {
+            match lane {
+                Ok(lane) => {
+                    self.slots.insert(partition, Slot::new(lane, session.now()));
+                    free.push(partition);
+                }
+                Err(why) => self.holds.still(partition, session.now(), self.timing.settle, why),
+            }
+        }
+        let from = self.nexts(free.iter().copied());
+        free.iter().for_each(|&partition| self.holds.release(partition));
+        self.progress.held(self.holds.len());
+        self.announce(session, &free)?;
+        session.resume(&from)
+    }
+
+    /// Writes how often each of these was begun, before anything of it is judged.
+    fn announce<S: Session>(
+        &mut self,
+        session: &S,
+        partitions: &[Partition],
+    ) -> Result<(), SessionError> {
+        let new = partitions.iter().copied().filter(|p| self.unannounced.contains(p));
+        let new: Vec<Partition> = new.collect();
+        for &partition in &new {
+            self.remember_boot(session, partition, self.boots[&partition])?;
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.commit(session)?;
+        self.unannounced.retain(|partition| !new.contains(partition));
+        Ok(())
+    }
+
+    /// The lanes of these partitions as the last commit left them, or why one cannot be known yet.
+    fn restore<S: Session>(
+        &mut self,
+        session: &S,
+        partitions: &[Partition],
+    ) -> Vec<(Partition, Result<Lane, Why>)> {
+        if partitions.is_empty() {
+            return vec![];
+        }
+        let found = self.count_outputs(session, partitions).and_then(|()| {
+            session.beginnings(partitions, &self.stream.topics.state, &[LANE_KEY, BOOT_KEY])
+        });
+        let beginnings = match found {
+            Ok(beginnings) => beginnings,
+            Err(error) => {
+                let held = |&partition| (partition, Err(Why::Restore(error.to_string())));
+                return partitions.iter().map(held).collect();
+            }
+        };
+        beginnings.into_iter().map(|b| (b.partition, self.lane(&b))).collect()
+    }
+
+    fn lane(&mut self, beginning: &Beginning) -> Result<Lane, Why> {
+        let partition = beginning.partition;
+        if partition.0 >= self.outputs {
+            return Err(Why::Restore(format!(
+                "an output topic has only {} partitions: `tripline topics --apply` adds what is \
+                 missing",
+                self.outputs
+            )));
+        }
+        let window_ms = self.stream.alerts.window.as_millis() as u64;
+        let epoch = self.road.epoch();
+        let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
+        let fresh = |next| Lane::new(epoch, partition, next, window_ms);
+        let lane = match (state, beginning.committed) {
+            (None, None) => Ok(fresh(beginning.oldest)),
+            (None, Some(committed)) if self.timing.offsets_lag => Ok(fresh(committed)),
+            (None, Some(committed)) => Err(LaneError::Missing { partition, committed }),
+            (Some(state), _) if self.timing.offsets_lag => {
+                Lane::covering(state, epoch, partition, window_ms)
+            }
+            (Some(state), committed) => {
+                let committed = committed.unwrap_or(beginning.oldest);
+                Lane::restore(state, epoch, partition, committed, window_ms)
+            }
+        };
+        let lane = lane.map_err(|error| Why::Restore(error.to_string()))?;
+        self.boots.entry(partition).or_insert_with(|| {
+            self.unannounced.insert(partition);
+            Boot::take_over(boot.as_deref(), lane.next())
+        });
+        Ok(lane)
+    }
+
+    /// A partition that an output topic lacks cannot be worked on: nothing of it could leave.
+    fn count_outputs<S: Session>(
+        &mut self,
+        session: &S,
+        partitions: &[Partition],
+    ) -> Result<(), SessionError> {
+        if partitions.iter().all(|partition| partition.0 < self.outputs) {
+            return Ok(());
+        }
+        let topics = &self.stream.topics;
+        let mut least = i32::MAX;
+        for topic in [&topics.sanitized, &topics.quarantine, &topics.dead_letter, &topics.state] {
+            least = least.min(session.partitions_of(topic)?);
+        }
+        self.outputs = least;
+        Ok(())
+    }
+
+    pub(super) fn remember_boot<S: Session>(
+        &self,
+        session: &S,
+        partition: Partition,
+        boot: Boot,
+    ) -> Result<(), SessionError> {
+        session.send(Output {
+            topic: &self.stream.topics.state,
+            partition: Some(partition),
+            key: BOOT_KEY,
+            value: &boot.to_bytes(),
+        })
+    }
+
+    /// Where each of these goes on.
+    pub(super) fn nexts(
+        &self,
+        partitions: impl IntoIterator<Item = Partition>,
+    ) -> Vec<(Partition, Offset)> {
+        let next = |partition| Some((partition, self.slots.get(&partition)?.lane.next()));
+        partitions.into_iter().filter_map(next).collect()
+    }
+}

@@ -1,0 +1,259 @@
+//! A batch: gathered, taken down the road, put into the open transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tracing::error;
+
+use super::{Desk, POLL};
+use crate::deliver::emit::{self, Refused};
+use crate::deliver::hold::{Hold, Why};
+use crate::deliver::{Boot, Message, Progress, Road, Session, SessionError};
+use crate::pipeline::{Input, Route};
+use crate::record::{Fault, Offset, Partition, Position};
+
+/// A batch closes at this many bytes of values, whatever its rows.
+pub const BATCH_BYTES_MAX: usize = 16 << 20;
+
+impl<R: Road> Desk<R> {
+    /// One batch down the road; says how many records it had.
+    pub(super) fn work<S: Session>(&mut self, session: &S) -> Result<usize, SessionError> {
+        let mut messages = self.gather(session)?;
+        if messages.is_empty() {
+            self.last_empty = Some(session.now());
+            return Ok(0);
+        }
+        let mut again = BTreeSet::new();
+        let alone = self.set_aside(&mut messages, &mut again);
+        self.supply(session, &mut messages)?;
+        let mut records = self.settle(session, &mut messages)?;
+        if let Some(message) = alone {
+            records += self.alone(session, &message)?;
+        }
+        drop(messages);
+        again.retain(|partition| !self.holds.contains(*partition));
+        session.rewind(&self.nexts(again))?;
+        Ok(records)
+    }
+
+    /// Records until the batch is full, its oldest has waited its budget, or there are no more.
+    /// What was fetched before a rewind, or of a partition that is not read, is passed over.
+    fn gather<'a, S: Session>(&self, session: &'a S) -> Result<Vec<S::Message<'a>>, SessionError> {
+        let wait = if session.is_open() { self.timing.commit_interval / 10 } else { POLL };
+        let mut messages: Vec<S::Message<'a>> = Vec::new();
+        let (mut bytes, mut first) = (0, None);
+        while messages.len() < self.stream.rows_max
+            && bytes < BATCH_BYTES_MAX
+            && !session.has_news()
+        {
+            let timeout = if messages.is_empty() { wait.min(POLL) } else { Duration::ZERO };
+            let Some(message) = session.poll(timeout)? else { break };
+            let at = message.position();
+            let expected = !self.holds.contains(at.partition)
+                && self.slots.get(&at.partition).is_some_and(|s| at.offset >= s.lane.next());
+            if expected {
+                bytes += message.value().map_or(0, <[u8]>::len);
+                messages.push(message);
+            }
+            let waited = session
+                .now()
+                .saturating_duration_since(*first.get_or_insert_with(|| session.now()));
+            if waited >= self.stream.linger {
+                break;
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Takes out what must be judged alone and all that comes after it in its partition, which is
+    /// read `again`; gives the first such record.
+    fn set_aside<M: Message>(
+        &self,
+        messages: &mut Vec<M>,
+        again: &mut BTreeSet<Partition>,
+    ) -> Option<M> {
+        let careful = |(partition, boot): (&Partition, &Boot)| self.careful(*partition, boot);
+        if self.refused.is_empty() && !self.boots.iter().any(careful) {
+            return None;
+        }
+        let mut alone = None;
+        let mut kept = Vec::with_capacity(messages.len());
+        for message in messages.drain(..) {
+            let at = message.position();
+            let careful =
+                self.boots.get(&at.partition).is_some_and(|b| self.careful(at.partition, b));
+            let aside = careful || self.refused.contains_key(&at);
+            if aside && again.insert(at.partition) && alone.is_none() {
+                // Whatever of its partition comes before it in this batch goes first: then it is
+                // the next one, and its turn comes when the partition is read again.
+                let first = kept.iter().all(|m: &M| m.position().partition != at.partition);
+                alone = first.then_some(message);
+            } else if !again.contains(&at.partition) {
+                kept.push(message);
+            }
+        }
+        *messages = kept;
+        alone
+    }
+
+    fn careful(&self, partition: Partition, boot: &Boot) -> bool {
+        self.slots.get(&partition).is_some_and(|slot| boot.careful(slot.lane.next()))
+    }
+
+    /// Asks for what is missing to read `messages`. If it does not come, leaves only those before
+    /// each partition's first record that cannot be read.
+    fn supply<S: Session>(
+        &mut self,
+        session: &S,
+        messages: &mut Vec<S::Message<'_>>,
+    ) -> Result<(), SessionError> {
+        let inputs: Vec<Input<'_>> = messages.iter().map(emit::input).collect();
+        let Some(retry_at) = self.road.supply(&inputs) else { return Ok(()) };
+        let unreadable = inputs.iter().filter(|input| self.road.wants(input));
+        let mut first: BTreeMap<Partition, Offset> = BTreeMap::new();
+        for input in unreadable {
+            first.entry(input.position.partition).or_insert(input.position.offset);
+        }
+        for (&partition, &offset) in &first {
+            let why = Why::Supply { offset };
+            self.hold(session, partition, Hold::until(retry_at, session.now(), why))?;
+        }
+        messages.retain(|message| {
+            let at = message.position();
+            first.get(&at.partition).is_none_or(|&offset| at.offset < offset)
+        });
+        Ok(())
+    }
+
+    /// Takes `messages` down the road and puts what leaves into the open transaction. A record
+    /// that the guard cannot score, if it may not pass, holds its partition; the others go on.
+    fn settle<S: Session>(
+        &mut self,
+        session: &S,
+        messages: &mut Vec<S::Message<'_>>,
+    ) -> Result<usize, SessionError> {
+        loop {
+            let inputs: Vec<Input<'_>> = messages.iter().map(emit::input).collect();
+            let Err(failure) = self.road.turn(&inputs) else { break };
+            let at = failure.at;
+            // It may have taken long to fail.
+            self.progress.beat(session.wall());
+            if failure.is_of_all() {
+                let mut first = BTreeMap::new();
+                for at in messages.iter().map(Message::position) {
+                    first.entry(at.partition).or_insert(at);
+                }
+                for &at in first.values() {
+                    self.guard_failed(session, at, &failure.error.to_string())?;
+                }
+                messages.clear();
+                continue;
+            }
+            self.guard_failed(session, at, &failure.error.to_string())?;
+            messages.retain(|message| {
+                let position = message.position();
+                position.partition != at.partition || position.offset < at.offset
+            });
+        }
+        let mut counts = [0; 3];
+        for (message, outcome) in messages.iter().zip(self.road.outcomes()) {
+            emit::forward(session, &self.stream, &self.road, message, outcome)?;
+            count(&mut counts, outcome.route);
+        }
+        self.settled(session, messages);
+        self.count(counts);
+        Ok(messages.len())
+    }
+
+    /// One record in a transaction of its own: it ended processes before, or its topic did not
+    /// take it.
+    fn alone<S: Session>(
+        &mut self,
+        session: &S,
+        message: &S::Message<'_>,
+    ) -> Result<usize, SessionError> {
+        let input = emit::input(message);
+        let at = input.position;
+        self.commit(session)?;
+        let next = self.slots[&at.partition].lane.next();
+        let mut spent = false;
+        if let Some(boot) = self.boots.get_mut(&at.partition).filter(|boot| boot.careful(next)) {
+            spent = boot.is_spent();
+            if spent {
+                error!(partition = %at.partition, offset = %at.offset,
+                    "this record ended the process twice, alone: it is dead-lettered unread");
+            } else {
+                boot.begin_alone();
+                let boot = *boot;
+                self.remember_boot(session, at.partition, boot)?;
+                self.commit(session)?;
+            }
+        }
+        if spent {
+            self.road.refuse(&input, Fault::Crash);
+        } else if let Err(failure) = self.road.turn(&[input]) {
+            self.guard_failed(session, at, &failure.error.to_string())?;
+            return Ok(0);
+        }
+        let refused = self.refused.get(&at).copied();
+        let bytes = input.value.map_or(0, <[u8]>::len);
+        let route = self.road.outcomes()[0].route;
+        if route == Route::Sanitized && refused.is_some() || refused == Some(Refused::Twice) {
+            // Whoever reads sanitized records must never meet anything but a record.
+            self.road.refuse(&input, Fault::Undeliverable { bytes });
+        }
+        let outcome = &self.road.outcomes()[0];
+        let pointer = match refused {
+            None => false,
+            Some(Refused::Once) => route != Route::Sanitized,
+            Some(Refused::Twice) => true,
+        };
+        match pointer {
+            true => emit::forward_pointer(session, &self.stream, &self.road, message, outcome)?,
+            false => emit::forward(session, &self.stream, &self.road, message, outcome)?,
+        }
+        let mut counts = [0; 3];
+        count(&mut counts, outcome.route);
+        self.settled(session, std::slice::from_ref(message));
+        self.count(counts);
+        self.commit(session)?;
+        self.refused.remove(&at);
+        Ok(1)
+    }
+
+    /// Lanes count what became of `messages`, in the outcomes of the last turn.
+    fn settled<S: Session>(&mut self, session: &S, messages: &[S::Message<'_>]) {
+        let now = session.now();
+        for (message, outcome) in messages.iter().zip(self.road.outcomes()) {
+            let at = message.position();
+            let slot = self.slots.get_mut(&at.partition).expect("gathered by lane");
+            slot.lane.settle(at, message.timestamp(), outcome);
+            slot.last_record = now;
+            // The evidence of this record will say that the partition is not quiet.
+            slot.told_quiet = Some(false);
+        }
+    }
+
+    fn count(&self, [sanitized, quarantined, dead_lettered]: [u64; 3]) {
+        let progress = &self.progress;
+        Progress::add(&progress.sanitized, sanitized);
+        Progress::add(&progress.quarantined, quarantined);
+        Progress::add(&progress.dead_lettered, dead_lettered);
+    }
+
+    fn guard_failed<S: Session>(
+        &mut self,
+        session: &S,
+        at: Position,
+        reason: &str,
+    ) -> Result<(), SessionError> {
+        session.pause(&[at.partition])?;
+        self.holds.guard(at.partition, at.offset, reason.to_owned(), session.now());
+        self.progress.held(self.holds.len());
+        Ok(())
+    }
+}
+
+fn count(counts: &mut [u64; 3], route: Route) {
+    counts[route as usize] += 1;
+}
