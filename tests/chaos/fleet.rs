@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::cluster::signal;
-use crate::failpoints::Window;
+use crate::failpoints::{Window, witnessed};
+use crate::guard::{GUARD, Wrapping};
+use crate::mutations::Mutation;
 
 /// All instances, by name.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub struct Fleet(Arc<Mutex<State>>);
 struct State {
     program: PathBuf,
     dir: PathBuf,
+    /// A bug that all instances have.
+    mutation: Option<Mutation>,
     instances: BTreeMap<String, Instance>,
     /// Processes whose place was taken while they stood still.
     zombies: Vec<Zombie>,
@@ -38,6 +42,8 @@ pub struct Tally {
     pub kills: u64,
     /// kill -9 by a failpoint, per window.
     pub windows: BTreeMap<&'static str, u64>,
+    /// kill -9 by nobody we know.
+    pub mysteries: u64,
     /// Ends with another status than 0 that nobody killed.
     pub exits: u64,
     pub fencings: u64,
@@ -78,7 +84,6 @@ struct Zombie {
     log: Log,
     woken: Option<Instant>,
     commits: u64,
-    fenced: bool,
 }
 
 /// A log file, and how far it was read.
@@ -87,14 +92,18 @@ struct Log {
     read: u64,
 }
 
+/// A copy of this program beside the data: a build in the meantime must not change it.
+pub const OURSELVES: &str = "chaos";
+
 /// As a supervisor would: not at once.
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Fleet {
     /// An empty fleet of `program`, with its logs in `dir`; supervised from now on.
-    pub fn new(program: PathBuf, dir: &Path) -> Self {
+    pub fn new(program: PathBuf, dir: &Path, mutation: Option<Mutation>) -> Self {
         let fleet = Self(Arc::new(Mutex::new(State {
             program,
+            mutation,
             dir: dir.to_owned(),
             instances: BTreeMap::new(),
             zombies: vec![],
@@ -136,11 +145,11 @@ impl Fleet {
         state.supervise();
     }
 
-    /// Names of those that run and are not frozen, of a fleet named `prefix`.
-    pub fn running(&self, prefix: &str) -> Vec<String> {
+    /// Names of those that run, are not frozen and are to stay.
+    pub fn running(&self) -> Vec<String> {
         let state = self.state();
         let runs = |(name, i): (&String, &Instance)| {
-            (name.starts_with(prefix) && i.child.is_some() && !i.frozen).then(|| name.clone())
+            (i.wanted && i.child.is_some() && !i.frozen).then(|| name.clone())
         };
         state.instances.iter().filter_map(runs).collect()
     }
@@ -197,7 +206,7 @@ impl Fleet {
         let log = std::mem::replace(&mut instance.log, Log { path: fresh, read: 0 });
         instance.start_at = Instant::now() + PAUSE;
         let name = name.to_owned();
-        state.zombies.push(Zombie { name, child, log, woken: None, commits: 0, fenced: false });
+        state.zombies.push(Zombie { name, child, log, woken: None, commits: 0 });
         true
     }
 
@@ -248,18 +257,21 @@ impl Fleet {
     }
 
     pub fn tally(&self) -> Tally {
-        self.state().tally.clone()
+        let state = self.state();
+        let hits = witnessed(&state.dir.join(WITNESS)).into_iter();
+        let windows = hits.map(|(window, n)| (window.name(), n)).collect();
+        Tally { windows, ..state.tally.clone() }
     }
 
     pub fn kills(&self) -> u64 {
-        let state = self.state();
-        state.tally.kills + state.tally.windows.values().sum::<u64>()
+        let tally = self.tally();
+        tally.kills + tally.windows.values().sum::<u64>()
     }
 }
 
 impl State {
     fn supervise(&mut self) {
-        let Self { program, dir, instances, zombies, tally } = self;
+        let Self { program, dir, mutation, instances, zombies, tally } = self;
         for (name, instance) in instances.iter_mut() {
             for line in instance.log.lines() {
                 tally.hear(name, &line);
@@ -271,24 +283,20 @@ impl State {
                 instance.frozen = false;
                 instance.start_at = Instant::now() + PAUSE;
                 let killed = std::mem::take(&mut instance.killed);
-                match instance.arm.take_if(|_| !killed) {
-                    // It was the armed process that ended; killed by us, it is yet to come.
-                    Some(armed) if !status.success() && status.code().is_none() => {
-                        *tally.windows.entry(armed.window.name()).or_default() += 1;
-                    }
-                    _ if killed || status.success() => {}
-                    _ => tally.exits += 1,
-                }
+                // Killed by us before it came to it, the next one is armed in its place.
+                let armed = instance.arm.take_if(|_| !killed).is_some();
+                let by_signal = status.code().is_none();
+                tally.exits += u64::from(!killed && !by_signal && !status.success());
+                tally.mysteries += u64::from(!killed && by_signal && !armed);
             }
             if instance.wanted && instance.child.is_none() && Instant::now() >= instance.start_at {
-                instance.child = Some(start(program, dir, name, instance));
+                instance.child = Some(start(program, dir, *mutation, name, instance));
             }
         }
         zombies.retain_mut(|zombie| {
             let Some(woken) = zombie.woken else { return true };
             for line in zombie.log.lines() {
                 zombie.commits += u64::from(message(&line) == "transaction committed");
-                zombie.fenced |= is_fencing(&line);
                 tally.hear(&zombie.name, &line);
             }
             let ended = zombie.child.try_wait().expect("a status");
@@ -296,7 +304,7 @@ impl State {
             if ended.is_none() && !over {
                 return true;
             }
-            let Zombie { name, commits, fenced, .. } = &*zombie;
+            let Zombie { name, commits, .. } = &*zombie;
             tally.zombies += 1;
             let mut fault = |text: &str| tally.zombie_faults.push(format!("{name}: {text}"));
             if *commits > 0 {
@@ -306,32 +314,32 @@ impl State {
                 fault("still there 45 s after another took its place");
                 let _ = zombie.child.kill();
                 let _ = zombie.child.wait();
-            } else if !fenced {
-                fault(&format!("ended with {ended:?} and did not say that it was fenced"));
             }
             false
         });
     }
 }
 
-fn start(program: &Path, dir: &Path, name: &str, instance: &Instance) -> Child {
+/// What the windows were hit by is written here.
+const WITNESS: &str = "windows";
+
+fn start(
+    program: &Path,
+    dir: &Path,
+    mutation: Option<Mutation>,
+    name: &str,
+    instance: &Instance,
+) -> Child {
     let log = File::options().create(true).append(true).open(&instance.log.path).expect("a log");
-    let mut command = match &instance.arm {
-        None => {
-            let mut command = Command::new(program);
-            command.args(["run", "--log", "json", "-c"]).arg(&instance.config);
-            command
-        }
-        Some(armed) => {
-            let mut command = Command::new(std::env::current_exe().expect("this program"));
-            command.arg("guard").arg(&instance.config).args([
-                armed.window.name(),
-                &armed.after.to_string(),
-                &armed.seed.to_string(),
-            ]);
-            command.arg(dir.join("windows"));
-            command
-        }
+    let mut command = if instance.arm.is_none() && mutation.is_none() {
+        let mut command = Command::new(program);
+        command.args(["run", "--log", "json", "-c"]).arg(&instance.config);
+        command
+    } else {
+        let wrapping = Wrapping { armed: instance.arm, mutation, witness: dir.join(WITNESS) };
+        let mut command = Command::new(dir.join(OURSELVES));
+        command.arg(GUARD).arg(&instance.config).args(wrapping.arguments());
+        command
     };
     command
         .env("RUST_LOG", "info,tripline=debug,rdkafka=warn,ort=warn")

@@ -10,10 +10,13 @@
 mod cluster;
 mod failpoints;
 mod fleet;
+mod guard;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod mutations;
 mod observer;
 mod options;
+mod pass;
 mod proxy;
 mod replay;
 mod run;
@@ -26,6 +29,11 @@ use options::Options;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == guard::GUARD
+    {
+        return guard::guard(rest);
+    }
     match Options::read(&arguments) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(options)) => match run::run(&options) {

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::fleet::{Armed, Fleet};
-use crate::harness::{Process, free_port, root};
+use crate::fleet::{Armed, Fleet, OURSELVES};
+use crate::harness::{Process, root};
+use crate::mutations::Mutation;
 use crate::observer::Observer;
 use crate::options::Options;
 use crate::replay::replay;
 use crate::schedule::{Fault, Limits, Schedule, Step};
 use crate::verdict::{Measured, verdict};
 
-const FAILPOINTS: bool = false;
 const INPUT: &str = "chaos.requests";
 const STREAM: &str = "chaos";
 const CALM: &str = "calm";
@@ -43,6 +43,8 @@ pub fn run(options: &Options) -> bool {
     // A build in the meantime must not change what is tested.
     let program = dir.join("tripline");
     std::fs::copy(env!("CARGO_BIN_EXE_tripline"), &program).expect("a copy");
+    let ourselves = std::env::current_exe().expect("this program");
+    std::fs::copy(ourselves, dir.join(OURSELVES)).expect("a copy");
 
     let zombie = SESSION.max(TRANSACTION) + Duration::from_secs(3);
     let limits = Limits { nodes: options.nodes, zombie, long: options.long() };
@@ -61,7 +63,10 @@ struct Stage {
     dir: PathBuf,
     program: PathBuf,
     cluster: Cluster,
+    /// Guards of the stream that is disturbed.
     fleet: Fleet,
+    /// The guard of the stream whose budget changes half-way: killed once, and cut off with the broker.
+    beside: Fleet,
     observer: Observer,
     load: Child,
     configs: Vec<PathBuf>,
@@ -95,18 +100,23 @@ impl Stage {
         }
         let bound_mb = bound_mb(&program, &configs[0]);
 
-        let fleet = Fleet::new(program.clone(), &dir);
+        let mutation = options.mutation.as_deref().map(|name| {
+            Mutation::read(name).unwrap_or_else(|| panic!("--mutation {name}: not known"))
+        });
+        let fleet = Fleet::new(program.clone(), &dir, mutation);
+        let beside = Fleet::new(program.clone(), &dir, None);
         let outputs = ["sanitized", "quarantine", "dead-letter"].map(|t| format!("{STREAM}.{t}"));
         let group = format!("{GROUP}.{STREAM}");
         let observer = Observer::start(cluster.client(), &group, INPUT, &outputs);
         fleet.start("chaos-0", &configs[0]);
-        fleet.start("turned-0", &turned);
+        beside.start("turned-0", &turned);
         let load = load(options, &cluster.direct());
         let mut stage = Self {
             dir,
             program,
             cluster,
             fleet,
+            beside,
             observer,
             load,
             configs,
@@ -142,8 +152,8 @@ impl Stage {
             }
             if !turned && done >= 0.5 {
                 turned = true;
-                self.fleet.kill("turned-0");
-                self.fleet.start("turned-0", &self.dir.join("turned-0-after.toml"));
+                self.beside.kill("turned-0");
+                self.beside.start("turned-0", &self.dir.join("turned-0-after.toml"));
             }
             if shown.elapsed() >= Duration::from_secs(10) {
                 shown = Instant::now();
@@ -192,7 +202,7 @@ impl Stage {
 
     /// Does it; false if there was nobody to do it to.
     fn act(&mut self, fault: &Fault) -> bool {
-        let running = self.fleet.running("chaos-");
+        let running = self.running();
         let pick = |who: usize| (!running.is_empty()).then(|| running[who % running.len()].clone());
         let kind = fault.kind();
         match *fault {
@@ -204,11 +214,7 @@ impl Stage {
             }
             Fault::Failpoint { who, window, after, seed } => {
                 let Some(name) = pick(who) else { return false };
-                let armed = if FAILPOINTS {
-                    self.fleet.arm(&name, Armed { window, after, seed })
-                } else {
-                    self.fleet.kill(&name)
-                };
+                let armed = self.fleet.arm(&name, Armed { window, after, seed });
                 self.observer.fault(kind);
                 return armed;
             }
@@ -269,6 +275,18 @@ impl Stage {
         true
     }
 
+    /// Who can be disturbed now; whoever was killed just now is back within a second.
+    fn running(&self) -> Vec<String> {
+        let asked = Instant::now();
+        loop {
+            let running = self.fleet.running();
+            if !running.is_empty() || asked.elapsed() > Duration::from_secs(3) {
+                return running;
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+
     fn add_partition(&mut self, input_first: bool) -> bool {
         let wanted = self.partitions + 1;
         let outputs: Vec<String> = [STREAM, TURNED]
@@ -298,6 +316,7 @@ impl Stage {
     /// After the last fault: the load ends, the guards catch up and drain, and it is held against the law.
     fn settle(mut self, options: &Options) -> Measured {
         let mut problems = vec![];
+        let disturbed = self.began.elapsed();
         drop(self.load.stdin.take());
         let last_fault = Instant::now();
         while self.fleet.has_zombies() && last_fault.elapsed() < Duration::from_secs(60) {
@@ -323,6 +342,7 @@ impl Stage {
         }
         let tally = self.fleet.tally();
         problems.extend(self.fleet.drain(Duration::from_secs(30)));
+        problems.extend(self.beside.drain(Duration::from_secs(30)));
 
         // The same input, with other cuts and more workers, by a guard that nobody disturbs.
         let more = "workers = 3\nrows_max = 7\nlinger_ms = 0";
@@ -330,7 +350,7 @@ impl Stage {
         let calm = self.dir.join("calm-0.toml");
         std::fs::write(&calm, text).expect("a file");
         apply(&self.program, &calm);
-        let fleet = Fleet::new(self.program.clone(), &self.dir);
+        let fleet = Fleet::new(self.program.clone(), &self.dir, None);
         fleet.start("calm-0", &calm);
         if !self.committed_all(CALM, Instant::now() + Duration::from_secs(600)) {
             problems.push("the calm run did not come to the end".into());
@@ -353,7 +373,7 @@ impl Stage {
             replies_troubled: self.cluster.trouble.count(),
             bound_mb: self.bound_mb,
             partitions: self.partitions,
-            disturbed: self.began.elapsed(),
+            disturbed,
             faults: std::mem::take(&mut self.faults),
         }
     }
@@ -412,9 +432,6 @@ transaction_timeout_ms = {transaction}
 "topic.metadata.refresh.interval.ms" = "2000"
 "reconnect.backoff.max.ms" = "1000"
 
-[admin]
-listen = "127.0.0.1:{admin}"
-
 [[stream]]
 name = "{stream}"
 input = "{INPUT}"
@@ -431,7 +448,6 @@ hold = "10s"
 "#,
         session = SESSION.as_millis(),
         transaction = TRANSACTION.as_millis(),
-        admin = free_port(),
         bundle = root().join("models/shuttle").display(),
     )
 }
