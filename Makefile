@@ -22,6 +22,7 @@ test: ## Run every test, against a real Apache Kafka too
 	@scripts/setup test
 	$(CARGO) test
 	$(PYTHON) tests/clients/selftest.py
+	$(PYTHON) tests/clients/chaos_selftest.py
 	$(PYTHON) tests/clients/onnx_check.py models/*/autoencoder.onnx
 	scripts/check-k8s --selftest
 	scripts/check-k8s

@@ -67,6 +67,8 @@ struct Instance {
     start_at: Instant,
     killed: bool,
     frozen: bool,
+    /// It stood still for longer than its session, and has not heard of that yet.
+    woken: bool,
     arm: Option<Armed>,
 }
 
@@ -136,6 +138,7 @@ impl Fleet {
             start_at: Instant::now(),
             killed: false,
             frozen: false,
+            woken: false,
             arm: None,
         };
         let instance = state.instances.entry(name.to_owned()).or_insert(fresh);
@@ -184,16 +187,27 @@ impl Fleet {
         killed
     }
 
-    /// Stands still, or goes on.
-    pub fn freeze(&self, name: &str, still: bool) {
-        let mut state = self.state();
-        let Some(instance) = state.instances.get_mut(name) else { return };
-        let Some(child) = &instance.child else { return };
-        signal(child, if still { "STOP" } else { "CONT" });
-        instance.frozen = still;
-        if !still {
-            instance.log.skip();
-        }
+    /// Stands still for so long. As a `zombie`, longer than its session, it must commit nothing
+    /// after that before the group has told it where it stands.
+    pub fn freeze(&self, name: &str, time: Duration, zombie: bool) -> bool {
+        let frozen = |still: bool| {
+            let mut state = self.state();
+            let State { instances, tally, .. } = &mut *state;
+            let Some(instance) = instances.get_mut(name) else { return false };
+            if !still {
+                // What it said before it stood still was said in time.
+                instance.hear(name, tally);
+                instance.woken = zombie;
+                tally.zombies += u64::from(zombie);
+            }
+            let Some(child) = &instance.child else { return false };
+            signal(child, if still { "STOP" } else { "CONT" });
+            instance.frozen = still;
+            true
+        };
+        let done = frozen(true);
+        thread::sleep(time);
+        done && frozen(false)
     }
 
     /// Stops a process and starts another in its place; [`Fleet::wake`] lets the first go on.
@@ -273,14 +287,13 @@ impl State {
     fn supervise(&mut self) {
         let Self { program, dir, mutation, instances, zombies, tally } = self;
         for (name, instance) in instances.iter_mut() {
-            for line in instance.log.lines() {
-                tally.hear(name, &line);
-            }
+            instance.hear(name, tally);
             if let Some(child) = &mut instance.child {
                 tally.rss_max = tally.rss_max.max(rss(child.id()));
                 let Some(status) = child.try_wait().expect("a status") else { continue };
                 instance.child = None;
                 instance.frozen = false;
+                instance.woken = false;
                 instance.start_at = Instant::now() + PAUSE;
                 let killed = std::mem::take(&mut instance.killed);
                 // Killed by us before it came to it, the next one is armed in its place.
@@ -322,6 +335,24 @@ impl State {
 
 /// What the windows were hit by is written here.
 const WITNESS: &str = "windows";
+
+impl Instance {
+    /// Reads on in its log.
+    fn hear(&mut self, name: &str, tally: &mut Tally) {
+        for line in self.log.lines() {
+            tally.hear(name, &line);
+            if !self.woken {
+                continue;
+            }
+            let said = message(&line);
+            if said == "transaction committed" {
+                tally.zombie_faults.push(format!("{name}: committed before it knew: {line}"));
+            }
+            let knows = ["assigned", "handed over", "lost:", "transaction given up", "stopped"];
+            self.woken = !knows.iter().any(|known| said.starts_with(known));
+        }
+    }
+}
 
 fn start(
     program: &Path,

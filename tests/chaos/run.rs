@@ -218,19 +218,10 @@ impl Stage {
                 self.observer.fault(kind);
                 return armed;
             }
-            Fault::Freeze { who, time } => {
+            Fault::Freeze { who, time } | Fault::Zombie { who, time } => {
                 let Some(name) = pick(who) else { return false };
                 self.observer.fault(kind);
-                self.fleet.freeze(&name, true);
-                sleep(time);
-                self.fleet.freeze(&name, false);
-            }
-            Fault::Zombie { who, time } => {
-                let Some(name) = pick(who) else { return false };
-                self.observer.fault(kind);
-                self.fleet.freeze(&name, true);
-                sleep(time);
-                self.fleet.freeze(&name, false);
+                return self.fleet.freeze(&name, time, matches!(fault, Fault::Zombie { .. }));
             }
             Fault::Replace { who, time } => {
                 let Some(name) = pick(who) else { return false };

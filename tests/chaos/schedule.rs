@@ -146,8 +146,8 @@ impl Schedule {
     fn any(&mut self) -> Fault {
         let limits = self.limits;
         match self.dice.random_range(0..100) {
-            0..34 => Fault::Kill { who: self.who(), many: 1 },
-            34..48 => Fault::Kill { who: self.who(), many: 2 },
+            0..28 => Fault::Kill { who: self.who(), many: 1 },
+            28..48 => Fault::Kill { who: self.who(), many: 2 },
             48..78 => {
                 let window = *Window::ALL.choose(&mut self.dice).expect("there are four");
                 self.failpoint(window)
@@ -177,7 +177,7 @@ impl Iterator for Schedule {
             Some(fault) => fault,
             None => self.any(),
         };
-        let patient = self.dice.random_bool(0.75);
+        let patient = self.dice.random_bool(0.6);
         let pause = Duration::from_millis(self.dice.random_range(300..2000));
         Some(Step { patient, pause, fault })
     }
