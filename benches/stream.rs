@@ -22,6 +22,7 @@ use std::error::Error;
 use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -383,7 +384,8 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
         properties: BTreeMap::new(),
     };
     let clients = Clients::new(kafka, name);
-    let session = Session::join(&clients, "worker-0", &format!("bench.{name}"), INPUT)?;
+    let session =
+        Session::join(&clients, "worker-0", &format!("bench.{name}"), INPUT, Arc::default())?;
     let deadline = Instant::now() + PATIENCE;
     let mut next = BTreeMap::new();
     let mut opened: Option<Instant> = None;

@@ -2,12 +2,15 @@
 
 pub mod admin;
 pub mod bundle;
+pub mod cgroup;
 pub mod clock;
 pub mod demo;
 pub mod kafka;
 pub mod memory;
-pub mod road;
+mod metrics;
 pub mod registry;
+pub mod road;
+pub mod roster;
 pub mod run;
 pub mod sample;
 pub mod telemetry;

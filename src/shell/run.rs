@@ -249,14 +249,15 @@ fn join<W: Wrap>(
     clients: &Clients,
     stream: &Stream,
     role: Role,
-    progress: &Progress,
+    progress: &Arc<Progress>,
 ) -> Result<W::Session, SessionError> {
     let (group, topic) = match role {
         Role::Worker(_) => (clients.workers(&stream.name), &stream.input),
         Role::Judge => (clients.judges(&stream.name), &stream.topics.evidence),
     };
     progress.beat(clock::now());
-    let session = Session::join(clients, &format!("{}.{role}", stream.name), &group, topic)?;
+    let name = format!("{}.{role}", stream.name);
+    let session = Session::join(clients, &name, &group, topic, progress.clone())?;
     progress.beat(clock::now());
     Ok(wrap.wrap(role, session))
 }

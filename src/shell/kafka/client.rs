@@ -95,6 +95,8 @@ impl Clients {
             ("queued.max.messages.kbytes", "16384"),
             // Partitions added while we run are found this soon (5 minutes by default).
             ("topic.metadata.refresh.interval.ms", "10000"),
+            // How often `/metrics` learns how far behind we are.
+            ("statistics.interval.ms", "5000"),
         ] {
             self.default(&mut config, key, value.to_owned());
         }

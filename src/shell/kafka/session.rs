@@ -1,6 +1,7 @@
 //! A consumer and a producer that move together: [`deliver::Session`] over librdkafka.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
@@ -16,7 +17,7 @@ use super::transaction::{Sending, Transactions};
 use super::{Clients, native};
 use crate::codec::Headers;
 use crate::config::Delivery;
-use crate::deliver::{self, Beginning, Change, Forward, Output, SessionError};
+use crate::deliver::{self, Beginning, Change, Forward, Output, Progress, SessionError};
 use crate::record::{Offset, Partition, Position, Timestamp};
 use crate::shell::clock;
 
@@ -26,6 +27,7 @@ pub struct Session {
     role: String,
     group: String,
     topic: String,
+    progress: Arc<Progress>,
     member: Member,
     member_is_usable: bool,
     transactions: Transactions,
@@ -44,7 +46,8 @@ const EXCHANGE: Duration = Duration::from_secs(10);
 const OFFSETS: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Joins `group` on `topic`; `role` is part of the transactional id and must be stable.
+    /// Joins `group` on `topic`; `role` is part of the transactional id and must be stable. How far
+    /// behind it is, `progress` is told every few seconds.
     ///
     /// # Errors
     /// If a client cannot be made or the transaction coordinator does not answer.
@@ -53,12 +56,14 @@ impl Session {
         role: &str,
         group: &str,
         topic: &str,
+        progress: Arc<Progress>,
     ) -> Result<Self, SessionError> {
         let kafka = clients.kafka();
         let timeout = 3 * kafka.transaction_timeout;
         let transactions = Transactions::start(clients.producer(role), kafka.delivery, timeout)?;
         Ok(Self {
-            member: Member::join(clients, role, group, topic)?,
+            member: Member::join(clients, role, group, topic, progress.clone())?,
+            progress,
             member_is_usable: true,
             clients: clients.clone(),
             role: role.to_owned(),
@@ -258,7 +263,8 @@ impl deliver::Session for Session {
     fn recover(&mut self) -> Result<(), SessionError> {
         self.transactions.restart()?;
         if !self.member_is_usable {
-            self.member = Member::join(&self.clients, &self.role, &self.group, &self.topic)?;
+            let Self { clients, role, group, topic, .. } = self;
+            self.member = Member::join(clients, role, group, topic, self.progress.clone())?;
             self.member_is_usable = true;
         }
         Ok(())
@@ -343,9 +349,16 @@ pub fn headers(all: &BorrowedHeaders) -> Headers<'_> {
 struct Member(BaseConsumer<Assignments>);
 
 impl Member {
-    fn join(clients: &Clients, role: &str, group: &str, topic: &str) -> Result<Self, SessionError> {
+    fn join(
+        clients: &Clients,
+        role: &str,
+        group: &str,
+        topic: &str,
+        progress: Arc<Progress>,
+    ) -> Result<Self, SessionError> {
         let config = clients.consumer(role, group);
-        let consumer = BaseConsumer::from_config_and_context(&config, Assignments::default())
+        let assignments = Assignments::new(topic, progress);
+        let consumer = BaseConsumer::from_config_and_context(&config, assignments)
             .map_err(during("create consumer"))?;
         consumer.subscribe(&[topic]).map_err(during("subscribe"))?;
         Ok(Self(consumer))
