@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use tripline::config::{Config, Secret};
 use tripline::shell::kafka::{Clients, Session};
 use tripline::shell::run::{Overview, Role, Wrap, prepare, run_with};
-use tripline::shell::{admin, telemetry};
+use tripline::shell::telemetry;
 
 use crate::failpoints::{Aim, Failpoints, Window};
 use crate::fleet::Armed;
@@ -97,8 +97,5 @@ fn run(file: &Path, wrapping: &Wrapping) -> Result<(), String> {
     let streams = prepare(&config).map_err(|error| told(&error))?;
     let clients = Clients::new(config.kafka.clone(), &config.instance);
     let overview = Overview::new(&streams);
-    if let Some(listen) = config.admin {
-        admin::serve(listen, overview.clone()).map_err(|error| told(&error))?;
-    }
     run_with(wrapping, &clients, streams, &overview, &stop).map_err(|error| told(&error))
 }
