@@ -146,11 +146,11 @@ impl Watch {
         let mut turn = 0_u64;
         while !shared.stop.load(Ordering::Relaxed) {
             let began = Instant::now();
-            if turn % 10 == 0 {
+            if turn.is_multiple_of(10) {
                 self.tail_all();
             }
             self.drain_tail();
-            if turn % 5 == 0
+            if turn.is_multiple_of(5)
                 && let Some((committed, visible)) = self.visible_and_committed()
             {
                 shared.seen.lock().expect("no panic while held").compare(&committed, &visible);

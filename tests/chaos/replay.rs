@@ -110,8 +110,11 @@ fn committed(client: &ClientConfig, group: &str, topic: &str) -> Result<i64, Str
     }
 }
 
-/// Every committed record of a topic of one partition: offset and value.
-fn read(client: &ClientConfig, topic: &str) -> Result<Vec<(i64, Option<Vec<u8>>)>, String> {
+/// Offset and value.
+type Record = (i64, Option<Vec<u8>>);
+
+/// Every committed record of a topic of one partition.
+fn read(client: &ClientConfig, topic: &str) -> Result<Vec<Record>, String> {
     let consumer = consumer(client, "chaos-replay")?;
     let mut list = TopicPartitionList::new();
     list.add_partition(topic, 0).set_offset(NativeOffset::Beginning).expect("a beginning");

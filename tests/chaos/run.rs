@@ -2,11 +2,14 @@
 
 use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cluster::Cluster;
 use crate::fleet::{Armed, Fleet, OURSELVES};
@@ -52,8 +55,17 @@ pub fn run(options: &Options) -> bool {
     let plan = Schedule::new(options.seed, limits).take(40).map(|step| step.fault.to_string());
     println!("chaos: the first of what comes: {}", plan.collect::<Vec<_>>().join("; "));
 
-    let mut stage = Stage::set(options, dir, program);
+    // Whoever ends us early must not leave brokers behind: what runs ends with its owner.
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, stop.clone()).expect("a handler");
+    }
+    let mut stage = Stage::set(options, dir, program, stop.clone());
     stage.disturb(options, Schedule::new(options.seed, limits));
+    if stop.load(Ordering::Relaxed) {
+        println!("chaos: ended early, nothing is checked");
+        return false;
+    }
     let measured = stage.settle(options);
     verdict(options, measured, started.elapsed())
 }
@@ -68,17 +80,18 @@ struct Stage {
     /// The guard of the stream whose budget changes half-way: killed once, and cut off with the broker.
     beside: Fleet,
     observer: Observer,
-    load: Child,
+    load: Process,
     configs: Vec<PathBuf>,
     scale: usize,
     partitions: usize,
     faults: Vec<Value>,
     bound_mb: u64,
     began: Instant,
+    stop: Arc<AtomicBool>,
 }
 
 impl Stage {
-    fn set(options: &Options, dir: PathBuf, program: PathBuf) -> Self {
+    fn set(options: &Options, dir: PathBuf, program: PathBuf, stop: Arc<AtomicBool>) -> Self {
         let cluster = Cluster::start(&dir, options.nodes, options.seed);
         cluster.create_topic(INPUT, PARTITIONS as i32);
         let config = |name: &str, stream: &str, more: &str| {
@@ -125,6 +138,7 @@ impl Stage {
             faults: vec![],
             bound_mb,
             began: Instant::now(),
+            stop,
         };
         // The first fault meets a stream that flows.
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -147,7 +161,7 @@ impl Stage {
                 Some(kills) => self.fleet.kills() as f64 / kills as f64,
                 None => self.began.elapsed().as_secs_f64() / whole.as_secs_f64(),
             };
-            if done >= 1.0 {
+            if done >= 1.0 || self.is_stopped() {
                 break;
             }
             if !turned && done >= 0.5 {
@@ -164,6 +178,10 @@ impl Stage {
             self.step(step, if options.kills.is_some() { whole.max(PATIENCE) } else { left });
         }
         self.fleet.wake();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     fn show(&self, done: f64) {
@@ -189,7 +207,8 @@ impl Stage {
     fn step(&mut self, step: Step, left: Duration) {
         let asked = Instant::now();
         let patience = PATIENCE.min(left);
-        while step.patient && !self.observer.has_recovered() && asked.elapsed() < patience {
+        let waits = |stage: &Self| !stage.observer.has_recovered() && !stage.is_stopped();
+        while step.patient && waits(self) && asked.elapsed() < patience {
             sleep(Duration::from_millis(50));
         }
         sleep(step.pause.min(left));
@@ -308,15 +327,15 @@ impl Stage {
     fn settle(mut self, options: &Options) -> Measured {
         let mut problems = vec![];
         let disturbed = self.began.elapsed();
-        drop(self.load.stdin.take());
+        drop(self.load.child.stdin.take());
         let last_fault = Instant::now();
         while self.fleet.has_zombies() && last_fault.elapsed() < Duration::from_secs(60) {
             sleep(Duration::from_millis(100));
         }
         let mut said = String::new();
-        let output = self.load.stdout.take().expect("piped");
+        let output = self.load.child.stdout.take().expect("piped");
         let loaded = std::io::Read::read_to_string(&mut { output }, &mut said);
-        let status = self.load.wait().expect("its end");
+        let status = self.load.child.wait().expect("its end");
         if loaded.is_err() || !status.success() {
             problems.push(format!("the load: {status}: {said}"));
         }
@@ -372,7 +391,7 @@ impl Stage {
     /// How long after the last fault there was no lag.
     fn catch_up(&self, last_fault: Instant) -> Option<Duration> {
         let mut none_since = None;
-        while last_fault.elapsed() < CATCH_UP {
+        while last_fault.elapsed() < CATCH_UP && !self.is_stopped() {
             match self.observer.lag() {
                 Some(0) => {
                     let since: Instant = *none_since.get_or_insert_with(Instant::now);
@@ -391,7 +410,7 @@ impl Stage {
     fn committed_all(&self, stream: &str, deadline: Instant) -> bool {
         let watch =
             Observer::start(self.cluster.client(), &format!("{GROUP}.{stream}"), INPUT, &[]);
-        while Instant::now() < deadline {
+        while Instant::now() < deadline && !self.is_stopped() {
             if watch.lag() == Some(0) {
                 return true;
             }
@@ -468,7 +487,7 @@ fn bound_mb(program: &Path, config: &Path) -> u64 {
         .unwrap_or_else(|| panic!("no bound in: {said}"))
 }
 
-fn load(options: &Options, brokers: &str) -> Child {
+fn load(options: &Options, brokers: &str) -> Process {
     let table = root().join("models/shuttle/slice/held-out.csv");
     let arguments = [
         ("--brokers", brokers.to_owned()),
@@ -482,7 +501,8 @@ fn load(options: &Options, brokers: &str) -> Child {
     ];
     let mut command = Process::client("chaos_load.py", &[]);
     command.args(arguments.iter().flat_map(|(name, value)| [*name, value.as_str()]));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("chaos_load.py starts")
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    Process { child: command.spawn().expect("chaos_load.py starts") }
 }
 
 fn check(options: &Options, brokers: &str) -> Result<Value, String> {
