@@ -1,24 +1,21 @@
 //! The guards under test, as child processes, and whoever starts them again when they end.
 //!
-//! Reads their logs for what cannot be seen from outside: that one was fenced, that partitions came
-//! and went. What is right or wrong is never decided by a log but for one thing: what a process that
-//! stood still committed after it woke.
+//! What is right or wrong is never decided by their logs but for one thing: what a process that stood
+//! still committed after it woke.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::cluster::signal;
 use crate::failpoints::{Window, witnessed};
 use crate::guard::{GUARD, Wrapping};
 use crate::mutations::Mutation;
+use crate::tally::{Log, Tally, message};
 
 /// All instances, by name.
 #[derive(Clone)]
@@ -33,29 +30,6 @@ struct State {
     /// Processes whose place was taken while they stood still.
     zombies: Vec<Zombie>,
     tally: Tally,
-}
-
-/// What happened to the fleet.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// kill -9 by us.
-    pub kills: u64,
-    /// kill -9 by a failpoint, per window.
-    pub windows: BTreeMap<&'static str, u64>,
-    /// kill -9 by nobody we know.
-    pub mysteries: u64,
-    /// Ends with another status than 0 that nobody killed.
-    pub exits: u64,
-    pub fencings: u64,
-    pub given_up: u64,
-    pub rebalances: u64,
-    pub rebalances_in_flight: u64,
-    pub zombies: u64,
-    /// I8, in words; empty if it holds.
-    pub zombie_faults: Vec<String>,
-    /// Bytes at the highest, by the kernel's count.
-    pub rss_max: u64,
-    pub panics: Vec<String>,
 }
 
 struct Instance {
@@ -86,12 +60,6 @@ struct Zombie {
     log: Log,
     woken: Option<Instant>,
     commits: u64,
-}
-
-/// A log file, and how far it was read.
-struct Log {
-    path: PathBuf,
-    read: u64,
 }
 
 /// A copy of this program beside the data: a build in the meantime must not change it.
@@ -379,55 +347,6 @@ fn start(
         .stderr(log)
         .spawn()
         .unwrap_or_else(|error| panic!("{name} starts: {error}"))
-}
-
-impl Tally {
-    fn hear(&mut self, name: &str, line: &Value) {
-        let said = message(line);
-        self.fencings += u64::from(is_fencing(line));
-        self.given_up += u64::from(said.contains("beginning again"));
-        self.rebalances += u64::from(["assigned", "handed over"].contains(&said));
-        self.rebalances += u64::from(said.starts_with("lost:"));
-        let in_flight = line["fields"]["in_flight"].as_bool().unwrap_or(false);
-        self.rebalances_in_flight += u64::from(in_flight);
-        if said.contains("panicked") {
-            self.panics.push(format!("{name}: {line}"));
-        }
-    }
-}
-
-fn message(line: &Value) -> &str {
-    line["fields"]["message"].as_str().unwrap_or_default()
-}
-
-fn is_fencing(line: &Value) -> bool {
-    let fields = &line["fields"];
-    let texts = ["message", "error", "reason"].map(|key| fields[key].as_str().unwrap_or_default());
-    texts.iter().any(|text| text.contains("took over transactional id"))
-}
-
-impl Log {
-    /// What was written since, line by line; a line that is not JSON is kept as its message.
-    fn lines(&mut self) -> Vec<Value> {
-        let mut text = vec![];
-        let Ok(mut file) = File::open(&self.path) else { return vec![] };
-        if file.seek(SeekFrom::Start(self.read)).is_err() || file.read_to_end(&mut text).is_err() {
-            return vec![];
-        }
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        self.read += whole as u64;
-        let text = String::from_utf8_lossy(&text[..whole]);
-        let line = |line: &str| {
-            let other = || serde_json::json!({ "fields": { "message": line } });
-            serde_json::from_str(line).unwrap_or_else(|_| other())
-        };
-        text.lines().map(line).collect()
-    }
-
-    /// What is there by now was said before.
-    fn skip(&mut self) {
-        self.lines();
-    }
 }
 
 /// The most memory that a process ever had, in bytes; 0 if it is gone.

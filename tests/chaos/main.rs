@@ -7,6 +7,7 @@
 //!
 //! It cannot lose a disk or a page cache, and clocks are one clock.
 
+mod acts;
 mod cluster;
 mod failpoints;
 mod fleet;
@@ -17,10 +18,12 @@ mod mutations;
 mod observer;
 mod options;
 mod pass;
+mod programs;
 mod proxy;
 mod replay;
 mod run;
 mod schedule;
+mod tally;
 mod verdict;
 
 use std::process::ExitCode;

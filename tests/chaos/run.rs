@@ -1,8 +1,7 @@
 //! One run, from the first topic to the verdict.
 
 use std::io::{IsTerminal, Write, stdout};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -11,31 +10,23 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::acts::PATIENCE;
 use crate::cluster::Cluster;
-use crate::fleet::{Armed, Fleet, OURSELVES};
-use crate::harness::{Process, root};
+use crate::fleet::{Fleet, OURSELVES};
+use crate::harness::Process;
 use crate::mutations::Mutation;
 use crate::observer::Observer;
 use crate::options::Options;
+use crate::programs::{
+    BUDGETS, CALM, GROUP, INPUT, PARTITIONS, SESSION, STREAM, TRANSACTION, TURNED, apply, bound_mb,
+    check, config, load,
+};
 use crate::replay::replay;
-use crate::schedule::{Fault, Limits, Schedule, Step};
+use crate::schedule::{Limits, Schedule};
 use crate::verdict::{Measured, verdict};
 
-const INPUT: &str = "chaos.requests";
-const STREAM: &str = "chaos";
-const CALM: &str = "calm";
-const TURNED: &str = "turned";
-const GROUP: &str = "tripline";
-const PARTITIONS: usize = 6;
-const WINDOW_MS: u64 = 1000;
-/// The budget before and after the turn, for I13.
-const BUDGETS: [&str; 2] = ["0.01", "0.05"];
-const SESSION: Duration = Duration::from_secs(6);
-const TRANSACTION: Duration = Duration::from_secs(5);
 /// I9: no lag so long after the last fault.
 const CATCH_UP: Duration = Duration::from_secs(90);
-/// A patient step waits no longer than this: two sessions and a start.
-const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Runs and prints; true if everything holds.
 pub fn run(options: &Options) -> bool {
@@ -71,23 +62,23 @@ pub fn run(options: &Options) -> bool {
 }
 
 /// Everything that runs.
-struct Stage {
-    dir: PathBuf,
-    program: PathBuf,
-    cluster: Cluster,
+pub struct Stage {
+    pub dir: PathBuf,
+    pub program: PathBuf,
+    pub cluster: Cluster,
     /// Guards of the stream that is disturbed.
-    fleet: Fleet,
+    pub fleet: Fleet,
     /// The guard of the stream whose budget changes half-way: killed once, and cut off with the broker.
-    beside: Fleet,
-    observer: Observer,
-    load: Process,
-    configs: Vec<PathBuf>,
-    scale: usize,
-    partitions: usize,
-    faults: Vec<Value>,
-    bound_mb: u64,
-    began: Instant,
-    stop: Arc<AtomicBool>,
+    pub beside: Fleet,
+    pub observer: Observer,
+    pub load: Process,
+    pub configs: Vec<PathBuf>,
+    pub scale: usize,
+    pub partitions: usize,
+    pub faults: Vec<Value>,
+    pub bound_mb: u64,
+    pub began: Instant,
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Stage {
@@ -180,7 +171,7 @@ impl Stage {
         self.fleet.wake();
     }
 
-    fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
@@ -202,125 +193,6 @@ impl Stage {
         } else {
             println!("{line}");
         }
-    }
-
-    fn step(&mut self, step: Step, left: Duration) {
-        let asked = Instant::now();
-        let patience = PATIENCE.min(left);
-        let waits = |stage: &Self| !stage.observer.has_recovered() && !stage.is_stopped();
-        while step.patient && waits(self) && asked.elapsed() < patience {
-            sleep(Duration::from_millis(50));
-        }
-        sleep(step.pause.min(left));
-        let at = self.began.elapsed().as_secs_f64();
-        let done = self.act(&step.fault);
-        self.faults.push(serde_json::json!({
-            "at_s": (at * 10.0).round() / 10.0, "fault": step.fault.to_string(), "done": done,
-        }));
-    }
-
-    /// Does it; false if there was nobody to do it to.
-    fn act(&mut self, fault: &Fault) -> bool {
-        let running = self.running();
-        let pick = |who: usize| (!running.is_empty()).then(|| running[who % running.len()].clone());
-        let kind = fault.kind();
-        match *fault {
-            Fault::Kill { who, many } => {
-                let victims: Vec<String> = (0..many).filter_map(|i| pick(who + i)).collect();
-                let killed = victims.iter().filter(|name| self.fleet.kill(name)).count();
-                self.observer.fault(kind);
-                return killed > 0;
-            }
-            Fault::Failpoint { who, window, after, seed } => {
-                let Some(name) = pick(who) else { return false };
-                let armed = self.fleet.arm(&name, Armed { window, after, seed });
-                self.observer.fault(kind);
-                return armed;
-            }
-            Fault::Freeze { who, time } | Fault::Zombie { who, time } => {
-                let Some(name) = pick(who) else { return false };
-                self.observer.fault(kind);
-                return self.fleet.freeze(&name, time, matches!(fault, Fault::Zombie { .. }));
-            }
-            Fault::Replace { who, time } => {
-                let Some(name) = pick(who) else { return false };
-                self.observer.fault(kind);
-                if !self.fleet.replace(&name) {
-                    return false;
-                }
-                sleep(time);
-                self.fleet.wake();
-            }
-            Fault::Scale { to } => {
-                self.observer.fault(kind);
-                self.scale = to;
-                for (i, config) in self.configs.iter().enumerate() {
-                    let name = format!("chaos-{i}");
-                    match i < to {
-                        true => self.fleet.start(&name, config),
-                        false => self.fleet.retire(&name),
-                    }
-                }
-            }
-            Fault::BrokerKill { node } => {
-                self.observer.fault(kind);
-                self.cluster.nodes[node].restart(false);
-            }
-            Fault::BrokerRestart { node } => {
-                self.observer.fault(kind);
-                self.cluster.nodes[node].restart(true);
-            }
-            Fault::BrokerFreeze { node, time } => {
-                self.observer.fault(kind);
-                self.cluster.nodes[node].freeze(time);
-            }
-            Fault::Replies { time } => {
-                self.observer.fault(kind);
-                self.cluster.trouble.set(true);
-                sleep(time);
-                self.cluster.trouble.set(false);
-            }
-            Fault::Partition { input_first } => return self.add_partition(input_first),
-        }
-        true
-    }
-
-    /// Who can be disturbed now; whoever was killed just now is back within a second.
-    fn running(&self) -> Vec<String> {
-        let asked = Instant::now();
-        loop {
-            let running = self.fleet.running();
-            if !running.is_empty() || asked.elapsed() > Duration::from_secs(3) {
-                return running;
-            }
-            sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn add_partition(&mut self, input_first: bool) -> bool {
-        let wanted = self.partitions + 1;
-        let outputs: Vec<String> = [STREAM, TURNED]
-            .iter()
-            .flat_map(|stream| {
-                ["sanitized", "quarantine", "dead-letter", "state"]
-                    .map(|topic| format!("{stream}.{topic}"))
-            })
-            .collect();
-        let input = [INPUT.to_owned()];
-        let done = if input_first {
-            let done = self.cluster.extend(&input, wanted);
-            // Long enough for the guards to meet a partition that they cannot write.
-            sleep(Duration::from_secs(4));
-            for config in [self.dir.join("chaos-0.toml"), self.dir.join("turned-0.toml")] {
-                apply(&self.program, &config);
-            }
-            done
-        } else {
-            self.cluster.extend(&outputs, wanted) && self.cluster.extend(&input, wanted)
-        };
-        self.partitions += usize::from(done);
-        self.observer.fault("partition");
-        done
     }
 
     /// After the last fault: the load ends, the guards catch up and drain, and it is held against the law.
@@ -418,122 +290,4 @@ impl Stage {
         }
         false
     }
-}
-
-fn config(options: &Options, brokers: &str, instance: &str, stream: &str, more: &str) -> String {
-    let mut kafka = String::new();
-    if options.group_protocol != "classic" {
-        kafka += &format!("group_protocol = \"{}\"\n", options.group_protocol);
-    }
-    if options.delivery != "exactly_once" {
-        kafka += &format!("delivery = \"{}\"\n", options.delivery);
-    }
-    format!(
-        r#"
-instance = "{instance}"
-
-[kafka]
-brokers = "{brokers}"
-group = "{GROUP}"
-session_timeout_ms = {session}
-transaction_timeout_ms = {transaction}
-{kafka}
-[kafka.properties]
-"topic.metadata.refresh.interval.ms" = "2000"
-"reconnect.backoff.max.ms" = "1000"
-
-[[stream]]
-name = "{stream}"
-input = "{INPUT}"
-bundle = "{bundle}"
-codec = "auto"
-mode = "enforce"
-on_flagged = "correct"
-{more}
-
-[stream.alerts]
-topic = "{stream}.alerts"
-window_ms = {WINDOW_MS}
-hold = "10s"
-"#,
-        session = SESSION.as_millis(),
-        transaction = TRANSACTION.as_millis(),
-        bundle = root().join("models/shuttle").display(),
-    )
-}
-
-/// `tripline topics --apply`, until the cluster does it.
-fn apply(program: &Path, config: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let done = Command::new(program).args(["topics", "--apply", "-c"]).arg(config).output();
-        let done = done.expect("tripline runs");
-        if done.status.success() {
-            return;
-        }
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert!(Instant::now() < deadline, "topics --apply: {said}");
-        sleep(Duration::from_millis(500));
-    }
-}
-
-/// What `tripline check` says the process takes at most.
-fn bound_mb(program: &Path, config: &Path) -> u64 {
-    let done = Command::new(program).args(["check", "-c"]).arg(config).output();
-    let said = String::from_utf8_lossy(&done.expect("tripline runs").stdout).into_owned();
-    let bound = said.split_once("at most ").and_then(|(_, rest)| rest.split_once(" MiB"));
-    bound
-        .and_then(|(number, _)| number.parse().ok())
-        .unwrap_or_else(|| panic!("no bound in: {said}"))
-}
-
-fn load(options: &Options, brokers: &str) -> Process {
-    let table = root().join("models/shuttle/slice/held-out.csv");
-    let arguments = [
-        ("--brokers", brokers.to_owned()),
-        ("--topic", INPUT.to_owned()),
-        ("--table", table.display().to_string()),
-        ("--seed", options.seed.to_string()),
-        ("--rate", options.rate.to_string()),
-        // Until its standard input ends: the run decides how long that is.
-        ("--seconds", "0".to_owned()),
-        ("--wave-every", if options.long() { "60" } else { "30" }.to_owned()),
-    ];
-    let mut command = Process::client("chaos_load.py", &[]);
-    command.args(arguments.iter().flat_map(|(name, value)| [*name, value.as_str()]));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    Process { child: command.spawn().expect("chaos_load.py starts") }
-}
-
-fn check(options: &Options, brokers: &str) -> Result<Value, String> {
-    let budgets = BUDGETS.join(",");
-    let window = WINDOW_MS.to_string();
-    let mut command = Process::client(
-        "chaos_check.py",
-        &[
-            "--brokers",
-            brokers,
-            "--input",
-            INPUT,
-            "--group",
-            GROUP,
-            "--stream",
-            STREAM,
-            "--calm",
-            CALM,
-            "--turned",
-            TURNED,
-            "--budgets",
-            &budgets,
-            "--window-ms",
-            &window,
-        ],
-    );
-    if options.delivery == "at_least_once" {
-        command.arg("--at-least-once");
-    }
-    let output = command.output().map_err(|error| error.to_string())?;
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(said.trim()).map_err(|error| format!("the checker: {error}: {said}"))
 }

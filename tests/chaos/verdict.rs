@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::failpoints::Window;
-use crate::fleet::Tally;
 use crate::observer::Seen;
 use crate::options::Options;
 use crate::replay::Replay;
+use crate::tally::Tally;
 
 /// All that was measured.
 pub struct Measured {
