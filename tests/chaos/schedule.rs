@@ -90,11 +90,13 @@ pub struct Schedule {
     dice: ChaCha8Rng,
     limits: Limits,
     first: Vec<Fault>,
+    armed: bool,
 }
 
 impl Schedule {
     pub fn new(seed: u64, limits: Limits) -> Self {
-        let mut schedule = Self { dice: ChaCha8Rng::seed_from_u64(seed), limits, first: vec![] };
+        let mut schedule =
+            Self { dice: ChaCha8Rng::seed_from_u64(seed), limits, first: vec![], armed: false };
         schedule.first = schedule.every_kind();
         schedule.first.reverse();
         schedule
@@ -177,7 +179,9 @@ impl Iterator for Schedule {
             Some(fault) => fault,
             None => self.any(),
         };
-        let patient = self.dice.random_bool(0.6);
+        // A guard that was armed comes to its commit only if it is let.
+        let patient = self.dice.random_bool(0.6) || self.armed;
+        self.armed = matches!(fault, Fault::Failpoint { .. });
         let pause = Duration::from_millis(self.dice.random_range(300..2000));
         Some(Step { patient, pause, fault })
     }
