@@ -25,6 +25,8 @@ pub struct Tally {
     pub rebalances: u64,
     pub rebalances_in_flight: u64,
     pub zombies: u64,
+    /// Zombies that went on under the name that another had taken: each fences the other.
+    pub duels: u64,
     /// I8, in words; empty if it holds.
     pub zombie_faults: Vec<String>,
     /// Bytes at the highest, by the kernel's count.

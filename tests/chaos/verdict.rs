@@ -138,7 +138,7 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         "aborted_records": report["aborted_records"],
         "fencings": tally.fencings, "given_up": tally.given_up, "exits": tally.exits,
         "rebalances": tally.rebalances, "rebalances_in_flight": tally.rebalances_in_flight,
-        "zombies": tally.zombies, "unexplained_kills": tally.mysteries, "replies_troubled": measured.replies_troubled,
+        "zombies": tally.zombies, "duels": tally.duels, "unexplained_kills": tally.mysteries, "replies_troubled": measured.replies_troubled,
     });
     let more = json!({
         "idle_partitions": seen.idle.len(),

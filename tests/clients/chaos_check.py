@@ -321,10 +321,26 @@ class Topics:
     def bounds(self, consumer, topic):
         from confluent_kafka import TopicPartition
 
-        known = consumer.list_topics(topic, timeout=self.left()).topics[topic].partitions
-        if not known:
-            raise NotRead(f"there is no topic {topic}")
-        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), self.left()) for p in known}
+        def ask():
+            # The answer also tells the client who leads the partitions now: one of three nodes may have just died.
+            known = consumer.list_topics(topic, timeout=min(10, self.left())).topics[topic].partitions
+            if not known:
+                raise NotRead(f"there is no topic {topic}")
+            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), min(10, self.left())) for p in known}
+
+        return self.patiently(topic, ask)
+
+    def patiently(self, what, ask):
+        """Asks again while the cluster refuses to answer, as long as there is time."""
+        from confluent_kafka import KafkaException
+
+        while True:
+            try:
+                return ask()
+            except KafkaException as error:
+                if time.monotonic() > self.deadline:
+                    raise NotRead(f"{what}: {error}") from error
+                time.sleep(0.5)
 
     def ends(self, topic):
         """{partition: (end of the log, end of what is decided)}"""
@@ -370,7 +386,8 @@ class Topics:
 
         consumer = self.consumer("read_committed", group)
         try:
-            found = consumer.committed([TopicPartition(topic, p) for p in partitions], timeout=self.left())
+            asked = [TopicPartition(topic, p) for p in partitions]
+            found = self.patiently(group, lambda: consumer.committed(asked, timeout=min(10, self.left())))
             return {at.partition: max(at.offset, 0) for at in found}
         finally:
             consumer.close()
