@@ -3,9 +3,13 @@
 CARGO ?= cargo
 PYTHON := .tools/venv/bin/python
 RUNS ?= 1000000
+# `make chaos` passes on what is set: MINUTES=5 or KILLS=200, SEED=7, NODES=3, GROUP_PROTOCOL=consumer …
+CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(NODES),--nodes $(NODES)) $(if $(GROUP_PROTOCOL),--group-protocol $(GROUP_PROTOCOL)) \
+	$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(MUTATION),--mutation $(MUTATION)) $(if $(KEEP),--keep $(KEEP))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz bench kafka
+.PHONY: help demo test chaos lint fuzz bench kafka
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,9 +22,14 @@ test: ## Run every test, against a real Apache Kafka too
 	@scripts/setup test
 	$(CARGO) test
 	$(PYTHON) tests/clients/selftest.py
+	$(PYTHON) tests/clients/chaos_selftest.py
 	$(PYTHON) tests/clients/onnx_check.py models/*/autoencoder.onnx
 	scripts/check-k8s --selftest
 	scripts/check-k8s
+
+chaos: ## Kill, stop and cut off guards and brokers for MINUTES (default 1), then check every topic; the last line is JSON
+	@scripts/setup test
+	$(CARGO) test --test chaos -- $(CHAOS)
 
 lint: ## Formatting, clippy, documentation, licences of dependencies: run before a push
 	$(CARGO) fmt --check

@@ -1,0 +1,141 @@
+//! A guard that ends itself at a chosen step of a commit, as `kill -9` would.
+//!
+//! It stands between a worker or a judge and its session; the product's code knows nothing of it.
+//! Before it dies it writes down where: that is the proof that the window was hit.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::SIGKILL;
+use tripline::deliver::{Beginning, Change, Forward, Output, Session, SessionError};
+use tripline::record::{Offset, Partition, Timestamp};
+
+use crate::pass::pass;
+
+/// A window of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Window {
+    /// Outputs are sent, offsets are not.
+    AfterSend,
+    /// Offsets are in the transaction; the commit was not asked for.
+    AfterOffsets,
+    /// The commit was asked for and did not return.
+    DuringCommit,
+    /// The commit returned; nobody acted upon it yet.
+    AfterCommit,
+}
+
+impl Window {
+    pub const ALL: [Self; 4] =
+        [Self::AfterSend, Self::AfterOffsets, Self::DuringCommit, Self::AfterCommit];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AfterSend => "after-send",
+            Self::AfterOffsets => "after-offsets",
+            Self::DuringCommit => "during-commit",
+            Self::AfterCommit => "after-commit",
+        }
+    }
+}
+
+/// Where and when.
+#[derive(Clone, Debug)]
+pub struct Aim {
+    pub window: Window,
+    /// At this commit of records, from 1.
+    pub commit: u32,
+    /// How long after the commit was asked for, in its window.
+    pub delay: Duration,
+    /// Who dies, for the witness.
+    pub role: String,
+    /// The file that is told.
+    pub witness: PathBuf,
+}
+
+/// A session that kills its process.
+pub struct Failpoints<S> {
+    inner: S,
+    aim: Option<Aim>,
+    commits: Cell<u32>,
+}
+
+impl<S> Failpoints<S> {
+    pub fn new(inner: S, aim: Option<Aim>) -> Self {
+        Self { inner, aim, commits: Cell::new(0) }
+    }
+
+    /// The aim, if it is at the present commit and at one of `windows`.
+    fn due(&self, windows: &[Window]) -> Option<&Aim> {
+        let now = |aim: &&Aim| aim.commit == self.commits.get() && windows.contains(&aim.window);
+        self.aim.as_ref().filter(now)
+    }
+}
+
+impl<S: Session> Session for Failpoints<S> {
+    type Message<'a>
+        = S::Message<'a>
+    where
+        Self: 'a;
+
+    pass! { now wall poll has_news change lost assign unassign pause resume rewind is_open forward
+    send barrier discard_consumer recover beginnings partitions_of }
+
+    fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        if !next.is_empty() {
+            self.commits.set(self.commits.get() + 1);
+        }
+        if let Some(aim) = self.due(&[Window::AfterSend]) {
+            die(aim, aim.window);
+        }
+        self.inner.offsets(next)?;
+        if let Some(aim) = self.due(&[Window::AfterOffsets]) {
+            die(aim, aim.window);
+        }
+        Ok(())
+    }
+
+    fn commit(&self) -> Result<(), SessionError> {
+        let returned = Arc::new(AtomicBool::new(false));
+        if let Some(aim) = self.due(&[Window::DuringCommit]) {
+            let (aim, returned) = (aim.clone(), returned.clone());
+            thread::spawn(move || {
+                thread::sleep(aim.delay);
+                // A commit may be faster than that.
+                let late = returned.load(Ordering::SeqCst);
+                die(&aim, if late { Window::AfterCommit } else { Window::DuringCommit });
+            });
+        }
+        let outcome = self.inner.commit();
+        returned.store(true, Ordering::SeqCst);
+        if let Some(aim) = self.due(&[Window::AfterCommit]) {
+            die(aim, aim.window);
+        }
+        outcome
+    }
+}
+
+fn die(aim: &Aim, window: Window) -> ! {
+    let line = format!("{} {}\n", window.name(), aim.role);
+    let file = File::options().create(true).append(true).open(&aim.witness);
+    let told = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    assert!(told.is_ok(), "{}: {told:?}", aim.witness.display());
+    loop {
+        let _ = signal_hook::low_level::raise(SIGKILL);
+    }
+}
+
+/// How often each window was hit, by what the dying wrote down.
+pub fn witnessed(file: &Path) -> Vec<(Window, u64)> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let hits = |window: Window| {
+        text.lines().filter(|line| line.split(' ').next() == Some(window.name())).count() as u64
+    };
+    Window::ALL.map(|window| (window, hits(window))).into()
+}

@@ -1,0 +1,51 @@
+//! The chaos harness: a stream on a real Kafka, disturbed by a seed, and its topics held against the law.
+//!
+//! `make chaos MINUTES=5 SEED=7`. Guards, the broker and the replies that commits wait for are killed, stopped,
+//! delayed; the load goes on as it was fixed before. Then a checker that shares no code with Tripline reads the
+//! topics, a calm guard reads the same input again, and the last line printed is JSON. The run fails if an
+//! invariant does (I1 to I13), or, from five minutes on, if it did not hit what it was meant to hit.
+//!
+//! It cannot lose a disk or a page cache, and clocks are one clock.
+
+mod acts;
+mod cluster;
+mod failpoints;
+mod fleet;
+mod guard;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod mutations;
+mod observer;
+mod options;
+mod pass;
+mod programs;
+mod proxy;
+mod replay;
+mod run;
+mod schedule;
+mod tally;
+mod verdict;
+
+use std::process::ExitCode;
+
+use options::Options;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == guard::GUARD
+    {
+        return guard::guard(rest);
+    }
+    match Options::read(&arguments) {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(options)) => match run::run(&options) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        },
+        Err(problem) => {
+            eprintln!("chaos: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}

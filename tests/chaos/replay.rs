@@ -1,0 +1,133 @@
+//! I7: alerts are a function of the evidence.
+//!
+//! A judge that has heard nothing hears the committed evidence from the beginning, in its order; what
+//! it says must be what the alerts topic holds, message by message. It is the product's own judge: it
+//! cannot see an error in judging, only that a crash, a rebalance or a second judge changed what was said.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
+use tripline::config::{Config, Secret};
+use tripline::incident::About;
+use tripline::pipeline::{Guard, Judge};
+use tripline::record::Offset;
+use tripline::shell::bundle;
+use tripline::watch::{Key, Message, Terms, WindowCounts};
+
+/// What was said, and what should have been.
+pub struct Replay {
+    pub evidence: usize,
+    pub alerts: usize,
+    /// In words; empty if they are equal.
+    pub differences: Vec<String>,
+}
+
+/// Replays the evidence of the first stream of `config`.
+pub fn replay(client: &ClientConfig, config: &Path) -> Result<Replay, String> {
+    let text = std::fs::read_to_string(config).map_err(|error| error.to_string())?;
+    let no_secrets = |_: Secret<'_>| Err("there are none here".to_owned());
+    let config = Config::read(config, &text, [], &no_secrets).map_err(|why| why.to_string())?;
+    let stream = &config.streams[0];
+    let bundle = bundle::read(&stream.bundle).map_err(|error| error.to_string())?;
+    let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec);
+    let guard = guard.map_err(|error| error.to_string())?;
+    let (flagged, rows) = guard.decider().clean_flagged();
+    let budget = guard.decider().budget();
+    let false_page_ms = stream.alerts.period.as_millis() as u64;
+    let about = About {
+        stream: stream.name.clone(),
+        input: stream.input.clone(),
+        quarantine: stream.topics.quarantine.clone(),
+        epoch: guard.epoch().to_owned(),
+        policy: guard.policy(),
+        budget,
+        false_page_ms,
+    };
+    let terms = Terms {
+        budget,
+        window_ms: stream.alerts.window.as_millis() as u64,
+        false_page_ms,
+        hold_ms: stream.alerts.hold.as_millis() as u64,
+        key: Key::new(guard.epoch(), &stream.name, "flagged-share"),
+    };
+    let mut judge = Judge::new(about, terms, WindowCounts { rows, flagged });
+
+    // What the judge had not yet heard when it was stopped, it has said nothing about.
+    let heard = committed(
+        client,
+        &format!("{}.{}.judge", config.kafka.group, stream.name),
+        &stream.topics.evidence,
+    )?;
+    let evidence = read(client, &stream.topics.evidence)?;
+    let mut expected = vec![];
+    for (offset, value) in evidence.iter().filter(|(offset, _)| *offset < heard) {
+        match value.as_deref().map(Message::from_bytes) {
+            Some(Ok(message)) => judge.take(Offset(*offset), &message, &mut expected),
+            _ => judge.skip(Offset(*offset)),
+        }
+    }
+    let expected: Vec<Vec<u8>> = expected.iter().map(tripline::incident::Alert::to_bytes).collect();
+    let said: Vec<Vec<u8>> =
+        read(client, &stream.alerts.topic)?.into_iter().filter_map(|(_, value)| value).collect();
+    let mut differences = vec![];
+    if said.len() != expected.len() {
+        differences.push(format!("{} alerts, {} expected", said.len(), expected.len()));
+    }
+    let text = String::from_utf8_lossy;
+    for (nth, (said, expected)) in said.iter().zip(&expected).enumerate() {
+        if said != expected && differences.len() < 5 {
+            differences.push(format!("alert {nth}: {}; expected {}", text(said), text(expected)));
+        }
+    }
+    Ok(Replay { evidence: evidence.len(), alerts: said.len(), differences })
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn consumer(client: &ClientConfig, group: &str) -> Result<BaseConsumer, String> {
+    let mut client = client.clone();
+    client.set("group.id", group).set("isolation.level", "read_committed");
+    client.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    client.create().map_err(|error| error.to_string())
+}
+
+fn committed(client: &ClientConfig, group: &str, topic: &str) -> Result<i64, String> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, 0);
+    let found = consumer(client, group)?.committed_offsets(list, PATIENCE);
+    let found = found.map_err(|error| format!("{group}: {error}"))?;
+    match found
+        .elements()
+        .first()
+        .map(rdkafka::topic_partition_list::TopicPartitionListElem::offset)
+    {
+        Some(NativeOffset::Offset(offset)) => Ok(offset),
+        _ => Err(format!("{group} committed nothing")),
+    }
+}
+
+/// Offset and value.
+type Record = (i64, Option<Vec<u8>>);
+
+/// Every committed record of a topic of one partition.
+fn read(client: &ClientConfig, topic: &str) -> Result<Vec<Record>, String> {
+    let consumer = consumer(client, "chaos-replay")?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, 0).set_offset(NativeOffset::Beginning).expect("a beginning");
+    consumer.assign(&list).map_err(|error| error.to_string())?;
+    let (mut records, deadline) = (vec![], Instant::now() + PATIENCE);
+    while Instant::now() < deadline {
+        match consumer.poll(Duration::from_millis(200)) {
+            Some(Ok(message)) => {
+                records.push((message.offset(), message.payload().map(<[u8]>::to_vec)));
+            }
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return Ok(records),
+            _ => {}
+        }
+    }
+    Err(format!("{topic}: not to the end within {PATIENCE:?}"))
+}

@@ -1,0 +1,91 @@
+//! What the guards' logs say, counted.
+//!
+//! It sees what cannot be seen from outside: that one was fenced, that partitions came and went.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+/// What happened to the fleet.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// kill -9 by us.
+    pub kills: u64,
+    /// kill -9 by a failpoint, per window.
+    pub windows: BTreeMap<&'static str, u64>,
+    /// kill -9 by nobody we know.
+    pub mysteries: u64,
+    /// Ends with another status than 0 that nobody killed.
+    pub exits: u64,
+    pub fencings: u64,
+    pub given_up: u64,
+    pub rebalances: u64,
+    pub rebalances_in_flight: u64,
+    pub zombies: u64,
+    /// Zombies that went on under the name that another had taken: each fences the other.
+    pub duels: u64,
+    /// I8, in words; empty if it holds.
+    pub zombie_faults: Vec<String>,
+    /// Bytes at the highest, by the kernel's count.
+    pub rss_max: u64,
+    pub panics: Vec<String>,
+}
+
+/// A log file, and how far it was read.
+pub struct Log {
+    pub path: PathBuf,
+    pub read: u64,
+}
+
+impl Tally {
+    pub fn hear(&mut self, name: &str, line: &Value) {
+        let said = message(line);
+        self.fencings += u64::from(is_fencing(line));
+        self.given_up += u64::from(said.contains("beginning again"));
+        self.rebalances += u64::from(["assigned", "handed over"].contains(&said));
+        self.rebalances += u64::from(said.starts_with("lost:"));
+        let in_flight = line["fields"]["in_flight"].as_bool().unwrap_or(false);
+        self.rebalances_in_flight += u64::from(in_flight);
+        if said.contains("panicked") {
+            self.panics.push(format!("{name}: {line}"));
+        }
+    }
+}
+
+/// What a line says.
+pub fn message(line: &Value) -> &str {
+    line["fields"]["message"].as_str().unwrap_or_default()
+}
+
+fn is_fencing(line: &Value) -> bool {
+    let fields = &line["fields"];
+    let texts = ["message", "error", "reason"].map(|key| fields[key].as_str().unwrap_or_default());
+    texts.iter().any(|text| text.contains("took over transactional id"))
+}
+
+impl Log {
+    /// What was written since, line by line; a line that is not JSON is kept as its message.
+    pub fn lines(&mut self) -> Vec<Value> {
+        let mut text = vec![];
+        let Ok(mut file) = File::open(&self.path) else { return vec![] };
+        if file.seek(SeekFrom::Start(self.read)).is_err() || file.read_to_end(&mut text).is_err() {
+            return vec![];
+        }
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        self.read += whole as u64;
+        let text = String::from_utf8_lossy(&text[..whole]);
+        let line = |line: &str| {
+            let other = || serde_json::json!({ "fields": { "message": line } });
+            serde_json::from_str(line).unwrap_or_else(|_| other())
+        };
+        text.lines().map(line).collect()
+    }
+
+    /// What is there by now was said before.
+    pub fn skip(&mut self) {
+        self.lines();
+    }
+}
