@@ -62,7 +62,7 @@ impl Args {
                          --connect` says what is forbidden"
                     );
                 }
-                if !problems.is_empty() {
+                if !topics::hindrances(&config, &cluster).is_empty() {
                     return Exit::Config;
                 }
             }

@@ -94,7 +94,7 @@ impl Holds {
     pub fn clear(&mut self) {
         self.held.clear();
         self.failures.clear();
-        self.progress.held(0);
+        self.progress.disown();
     }
 
     /// Those whose time has come.

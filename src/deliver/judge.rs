@@ -202,6 +202,7 @@ impl<S: Session> Judging<S> {
                     // Every turn commits what it heard: nothing is open here.
                     if partitions.contains(&EVIDENCE_PARTITION) {
                         self.seat = Seat::Empty;
+                        self.progress.disown();
                     }
                     self.session.unassign(&partitions)?;
                 }

@@ -56,6 +56,7 @@ pub struct Progress {
     firing: AtomicBool,
     alive_at_ms: AtomicI64,
     beats: AtomicU64,
+    doing: Mutex<&'static str>,
     joined: AtomicBool,
     reasons: Mutex<BTreeMap<Partition, String>>,
     lags: Mutex<BTreeMap<Partition, i64>>,
@@ -184,6 +185,14 @@ impl Progress {
         lock(&self.lags).iter().map(|(&partition, &records)| (partition, records)).collect()
     }
 
+    /// Nothing is ours any more.
+    pub fn disown(&self) {
+        lock(&self.reasons).clear();
+        lock(&self.lags).clear();
+        self.stopped_partitions.store(0, Ordering::Relaxed);
+        self.firing.store(false, Ordering::Relaxed);
+    }
+
     /// Whether the judge has an incident that is not over.
     pub fn firing(&self, yes: bool) {
         self.firing.store(yes, Ordering::Relaxed);
@@ -197,6 +206,16 @@ impl Progress {
     pub fn beat(&self, now: Timestamp) {
         self.alive_at_ms.store(now.0, Ordering::Relaxed);
         Self::add(&self.beats, 1);
+    }
+
+    /// What the thread is about to do that may take long: what it hangs in, if it hangs.
+    pub fn doing(&self, what: &'static str) {
+        *lock(&self.doing) = what;
+    }
+
+    /// What it began last.
+    pub fn last_begun(&self) -> &'static str {
+        *lock(&self.doing)
     }
 
     /// How often it did.

@@ -32,10 +32,10 @@ pub fn watch(threads: &[Arc<Progress>], wait: Duration, stop: &AtomicBool, ended
     let mut draining = 0;
     while !ended.load(Ordering::Relaxed) {
         thread::sleep(ROUND);
-        let beats = threads.iter().map(|thread| thread.beats());
-        for (watch, beats) in watches.iter_mut().zip(beats) {
-            if u128::from(watch.round(beats)) >= rounds_max {
-                leave("a thread has not come around for too long");
+        for (watch, thread) in watches.iter_mut().zip(threads) {
+            if u128::from(watch.round(thread.beats())) >= rounds_max {
+                let last = thread.last_begun();
+                leave(&format!("a thread has not come around for too long; it began: {last}"));
             }
         }
         draining += u32::from(stop.load(Ordering::Relaxed));

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::assignment::{Assignments, News};
 use super::restore::latest;
-use super::transaction::{Sending, Transactions};
+use super::transaction::{Sending, Transactions, part_with};
 use super::{Clients, native};
 use crate::codec::Headers;
 use crate::config::Delivery;
@@ -182,6 +182,7 @@ impl deliver::Session for Session {
         if to.is_empty() {
             return Ok(());
         }
+        self.progress.doing("rewinding");
         // Read on from anywhere else, and records would be passed over.
         let done = self.consumer().seek_partitions(self.placed(to), EXCHANGE);
         for element in done.map_err(unusable("rewind"))?.elements() {
@@ -227,6 +228,7 @@ impl deliver::Session for Session {
     }
 
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        self.progress.doing("sending offsets");
         let offsets = self.placed(next);
         if !self.is_transactional() {
             *self.offsets.borrow_mut() = offsets;
@@ -240,6 +242,7 @@ impl deliver::Session for Session {
     }
 
     fn commit(&self) -> Result<(), SessionError> {
+        self.progress.doing("committing");
         if self.is_transactional() {
             return self.transactions.commit();
         }
@@ -261,10 +264,12 @@ impl deliver::Session for Session {
     }
 
     fn recover(&mut self) -> Result<(), SessionError> {
+        self.progress.doing("making a new producer");
         self.transactions.restart()?;
         if !self.member_is_usable {
             let Self { clients, role, group, topic, .. } = self;
-            self.member = Member::join(clients, role, group, topic, self.progress.clone())?;
+            let new = Member::join(clients, role, group, topic, self.progress.clone())?;
+            part_with(std::mem::replace(&mut self.member, new));
             self.member_is_usable = true;
         }
         Ok(())
@@ -278,6 +283,7 @@ impl deliver::Session for Session {
         kept_in: &str,
         keys: &[&[u8]],
     ) -> Result<Vec<Beginning>, SessionError> {
+        self.progress.doing("asking for committed offsets");
         let committed = self
             .consumer()
             .committed_offsets(self.named(partitions), OFFSETS)
@@ -289,10 +295,12 @@ impl deliver::Session for Session {
                 _ => None,
             })
         };
+        self.progress.doing("reading state");
         let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
         let reader = self.clients.reader(&self.role);
         let kept = latest(&reader, kept_in, &numbers, keys, EXCHANGE);
         let kept = kept.map_err(during("read state"))?;
+        self.progress.doing("asking for the oldest offsets");
         let mut beginnings = vec![];
         for (&partition, kept) in partitions.iter().zip(kept) {
             let (oldest, _) = self
@@ -306,6 +314,7 @@ impl deliver::Session for Session {
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
+        self.progress.doing("asking for partitions");
         self.transactions.partitions_of(topic, EXCHANGE)
     }
 }

@@ -126,10 +126,22 @@ pub fn cluster(clients: &Clients) -> Result<Cluster, TopicError> {
 
 /// What is wrong between what `config` wants and what the cluster has: all of it.
 pub fn problems(config: &Config, cluster: &Cluster) -> Vec<String> {
+    found(config, cluster).into_iter().map(|(_, problem)| problem).collect()
+}
+
+/// Of these, what keeps a stream from starting at all. An output with too few partitions does not:
+/// those it lacks are held until it has them, and the others go on.
+pub fn hindrances(config: &Config, cluster: &Cluster) -> Vec<String> {
+    let found = found(config, cluster).into_iter();
+    found.filter_map(|(hinders, problem)| hinders.then_some(problem)).collect()
+}
+
+/// Each problem, and whether nothing can start because of it.
+fn found(config: &Config, cluster: &Cluster) -> Vec<(bool, String)> {
     let mut problems = vec![];
     for stream in &config.streams {
         if !cluster.topics.contains_key(&stream.input) && !cluster.hidden.contains(&stream.input) {
-            problems.push(format!("input topic {} does not exist", stream.input));
+            problems.push((true, format!("input topic {} does not exist", stream.input)));
         }
     }
     for topic in wanted(config) {
@@ -142,14 +154,20 @@ pub fn problems(config: &Config, cluster: &Cluster) -> Vec<String> {
         };
         match cluster.topics.get(&topic.name) {
             None if cluster.hidden.contains(&topic.name) => {}
-            None => problems.push(format!("topic {} does not exist", topic.name)),
-            Some(&has) if has < needed => problems.push(format!(
-                "topic {} has {has} partitions; it needs {needed}, one for each of its input",
-                topic.name
-            )),
+            None => problems.push((true, format!("topic {} does not exist", topic.name))),
+            Some(&has) if has < needed => {
+                let name = &topic.name;
+                let why = format!(
+                    "topic {name} has {has} partitions; it needs {needed}, one for each of its input"
+                );
+                problems.push((false, why));
+            }
             // Evidence has one order: with two partitions there would be two.
-            Some(&has) if topic.like_input.is_none() && has != needed => problems
-                .push(format!("topic {} has {has} partitions; it must have {needed}", topic.name)),
+            Some(&has) if topic.like_input.is_none() && has != needed => {
+                let name = &topic.name;
+                let why = format!("topic {name} has {has} partitions; it must have {needed}");
+                problems.push((true, why));
+            }
             Some(_) => {}
         }
     }

@@ -4,12 +4,14 @@
 //! up with its producer, and a new producer takes the same id: initializing it raises the epoch,
 //! fences whatever of the old one is still on its way and ends its transaction. librdkafka speaks
 //! the transaction protocol of before KIP-890, in which a delayed commit or abort of an old
-//! transaction can otherwise hit a later one.
+//! transaction can otherwise hit a later one. Within a call librdkafka may lose an answer and ask
+//! again without telling: so a producer whose commit succeeded, but slowly or beside an error, is
+//! replaced as well before it begins another transaction.
 //!
 //! At least once: an idempotent producer without transactions; offsets follow when everything sent
 //! has arrived.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,10 +36,16 @@ pub struct Transactions {
     config: ClientConfig,
     delivery: Delivery,
     timeout: Duration,
-    producer: ThreadedProducer<Deliveries>,
+    producer: RefCell<ThreadedProducer<Deliveries>>,
     deliveries: Deliveries,
     open: Cell<bool>,
+    /// A request of the last transaction may still be on its way.
+    suspect: Cell<bool>,
 }
+
+/// A call that took this long may have asked twice. librdkafka waits at least a second for an
+/// answer; an error in between, which may come sooner, is seen by itself.
+const SUSPECT: Duration = Duration::from_millis(500);
 
 /// A record on its way out.
 pub struct Sending<'a> {
@@ -61,7 +69,9 @@ impl Transactions {
     ) -> Result<Self, SessionError> {
         let deliveries = Deliveries::default();
         let producer = producer(&config, delivery, deliveries.clone(), timeout)?;
-        Ok(Self { config, delivery, timeout, producer, deliveries, open: Cell::new(false) })
+        let producer = RefCell::new(producer);
+        let (open, suspect) = (Cell::new(false), Cell::new(false));
+        Ok(Self { config, delivery, timeout, producer, deliveries, open, suspect })
     }
 
     /// Gives up whatever is open, by a new producer with the same id.
@@ -70,9 +80,17 @@ impl Transactions {
     /// As [`Transactions::start`].
     pub fn restart(&mut self) -> Result<(), SessionError> {
         self.open.set(false);
+        self.renew()
+    }
+
+    /// The new producer stands before the old one goes, and going is left to a thread of its own:
+    /// it may have to wait for brokers that are away.
+    fn renew(&self) -> Result<(), SessionError> {
         self.deliveries.forgive();
-        self.producer =
-            producer(&self.config, self.delivery, self.deliveries.clone(), self.timeout)?;
+        let deliveries = self.deliveries.clone();
+        let new = producer(&self.config, self.delivery, deliveries, self.timeout)?;
+        part_with(self.producer.replace(new));
+        self.suspect.set(false);
         Ok(())
     }
 
@@ -90,7 +108,12 @@ impl Transactions {
             // What a topic did not take may have been reported after its transaction failed.
             self.too_large()?;
             if self.delivery == Delivery::ExactlyOnce {
-                self.producer.begin_transaction().map_err(|e| self.failed("begin", &e))?;
+                if self.suspect.get() {
+                    debug!("a new producer: something of the last transaction may be on its way");
+                    self.renew()?;
+                }
+                self.deliveries.calm();
+                self.producer.borrow().begin_transaction().map_err(|e| self.failed("begin", &e))?;
             }
             self.open.set(true);
         }
@@ -102,7 +125,7 @@ impl Transactions {
         record.timestamp = sending.timestamp_ms;
         record.headers = sending.headers;
         loop {
-            match self.producer.send(record) {
+            match self.producer.borrow().send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < deadline =>
@@ -129,9 +152,10 @@ impl Transactions {
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> Result<(), SessionError> {
-        self.producer
-            .send_offsets_to_transaction(offsets, group, self.timeout)
-            .map_err(|e| self.failed("send offsets", &e))
+        let started = Instant::now();
+        let sent = self.producer.borrow().send_offsets_to_transaction(offsets, group, self.timeout);
+        self.suspect_since(started);
+        sent.map_err(|e| self.failed("send offsets", &e))
     }
 
     /// Commits the open transaction.
@@ -139,7 +163,10 @@ impl Transactions {
     /// # Errors
     /// If anything failed or took too long; the transaction may or may not be committed.
     pub fn commit(&self) -> Result<(), SessionError> {
-        native::commit_transaction(&self.producer, self.timeout).map_err(|error| {
+        let started = Instant::now();
+        let committed = native::commit_transaction(&self.producer.borrow(), self.timeout);
+        self.suspect_since(started);
+        committed.map_err(|error| {
             self.abort_if(error.requires_abort);
             self.classify("commit", error.code, error.text)
         })?;
@@ -153,7 +180,7 @@ impl Transactions {
     /// If something did not arrive, or it takes too long.
     pub fn flush(&self) -> Result<(), SessionError> {
         let deadline = Instant::now() + self.timeout;
-        while self.producer.in_flight_count() > 0 {
+        while self.producer.borrow().in_flight_count() > 0 {
             if Instant::now() >= deadline {
                 return Err(self.failed("flush", &KafkaError::NoMessageReceived));
             }
@@ -176,13 +203,19 @@ impl Transactions {
     /// # Errors
     /// If nobody answers.
     pub fn partitions_of(&self, topic: &str, timeout: Duration) -> Result<i32, SessionError> {
-        let asked = self.producer.client().fetch_metadata(Some(topic), timeout);
+        let asked = self.producer.borrow().client().fetch_metadata(Some(topic), timeout);
         let asked = asked.map_err(|error| SessionError::Exchange {
             what: "fetch metadata",
             reason: error.to_string(),
         })?;
         let topic = asked.topics().iter().find(|known| known.name() == topic);
         Ok(topic.map_or(0, |topic| topic.partitions().len() as i32))
+    }
+
+    fn suspect_since(&self, started: Instant) {
+        if started.elapsed() >= SUSPECT || self.deliveries.is_troubled() {
+            self.suspect.set(true);
+        }
     }
 
     fn too_large(&self) -> Result<(), SessionError> {
@@ -195,7 +228,7 @@ impl Transactions {
     /// What the error says is undone for sure can be undone now, not when the broker's timeout
     /// says so. Whatever comes of it, a new producer follows.
     fn abort_if(&self, requires_abort: bool) {
-        if requires_abort && let Err(error) = self.producer.abort_transaction(ABORT) {
+        if requires_abort && let Err(error) = self.producer.borrow().abort_transaction(ABORT) {
             debug!(%error, "aborting");
         }
     }
@@ -230,6 +263,14 @@ impl Transactions {
     }
 }
 
+/// Lets go of a client on a thread of its own.
+pub(super) fn part_with(client: impl Send + 'static) {
+    let thread = std::thread::Builder::new().name("farewell".into());
+    if let Err(error) = thread.spawn(move || drop(client)) {
+        warn!(%error, "no thread to let a client go on");
+    }
+}
+
 /// How long an abort may take before the broker does it.
 const ABORT: Duration = Duration::from_secs(5);
 
@@ -238,7 +279,7 @@ impl Drop for Transactions {
     fn drop(&mut self) {
         if self.open.get()
             && self.delivery == Delivery::ExactlyOnce
-            && let Err(error) = self.producer.abort_transaction(ABORT)
+            && let Err(error) = self.producer.borrow().abort_transaction(ABORT)
         {
             warn!(%error, "the broker will abort the open transaction");
         }
@@ -271,6 +312,8 @@ struct Delivered {
     /// At most what is in one transaction.
     refused: Vec<Position>,
     lost: Option<String>,
+    /// The client reported an error since the transaction began.
+    troubled: bool,
 }
 
 impl Deliveries {
@@ -290,6 +333,14 @@ impl Deliveries {
         self.lock().lost.clone()
     }
 
+    fn calm(&self) {
+        self.lock().troubled = false;
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.lock().troubled
+    }
+
     fn forgive(&self) {
         self.lock().lost = None;
     }
@@ -307,6 +358,7 @@ fn own_position(headers: &OwnedHeaders) -> Option<Position> {
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
+        self.lock().troubled = true;
         warn!(%error, reason, "kafka client");
     }
 }
