@@ -166,7 +166,7 @@ impl<R: Road> Desk<R> {
     }
 
     /// Writes how often each of these was begun, before anything of it is judged.
-    fn announce<S: Session>(
+    pub(super) fn announce<S: Session>(
         &mut self,
         session: &S,
         partitions: &[Partition],
@@ -234,7 +234,7 @@ impl<R: Road> Desk<R> {
         let lane = lane.map_err(|error| Why::Restore(error.to_string()))?;
         self.boots.entry(partition).or_insert_with(|| {
             self.unannounced.insert(partition);
-            Boot::take_over(boot.as_deref(), lane.next())
+            Boot::take_over(boot.as_deref(), lane.next(), self.stream.rows_max)
         });
         Ok(lane)
     }
