@@ -353,8 +353,10 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
         ),
         (Some("application/x-f32-le"), Some(1.5_f32.to_le_bytes().repeat(PIXELS)), "out-of-bounds"),
     ];
-    // What an image alone cannot have: words, gaps, many rows in few bytes, a registry.
-    let elsewhere = ["too-many-rows", "wrong-type", "missing", "unknown-schema"];
+    // What an image alone cannot have: words, gaps, many rows in few bytes, a registry; and what
+    // only delivery knows.
+    let elsewhere =
+        ["too-many-rows", "wrong-type", "missing", "unknown-schema", "undeliverable", "crash"];
     let mut names = [faulty.each_ref().map(|f| f.2).as_slice(), &elsewhere].concat();
     names.sort_by_key(|name| Fault::NAMES.iter().position(|known| known == name));
     assert_eq!(names, Fault::NAMES, "every fault is here or named");

@@ -9,6 +9,7 @@ use tracing::error;
 use super::Exit;
 use super::config::ConfigFile;
 use crate::shell::kafka::{Clients, topics};
+use crate::shell::roster::Roster;
 use crate::shell::run::{Overview, prepare, run};
 use crate::shell::{admin, telemetry};
 
@@ -72,7 +73,8 @@ impl Args {
         }
         let overview = Overview::new(&streams);
         if let Some(listen) = config.admin
-            && let Err(error) = admin::serve(listen, overview.clone())
+            && let Err(error) =
+                admin::serve(listen, Roster::new(&streams, &overview, &config.kafka))
         {
             error!("cannot serve health on {listen}: {error}");
             return Exit::Config;

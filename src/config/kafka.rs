@@ -28,10 +28,32 @@ pub struct Kafka {
     /// `session_timeout_ms = 10000`: after how long without a heartbeat a worker's partitions go
     /// to another, 6000 to 1800000 (what brokers allow unless told otherwise).
     pub session_timeout: Duration,
+    /// `delivery = "exactly_once"`: one transaction holds outputs, state and offsets; or
+    /// `"at_least_once"`: outputs are seen at once, and some twice after a failure.
+    pub delivery: Delivery,
+    /// `group_protocol = "classic"`: cooperative rebalancing by the members; or `"consumer"`, by the
+    /// brokers (KIP-848, Kafka 4.0 and newer), which set the session's timeout themselves then.
+    pub group_protocol: GroupProtocol,
     /// `[kafka.properties]`: librdkafka's own settings by their own names, such as
     /// `"security.protocol" = "SASL_SSL"`. Secrets only as `{ env = "NAME" }` or
     /// `{ file = "path" }`; what delivery depends on is refused.
     pub properties: BTreeMap<String, Hidden<String>>,
+}
+
+/// What a reader of the outputs may rely on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    #[default]
+    ExactlyOnce,
+    AtLeastOnce,
+}
+
+/// Who decides which worker has which partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupProtocol {
+    #[default]
+    Classic,
+    Consumer,
 }
 
 /// A value that no log line and no message shows.
@@ -68,7 +90,7 @@ pub(super) const OURS: [(&[&str], &str); 14] = [
     (&["enable.idempotence"], "transactions need it on"),
     (&["acks", "request.required.acks"], "transactions need all replicas to acknowledge"),
     (&["partition.assignment.strategy"], "state moves with its partition, by a protocol we know"),
-    (&["group.protocol", "group.remote.assignor"], "hand-over is written for the classic protocol"),
+    (&["group.protocol", "group.remote.assignor"], "set `kafka.group_protocol` instead"),
     (&["group.instance.id"], "each worker is a member of its own, and ids would clash"),
     (&["enable.partition.eof"], "an empty poll already closes a batch"),
 ];
@@ -81,12 +103,17 @@ impl Kafka {
             help: "write hosts and ports: \"host:9092,host:9092\"",
             pattern: Some("^[^,]+(,[^,]+)*$"),
         };
+        let delivery =
+            [("exactly_once", Delivery::ExactlyOnce), ("at_least_once", Delivery::AtLeastOnce)];
+        let protocol = [("classic", GroupProtocol::Classic), ("consumer", GroupProtocol::Consumer)];
         let kafka = Self {
             brokers: section.read("brokers", brokers, check_brokers).unwrap_or_default(),
             group: section.read("group", NAME, check_name).unwrap_or_else(|| "tripline".into()),
             commit_interval: section.millis("commit_interval_ms", 1..=60_000, 100),
             transaction_timeout: section.millis("transaction_timeout_ms", 1000..=900_000, 10_000),
             session_timeout: section.millis("session_timeout_ms", 6000..=1_800_000, 10_000),
+            delivery: section.choice("delivery", &delivery, Delivery::default()),
+            group_protocol: section.choice("group_protocol", &protocol, GroupProtocol::default()),
             properties: properties(section.section("properties")),
         };
         if kafka.commit_interval >= kafka.transaction_timeout {

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use kafka::{Hidden, Kafka};
+pub use kafka::{Delivery, GroupProtocol, Hidden, Kafka};
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
 pub use reference::reference;

@@ -39,6 +39,9 @@ pub struct Stream {
     pub workers: usize,
     /// `rows_max = 256`: rows of a scoring batch, 1 to 4096.
     pub rows_max: usize,
+    /// `guard_timeout_ms = 5000`: how long a network may take for one batch before it counts as
+    /// failed and `on_guard_failure` applies, 10 to 60000.
+    pub guard_timeout: Duration,
     /// `linger_ms = 5`: how long the oldest record waits for a batch to fill, 0 to 1000.
     pub linger: Duration,
     /// `[stream.topics]`
@@ -115,6 +118,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
         budget: budget(&mut section),
         workers: section.integer("workers", 1..=64, 1) as usize,
         rows_max: section.integer("rows_max", 1..=4096, 256) as usize,
+        guard_timeout: section.millis("guard_timeout_ms", 10..=60_000, 5000),
         linger: section.millis("linger_ms", 0..=1000, 5),
         topics: topics(section.section("topics"), &name, claims),
         alerts: alerts(section.section("alerts"), claims),

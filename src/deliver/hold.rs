@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::error;
 
+use super::Progress;
 use crate::record::{Offset, Partition};
 
 /// The partitions that are held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Holds {
+    /// Who asks why looks here.
+    progress: Arc<Progress>,
     held: BTreeMap<Partition, Hold>,
     /// How often the guard failed on the record at this offset, in a row.
     failures: BTreeMap<Partition, (Offset, u32)>,
@@ -56,6 +60,10 @@ impl Hold {
 }
 
 impl Holds {
+    pub fn new(progress: Arc<Progress>) -> Self {
+        Self { progress, held: BTreeMap::new(), failures: BTreeMap::new() }
+    }
+
     pub fn contains(&self, partition: Partition) -> bool {
         self.held.contains_key(&partition)
     }
@@ -64,28 +72,29 @@ impl Holds {
         self.held.len()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (Partition, &Why)> {
-        self.held.iter().map(|(&partition, hold)| (partition, &hold.why))
-    }
-
     pub fn insert(&mut self, partition: Partition, hold: Hold) {
+        self.progress.hold(partition, &hold.why.to_string());
         self.held.insert(partition, hold);
+        self.progress.held(self.held.len());
     }
 
     /// Given back.
     pub fn remove(&mut self, partition: Partition) {
-        self.held.remove(&partition);
+        self.release(partition);
         self.failures.remove(&partition);
     }
 
     /// Read again.
     pub fn release(&mut self, partition: Partition) {
         self.held.remove(&partition);
+        self.progress.release(partition);
+        self.progress.held(self.held.len());
     }
 
     pub fn clear(&mut self) {
         self.held.clear();
         self.failures.clear();
+        self.progress.held(0);
     }
 
     /// Those whose time has come.
@@ -104,7 +113,10 @@ impl Holds {
             error!("partition {partition} is held still; the others go on: {why}");
             hold.told = true;
         }
-        hold.why = why;
+        if hold.why != why {
+            self.progress.hold(partition, &why.to_string());
+            hold.why = why;
+        }
     }
 
     /// A hold after the guard failed on a record, the longer the more often it did.
@@ -119,7 +131,7 @@ impl Holds {
         if failed.1 == 1 {
             error!("partition {partition} is held still; the others go on: {why}");
         }
-        self.held.insert(partition, Hold::until(now + wait, now, why));
+        self.insert(partition, Hold::until(now + wait, now, why));
     }
 }
 

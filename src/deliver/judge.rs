@@ -181,6 +181,7 @@ impl<S: Session> Judging<S> {
         self.session.offsets(&[(EVIDENCE_PARTITION, heard)])?;
         self.session.commit()?;
         self.committed = heard;
+        self.progress.firing(judge.is_firing());
         self.progress.committed(self.session.now().saturating_duration_since(started));
         Ok(())
     }
@@ -246,6 +247,7 @@ impl<S: Session> Judging<S> {
                     error!(stream = self.stream.name, "nobody judges: {reason}");
                     *told = true;
                 }
+                self.progress.hold(EVIDENCE_PARTITION, &reason);
                 self.progress.held(1);
                 Ok(())
             }

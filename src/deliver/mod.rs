@@ -15,7 +15,7 @@ mod worker;
 pub use boot::{BOOT_KEY, Boot};
 pub use emit::POINTER;
 pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging};
-pub use progress::Progress;
+pub use progress::{Buckets, Durations, Histogram, Progress, Sizes};
 pub use road::Road;
 pub use session::{Beginning, Change, Forward, Message, Output, Session, SessionError};
 pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Timing, Worker};

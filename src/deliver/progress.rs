@@ -1,17 +1,38 @@
 //! What a thread has done so far: counters that others may read while it works.
+//!
+//! Written once per batch and once per commit, never per record. What became of records counts
+//! only when it is committed: a transaction that is given up is done again, and nobody should see
+//! its records twice. It cannot see what another process does; sums over a fleet are the scraper's.
 
+mod histogram;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::record::Timestamp;
+pub use histogram::{Buckets, Durations, Histogram, Sizes};
 
-/// Counters of one worker or judge. Written once per batch, never per record.
+use crate::pipeline::{Outcome, Route};
+use crate::record::{Action, Fault, Partition, Timestamp};
+
+/// Counters of one worker or judge.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// Records read and judged, those of transactions that were given up too.
     pub records: AtomicU64,
+    /// Records committed, by the way they left.
     pub sanitized: AtomicU64,
     pub quarantined: AtomicU64,
     pub dead_lettered: AtomicU64,
+    /// Of these, what looked attacked, whatever was done with it.
+    pub flagged: AtomicU64,
+    /// Of these, what passed because the guard could not score it.
+    pub unscored: AtomicU64,
+    /// By [`Fault::NAMES`].
+    pub faults: [AtomicU64; Fault::NAMES.len()],
+    /// What the open transaction would add to all of the above.
+    open: [AtomicU64; 5 + Fault::NAMES.len()],
     pub commits: AtomicU64,
     pub commit_micros: AtomicU64,
     /// Transactions given up and done again.
@@ -26,9 +47,24 @@ pub struct Progress {
     /// Partitions of ours that are held still now: their state does not fit, an output topic lacks
     /// them, or what judges them is not there.
     pub stopped_partitions: AtomicU64,
+    /// Records of each batch.
+    pub batch_records: Sizes,
+    /// From the first record of a batch to the last one's place in the transaction.
+    pub batch_durations: Durations,
+    pub commit_durations: Durations,
+    /// The judge has an incident that is not over.
+    firing: AtomicBool,
     alive_at_ms: AtomicI64,
+    beats: AtomicU64,
     joined: AtomicBool,
+    reasons: Mutex<BTreeMap<Partition, String>>,
+    lags: Mutex<BTreeMap<Partition, i64>>,
 }
+
+/// Partitions that we name or count singly; more than a topic has that a process can serve.
+const PARTITIONS_MAX: usize = 4096;
+/// Bytes of a reason: a sentence, whatever went into it.
+const REASON_BYTES_MAX: usize = 400;
 
 impl Progress {
     pub fn add(counter: &AtomicU64, n: u64) {
@@ -39,22 +75,60 @@ impl Progress {
         counter.load(Ordering::Relaxed)
     }
 
-    /// A batch was read, judged and put into the open transaction.
+    /// A batch was read, judged and put into the open transaction. One without records is a poll
+    /// that came back empty.
     pub fn batched(&self, records: usize, took: Duration) {
-        let _ = took;
-        Self::add(&self.records, records as u64);
+        if records > 0 {
+            Self::add(&self.records, records as u64);
+            self.batch_records.count(records as u64);
+            self.batch_durations.count(took.as_micros() as u64);
+        }
+    }
+
+    /// These are in the open transaction now; they count once it is committed.
+    pub fn sent(&self, outcomes: &[Outcome]) {
+        let mut more = [0_u64; 5 + Fault::NAMES.len()];
+        for outcome in outcomes {
+            more[match outcome.route {
+                Route::Sanitized => 0,
+                Route::Quarantine => 1,
+                Route::DeadLetter => 2,
+            }] += 1;
+            match &outcome.judged {
+                _ if outcome.unscored => more[4] += 1,
+                Ok(verdict) => more[3] += u64::from(verdict.action != Action::Pass),
+                Err(fault) => {
+                    let at = Fault::NAMES.iter().position(|&name| name == fault.name());
+                    more[5 + at.expect("every fault has a name")] += 1;
+                }
+            }
+        }
+        let moved = self.open.iter().zip(more).filter(|&(_, n)| n > 0);
+        moved.for_each(|(counter, n)| Self::add(counter, n));
     }
 
     /// A transaction was committed.
     pub fn committed(&self, took: Duration) {
+        for (open, done) in self.open.iter().zip(self.counted()) {
+            Self::add(done, open.swap(0, Ordering::Relaxed));
+        }
         Self::add(&self.commits, 1);
         Self::add(&self.commit_micros, took.as_micros() as u64);
+        self.commit_durations.count(took.as_micros() as u64);
     }
 
-    /// A transaction was given up; `fenced` by another process.
+    /// A transaction was given up, because it failed or because its partitions were lost; `fenced`
+    /// by another process.
     pub fn gave_up(&self, fenced: bool) {
+        self.open.iter().for_each(|open| open.store(0, Ordering::Relaxed));
         Self::add(&self.failures, 1);
         Self::add(&self.fencings, u64::from(fenced));
+    }
+
+    /// What [`Progress::sent`] counts, in its order.
+    fn counted(&self) -> impl Iterator<Item = &AtomicU64> {
+        let Self { sanitized, quarantined, dead_lettered, flagged, unscored, faults, .. } = self;
+        [sanitized, quarantined, dead_lettered, flagged, unscored].into_iter().chain(faults)
     }
 
     /// The group gave partitions to this thread or took them; `in_flight` records were in the open
@@ -68,25 +142,163 @@ impl Progress {
     /// Partitions that are assigned and not read now, for whatever reason.
     pub fn held(&self, partitions: usize) {
         self.stopped_partitions.store(partitions as u64, Ordering::Relaxed);
+        if partitions == 0 {
+            lock(&self.reasons).clear();
+        }
+    }
+
+    /// Why `partition` is held still, for whoever asks `/ready`; the last reason given is shown.
+    pub fn hold(&self, partition: Partition, reason: &str) {
+        let mut reasons = lock(&self.reasons);
+        if reasons.len() < PARTITIONS_MAX || reasons.contains_key(&partition) {
+            let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+            reasons.insert(partition, reason[..end].to_owned());
+        }
+    }
+
+    /// `partition` is read again, or not ours any more: neither held nor behind, as far as we know.
+    pub fn release(&self, partition: Partition) {
+        lock(&self.reasons).remove(&partition);
+        lock(&self.lags).remove(&partition);
+    }
+
+    /// Why each partition is held still, of those that a reason was given for.
+    pub fn reasons(&self) -> Vec<(Partition, String)> {
+        lock(&self.reasons).iter().map(|(&partition, why)| (partition, why.clone())).collect()
+    }
+
+    /// How many records of `partition` are committed by their producers and not by us. Negative,
+    /// as librdkafka says of a partition that is not read here, forgets it. Told every few seconds
+    /// by the consumer's statistics, never by the record path.
+    pub fn lag(&self, partition: Partition, records: i64) {
+        let mut lags = lock(&self.lags);
+        if records < 0 {
+            lags.remove(&partition);
+        } else if lags.len() < PARTITIONS_MAX || lags.contains_key(&partition) {
+            lags.insert(partition, records);
+        }
+    }
+
+    /// The last known lag of each partition that is read here.
+    pub fn lags(&self) -> Vec<(Partition, i64)> {
+        lock(&self.lags).iter().map(|(&partition, &records)| (partition, records)).collect()
+    }
+
+    /// Whether the judge has an incident that is not over.
+    pub fn firing(&self, yes: bool) {
+        self.firing.store(yes, Ordering::Relaxed);
+    }
+
+    pub fn is_firing(&self) -> bool {
+        self.firing.load(Ordering::Relaxed)
     }
 
     /// Says that the thread went around once more.
     pub fn beat(&self, now: Timestamp) {
         self.alive_at_ms.store(now.0, Ordering::Relaxed);
+        Self::add(&self.beats, 1);
+    }
+
+    /// How often it did.
+    pub fn beats(&self) -> u64 {
+        Self::get(&self.beats)
     }
 
     pub fn join(&self) {
         self.joined.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the thread has joined its group.
+    pub fn has_joined(&self) -> bool {
+        self.joined.load(Ordering::Relaxed)
+    }
+
+    /// How long ago the thread went around; `None` if it never did.
+    pub fn beat_age(&self, now: Timestamp) -> Option<Duration> {
+        let at = self.alive_at_ms.load(Ordering::Relaxed);
+        (at != 0).then(|| Duration::from_millis(u64::try_from(now.0 - at).unwrap_or(0)))
+    }
+
     /// Whether the thread has joined its group and went around within `patience`.
     pub fn is_ready(&self, now: Timestamp, patience: Duration) -> bool {
-        self.joined.load(Ordering::Relaxed) && self.is_alive(now, patience)
+        self.has_joined() && self.is_alive(now, patience)
     }
 
     /// Whether the thread went around within `patience`.
     pub fn is_alive(&self, now: Timestamp, patience: Duration) -> bool {
-        let age = now.0 - self.alive_at_ms.load(Ordering::Relaxed);
-        age <= patience.as_millis() as i64
+        self.beat_age(now).is_some_and(|age| age <= patience)
+    }
+}
+
+/// What is inside is replaced whole: a panic elsewhere leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Reasons, Verdict};
+
+    fn outcome(route: Route, judged: Result<Action, Fault>) -> Outcome {
+        let verdict = |action| Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
+        let judged = judged.map(verdict);
+        Outcome { route, judged, unscored: false, corrected: None, text: "", trace: 0..0 }
+    }
+
+    fn counts(progress: &Progress) -> Vec<u64> {
+        progress.counted().map(Progress::get).collect()
+    }
+
+    #[test]
+    fn records_count_once_they_are_committed_and_those_given_up_never() {
+        let progress = Progress::default();
+        let outcomes = [
+            outcome(Route::Sanitized, Ok(Action::Pass)),
+            outcome(Route::Sanitized, Ok(Action::Correct)),
+            outcome(Route::Quarantine, Ok(Action::Quarantine)),
+            outcome(Route::DeadLetter, Err(Fault::UnknownFormat)),
+            Outcome { unscored: true, ..outcome(Route::Sanitized, Ok(Action::Pass)) },
+        ];
+        progress.sent(&outcomes);
+        assert_eq!(counts(&progress).iter().sum::<u64>(), 0, "not committed yet");
+        progress.gave_up(true);
+        progress.committed(Duration::ZERO);
+        assert_eq!(counts(&progress).iter().sum::<u64>(), 0, "given up");
+        progress.sent(&outcomes[..3]);
+        progress.sent(&outcomes[3..]);
+        progress.committed(Duration::ZERO);
+        assert_eq!(counts(&progress)[..5], [3, 1, 1, 2, 1]);
+        let at = Fault::NAMES.iter().position(|&name| name == "unknown-format").unwrap();
+        assert_eq!(Progress::get(&progress.faults[at]), 1);
+        assert_eq!(counts(&progress)[5..].iter().sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn reasons_and_lags_stay_bounded_whatever_they_are_told() {
+        let progress = Progress::default();
+        for partition in 0..2 * PARTITIONS_MAX as i32 {
+            progress.hold(Partition(partition), &"é".repeat(1000));
+            progress.lag(Partition(partition), 1);
+        }
+        assert_eq!((progress.reasons().len(), progress.lags().len()), (4096, 4096));
+        assert!(progress.reasons()[0].1.len() <= REASON_BYTES_MAX);
+        progress.lag(Partition(0), -1);
+        progress.release(Partition(1));
+        assert_eq!((progress.reasons().len(), progress.lags().len()), (4095, 4094));
+        progress.held(0);
+        assert!(progress.reasons().is_empty());
+    }
+
+    #[test]
+    fn a_thread_that_never_came_around_is_not_alive() {
+        let (progress, patience) = (Progress::default(), Duration::from_secs(120));
+        assert!(!progress.is_alive(Timestamp(5), patience));
+        progress.beat(Timestamp(1_000_000));
+        assert!(progress.is_alive(Timestamp(1_120_000), patience));
+        assert!(!progress.is_alive(Timestamp(1_120_001), patience));
+        // A clock that was set back is no reason to restart.
+        assert!(progress.is_alive(Timestamp(5), patience));
+        assert!(!progress.is_ready(Timestamp(5), patience), "it has not joined");
     }
 }

@@ -1,10 +1,12 @@
 //! One ONNX network: rows in, rows out.
 
+use std::time::Duration;
+
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
-use super::Runtime;
+use super::{Deadline, Runtime};
 
 /// A network that takes `[n, ...]` and gives `[n, k]`, for any n.
 ///
@@ -17,6 +19,7 @@ pub struct Network {
     shape: Vec<i64>,
     inputs: usize,
     outputs: usize,
+    deadline: Option<Deadline>,
 }
 
 /// Why a network cannot be loaded, or failed on a batch. Never the record's doing.
@@ -28,6 +31,8 @@ pub enum ModelError {
     Signature { network: &'static str, expected: String, got: String },
     #[error("{network} failed on a batch of {rows} rows: {reason}")]
     Run { network: &'static str, rows: usize, reason: String },
+    #[error("{network} did not come back from a batch of {rows} rows within {limit:?}")]
+    Late { network: &'static str, rows: usize, limit: Duration },
     #[error("{network} gave a number that is not finite, on row {row} of its batch")]
     NotFinite { network: &'static str, row: usize },
 }
@@ -75,7 +80,12 @@ impl Network {
             .and_then(batch_of)
             .map(|(_, width)| width)
             .ok_or_else(|| mismatch("an f32 output [batch, k]".into(), format!("{output:?}")))?;
-        Ok(Self { name, shape, inputs, outputs, session })
+        Ok(Self { name, shape, inputs, outputs, session, deadline: None })
+    }
+
+    /// The same, but a run that takes too long is ended and fails.
+    pub fn limited(self, deadline: Deadline) -> Self {
+        Self { deadline: Some(deadline), ..self }
     }
 
     /// Numbers per output row.
@@ -102,7 +112,20 @@ impl Network {
         let failed = |e: ort::Error| ModelError::Run { network, rows, reason: e.to_string() };
         self.shape[0] = rows as i64;
         let input = TensorRef::from_array_view((self.shape.as_slice(), x)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![input]).map_err(failed)?;
+        let inputs = ort::inputs![input];
+        let outputs = match &self.deadline {
+            None => self.session.run(inputs),
+            Some(deadline) => {
+                deadline.begin();
+                let outputs = self.session.run_with_options(inputs, deadline.options());
+                let late = deadline.end();
+                if let (Err(_), Some(limit)) = (&outputs, late) {
+                    return Err(ModelError::Late { network, rows, limit });
+                }
+                outputs
+            }
+        };
+        let outputs = outputs.map_err(failed)?;
         let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
         if values.len() != rows * self.outputs {
             let reason = format!("{} numbers for {rows} rows", values.len());

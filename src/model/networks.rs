@@ -1,8 +1,10 @@
 //! The networks of a bundle, and the columns they fill.
 
+use std::time::Duration;
+
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::{ModelError, Network, Runtime};
+use super::{Deadline, ModelError, Network, Runtime};
 use crate::bundle::{AnswerKind, Bundle, Manifest};
 use crate::math::log_softmax_rows;
 use crate::record::{Columns, Rows};
@@ -81,6 +83,16 @@ impl Networks {
             None => None,
         };
         Ok(Self { autoencoder, guarded, width })
+    }
+
+    /// The same, but no run takes longer than `limit`.
+    ///
+    /// # Errors
+    /// If there is no thread to look at the clock.
+    pub fn limited_to(self, limit: Duration) -> Result<Self, ModelError> {
+        let deadline = Deadline::new(limit)?;
+        let guarded = self.guarded.map(|(network, kind)| (network.limited(deadline.clone()), kind));
+        Ok(Self { autoencoder: self.autoencoder.limited(deadline), guarded, ..self })
     }
 
     /// How many labels the guarded model knows; 1 without one.

@@ -68,6 +68,13 @@ pub enum Unscorable {
     Schema(SchemaId),
 }
 
+impl GuardFailure {
+    /// Whether it is about every record of the batch, not about the one at `at`.
+    pub fn is_of_all(&self) -> bool {
+        matches!(self.error, Unscorable::Model(ModelError::Late { .. }))
+    }
+}
+
 impl From<SchemaId> for Unscorable {
     fn from(id: SchemaId) -> Self {
         Self::Schema(id)
@@ -120,6 +127,15 @@ impl Batch {
             let failed = self.scored.run(guard, networks, &self.rows).err();
             match (failed, guard.policy.on_guard_failure) {
                 (None, _) => self.judge(guard, first),
+                // No row keeps a network busy: it would not come back from any of them alone.
+                (Some(ModelError::Late { .. }), OnGuardFailure::Open) => {
+                    let readable = |outcome: &&mut Outcome| outcome.judged.is_ok();
+                    let outcomes = self.outcomes[first..].iter_mut().filter(readable);
+                    outcomes.for_each(|outcome| outcome.unscored = true);
+                }
+                (Some(error @ ModelError::Late { .. }), OnGuardFailure::Closed) => {
+                    return Err(GuardFailure { at: inputs[first].position, error: error.into() });
+                }
                 // Whose row it was must not hang on who came with it.
                 (Some(_), _) if n > 1 => {
                     self.outcomes.truncate(first);
@@ -265,10 +281,20 @@ impl Batch {
                 candidates.push((i, before..before + rows.len()));
             }
         }
-        let together = self.corrections_scored.run(guard, networks, &self.corrections).is_ok();
+        let failed = self.corrections_scored.run(guard, networks, &self.corrections).err();
+        let (together, late) = (failed.is_none(), matches!(failed, Some(ModelError::Late { .. })));
+        if let Some(error) = failed.filter(|_| late)
+            && guard.policy.on_guard_failure == OnGuardFailure::Closed
+        {
+            return Err(GuardFailure { at: inputs[first].position, error: error.into() });
+        }
         for (i, rows) in candidates {
             let n = rows.len();
             let mut rows = rows;
+            if late {
+                self.outcomes[i].corrected = None;
+                continue;
+            }
             if !together {
                 let own = &self.corrections[rows.start * width..rows.end * width];
                 match (

@@ -6,8 +6,8 @@
 use std::iter::Sum;
 use std::ops::Add;
 
-use super::records::BATCH_BYTES_MAX;
 use crate::config::{Kafka, Stream};
+use crate::deliver::BATCH_BYTES_MAX;
 use crate::pipeline::PART_NUMBERS_MAX;
 
 /// Bytes of one stream in this process.

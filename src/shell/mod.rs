@@ -2,14 +2,16 @@
 
 pub mod admin;
 pub mod bundle;
+pub mod cgroup;
 pub mod clock;
 pub mod demo;
-pub mod judge;
 pub mod kafka;
 pub mod memory;
-mod records;
+mod metrics;
 pub mod registry;
+pub mod road;
+pub mod roster;
 pub mod run;
 pub mod sample;
 pub mod telemetry;
-pub mod worker;
+mod watchdog;

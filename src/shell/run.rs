@@ -1,5 +1,6 @@
 //! `tripline run`: every stream's workers and judge, until told to stop.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +9,14 @@ use std::thread;
 use tracing::{error, info};
 
 use super::bundle::{self, BundleDirError};
-use super::judge::{JudgeThread, JudgeThreadError};
-use super::kafka::Clients;
+use super::clock;
+use super::kafka::{Clients, Session};
 use super::memory::Memory;
 use super::registry::{Registry, RegistryError};
-use super::worker::{Knowledge, Worker, WorkerError};
-use crate::config::{self, Config, Kafka, Stream};
-use crate::deliver::Progress;
+use super::road::Road;
+use super::watchdog;
+use crate::config::{self, Config, Delivery, Kafka, Stream};
+use crate::deliver::{self, Judging, Progress, SessionError, Timing, Worker};
 use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::pipeline::{Guard, GuardError, Judge};
@@ -33,10 +35,8 @@ pub enum RunError {
     Model { stream: String, path: PathBuf, error: ModelError },
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("stream {stream}: worker {number}: {error}")]
-    Worker { stream: String, number: usize, error: WorkerError },
-    #[error("stream {stream}: judge: {error}")]
-    Judge { stream: String, error: JudgeThreadError },
+    #[error("stream {stream}: {role}: {error}")]
+    Session { stream: String, role: Role, error: SessionError },
     #[error("a thread panicked; its stream was left at its last commit")]
     Panicked,
 }
@@ -68,7 +68,10 @@ impl Prepared {
             .map_err(|error| RunError::Guard { stream: name(), path: path(), error })?;
         let registry = registry.map(Registry::new).transpose()?.map(Arc::new);
         let networks = (0..stream.workers)
-            .map(|_| Networks::load(runtime, &bundle))
+            .map(|_| {
+                let networks = Networks::load(runtime, &bundle)?;
+                networks.limited_to(stream.guard_timeout)
+            })
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
         Ok(Self { stream: Arc::new(stream.clone()), guard: Arc::new(guard), registry, networks })
@@ -130,6 +133,29 @@ pub fn prepare(config: &Config) -> Result<Vec<Prepared>, RunError> {
     config.streams.iter().map(|stream| Prepared::new(&runtime, stream, registry)).collect()
 }
 
+/// Which thread of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Worker(usize),
+    Judge,
+}
+
+/// What stands between the threads of a process and Kafka.
+pub trait Wrap: Sync {
+    type Session: deliver::Session;
+    fn wrap(&self, role: Role, session: Session) -> Self::Session;
+}
+
+/// Nothing does.
+pub struct Plain;
+
+impl Wrap for Plain {
+    type Session = Session;
+    fn wrap(&self, _: Role, session: Session) -> Session {
+        session
+    }
+}
+
 /// Runs until `stop`, or until a thread cannot go on: then all others drain too, and whoever
 /// supervises the process starts it again.
 ///
@@ -141,37 +167,66 @@ pub fn run(
     overview: &Overview,
     stop: &AtomicBool,
 ) -> Result<(), RunError> {
+    run_with(&Plain, clients, streams, overview, stop)
+}
+
+/// The same with something between us and Kafka: how the chaos tests kill us at a chosen step.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with<W: Wrap>(
+    wrap: &W,
+    clients: &Clients,
+    streams: Vec<Prepared>,
+    overview: &Overview,
+    stop: &AtomicBool,
+) -> Result<(), RunError> {
+    let kafka = clients.kafka();
+    let timing = Timing {
+        commit_interval: kafka.commit_interval,
+        settle: 3 * kafka.transaction_timeout,
+        offsets_lag: kafka.delivery == Delivery::AtLeastOnce,
+    };
     let mut progress = overview.threads.iter().cloned();
     let mut next = || progress.next().expect("one per thread");
     let mut first_error = None;
+    let all_ended = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _ended = Tell(&all_ended);
         let mut threads = vec![];
         for prepared in streams {
             let fresh = prepared.judge();
             let Prepared { stream, guard, registry, networks } = prepared;
             for (number, networks) in networks.into_iter().enumerate() {
-                let knowledge = Knowledge { guard: guard.clone(), registry: registry.clone() };
-                let (stream, progress) = (stream.clone(), next());
+                let road = Road::new(guard.clone(), registry.clone(), networks);
+                let (stream, progress, role) = (stream.clone(), next(), Role::Worker(number));
                 threads.push(scope.spawn(move || {
+                    let _tell = Tell(stop);
                     let name = stream.name.clone();
-                    let work = || {
-                        Worker::join(clients, stream, knowledge, networks, number, progress)?
-                            .run(stop)
-                    };
-                    stopping(stop, work).map_err(|error| RunError::Worker {
-                        stream: name,
-                        number,
-                        error,
-                    })
+                    let session = join(wrap, clients, &stream, role, &progress);
+                    let ended = session.and_then(|session| {
+                        let worker = Worker::new(session, road, stream, timing, progress.clone());
+                        work(worker, stop, &progress)
+                    });
+                    ended.map_err(|error| RunError::Session { stream: name, role, error })
                 }));
             }
-            let progress = next();
+            let (progress, role) = (next(), Role::Judge);
             threads.push(scope.spawn(move || {
+                let _tell = Tell(stop);
                 let name = stream.name.clone();
-                let work = || JudgeThread::join(clients, stream, fresh, progress)?.run(stop);
-                stopping(stop, work).map_err(|error| RunError::Judge { stream: name, error })
+                let session = join(wrap, clients, &stream, role, &progress);
+                let ended = session.and_then(|session| {
+                    let mut judging = Judging::new(session, stream, fresh, timing, progress);
+                    while !stop.load(Ordering::Relaxed) {
+                        judging.turn()?;
+                    }
+                    Ok(())
+                });
+                ended.map_err(|error| RunError::Session { stream: name, role, error })
             }));
         }
+        scope.spawn(|| watchdog::watch(&overview.threads, stop, &all_ended));
         for thread in threads {
             let ended = thread.join().unwrap_or(Err(RunError::Panicked));
             if let Err(error) = ended {
@@ -189,14 +244,63 @@ pub fn run(
     }
 }
 
-/// Whatever way the thread ends, the others are told: half a guard is none.
-fn stopping<T>(stop: &AtomicBool, work: impl FnOnce() -> T) -> T {
-    struct Tell<'a>(&'a AtomicBool);
-    impl Drop for Tell<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
+fn join<W: Wrap>(
+    wrap: &W,
+    clients: &Clients,
+    stream: &Stream,
+    role: Role,
+    progress: &Arc<Progress>,
+) -> Result<W::Session, SessionError> {
+    let (group, topic) = match role {
+        Role::Worker(_) => (clients.workers(&stream.name), &stream.input),
+        Role::Judge => (clients.judges(&stream.name), &stream.topics.evidence),
+    };
+    progress.beat(clock::now());
+    let name = format!("{}.{role}", stream.name);
+    let session = Session::join(clients, &name, &group, topic, progress.clone())?;
+    progress.beat(clock::now());
+    Ok(wrap.wrap(role, session))
+}
+
+/// Works until `stop`, then drains: what was read is finished and committed.
+fn work<S: deliver::Session>(
+    mut worker: Worker<S, Road>,
+    stop: &AtomicBool,
+    progress: &Progress,
+) -> Result<(), SessionError> {
+    while !stop.load(Ordering::Relaxed) {
+        worker.turn()?;
+    }
+    worker.finish();
+    let count = Progress::get;
+    info!(
+        records = count(&progress.records),
+        sanitized = count(&progress.sanitized),
+        quarantined = count(&progress.quarantined),
+        dead_lettered = count(&progress.dead_lettered),
+        commits = count(&progress.commits),
+        mean_commit_ms = count(&progress.commit_micros) / 1000 / count(&progress.commits).max(1),
+        given_up = count(&progress.failures),
+        "drained"
+    );
+    Ok(())
+}
+
+/// Part of the transactional id: the same after a restart.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Worker(number) => write!(f, "worker-{number}"),
+            Self::Judge => f.write_str("judge"),
         }
     }
-    let _tell = Tell(stop);
-    work()
+}
+
+/// Whatever way its owner ends, the others are told: half a guard is none.
+struct Tell<'a>(&'a AtomicBool);
+
+impl Drop for Tell<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

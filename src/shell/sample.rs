@@ -11,7 +11,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::kafka::Clients;
-use super::records::headers;
+use super::kafka::headers;
 use crate::codec::Headers;
 
 /// How much was looked at.

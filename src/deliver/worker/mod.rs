@@ -98,7 +98,7 @@ impl<S: Session, R: Road> Worker<S, R> {
             road,
             timing,
             slots: BTreeMap::new(),
-            holds: Holds::default(),
+            holds: Holds::new(progress.clone()),
             boots: BTreeMap::new(),
             unannounced: BTreeSet::new(),
             refused: BTreeMap::new(),

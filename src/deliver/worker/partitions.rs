@@ -68,7 +68,6 @@ impl<R: Road> Desk<R> {
         session.assign(&from)?;
         session.pause(&held)?;
         self.progress.join();
-        self.progress.held(self.holds.len());
         self.announce(session, &free)
     }
 
@@ -84,7 +83,6 @@ impl<R: Road> Desk<R> {
             self.unannounced.remove(partition);
         }
         self.refused.retain(|at, _| !partitions.contains(&at.partition));
-        self.progress.held(self.holds.len());
         session.unassign(partitions)
     }
 
@@ -95,7 +93,6 @@ impl<R: Road> Desk<R> {
         self.boots.clear();
         self.unannounced.clear();
         self.refused.clear();
-        self.progress.held(0);
     }
 
     /// Every lane begins again where its last commit stands, as soon as that is known.
@@ -136,7 +133,6 @@ impl<R: Road> Desk<R> {
     ) -> Result<(), SessionError> {
         session.pause(&[partition])?;
         self.holds.insert(partition, hold);
-        self.progress.held(self.holds.len());
         Ok(())
     }
 
@@ -160,7 +156,6 @@ impl<R: Road> Desk<R> {
         }
         let from = self.nexts(free.iter().copied());
         free.iter().for_each(|&partition| self.holds.release(partition));
-        self.progress.held(self.holds.len());
         self.announce(session, &free)?;
         session.resume(&from)
     }
@@ -190,31 +185,31 @@ impl<R: Road> Desk<R> {
         session: &S,
         partitions: &[Partition],
     ) -> Vec<(Partition, Result<Lane, Why>)> {
-        if partitions.is_empty() {
-            return vec![];
+        let held = |partition: Partition, why: String| (partition, Err(Why::Restore(why)));
+        if let Err(error) = self.count_outputs(session, partitions) {
+            return partitions.iter().map(|&p| held(p, error.to_string())).collect();
         }
-        let found = self.count_outputs(session, partitions).and_then(|()| {
-            session.beginnings(partitions, &self.stream.topics.state, &[LANE_KEY, BOOT_KEY])
-        });
-        let beginnings = match found {
-            Ok(beginnings) => beginnings,
-            Err(error) => {
-                let held = |&partition| (partition, Err(Why::Restore(error.to_string())));
-                return partitions.iter().map(held).collect();
-            }
-        };
-        beginnings.into_iter().map(|b| (b.partition, self.lane(&b))).collect()
+        // A partition that an output topic lacks cannot be worked on: nothing of it could leave.
+        let (whole, lacking): (Vec<Partition>, Vec<Partition>) =
+            partitions.iter().partition(|partition| partition.0 < self.outputs);
+        let why = format!(
+            "an output topic has only {} partitions: `tripline topics --apply` adds what is missing",
+            self.outputs
+        );
+        let mut lanes: Vec<_> = lacking.into_iter().map(|p| held(p, why.clone())).collect();
+        if whole.is_empty() {
+            return lanes;
+        }
+        let keys = [LANE_KEY, BOOT_KEY];
+        match session.beginnings(&whole, &self.stream.topics.state, &keys) {
+            Ok(found) => lanes.extend(found.iter().map(|b| (b.partition, self.lane(b)))),
+            Err(error) => lanes.extend(whole.into_iter().map(|p| held(p, error.to_string()))),
+        }
+        lanes
     }
 
     fn lane(&mut self, beginning: &Beginning) -> Result<Lane, Why> {
         let partition = beginning.partition;
-        if partition.0 >= self.outputs {
-            return Err(Why::Restore(format!(
-                "an output topic has only {} partitions: `tripline topics --apply` adds what is \
-                 missing",
-                self.outputs
-            )));
-        }
         let window_ms = self.stream.alerts.window.as_millis() as u64;
         let epoch = self.road.epoch();
         let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
@@ -239,7 +234,7 @@ impl<R: Road> Desk<R> {
         Ok(lane)
     }
 
-    /// A partition that an output topic lacks cannot be worked on: nothing of it could leave.
+    /// How many partitions all outputs have, asked again if that was too few.
     fn count_outputs<S: Session>(
         &mut self,
         session: &S,

@@ -8,7 +8,7 @@ use tracing::error;
 use super::{Desk, POLL};
 use crate::deliver::emit::{self, Refused};
 use crate::deliver::hold::{Hold, Why};
-use crate::deliver::{Boot, Message, Progress, Road, Session, SessionError};
+use crate::deliver::{Boot, Message, Road, Session, SessionError};
 use crate::pipeline::{Input, Route};
 use crate::record::{Fault, Offset, Partition, Position};
 
@@ -136,19 +136,29 @@ impl<R: Road> Desk<R> {
             let inputs: Vec<Input<'_>> = messages.iter().map(emit::input).collect();
             let Err(failure) = self.road.turn(&inputs) else { break };
             let at = failure.at;
+            // It may have taken long to fail.
+            self.progress.beat(session.wall());
+            if failure.is_of_all() {
+                let mut first = BTreeMap::new();
+                for at in messages.iter().map(Message::position) {
+                    first.entry(at.partition).or_insert(at);
+                }
+                for &at in first.values() {
+                    self.guard_failed(session, at, &failure.error.to_string())?;
+                }
+                messages.clear();
+                continue;
+            }
             self.guard_failed(session, at, &failure.error.to_string())?;
             messages.retain(|message| {
                 let position = message.position();
                 position.partition != at.partition || position.offset < at.offset
             });
         }
-        let mut counts = [0; 3];
         for (message, outcome) in messages.iter().zip(self.road.outcomes()) {
             emit::forward(session, &self.stream, &self.road, message, outcome)?;
-            count(&mut counts, outcome.route);
         }
         self.settled(session, messages);
-        self.count(counts);
         Ok(messages.len())
     }
 
@@ -212,10 +222,7 @@ impl<R: Road> Desk<R> {
             true => emit::forward_pointer(session, &self.stream, &self.road, message, outcome)?,
             false => emit::forward(session, &self.stream, &self.road, message, outcome)?,
         }
-        let mut counts = [0; 3];
-        count(&mut counts, outcome.route);
         self.settled(session, std::slice::from_ref(message));
-        self.count(counts);
         self.commit(session)?;
         self.refused.remove(&at);
         self.unannounced.remove(&at.partition);
@@ -236,13 +243,7 @@ impl<R: Road> Desk<R> {
             // The evidence of this record will say that the partition is not quiet.
             slot.told_quiet = Some(false);
         }
-    }
-
-    fn count(&self, [sanitized, quarantined, dead_lettered]: [u64; 3]) {
-        let progress = &self.progress;
-        Progress::add(&progress.sanitized, sanitized);
-        Progress::add(&progress.quarantined, quarantined);
-        Progress::add(&progress.dead_lettered, dead_lettered);
+        self.progress.sent(self.road.outcomes());
     }
 
     fn guard_failed<S: Session>(
@@ -253,11 +254,6 @@ impl<R: Road> Desk<R> {
     ) -> Result<(), SessionError> {
         session.pause(&[at.partition])?;
         self.holds.guard(at.partition, at.offset, reason.to_owned(), session.now());
-        self.progress.held(self.holds.len());
         Ok(())
     }
-}
-
-fn count(counts: &mut [u64; 3], route: Route) {
-    counts[route as usize] += 1;
 }

@@ -4,7 +4,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-use crate::config::{Hidden, Kafka};
+use crate::config::{Delivery, GroupProtocol, Hidden, Kafka};
 
 /// Makes client configurations for one process.
 #[derive(Clone, Debug)]
@@ -72,21 +72,31 @@ impl Clients {
         let mut config = self.common(role);
         config
             .set("group.id", group)
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", self.kafka.session_timeout.as_millis().to_string())
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest");
-        self.default(&mut config, "heartbeat.interval.ms", {
-            let third = self.kafka.session_timeout.as_millis() / 3;
-            third.clamp(1, 3000).to_string()
-        });
+        match self.kafka.group_protocol {
+            GroupProtocol::Classic => {
+                let timeout = self.kafka.session_timeout.as_millis();
+                config
+                    .set("partition.assignment.strategy", "cooperative-sticky")
+                    .set("session.timeout.ms", timeout.to_string());
+                let third = (timeout / 3).clamp(1, 3000).to_string();
+                self.default(&mut config, "heartbeat.interval.ms", third);
+            }
+            // Timeouts and assignment are the brokers' then; librdkafka refuses ours.
+            GroupProtocol::Consumer => drop(config.set("group.protocol", "consumer")),
+        }
         for (key, value) in [
             ("fetch.wait.max.ms", "20"),
             ("fetch.queue.backoff.ms", "10"),
             ("queued.min.messages", "10000"),
             ("queued.max.messages.kbytes", "16384"),
+            // Partitions added while we run are found this soon (5 minutes by default).
+            ("topic.metadata.refresh.interval.ms", "10000"),
+            // How often `/metrics` learns how far behind we are.
+            ("statistics.interval.ms", "5000"),
         ] {
             self.default(&mut config, key, value.to_owned());
         }
@@ -105,17 +115,16 @@ impl Clients {
         config
     }
 
-    /// A transactional producer. The id is stable: a process that takes this one's place fences it
-    /// and aborts what it left open, at once.
+    /// A producer. Transactional, its id is stable: a process that takes this one's place fences
+    /// it and aborts what it left open, at once.
     pub fn producer(&self, role: &str) -> ClientConfig {
         let mut config = self.common(role);
         let id = self.transactional_prefix() + role;
         let timeout = self.kafka.transaction_timeout.as_millis().to_string();
-        config
-            .set("transactional.id", id)
-            .set("enable.idempotence", "true")
-            .set("transaction.timeout.ms", &timeout)
-            .set("message.timeout.ms", &timeout);
+        config.set("enable.idempotence", "true").set("message.timeout.ms", &timeout);
+        if self.kafka.delivery == Delivery::ExactlyOnce {
+            config.set("transactional.id", id).set("transaction.timeout.ms", &timeout);
+        }
         for (key, value) in [
             ("compression.type", "lz4"),
             ("linger.ms", "1"),

@@ -10,6 +10,5 @@ pub mod topics;
 mod transaction;
 
 pub use client::Clients;
-pub use native::header;
-pub use session::{Beginning, Change, Reader, Session, SessionError};
-pub use transaction::{Output, TransactionError, Transactions};
+pub use session::{Session, headers};
+pub use transaction::{Sending, Transactions};

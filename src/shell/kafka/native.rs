@@ -12,11 +12,20 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedHeaders;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
-/// What librdkafka said about a transaction.
+/// What librdkafka said.
 #[derive(Clone, Debug)]
 pub struct NativeError {
     pub code: RDKafkaErrorCode,
     pub text: String,
+}
+
+/// Why a transaction was not committed.
+#[derive(Clone, Debug)]
+pub struct CommitError {
+    pub code: RDKafkaErrorCode,
+    pub text: String,
+    /// It is not committed, and may be aborted.
+    pub requires_abort: bool,
 }
 
 /// Commits the producer's open transaction.
@@ -31,14 +40,16 @@ pub struct NativeError {
 pub fn commit_transaction<C: ProducerContext + 'static>(
     producer: &ThreadedProducer<C>,
     timeout: Duration,
-) -> Result<(), NativeError> {
+) -> Result<(), CommitError> {
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the handle lives as long as `producer`, which we borrow; the call is thread-safe.
     let error =
         unsafe { sys::rd_kafka_commit_transaction(producer.client().native_ptr(), timeout_ms) };
     let Some(error) = Owned::new(error, sys::rd_kafka_error_destroy) else { return Ok(()) };
     // SAFETY: `error` is ours and lives until the end of this function.
-    unsafe { said(error.ptr()) }
+    let (said, requires_abort) =
+        unsafe { (said(error.ptr()), sys::rd_kafka_error_txn_requires_abort(error.ptr()) != 0) };
+    said.map_err(|NativeError { code, text }| CommitError { code, text, requires_abort })
 }
 
 /// What the brokers say we may do with something: codes of operations, Kafka's own. `None` if

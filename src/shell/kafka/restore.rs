@@ -1,5 +1,6 @@
-//! What a compacted partition says last about a key.
+//! What compacted partitions say last about some keys.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -14,61 +15,78 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 /// written with every commit is near the end.
 const TAIL: i64 = 2000;
 
-/// The last value of a key, if it has one.
-type Latest = Option<Vec<u8>>;
-
-/// The last committed value of `key` in `partition` of `topic`; `None` if there is none.
+/// The last committed value of each of `keys`, for each of `partitions` of `topic`, in their order.
 ///
-/// Reads the tail first, the whole partition only if the key is not there.
+/// Reads the tails first; whole partitions only where the first key is not in the tail. What else
+/// is too old to be there is not looked for.
 ///
 /// # Errors
-/// If the partition cannot be read to its end within `timeout`.
+/// If a partition cannot be read to its end within `timeout`.
 pub fn latest(
     reader: &ClientConfig,
     topic: &str,
-    partition: i32,
-    key: &[u8],
+    partitions: &[i32],
+    keys: &[&[u8]],
     timeout: Duration,
-) -> Result<Latest, KafkaError> {
+) -> Result<Vec<Vec<Option<Vec<u8>>>>, KafkaError> {
     let consumer = BaseConsumer::from_config_and_context(reader, Quiet)?;
-    let (low, high) = consumer.fetch_watermarks(topic, partition, timeout)?;
-    let tail = low.max(high - TAIL);
-    let mut found = scan(&consumer, topic, partition, tail, key, timeout)?;
-    if found.is_none() && tail > low {
-        found = scan(&consumer, topic, partition, low, key, timeout)?;
+    let mut tails = BTreeMap::new();
+    let mut whole = BTreeMap::new();
+    for &partition in partitions {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, timeout)?;
+        tails.insert(partition, low.max(high - TAIL));
+        whole.insert(partition, low);
     }
-    Ok(found.flatten())
+    let mut found = scan(&consumer, topic, &tails, keys, timeout)?;
+    whole.retain(|partition, low| *low < tails[partition] && found[partition][0].is_none());
+    found.extend(scan(&consumer, topic, &whole, keys, timeout)?);
+    let mut value = |partition: &i32| {
+        let values = found.remove(partition).into_iter().flatten();
+        values.map(Option::flatten).collect()
+    };
+    Ok(partitions.iter().map(&mut value).collect())
 }
 
-/// The last value of `key` from offset `from` to the end of what is committed; the outer `None`
-/// says that the key was not met, the inner that it was deleted.
+/// What was found of one key: the outer `None` says that it was not met, the inner that it was
+/// deleted.
+type Found = Option<Option<Vec<u8>>>;
+
+/// The last values of `keys` from these offsets to the end of what is committed.
 fn scan(
     consumer: &BaseConsumer<Quiet>,
     topic: &str,
-    partition: i32,
-    from: i64,
-    key: &[u8],
+    from: &BTreeMap<i32, i64>,
+    keys: &[&[u8]],
     timeout: Duration,
-) -> Result<Option<Latest>, KafkaError> {
+) -> Result<BTreeMap<i32, Vec<Found>>, KafkaError> {
+    let mut found: BTreeMap<i32, Vec<Found>> =
+        from.keys().map(|&partition| (partition, vec![None; keys.len()])).collect();
+    if from.is_empty() {
+        return Ok(found);
+    }
     let mut assignment = TopicPartitionList::new();
-    assignment.add_partition_offset(topic, partition, Offset::Offset(from))?;
+    for (&partition, &offset) in from {
+        assignment.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    }
     consumer.assign(&assignment)?;
     let deadline = Instant::now() + timeout;
-    let mut found = None;
-    loop {
+    let mut unread: Vec<i32> = from.keys().copied().collect();
+    while !unread.is_empty() {
         match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) if message.key() == Some(key) => {
-                found = Some(message.payload().map(<[u8]>::to_vec));
+            Some(Ok(message)) => {
+                let key = keys.iter().position(|&key| message.key() == Some(key));
+                let values = found.get_mut(&message.partition());
+                if let (Some(key), Some(values)) = (key, values) {
+                    values[key] = Some(message.payload().map(<[u8]>::to_vec));
+                }
             }
-            Some(Ok(_)) => {}
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(found),
+            Some(Err(KafkaError::PartitionEOF(partition))) => unread.retain(|&p| p != partition),
             Some(Err(error)) if Instant::now() >= deadline => return Err(error),
-            None if Instant::now() >= deadline => {
-                return Err(KafkaError::NoMessageReceived);
-            }
+            None if Instant::now() >= deadline => return Err(KafkaError::NoMessageReceived),
             Some(Err(_)) | None => {}
         }
     }
+    Ok(found)
 }
 
 /// The end of a partition is what we wait for, not an error to log; what matters comes with `poll`.

@@ -1,69 +1,53 @@
-//! A consumer and a transactional producer that move together: what a worker and a judge share.
+//! A consumer and a producer that move together: [`deliver::Session`] over librdkafka.
 
-use std::thread;
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use tracing::warn;
 
-use super::Clients;
 use super::assignment::{Assignments, News};
 use super::restore::latest;
-use super::transaction::{Output, TransactionError, Transactions};
-use crate::record::{Offset, Partition};
+use super::transaction::{Sending, Transactions};
+use super::{Clients, native};
+use crate::codec::Headers;
+use crate::config::Delivery;
+use crate::deliver::{self, Beginning, Change, Forward, Output, Progress, SessionError};
+use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::shell::clock;
 
 /// Reads one topic as a member of a group; writes outputs, state and offsets in one transaction.
 pub struct Session {
     clients: Clients,
     role: String,
+    group: String,
     topic: String,
-    consumer: BaseConsumer<Assignments>,
+    progress: Arc<Progress>,
+    member: Member,
+    member_is_usable: bool,
     transactions: Transactions,
-}
-
-/// Partitions that came or went. The session's owner acts, then says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Restore them, then [`Session::assign`].
-    Assigned(Vec<Partition>),
-    /// Commit what is done, then [`Session::unassign`].
-    Revoked(Vec<Partition>),
-    /// They are somebody else's already: forget them, commit nothing, then [`Session::unassign`].
-    Lost(Vec<Partition>),
-}
-
-/// Where a partition begins again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beginning {
-    /// Committed by the group; `None` on the first day.
-    pub committed: Option<Offset>,
-    /// The oldest offset there is.
-    pub oldest: Offset,
-    /// The last committed state under the owner's key.
-    pub state: Option<Vec<u8>>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    #[error("kafka: {what}: {error}")]
-    Kafka { what: &'static str, error: KafkaError },
-    #[error(transparent)]
-    Transaction(#[from] TransactionError),
+    /// Offsets that at-least-once commits when all that was sent has arrived.
+    offsets: RefCell<TopicPartitionList>,
 }
 
 fn during(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Kafka { what, error }
+    move |error| SessionError::Exchange { what, reason: error.to_string() }
 }
 
 /// How long one exchange with the broker may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
+/// How long committed offsets may take: while a dead worker's transaction is open they are not
+/// told, and other partitions must not wait for that.
+const OFFSETS: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Joins `group` on `topic`; `role` is part of the transactional id and must be stable.
+    /// Joins `group` on `topic`; `role` is part of the transactional id and must be stable. How far
+    /// behind it is, `progress` is told every few seconds.
     ///
     /// # Errors
     /// If a client cannot be made or the transaction coordinator does not answer.
@@ -72,159 +56,30 @@ impl Session {
         role: &str,
         group: &str,
         topic: &str,
+        progress: Arc<Progress>,
     ) -> Result<Self, SessionError> {
-        let start = |timeout| Transactions::start(clients.producer(role), timeout);
-        let transactions = start(3 * clients.kafka().transaction_timeout)?;
-        let consumer = BaseConsumer::from_config_and_context(
-            &clients.consumer(role, group),
-            Assignments::default(),
-        )
-        .map_err(during("create consumer"))?;
-        consumer.subscribe(&[topic]).map_err(during("subscribe"))?;
+        let kafka = clients.kafka();
+        let timeout = 3 * kafka.transaction_timeout;
+        let transactions = Transactions::start(clients.producer(role), kafka.delivery, timeout)?;
         Ok(Self {
+            member: Member::join(clients, role, group, topic, progress.clone())?,
+            progress,
+            member_is_usable: true,
             clients: clients.clone(),
             role: role.to_owned(),
+            group: group.to_owned(),
             topic: topic.to_owned(),
-            consumer,
             transactions,
+            offsets: RefCell::new(TopicPartitionList::new()),
         })
     }
 
-    /// The reading and the writing half, to borrow apart: messages stay borrowed from the first
-    /// while outputs go through the second.
-    pub fn split(&mut self) -> (Reader<'_>, &mut Transactions) {
-        (Reader { consumer: &self.consumer }, &mut self.transactions)
+    fn consumer(&self) -> &BaseConsumer<Assignments> {
+        &self.member.0
     }
 
-    pub fn send(&mut self, output: Output<'_>) -> Result<(), SessionError> {
-        Ok(self.transactions.send(output)?)
-    }
-
-    pub fn has_open_transaction(&self) -> bool {
-        self.transactions.is_open()
-    }
-
-    /// Commits the open transaction with these next offsets.
-    ///
-    /// # Errors
-    /// If it failed or its fate is unknown: [`Session::recover`] next.
-    pub fn commit(
-        &mut self,
-        next: impl Iterator<Item = (Partition, Offset)>,
-    ) -> Result<(), SessionError> {
-        let offsets = self.list(next.map(|(p, o)| (p, Some(o))));
-        let group = self.consumer.group_metadata().ok_or(SessionError::Kafka {
-            what: "group metadata",
-            error: KafkaError::NoMessageReceived,
-        })?;
-        Ok(self.transactions.commit(&offsets, &group)?)
-    }
-
-    /// Gives up the open transaction by a new producer. The owner then restores its partitions
-    /// and rewinds them with [`Session::rewind`].
-    ///
-    /// # Errors
-    /// If the coordinator does not answer.
-    pub fn recover(&mut self) -> Result<(), SessionError> {
-        Ok(self.transactions.restart()?)
-    }
-
-    /// The oldest change not yet acted upon.
-    pub fn change(&self) -> Option<Change> {
-        let (news, partitions) = self.consumer.context().take()?;
-        let partitions = partitions.elements().iter().map(|e| Partition(e.partition())).collect();
-        Some(match news {
-            News::Assigned => Change::Assigned(partitions),
-            News::Revoked if self.consumer.assignment_lost() => Change::Lost(partitions),
-            News::Revoked => Change::Revoked(partitions),
-        })
-    }
-
-    /// True once the group took our partitions from us.
-    pub fn lost(&self) -> bool {
-        self.consumer.assignment_lost()
-    }
-
-    pub fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        let list = self.list(from.iter().map(|&(p, o)| (p, Some(o))));
-        self.consumer.incremental_assign(&list).map_err(during("assign"))
-    }
-
-    pub fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError> {
-        let list = self.list(partitions.iter().map(|&p| (p, None)));
-        self.consumer.incremental_unassign(&list).map_err(during("unassign"))
-    }
-
-    /// Stops fetching these.
-    pub fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError> {
-        if partitions.is_empty() {
-            return Ok(());
-        }
-        let list = self.list(partitions.iter().map(|&p| (p, None)));
-        self.consumer.pause(&list).map_err(during("pause"))
-    }
-
-    /// Fetches these again; from where, says [`Session::rewind`].
-    pub fn resume(&self, partitions: &[Partition]) -> Result<(), SessionError> {
-        if partitions.is_empty() {
-            return Ok(());
-        }
-        let list = self.list(partitions.iter().map(|&p| (p, None)));
-        self.consumer.resume(&list).map_err(during("resume"))
-    }
-
-    /// Reads these partitions again from these offsets.
-    pub fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        if to.is_empty() {
-            return Ok(());
-        }
-        let list = self.list(to.iter().map(|&(p, o)| (p, Some(o))));
-        let done = self.consumer.seek_partitions(list, EXCHANGE).map_err(during("rewind"))?;
-        for element in done.elements() {
-            element.error().map_err(during("rewind"))?;
-        }
-        Ok(())
-    }
-
-    /// Where `partition` begins again: its committed offset, and the last committed value of `key`
-    /// in `state_partition` of `state_topic`, read again until `fits` says that the two belong
-    /// together. Right after another worker died its transaction may still hide what it committed
-    /// before; that ends within the transaction timeout.
-    ///
-    /// # Errors
-    /// If Kafka does not answer. Offsets and state that never fit are returned as they are: what
-    /// to say about them is the owner's business.
-    pub fn beginning(
-        &self,
-        partition: Partition,
-        (state_topic, state_partition, key): (&str, i32, &[u8]),
-        fits: impl Fn(&Beginning) -> bool,
-    ) -> Result<Beginning, SessionError> {
-        let reader = self.clients.reader(&self.role);
-        let deadline = Instant::now() + 3 * self.clients.kafka().transaction_timeout;
-        loop {
-            let list = self.list([(partition, None)].into_iter());
-            let committed = self
-                .consumer
-                .committed_offsets(list, EXCHANGE)
-                .map_err(during("fetch committed offsets"))?;
-            let committed = committed.elements().iter().find_map(|e| match e.offset() {
-                NativeOffset::Offset(offset) => Some(Offset(offset)),
-                _ => None,
-            });
-            let (oldest, _) = self
-                .consumer
-                .fetch_watermarks(&self.topic, partition.0, EXCHANGE)
-                .map_err(during("fetch watermarks"))?;
-            let state = latest(&reader, state_topic, state_partition, key, EXCHANGE)
-                .map_err(during("read state"))?;
-            let beginning = Beginning { committed, oldest: Offset(oldest), state };
-            if fits(&beginning) || Instant::now() >= deadline || self.lost() {
-                return Ok(beginning);
-            }
-            warn!(%partition, "state and committed offset do not fit yet; reading again");
-            thread::sleep(Duration::from_millis(300));
-        }
+    fn is_transactional(&self) -> bool {
+        self.clients.kafka().delivery == Delivery::ExactlyOnce
     }
 
     fn list(
@@ -241,41 +96,38 @@ impl Session {
         }
         list
     }
-}
 
-/// Leaves the group, so that its partitions go to others at once. The consumer's own drop polls
-/// until everything is given back; from here on the callback sees to that.
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.consumer.context().leave();
-        while let Some((news, partitions)) = self.consumer.context().take() {
-            let done = match news {
-                News::Assigned => self.consumer.incremental_assign(&partitions),
-                News::Revoked => self.consumer.incremental_unassign(&partitions),
-            };
-            if let Err(error) = done {
-                warn!(%error, "leaving the group");
-            }
-        }
+    fn named(&self, partitions: &[Partition]) -> TopicPartitionList {
+        self.list(partitions.iter().map(|&p| (p, None)))
+    }
+
+    fn placed(&self, from: &[(Partition, Offset)]) -> TopicPartitionList {
+        self.list(from.iter().map(|&(p, o)| (p, Some(o))))
     }
 }
 
-/// The reading half of a session.
-pub struct Reader<'a> {
-    consumer: &'a BaseConsumer<Assignments>,
+/// What the consumer does not do it will not do later: the next one does.
+fn unusable(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
+    move |error| SessionError::Consumer { reason: format!("{what}: {error}") }
 }
 
-impl<'a> Reader<'a> {
-    /// The next record, waiting up to `timeout`; `None` also when there is news.
-    ///
-    /// # Errors
-    /// If the consumer cannot go on. What heals by itself is logged.
-    pub fn poll(&self, timeout: Duration) -> Result<Option<BorrowedMessage<'a>>, SessionError> {
-        match self.consumer.poll(timeout) {
+impl deliver::Session for Session {
+    type Message<'a> = Fetched<'a>;
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn poll(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
+        match self.consumer().poll(timeout) {
             None => Ok(None),
-            Some(Ok(message)) => Ok(Some(message)),
+            Some(Ok(message)) => Ok(Some(Fetched(message))),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                Err(SessionError::Kafka { what: "consume", error })
+                Err(unusable("consume")(error))
             }
             Some(Err(error)) => {
                 warn!(%error, "consuming; librdkafka tries again");
@@ -284,7 +136,247 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn has_news(&self) -> bool {
-        !self.consumer.context().is_empty()
+    fn has_news(&self) -> bool {
+        !self.consumer().context().is_empty()
+    }
+
+    fn change(&self) -> Option<Change> {
+        let (news, partitions) = self.consumer().context().take()?;
+        let partitions = partitions.elements().iter().map(|e| Partition(e.partition())).collect();
+        Some(match news {
+            News::Assigned => Change::Assigned(partitions),
+            News::Revoked if self.consumer().assignment_lost() => Change::Lost(partitions),
+            News::Revoked => Change::Revoked(partitions),
+        })
+    }
+
+    fn lost(&self) -> bool {
+        self.consumer().assignment_lost()
+    }
+
+    fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        self.consumer().incremental_assign(&self.placed(from)).map_err(unusable("assign"))
+    }
+
+    fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        let list = self.named(partitions);
+        self.consumer().incremental_unassign(&list).map_err(unusable("unassign"))
+    }
+
+    fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        self.consumer().pause(&self.named(partitions)).map_err(unusable("pause"))
+    }
+
+    fn resume(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        if from.is_empty() {
+            return Ok(());
+        }
+        self.consumer().resume(&self.placed(from)).map_err(unusable("resume"))?;
+        self.rewind(from)
+    }
+
+    fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        // Read on from anywhere else, and records would be passed over.
+        let done = self.consumer().seek_partitions(self.placed(to), EXCHANGE);
+        for element in done.map_err(unusable("rewind"))?.elements() {
+            element.error().map_err(unusable("rewind"))?;
+        }
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        self.transactions.is_open()
+    }
+
+    fn forward(&self, message: &Fetched<'_>, forward: Forward<'_>) -> Result<(), SessionError> {
+        let message = &message.0;
+        let own = message.headers().filter(|_| forward.keep_headers);
+        let mut headers = own.map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
+        for &(key, value) in forward.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        self.transactions.send(Sending {
+            topic: forward.topic,
+            partition: Some(message.partition()),
+            key: message.key(),
+            value: forward.value,
+            timestamp_ms: message.timestamp().to_millis(),
+            headers: Some(headers),
+        })
+    }
+
+    fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
+        self.transactions.send(Sending {
+            topic: output.topic,
+            partition: output.partition.map(|partition| partition.0),
+            key: Some(output.key),
+            value: Some(output.value),
+            timestamp_ms: None,
+            headers: None,
+        })
+    }
+
+    fn barrier(&self) -> Result<(), SessionError> {
+        if self.is_transactional() { Ok(()) } else { self.transactions.flush() }
+    }
+
+    fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        let offsets = self.placed(next);
+        if !self.is_transactional() {
+            *self.offsets.borrow_mut() = offsets;
+            return Ok(());
+        }
+        let group = self.consumer().group_metadata().ok_or(SessionError::Transaction {
+            step: "send offsets",
+            reason: "not a member of the group any more".into(),
+        })?;
+        self.transactions.offsets(&offsets, &group)
+    }
+
+    fn commit(&self) -> Result<(), SessionError> {
+        if self.is_transactional() {
+            return self.transactions.commit();
+        }
+        self.transactions.flush()?;
+        let offsets = self.offsets.replace(TopicPartitionList::new());
+        if offsets.count() > 0 {
+            let committed = self.consumer().commit(&offsets, CommitMode::Sync);
+            committed.map_err(|error| SessionError::Transaction {
+                step: "commit offsets",
+                reason: error.to_string(),
+            })?;
+        }
+        self.transactions.close();
+        Ok(())
+    }
+
+    fn discard_consumer(&mut self) {
+        self.member_is_usable = false;
+    }
+
+    fn recover(&mut self) -> Result<(), SessionError> {
+        self.transactions.restart()?;
+        if !self.member_is_usable {
+            let Self { clients, role, group, topic, .. } = self;
+            self.member = Member::join(clients, role, group, topic, self.progress.clone())?;
+            self.member_is_usable = true;
+        }
+        Ok(())
+    }
+
+    /// Right after another worker died its transaction may still hide what it committed before;
+    /// that ends within the transaction timeout.
+    fn beginnings(
+        &self,
+        partitions: &[Partition],
+        kept_in: &str,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Beginning>, SessionError> {
+        let committed = self
+            .consumer()
+            .committed_offsets(self.named(partitions), OFFSETS)
+            .map_err(during("fetch committed offsets"))?;
+        let committed_of = |partition: Partition| {
+            let known = committed.elements();
+            known.iter().find(|e| e.partition() == partition.0).and_then(|e| match e.offset() {
+                NativeOffset::Offset(offset) => Some(Offset(offset)),
+                _ => None,
+            })
+        };
+        let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
+        let reader = self.clients.reader(&self.role);
+        let kept = latest(&reader, kept_in, &numbers, keys, EXCHANGE);
+        let kept = kept.map_err(during("read state"))?;
+        let mut beginnings = vec![];
+        for (&partition, kept) in partitions.iter().zip(kept) {
+            let (oldest, _) = self
+                .consumer()
+                .fetch_watermarks(&self.topic, partition.0, EXCHANGE)
+                .map_err(during("fetch watermarks"))?;
+            let committed = committed_of(partition);
+            beginnings.push(Beginning { partition, committed, oldest: Offset(oldest), kept });
+        }
+        Ok(beginnings)
+    }
+
+    fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
+        self.transactions.partitions_of(topic, EXCHANGE)
+    }
+}
+
+/// A record in librdkafka's own memory.
+pub struct Fetched<'a>(BorrowedMessage<'a>);
+
+impl deliver::Message for Fetched<'_> {
+    fn position(&self) -> Position {
+        Position { partition: Partition(self.0.partition()), offset: Offset(self.0.offset()) }
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        Timestamp(self.0.timestamp().to_millis().unwrap_or(-1))
+    }
+
+    fn headers(&self) -> Headers<'_> {
+        self.0.headers().map(headers).unwrap_or_default()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+}
+
+/// The headers that say how a value is to be read. Kafka minds the case of a name; those that come
+/// from HTTP, which does not, are written in either: KServe's client says
+/// `inference-header-content-length`, Triton's `Inference-Header-Content-Length`.
+pub fn headers(all: &BorrowedHeaders) -> Headers<'_> {
+    let header = native::header;
+    let length = header(all, c"Inference-Header-Content-Length");
+    Headers {
+        content_type: header(all, c"content-type").or_else(|| header(all, c"Content-Type")),
+        schema_id: header(all, c"__value_schema_id"),
+        json_length: length.or_else(|| header(all, c"inference-header-content-length")),
+    }
+}
+
+/// The consumer. Gone, it leaves the group, so that its partitions go to others at once. Its own
+/// drop polls until everything is given back; from here on the callback sees to that.
+struct Member(BaseConsumer<Assignments>);
+
+impl Member {
+    fn join(
+        clients: &Clients,
+        role: &str,
+        group: &str,
+        topic: &str,
+        progress: Arc<Progress>,
+    ) -> Result<Self, SessionError> {
+        let config = clients.consumer(role, group);
+        let assignments = Assignments::new(topic, progress);
+        let consumer = BaseConsumer::from_config_and_context(&config, assignments)
+            .map_err(during("create consumer"))?;
+        consumer.subscribe(&[topic]).map_err(during("subscribe"))?;
+        Ok(Self(consumer))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let assignments = self.0.context();
+        assignments.leave();
+        while let Some((news, partitions)) = assignments.take() {
+            let done = match news {
+                News::Assigned => self.0.incremental_assign(&partitions),
+                News::Revoked => self.0.incremental_unassign(&partitions),
+            };
+            if let Err(error) = done {
+                warn!(%error, "leaving the group");
+            }
+        }
     }
 }

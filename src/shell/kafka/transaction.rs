@@ -1,10 +1,16 @@
-//! One worker's transactional producer.
+//! One worker's producer, and what it is promised to be.
 //!
-//! After any failure the transaction is given up with its producer, and a new producer takes the
-//! same id: initializing it raises the epoch, fences whatever of the old one is still on its way
-//! and ends its transaction. librdkafka speaks the transaction protocol of before KIP-890, in
-//! which a delayed commit or abort of an old transaction can otherwise hit a later one.
+//! Exactly once: outputs and offsets in one transaction. After any failure the transaction is given
+//! up with its producer, and a new producer takes the same id: initializing it raises the epoch,
+//! fences whatever of the old one is still on its way and ends its transaction. librdkafka speaks
+//! the transaction protocol of before KIP-890, in which a delayed commit or abort of an old
+//! transaction can otherwise hit a later one.
+//!
+//! At least once: an idempotent producer without transactions; offsets follow when everything sent
+//! has arrived.
 
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -12,34 +18,29 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tracing::{debug, warn};
 
 use super::native;
+use crate::config::Delivery;
+use crate::deliver::SessionError;
+use crate::emit::ReadTrace;
+use crate::record::Position;
 
-/// A producer that is always in a known state: no transaction, or one of its own.
+/// A producer that is always in a known state: nothing open, or what was sent since the last commit.
 pub struct Transactions {
     config: ClientConfig,
+    delivery: Delivery,
     timeout: Duration,
-    producer: ThreadedProducer<Quiet>,
-    open: bool,
-}
-
-/// Why a transaction did not commit.
-#[derive(Debug, thiserror::Error)]
-pub enum TransactionError {
-    /// Somebody else has our id: leave, touch nothing.
-    #[error("another process took over transactional id {id:?}: {reason}")]
-    Fenced { id: String, reason: String },
-    /// Unknown or undone; a new producer settles it.
-    #[error("{step} failed: {reason}")]
-    Failed { step: &'static str, reason: String },
+    producer: ThreadedProducer<Deliveries>,
+    deliveries: Deliveries,
+    open: Cell<bool>,
 }
 
 /// A record on its way out.
-pub struct Output<'a> {
+pub struct Sending<'a> {
     pub topic: &'a str,
     pub partition: Option<i32>,
     pub key: Option<&'a [u8]>,
@@ -48,42 +49,35 @@ pub struct Output<'a> {
     pub headers: Option<OwnedHeaders>,
 }
 
-impl<'a> Output<'a> {
-    /// A record of our own making: no headers, the producer's time.
-    pub fn new(topic: &'a str, partition: i32, key: &'a [u8], value: &'a [u8]) -> Self {
-        Self {
-            topic,
-            partition: Some(partition),
-            key: Some(key),
-            value: Some(value),
-            timestamp_ms: None,
-            headers: None,
-        }
-    }
-}
-
 impl Transactions {
     /// Creates the producer and takes its id over; waits for the coordinator up to `timeout`.
     ///
     /// # Errors
     /// If the client cannot be made or the coordinator does not answer.
-    pub fn start(config: ClientConfig, timeout: Duration) -> Result<Self, TransactionError> {
-        let producer = producer(&config, timeout)?;
-        Ok(Self { config, timeout, producer, open: false })
+    pub fn start(
+        config: ClientConfig,
+        delivery: Delivery,
+        timeout: Duration,
+    ) -> Result<Self, SessionError> {
+        let deliveries = Deliveries::default();
+        let producer = producer(&config, delivery, deliveries.clone(), timeout)?;
+        Ok(Self { config, delivery, timeout, producer, deliveries, open: Cell::new(false) })
     }
 
     /// Gives up whatever is open, by a new producer with the same id.
     ///
     /// # Errors
     /// As [`Transactions::start`].
-    pub fn restart(&mut self) -> Result<(), TransactionError> {
-        self.open = false;
-        self.producer = producer(&self.config, self.timeout)?;
+    pub fn restart(&mut self) -> Result<(), SessionError> {
+        self.open.set(false);
+        self.deliveries.forgive();
+        self.producer =
+            producer(&self.config, self.delivery, self.deliveries.clone(), self.timeout)?;
         Ok(())
     }
 
     pub fn is_open(&self) -> bool {
-        self.open
+        self.open.get()
     }
 
     /// Puts a record into the open transaction, opening one if there is none. Waits while the
@@ -91,18 +85,22 @@ impl Transactions {
     ///
     /// # Errors
     /// If the transaction cannot go on.
-    pub fn send(&mut self, output: Output<'_>) -> Result<(), TransactionError> {
-        if !self.open {
-            self.producer.begin_transaction().map_err(|e| self.failed("begin", &e))?;
-            self.open = true;
+    pub fn send(&self, sending: Sending<'_>) -> Result<(), SessionError> {
+        if !self.open.get() {
+            // What a topic did not take may have been reported after its transaction failed.
+            self.too_large()?;
+            if self.delivery == Delivery::ExactlyOnce {
+                self.producer.begin_transaction().map_err(|e| self.failed("begin", &e))?;
+            }
+            self.open.set(true);
         }
         let deadline = Instant::now() + self.timeout;
-        let mut record = BaseRecord::<[u8], [u8]>::to(output.topic);
-        record.partition = output.partition;
-        record.key = output.key;
-        record.payload = output.value;
-        record.timestamp = output.timestamp_ms;
-        record.headers = output.headers;
+        let mut record = BaseRecord::<[u8], [u8]>::to(sending.topic);
+        record.partition = sending.partition;
+        record.key = sending.key;
+        record.payload = sending.value;
+        record.timestamp = sending.timestamp_ms;
+        record.headers = sending.headers;
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -112,35 +110,102 @@ impl Transactions {
                     record = back;
                     std::thread::sleep(Duration::from_millis(1));
                 }
+                Err((KafkaError::MessageProduction(code), back)) if is_size(code) => {
+                    self.deliveries.refused(back.headers.as_ref().and_then(own_position));
+                    self.too_large()?;
+                    return Err(self.failed("produce", &KafkaError::MessageProduction(code)));
+                }
                 Err((error, _)) => return Err(self.failed("produce", &error)),
             }
         }
     }
 
-    /// Commits the open transaction together with the consumer's `offsets`.
+    /// Adds the consumer's `offsets` to the transaction.
+    ///
+    /// # Errors
+    /// If the group does not take them from us, or nobody answers.
+    pub fn offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), SessionError> {
+        self.producer
+            .send_offsets_to_transaction(offsets, group, self.timeout)
+            .map_err(|e| self.failed("send offsets", &e))
+    }
+
+    /// Commits the open transaction.
     ///
     /// # Errors
     /// If anything failed or took too long; the transaction may or may not be committed.
-    pub fn commit(
-        &mut self,
-        offsets: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
-    ) -> Result<(), TransactionError> {
-        let started = Instant::now();
-        self.producer
-            .send_offsets_to_transaction(offsets, group, self.timeout)
-            .map_err(|e| self.failed("send offsets", &e))?;
-        let offsets_sent = started.elapsed();
-        native::commit_transaction(&self.producer, self.timeout)
-            .map_err(|error| self.classify("commit", error.code, error.text))?;
-        self.open = false;
-        debug!(?offsets_sent, committed = ?started.elapsed(), "transaction committed");
+    pub fn commit(&self) -> Result<(), SessionError> {
+        native::commit_transaction(&self.producer, self.timeout).map_err(|error| {
+            self.abort_if(error.requires_abort);
+            self.classify("commit", error.code, error.text)
+        })?;
+        self.open.set(false);
         Ok(())
     }
 
-    fn failed(&self, step: &'static str, error: &KafkaError) -> TransactionError {
+    /// Waits until everything sent has arrived: what at-least-once has for a commit.
+    ///
+    /// # Errors
+    /// If something did not arrive, or it takes too long.
+    pub fn flush(&self) -> Result<(), SessionError> {
+        let deadline = Instant::now() + self.timeout;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() >= deadline {
+                return Err(self.failed("flush", &KafkaError::NoMessageReceived));
+            }
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        self.too_large()?;
+        match self.deliveries.lost() {
+            None => Ok(()),
+            Some(reason) => Err(SessionError::Transaction { step: "produce", reason }),
+        }
+    }
+
+    /// Nothing is open any more: at-least-once has committed its offsets.
+    pub fn close(&self) {
+        self.open.set(false);
+    }
+
+    /// How many partitions `topic` has, by the client that will write to it: it must know them.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub fn partitions_of(&self, topic: &str, timeout: Duration) -> Result<i32, SessionError> {
+        let asked = self.producer.client().fetch_metadata(Some(topic), timeout);
+        let asked = asked.map_err(|error| SessionError::Exchange {
+            what: "fetch metadata",
+            reason: error.to_string(),
+        })?;
+        let topic = asked.topics().iter().find(|known| known.name() == topic);
+        Ok(topic.map_or(0, |topic| topic.partitions().len() as i32))
+    }
+
+    fn too_large(&self) -> Result<(), SessionError> {
+        match self.deliveries.take_refused() {
+            refused if refused.is_empty() => Ok(()),
+            refused => Err(SessionError::TooLarge(refused)),
+        }
+    }
+
+    /// What the error says is undone for sure can be undone now, not when the broker's timeout
+    /// says so. Whatever comes of it, a new producer follows.
+    fn abort_if(&self, requires_abort: bool) {
+        if requires_abort && let Err(error) = self.producer.abort_transaction(ABORT) {
+            debug!(%error, "aborting");
+        }
+    }
+
+    fn failed(&self, step: &'static str, error: &KafkaError) -> SessionError {
         match error {
-            KafkaError::Transaction(native) => self.classify(step, native.code(), native.string()),
+            KafkaError::Transaction(native) => {
+                self.abort_if(native.txn_requires_abort());
+                self.classify(step, native.code(), native.string())
+            }
             other => {
                 let code = other.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
                 self.classify(step, code, other.to_string())
@@ -148,30 +213,32 @@ impl Transactions {
         }
     }
 
-    fn classify(
-        &self,
-        step: &'static str,
-        code: RDKafkaErrorCode,
-        text: String,
-    ) -> TransactionError {
+    fn classify(&self, step: &'static str, code: RDKafkaErrorCode, text: String) -> SessionError {
+        if let Err(too_large) = self.too_large() {
+            return too_large;
+        }
         let reason = format!("{text} ({code:?})");
         match code {
             RDKafkaErrorCode::Fenced
             | RDKafkaErrorCode::ProducerFenced
             | RDKafkaErrorCode::InvalidProducerEpoch => {
                 let id = self.config.get("transactional.id").unwrap_or_default().to_owned();
-                TransactionError::Fenced { id, reason }
+                SessionError::Fenced { id, reason }
             }
-            _ => TransactionError::Failed { step, reason },
+            _ => SessionError::Transaction { step, reason },
         }
     }
 }
 
+/// How long an abort may take before the broker does it.
+const ABORT: Duration = Duration::from_secs(5);
+
 /// What is open when its owner goes is undone now, not when the broker's timeout says so.
 impl Drop for Transactions {
     fn drop(&mut self) {
-        if self.open
-            && let Err(error) = self.producer.abort_transaction(Duration::from_secs(5))
+        if self.open.get()
+            && self.delivery == Delivery::ExactlyOnce
+            && let Err(error) = self.producer.abort_transaction(ABORT)
         {
             warn!(%error, "the broker will abort the open transaction");
         }
@@ -180,27 +247,79 @@ impl Drop for Transactions {
 
 fn producer(
     config: &ClientConfig,
+    delivery: Delivery,
+    deliveries: Deliveries,
     timeout: Duration,
-) -> Result<ThreadedProducer<Quiet>, TransactionError> {
-    let failed =
-        |step, error: KafkaError| TransactionError::Failed { step, reason: error.to_string() };
-    let producer = ThreadedProducer::from_config_and_context(config, Quiet)
-        .map_err(|e| failed("create producer", e))?;
-    producer.init_transactions(timeout).map_err(|e| failed("init transactions", e))?;
+) -> Result<ThreadedProducer<Deliveries>, SessionError> {
+    let exchange =
+        |what, error: KafkaError| SessionError::Exchange { what, reason: error.to_string() };
+    let producer = ThreadedProducer::from_config_and_context(config, deliveries)
+        .map_err(|e| exchange("create producer", e))?;
+    if delivery == Delivery::ExactlyOnce {
+        producer.init_transactions(timeout).map_err(|e| exchange("init transactions", e))?;
+    }
     Ok(producer)
 }
 
-/// Delivery is the transaction's business: a record that fails fails the commit.
-struct Quiet;
+/// What became of records after they were sent. In a transaction the commit fails with them; here
+/// stands only what it does not say: which records their topic does not take.
+#[derive(Clone, Default)]
+struct Deliveries(Arc<Mutex<Delivered>>);
 
-impl ClientContext for Quiet {
+#[derive(Default)]
+struct Delivered {
+    /// At most what is in one transaction.
+    refused: Vec<Position>,
+    lost: Option<String>,
+}
+
+impl Deliveries {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Delivered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self, at: Option<Position>) {
+        self.lock().refused.extend(at);
+    }
+
+    fn take_refused(&self) -> Vec<Position> {
+        std::mem::take(&mut self.lock().refused)
+    }
+
+    fn lost(&self) -> Option<String> {
+        self.lock().lost.clone()
+    }
+
+    fn forgive(&self) {
+        self.lock().lost = None;
+    }
+}
+
+fn is_size(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize)
+}
+
+/// Where the record came from, by the last of our headers that it carries.
+fn own_position(headers: &OwnedHeaders) -> Option<Position> {
+    let trace = native::header(headers.as_borrowed(), c"tripline-trace")?;
+    Some(ReadTrace::unpack(trace)?.source)
+}
+
+impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         warn!(%error, reason, "kafka client");
     }
 }
 
-impl ProducerContext for Quiet {
+impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
-    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let Err((error, message)) = result else { return };
+        if error.rdkafka_error_code().is_some_and(is_size) {
+            let trace = message.headers().and_then(|all| native::header(all, c"tripline-trace"));
+            self.refused(trace.and_then(ReadTrace::unpack).map(|trace| trace.source));
+        }
+        self.lock().lost.get_or_insert_with(|| error.to_string());
+    }
 }

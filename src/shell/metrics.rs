@@ -1,0 +1,329 @@
+//! `/metrics`: what this process did and holds, in the text format that Prometheus scrapes.
+//!
+//! Only looks at counters that the threads keep anyway. Labels are streams, threads, partitions,
+//! routes and faults: bounded by the configuration and its topics, never by traffic. Records count
+//! once they are committed, so sums over a fleet agree with the topics; what a process that was
+//! killed had counted since the last scrape is lost with it.
+//!
+//! Source: Prometheus, "Exposition formats", text version 0.0.4.
+
+use std::fmt::{Display, Write as _};
+
+use super::cgroup;
+use super::roster::{Roster, Stream};
+use crate::deliver::{Buckets, Progress};
+use crate::record::{Fault, Timestamp};
+
+/// What `content-type` says of it.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything there is to scrape.
+pub fn render(roster: &Roster, now: Timestamp) -> String {
+    let mut page = Page::default();
+    about(&mut page, roster);
+    records(&mut page, &roster.streams);
+    transactions(&mut page, &roster.streams);
+    partitions(&mut page, &roster.streams);
+    durations(&mut page, &roster.streams);
+    threads(&mut page, &roster.streams, now);
+    memory(&mut page, roster);
+    page.text
+}
+
+fn about(page: &mut Page, roster: &Roster) {
+    page.family("tripline_build_info", "gauge", "The build that runs; always 1.");
+    page.sample("tripline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.family("tripline_bundle_info", "gauge", "The bundle that judges a stream; always 1.");
+    for stream in &roster.streams {
+        let labels =
+            [("stream", &*stream.name), ("bundle", &stream.bundle[..16]), ("epoch", &stream.epoch)];
+        page.sample("tripline_bundle_info", &labels, 1);
+    }
+}
+
+fn records(page: &mut Page, streams: &[Stream]) {
+    let name = "tripline_records_total";
+    page.family(name, "counter", "Records committed, by the way they left.");
+    for stream in streams {
+        for (route, count) in [
+            ("sanitized", total(stream, |t| Progress::get(&t.sanitized))),
+            ("quarantine", total(stream, |t| Progress::get(&t.quarantined))),
+            ("dead-letter", total(stream, |t| Progress::get(&t.dead_lettered))),
+        ] {
+            page.sample(name, &[("stream", &stream.name), ("route", route)], count);
+        }
+    }
+    let name = "tripline_flagged_records_total";
+    page.family(name, "counter", "Records committed that looked attacked, whatever was done.");
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.flagged)));
+    let name = "tripline_unscored_records_total";
+    page.family(name, "counter", "Records committed that the guard could not score and let pass.");
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.unscored)));
+    let name = "tripline_faults_total";
+    page.family(name, "counter", "Records committed that have no row, by what is wrong with them.");
+    for stream in streams {
+        for (at, fault) in Fault::NAMES.iter().enumerate() {
+            let count = total(stream, |t| Progress::get(&t.faults[at]));
+            page.sample(name, &[("stream", &stream.name), ("fault", fault)], count);
+        }
+    }
+    let name = "tripline_evidence_messages_total";
+    page.family(name, "counter", "Messages that the judge of this process took in.");
+    per_stream(page, name, streams, |s| Progress::get(&s.judge.records));
+}
+
+fn transactions(page: &mut Page, streams: &[Stream]) {
+    let name = "tripline_transactions_total";
+    let help = "Transactions by their end; those that were fenced or aborted are done again.";
+    page.family(name, "counter", help);
+    for stream in streams {
+        for (thread, progress) in stream.threads() {
+            let fenced = Progress::get(&progress.fencings);
+            for (result, count) in [
+                ("committed", Progress::get(&progress.commits)),
+                ("aborted", Progress::get(&progress.failures).saturating_sub(fenced)),
+                ("fenced", fenced),
+            ] {
+                let labels = [("stream", &*stream.name), ("thread", &thread), ("result", result)];
+                page.sample(name, &labels, count);
+            }
+        }
+    }
+    let name = "tripline_rebalances_total";
+    page.family(name, "counter", "Changes of what the group gave to a thread.");
+    per_thread(page, name, streams, |t| Progress::get(&t.rebalances));
+    let name = "tripline_rebalances_in_flight_total";
+    page.family(name, "counter", "Of these, while records were in an open transaction.");
+    per_thread(page, name, streams, |t| Progress::get(&t.rebalances_in_flight));
+}
+
+fn partitions(page: &mut Page, streams: &[Stream]) {
+    let name = "tripline_partitions_assigned";
+    page.family(name, "gauge", "Input partitions that are this process's.");
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.partitions)));
+    let name = "tripline_partitions_held";
+    page.family(name, "gauge", "Of these, how many are held still; /ready says why.");
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.stopped_partitions)));
+    let name = "tripline_partition_held";
+    page.family(name, "gauge", "1 for each partition that is held still.");
+    for stream in streams {
+        for (partition, _) in stream.workers.iter().flat_map(|worker| worker.reasons()) {
+            let partition = partition.to_string();
+            page.sample(name, &[("stream", &*stream.name), ("partition", &partition)], 1);
+        }
+    }
+    let name = "tripline_consumer_lag_records";
+    page.family(name, "gauge", "Records of a partition that are there and not committed by us.");
+    for stream in streams {
+        for (partition, lag) in stream.workers.iter().flat_map(|worker| worker.lags()) {
+            let partition = partition.to_string();
+            page.sample(name, &[("stream", &*stream.name), ("partition", &partition)], lag);
+        }
+    }
+    let name = "tripline_incident_firing";
+    page.family(name, "gauge", "1 while the judge of this process has an incident that is open.");
+    per_stream(page, name, streams, |s| u8::from(s.judge.is_firing()));
+}
+
+fn durations(page: &mut Page, streams: &[Stream]) {
+    let name = "tripline_batch_records";
+    page.family(name, "histogram", "Records of a batch; near 1 when idle, rows_max when behind.");
+    for stream in streams {
+        let mut all = Buckets::default();
+        stream.workers.iter().for_each(|worker| worker.batch_records.add_to(&mut all));
+        page.histogram(name, &[("stream", &stream.name)], &all, |records| records as f64);
+    }
+    // Counted in microseconds, because atomics add integers.
+    let seconds = |micros| micros as f64 / 1e6;
+    let name = "tripline_batch_duration_seconds";
+    page.family(name, "histogram", "From a batch's first record to its place in the transaction.");
+    for stream in streams {
+        let mut all = Buckets::default();
+        stream.workers.iter().for_each(|worker| worker.batch_durations.add_to(&mut all));
+        page.histogram(name, &[("stream", &stream.name)], &all, seconds);
+    }
+    let name = "tripline_commit_duration_seconds";
+    page.family(name, "histogram", "How long commits took, with evidence, state and offsets.");
+    for stream in streams {
+        let mut all = Buckets::default();
+        stream.workers.iter().for_each(|worker| worker.commit_durations.add_to(&mut all));
+        page.histogram(name, &[("stream", &stream.name), ("role", "worker")], &all, seconds);
+        let mut judge = Buckets::default();
+        stream.judge.commit_durations.add_to(&mut judge);
+        page.histogram(name, &[("stream", &stream.name), ("role", "judge")], &judge, seconds);
+    }
+}
+
+fn threads(page: &mut Page, streams: &[Stream], now: Timestamp) {
+    let name = "tripline_thread_joined";
+    page.family(name, "gauge", "1 once a thread has joined its group.");
+    per_thread(page, name, streams, |t| u64::from(t.has_joined()));
+    let name = "tripline_thread_beat_age_seconds";
+    page.family(name, "gauge", "Since a thread came around; /live is false beyond its patience.");
+    for stream in streams {
+        for (thread, progress) in stream.threads() {
+            // A thread that never came around has no age; it has not joined either.
+            let Some(age) = progress.beat_age(now) else { continue };
+            let labels = [("stream", &*stream.name), ("thread", &thread)];
+            page.sample(name, &labels, age.as_secs_f64());
+        }
+    }
+}
+
+fn memory(page: &mut Page, roster: &Roster) {
+    let name = "tripline_memory_declared_bytes";
+    page.family(name, "gauge", "What the configuration lets this process take at most.");
+    page.sample(name, &[], roster.memory.most());
+    if let Some(limit) = cgroup::limit() {
+        let name = "tripline_memory_limit_bytes";
+        page.family(name, "gauge", "What the cgroup lets this process take.");
+        page.sample(name, &[], limit.bytes);
+    }
+    if let Some(resident) = cgroup::resident() {
+        let name = "process_resident_memory_bytes";
+        page.family(name, "gauge", "Resident memory size in bytes.");
+        page.sample(name, &[], resident);
+    }
+}
+
+fn total(stream: &Stream, count: impl Fn(&Progress) -> u64) -> u64 {
+    stream.workers.iter().map(|worker| count(worker)).sum()
+}
+
+fn per_stream<V: Display>(
+    page: &mut Page,
+    name: &str,
+    streams: &[Stream],
+    value: impl Fn(&Stream) -> V,
+) {
+    for stream in streams {
+        page.sample(name, &[("stream", &stream.name)], value(stream));
+    }
+}
+
+fn per_thread(page: &mut Page, name: &str, streams: &[Stream], value: impl Fn(&Progress) -> u64) {
+    for stream in streams {
+        for (thread, progress) in stream.threads() {
+            page.sample(name, &[("stream", &stream.name), ("thread", &thread)], value(progress));
+        }
+    }
+}
+
+/// Text that grows by a line per sample.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.text.push_str(name);
+        for (i, (label, text)) in labels.iter().enumerate() {
+            let open = if i == 0 { '{' } else { ',' };
+            let text = text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            let _ = write!(self.text, "{open}{label}=\"{text}\"");
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.text, "{close} {value}");
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        buckets: &Buckets,
+        unit: impl Fn(u64) -> f64,
+    ) {
+        let bucket = format!("{name}_bucket");
+        for &(bound, up_to) in &buckets.up_to {
+            let bound = unit(bound).to_string();
+            self.sample(&bucket, &[labels, &[("le", &bound)]].concat(), up_to);
+        }
+        self.sample(&bucket, &[labels, &[("le", "+Inf")]].concat(), buckets.count);
+        self.sample(&format!("{name}_sum"), labels, unit(buckets.sum));
+        self.sample(&format!("{name}_count"), labels, buckets.count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::record::Partition;
+    use crate::shell::roster::tests::roster;
+
+    #[test]
+    fn the_page_says_what_the_counters_hold() {
+        let roster = roster();
+        let stream = &roster.streams[0];
+        let now = Timestamp(1_000_000);
+        for worker in &stream.workers {
+            worker.beat(Timestamp(now.0 - 1500));
+            worker.batched(3, Duration::from_micros(700));
+            worker.committed(Duration::from_millis(4));
+            Progress::add(&worker.sanitized, 2);
+        }
+        stream.workers[0].gave_up(true);
+        stream.workers[0].gave_up(false);
+        stream.workers[1].hold(Partition(7), "why");
+        stream.workers[1].lag(Partition(6), 12);
+        stream.judge.firing(true);
+        let page = render(&roster, now);
+        for line in [
+            "tripline_records_total{stream=\"fashion\",route=\"sanitized\"} 4",
+            "tripline_faults_total{stream=\"fashion\",fault=\"too-large\"} 0",
+            "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"committed\"} 1",
+            "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"aborted\"} 1",
+            "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"fenced\"} 1",
+            "tripline_partition_held{stream=\"fashion\",partition=\"7\"} 1",
+            "tripline_consumer_lag_records{stream=\"fashion\",partition=\"6\"} 12",
+            "tripline_incident_firing{stream=\"fashion\"} 1",
+            "tripline_batch_records_bucket{stream=\"fashion\",le=\"2\"} 0",
+            "tripline_batch_records_bucket{stream=\"fashion\",le=\"4\"} 2",
+            "tripline_batch_records_sum{stream=\"fashion\"} 6",
+            "tripline_batch_duration_seconds_bucket{stream=\"fashion\",le=\"0.0005\"} 0",
+            "tripline_batch_duration_seconds_bucket{stream=\"fashion\",le=\"0.001\"} 2",
+            "tripline_commit_duration_seconds_sum{stream=\"fashion\",role=\"worker\"} 0.008",
+            "tripline_commit_duration_seconds_count{stream=\"fashion\",role=\"judge\"} 0",
+            "tripline_thread_beat_age_seconds{stream=\"fashion\",thread=\"worker-0\"} 1.5",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn every_family_has_help_and_a_type_once_and_no_sample_comes_twice() {
+        let page = render(&roster(), Timestamp(0));
+        let mut families = vec![];
+        let mut series = std::collections::BTreeSet::new();
+        for line in page.lines() {
+            match line.strip_prefix("# TYPE ") {
+                Some(rest) => families.push(rest.split(' ').next().unwrap()),
+                None if line.starts_with('#') => {}
+                None => {
+                    let (labels, value) = line.rsplit_once(' ').unwrap();
+                    assert!(labels.starts_with(families.last().unwrap()), "{line}");
+                    assert!(value.parse::<f64>().is_ok(), "{line}");
+                    assert!(series.insert(labels), "{line} twice");
+                }
+            }
+        }
+        let mut once = families.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), families.len());
+        assert_eq!(page.matches("# HELP ").count(), families.len());
+    }
+
+    #[test]
+    fn no_name_breaks_out_of_its_label() {
+        let mut page = Page::default();
+        page.sample("m", &[("stream", "a\"} 9\nb\\")], 1);
+        assert_eq!(page.text, "m{stream=\"a\\\"} 9\\nb\\\\\"} 1\n");
+    }
+}

@@ -1,0 +1,61 @@
+//! A worker's road: guard, networks, registry, and the batch's buffers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::registry::Registry;
+use crate::decide::OnGuardFailure;
+use crate::deliver;
+use crate::model::Networks;
+use crate::pipeline::{Batch, Guard, GuardFailure, Input, Outcome};
+use crate::record::Fault;
+
+/// What one worker judges by.
+pub struct Road {
+    guard: Arc<Guard>,
+    registry: Option<Arc<Registry>>,
+    networks: Networks,
+    batch: Batch,
+}
+
+impl Road {
+    pub fn new(guard: Arc<Guard>, registry: Option<Arc<Registry>>, networks: Networks) -> Self {
+        Self { guard, registry, networks, batch: Batch::default() }
+    }
+}
+
+impl deliver::Road for Road {
+    fn epoch(&self) -> &str {
+        self.guard.epoch()
+    }
+
+    fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {
+        let unavailable = self.registry.as_ref()?.supply(&self.guard, inputs).err()?;
+        let closed = self.guard.policy().on_guard_failure == OnGuardFailure::Closed;
+        closed.then_some(unavailable.retry_at)
+    }
+
+    fn wants(&self, input: &Input<'_>) -> bool {
+        self.guard.wants(input).is_some()
+    }
+
+    fn turn(&mut self, inputs: &[Input<'_>]) -> Result<(), GuardFailure> {
+        self.batch.turn(&self.guard, &mut self.networks, inputs)
+    }
+
+    fn refuse(&mut self, input: &Input<'_>, fault: Fault) {
+        self.batch.refuse(&self.guard, input, fault);
+    }
+
+    fn outcomes(&self) -> &[Outcome] {
+        self.batch.outcomes()
+    }
+
+    fn corrected(&self) -> &[u8] {
+        self.batch.corrected()
+    }
+
+    fn traces(&self) -> &[u8] {
+        self.batch.traces()
+    }
+}

@@ -1,0 +1,165 @@
+//! Whose counters are whose: what `/metrics` labels and `/ready` names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::memory::Memory;
+use super::run::{Overview, Prepared};
+use crate::config::Kafka;
+use crate::deliver::Progress;
+use crate::record::Timestamp;
+
+/// Every stream of this process, with its threads.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    pub streams: Vec<Stream>,
+    /// What all of it may take.
+    pub memory: Memory,
+}
+
+/// One stream, as this process serves it.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub name: String,
+    /// SHA-256 of the bundle, in hexadecimal.
+    pub bundle: String,
+    pub epoch: String,
+    pub workers: Vec<Arc<Progress>>,
+    pub judge: Arc<Progress>,
+}
+
+impl Roster {
+    /// The counters of `overview`, which has them in the order of `streams`: workers, then judge.
+    pub fn new(streams: &[Prepared], overview: &Overview, kafka: &Kafka) -> Self {
+        let mut threads = overview.threads.iter().cloned();
+        let memory = streams.iter().map(|prepared| prepared.memory(kafka)).sum();
+        let streams = streams.iter().map(|prepared| Stream {
+            name: prepared.stream.name.clone(),
+            bundle: prepared.guard.digest().to_string(),
+            epoch: prepared.guard.epoch().to_owned(),
+            workers: threads.by_ref().take(prepared.stream.workers).collect(),
+            judge: threads.next().expect("one per thread"),
+        });
+        Self { streams: streams.collect(), memory }
+    }
+
+    /// What keeps this process from being called alive: a line per thread that hangs.
+    pub fn stuck(&self, now: Timestamp, patience: Duration) -> Vec<String> {
+        self.lines(|thread| match thread.beat_age(now) {
+            Some(age) if age <= patience => None,
+            Some(age) => Some(format!(
+                "did not come around for {} s; it may take {} s",
+                age.as_secs(),
+                patience.as_secs()
+            )),
+            None => Some("has not begun".into()),
+        })
+    }
+
+    /// What keeps it from being called ready: a line per thread that hangs or has not joined.
+    pub fn unready(&self, now: Timestamp, patience: Duration) -> Vec<String> {
+        let mut lines = self.stuck(now, patience);
+        lines.extend(self.lines(|thread| match thread.is_alive(now, patience) {
+            true if !thread.has_joined() => Some("has not joined its group yet".into()),
+            _ => None,
+        }));
+        lines
+    }
+
+    /// Partitions that are held still, and why: the others go on, so this is no reason to restart
+    /// or to wait.
+    pub fn held(&self) -> Vec<String> {
+        let mut lines = vec![];
+        for stream in &self.streams {
+            let (mut told, mut held) = (0, 0);
+            for thread in stream.threads().map(|(_, thread)| thread) {
+                for (partition, why) in thread.reasons() {
+                    lines.push(format!("stream {}: partition {partition}: {why}", stream.name));
+                    told += 1;
+                }
+                held += Progress::get(&thread.stopped_partitions);
+            }
+            if held > told {
+                let more = held - told;
+                let name = &stream.name;
+                lines.push(format!("stream {name}: {more} partitions more; the log says why"));
+            }
+        }
+        lines
+    }
+
+    /// What `say` has to say of each thread, with the thread's name before it.
+    fn lines(&self, say: impl Fn(&Progress) -> Option<String>) -> Vec<String> {
+        let mut lines = vec![];
+        for stream in &self.streams {
+            for (name, thread) in stream.threads() {
+                if let Some(said) = say(thread) {
+                    lines.push(format!("stream {}: {name} {said}", stream.name));
+                }
+            }
+        }
+        lines
+    }
+}
+
+impl Stream {
+    /// Each thread under its name.
+    pub fn threads(&self) -> impl Iterator<Item = (String, &Progress)> {
+        let workers = self.workers.iter().enumerate();
+        let workers = workers.map(|(number, thread)| (format!("worker-{number}"), &**thread));
+        workers.chain([("judge".to_owned(), &*self.judge)])
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::record::Partition;
+
+    /// Two workers and a judge of one stream; nobody has begun.
+    pub fn roster() -> Roster {
+        let stream = Stream {
+            name: "fashion".into(),
+            bundle: "ab".repeat(32),
+            epoch: "0123456789abcdef".into(),
+            workers: vec![Arc::default(), Arc::default()],
+            judge: Arc::default(),
+        };
+        Roster { streams: vec![stream], memory: Memory::default() }
+    }
+
+    #[test]
+    fn what_is_not_ready_is_named_with_what_it_waits_for() {
+        let roster = roster();
+        let [stream] = &roster.streams[..] else { unreachable!() };
+        let now = Timestamp(1_000_000);
+        stream.workers[0].beat(now);
+        stream.judge.beat(Timestamp(now.0 - 130_000));
+        stream.judge.join();
+        let patience = Duration::from_secs(120);
+        assert_eq!(
+            roster.unready(now, patience),
+            [
+                "stream fashion: worker-1 has not begun",
+                "stream fashion: judge did not come around for 130 s; it may take 120 s",
+                "stream fashion: worker-0 has not joined its group yet",
+            ]
+        );
+        assert_eq!(roster.stuck(now, patience).len(), 2);
+    }
+
+    #[test]
+    fn held_partitions_are_named_with_their_reasons_and_the_rest_are_counted() {
+        let roster = roster();
+        let workers = &roster.streams[0].workers;
+        workers[0].held(3);
+        workers[0].hold(Partition(4), "its state is gone");
+        assert_eq!(
+            roster.held(),
+            [
+                "stream fashion: partition 4: its state is gone",
+                "stream fashion: 2 partitions more; the log says why",
+            ]
+        );
+    }
+}

@@ -1,0 +1,368 @@
+//! What goes wrong around a stream, on a real Kafka: partitions that come while it runs, records
+//! that a topic does not take, networks that fail, hang or give infinities. Each costs what it must
+//! and nothing else.
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use harness::{Broker, Process, ShowOnPanic, file, path_in, root, wait_until};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tripline::emit::ReadTrace;
+
+/// One broker at a time: two would fight for the cores, and time limits would mean nothing.
+fn turn() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const STREAM: &str = "rows";
+const INPUT: &str = "rows.requests";
+
+/// The shipped bundle for tables of nine numbers, with a network of `tests/onnx/make.py` in it:
+/// it never comes back where a first feature is above 100 and gives infinities where it is below
+/// −13.
+fn sick_bundle(broker: &Broker) -> PathBuf {
+    let mut bundle =
+        tripline::shell::bundle::read(&root().join("models/shuttle")).expect("a bundle");
+    bundle.autoencoder = std::fs::read(root().join("tests/onnx/sick.onnx")).expect("a network");
+    let dir = path_in(broker, "sick");
+    tripline::shell::bundle::write(&dir, &bundle.into_files()).expect("a place to write");
+    dir
+}
+
+fn config(broker: &Broker, kafka: &str, stream: &str) -> String {
+    let text = format!(
+        r#"
+instance = "test-0"
+
+[kafka]
+brokers = "{brokers}"
+session_timeout_ms = 6000
+transaction_timeout_ms = 5000
+{kafka}
+
+[[stream]]
+name = "{STREAM}"
+input = "{INPUT}"
+codec = "f32-le"
+mode = "enforce"
+{stream}
+"#,
+        brokers = broker.address(),
+    );
+    let path = file(broker, "tripline.toml", &text);
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+fn shuttle() -> String {
+    format!("bundle = \"{}\"", root().join("models/shuttle").display())
+}
+
+fn tripline(args: &[&str]) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_tripline")).args(args).output().expect("tripline runs");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{args:?}: {said}");
+    said
+}
+
+/// A clean row of the held-out slice, whose first feature is `first`.
+fn row(first: f32) -> Vec<u8> {
+    let clean = [first, 0.0, 86.0, 0.0, 44.0, -17.0, 41.0, 42.0, 2.0_f32];
+    clean.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Sends these to a partition, with these many bytes of headers beside the value.
+fn send(broker: &Broker, partition: i32, records: impl IntoIterator<Item = (Vec<u8>, usize)>) {
+    let mut client = broker.client();
+    client.set("message.max.bytes", "4000000").set("topic.metadata.refresh.interval.ms", "500");
+    let producer: BaseProducer = client.create().expect("a producer");
+    for (value, header) in records {
+        // Nothing that compression makes small.
+        let mut burden = vec![0; header];
+        ChaCha8Rng::seed_from_u64(7).fill_bytes(&mut burden);
+        let header = Header { key: "burden", value: Some(&burden[..]) };
+        let record = BaseRecord::to(INPUT).partition(partition).key("k").payload(&value);
+        producer.send(record.headers(OwnedHeaders::new().insert(header))).expect("room");
+    }
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+}
+
+/// Waits until the stream's group has committed this many records.
+fn committed(broker: &Broker, partitions: i32, records: i64) {
+    let group = format!("tripline.{STREAM}");
+    let started = Instant::now();
+    wait_until("records to be committed", Duration::from_secs(60), || {
+        let (done, _) = broker.committed_and_end(&group, INPUT, partitions);
+        assert!(done <= records || started.elapsed() > Duration::from_secs(1), "{done}");
+        done == records
+    });
+}
+
+/// What left: by its source position, each time it did: topic, verdict, value.
+type Left = BTreeMap<(i32, i64), Vec<(String, String, Option<Vec<u8>>)>>;
+
+fn left(broker: &Broker, partitions: i32) -> Left {
+    let mut client = broker.client();
+    client
+        .set("group.id", "reader")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        .set("enable.auto.commit", "false")
+        .set("fetch.message.max.bytes", "8000000");
+    let consumer: BaseConsumer = client.create().expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    for kind in ["sanitized", "quarantine", "dead-letter"] {
+        for partition in 0..partitions {
+            let topic = format!("{STREAM}.{kind}");
+            list.add_partition_offset(&topic, partition, Offset::Beginning).expect("an offset");
+        }
+    }
+    consumer.assign(&list).expect("assigned");
+    let mut left = Left::new();
+    let mut open = list.count();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while open > 0 {
+        assert!(Instant::now() < deadline, "{open} partitions are not read to their ends");
+        match consumer.poll(Duration::from_millis(200)) {
+            Some(Ok(message)) => {
+                let headers = message.headers().expect("ours");
+                let last = |name: &str| {
+                    headers.iter().filter(|h| h.key == name).last().and_then(|h| h.value)
+                };
+                let trace = ReadTrace::unpack(last("tripline-trace").expect("a trace"));
+                let source = trace.expect("a readable one").source;
+                let verdict = last("tripline-verdict").expect("a verdict");
+                let verdict = String::from_utf8_lossy(verdict).into_owned();
+                let topic = message.topic().trim_start_matches("rows.").to_owned();
+                let value = message.payload().map(<[u8]>::to_vec);
+                let at = (source.partition.0, source.offset.0);
+                left.entry(at).or_default().push((topic, verdict, value));
+            }
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(error)) => panic!("{error}"),
+            None => {}
+        }
+    }
+    left
+}
+
+/// The only way each record left: topic and verdict.
+fn once(left: &Left) -> BTreeMap<(i32, i64), (&str, &str)> {
+    let mut only = BTreeMap::new();
+    for (at, ways) in left {
+        let [(topic, verdict, _)] = &ways[..] else { panic!("{at:?} left {} times", ways.len()) };
+        only.insert(*at, (topic.as_str(), verdict.as_str()));
+    }
+    only
+}
+
+fn add_partitions(broker: &Broker, topic: &str, count: usize) {
+    let admin: AdminClient<DefaultClientContext> = broker.client().create().expect("a client");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let more = [NewPartitions::new(topic, count)];
+    let answers = runtime.block_on(admin.create_partitions(&more, &AdminOptions::new()));
+    answers.expect("an answer").into_iter().for_each(|answer| drop(answer.expect("added")));
+}
+
+#[test]
+fn partitions_added_while_it_runs_are_worked_on_as_soon_as_something_can_leave() {
+    let _turn = turn();
+    let broker = Broker::start();
+    broker.create_topic(INPUT, 1, &[]);
+    let config = config(
+        &broker,
+        "properties = { \"topic.metadata.refresh.interval.ms\" = 1000 }",
+        &shuttle(),
+    );
+    tripline(&["topics", "-c", &config, "--apply"]);
+    let log = path_in(&broker, "tripline.log");
+    let _tail = ShowOnPanic(log.clone());
+    let mut guard = Process::tripline(&["run", "-c", &config], &log);
+    send(&broker, 0, (0..10).map(|_| (row(45.0), 1)));
+    committed(&broker, 1, 10);
+
+    // The input first: its new partition waits, and the old one does not.
+    add_partitions(&broker, INPUT, 2);
+    send(&broker, 1, (0..10).map(|_| (row(45.0), 1)));
+    wait_until("a clear error", Duration::from_secs(60), || {
+        let log = std::fs::read_to_string(&log).expect("a log");
+        log.contains("partition 1 is held still")
+            && log.contains("an output topic has only 1 partitions")
+            && log.contains("`tripline topics --apply`")
+    });
+    send(&broker, 0, (0..10).map(|_| (row(45.0), 1)));
+    committed(&broker, 2, 20);
+
+    // The outputs follow: it goes on without being asked.
+    tripline(&["topics", "-c", &config, "--apply"]);
+    committed(&broker, 2, 30);
+    assert!(guard.terminate(Duration::from_secs(20)).success());
+    let left = left(&broker, 2);
+    assert_eq!(once(&left).len(), 30);
+}
+
+#[test]
+fn a_record_that_its_topic_does_not_take_leaves_as_a_dead_letter_or_a_pointer_to_it() {
+    let _turn = turn();
+    let broker = Broker::start();
+    broker.create_topic(INPUT, 1, &[("max.message.bytes", "4000000")]);
+    let config = config(&broker, "", &shuttle());
+    tripline(&["topics", "-c", &config, "--apply"]);
+    let log = path_in(&broker, "tripline.log");
+    let _tail = ShowOnPanic(log.clone());
+    // Sanitized takes a megabyte. One record is larger; its neighbours in the batch are not.
+    let mut records: Vec<(Vec<u8>, usize)> = (0..20).map(|_| (row(45.0), 10)).collect();
+    records[7].1 = 1_200_000;
+    // No number at all, and too large for the dead-letter topic too.
+    records[13] = (vec![255; 36], 2_000_000);
+    send(&broker, 0, records.clone());
+    let mut guard = Process::tripline(&["run", "-c", &config], &log);
+    committed(&broker, 1, 20);
+    assert!(guard.terminate(Duration::from_secs(20)).success());
+
+    let left = left(&broker, 1);
+    let once = once(&left);
+    assert_eq!(once.len(), 20);
+    for (at, (topic, verdict)) in &once {
+        let expected = match at.1 {
+            7 => ("dead-letter", "dead-letter:undeliverable"),
+            13 => ("dead-letter", "dead-letter:not-finite"),
+            _ => ("sanitized", "pass"),
+        };
+        assert_eq!((*topic, *verdict), expected, "{at:?}");
+    }
+    for at in [7, 13] {
+        let (_, _, value) = &left[&(0, at)][0];
+        let pointer: serde_json::Value =
+            serde_json::from_slice(value.as_ref().expect("a pointer")).expect("JSON");
+        let own = &records[at as usize].0;
+        let digest = tripline::bundle::Digest::of(own).to_string();
+        let place = serde_json::json!({
+            "topic": INPUT, "partition": 0, "offset": at, "bytes": own.len(), "sha256": digest,
+        });
+        assert_eq!(pointer, place);
+    }
+}
+
+/// Twenty clean rows in each of three partitions; one of them, in the middle one, makes the network
+/// `sick`.
+fn with_one(broker: &Broker, sick: f32) {
+    for partition in 0..3 {
+        let first = |i| if (partition, i) == (1, 11) { sick } else { 45.0 };
+        send(broker, partition, (0..20).map(|i| (row(first(i)), 1)));
+    }
+}
+
+fn guard_failure(policy: &str, sick: f32, after: impl FnOnce(&Broker, &str)) {
+    let _turn = turn();
+    let broker = Broker::start();
+    broker.create_topic(INPUT, 3, &[]);
+    let stream = format!(
+        "bundle = \"{}\"\non_guard_failure = \"{policy}\"\nguard_timeout_ms = 500",
+        sick_bundle(&broker).display()
+    );
+    let config = config(&broker, "", &stream);
+    tripline(&["topics", "-c", &config, "--apply"]);
+    with_one(&broker, sick);
+    let log = path_in(&broker, "tripline.log");
+    let _tail = ShowOnPanic(log.clone());
+    let mut guard = Process::tripline(&["run", "-c", &config], &log);
+    after(&broker, log.to_str().expect("UTF-8"));
+    assert!(guard.terminate(Duration::from_secs(20)).success());
+}
+
+#[test]
+fn a_network_that_gives_infinities_lets_that_record_pass_unscored_if_open() {
+    guard_failure("open", -13.5, |broker, _| {
+        committed(broker, 3, 60);
+        let left = left(broker, 3);
+        let unscored = |(at, way): ((i32, i64), (&str, &str))| (way.1 == "unscored").then_some(at);
+        let unscored: Vec<_> = once(&left).into_iter().filter_map(unscored).collect();
+        assert_eq!(unscored, [(1, 11)]);
+    });
+}
+
+#[test]
+fn a_network_that_gives_infinities_holds_that_record_and_what_comes_after_it_if_closed() {
+    guard_failure("closed", -13.5, |broker, log| {
+        committed(broker, 3, 51);
+        std::thread::sleep(Duration::from_secs(3));
+        committed(broker, 3, 51);
+        let left = left(broker, 3);
+        assert!(once(&left).keys().all(|&(partition, offset)| partition != 1 || offset < 11));
+        let log = std::fs::read_to_string(log).expect("a log");
+        let held = "partition 1 is held still; the others go on: the record at offset 11 cannot be \
+                    scored";
+        assert!(log.contains(held) && log.contains("not finite"), "{log}");
+    });
+}
+
+#[test]
+fn a_network_that_hangs_is_ended_and_its_records_pass_unscored_if_open() {
+    guard_failure("open", 101.0, |broker, _| {
+        committed(broker, 3, 60);
+        let left = left(broker, 3);
+        let once = once(&left);
+        assert_eq!(once[&(1, 11)], ("sanitized", "unscored"));
+        assert_eq!(once.len(), 60);
+    });
+}
+
+#[test]
+fn a_network_that_hangs_holds_its_records_and_the_process_goes_on_if_closed() {
+    guard_failure("closed", 101.0, |broker, log| {
+        // Who shares a batch with that record waits with it; later, alone, the others get through.
+        wait_until("a clear error", Duration::from_secs(30), || {
+            let log = std::fs::read_to_string(log).expect("a log");
+            log.contains("did not come back from a batch of") && log.contains("within 500ms")
+        });
+        assert!(!once(&left(broker, 3)).contains_key(&(1, 11)));
+    });
+}
+
+#[test]
+fn at_least_once_loses_nothing_when_killed_and_offsets_follow_what_was_delivered() {
+    let _turn = turn();
+    let broker = Broker::start();
+    broker.create_topic(INPUT, 3, &[]);
+    let config = config(&broker, "delivery = \"at_least_once\"", &shuttle());
+    tripline(&["topics", "-c", &config, "--apply"]);
+    let log = path_in(&broker, "tripline.log");
+    let _tail = ShowOnPanic(log.clone());
+    let run = || Process::tripline(&["run", "-c", &config], &log);
+    let group = format!("tripline.{STREAM}");
+    let mut guard = run();
+    for part in 1..=4 {
+        for partition in 0..3 {
+            send(&broker, partition, (0..4000).map(|_| (row(45.0), 1)));
+        }
+        wait_until("progress before a kill", Duration::from_secs(60), || {
+            broker.committed_and_end(&group, INPUT, 3).0 > 12_000 * (part - 1)
+        });
+        guard.kill();
+        guard = run();
+    }
+    committed(&broker, 3, 48_000);
+    assert!(guard.terminate(Duration::from_secs(20)).success());
+    let left = left(&broker, 3);
+    assert_eq!(left.len(), 48_000, "every record left");
+    let twice = left.values().filter(|ways| ways.len() > 1).count();
+    println!("{twice} of 48000 left more than once");
+    for ways in left.values() {
+        assert!(ways.iter().all(|way| way == &ways[0]), "each time the same: {ways:?}");
+    }
+}
