@@ -72,9 +72,10 @@ impl Boot {
         }
     }
 
-    /// The record there was judged, and we are still here: it has ended nothing.
+    /// The record there was judged, and we are still here: it has ended nothing. One after it may
+    /// have: the care stays until there is progress.
     pub fn survived(&mut self) {
-        *self = Self { starts: 1, alone: 0, begun: false, ..*self };
+        *self = Self { alone: 0, begun: false, ..*self };
     }
 
     /// The record there is committed; the next one is a suspect too, up to a batch of them.

@@ -101,6 +101,7 @@ impl Scene {
             workers: 1,
             rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
             linger: Duration::from_millis(rng.random_range(0..6)),
+            guard_timeout: Duration::from_secs(10),
             topics: Topics {
                 sanitized: "sanitized".into(),
                 quarantine: "quarantine".into(),

@@ -171,6 +171,13 @@ impl<R: Road> Desk<R> {
     ) -> Result<usize, SessionError> {
         let input = emit::input(message);
         let at = input.position;
+        if let Some(retry_at) = self.road.supply(&[input])
+            && self.road.wants(&input)
+        {
+            let why = Why::Supply { offset: at.offset };
+            self.hold(session, at.partition, Hold::until(retry_at, session.now(), why))?;
+            return Ok(0);
+        }
         self.commit(session)?;
         let next = self.slots[&at.partition].lane.next();
         let was_careful = self.boots.get(&at.partition).is_some_and(|boot| boot.careful(next));
