@@ -5,8 +5,9 @@
 //! announced before it is judged. A record that was announced twice and never got through has
 //! ended two processes alone, and is dead-lettered unread.
 //!
-//! It cannot tell a record that crashes us from somebody who kills us twice while just that record
-//! is judged alone, after two starts without progress.
+//! It cannot tell a record that crashes us from somebody who kills us, or stops us until the group
+//! goes on without us, twice while just that record is judged alone, after two starts without
+//! progress.
 
 use serde::{Deserialize, Serialize};
 

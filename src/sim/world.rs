@@ -35,7 +35,8 @@ pub struct World {
     ids: Cell<usize>,
     /// How deep in others' turns we are.
     depth: Cell<u32>,
-    /// Processes that ended.
+    /// Processes that ended, or stood still so that the group may have gone on without them: to the
+    /// next one both look the same.
     pub ended: RefCell<BTreeSet<u32>>,
 }
 
@@ -132,6 +133,7 @@ impl World {
         self.common.note(|| format!("process {} stands still for {ms} ms", process.no));
         self.common.faults.borrow_mut().hit("stands still in a step");
         process.frozen.set(true);
+        self.ended.borrow_mut().insert(process.no);
         process.silence(&self.common);
         self.go_on(ms);
         process.frozen.set(false);
@@ -368,10 +370,12 @@ impl World {
                 note("a process stands still");
                 let mut machines = self.machines.borrow_mut();
                 let machine = &mut machines[one_of(luck, running)];
-                if !machine.process.alive.get() {
+                // The ids of one that was replaced are another's already.
+                if !machine.process.alive.get() || machine.retired {
                     return;
                 }
                 machine.process.frozen.set(true);
+                self.ended.borrow_mut().insert(machine.process.no);
                 machine.process.silence(&self.common);
                 machine.thaw_at = Some(now + 1 + luck % 6000);
                 let (ids, name) = (machine.ids, machine.name.clone());
