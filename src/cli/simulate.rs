@@ -1,6 +1,6 @@
 //! `tripline simulate`
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -63,11 +63,13 @@ impl Args {
                 .expect("a template of ours"),
         );
         let next = AtomicU64::new(0);
+        let caught = AtomicBool::new(false);
         let found = Mutex::new((Hits::default(), Vec::new()));
         let work = || {
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
-                if i >= seeds {
+                // One is enough to know a bug that was put in.
+                if i >= seeds || self.mutation.is_some() && caught.load(Ordering::Relaxed) {
                     break;
                 }
                 let seed = self.seed.wrapping_add(i);
@@ -75,6 +77,7 @@ impl Args {
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 found.0.add(&report.hits);
                 if !report.violations.is_empty() {
+                    caught.store(true, Ordering::Relaxed);
                     found.1.push((seed, report.violations));
                     bar.set_message(format!(", {} with violations", found.1.len()));
                 }
@@ -83,6 +86,7 @@ impl Args {
         };
         let threads = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+        let ran = bar.position();
         bar.finish_and_clear();
         let (hits, mut violated) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         violated.sort_by_key(|(seed, _)| *seed);
@@ -93,8 +97,8 @@ impl Args {
             self.print_violations(*seed, violations);
         }
         println!(
-            "{seeds} seeds in {took:.1} s ({:.0} per second): {} with violations",
-            seeds as f64 / took,
+            "{ran} seeds in {took:.1} s ({:.0} per second): {} with violations",
+            ran as f64 / took,
             violated.len()
         );
         if violated.is_empty() { Exit::Ok } else { Exit::Failed }

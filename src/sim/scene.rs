@@ -173,9 +173,16 @@ fn arrivals(rng: &mut ChaCha8Rng, partitions: i32, heal_at: Ms, window_ms: i64) 
     let n = rng.random_range(10..60);
     let poison = if rng.random_bool(0.15) { rng.random_range(0..n) } else { n };
     let large = rng.random_bool(0.4);
+    let bursts = [(); 3].map(|()| rng.random_range(0..heal_at));
+    let in_bursts = [0.0, 0.5, 1.0][rng.random_range(0..3)];
     let mut arrivals: Vec<Arrival> = (0..n)
         .map(|i| {
-            let at = rng.random_range(0..heal_at);
+            // A backlog keeps transactions open; a trickle lets every worker come to rest.
+            let at = if rng.random_bool(in_bursts) {
+                bursts[rng.random_range(0..bursts.len())]
+            } else {
+                rng.random_range(0..heal_at)
+            };
             // The middle third is an attack.
             let attacked = (heal_at / 3..2 * heal_at / 3).contains(&at);
             let mut records: Vec<Record> = (0..rng.random_range(1..8))

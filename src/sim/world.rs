@@ -344,10 +344,10 @@ impl World {
     fn events(&self) {
         let (kind, luck) = {
             let mut faults = self.common.faults.borrow_mut();
-            if faults.healed() || !faults.chance(0.004) {
+            if faults.healed() || !faults.chance(0.01) {
                 return;
             }
-            (faults.below(10), faults.below(1 << 20))
+            (faults.below(12), faults.below(1 << 20))
         };
         let now = self.common.now();
         let running = self.machines.borrow().iter().filter(|m| m.process.alive.get()).count();
@@ -387,11 +387,11 @@ impl World {
                     self.begin(process, ids, name);
                 }
             }
-            3 if running < 4 => {
+            3 | 10 if running < 4 => {
                 note("one machine more");
                 self.scale_up();
             }
-            4 | 5 if running > 1 => {
+            4 | 5 | 11 if running > 1 => {
                 note("one machine less");
                 let at = one();
                 let process = self.machines.borrow()[at].process.clone();
