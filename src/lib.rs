@@ -36,6 +36,8 @@ pub mod config;
 
 pub mod deliver;
 
+pub mod sim;
+
 pub mod shell;
 
 #[cfg(feature = "fit")]

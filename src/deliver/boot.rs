@@ -5,8 +5,9 @@
 //! announced before it is judged. A record that was announced twice and never got through has
 //! ended two processes alone, and is dead-lettered unread.
 //!
-//! It cannot tell a record that crashes us from somebody who kills us twice while just that record
-//! is judged alone, after two starts without progress.
+//! It cannot tell a record that crashes us from somebody who kills us, or stops us until the group
+//! goes on without us, twice while just that record is judged alone, after two starts without
+//! progress.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,20 +31,27 @@ pub struct Boot {
     at: Offset,
     /// How often, this time included.
     starts: u32,
-    /// How often the record there was begun alone.
+    /// In how many processes the record there was begun alone.
     alone: u32,
+    /// This process is one of them.
+    #[serde(skip)]
+    begun: bool,
+    /// How many records from there on may be the one that ended the last process.
+    #[serde(skip)]
+    suspects: usize,
 }
 
 impl Boot {
     /// Takes a partition over at `next`, after what the last one to do so wrote. What cannot be
     /// read counts as nothing: it guards against crashes, not against loss.
-    pub fn take_over(before: Option<&[u8]>, next: Offset) -> Self {
+    /// A batch has up to `suspects` records: whichever ended a process may be any of them.
+    pub fn take_over(before: Option<&[u8]>, next: Offset, suspects: usize) -> Self {
         let before = before.and_then(|bytes| serde_json::from_slice::<Self>(bytes).ok());
         match before {
             Some(before) if before.version == 1 && before.at == next => {
-                Self { starts: before.starts.saturating_add(1), ..before }
+                Self { starts: before.starts.saturating_add(1), suspects, ..before }
             }
-            _ => Self { version: 1, at: next, starts: 1, alone: 0 },
+            _ => Self { version: 1, at: next, starts: 1, alone: 0, begun: false, suspects },
         }
     }
 
@@ -54,12 +62,28 @@ impl Boot {
 
     /// Whether the record there has ended too many processes alone.
     pub fn is_spent(&self) -> bool {
-        self.alone >= ALONE_MAX
+        self.alone >= ALONE_MAX && !self.begun
     }
 
-    /// The record there is about to be begun alone.
+    /// The record there is about to be begun alone. However often this process tries, it can end
+    /// only once.
     pub fn begin_alone(&mut self) {
-        self.alone = self.alone.saturating_add(1);
+        if !std::mem::replace(&mut self.begun, true) {
+            self.alone = self.alone.saturating_add(1);
+        }
+    }
+
+    /// The record there was judged, and we are still here: it has ended nothing. One after it may
+    /// have: the care stays until there is progress.
+    pub fn survived(&mut self) {
+        *self = Self { alone: 0, begun: false, ..*self };
+    }
+
+    /// The record there is committed; the next one is a suspect too, up to a batch of them.
+    pub fn move_on(&mut self, next: Offset) {
+        let Some(suspects) = self.suspects.checked_sub(1) else { return };
+        *self =
+            Self { at: next, starts: STARTS_MAX + 1, alone: 0, begun: false, suspects, ..*self };
     }
 
     pub fn to_bytes(self) -> Vec<u8> {
@@ -77,7 +101,7 @@ mod tests {
         let mut written: Option<Vec<u8>> = None;
         let mut begun = vec![];
         for _ in 0..6 {
-            let mut boot = Boot::take_over(written.as_deref(), at);
+            let mut boot = Boot::take_over(written.as_deref(), at, 5);
             begun.push((boot.careful(at), boot.is_spent()));
             if boot.careful(at) && !boot.is_spent() {
                 boot.begin_alone();
@@ -89,22 +113,55 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_tries_again_and_again_counts_once() {
+        let at = Offset(7);
+        let mut boot = Boot::take_over(None, at, 5);
+        for _ in 0..9 {
+            boot.begin_alone();
+            assert!(!boot.is_spent());
+        }
+        let mut next = Boot::take_over(Some(&boot.to_bytes()), at, 5);
+        assert!(!next.is_spent(), "one process ended");
+        next.begin_alone();
+        assert!(!next.is_spent(), "this one is still here");
+        let third = Boot::take_over(Some(&next.to_bytes()), at, 5);
+        assert!(third.is_spent());
+        next.survived();
+        assert!(!Boot::take_over(Some(&next.to_bytes()), at, 5).is_spent());
+    }
+
+    #[test]
+    fn a_batch_of_suspects_is_read_with_care_and_not_one_record_more() {
+        let mut written = None;
+        for _ in 0..3 {
+            written = Some(Boot::take_over(written.as_deref(), Offset(7), 2).to_bytes());
+        }
+        let mut boot = Boot::take_over(written.as_deref(), Offset(7), 2);
+        let mut careful = vec![];
+        for next in (7..11).map(Offset) {
+            careful.push(boot.careful(next));
+            boot.move_on(next.next());
+        }
+        assert_eq!(careful, [true, true, true, false]);
+    }
+
+    #[test]
     fn progress_forgets_every_start() {
-        let mut boot = Boot::take_over(None, Offset(7));
+        let mut boot = Boot::take_over(None, Offset(7), 5);
         for _ in 0..5 {
-            boot = Boot::take_over(Some(&boot.to_bytes()), Offset(7));
+            boot = Boot::take_over(Some(&boot.to_bytes()), Offset(7), 5);
         }
         assert!(boot.careful(Offset(7)));
         assert!(!boot.careful(Offset(8)));
-        let later = Boot::take_over(Some(&boot.to_bytes()), Offset(8));
-        assert_eq!(later, Boot::take_over(None, Offset(8)));
+        let later = Boot::take_over(Some(&boot.to_bytes()), Offset(8), 5);
+        assert_eq!(later, Boot::take_over(None, Offset(8), 5));
     }
 
     #[test]
     fn what_cannot_be_read_counts_as_nothing() {
-        let fresh = Boot::take_over(None, Offset(7));
-        assert_eq!(Boot::take_over(Some(b"{}"), Offset(7)), fresh);
+        let fresh = Boot::take_over(None, Offset(7), 5);
+        assert_eq!(Boot::take_over(Some(b"{}"), Offset(7), 5), fresh);
         let newer = br#"{"version":2,"at":7,"starts":9,"alone":9}"#;
-        assert_eq!(Boot::take_over(Some(newer), Offset(7)), fresh);
+        assert_eq!(Boot::take_over(Some(newer), Offset(7), 5), fresh);
     }
 }

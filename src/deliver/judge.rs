@@ -230,13 +230,15 @@ impl<S: Session> Judging<S> {
         let found = self.session.beginnings(&[EVIDENCE_PARTITION], topic, &[JUDGE_KEY]);
         let judge = found.map_err(|error| error.to_string()).and_then(|found| {
             let beginning = found.first().ok_or("nobody knows of the evidence topic")?;
-            begin(&self.fresh, beginning, self.timing.offsets_lag).map_err(|e| e.to_string())
+            let begun = begin(&self.fresh, beginning, self.timing.offsets_lag);
+            let (judge, ended) = begun.map_err(|error| error.to_string())?;
+            Ok((judge, ended, beginning.committed))
         });
         match judge {
-            Ok((judge, ended)) => {
+            Ok((judge, ended, committed)) => {
                 info!(stream = self.stream.name, from = %judge.next(), "judging");
                 self.session.resume(&[(EVIDENCE_PARTITION, judge.next())])?;
-                self.committed = judge.next();
+                self.committed = committed.unwrap_or(judge.next());
                 self.seat = Seat::Taken(Box::new(judge));
                 self.progress.held(0);
                 if ended.is_empty() { Ok(()) } else { self.say(&ended, false) }
@@ -258,8 +260,9 @@ impl<S: Session> Judging<S> {
     /// Makes a new producer if the last one is of no use; false while there is none.
     fn mend(&mut self) -> Result<bool, SessionError> {
         let Some(at) = self.broken else { return Ok(true) };
+        let wait = at.saturating_duration_since(self.session.now());
+        self.session.poll(wait.min(POLL))?;
         if self.session.now() < at {
-            self.session.poll(POLL)?;
             return Ok(false);
         }
         match self.session.recover() {

@@ -22,7 +22,7 @@ impl<R: Road> Desk<R> {
         let mut evidence = vec![];
         // State and offset of a partition are written together or not at all: a lane that read
         // nothing has neither.
-        let moved = |slot: &Slot| slot.lane.next() != slot.committed;
+        let moved = |slot: &Slot| Some(slot.lane.next()) != slot.committed;
         for (partition, slot) in self.slots.iter_mut().filter(|(_, slot)| moved(slot)) {
             slot.lane.drain_evidence(&mut evidence);
             for evidence in evidence.drain(..) {
@@ -46,7 +46,7 @@ impl<R: Road> Desk<R> {
         session.offsets(&next)?;
         session.commit()?;
         for slot in self.slots.values_mut() {
-            slot.committed = slot.lane.next();
+            slot.committed = Some(slot.lane.next());
         }
         self.opened = None;
         let took = session.now().saturating_duration_since(started);

@@ -58,7 +58,7 @@ struct Desk<R> {
 struct Slot {
     lane: Lane,
     /// The next offset as of the last commit.
-    committed: Offset,
+    committed: Option<Offset>,
     last_record: Instant,
     /// What the judge was told last, if it was told.
     told_quiet: Option<bool>,
@@ -142,9 +142,11 @@ impl<S: Session, R: Road> Worker<S, R> {
     /// Makes a new producer if the last one is of no use; false while there is none.
     fn mend(&mut self) -> Result<bool, SessionError> {
         let Some(at) = self.broken else { return Ok(true) };
+        let wait = at.saturating_duration_since(self.session.now());
+        // Nothing of ours is read now. But who does not poll is thrown out of the group, and who
+        // was thrown out does not hear of it.
+        self.session.poll(wait.min(POLL))?;
         if self.session.now() < at {
-            // Who does not poll is thrown out of the group.
-            self.session.poll(POLL)?;
             return Ok(false);
         }
         match self.session.recover() {
@@ -212,8 +214,7 @@ impl<R: Road> Desk<R> {
 }
 
 impl Slot {
-    fn new(lane: Lane, now: Instant) -> Self {
-        let committed = lane.next();
+    fn new(lane: Lane, committed: Option<Offset>, now: Instant) -> Self {
         Self { lane, committed, last_record: now, told_quiet: None }
     }
 }

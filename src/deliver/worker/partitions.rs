@@ -9,6 +9,9 @@ use crate::deliver::{BOOT_KEY, Beginning, Boot, Change, Output, Road, Session, S
 use crate::pipeline::{Lane, LaneError};
 use crate::record::{Offset, Partition, Position};
 
+/// A lane, and what the group committed of it: under at-least-once that may be less.
+type Begun = (Lane, Option<Offset>);
+
 impl<R: Road> Desk<R> {
     /// Acts on what the group decided.
     pub(super) fn rebalance<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
@@ -53,9 +56,9 @@ impl<R: Road> Desk<R> {
         let (mut from, mut held, mut free) = (vec![], vec![], vec![]);
         for (partition, lane) in self.restore(session, partitions) {
             match lane {
-                Ok(lane) => {
+                Ok((lane, committed)) => {
                     from.push((partition, lane.next()));
-                    self.slots.insert(partition, Slot::new(lane, session.now()));
+                    self.slots.insert(partition, Slot::new(lane, committed, session.now()));
                     free.push(partition);
                 }
                 Err(why) => {
@@ -147,8 +150,8 @@ impl<R: Road> Desk<R> {
         let mut free = known;
         for (partition, lane) in self.restore(session, &unknown) {
             match lane {
-                Ok(lane) => {
-                    self.slots.insert(partition, Slot::new(lane, session.now()));
+                Ok((lane, committed)) => {
+                    self.slots.insert(partition, Slot::new(lane, committed, session.now()));
                     free.push(partition);
                 }
                 Err(why) => self.holds.still(partition, session.now(), self.timing.settle, why),
@@ -161,7 +164,7 @@ impl<R: Road> Desk<R> {
     }
 
     /// Writes how often each of these was begun, before anything of it is judged.
-    fn announce<S: Session>(
+    pub(super) fn announce<S: Session>(
         &mut self,
         session: &S,
         partitions: &[Partition],
@@ -184,7 +187,7 @@ impl<R: Road> Desk<R> {
         &mut self,
         session: &S,
         partitions: &[Partition],
-    ) -> Vec<(Partition, Result<Lane, Why>)> {
+    ) -> Vec<(Partition, Result<Begun, Why>)> {
         let held = |partition: Partition, why: String| (partition, Err(Why::Restore(why)));
         if let Err(error) = self.count_outputs(session, partitions) {
             return partitions.iter().map(|&p| held(p, error.to_string())).collect();
@@ -208,7 +211,7 @@ impl<R: Road> Desk<R> {
         lanes
     }
 
-    fn lane(&mut self, beginning: &Beginning) -> Result<Lane, Why> {
+    fn lane(&mut self, beginning: &Beginning) -> Result<Begun, Why> {
         let partition = beginning.partition;
         let window_ms = self.stream.alerts.window.as_millis() as u64;
         let epoch = self.road.epoch();
@@ -229,9 +232,12 @@ impl<R: Road> Desk<R> {
         let lane = lane.map_err(|error| Why::Restore(error.to_string()))?;
         self.boots.entry(partition).or_insert_with(|| {
             self.unannounced.insert(partition);
-            Boot::take_over(boot.as_deref(), lane.next())
+            Boot::take_over(boot.as_deref(), lane.next(), self.stream.rows_max)
         });
-        Ok(lane)
+        // Nothing was committed, and there is nothing to commit yet.
+        let fresh = state.is_none();
+        let committed = beginning.committed.or_else(|| fresh.then(|| lane.next()));
+        Ok((lane, committed))
     }
 
     /// How many partitions all outputs have, asked again if that was too few.

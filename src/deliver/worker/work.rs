@@ -171,26 +171,46 @@ impl<R: Road> Desk<R> {
     ) -> Result<usize, SessionError> {
         let input = emit::input(message);
         let at = input.position;
+        if let Some(retry_at) = self.road.supply(&[input])
+            && self.road.wants(&input)
+        {
+            let why = Why::Supply { offset: at.offset };
+            self.hold(session, at.partition, Hold::until(retry_at, session.now(), why))?;
+            return Ok(0);
+        }
         self.commit(session)?;
         let next = self.slots[&at.partition].lane.next();
-        let mut spent = false;
-        if let Some(boot) = self.boots.get_mut(&at.partition).filter(|boot| boot.careful(next)) {
-            spent = boot.is_spent();
-            if spent {
+        let was_careful = self.boots.get(&at.partition).is_some_and(|boot| boot.careful(next));
+        let careful = |boot: &&mut Boot| boot.careful(next);
+        let spent = match self.boots.get_mut(&at.partition).filter(careful) {
+            Some(boot) if boot.is_spent() => {
                 error!(partition = %at.partition, offset = %at.offset,
                     "this record ended the process twice, alone: it is dead-lettered unread");
-            } else {
-                boot.begin_alone();
-                let boot = *boot;
-                self.remember_boot(session, at.partition, boot)?;
-                self.commit(session)?;
+                true
             }
-        }
+            Some(boot) => {
+                boot.begin_alone();
+                self.unannounced.insert(at.partition);
+                self.announce(session, &[at.partition])?;
+                false
+            }
+            None => false,
+        };
         if spent {
             self.road.refuse(&input, Fault::Crash);
-        } else if let Err(failure) = self.road.turn(&[input]) {
-            self.guard_failed(session, at, &failure.error.to_string())?;
-            return Ok(0);
+        } else {
+            let judged = self.road.turn(&[input]);
+            // Whatever fails from here on, the record is not what ended a process: said so when
+            // the partition is read again, unless it is committed now.
+            if let Some(boot) = self.boots.get_mut(&at.partition).filter(careful) {
+                boot.survived();
+                self.unannounced.insert(at.partition);
+            }
+            if let Err(failure) = judged {
+                self.announce(session, &[at.partition])?;
+                self.guard_failed(session, at, &failure.error.to_string())?;
+                return Ok(0);
+            }
         }
         let refused = self.refused.get(&at).copied();
         let bytes = input.value.map_or(0, <[u8]>::len);
@@ -212,6 +232,10 @@ impl<R: Road> Desk<R> {
         self.settled(session, std::slice::from_ref(message));
         self.commit(session)?;
         self.refused.remove(&at);
+        self.unannounced.remove(&at.partition);
+        if was_careful && let Some(boot) = self.boots.get_mut(&at.partition) {
+            boot.move_on(at.offset.next());
+        }
         Ok(1)
     }
 

@@ -1,0 +1,389 @@
+//! Brokers and clock: topics, the transaction coordinator, the group coordinator.
+//!
+//! Transactions are those of before KIP-890: within one epoch of a producer a late request to end
+//! a transaction ends whichever one is open when it arrives. Markers reach partitions one by one.
+
+use std::rc::Rc;
+
+use super::group::{Group, MemberId};
+use super::log::{Fate, PartitionLog, Record, Topic, TxnId};
+use crate::deliver::BOOT_KEY;
+use crate::record::{Offset, Partition};
+
+/// Milliseconds since the world began.
+pub type Ms = u64;
+
+/// The whole cluster.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    pub now: Ms,
+    /// How far the clock on the wall is off.
+    pub skew: i64,
+    pub topics: Vec<Topic>,
+    pub groups: Vec<Group>,
+    producers: Vec<Producer>,
+    pub txns: Vec<Txn>,
+    late: Vec<LateEnd>,
+    unmarked: Vec<(Ms, TxnId, Place)>,
+    /// Members whose process is dead or stands still, and since when.
+    silent: Vec<(usize, MemberId, Ms)>,
+    committed: usize,
+    /// Every announcement of a record that is begun alone, or of a partition begun.
+    pub boots: Vec<Announced>,
+    pub timed_out: u64,
+    pub late_ends: u64,
+    pub evicted: u64,
+}
+
+/// A transactional id.
+#[derive(Debug, Default)]
+struct Producer {
+    epoch: u32,
+    open: Option<TxnId>,
+}
+
+/// A producer as its owner knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub id: usize,
+    pub epoch: u32,
+}
+
+/// One transaction.
+#[derive(Debug)]
+pub struct Txn {
+    pub lease: Lease,
+    /// The process that began it.
+    pub process: u32,
+    began: Ms,
+    pub end: End,
+    touched: Vec<Place>,
+    pub outputs: Vec<(usize, Partition, Rc<Record>)>,
+    pub offsets: Vec<(usize, Partition, Offset)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Open,
+    /// The how manieth.
+    Committed(usize),
+    Aborted,
+}
+
+/// A boot record as it was sent.
+#[derive(Debug)]
+pub struct Announced {
+    pub process: u32,
+    /// `None` under at-least-once: it counts at once.
+    pub txn: Option<TxnId>,
+    pub partition: Partition,
+    pub value: Vec<u8>,
+}
+
+/// Where a marker goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Log(usize, Partition),
+    Group(usize),
+}
+
+#[derive(Debug)]
+struct LateEnd {
+    due: Ms,
+    lease: Lease,
+    commit: bool,
+}
+
+/// Why the cluster does not do what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A newer producer has the id.
+    Fenced,
+    /// The group does not know the member.
+    UnknownMember,
+    /// Nothing is open that could be ended.
+    NotOpen,
+}
+
+/// A transaction older than this is aborted, and its producer fenced.
+pub const TRANSACTION_MS: Ms = 4_000;
+/// A member not heard of for this long is thrown out.
+pub const SESSION_MS: Ms = 2_000;
+
+impl Cluster {
+    pub fn new(topics: Vec<Topic>, groups: Vec<Group>) -> Self {
+        Self { topics, groups, ..Self::default() }
+    }
+
+    /// Takes a transactional id over: what was open under it is aborted, who had it is fenced.
+    pub fn init(&mut self, id: usize) -> Lease {
+        while self.producers.len() <= id {
+            self.producers.push(Producer::default());
+        }
+        self.producers[id].epoch += 1;
+        if let Some(txn) = self.producers[id].open.take() {
+            self.end_txn(txn, false, 0);
+        }
+        self.mark_all_of(id);
+        Lease { id, epoch: self.producers[id].epoch }
+    }
+
+    /// Appends a record to the open transaction, opening one.
+    pub fn produce(
+        &mut self,
+        (lease, process): (Lease, u32),
+        (topic, partition): (usize, Partition),
+        record: Rc<Record>,
+    ) -> Result<(), Refusal> {
+        let txn = self.open(lease, process)?;
+        self.note_boot(process, Some(txn), partition, &record);
+        self.txns[txn].touch(Place::Log(topic, partition));
+        self.txns[txn].outputs.push((topic, partition, record.clone()));
+        self.log(topic, partition).append(record, Some(txn));
+        Ok(())
+    }
+
+    /// Appends a record that counts at once.
+    pub fn append(
+        &mut self,
+        process: u32,
+        (topic, partition): (usize, Partition),
+        record: Rc<Record>,
+    ) {
+        self.note_boot(process, None, partition, &record);
+        self.log(topic, partition).append(record, None);
+    }
+
+    fn note_boot(
+        &mut self,
+        process: u32,
+        txn: Option<TxnId>,
+        partition: Partition,
+        record: &Record,
+    ) {
+        if record.key.as_deref() == Some(BOOT_KEY) && record.headers.is_empty() {
+            let value = record.value.clone().unwrap_or_default();
+            self.boots.push(Announced { process, txn, partition, value });
+        }
+    }
+
+    /// Adds offsets to the open transaction, opening one.
+    pub fn add_offsets(
+        &mut self,
+        (lease, process): (Lease, u32),
+        (group, member): (usize, MemberId),
+        next: &[(Partition, Offset)],
+    ) -> Result<(), Refusal> {
+        let txn = self.open(lease, process)?;
+        if !self.groups[group].has(member) {
+            return Err(Refusal::UnknownMember);
+        }
+        self.txns[txn].touch(Place::Group(group));
+        let entries = next.iter().map(|&(partition, offset)| (group, partition, offset));
+        self.txns[txn].offsets.extend(entries);
+        self.groups[group].hold(txn, next);
+        Ok(())
+    }
+
+    /// Ends whatever is open; its markers arrive within `spread`.
+    pub fn end(&mut self, lease: Lease, commit: bool, spread: Ms) -> Result<(), Refusal> {
+        self.check(lease)?;
+        let txn = self.producers[lease.id].open.take().ok_or(Refusal::NotOpen)?;
+        self.end_txn(txn, commit, spread);
+        Ok(())
+    }
+
+    /// The same, by a request that arrives at `due`.
+    pub fn end_late(&mut self, lease: Lease, commit: bool, due: Ms) {
+        self.late.push(LateEnd { due, lease, commit });
+    }
+
+    /// Lets time pass, and happen what is due.
+    pub fn pass(&mut self, ms: Ms) {
+        self.now += ms;
+        let now = self.now;
+        while let Some(at) = self.late.iter().position(|end| end.due <= now) {
+            let LateEnd { lease, commit, .. } = self.late.remove(at);
+            self.late_ends += u64::from(self.end(lease, commit, 0).is_ok());
+        }
+        while let Some(at) = self.unmarked.iter().position(|(due, ..)| *due <= now) {
+            let (_, txn, place) = self.unmarked.remove(at);
+            self.mark(txn, place);
+        }
+        for id in 0..self.producers.len() {
+            let open = self.producers[id].open;
+            if let Some(txn) = open.filter(|&txn| self.txns[txn].began + TRANSACTION_MS < now) {
+                self.producers[id] = Producer { epoch: self.producers[id].epoch + 1, open: None };
+                self.end_txn(txn, false, 0);
+                self.timed_out += 1;
+            }
+        }
+        while let Some(at) = self.silent.iter().position(|(.., at)| at + SESSION_MS < now) {
+            let (group, member, _) = self.silent.remove(at);
+            self.evicted += u64::from(self.groups[group].has(member));
+            self.groups[group].leave(member);
+        }
+    }
+
+    /// Nothing is heard of a member any more.
+    pub fn silence(&mut self, group: usize, member: MemberId) {
+        self.silent.push((group, member, self.now));
+    }
+
+    /// A member is heard of again.
+    pub fn hear(&mut self, group: usize, member: MemberId) {
+        self.silent.retain(|(g, m, _)| (*g, *m) != (group, member));
+    }
+
+    pub fn topic(&self, name: &str) -> usize {
+        let known = self.topics.iter().position(|topic| topic.name == name);
+        known.expect("a topic of this world")
+    }
+
+    pub fn log(&mut self, topic: usize, partition: Partition) -> &mut PartitionLog {
+        &mut self.topics[topic].partitions[partition.0 as usize]
+    }
+
+    /// Whether nothing is open, unmarked or on its way.
+    pub fn is_settled(&self) -> bool {
+        self.unmarked.is_empty()
+            && self.late.is_empty()
+            && self.producers.iter().all(|producer| producer.open.is_none())
+    }
+
+    /// Whether a newer producer has taken this one's id over.
+    pub fn check(&self, lease: Lease) -> Result<(), Refusal> {
+        match self.producers[lease.id].epoch == lease.epoch {
+            true => Ok(()),
+            false => Err(Refusal::Fenced),
+        }
+    }
+
+    fn open(&mut self, lease: Lease, process: u32) -> Result<TxnId, Refusal> {
+        self.check(lease)?;
+        if let Some(txn) = self.producers[lease.id].open {
+            return Ok(txn);
+        }
+        // A new transaction waits until the last one's markers have arrived.
+        self.mark_all_of(lease.id);
+        let txn = self.txns.len();
+        self.txns.push(Txn {
+            lease,
+            process,
+            began: self.now,
+            end: End::Open,
+            touched: vec![],
+            outputs: vec![],
+            offsets: vec![],
+        });
+        self.producers[lease.id].open = Some(txn);
+        Ok(txn)
+    }
+
+    fn end_txn(&mut self, txn: TxnId, commit: bool, spread: Ms) {
+        self.txns[txn].end = match commit {
+            true => End::Committed(self.committed),
+            false => End::Aborted,
+        };
+        self.committed += usize::from(commit);
+        for (i, place) in self.txns[txn].touched.clone().into_iter().enumerate() {
+            match spread {
+                0 => self.mark(txn, place),
+                // Scattered, and the same for a seed: places are touched in one order.
+                _ => {
+                    let due = self.now + (i as Ms * 7919 + txn as Ms * 104_729) % spread;
+                    self.unmarked.push((due, txn, place));
+                }
+            }
+        }
+    }
+
+    fn mark_all_of(&mut self, id: usize) {
+        while let Some(at) =
+            self.unmarked.iter().position(|&(_, txn, _)| self.txns[txn].lease.id == id)
+        {
+            let (_, txn, place) = self.unmarked.remove(at);
+            self.mark(txn, place);
+        }
+    }
+
+    fn mark(&mut self, txn: TxnId, place: Place) {
+        let committed = matches!(self.txns[txn].end, End::Committed(_));
+        match place {
+            Place::Log(topic, partition) => {
+                let fate = if committed { Fate::Committed } else { Fate::Aborted };
+                self.log(topic, partition).mark(txn, fate);
+            }
+            Place::Group(group) => self.groups[group].mark(txn, committed),
+        }
+    }
+}
+
+impl Txn {
+    fn touch(&mut self, place: Place) {
+        if !self.touched.contains(&place) {
+            self.touched.push(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster() -> Cluster {
+        let partitions = vec![PartitionLog::default()];
+        let topic = Topic { name: "out".into(), partitions, bytes_max: 100 };
+        Cluster::new(vec![topic], vec![Group::default()])
+    }
+
+    fn produce(cluster: &mut Cluster, lease: Lease, value: u8) -> Result<(), Refusal> {
+        let record = Rc::new(Record { value: Some(vec![value]), ..Record::default() });
+        cluster.produce((lease, 0), (0, Partition(0)), record)
+    }
+
+    fn read(cluster: &Cluster) -> Vec<u8> {
+        let log = &cluster.topics[0].partitions[0];
+        log.committed(0).map(|(_, record)| record.value.as_ref().unwrap()[0]).collect()
+    }
+
+    #[test]
+    fn a_late_end_hits_a_later_transaction_of_the_same_epoch_and_none_of_the_next() {
+        for (new_producer, expected) in [(false, vec![2]), (true, vec![])] {
+            let mut cluster = cluster();
+            let mut lease = cluster.init(0);
+            produce(&mut cluster, lease, 1).unwrap();
+            cluster.end_late(lease, true, 50);
+            match new_producer {
+                true => lease = cluster.init(0),
+                false => cluster.end(lease, false, 0).unwrap(),
+            }
+            produce(&mut cluster, lease, 2).unwrap();
+            cluster.pass(60);
+            assert_eq!(read(&cluster), expected);
+        }
+    }
+
+    #[test]
+    fn who_takes_an_id_over_aborts_what_was_open_and_fences_who_had_it() {
+        let mut cluster = cluster();
+        let old = cluster.init(0);
+        produce(&mut cluster, old, 1).unwrap();
+        let new = cluster.init(0);
+        assert_eq!(produce(&mut cluster, old, 2), Err(Refusal::Fenced));
+        assert_eq!(cluster.end(old, true, 0), Err(Refusal::Fenced));
+        produce(&mut cluster, new, 3).unwrap();
+        cluster.end(new, true, 0).unwrap();
+        assert_eq!(read(&cluster), [3]);
+    }
+
+    #[test]
+    fn a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced() {
+        let mut cluster = cluster();
+        let lease = cluster.init(0);
+        produce(&mut cluster, lease, 1).unwrap();
+        cluster.pass(TRANSACTION_MS + 1);
+        assert_eq!(cluster.end(lease, true, 0), Err(Refusal::Fenced));
+        assert!(cluster.topics[0].partitions[0].is_settled());
+    }
+}

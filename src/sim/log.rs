@@ -1,0 +1,147 @@
+//! Topics in memory: records, who sees them, and where reading stops.
+//!
+//! As Kafka keeps them: a transaction's records are in the log at once, and a reader of what is
+//! committed stops at the first record whose transaction has no end marker yet, passes over
+//! aborted ones, and finds offsets missing where markers stand.
+
+use std::rc::Rc;
+
+use crate::codec::Headers;
+use crate::record::Timestamp;
+
+/// A transaction, by the order in which it began.
+pub type TxnId = usize;
+
+/// What is in the log of one record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub timestamp: i64,
+}
+
+/// One offset of a partition.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// `None` is the marker that ends a transaction.
+    pub record: Option<Rc<Record>>,
+    pub fate: Fate,
+}
+
+/// Whether a record counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Committed,
+    Aborted,
+    /// Until the transaction's marker is here.
+    Open(TxnId),
+}
+
+/// One partition of a topic.
+#[derive(Clone, Debug, Default)]
+pub struct PartitionLog {
+    entries: Vec<Entry>,
+    /// Transactions without a marker here, and the first offset of each.
+    open: Vec<(TxnId, usize)>,
+}
+
+/// A topic.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub name: String,
+    pub partitions: Vec<PartitionLog>,
+    /// Values longer than this are refused.
+    pub bytes_max: usize,
+}
+
+impl Record {
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp(self.timestamp)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_slice())
+    }
+
+    pub fn reading(&self) -> Headers<'_> {
+        Headers { content_type: self.header("content-type"), ..Headers::default() }
+    }
+}
+
+impl PartitionLog {
+    /// Appends a record that counts at once, or with its transaction.
+    pub fn append(&mut self, record: Rc<Record>, txn: Option<TxnId>) {
+        if let Some(txn) = txn
+            && self.open.iter().all(|(open, _)| *open != txn)
+        {
+            self.open.push((txn, self.entries.len()));
+        }
+        let fate = txn.map_or(Fate::Committed, Fate::Open);
+        self.entries.push(Entry { record: Some(record), fate });
+    }
+
+    /// The marker of a transaction arrives.
+    pub fn mark(&mut self, txn: TxnId, fate: Fate) {
+        let Some(at) = self.open.iter().position(|(open, _)| *open == txn) else { return };
+        let (_, first) = self.open.remove(at);
+        for entry in &mut self.entries[first..] {
+            if entry.fate == Fate::Open(txn) {
+                entry.fate = fate;
+            }
+        }
+        self.entries.push(Entry { record: None, fate: Fate::Committed });
+    }
+
+    /// The last stable offset: who reads what is committed stops here.
+    pub fn stable(&self) -> usize {
+        self.open.iter().map(|&(_, first)| first).min().unwrap_or(self.entries.len())
+    }
+
+    /// The first committed record at or after `from`, and its offset.
+    pub fn next(&self, from: usize) -> Option<(usize, &Rc<Record>)> {
+        self.committed(from).next()
+    }
+
+    /// Committed records from `from` on, with their offsets.
+    pub fn committed(&self, from: usize) -> impl DoubleEndedIterator<Item = (usize, &Rc<Record>)> {
+        let stable = self.stable();
+        let read = self.entries.get(from.min(stable)..stable).unwrap_or_default();
+        read.iter().enumerate().filter_map(move |(i, entry)| {
+            let record = entry.record.as_ref().filter(|_| entry.fate == Fate::Committed)?;
+            Some((from + i, record))
+        })
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(value: u8) -> Rc<Record> {
+        Rc::new(Record { value: Some(vec![value]), ..Record::default() })
+    }
+
+    fn read(log: &PartitionLog) -> Vec<(usize, u8)> {
+        log.committed(0).map(|(at, r)| (at, r.value.as_ref().unwrap()[0])).collect()
+    }
+
+    #[test]
+    fn a_reader_of_what_is_committed_stops_at_the_first_open_transaction() {
+        let mut log = PartitionLog::default();
+        log.append(record(0), None);
+        log.append(record(1), Some(7));
+        log.append(record(2), Some(8));
+        log.append(record(3), Some(7));
+        assert_eq!(read(&log), [(0, 0)]);
+        log.mark(8, Fate::Committed);
+        assert_eq!((read(&log), log.stable()), (vec![(0, 0)], 1));
+        log.mark(7, Fate::Aborted);
+        assert_eq!(read(&log), [(0, 0), (2, 2)]);
+        assert!(log.is_settled());
+    }
+}

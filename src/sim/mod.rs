@@ -1,0 +1,120 @@
+//! The delivery of `deliver`, on a cluster in memory, under everything that can go wrong.
+//!
+//! Workers and judges are the ones that Kafka drives; so are lanes, evidence and alerts. Around
+//! them everything is small and made by one seed: brokers, clock, machines, records, faults. The
+//! same seed gives the same world, to the last step, so a violation is replayed by its number.
+//!
+//! It cannot see what only a client library or a real broker does (`make chaos` runs those), nor
+//! the model: the road is a toy, because what becomes of a record is not the question here.
+
+mod check;
+mod cluster;
+mod expect;
+mod faults;
+mod group;
+mod log;
+mod mutation;
+mod road;
+mod scene;
+mod session;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use check::Violation;
+pub use faults::Hits;
+pub use mutation::{Mutant, Mutation, Reuse};
+
+use self::cluster::{End, Ms};
+use self::faults::Faults;
+use self::scene::Scene;
+use self::world::World;
+
+/// What a world is run with.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub mutation: Option<Mutation>,
+    /// Faults strike only in this many steps: the way to find the one that matters.
+    pub steps_max: u64,
+    /// Keep what happened in words.
+    pub trace: bool,
+}
+
+/// What came of a world.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub violations: Vec<Violation>,
+    pub hits: Hits,
+    pub trace: Vec<String>,
+}
+
+/// After the faults, this long until everything is read: two rounds of the longest wait that a
+/// worker knows (32 s for a guard that failed again and again), and restarts of a poisoned one.
+const PATIENCE: Ms = 150_000;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mutation: None, steps_max: u64::MAX, trace: false }
+    }
+}
+
+/// Runs the world of `seed` to its rest, and checks what its log holds then.
+pub fn run(seed: u64, options: Options) -> Report {
+    let faults = Faults::new(seed, options.steps_max, options.trace);
+    let world = World::new(Scene::new(seed), faults, options.mutation);
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let rests = world.run(PATIENCE);
+        let mut violations = vec![];
+        if !rests {
+            let unread = world.behind().into_iter();
+            violations.extend(unread.map(|what| Violation { invariant: check::LIVENESS, what }));
+            let idle = world.idle().into_iter();
+            violations.extend(idle.map(|what| Violation { invariant: check::IDLE, what }));
+            if violations.is_empty() {
+                let what = "a transaction never ends".into();
+                violations.push(Violation { invariant: check::LIVENESS, what });
+            }
+        }
+        // What was not read is not lost; but what was is checked all the same.
+        let checked = check::check(&world).into_iter();
+        violations.extend(checked.filter(|found| rests || !found.what.ends_with("is lost")));
+        violations
+    }));
+    let violations = ran.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = text.unwrap_or("a panic without words").to_owned();
+        vec![Violation { invariant: check::PANIC, what }]
+    });
+    let (hits, trace) = sum_up(&world);
+    Report { violations, hits, trace }
+}
+
+fn sum_up(world: &World) -> (Hits, Vec<String>) {
+    let mut faults = world.common.faults.borrow_mut();
+    let trace = faults.trace.take().unwrap_or_default();
+    let mut hits = std::mem::take(&mut faults.hits);
+    let cluster = world.common.cluster.borrow();
+    let ended = |wanted: fn(&End) -> bool| {
+        cluster.txns.iter().filter(|txn| wanted(&txn.end)).count() as u64
+    };
+    hits.count("transactions committed", ended(|end| matches!(end, End::Committed(_))));
+    hits.count("transactions aborted", ended(|end| *end == End::Aborted));
+    hits.count("transactions timed out", cluster.timed_out);
+    hits.count("late ends executed", cluster.late_ends);
+    hits.count("members thrown out", cluster.evicted);
+    hits.count(if world.scene.exactly_once { "exactly once" } else { "at least once" }, 1);
+    let read = |name: &str| {
+        let topic = &cluster.topics[cluster.topic(name)];
+        let records = topic.partitions.iter().flat_map(|log| log.committed(0));
+        records.map(|(_, record)| record.clone()).collect::<Vec<_>>()
+    };
+    let stream = &world.scene.stream;
+    hits.count("records", read(&stream.input).len() as u64);
+    hits.count("alerts", read(&stream.alerts.topic).len() as u64);
+    let letters = read(&stream.topics.dead_letter);
+    let of = |end: &str| letters.iter().filter(|r| expect::text(r).ends_with(end)).count() as u64;
+    hits.count("dead-lettered as crash", of(":crash"));
+    hits.count("undeliverable", of(":undeliverable"));
+    (hits, trace)
+}

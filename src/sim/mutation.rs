@@ -1,0 +1,292 @@
+//! Seeded bugs: each is a mistake that somebody could make, worn around any session.
+//!
+//! A checker that does not notice them proves nothing. They know a session and the two keys under
+//! which state is kept, nothing else: what catches them on the simulated log must catch them on
+//! Kafka.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use crate::deliver::{Beginning, Change, Forward, Message as _, Output, Session, SessionError};
+use crate::record::{Offset, Partition, Timestamp};
+
+/// A mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Offsets are committed when a transaction begins, its records after that.
+    CommitBeforeProduce,
+    /// After a failure reading goes on where it stood.
+    NoRewind,
+    /// After a commit whose fate is unknown the same producer goes on.
+    ReuseProducer,
+    /// State is taken for what the group committed, whatever it covers.
+    RestoreUnchecked,
+    /// What was read before a partition was handed over is not committed.
+    ForgetOnRevoke,
+    /// The judge commits what it heard, and sends what followed from it after that.
+    JudgeCommitsFirst,
+}
+
+/// A session with a mistake in it, or with none.
+pub struct Mutant<S> {
+    inner: S,
+    mutation: Option<Mutation>,
+    /// How a session aborts and goes on with the producer it has.
+    reuse: Option<Reuse<S>>,
+    alerts: String,
+    /// One past the furthest record that was polled, by partition.
+    polled: RefCell<BTreeMap<Partition, Offset>>,
+    ahead: Cell<bool>,
+    revoked: Cell<bool>,
+    late: RefCell<Vec<Kept>>,
+}
+
+/// Aborts, and goes on with the same producer.
+pub type Reuse<S> = fn(&mut S) -> Result<(), SessionError>;
+
+/// An output put off.
+struct Kept {
+    partition: Option<Partition>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Mutation {
+    pub const ALL: [Self; 6] = [
+        Self::CommitBeforeProduce,
+        Self::NoRewind,
+        Self::ReuseProducer,
+        Self::RestoreUnchecked,
+        Self::ForgetOnRevoke,
+        Self::JudgeCommitsFirst,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CommitBeforeProduce => "commit-before-produce",
+            Self::NoRewind => "no-rewind",
+            Self::ReuseProducer => "reuse-producer",
+            Self::RestoreUnchecked => "restore-unchecked",
+            Self::ForgetOnRevoke => "forget-on-revoke",
+            Self::JudgeCommitsFirst => "judge-commits-first",
+        }
+    }
+}
+
+impl<S: Session> Mutant<S> {
+    /// `alerts` is the topic that only a judge writes to. Without `reuse`, a session makes a new
+    /// producer even under [`Mutation::ReuseProducer`].
+    pub fn new(
+        inner: S,
+        mutation: Option<Mutation>,
+        reuse: Option<Reuse<S>>,
+        alerts: &str,
+    ) -> Self {
+        Self {
+            inner,
+            mutation,
+            reuse,
+            alerts: alerts.to_owned(),
+            polled: RefCell::default(),
+            ahead: Cell::new(false),
+            revoked: Cell::new(false),
+            late: RefCell::default(),
+        }
+    }
+
+    fn is(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    /// The further of where reading should go on and where it stands.
+    fn further(&self, to: &[(Partition, Offset)]) -> Vec<(Partition, Offset)> {
+        let polled = self.polled.borrow();
+        let further = |&(p, offset): &(Partition, Offset)| {
+            (p, polled.get(&p).map_or(offset, |&polled| polled.max(offset)))
+        };
+        to.iter().map(further).collect()
+    }
+}
+
+impl<S: Session> Session for Mutant<S> {
+    type Message<'a>
+        = S::Message<'a>
+    where
+        Self: 'a;
+
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.inner.wall()
+    }
+
+    fn poll(&self, timeout: Duration) -> Result<Option<Self::Message<'_>>, SessionError> {
+        let message = self.inner.poll(timeout)?;
+        if let Some(message) = &message {
+            let at = message.position();
+            self.polled.borrow_mut().insert(at.partition, at.offset.next());
+        }
+        Ok(message)
+    }
+
+    fn has_news(&self) -> bool {
+        self.inner.has_news()
+    }
+
+    fn change(&self) -> Option<Change> {
+        let change = self.inner.change()?;
+        if let Change::Revoked(partitions) = &change {
+            self.revoked.set(true);
+            self.polled.borrow_mut().retain(|partition, _| !partitions.contains(partition));
+        }
+        Some(change)
+    }
+
+    fn lost(&self) -> bool {
+        self.inner.lost()
+    }
+
+    fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        self.inner.assign(from)
+    }
+
+    fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        self.revoked.set(false);
+        self.inner.unassign(partitions)
+    }
+
+    fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        self.inner.pause(partitions)
+    }
+
+    fn resume(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        match self.is(Mutation::NoRewind) {
+            true => self.inner.resume(&self.further(from)),
+            false => self.inner.resume(from),
+        }
+    }
+
+    fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        match self.is(Mutation::NoRewind) {
+            true => Ok(()),
+            false => self.inner.rewind(to),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn forward(
+        &self,
+        message: &Self::Message<'_>,
+        forward: Forward<'_>,
+    ) -> Result<(), SessionError> {
+        if self.is(Mutation::CommitBeforeProduce) && !self.ahead.replace(true) {
+            let polled: Vec<_> = self.polled.borrow().iter().map(|(&p, &o)| (p, o)).collect();
+            self.inner.offsets(&polled)?;
+            self.inner.commit()?;
+        }
+        self.inner.forward(message, forward)
+    }
+
+    fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
+        if self.is(Mutation::JudgeCommitsFirst) && output.topic == self.alerts {
+            let Output { partition, key, value, .. } = output;
+            let kept = Kept { partition, key: key.to_vec(), value: value.to_vec() };
+            self.late.borrow_mut().push(kept);
+            return Ok(());
+        }
+        self.inner.send(output)
+    }
+
+    fn barrier(&self) -> Result<(), SessionError> {
+        self.inner.barrier()
+    }
+
+    fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        if self.is(Mutation::ForgetOnRevoke) && self.revoked.get() {
+            return Ok(());
+        }
+        self.inner.offsets(next)
+    }
+
+    fn commit(&self) -> Result<(), SessionError> {
+        if self.is(Mutation::ForgetOnRevoke) && self.revoked.replace(false) {
+            return Ok(());
+        }
+        self.inner.commit()?;
+        self.ahead.set(false);
+        for Kept { partition, key, value } in self.late.take() {
+            let topic = self.alerts.as_str();
+            self.inner.send(Output { topic, partition, key: &key, value: &value })?;
+        }
+        Ok(())
+    }
+
+    fn discard_consumer(&mut self) {
+        self.polled.borrow_mut().clear();
+        self.inner.discard_consumer();
+    }
+
+    fn recover(&mut self) -> Result<(), SessionError> {
+        self.ahead.set(false);
+        self.late.borrow_mut().clear();
+        match self.reuse.filter(|_| self.is(Mutation::ReuseProducer)) {
+            Some(reuse) => reuse(&mut self.inner),
+            None => self.inner.recover(),
+        }
+    }
+
+    fn beginnings(
+        &self,
+        partitions: &[Partition],
+        kept_in: &str,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Beginning>, SessionError> {
+        let mut found = self.inner.beginnings(partitions, kept_in, keys)?;
+        if self.is(Mutation::RestoreUnchecked) {
+            found.iter_mut().for_each(believe);
+        }
+        Ok(found)
+    }
+
+    fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
+        self.inner.partitions_of(topic)
+    }
+}
+
+/// Makes the state say that it covers what the group committed.
+fn believe(beginning: &mut Beginning) {
+    let (Some(committed), Some(Some(state))) = (beginning.committed, beginning.kept.first_mut())
+    else {
+        return;
+    };
+    if let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(state) {
+        value["next"] = committed.0.into();
+        *state = value.to_string().into_bytes();
+    }
+}
+
+impl FromStr for Mutation {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|mutation| mutation.name() == name);
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("no mutation {name:?}; there are {names}")
+        })
+    }
+}
+
+impl fmt::Display for Mutation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

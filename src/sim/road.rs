@@ -1,0 +1,202 @@
+//! A road whose outcomes are plain functions of a value's bytes, and whose model has bad days.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::scene::{EPOCH, Scene, kind};
+use super::session::{Common, Process};
+use crate::codec::SchemaId;
+use crate::decide::Mode;
+use crate::deliver::Road;
+use crate::emit::{UNSCORED, verdict_text};
+use crate::pipeline::{GuardFailure, Input, Outcome, Route, Unscorable};
+use crate::record::{Action, Fault, Position, Reasons, Verdict};
+
+/// The road of one worker.
+pub struct Toy {
+    common: Rc<Common>,
+    process: Rc<Process>,
+    scene: Rc<Scene>,
+    /// The schema was brought.
+    supplied: bool,
+    /// Hard records that were tried, and how often.
+    tried: Vec<(Position, u64)>,
+    outcomes: Vec<Outcome>,
+    corrected: Vec<u8>,
+    traces: Vec<u8>,
+}
+
+/// What becomes of a value that nothing gets in the way of.
+pub fn judged(value: Option<&[u8]>) -> Result<Action, Fault> {
+    let value = value.ok_or(Fault::NullValue)?;
+    match value[0] {
+        kind::QUARANTINE => Ok(Action::Quarantine),
+        kind::CORRECT => Ok(Action::Correct),
+        kind::FAULT => Err(Fault::Unreadable { at: value.len() }),
+        _ => Ok(Action::Pass),
+    }
+}
+
+/// The corrected version of a value.
+pub fn correct(value: &[u8]) -> Vec<u8> {
+    value.iter().map(|byte| !byte).collect()
+}
+
+/// The outcome that follows, and what goes into the trace header.
+pub fn outcome(
+    mode: Mode,
+    position: Position,
+    judged: Result<Action, Fault>,
+    unscored: bool,
+) -> (Outcome, Vec<u8>) {
+    let text = if unscored { UNSCORED } else { verdict_text(mode, judged) };
+    let route = match judged {
+        _ if mode == Mode::Observe => Route::Sanitized,
+        Ok(Action::Pass | Action::Correct) => Route::Sanitized,
+        Ok(Action::Quarantine) => Route::Quarantine,
+        Err(_) => Route::DeadLetter,
+    };
+    let (route, text) = match judged {
+        // It can go nowhere else, whatever the mode.
+        Err(Fault::Undeliverable { .. }) => {
+            (Route::DeadLetter, verdict_text(Mode::Enforce, judged))
+        }
+        _ => (route, text),
+    };
+    let verdict = |action| Verdict { action, p: 0.5, score: 1.0, reasons: Reasons::NONE };
+    let judged = judged.map(verdict);
+    let trace = format!("{}/{} {text}", position.partition, position.offset).into_bytes();
+    let outcome = Outcome { route, judged, unscored, corrected: None, text, trace: 0..0 };
+    (outcome, trace)
+}
+
+impl Toy {
+    pub fn new(common: &Rc<Common>, process: &Rc<Process>, scene: &Rc<Scene>) -> Self {
+        Self {
+            common: common.clone(),
+            process: process.clone(),
+            scene: scene.clone(),
+            supplied: false,
+            tried: vec![],
+            outcomes: vec![],
+            corrected: vec![],
+            traces: vec![],
+        }
+    }
+
+    fn begin(&mut self) {
+        self.outcomes.clear();
+        self.corrected.clear();
+        self.traces.clear();
+    }
+
+    fn push(&mut self, input: &Input<'_>, judged: Result<Action, Fault>, unscored: bool) {
+        let mode = self.scene.stream.policy.mode;
+        let (mut outcome, trace) = outcome(mode, input.position, judged, unscored);
+        if judged == Ok(Action::Correct) && mode == Mode::Enforce && !unscored {
+            let start = self.corrected.len();
+            self.corrected.extend(correct(input.value.expect("it was judged")));
+            outcome.corrected = Some(start..self.corrected.len());
+        }
+        let start = self.traces.len();
+        self.traces.extend(trace);
+        outcome.trace = start..self.traces.len();
+        self.outcomes.push(outcome);
+    }
+
+    /// Whether the model cannot score this one now.
+    fn fails(&mut self, input: &Input<'_>) -> bool {
+        let now = self.common.now();
+        if self.scene.outages.iter().any(|&(from, to)| (from..to).contains(&now)) {
+            return true;
+        }
+        if input.value.is_some_and(|value| value[0] == kind::HARD) {
+            let tries = match self.tried.iter_mut().find(|(at, _)| *at == input.position) {
+                Some((_, tries)) => tries,
+                None => {
+                    self.tried.push((input.position, 0));
+                    &mut self.tried.last_mut().expect("just pushed").1
+                }
+            };
+            *tries += 1;
+            return *tries <= 2;
+        }
+        self.wants(input)
+    }
+}
+
+impl Road for Toy {
+    fn epoch(&self) -> &str {
+        EPOCH
+    }
+
+    fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {
+        if !inputs.iter().any(|input| self.wants(input)) {
+            return None;
+        }
+        let now = self.common.now();
+        self.supplied = now >= self.scene.supply_from;
+        (!self.supplied).then(|| self.common.instant(now + 300))
+    }
+
+    fn wants(&self, input: &Input<'_>) -> bool {
+        !self.supplied && input.value.is_some_and(|value| value[0] == kind::WANTING)
+    }
+
+    fn turn(&mut self, inputs: &[Input<'_>]) -> Result<(), GuardFailure> {
+        self.begin();
+        let slow = {
+            let mut faults = self.common.faults.borrow_mut();
+            let slow = !faults.healed() && faults.chance(0.01);
+            slow.then(|| faults.below(6000))
+        };
+        if let Some(ms) = slow
+            && let Some(world) = self.common.world.borrow().upgrade()
+        {
+            self.common.note(|| format!("process {}: a model takes {ms} ms", self.process.no));
+            world.go_on(ms);
+        }
+        for input in inputs {
+            let value = input.value;
+            if value.is_some_and(|value| value[0] == kind::POISON) {
+                self.common.faults.borrow_mut().hit("poison");
+                self.common.note(|| format!("process {}: poison", self.process.no));
+                self.process.die(&self.common);
+            }
+            if !self.process.alive.get() {
+                return Err(failure(input));
+            }
+            let fails = self.fails(input);
+            if fails && !self.scene.is_open() {
+                self.common.faults.borrow_mut().hit("guard failed, closed");
+                return Err(failure(input));
+            }
+            match fails && judged(value).is_ok() {
+                true => self.push(input, Ok(Action::Pass), true),
+                false => self.push(input, judged(value), false),
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, input: &Input<'_>, fault: Fault) {
+        self.begin();
+        self.push(input, Err(fault), false);
+    }
+
+    fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    fn corrected(&self) -> &[u8] {
+        &self.corrected
+    }
+
+    fn traces(&self) -> &[u8] {
+        &self.traces
+    }
+}
+
+fn failure(input: &Input<'_>) -> GuardFailure {
+    GuardFailure { at: input.position, error: Unscorable::Schema(SchemaId::Number(0)) }
+}

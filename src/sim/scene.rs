@@ -1,0 +1,242 @@
+//! What a world is made of: topics, records, settings. All of it follows from the seed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::cluster::Ms;
+use super::log::Record;
+use crate::config::{Alerts, Stream, Topics};
+use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
+use crate::deliver::Timing;
+use crate::incident::About;
+use crate::pipeline::Judge;
+use crate::record::{Partition, Probability};
+use crate::watch::{Key, Terms, WindowCounts};
+
+/// A world before anything happened.
+#[derive(Debug)]
+pub struct Scene {
+    pub exactly_once: bool,
+    pub stream: Arc<Stream>,
+    pub timing: Timing,
+    pub partitions: i32,
+    pub machines: usize,
+    pub workers: usize,
+    /// When records arrive, in order of time.
+    pub arrivals: Vec<Arrival>,
+    /// Values longer than this are refused by outputs, and by the dead-letter topic if it is small.
+    pub bytes_max: usize,
+    pub dead_letter_is_small: bool,
+    pub refuses_at_once: bool,
+    /// No model scores anything then.
+    pub outages: Vec<(Ms, Ms)>,
+    /// Before, schemas cannot be had.
+    pub supply_from: Ms,
+    /// The faults are over.
+    pub heal_at: Ms,
+}
+
+/// Records of one producer's transaction, or without one.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    pub at: Ms,
+    pub partition: Partition,
+    pub records: Vec<Record>,
+    /// `Some(false)` is aborted.
+    pub committed: Option<bool>,
+}
+
+/// What the world's first millisecond is called.
+pub const BEGAN_AT: i64 = 1_700_000_000_000;
+
+/// Names the knowledge of every toy road.
+pub const EPOCH: &str = "toy";
+
+/// Kinds of values: the first byte.
+pub mod kind {
+    pub const PASS: u8 = 0;
+    pub const QUARANTINE: u8 = 1;
+    pub const CORRECT: u8 = 2;
+    pub const FAULT: u8 = 3;
+    /// Scored only after some tries.
+    pub const HARD: u8 = 4;
+    /// Not read before somebody has asked for its schema.
+    pub const WANTING: u8 = 5;
+    /// Ends the process that judges it.
+    pub const POISON: u8 = 6;
+}
+
+impl Scene {
+    pub fn new(seed: u64) -> Self {
+        // Its own luck, so that a scene stays what it is when the world asks for more numbers.
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5ce4_e5ce_4e5c_e4e5);
+        let exactly_once = rng.random_bool(0.8);
+        let window_ms = [500, 1000, 3000][rng.random_range(0..3)];
+        let mode = if rng.random_bool(0.7) { Mode::Enforce } else { Mode::Observe };
+        // What is passed unscored once may be scored when it is judged again: under at-least-once
+        // nothing would say which of the two the counts are of.
+        let open = exactly_once && rng.random_bool(0.3);
+        let policy = Policy {
+            mode,
+            on_flagged: OnFlagged::Correct,
+            on_guard_failure: if open { OnGuardFailure::Open } else { OnGuardFailure::Closed },
+        };
+        let alerts = Alerts {
+            topic: "alerts".into(),
+            window: Duration::from_millis(window_ms),
+            period: Duration::from_secs(3600),
+            hold: Duration::from_secs(20),
+        };
+        let stream = Stream {
+            name: "toy".into(),
+            input: "input".into(),
+            bundle: PathBuf::new(),
+            codec: crate::codec::Config::default(),
+            policy,
+            budget: None,
+            workers: 1,
+            rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
+            linger: Duration::from_millis(rng.random_range(0..6)),
+            guard_timeout: Duration::from_secs(10),
+            topics: Topics {
+                sanitized: "sanitized".into(),
+                quarantine: "quarantine".into(),
+                dead_letter: "dead-letter".into(),
+                evidence: "evidence".into(),
+                state: "state".into(),
+            },
+            alerts,
+        };
+        let partitions = rng.random_range(1..=4);
+        let heal_at = rng.random_range(2_000..12_000);
+        let arrivals = arrivals(&mut rng, partitions, heal_at, window_ms as i64);
+        let outages = (0..rng.random_range(0..3)).map(|_| {
+            let from = rng.random_range(0..heal_at);
+            (from, from + rng.random_range(10..3000))
+        });
+        let outages = outages.collect();
+        Self {
+            exactly_once,
+            stream: Arc::new(stream),
+            timing: Timing {
+                commit_interval: Duration::from_millis([20, 100, 500][rng.random_range(0..3)]),
+                settle: Duration::from_secs(8),
+                offsets_lag: !exactly_once,
+            },
+            partitions,
+            outages,
+            machines: rng.random_range(1..=3),
+            workers: rng.random_range(1..=2),
+            arrivals,
+            bytes_max: 256,
+            dead_letter_is_small: rng.random(),
+            refuses_at_once: rng.random(),
+            supply_from: rng.random_range(0..heal_at),
+            heal_at,
+        }
+    }
+
+    /// A judge that has heard nothing.
+    pub fn judge(&self) -> Judge {
+        let budget = Probability::new(0.01).expect("a share");
+        let Stream { name, input, topics, alerts, policy, .. } = &*self.stream;
+        let false_page_ms = alerts.period.as_millis() as u64;
+        let about = About {
+            stream: name.clone(),
+            input: input.clone(),
+            quarantine: topics.quarantine.clone(),
+            epoch: EPOCH.into(),
+            policy: *policy,
+            budget,
+            false_page_ms,
+        };
+        let terms = Terms {
+            budget,
+            window_ms: alerts.window.as_millis() as u64,
+            false_page_ms,
+            hold_ms: alerts.hold.as_millis() as u64,
+            key: Key::new(EPOCH, name, "flagged-share"),
+        };
+        Judge::new(about, terms, WindowCounts { rows: 3000, flagged: 30 })
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.stream.policy.on_guard_failure == OnGuardFailure::Open
+    }
+}
+
+fn arrivals(rng: &mut ChaCha8Rng, partitions: i32, heal_at: Ms, window_ms: i64) -> Vec<Arrival> {
+    let n = rng.random_range(10..60);
+    let poison = if rng.random_bool(0.15) { rng.random_range(0..n) } else { n };
+    let large = rng.random_bool(0.4);
+    let bursts = [(); 3].map(|()| rng.random_range(0..heal_at));
+    let in_bursts = [0.0, 0.5, 1.0][rng.random_range(0..3)];
+    let mut arrivals: Vec<Arrival> = (0..n)
+        .map(|i| {
+            // A backlog keeps transactions open; a trickle lets every worker come to rest.
+            let at = if rng.random_bool(in_bursts) {
+                bursts[rng.random_range(0..bursts.len())]
+            } else {
+                rng.random_range(0..heal_at)
+            };
+            // The middle third is an attack.
+            let attacked = (heal_at / 3..2 * heal_at / 3).contains(&at);
+            let mut records: Vec<Record> = (0..rng.random_range(1..8))
+                .map(|_| record(rng, at, attacked, large, window_ms))
+                .collect();
+            let mut committed = [None, Some(true), Some(true), Some(false)][rng.random_range(0..4)];
+            if i == poison {
+                let at = rng.random_range(0..records.len());
+                records[at].value = Some(vec![kind::POISON, at as u8]);
+                committed = None;
+            }
+            Arrival {
+                at,
+                partition: Partition(rng.random_range(0..partitions)),
+                records,
+                committed,
+            }
+        })
+        .collect();
+    arrivals.sort_by_key(|arrival| arrival.at);
+    arrivals
+}
+
+fn record(rng: &mut ChaCha8Rng, at: Ms, attacked: bool, large: bool, window_ms: i64) -> Record {
+    let kind = match rng.random_range(0..100) {
+        _ if attacked && rng.random_bool(0.6) => kind::QUARANTINE + rng.random_range(0..2),
+        0..=2 => kind::QUARANTINE,
+        3..=4 => kind::CORRECT,
+        5..=9 => kind::FAULT,
+        10..=11 => kind::HARD,
+        12..=13 => kind::WANTING,
+        _ => kind::PASS,
+    };
+    let long = large && rng.random_bool(0.03);
+    let length = if long { rng.random_range(256..400) } else { rng.random_range(0..12) };
+    let value = [kind].into_iter().chain((0..length).map(|_| rng.random::<u8>())).collect();
+    let key = (0..rng.random_range(0..4)).map(|_| rng.random::<u8>()).collect();
+    let names = ["content-type", "x", "x", "ä"];
+    let headers = 0..rng.random_range(0..3);
+    let headers = headers.map(|_| {
+        let name = names[rng.random_range(0..names.len())].to_owned();
+        (name, vec![rng.random::<u8>()])
+    });
+    let headers = headers.collect();
+    let late = rng.random_range(0..window_ms);
+    let timestamp = match rng.random_range(0..200) {
+        0 => -1,
+        1 => rng.random_range(0..BEGAN_AT * 2),
+        _ => BEGAN_AT + at as i64 - late,
+    };
+    Record {
+        key: rng.random_bool(0.8).then_some(key),
+        headers,
+        value: rng.random_bool(0.97).then_some(value),
+        timestamp,
+    }
+}
