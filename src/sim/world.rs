@@ -5,7 +5,7 @@
 //! stands still in the middle of a call while the others go on is a zombie.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -35,9 +35,9 @@ pub struct World {
     ids: Cell<usize>,
     /// How deep in others' turns we are.
     depth: Cell<u32>,
-    /// Processes that ended, or stood still so that the group may have gone on without them: to the
-    /// next one both look the same.
-    pub ended: RefCell<BTreeSet<u32>>,
+    /// How often a process ended, or stood still so that the group may have gone on without it: to
+    /// the next one both look the same.
+    pub ended: RefCell<BTreeMap<u32, usize>>,
 }
 
 /// Where processes run, one after the other.
@@ -133,11 +133,13 @@ impl World {
         self.common.note(|| format!("process {} stands still for {ms} ms", process.no));
         self.common.faults.borrow_mut().hit("stands still in a step");
         process.frozen.set(true);
-        self.ended.borrow_mut().insert(process.no);
+        self.count_end(process);
         process.silence(&self.common);
         self.go_on(ms);
         process.frozen.set(false);
-        process.hear(&self.common);
+        if process.alive.get() {
+            process.hear(&self.common);
+        }
     }
 
     fn step(&self, until: Ms) {
@@ -248,7 +250,9 @@ impl World {
                 continue;
             }
             dead = true;
-            self.ended.borrow_mut().insert(machine.process.no);
+            if machine.restart_at.is_none() {
+                self.count_end(&machine.process);
+            }
             if machine.restart_at.is_none() && !machine.retired {
                 let mut faults = self.common.faults.borrow_mut();
                 machine.restart_at = Some(now + 50 + faults.below(1500));
@@ -275,6 +279,10 @@ impl World {
             self.start(&process, ids, &name);
         }
         self.machines.borrow_mut().retain(|m| m.process.alive.get() || !m.retired);
+    }
+
+    fn count_end(&self, process: &Process) {
+        *self.ended.borrow_mut().entry(process.no).or_default() += 1;
     }
 
     fn new_process(&self) -> Rc<Process> {
@@ -375,7 +383,7 @@ impl World {
                     return;
                 }
                 machine.process.frozen.set(true);
-                self.ended.borrow_mut().insert(machine.process.no);
+                self.count_end(&machine.process);
                 machine.process.silence(&self.common);
                 machine.thaw_at = Some(now + 1 + luck % 6000);
                 let (ids, name) = (machine.ids, machine.name.clone());
