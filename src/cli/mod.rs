@@ -11,6 +11,7 @@ mod evaluate;
 mod fit;
 mod init;
 mod run;
+mod state;
 mod topics;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,8 @@ enum Command {
     Config(config::Args),
     /// Print or create the topics that a configuration needs
     Topics(topics::Args),
+    /// Show or reset what the streams remember
+    State(state::Args),
     /// Learn from clean rows what is normal, and write a bundle
     #[cfg(feature = "fit")]
     Fit(Box<fit::Args>),
@@ -65,6 +68,7 @@ impl Cli {
             Command::Check(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Topics(args) => args.run(),
+            Command::State(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),
             #[cfg(feature = "fit")]

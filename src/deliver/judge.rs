@@ -229,7 +229,13 @@ impl<S: Session> Judging<S> {
         let found = self.session.beginnings(&[EVIDENCE_PARTITION], topic, &[JUDGE_KEY]);
         let judge = found.map_err(|error| error.to_string()).and_then(|found| {
             let beginning = found.first().ok_or("nobody knows of the evidence topic")?;
-            begin(&self.fresh, beginning, self.timing.offsets_lag).map_err(|e| e.to_string())
+            begin_judge(&self.fresh, beginning, self.timing.offsets_lag).map_err(|error| {
+                let name = &self.stream.name;
+                format!(
+                    "{error}; `tripline state show --stream {name}` says more, `tripline state reset \
+                     --stream {name} --judge` goes on without what it remembers"
+                )
+            })
         });
         match judge {
             Ok((judge, ended)) => {
@@ -296,7 +302,12 @@ impl<S: Session> Judging<S> {
     }
 }
 
-fn begin(
+/// The judge that goes on from `beginning`, whose first kept value is its state, with what there is
+/// to say about an incident of another epoch; `offsets_lag` as in [`Timing`].
+///
+/// # Errors
+/// If state and committed offset do not fit each other.
+pub fn begin_judge(
     fresh: &Judge,
     beginning: &Beginning,
     offsets_lag: bool,
