@@ -48,6 +48,8 @@ pub struct Prepared {
     pub guard: Arc<Guard>,
     registry: Option<Arc<Registry>>,
     networks: Vec<Networks>,
+    /// Of the networks' files, and of what was learned beside them.
+    bundle_bytes: (u64, u64),
 }
 
 impl Prepared {
@@ -72,13 +74,17 @@ impl Prepared {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
-        Ok(Self { stream: Arc::new(stream.clone()), guard: Arc::new(guard), registry, networks })
+        let models = bundle.autoencoder.len() + bundle.guarded_model.as_ref().map_or(0, Vec::len);
+        let bundle_bytes = (models as u64, bundle.tensors.bytes() as u64);
+        let (stream, guard) = (Arc::new(stream.clone()), Arc::new(guard));
+        Ok(Self { stream, guard, registry, networks, bundle_bytes })
     }
 
     /// What this stream may take in this process.
     pub fn memory(&self, kafka: &Kafka) -> Memory {
         let labels = self.networks.first().map_or(1, Networks::labels);
-        Memory::of(&self.stream, self.guard.schema().width(), labels, kafka)
+        let shape = (self.guard.schema().width(), labels);
+        Memory::of(&self.stream, shape, self.bundle_bytes, kafka)
     }
 }
 
@@ -206,7 +212,7 @@ pub fn run_with<W: Wrap>(
         let mut threads = vec![];
         for prepared in streams {
             let fresh = judge(&prepared.stream, &prepared.guard);
-            let Prepared { stream, guard, registry, networks } = prepared;
+            let Prepared { stream, guard, registry, networks, .. } = prepared;
             for (number, networks) in networks.into_iter().enumerate() {
                 let road = Road::new(guard.clone(), registry.clone(), networks);
                 let (stream, progress, role) = (stream.clone(), next(), Role::Worker(number));

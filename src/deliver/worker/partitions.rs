@@ -82,6 +82,7 @@ impl<R: Road> Desk<R> {
             match lane {
                 Ok(lane) => {
                     from.push((partition, lane.next()));
+                    self.progress.stands(partition, lane.next());
                     self.slots.insert(partition, Slot::new(lane, session.now()));
                     free.push(partition);
                 }
@@ -183,6 +184,7 @@ impl<R: Road> Desk<R> {
         }
         let from = self.nexts(free.iter().copied());
         free.iter().for_each(|&partition| self.holds.release(partition));
+        from.iter().for_each(|&(partition, next)| self.progress.stands(partition, next));
         self.announce(session, &free)?;
         session.resume(&from)
     }
