@@ -87,6 +87,11 @@ impl Tensors {
         self.0.keys().map(String::as_str)
     }
 
+    /// Bytes of all values.
+    pub fn bytes(&self) -> usize {
+        self.0.values().map(|(_, values)| size_of_val(&values[..])).sum()
+    }
+
     fn get(&self, name: &str) -> Result<&(Vec<usize>, Vec<f32>), TensorError> {
         self.0.get(name).ok_or_else(|| TensorError::Missing { name: name.into() })
     }

@@ -5,8 +5,9 @@ use super::config::ConfigFile;
 use crate::config::Config;
 use crate::decide::Mode;
 use crate::model::Runtime;
+use crate::shell::cgroup;
 use crate::shell::kafka::{Clients, access, topics};
-use crate::shell::memory::Memory;
+use crate::shell::memory::{self, Memory, mib};
 use crate::shell::registry::Registry;
 use crate::shell::run::Prepared;
 
@@ -73,21 +74,22 @@ fn bundles(config: &Config) -> Vec<String> {
     }
     if problems.is_empty() {
         let memory: Memory = prepared.iter().map(|stream| stream.memory(&config.kafka)).sum();
-        println!(
-            "✓ memory: about {} for batches; at most {}: batches {}, values {}, queues {}; \
-             networks besides",
-            mib(memory.batches),
-            mib(memory.most()),
-            mib(memory.batches_max),
-            mib(memory.values_max),
-            mib(memory.queues_max),
-        );
+        let limit = cgroup::limit();
+        let bytes = limit.as_ref().map(|limit| limit.bytes);
+        match memory::fits(&memory, limit) {
+            Ok(()) => println!(
+                "✓ memory: about {} for batches of single rows; at most {}: {memory}; {}",
+                mib(memory.batches),
+                mib(memory.most()),
+                match bytes {
+                    Some(bytes) => format!("this machine allows {}", mib(bytes)),
+                    None => "nothing limits us here".to_owned(),
+                },
+            ),
+            Err(too_much) => problems.push(format!("memory: {too_much}")),
+        }
     }
     problems
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 /// Whether the registry of schemas, if there is one, knows us.

@@ -12,6 +12,7 @@ mod fit;
 mod init;
 mod run;
 mod simulate;
+mod state;
 mod topics;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +41,8 @@ enum Command {
     Topics(topics::Args),
     /// Run the delivery on a simulated cluster under seeded faults, and check what came of it
     Simulate(simulate::Args),
+    /// Show or reset what the streams remember
+    State(state::Args),
     /// Learn from clean rows what is normal, and write a bundle
     #[cfg(feature = "fit")]
     Fit(Box<fit::Args>),
@@ -69,6 +72,7 @@ impl Cli {
             Command::Config(args) => args.run(),
             Command::Topics(args) => args.run(),
             Command::Simulate(args) => args.run(),
+            Command::State(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),
             #[cfg(feature = "fit")]

@@ -11,7 +11,7 @@ use super::config::ConfigFile;
 use crate::shell::kafka::{Clients, topics};
 use crate::shell::roster::Roster;
 use crate::shell::run::{Overview, prepare, run};
-use crate::shell::{admin, telemetry};
+use crate::shell::{admin, cgroup, memory, telemetry};
 
 /// Guard the streams of a configuration until told to stop (SIGTERM, Ctrl-C)
 #[derive(Debug, clap::Args)]
@@ -52,6 +52,11 @@ impl Args {
                 return Exit::Config;
             }
         };
+        let memory = streams.iter().map(|stream| stream.memory(&config.kafka)).sum();
+        if let Err(too_much) = memory::fits(&memory, cgroup::limit()) {
+            error!("{too_much}");
+            return Exit::Config;
+        }
         let clients = Clients::new(config.kafka.clone(), &config.instance);
         match topics::cluster(&clients) {
             Ok(cluster) => {

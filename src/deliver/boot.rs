@@ -9,6 +9,8 @@
 //! goes on without us, twice while just that record is judged alone, after two starts without
 //! progress.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::record::Offset;
@@ -88,6 +90,15 @@ impl Boot {
 
     pub fn to_bytes(self) -> Vec<u8> {
         serde_json::to_vec(&self).expect("plain data")
+    }
+}
+
+/// For whoever looks from outside.
+impl fmt::Display for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, starts, alone, .. } = self;
+        write!(f, "starts at {at}: {starts}")?;
+        if *alone > 0 { write!(f, ", alone with its record: {alone}") } else { Ok(()) }
     }
 }
 

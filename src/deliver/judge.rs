@@ -230,8 +230,14 @@ impl<S: Session> Judging<S> {
         let found = self.session.beginnings(&[EVIDENCE_PARTITION], topic, &[JUDGE_KEY]);
         let judge = found.map_err(|error| error.to_string()).and_then(|found| {
             let beginning = found.first().ok_or("nobody knows of the evidence topic")?;
-            let begun = begin(&self.fresh, beginning, self.timing.offsets_lag);
-            let (judge, ended) = begun.map_err(|error| error.to_string())?;
+            let begun = begin_judge(&self.fresh, beginning, self.timing.offsets_lag);
+            let (judge, ended) = begun.map_err(|error| {
+                let name = &self.stream.name;
+                format!(
+                    "{error}; `tripline state show --stream {name}` says more, `tripline state reset \
+                     --stream {name} --judge` goes on without what it remembers"
+                )
+            })?;
             Ok((judge, ended, beginning.committed))
         });
         match judge {
@@ -300,7 +306,12 @@ impl<S: Session> Judging<S> {
     }
 }
 
-fn begin(
+/// The judge that goes on from `beginning`, whose first kept value is its state, with what there is
+/// to say about an incident of another epoch; `offsets_lag` as in [`Timing`].
+///
+/// # Errors
+/// If state and committed offset do not fit each other.
+pub fn begin_judge(
     fresh: &Judge,
     beginning: &Beginning,
     offsets_lag: bool,

@@ -14,8 +14,8 @@ mod worker;
 
 pub use boot::{BOOT_KEY, Boot};
 pub use emit::POINTER;
-pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging};
+pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
 pub use progress::{Buckets, Durations, Histogram, Progress, Sizes};
 pub use road::Road;
 pub use session::{Beginning, Change, Forward, Message, Output, Session, SessionError};
-pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Timing, Worker};
+pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Timing, Worker, begin_lane};

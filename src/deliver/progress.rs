@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use histogram::{Buckets, Durations, Histogram, Sizes};
 
 use crate::pipeline::{Outcome, Route};
-use crate::record::{Action, Fault, Partition, Timestamp};
+use crate::record::{Action, Fault, Offset, Partition, Timestamp};
 
 /// Counters of one worker or judge.
 #[derive(Debug, Default)]
@@ -59,13 +59,14 @@ pub struct Progress {
     doing: Mutex<&'static str>,
     joined: AtomicBool,
     reasons: Mutex<BTreeMap<Partition, String>>,
-    lags: Mutex<BTreeMap<Partition, i64>>,
+    /// Where each partition ends, and up to where we have committed it, as far as either is known.
+    ends: Mutex<BTreeMap<Partition, (Option<Offset>, Option<Offset>)>>,
 }
 
 /// Partitions that we name or count singly; more than a topic has that a process can serve.
 const PARTITIONS_MAX: usize = 4096;
 /// Bytes of a reason: a sentence, whatever went into it.
-const REASON_BYTES_MAX: usize = 400;
+const REASON_BYTES_MAX: usize = 600;
 
 impl Progress {
     pub fn add(counter: &AtomicU64, n: u64) {
@@ -160,7 +161,7 @@ impl Progress {
     /// `partition` is read again, or not ours any more: neither held nor behind, as far as we know.
     pub fn release(&self, partition: Partition) {
         lock(&self.reasons).remove(&partition);
-        lock(&self.lags).remove(&partition);
+        lock(&self.ends).remove(&partition);
     }
 
     /// Why each partition is held still, of those that a reason was given for.
@@ -168,27 +169,39 @@ impl Progress {
         lock(&self.reasons).iter().map(|(&partition, why)| (partition, why.clone())).collect()
     }
 
-    /// How many records of `partition` are committed by their producers and not by us. Negative,
-    /// as librdkafka says of a partition that is not read here, forgets it. Told every few seconds
-    /// by the consumer's statistics, never by the record path.
-    pub fn lag(&self, partition: Partition, records: i64) {
-        let mut lags = lock(&self.lags);
-        if records < 0 {
-            lags.remove(&partition);
-        } else if lags.len() < PARTITIONS_MAX || lags.contains_key(&partition) {
-            lags.insert(partition, records);
+    /// Up to where `partition` may be read: its last stable offset. Told every few seconds by the
+    /// consumer's statistics, never by the record path; negative is librdkafka's "not known".
+    pub fn ends(&self, partition: Partition, end: Offset) {
+        self.place(partition, |(known, _)| *known = (end.0 >= 0).then_some(end));
+    }
+
+    /// Below where `partition` is committed by us, told once per commit: librdkafka does not know it,
+    /// because offsets travel in the producer's transaction.
+    pub fn stands(&self, partition: Partition, next: Offset) {
+        self.place(partition, |(_, known)| *known = Some(next));
+    }
+
+    fn place(&self, partition: Partition, set: impl FnOnce(&mut (Option<Offset>, Option<Offset>))) {
+        let mut ends = lock(&self.ends);
+        if ends.len() < PARTITIONS_MAX || ends.contains_key(&partition) {
+            set(ends.entry(partition).or_default());
         }
     }
 
-    /// The last known lag of each partition that is read here.
+    /// How many offsets of each partition that is read here lie behind its end; a transactional
+    /// producer's markers are among them.
     pub fn lags(&self) -> Vec<(Partition, i64)> {
-        lock(&self.lags).iter().map(|(&partition, &records)| (partition, records)).collect()
+        let ends = lock(&self.ends);
+        let lag = |(&partition, &(end, next)): (&Partition, &(Option<Offset>, Option<Offset>))| {
+            Some((partition, (end?.0 - next?.0).max(0)))
+        };
+        ends.iter().filter_map(lag).collect()
     }
 
     /// Nothing is ours any more.
     pub fn disown(&self) {
         lock(&self.reasons).clear();
-        lock(&self.lags).clear();
+        lock(&self.ends).clear();
         self.stopped_partitions.store(0, Ordering::Relaxed);
         self.firing.store(false, Ordering::Relaxed);
     }
@@ -298,11 +311,13 @@ mod tests {
         let progress = Progress::default();
         for partition in 0..2 * PARTITIONS_MAX as i32 {
             progress.hold(Partition(partition), &"é".repeat(1000));
-            progress.lag(Partition(partition), 1);
+            progress.ends(Partition(partition), Offset(9));
+            progress.stands(Partition(partition), Offset(8));
         }
         assert_eq!((progress.reasons().len(), progress.lags().len()), (4096, 4096));
         assert!(progress.reasons()[0].1.len() <= REASON_BYTES_MAX);
-        progress.lag(Partition(0), -1);
+        assert_eq!(progress.lags()[0], (Partition(0), 1));
+        progress.ends(Partition(0), Offset(-1001));
         progress.release(Partition(1));
         assert_eq!((progress.reasons().len(), progress.lags().len()), (4095, 4094));
         progress.held(0);

@@ -29,8 +29,8 @@ pub struct Judge {
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
-    /// Format version, 1.
+pub struct State {
+    /// Format version, [`VERSION`].
     version: u32,
     epoch: String,
     /// The next offset of the evidence topic.
@@ -76,7 +76,10 @@ struct Part {
 pub enum JudgeError {
     #[error("cannot read the judge's state: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("the judge's state is version {0}; this build reads version 1")]
+    #[error(
+        "the judge's state is version {0}; this build reads 1 to {VERSION}: run the build that \
+         wrote it, or a newer one"
+    )]
     Version(u32),
     #[error(
         "the group of judges committed {committed}, but there is no state: the state topic was \
@@ -90,6 +93,9 @@ pub enum JudgeError {
     Mismatch { covered: Offset, committed: Offset },
 }
 
+/// Format version this build writes, and the newest it reads.
+const VERSION: u32 = 1;
+
 /// A partition that nobody speaks for, by the clock: its worker is gone, and others go on without
 /// it. Longer than a rebalance after a crash takes; what it has to say later is late, not lost.
 const GONE_AFTER_MS: i64 = 60_000;
@@ -100,16 +106,41 @@ const WINDOWS_REMEMBERED: i64 = 64;
 const PARTS_MAX: usize = 4000;
 
 impl State {
-    fn read(bytes: &[u8]) -> Result<Self, JudgeError> {
+    /// What a judge wrote, whatever version it had.
+    ///
+    /// # Errors
+    /// If the bytes cannot be read, or a newer build wrote them.
+    pub fn read(bytes: &[u8]) -> Result<Self, JudgeError> {
         #[derive(Deserialize)]
         struct VersionOnly {
             version: u32,
         }
         let VersionOnly { version } = serde_json::from_slice(bytes)?;
+        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line:
+        // `1 => Ok(serde_json::from_slice::<StateV1>(bytes)?.into())`.
         match version {
-            1 => Ok(serde_json::from_slice(bytes)?),
+            VERSION => Ok(serde_json::from_slice(bytes)?),
             newer => Err(JudgeError::Version(newer)),
         }
+    }
+
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The next offset of the evidence topic: it covers those below.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// How many windows are remembered, closed ones included.
+    pub fn windows(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// The incident that is not over.
+    pub fn incident(&self) -> Option<&Incident> {
+        self.incident.as_ref()
     }
 }
 
@@ -117,7 +148,7 @@ impl Judge {
     /// A judge with nothing heard; `reference` are clean rows judged by this epoch.
     pub fn new(about: About, terms: Terms, reference: WindowCounts) -> Self {
         let state = State {
-            version: 1,
+            version: VERSION,
             epoch: about.epoch.clone(),
             next: Offset(0),
             clock: Timestamp(0),
@@ -165,11 +196,14 @@ impl Judge {
         }
         self.state.clock = state.clock;
         self.state.next = state.next;
-        let note = "the bundle or the budget was changed";
-        let ended = state
-            .incident
-            .map(|incident| Alert::new(&self.about, &incident, Status::Resolved, Some(note)));
+        let ended = self.end(&state, "the bundle or the budget was changed");
         (self, ended.into_iter().collect())
+    }
+
+    /// What is said of an incident that was open in `state` and that nobody follows any more.
+    pub fn end(&self, state: &State, note: &str) -> Option<Alert> {
+        let incident = state.incident.as_ref()?;
+        Some(Alert::new(&self.about, incident, Status::Resolved, Some(note)))
     }
 
     /// This judge, about to hear the message at `next` first.

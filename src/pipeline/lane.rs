@@ -24,8 +24,8 @@ pub struct Lane {
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct State {
-    /// Format version, 1.
+pub struct State {
+    /// Format version, [`VERSION`].
     version: u32,
     epoch: String,
     partition: Partition,
@@ -46,6 +46,9 @@ struct Open {
     first_flagged: Option<Offset>,
 }
 
+/// Format version this build writes, and the newest it reads.
+const VERSION: u32 = 1;
+
 /// Windows kept open per partition. Records of a partition are nearly in order of time; one that
 /// belongs to an older window opens it again, as evidence of its own.
 const WINDOWS_OPEN_MAX: usize = 4;
@@ -58,7 +61,10 @@ const TIMESTAMP_MAX: i64 = 253_402_300_799_999;
 pub enum LaneError {
     #[error("partition {partition}: cannot read its state: {reason}")]
     Unreadable { partition: Partition, reason: String },
-    #[error("partition {partition}: its state is version {got}; this build reads version 1")]
+    #[error(
+        "partition {partition}: its state is version {got}; this build reads 1 to {VERSION}: run \
+         the build that wrote it, or a newer one"
+    )]
     Version { partition: Partition, got: u32 },
     #[error(
         "partition {partition}: the group committed {committed}, but there is no state: the state \
@@ -76,7 +82,7 @@ pub enum LaneError {
 impl Lane {
     /// A lane that starts at `next` with nothing counted.
     pub fn new(epoch: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
-        let state = State { version: 1, epoch: epoch.into(), partition, next, open: vec![] };
+        let state = State { version: VERSION, epoch: epoch.into(), partition, next, open: vec![] };
         Self { state, window_ms, dirty: vec![], pushed_out: vec![] }
     }
 
@@ -222,7 +228,11 @@ impl Lane {
 }
 
 impl State {
-    fn read(bytes: &[u8], partition: Partition) -> Result<Self, LaneError> {
+    /// What a lane wrote, whatever version it had.
+    ///
+    /// # Errors
+    /// If the bytes cannot be read, or a newer build wrote them.
+    pub fn read(bytes: &[u8], partition: Partition) -> Result<Self, LaneError> {
         let unreadable =
             |e: serde_json::Error| LaneError::Unreadable { partition, reason: e.to_string() };
         #[derive(Deserialize)]
@@ -230,10 +240,33 @@ impl State {
             version: u32,
         }
         let VersionOnly { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line:
+        // `1 => serde_json::from_slice::<StateV1>(bytes).map_err(unreadable).map(Self::from)`.
         match version {
-            1 => serde_json::from_slice(bytes).map_err(unreadable),
+            VERSION => serde_json::from_slice(bytes).map_err(unreadable),
             got => Err(LaneError::Version { partition, got }),
         }
+    }
+
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The next input offset: it covers those below.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// How many windows are open.
+    pub fn windows(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Counts of the open windows together.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.open.iter().for_each(|open| counts.add(&open.counts));
+        counts
     }
 }
 

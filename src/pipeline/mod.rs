@@ -8,5 +8,5 @@ mod scored;
 
 pub use batch::{Batch, GuardFailure, Input, Outcome, PART_NUMBERS_MAX, Route, Unscorable};
 pub use guard::{Guard, GuardError};
-pub use judge::{Judge, JudgeError};
-pub use lane::{Lane, LaneError};
+pub use judge::{Judge, JudgeError, State as JudgeState};
+pub use lane::{Lane, LaneError, State as LaneState};

@@ -1,11 +1,15 @@
-//! How much memory a configuration can ask for, before it does.
+//! How much memory a configuration can ask for, before it does, and whether that is there.
 //!
-//! The sum of what the code bounds: rows and their columns, values, queues of the Kafka clients. It
-//! cannot see what ONNX Runtime allocates for a network's own layers, nor the allocator's slack.
+//! The sum of what the code bounds: rows and their columns, values, queues of the Kafka clients, what
+//! lanes and judge remember, networks. It cannot see what ONNX Runtime allocates for a network's own
+//! layers, the allocator's slack, nor batches that a producer compressed very well: librdkafka unpacks
+//! a whole response. That is what the fifth of the limit is for that we leave alone.
 
+use std::fmt;
 use std::iter::Sum;
 use std::ops::Add;
 
+use super::cgroup::Limit;
 use crate::config::{Kafka, Stream};
 use crate::deliver::BATCH_BYTES_MAX;
 use crate::pipeline::PART_NUMBERS_MAX;
@@ -21,11 +25,67 @@ pub struct Memory {
     pub values_max: u64,
     /// What Kafka's clients hold of what was fetched and of what is to be sent.
     pub queues_max: u64,
+    /// What lanes and judge remember.
+    pub state_max: u64,
+    /// Networks and what was learned beside them.
+    pub networks: u64,
+}
+
+/// What is there whatever the configuration says: code, ONNX Runtime, librdkafka's threads, stacks.
+/// Measured: 49 MiB resident with one worker after 84 records of nine numbers; `/metrics` shows what
+/// is declared and what is resident on every machine.
+pub const BASE: u64 = 64 << 20;
+
+/// A lane with its boot record and the reason it may be held for: 4 windows of 200 bytes, 400 of a
+/// reason, twice while it is written.
+const LANE_BYTES: u64 = 3 << 10;
+/// Partitions that one process has at most, as far as we declare: more of them cost 3 KiB each.
+const LANES: u64 = 4096;
+/// The judge's 4000 parts, 100 bytes each, and their 165 bytes of JSON while they are written.
+const JUDGE_BYTES: u64 = 4000 * (100 + 2 * 165);
+
+/// Share of the limit that may be declared: the rest is for what this file cannot see.
+const SHARE: (u64, u64) = (4, 5);
+
+/// The limit does not hold what may be needed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "at most {} of memory may be needed ({memory}), but {} allows {}, of which {} are ours to \
+     declare; lower {}, or allow at least {}",
+    mib(memory.most()), limit.file.display(), mib(limit.bytes), mib(share_of(limit.bytes)),
+    memory.keys(), mib(memory.most() * SHARE.1 / SHARE.0)
+)]
+pub struct TooMuch {
+    pub memory: Memory,
+    pub limit: Limit,
+}
+
+/// Whether `memory` fits into `limit`, if there is one.
+///
+/// # Errors
+/// If it does not: better now than killed in the middle of a transaction.
+pub fn fits(memory: &Memory, limit: Option<Limit>) -> Result<(), TooMuch> {
+    match limit {
+        Some(limit) if memory.most() > share_of(limit.bytes) => {
+            Err(TooMuch { memory: *memory, limit })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn share_of(bytes: u64) -> u64 {
+    bytes / SHARE.1 * SHARE.0
 }
 
 impl Memory {
-    /// Rows are `width` numbers; the guarded model knows `labels`.
-    pub fn of(stream: &Stream, width: usize, labels: usize, kafka: &Kafka) -> Self {
+    /// Rows are `width` numbers; the guarded model knows `labels`; the bundle's files have
+    /// `networks` and `tensors` bytes.
+    pub fn of(
+        stream: &Stream,
+        (width, labels): (usize, usize),
+        (networks, tensors): (u64, u64),
+        kafka: &Kafka,
+    ) -> Self {
         let (width, labels) = (width.max(1), labels as u64);
         let workers = stream.workers as u64;
         let record_max = (stream.codec.value_bytes_max / width).max(1) * width;
@@ -41,24 +101,73 @@ impl Memory {
         let corrected = values + 16 * part_max as u64;
         // The judge has a consumer and a producer too.
         let clients = workers + 1;
-        let kib = |name: &str, default: u64| {
+        let number = |name: &str, default: u64| {
             let written = kafka.properties.get(name).and_then(|value| value.expose().parse().ok());
-            written.unwrap_or(default) << 10
+            written.unwrap_or(default)
         };
-        let fetched = kib("queued.max.messages.kbytes", 16 << 10);
-        let sending = kib("queue.buffering.max.kbytes", 64 << 10);
+        // A consumer asks for more while its queue has room, and the answer comes on top of it:
+        // librdkafka asks for no more than a queue unless told otherwise. While state is read, a
+        // second consumer of the same size stands beside it.
+        let queued = number("queued.max.messages.kbytes", 16 << 10) << 10;
+        let answer = queued.min(50 << 20).max(number("message.max.bytes", 1_000_000));
+        let fetched = 2 * (queued + number("fetch.max.bytes", answer));
+        let sending = number("queue.buffering.max.kbytes", 64 << 10) << 10;
         Self {
             batches: workers * columns(stream.rows_max * width),
             batches_max: workers * columns(part_max),
             values_max: workers * (values + corrected),
             queues_max: clients * (fetched + sending),
+            state_max: LANES * LANE_BYTES + JUDGE_BYTES,
+            // Every worker has its own, as read and as packed for this processor.
+            networks: workers * 2 * networks + tensors,
         }
     }
 
     /// Everything at its largest.
     pub fn most(&self) -> u64 {
-        self.batches_max + self.values_max + self.queues_max
+        self.parts().iter().map(|(_, bytes, _)| bytes).sum()
     }
+
+    /// What the sum is made of, and which keys make it smaller.
+    fn parts(&self) -> [(&'static str, u64, &'static str); 6] {
+        [
+            ("batches", self.batches_max, "`value_bytes_max` or `workers`"),
+            ("values", self.values_max, "`value_bytes_max` or `workers`"),
+            (
+                "queues",
+                self.queues_max,
+                "`queue.buffering.max.kbytes`, `queued.max.messages.kbytes` and `fetch.max.bytes` in \
+                 [kafka.properties], or `workers`",
+            ),
+            ("state", self.state_max, "the number of streams"),
+            ("networks", self.networks, "`workers`"),
+            ("the program itself", BASE, "nothing"),
+        ]
+    }
+
+    /// What to lower first.
+    fn keys(&self) -> &'static str {
+        let parts = self.parts();
+        parts[..5].iter().max_by_key(|(_, bytes, _)| bytes).map_or("", |&(_, _, keys)| keys)
+    }
+}
+
+/// The parts, largest first.
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = self.parts();
+        parts.sort_by_key(|&(_, bytes, _)| std::cmp::Reverse(bytes));
+        for (i, (name, bytes, _)) in parts.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} {}", mib(*bytes))?;
+        }
+        Ok(())
+    }
+}
+
+/// Rounded up.
+pub fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 impl Add for Memory {
@@ -70,6 +179,8 @@ impl Add for Memory {
             batches_max: self.batches_max + other.batches_max,
             values_max: self.values_max + other.values_max,
             queues_max: self.queues_max + other.queues_max,
+            state_max: self.state_max + other.state_max,
+            networks: self.networks + other.networks,
         }
     }
 }
@@ -92,7 +203,7 @@ mod tests {
              [[stream]]\nname = \"n\"\ninput = \"i\"\nbundle = \"b\"\n{stream}"
         );
         let config = Config::read("f".as_ref(), &text, [], &|_| Err(String::new())).unwrap();
-        Memory::of(&config.streams[0], width, labels, &config.kafka)
+        Memory::of(&config.streams[0], (width, labels), (1000, 10), &config.kafka)
     }
 
     #[test]
@@ -102,7 +213,8 @@ mod tests {
         assert_eq!(memory.batches, 3 * columns);
         // One record is at most one row here: the usual is the most.
         assert_eq!(memory.batches_max, memory.batches);
-        assert_eq!(memory.queues_max, 4 * ((1 << 20) + (64 << 20)));
+        assert_eq!(memory.queues_max, 4 * (2 * (2 << 20) + (64 << 20)));
+        assert_eq!(memory.networks, 3 * 2 * 1000 + 10);
     }
 
     #[test]
@@ -111,5 +223,16 @@ mod tests {
         assert_eq!(memory.batches, 4 * 256 * (4 * 4 + 4));
         assert_eq!(memory.batches_max, 4 * (PART_NUMBERS_MAX as u64 + 1_048_576) * 5);
         assert!(memory.most() > memory.batches_max + memory.queues_max);
+    }
+
+    #[test]
+    fn what_does_not_fit_says_the_sum_its_parts_the_limit_and_what_to_lower() {
+        let memory = memory("workers = 4\nvalue_bytes_max = 65536", 784, 10);
+        let limit = |bytes| Some(Limit { bytes, file: "/c/memory.max".into() });
+        let enough = memory.most() * 5 / 4 + 5;
+        assert!(fits(&memory, None).is_ok());
+        assert!(fits(&memory, limit(enough)).is_ok());
+        assert!(fits(&memory, limit(enough - 10)).is_err());
+        insta::assert_snapshot!(fits(&memory, limit(512 << 20)).unwrap_err(), @"at most 1070 MiB of memory may be needed (values 389 MiB, queues 340 MiB, batches 264 MiB, the program itself 64 MiB, state 14 MiB, networks 1 MiB), but /c/memory.max allows 512 MiB, of which 410 MiB are ours to declare; lower `value_bytes_max` or `workers`, or allow at least 1337 MiB");
     }
 }

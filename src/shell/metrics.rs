@@ -254,7 +254,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::record::Partition;
+    use crate::record::{Offset, Partition};
     use crate::shell::roster::tests::roster;
 
     #[test]
@@ -271,7 +271,8 @@ mod tests {
         stream.workers[0].gave_up(true);
         stream.workers[0].gave_up(false);
         stream.workers[1].hold(Partition(7), "why");
-        stream.workers[1].lag(Partition(6), 12);
+        stream.workers[1].ends(Partition(6), Offset(30));
+        stream.workers[1].stands(Partition(6), Offset(18));
         stream.judge.firing(true);
         let page = render(&roster, now);
         for line in [

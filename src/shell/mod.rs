@@ -13,5 +13,6 @@ pub mod road;
 pub mod roster;
 pub mod run;
 pub mod sample;
+pub mod state;
 pub mod telemetry;
 mod watchdog;

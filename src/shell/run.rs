@@ -15,6 +15,7 @@ use super::memory::Memory;
 use super::registry::{Registry, RegistryError};
 use super::road::Road;
 use super::watchdog;
+use crate::bundle::Bundle;
 use crate::config::{self, Config, Delivery, Kafka, Stream};
 use crate::deliver::{self, Judging, Progress, SessionError, Timing, Worker};
 use crate::incident::About;
@@ -47,6 +48,8 @@ pub struct Prepared {
     pub guard: Arc<Guard>,
     registry: Option<Arc<Registry>>,
     networks: Vec<Networks>,
+    /// Of the networks' files, and of what was learned beside them.
+    bundle_bytes: (u64, u64),
 }
 
 impl Prepared {
@@ -62,10 +65,7 @@ impl Prepared {
     ) -> Result<Self, RunError> {
         let name = || stream.name.clone();
         let path = || stream.bundle.clone();
-        let bundle = bundle::read(&stream.bundle)
-            .map_err(|error| RunError::Bundle { stream: name(), error })?;
-        let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
-            .map_err(|error| RunError::Guard { stream: name(), path: path(), error })?;
+        let (bundle, guard) = guard(stream)?;
         let registry = registry.map(Registry::new).transpose()?.map(Arc::new);
         let networks = (0..stream.workers)
             .map(|_| {
@@ -74,39 +74,55 @@ impl Prepared {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
-        Ok(Self { stream: Arc::new(stream.clone()), guard: Arc::new(guard), registry, networks })
+        let models = bundle.autoencoder.len() + bundle.guarded_model.as_ref().map_or(0, Vec::len);
+        let bundle_bytes = (models as u64, bundle.tensors.bytes() as u64);
+        let (stream, guard) = (Arc::new(stream.clone()), Arc::new(guard));
+        Ok(Self { stream, guard, registry, networks, bundle_bytes })
     }
 
     /// What this stream may take in this process.
     pub fn memory(&self, kafka: &Kafka) -> Memory {
         let labels = self.networks.first().map_or(1, Networks::labels);
-        Memory::of(&self.stream, self.guard.schema().width(), labels, kafka)
+        let shape = (self.guard.schema().width(), labels);
+        Memory::of(&self.stream, shape, self.bundle_bytes, kafka)
     }
+}
 
-    /// A judge of this stream that has heard nothing.
-    fn judge(&self) -> Judge {
-        let (stream, guard) = (&self.stream, &self.guard);
-        let (flagged, rows) = guard.decider().clean_flagged();
-        let budget = guard.decider().budget();
-        let false_page_ms = stream.alerts.period.as_millis() as u64;
-        let about = About {
-            stream: stream.name.clone(),
-            input: stream.input.clone(),
-            quarantine: stream.topics.quarantine.clone(),
-            epoch: guard.epoch().to_owned(),
-            policy: guard.policy(),
-            budget,
-            false_page_ms,
-        };
-        let terms = Terms {
-            budget,
-            window_ms: stream.alerts.window.as_millis() as u64,
-            false_page_ms,
-            hold_ms: stream.alerts.hold.as_millis() as u64,
-            key: Key::new(guard.epoch(), &stream.name, "flagged-share"),
-        };
-        Judge::new(about, terms, WindowCounts { rows, flagged })
-    }
+/// The bundle of `stream`, and what it knows.
+///
+/// # Errors
+/// If it cannot be read, is not what its manifest says, or cannot keep the budget.
+pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
+    let name = || stream.name.clone();
+    let bundle =
+        bundle::read(&stream.bundle).map_err(|error| RunError::Bundle { stream: name(), error })?;
+    let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
+        .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
+    Ok((bundle, guard))
+}
+
+/// A judge of `stream` that has heard nothing.
+pub fn judge(stream: &Stream, guard: &Guard) -> Judge {
+    let (flagged, rows) = guard.decider().clean_flagged();
+    let budget = guard.decider().budget();
+    let false_page_ms = stream.alerts.period.as_millis() as u64;
+    let about = About {
+        stream: stream.name.clone(),
+        input: stream.input.clone(),
+        quarantine: stream.topics.quarantine.clone(),
+        epoch: guard.epoch().to_owned(),
+        policy: guard.policy(),
+        budget,
+        false_page_ms,
+    };
+    let terms = Terms {
+        budget,
+        window_ms: stream.alerts.window.as_millis() as u64,
+        false_page_ms,
+        hold_ms: stream.alerts.hold.as_millis() as u64,
+        key: Key::new(guard.epoch(), &stream.name, "flagged-share"),
+    };
+    Judge::new(about, terms, WindowCounts { rows, flagged })
 }
 
 /// Counters of every thread of a process, by stream.
@@ -195,8 +211,8 @@ pub fn run_with<W: Wrap>(
         let _ended = Tell(&all_ended);
         let mut threads = vec![];
         for prepared in streams {
-            let fresh = prepared.judge();
-            let Prepared { stream, guard, registry, networks } = prepared;
+            let fresh = judge(&prepared.stream, &prepared.guard);
+            let Prepared { stream, guard, registry, networks, .. } = prepared;
             for (number, networks) in networks.into_iter().enumerate() {
                 let road = Road::new(guard.clone(), registry.clone(), networks);
                 let (stream, progress, role) = (stream.clone(), next(), Role::Worker(number));

@@ -37,6 +37,8 @@ pub struct Mutant<S> {
     /// How a session aborts and goes on with the producer it has.
     reuse: Option<Reuse<S>>,
     alerts: String,
+    /// The state topic.
+    kept_in: RefCell<String>,
     /// One past the furthest record that was polled, by partition.
     polled: RefCell<BTreeMap<Partition, Offset>>,
     ahead: Cell<bool>,
@@ -90,6 +92,7 @@ impl<S: Session> Mutant<S> {
             mutation,
             reuse,
             alerts: alerts.to_owned(),
+            kept_in: RefCell::default(),
             polled: RefCell::default(),
             ahead: Cell::new(false),
             revoked: Cell::new(false),
@@ -99,6 +102,22 @@ impl<S: Session> Mutant<S> {
 
     fn is(&self, mutation: Mutation) -> bool {
         self.mutation == Some(mutation)
+    }
+
+    /// Commits the offsets of records that were not sent on yet.
+    fn commit_ahead(&self) -> Result<(), SessionError> {
+        let polled: Vec<_> = self.polled.borrow().iter().map(|(&p, &o)| (p, o)).collect();
+        if !self.inner.is_open() {
+            // A transaction begins with a record; this one says nothing to anybody.
+            self.inner.send(Output {
+                topic: &self.kept_in.borrow(),
+                partition: polled.first().map(|&(partition, _)| partition),
+                key: b"mutant",
+                value: b"",
+            })?;
+        }
+        self.inner.offsets(&polled)?;
+        self.inner.commit()
     }
 
     /// The further of where reading should go on and where it stands.
@@ -188,9 +207,7 @@ impl<S: Session> Session for Mutant<S> {
         forward: Forward<'_>,
     ) -> Result<(), SessionError> {
         if self.is(Mutation::CommitBeforeProduce) && !self.ahead.replace(true) {
-            let polled: Vec<_> = self.polled.borrow().iter().map(|(&p, &o)| (p, o)).collect();
-            self.inner.offsets(&polled)?;
-            self.inner.commit()?;
+            self.commit_ahead()?;
         }
         self.inner.forward(message, forward)
     }
@@ -249,6 +266,7 @@ impl<S: Session> Session for Mutant<S> {
         kept_in: &str,
         keys: &[&[u8]],
     ) -> Result<Vec<Beginning>, SessionError> {
+        kept_in.clone_into(&mut self.kept_in.borrow_mut());
         let mut found = self.inner.beginnings(partitions, kept_in, keys)?;
         if self.is(Mutation::RestoreUnchecked) {
             found.iter_mut().for_each(believe);

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tripline::sim::Mutation;
+
 use crate::cluster::signal;
 use crate::failpoints::{Window, witnessed};
 use crate::guard::{GUARD, Wrapping};
-use crate::mutations::Mutation;
 use crate::tally::{Log, Tally, message};
 
 /// All instances, by name.

@@ -13,10 +13,10 @@ use tripline::config::{Config, Secret};
 use tripline::shell::kafka::{Clients, Session};
 use tripline::shell::run::{Overview, Role, Wrap, prepare, run_with};
 use tripline::shell::telemetry;
+use tripline::sim::{Mutant, Mutation};
 
 use crate::failpoints::{Aim, Failpoints, Window};
 use crate::fleet::Armed;
-use crate::mutations::{Mutant, Mutation};
 
 /// What a guard is wrapped in.
 #[derive(Debug, Default)]
@@ -32,8 +32,7 @@ pub const GUARD: &str = "guard";
 impl Wrapping {
     /// The arguments that [`Wrapping::read`] reads.
     pub fn arguments(&self) -> Vec<String> {
-        let mutation = Mutation::ALL.iter().find(|(_, known)| Some(*known) == self.mutation);
-        let mutation = mutation.map_or("none", |(name, _)| name).to_owned();
+        let mutation = self.mutation.map_or("none", Mutation::name).to_owned();
         let mut arguments = vec![self.witness.display().to_string(), mutation];
         if let Some(Armed { window, after, seed }) = self.armed {
             arguments.extend([window.name().to_owned(), after.to_string(), seed.to_string()]);
@@ -51,7 +50,7 @@ impl Wrapping {
             }),
             _ => None,
         };
-        Some(Self { armed, mutation: Mutation::read(mutation), witness: witness.into() })
+        Some(Self { armed, mutation: mutation.parse().ok(), witness: witness.into() })
     }
 }
 
@@ -67,7 +66,7 @@ impl Wrap for Wrapping {
             role: role.to_string(),
             witness: self.witness.clone(),
         });
-        Failpoints::new(Mutant::new(session, self.mutation), aim)
+        Failpoints::new(Mutant::new(session, self.mutation, None, "chaos.alerts"), aim)
     }
 }
 

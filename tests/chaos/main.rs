@@ -14,7 +14,6 @@ mod fleet;
 mod guard;
 #[path = "../harness/mod.rs"]
 mod harness;
-mod mutations;
 mod observer;
 mod options;
 mod pass;

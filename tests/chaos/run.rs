@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -9,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use tripline::sim::Mutation;
 
 use crate::acts::PATIENCE;
 use crate::cluster::Cluster;
 use crate::fleet::{Fleet, OURSELVES};
 use crate::harness::Process;
-use crate::mutations::Mutation;
 use crate::observer::Observer;
 use crate::options::Options;
 use crate::programs::{
@@ -104,9 +105,10 @@ impl Stage {
         }
         let bound_mb = bound_mb(&program, &configs[0]);
 
-        let mutation = options.mutation.as_deref().map(|name| {
-            Mutation::read(name).unwrap_or_else(|| panic!("--mutation {name}: not known"))
-        });
+        let mutation = options
+            .mutation
+            .as_deref()
+            .map(|name| Mutation::from_str(name).unwrap_or_else(|error| panic!("{error}")));
         let fleet = Fleet::new(program.clone(), &dir, mutation);
         let beside = Fleet::new(program.clone(), &dir, None);
         let outputs = ["sanitized", "quarantine", "dead-letter"].map(|t| format!("{STREAM}.{t}"));

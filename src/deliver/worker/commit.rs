@@ -48,6 +48,7 @@ impl<R: Road> Desk<R> {
         for slot in self.slots.values_mut() {
             slot.committed = Some(slot.lane.next());
         }
+        next.iter().for_each(|&(partition, next)| self.progress.stands(partition, next));
         self.opened = None;
         let took = session.now().saturating_duration_since(started);
         debug!(?took, partitions = next.len(), "transaction committed");

@@ -22,6 +22,7 @@ use crate::config::Stream;
 use crate::pipeline::Lane;
 use crate::record::{Offset, Partition, Position};
 
+pub use partitions::begin as begin_lane;
 pub use work::BATCH_BYTES_MAX;
 
 /// Scores the partitions that its group gives it.

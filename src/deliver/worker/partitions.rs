@@ -3,6 +3,7 @@
 use tracing::{info, warn};
 
 use super::{Desk, LANE_KEY, Slot};
+use crate::config::Stream;
 use crate::deliver::emit::Refused;
 use crate::deliver::hold::{Hold, Why};
 use crate::deliver::{BOOT_KEY, Beginning, Boot, Change, Output, Road, Session, SessionError};
@@ -11,6 +12,32 @@ use crate::record::{Offset, Partition, Position};
 
 /// A lane, and what the group committed of it: under at-least-once that may be less.
 type Begun = (Lane, Option<Offset>);
+
+/// The lane that goes on from `beginning`, whose first kept value is its state; `offsets_lag` as in
+/// [`Timing`](super::Timing).
+///
+/// # Errors
+/// If state and committed offset do not fit each other.
+pub fn begin(
+    beginning: &Beginning,
+    epoch: &str,
+    stream: &Stream,
+    offsets_lag: bool,
+) -> Result<Lane, LaneError> {
+    let partition = beginning.partition;
+    let window_ms = stream.alerts.window.as_millis() as u64;
+    let fresh = |next| Lane::new(epoch, partition, next, window_ms);
+    match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
+        (None, None) => Ok(fresh(beginning.oldest)),
+        (None, Some(committed)) if offsets_lag => Ok(fresh(committed)),
+        (None, Some(committed)) => Err(LaneError::Missing { partition, committed }),
+        (Some(state), _) if offsets_lag => Lane::covering(state, epoch, partition, window_ms),
+        (Some(state), committed) => {
+            let committed = committed.unwrap_or(beginning.oldest);
+            Lane::restore(state, epoch, partition, committed, window_ms)
+        }
+    }
+}
 
 impl<R: Road> Desk<R> {
     /// Acts on what the group decided.
@@ -58,6 +85,7 @@ impl<R: Road> Desk<R> {
             match lane {
                 Ok((lane, committed)) => {
                     from.push((partition, lane.next()));
+                    self.progress.stands(partition, lane.next());
                     self.slots.insert(partition, Slot::new(lane, committed, session.now()));
                     free.push(partition);
                 }
@@ -159,6 +187,7 @@ impl<R: Road> Desk<R> {
         }
         let from = self.nexts(free.iter().copied());
         free.iter().for_each(|&partition| self.holds.release(partition));
+        from.iter().for_each(|&(partition, next)| self.progress.stands(partition, next));
         self.announce(session, &free)?;
         session.resume(&from)
     }
@@ -213,23 +242,16 @@ impl<R: Road> Desk<R> {
 
     fn lane(&mut self, beginning: &Beginning) -> Result<Begun, Why> {
         let partition = beginning.partition;
-        let window_ms = self.stream.alerts.window.as_millis() as u64;
-        let epoch = self.road.epoch();
         let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
-        let fresh = |next| Lane::new(epoch, partition, next, window_ms);
-        let lane = match (state, beginning.committed) {
-            (None, None) => Ok(fresh(beginning.oldest)),
-            (None, Some(committed)) if self.timing.offsets_lag => Ok(fresh(committed)),
-            (None, Some(committed)) => Err(LaneError::Missing { partition, committed }),
-            (Some(state), _) if self.timing.offsets_lag => {
-                Lane::covering(state, epoch, partition, window_ms)
-            }
-            (Some(state), committed) => {
-                let committed = committed.unwrap_or(beginning.oldest);
-                Lane::restore(state, epoch, partition, committed, window_ms)
-            }
-        };
-        let lane = lane.map_err(|error| Why::Restore(error.to_string()))?;
+        let Desk { stream, road, timing, .. } = &*self;
+        let lane = begin(beginning, road.epoch(), stream, timing.offsets_lag);
+        let lane = lane.map_err(|error| {
+            let name = &stream.name;
+            Why::Restore(format!(
+                "{error}; `tripline state show --stream {name}` says more, `tripline state reset \
+                 --stream {name} --partition {partition}` goes on without what it remembers"
+            ))
+        })?;
         self.boots.entry(partition).or_insert_with(|| {
             self.unannounced.insert(partition);
             Boot::take_over(boot.as_deref(), lane.next(), self.stream.rows_max)

@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaRespErr;
 use tracing::warn;
 
 use crate::deliver::Progress;
-use crate::record::Partition;
+use crate::record::{Offset, Partition};
 
 /// What the group decided, in the order it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum News {
     Revoked,
 }
 
-/// Consumer context that keeps the news, and says how far behind the consumer is.
+/// Consumer context that keeps the news, and says where the partitions end.
 pub struct Assignments {
     topic: String,
     progress: Arc<Progress>,
@@ -63,7 +63,7 @@ impl ClientContext for Assignments {
     fn stats(&self, statistics: Statistics) {
         let Some(topic) = statistics.topics.get(&self.topic) else { return };
         for partition in topic.partitions.values().filter(|partition| partition.desired) {
-            self.progress.lag(Partition(partition.partition), partition.consumer_lag);
+            self.progress.ends(Partition(partition.partition), Offset(partition.ls_offset));
         }
     }
 }

@@ -115,6 +115,8 @@ impl Clients {
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "10");
+        // As small as the members' own: one per worker may stand beside them.
+        self.default(&mut config, "queued.max.messages.kbytes", "16384".to_owned());
         config
     }
 

@@ -3,6 +3,7 @@
 pub mod access;
 mod assignment;
 mod client;
+mod group;
 mod native;
 mod restore;
 mod session;
@@ -10,5 +11,6 @@ pub mod topics;
 mod transaction;
 
 pub use client::Clients;
+pub use group::Group;
 pub use session::{Session, headers};
 pub use transaction::{Sending, Transactions};

@@ -109,6 +109,58 @@ pub fn group_operations<C: ClientContext>(
     groups: &[&str],
     timeout: Duration,
 ) -> Result<Vec<(String, Operations)>, NativeError> {
+    describe_groups(client, groups, timeout, |group| {
+        let mut allowed = 0;
+        // SAFETY: `group` lives for this call, and so does what it points to.
+        unsafe {
+            let codes =
+                sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &mut allowed);
+            codes_of(codes, allowed)
+        }
+    })
+}
+
+/// Who is in this consumer group now, by client id and host. A process that was killed is, until
+/// its session times out.
+///
+/// # Errors
+/// If nobody answers or the group may not be described.
+pub fn group_members<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    timeout: Duration,
+) -> Result<Vec<String>, NativeError> {
+    let described = describe_groups(client, &[group], timeout, |group| {
+        // SAFETY: `group` lives for this call, and so do its members, of which there are as many as
+        // it says; strings are valid or null, and are copied.
+        unsafe {
+            let text = |text: *const c_char| match text.is_null() {
+                true => String::new(),
+                false => CStr::from_ptr(text).to_string_lossy().into_owned(),
+            };
+            let members = 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group);
+            let member = |i| sys::rd_kafka_ConsumerGroupDescription_member(group, i);
+            let name = |member| {
+                let id = text(sys::rd_kafka_MemberDescription_client_id(member));
+                format!("{id} at {}", text(sys::rd_kafka_MemberDescription_host(member)))
+            };
+            members.map(|i| name(member(i))).collect()
+        }
+    })?;
+    match described.into_iter().next() {
+        Some((_, Err(error))) if error.code == RDKafkaErrorCode::GroupIdNotFound => Ok(vec![]),
+        Some((_, members)) => members,
+        None => Ok(vec![]),
+    }
+}
+
+/// What `of` finds in the description of each of these groups, or why it has none.
+fn describe_groups<C: ClientContext, T>(
+    client: &Client<C>,
+    groups: &[&str],
+    timeout: Duration,
+    of: impl Fn(*const sys::rd_kafka_ConsumerGroupDescription_t) -> T,
+) -> Result<Vec<(String, Result<T, NativeError>)>, NativeError> {
     use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
     with_names(groups, |names| {
         let send = |options, queue| {
@@ -135,14 +187,9 @@ pub fn group_operations<C: ClientContext>(
             for i in 0..count {
                 let group = *first.add(i);
                 let name = CStr::from_ptr(sys::rd_kafka_ConsumerGroupDescription_group_id(group));
-                let mut allowed = 0;
-                let codes = sys::rd_kafka_ConsumerGroupDescription_authorized_operations(
-                    group,
-                    &mut allowed,
-                );
-                let operations = said(sys::rd_kafka_ConsumerGroupDescription_error(group))
-                    .map(|()| codes_of(codes, allowed));
-                described.push((name.to_string_lossy().into_owned(), operations));
+                let found = said(sys::rd_kafka_ConsumerGroupDescription_error(group));
+                let found = found.map(|()| of(group));
+                described.push((name.to_string_lossy().into_owned(), found));
             }
         }
         Ok(described)

@@ -1,4 +1,5 @@
-//! What compacted partitions say last about some keys.
+//! Where partitions begin again: what a group committed, and what compacted partitions say last about
+//! some keys.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,9 +12,55 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::deliver::{Beginning, SessionError};
+use crate::record::{self, Partition};
+
 /// Records read from the end before the whole partition is: the last value of a key that is
 /// written with every commit is near the end.
 const TAIL: i64 = 2000;
+
+/// How long one exchange with the broker may take.
+const EXCHANGE: Duration = Duration::from_secs(10);
+
+/// Where `partitions` of `topic` begin again, for the group of `consumer`; of `kept`, a topic and
+/// keys, the last committed values. Offsets that an open transaction hides are waited for as long as
+/// `patience`.
+///
+/// # Errors
+/// If the cluster does not answer.
+pub fn beginnings<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    reader: &ClientConfig,
+    topic: &str,
+    partitions: &[Partition],
+    (kept_in, keys): (&str, &[&[u8]]),
+    patience: Duration,
+) -> Result<Vec<Beginning>, SessionError> {
+    let mut list = TopicPartitionList::new();
+    partitions.iter().for_each(|partition| drop(list.add_partition(topic, partition.0)));
+    let committed = consumer.committed_offsets(list, patience);
+    let committed = committed.map_err(during("fetch committed offsets"))?;
+    let committed_of = |partition: Partition| {
+        let known = committed.elements();
+        known.iter().find(|e| e.partition() == partition.0).and_then(|e| match e.offset() {
+            Offset::Offset(offset) => Some(record::Offset(offset)),
+            _ => None,
+        })
+    };
+    let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
+    let kept = latest(reader, kept_in, &numbers, keys, EXCHANGE).map_err(during("read state"))?;
+    let mut beginnings = vec![];
+    for (&partition, kept) in partitions.iter().zip(kept) {
+        let marks = consumer.fetch_watermarks(topic, partition.0, EXCHANGE);
+        let oldest = record::Offset(marks.map_err(during("fetch watermarks"))?.0);
+        beginnings.push(Beginning { partition, committed: committed_of(partition), oldest, kept });
+    }
+    Ok(beginnings)
+}
+
+pub fn during(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
+    move |error| SessionError::Exchange { what, reason: error.to_string() }
+}
 
 /// The last committed value of each of `keys`, for each of `partitions` of `topic`, in their order.
 ///
@@ -22,7 +69,7 @@ const TAIL: i64 = 2000;
 ///
 /// # Errors
 /// If a partition cannot be read to its end within `timeout`.
-pub fn latest(
+fn latest(
     reader: &ClientConfig,
     topic: &str,
     partitions: &[i32],

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use tracing::warn;
 
 use super::assignment::{Assignments, News};
-use super::restore::latest;
+use super::restore::{self, during};
 use super::transaction::{Sending, Transactions, part_with};
 use super::{Clients, native};
 use crate::codec::Headers;
@@ -33,10 +33,6 @@ pub struct Session {
     transactions: Transactions,
     /// Offsets that at-least-once commits when all that was sent has arrived.
     offsets: RefCell<TopicPartitionList>,
-}
-
-fn during(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Exchange { what, reason: error.to_string() }
 }
 
 /// How long one exchange with the broker may take.
@@ -283,34 +279,10 @@ impl deliver::Session for Session {
         kept_in: &str,
         keys: &[&[u8]],
     ) -> Result<Vec<Beginning>, SessionError> {
-        self.progress.doing("asking for committed offsets");
-        let committed = self
-            .consumer()
-            .committed_offsets(self.named(partitions), OFFSETS)
-            .map_err(during("fetch committed offsets"))?;
-        let committed_of = |partition: Partition| {
-            let known = committed.elements();
-            known.iter().find(|e| e.partition() == partition.0).and_then(|e| match e.offset() {
-                NativeOffset::Offset(offset) => Some(Offset(offset)),
-                _ => None,
-            })
-        };
-        self.progress.doing("reading state");
-        let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
+        self.progress.doing("reading state and offsets");
         let reader = self.clients.reader(&self.role);
-        let kept = latest(&reader, kept_in, &numbers, keys, EXCHANGE);
-        let kept = kept.map_err(during("read state"))?;
-        self.progress.doing("asking for the oldest offsets");
-        let mut beginnings = vec![];
-        for (&partition, kept) in partitions.iter().zip(kept) {
-            let (oldest, _) = self
-                .consumer()
-                .fetch_watermarks(&self.topic, partition.0, EXCHANGE)
-                .map_err(during("fetch watermarks"))?;
-            let committed = committed_of(partition);
-            beginnings.push(Beginning { partition, committed, oldest: Offset(oldest), kept });
-        }
-        Ok(beginnings)
+        let kept = (kept_in, keys);
+        restore::beginnings(self.consumer(), &reader, &self.topic, partitions, kept, OFFSETS)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

@@ -1,0 +1,196 @@
+//! `tripline state`
+
+use super::Exit;
+use super::config::ConfigFile;
+use crate::config::{Config, Stream};
+use crate::incident::Incident;
+use crate::record::{Offset, Partition};
+use crate::shell::kafka::Clients;
+use crate::shell::run::guard;
+use crate::shell::state::{Judged, Open, Plan, Remembered, Sight, StateError, Watched, What};
+
+/// Show or reset what the streams of a configuration remember
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print what each partition and the judge remember, and whether it fits what was committed;
+    /// changes nothing
+    Show(Show),
+    /// Forget what partitions or the judge remember, so that they go on where the group stands. Only
+    /// when nobody works on the stream; records stay where they are
+    Reset(Reset),
+}
+
+#[derive(Debug, clap::Args)]
+struct Show {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Only this stream
+    #[arg(long, value_name = "NAME")]
+    stream: Option<String>,
+    /// JSON, one object per stream and line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Reset {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// The stream
+    #[arg(long, value_name = "NAME")]
+    stream: String,
+    /// Only this partition of its input
+    #[arg(long, value_name = "NUMBER", conflicts_with = "judge")]
+    partition: Option<i32>,
+    /// Its judge, instead of its partitions
+    #[arg(long)]
+    judge: bool,
+    /// Do it; without this only say what would be done
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Args {
+    pub fn run(self) -> Exit {
+        match self.command {
+            Command::Show(show) => show.run(),
+            Command::Reset(reset) => reset.run(),
+        }
+    }
+}
+
+impl Show {
+    fn run(self) -> Exit {
+        let Some(config) = self.config.read() else { return Exit::Config };
+        let streams: Vec<&Stream> = match &self.stream {
+            None => config.streams.iter().collect(),
+            Some(name) => match named(&config, name) {
+                Some(stream) => vec![stream],
+                None => return Exit::Config,
+            },
+        };
+        let mut exit = Exit::Ok;
+        for stream in streams {
+            match with(&config, stream, |watched| watched.look()) {
+                Ok(sight) if self.json => {
+                    println!("{}", serde_json::to_string(&sight).expect("plain data"));
+                }
+                Ok(sight) => print!("{}", table(&sight)),
+                Err(failed) => exit = failed,
+            }
+        }
+        exit
+    }
+}
+
+impl Reset {
+    fn run(self) -> Exit {
+        let Some(config) = self.config.read() else { return Exit::Config };
+        let Some(stream) = named(&config, &self.stream) else { return Exit::Config };
+        let what = match self.judge {
+            true => What::Judge,
+            false => What::Partitions(self.partition.map(Partition)),
+        };
+        let done = with(&config, stream, |watched| {
+            let plan: Plan = watched.plan(what)?;
+            plan.lines.iter().for_each(|line| println!("{line}"));
+            if self.yes {
+                watched.reset(&plan)?;
+            }
+            Ok(())
+        });
+        match done {
+            Ok(()) => {
+                println!("{}", if self.yes { "done" } else { "nothing is done yet: add --yes" });
+                Exit::Ok
+            }
+            Err(exit) => exit,
+        }
+    }
+}
+
+fn named<'a>(config: &'a Config, name: &str) -> Option<&'a Stream> {
+    let found = config.streams.iter().find(|stream| stream.name == name);
+    if found.is_none() {
+        let names: Vec<&str> = config.streams.iter().map(|stream| &*stream.name).collect();
+        eprintln!("error: no stream is named {name:?}; there are: {}", names.join(", "));
+    }
+    found
+}
+
+/// Errors are printed.
+fn with<T>(
+    config: &Config,
+    stream: &Stream,
+    work: impl FnOnce(Watched<'_>) -> Result<T, StateError>,
+) -> Result<T, Exit> {
+    let (_, guard) = guard(stream).map_err(|error| {
+        eprintln!("error: {error}");
+        Exit::Config
+    })?;
+    let clients = Clients::new(config.kafka.clone(), &config.instance);
+    work(Watched { clients: &clients, stream, guard: &guard }).map_err(|error| {
+        eprintln!("error: stream {}: {error}", stream.name);
+        Exit::Failed
+    })
+}
+
+fn table(sight: &Sight) -> String {
+    let members = match sight.members.len() {
+        0 => "nobody works".to_owned(),
+        _ => sight.members.join(", "),
+    };
+    let mut lines = vec![
+        format!("stream {}, group {}: {members}", sight.stream, sight.group),
+        format!("{:>9} {:>10} {:>10} {:>10}  state", "partition", "committed", "covered", "end"),
+    ];
+    for seen in &sight.partitions {
+        let kept = seen.kept.map(windows);
+        lines.push(row(seen.partition.to_string(), seen, &sight.epoch, kept));
+    }
+    let kept = sight.judge.kept.as_ref().map(judged);
+    lines.push(row("judge".into(), &sight.judge, &sight.epoch, kept));
+    lines.join("\n") + "\n"
+}
+
+fn row<T>(who: String, seen: &Remembered<T>, epoch: &str, kept: Option<String>) -> String {
+    let offset = |offset: Option<Offset>| offset.map_or("–".into(), |offset| offset.to_string());
+    let mut said = match (&seen.problem, kept) {
+        (Some(problem), _) => format!("✕ {problem}"),
+        (None, None) => "✓ nothing yet".to_owned(),
+        (None, Some(kept)) => format!("✓ {kept}"),
+    };
+    if let Some(other) = seen.epoch.as_ref().filter(|other| *other != epoch) {
+        said += &format!("; of epoch {other}, not {epoch}: forgotten at the next start");
+    }
+    if let Some(boot) = &seen.boot {
+        said += &format!("; {boot}");
+    }
+    let (committed, covered) = (offset(seen.committed), offset(seen.covered));
+    format!("{who:>9} {committed:>10} {covered:>10} {:>10}  {said}", seen.end.to_string())
+}
+
+fn windows(open: Open) -> String {
+    let counts = open.counts;
+    format!(
+        "{} open windows: {} rows, {} flagged, {} faults",
+        open.windows, counts.rows, counts.flagged, counts.faults
+    )
+}
+
+fn judged(judged: &Judged) -> String {
+    let firing = match &judged.firing {
+        None => "nothing fires".to_owned(),
+        Some(Incident { dedup_key, counts, .. }) => format!(
+            "incident {dedup_key} fires, {} of {} rows flagged",
+            counts.flagged, counts.rows
+        ),
+    };
+    format!("{} windows, {firing}", judged.windows)
+}

@@ -1,0 +1,90 @@
+//! A consumer group and what it keeps, seen from outside: nobody joins, nothing moves.
+//!
+//! Offsets in a transaction that is still open are not told: then there is an error, and asking
+//! again later helps.
+
+use std::time::Duration;
+
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::{ClientConfig, admin::AdminClient};
+
+use super::restore::{self, during};
+use super::{Clients, native};
+use crate::deliver::{Beginning, SessionError};
+use crate::record::{Offset, Partition};
+
+/// A group that reads one topic.
+pub struct Group {
+    name: String,
+    topic: String,
+    reader: ClientConfig,
+    admin: AdminClient<DefaultClientContext>,
+    /// Of the group only by name: it never subscribes.
+    consumer: BaseConsumer<DefaultConsumerContext>,
+}
+
+const EXCHANGE: Duration = Duration::from_secs(10);
+
+impl Group {
+    /// `group`, which reads `topic`.
+    ///
+    /// # Errors
+    /// If a client cannot be made.
+    pub fn new(clients: &Clients, group: &str, topic: &str) -> Result<Self, SessionError> {
+        let create = during("create client");
+        let reader = clients.reader("state");
+        let consumer = reader.clone().set("group.id", group).create().map_err(&create)?;
+        let admin = clients.common("state").create().map_err(create)?;
+        Ok(Self { name: group.to_owned(), topic: topic.to_owned(), reader, admin, consumer })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who is in it, by client id and host.
+    ///
+    /// # Errors
+    /// If nobody answers or the group may not be described.
+    pub fn members(&self) -> Result<Vec<String>, SessionError> {
+        native::group_members(self.admin.inner(), &self.name, EXCHANGE).map_err(|error| {
+            let reason = format!("{} ({:?})", error.text, error.code);
+            SessionError::Exchange { what: "describe group", reason }
+        })
+    }
+
+    /// All partitions of its topic.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub fn partitions(&self) -> Result<Vec<Partition>, SessionError> {
+        let asked = self.consumer.fetch_metadata(Some(&self.topic), EXCHANGE);
+        let asked = asked.map_err(during("fetch metadata"))?;
+        let topic = asked.topics().iter().find(|known| known.name() == self.topic);
+        Ok((0..topic.map_or(0, |topic| topic.partitions().len() as i32)).map(Partition).collect())
+    }
+
+    /// As [`Session::beginnings`](crate::deliver::Session::beginnings).
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub fn beginnings(
+        &self,
+        partitions: &[Partition],
+        kept_in: &str,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Beginning>, SessionError> {
+        let kept = (kept_in, keys);
+        restore::beginnings(&self.consumer, &self.reader, &self.topic, partitions, kept, EXCHANGE)
+    }
+
+    /// Where a partition of its topic ends.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub fn end(&self, partition: Partition) -> Result<Offset, SessionError> {
+        let marks = self.consumer.fetch_watermarks(&self.topic, partition.0, EXCHANGE);
+        Ok(Offset(marks.map_err(during("fetch watermarks"))?.1))
+    }
+}

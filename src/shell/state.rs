@@ -1,0 +1,474 @@
+//! What a stream's partitions and its judge remember, looked at and reset from outside.
+//!
+//! Looking changes nothing and joins nothing. A reset takes the partitions over as a worker would, as
+//! the only member of their group, so nobody works on them meanwhile; state and offset are then
+//! written in one transaction. It cannot bring back what it forgets.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::kafka::{Clients, Group, Session};
+use super::run::judge;
+use crate::config::{Delivery, Stream};
+use crate::deliver::{
+    BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, JUDGE_KEY, LANE_KEY, Output, Progress,
+    Session as _, SessionError, begin_judge, begin_lane,
+};
+use crate::incident::{Alert, Incident};
+use crate::pipeline::{Guard, JudgeState, Lane, LaneState};
+use crate::record::{Offset, Partition};
+use crate::watch::Counts;
+
+/// One stream as its topics show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sight {
+    pub stream: String,
+    /// Of the bundle and budget that the configuration names.
+    pub epoch: String,
+    pub group: String,
+    /// Who is in the group now, by client id and host.
+    pub members: Vec<String>,
+    pub partitions: Vec<Remembered<Open>>,
+    /// As partition 0, which evidence has alone.
+    pub judge: Remembered<Judged>,
+}
+
+/// A partition, what the group committed of it, and what is remembered of what lies below.
+#[derive(Clone, Debug, Serialize)]
+pub struct Remembered<T> {
+    pub partition: Partition,
+    pub committed: Option<Offset>,
+    /// The offset below which everything is in the state; `None` if there is none or it cannot be
+    /// read.
+    pub covered: Option<Offset>,
+    pub oldest: Offset,
+    pub end: Offset,
+    /// Why whoever takes it over cannot go on.
+    pub problem: Option<String>,
+    /// Which knowledge judged what it remembers; of another epoch it is forgotten at the next start.
+    pub epoch: Option<String>,
+    pub boot: Option<Boot>,
+    #[serde(flatten)]
+    pub kept: Option<T>,
+}
+
+/// What a lane's state holds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Open {
+    pub windows: usize,
+    /// Of the open windows together.
+    pub counts: Counts,
+}
+
+/// What a judge's state holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judged {
+    pub windows: usize,
+    /// The incident that is not over.
+    pub firing: Option<Incident>,
+}
+
+/// Why nothing was reset.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error(transparent)]
+    Kafka(#[from] SessionError),
+    #[error(
+        "group {group} has members: {}; stop every process that guards this stream first (one that \
+         was killed stays a member until its session times out)",
+        members.join(", ")
+    )]
+    Active { group: String, members: Vec<String> },
+    #[error("topic {topic} has no partition {partition}; it has {count}")]
+    NoPartition { topic: String, partition: Partition, count: usize },
+    #[error("group {group} did not give us {missing} partitions within {waited:?}")]
+    NotOurs { group: String, missing: usize, waited: Duration },
+    #[error("partition {0} moved while we looked at it; nothing was written, look again")]
+    Moved(Partition),
+}
+
+/// What is looked at or reset.
+#[derive(Clone, Copy)]
+pub struct Watched<'a> {
+    pub clients: &'a Clients,
+    pub stream: &'a Stream,
+    pub guard: &'a Guard,
+}
+
+/// Partitions of a stream, or its judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Partitions(Option<Partition>),
+    Judge,
+}
+
+/// A reset that was thought through and not done.
+#[derive(Debug)]
+pub struct Plan {
+    what: What,
+    beginnings: Vec<Beginning>,
+    /// Where each partition goes on.
+    next: Vec<(Partition, Offset)>,
+    /// What it means, a line each.
+    pub lines: Vec<String>,
+}
+
+const LANE_KEYS: [&[u8]; 2] = [LANE_KEY, BOOT_KEY];
+
+/// Beside a session's timeout, how long joining a group may take.
+const JOINING: Duration = Duration::from_secs(30);
+
+impl<'a> Watched<'a> {
+    /// Everything that is remembered.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub fn look(self) -> Result<Sight, StateError> {
+        let workers = self.group(What::Partitions(None))?;
+        let lanes = self.beginnings(&workers, What::Partitions(None))?;
+        let judges = self.group(What::Judge)?;
+        let judged = self.beginnings(&judges, What::Judge)?;
+        let mut members = workers.members()?;
+        members.extend(judges.members()?);
+        let lanes = lanes.iter().map(|beginning| self.lane(beginning, &workers));
+        let judge = judged.first().expect("one partition was asked for");
+        Ok(Sight {
+            stream: self.stream.name.clone(),
+            epoch: self.guard.epoch().to_owned(),
+            group: workers.name().to_owned(),
+            members,
+            partitions: lanes.collect::<Result<_, _>>()?,
+            judge: self.judge(judge, &judges)?,
+        })
+    }
+
+    /// What a reset would do. Nobody may be at work.
+    ///
+    /// # Errors
+    /// If somebody is, or the cluster does not answer.
+    pub fn plan(self, what: What) -> Result<Plan, StateError> {
+        let group = self.group(what)?;
+        let members = group.members()?;
+        if !members.is_empty() {
+            return Err(StateError::Active { group: group.name().to_owned(), members });
+        }
+        let beginnings = self.beginnings(&group, what)?;
+        let (mut next, mut lines) = (vec![], vec![]);
+        for beginning in &beginnings {
+            let (partition, end) = (beginning.partition, group.end(beginning.partition)?);
+            let at = goes_on(beginning, end);
+            next.push((partition, at));
+            let name = &self.stream.name;
+            let (who, forgets) = match what {
+                What::Judge => {
+                    let seen = self.judge(beginning, &group)?;
+                    (format!("stream {name}, judge"), forgets_of_judge(&seen))
+                }
+                What::Partitions(_) => {
+                    let seen = self.lane(beginning, &group)?;
+                    (format!("stream {name}, partition {partition}"), forgets_of_lane(&seen, at))
+                }
+            };
+            let why = why(beginning, end);
+            lines.push(format!("{who}: goes on at offset {at}, {why}"));
+            lines.extend(forgets.into_iter().map(|line| format!("    {line}")));
+        }
+        Ok(Plan { what, beginnings, next, lines })
+    }
+
+    /// Does what `plan` says, in one transaction, or nothing.
+    ///
+    /// # Errors
+    /// If somebody joined meanwhile, anything moved, or the transaction failed.
+    pub fn reset(self, plan: &Plan) -> Result<(), StateError> {
+        let Self { clients, stream, guard } = self;
+        let group = self.group_name(plan.what);
+        let (role, progress) = (format!("{}.state", stream.name), Arc::<Progress>::default());
+        let session = Session::join(clients, &role, &group, self.topic(plan.what), progress)?;
+        let wanted = plan.next.iter().map(|&(partition, _)| partition).collect();
+        take_over(&session, &group, wanted, clients.kafka().session_timeout + JOINING)?;
+        // Ours now: whatever happened since the plan was made is visible and over.
+        let partitions: Vec<Partition> =
+            plan.next.iter().map(|&(partition, _)| partition).collect();
+        let state = &stream.topics.state;
+        let now = session.beginnings(&partitions, state, self.keys(plan.what))?;
+        let moved = |(now, then): &(&Beginning, &Beginning)| now != then;
+        if let Some((now, _)) = now.iter().zip(&plan.beginnings).find(moved) {
+            return Err(StateError::Moved(now.partition));
+        }
+        let send = |partition, key, value: &[u8]| {
+            session.send(Output { topic: state, partition: Some(partition), key, value })
+        };
+        for (beginning, &(partition, next)) in plan.beginnings.iter().zip(&plan.next) {
+            match plan.what {
+                What::Partitions(_) => {
+                    let window_ms = stream.alerts.window.as_millis() as u64;
+                    let lane = Lane::new(guard.epoch(), partition, next, window_ms);
+                    send(partition, LANE_KEY, &lane.to_bytes())?;
+                    send(partition, BOOT_KEY, &Boot::take_over(None, next, 0).to_bytes())?;
+                }
+                What::Judge => {
+                    if let Some(alert) = self.ended(beginning) {
+                        session.send(Output {
+                            topic: &stream.alerts.topic,
+                            partition: None,
+                            key: alert.dedup_key.as_bytes(),
+                            value: &alert.to_bytes(),
+                        })?;
+                    }
+                    let fresh = judge(stream, guard).starting_at(next);
+                    send(partition, JUDGE_KEY, &fresh.to_bytes())?;
+                }
+            }
+        }
+        session.barrier()?;
+        session.offsets(&plan.next)?;
+        Ok(session.commit()?)
+    }
+
+    /// What is said of an incident that a reset of the judge forgets.
+    fn ended(self, beginning: &Beginning) -> Option<Alert> {
+        let state = JudgeState::read(kept(beginning, 0)?).ok()?;
+        judge(self.stream, self.guard).end(&state, "the judge's state was reset")
+    }
+
+    fn lane(self, beginning: &Beginning, group: &Group) -> Result<Remembered<Open>, StateError> {
+        let epoch = self.guard.epoch();
+        let fit = begin_lane(beginning, epoch, self.stream, self.offsets_lag());
+        let state = kept(beginning, 0).and_then(|b| LaneState::read(b, beginning.partition).ok());
+        let boot = kept(beginning, 1).and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let open = |s: &LaneState| Open { windows: s.windows(), counts: s.counts() };
+        Ok(Remembered {
+            partition: beginning.partition,
+            committed: beginning.committed,
+            covered: state.as_ref().map(LaneState::next),
+            oldest: beginning.oldest,
+            end: group.end(beginning.partition)?,
+            problem: fit.err().map(|error| error.to_string()),
+            epoch: state.as_ref().map(|state| state.epoch().to_owned()),
+            boot,
+            kept: state.as_ref().map(open),
+        })
+    }
+
+    fn judge(self, beginning: &Beginning, group: &Group) -> Result<Remembered<Judged>, StateError> {
+        let fresh = judge(self.stream, self.guard);
+        let fit = begin_judge(&fresh, beginning, self.offsets_lag());
+        let state = kept(beginning, 0).and_then(|bytes| JudgeState::read(bytes).ok());
+        let judged =
+            |s: &JudgeState| Judged { windows: s.windows(), firing: s.incident().cloned() };
+        Ok(Remembered {
+            partition: beginning.partition,
+            committed: beginning.committed,
+            covered: state.as_ref().map(JudgeState::next),
+            oldest: beginning.oldest,
+            end: group.end(beginning.partition)?,
+            problem: fit.err().map(|error| error.to_string()),
+            epoch: state.as_ref().map(|state| state.epoch().to_owned()),
+            boot: None,
+            kept: state.as_ref().map(judged),
+        })
+    }
+
+    fn beginnings(self, group: &Group, what: What) -> Result<Vec<Beginning>, StateError> {
+        let mut partitions = match what {
+            What::Judge => vec![EVIDENCE_PARTITION],
+            What::Partitions(_) => group.partitions()?,
+        };
+        if let What::Partitions(Some(partition)) = what {
+            let count = partitions.len();
+            partitions.retain(|&known| known == partition);
+            if partitions.is_empty() {
+                let topic = self.stream.input.clone();
+                return Err(StateError::NoPartition { topic, partition, count });
+            }
+        }
+        Ok(group.beginnings(&partitions, &self.stream.topics.state, self.keys(what))?)
+    }
+
+    fn group(self, what: What) -> Result<Group, SessionError> {
+        Group::new(self.clients, &self.group_name(what), self.topic(what))
+    }
+
+    fn group_name(self, what: What) -> String {
+        match what {
+            What::Partitions(_) => self.clients.workers(&self.stream.name),
+            What::Judge => self.clients.judges(&self.stream.name),
+        }
+    }
+
+    fn topic(self, what: What) -> &'a str {
+        match what {
+            What::Partitions(_) => &self.stream.input,
+            What::Judge => &self.stream.topics.evidence,
+        }
+    }
+
+    fn keys(self, what: What) -> &'static [&'static [u8]] {
+        match what {
+            What::Partitions(_) => &LANE_KEYS,
+            What::Judge => &[JUDGE_KEY],
+        }
+    }
+
+    fn offsets_lag(self) -> bool {
+        self.clients.kafka().delivery == Delivery::AtLeastOnce
+    }
+}
+
+/// Waits until the group gives us `wanted`. What is ours then stays ours until we give it back or
+/// our session times out, and then the group takes no offsets from us.
+fn take_over(
+    session: &Session,
+    group: &str,
+    mut wanted: BTreeSet<Partition>,
+    patience: Duration,
+) -> Result<(), StateError> {
+    let deadline = Instant::now() + patience;
+    while !wanted.is_empty() {
+        if Instant::now() >= deadline {
+            let (group, missing) = (group.to_owned(), wanted.len());
+            return Err(StateError::NotOurs { group, missing, waited: patience });
+        }
+        session.poll(Duration::from_millis(100))?;
+        while let Some(change) = session.change() {
+            match change {
+                Change::Assigned(partitions) => {
+                    let from: Vec<_> = partitions.iter().map(|&p| (p, Offset(0))).collect();
+                    session.assign(&from)?;
+                    session.pause(&partitions)?;
+                    wanted.retain(|partition| !partitions.contains(partition));
+                }
+                Change::Revoked(partitions) | Change::Lost(partitions) => {
+                    session.unassign(&partitions)?;
+                    wanted.extend(partitions);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a partition goes on after a reset: where the group stands, as far as there is such a place.
+fn goes_on(beginning: &Beginning, end: Offset) -> Offset {
+    match beginning.committed {
+        Some(committed) if committed <= end => committed,
+        _ => beginning.oldest,
+    }
+}
+
+fn why(beginning: &Beginning, end: Offset) -> String {
+    match beginning.committed {
+        None => "the oldest there is: the group committed nothing".into(),
+        Some(committed) if committed <= end => "which the group committed".into(),
+        Some(committed) => format!(
+            "the oldest there is: the group committed {committed}, but the topic ends at {end}, so it \
+             was made anew"
+        ),
+    }
+}
+
+fn forgets_of_lane(seen: &Remembered<Open>, at: Offset) -> Vec<String> {
+    let mut lines = vec![];
+    match (&seen.kept, &seen.problem) {
+        (Some(Open { windows, counts }), _) => lines.push(format!(
+            "forgets {windows} open windows: {} rows, {} flagged, {} faults; what the judge heard of \
+             them stays",
+            counts.rows, counts.flagged, counts.faults
+        )),
+        (None, Some(problem)) => lines.push(format!("nothing is known of what it forgets: {problem}")),
+        (None, None) => lines.push("there is nothing to forget".into()),
+    }
+    match seen.covered {
+        Some(covered) if covered < at => lines.push(format!(
+            "records from {covered} up to {at} are passed over: nobody works on them"
+        )),
+        Some(covered) if covered > at => lines.push(format!(
+            "records from {at} up to {covered} were worked on before: they leave again and are \
+             counted again"
+        )),
+        _ => {}
+    }
+    lines
+}
+
+fn forgets_of_judge(seen: &Remembered<Judged>) -> Vec<String> {
+    let mut lines = vec![match (&seen.kept, &seen.problem) {
+        (Some(Judged { windows, .. }), _) => {
+            format!("forgets {windows} windows and how near to an alarm they are")
+        }
+        (None, Some(problem)) => format!(
+            "nothing is known of what it forgets, an incident that is firing included: {problem}"
+        ),
+        (None, None) => "there is nothing to forget".into(),
+    }];
+    if let Some(incident) = seen.kept.as_ref().and_then(|kept| kept.firing.as_ref()) {
+        lines.push(format!(
+            "incident {} is firing: an alert says that it is over, because of this reset",
+            incident.dedup_key
+        ));
+    }
+    lines
+}
+
+fn kept(beginning: &Beginning, key: usize) -> Option<&[u8]> {
+    beginning.kept.get(key)?.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beginning(committed: Option<i64>) -> Beginning {
+        let (partition, oldest) = (Partition(0), Offset(5));
+        Beginning { partition, committed: committed.map(Offset), oldest, kept: vec![] }
+    }
+
+    #[test]
+    fn a_reset_goes_on_where_the_group_stands_unless_there_is_no_such_place() {
+        for (committed, next) in [(Some(7), 7), (Some(9), 9), (Some(10), 5), (None, 5)] {
+            assert_eq!(goes_on(&beginning(committed), Offset(9)), Offset(next), "{committed:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_reset_forgets_is_said_before_it_is_forgotten() {
+        let seen = |covered: Option<i64>, problem: Option<&str>| Remembered {
+            partition: Partition(0),
+            committed: Some(Offset(9)),
+            covered: covered.map(Offset),
+            oldest: Offset(0),
+            end: Offset(20),
+            problem: problem.map(str::to_owned),
+            epoch: None,
+            boot: None,
+            kept: covered.map(|_| Open {
+                windows: 2,
+                counts: Counts { rows: 8, flagged: 3, faults: 1, ..Counts::default() },
+            }),
+        };
+        let say = |covered, problem| forgets_of_lane(&seen(covered, problem), Offset(9)).join("\n");
+        insta::assert_snapshot!(
+            [
+                say(Some(9), None),
+                say(Some(8), Some("it does not fit")),
+                say(Some(12), Some("it does not fit")),
+                say(None, Some("it cannot be read")),
+                say(None, None),
+            ]
+            .join("\n"),
+            @r"
+        forgets 2 open windows: 8 rows, 3 flagged, 1 faults; what the judge heard of them stays
+        forgets 2 open windows: 8 rows, 3 flagged, 1 faults; what the judge heard of them stays
+        records from 8 up to 9 are passed over: nobody works on them
+        forgets 2 open windows: 8 rows, 3 flagged, 1 faults; what the judge heard of them stays
+        records from 9 up to 12 were worked on before: they leave again and are counted again
+        nothing is known of what it forgets: it cannot be read
+        there is nothing to forget
+        "
+        );
+    }
+}
