@@ -612,9 +612,9 @@ impl deliver::Session for Session {
             return Err(failed("send offsets", "there is no consumer"));
         };
         if self.common.exactly_once && !next.is_empty() {
-            let (lease, process) = (mine.lease, self.process.no);
+            let lease = mine.lease;
             let mut cluster = self.common.cluster.borrow_mut();
-            let done = cluster.add_offsets((lease, process), (self.place.group, member), next);
+            let done = cluster.add_offsets(lease, (self.place.group, member), next);
             drop((cluster, mine));
             done.map_err(|refusal| self.refused("send offsets", refusal))?;
         } else {
