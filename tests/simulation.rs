@@ -76,12 +76,12 @@ fn reading_on_after_an_aborted_transaction_is_caught() {
 
 #[test]
 fn a_producer_that_goes_on_after_a_timeout_is_caught() {
-    check_caught(Mutation::ReuseProducer, 100);
+    check_caught(Mutation::ReuseProducer, 200);
 }
 
 #[test]
 fn state_that_is_believed_to_cover_what_it_does_not_is_caught() {
-    check_caught(Mutation::RestoreUnchecked, 60);
+    check_caught(Mutation::RestoreUnchecked, 100);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_partition_handed_over_without_its_commit_is_caught() {
 
 #[test]
 fn a_judge_that_commits_before_it_says_what_follows_is_caught() {
-    check_caught(Mutation::JudgeCommitsFirst, 20);
+    check_caught(Mutation::JudgeCommitsFirst, 60);
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub const PANIC: &str = "nothing panics";
 
 /// What is wrong with the log of a world at rest.
 pub fn check(world: &World) -> Vec<Violation> {
-    let cluster = world.common.cluster.borrow();
+    let cluster = world.ground.cluster.borrow();
     let ended = world.ended.borrow();
     let mut checker = Checker {
         scene: &world.scene,

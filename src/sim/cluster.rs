@@ -53,8 +53,6 @@ pub struct Lease {
 #[derive(Debug)]
 pub struct Txn {
     pub lease: Lease,
-    /// The process that began it.
-    pub process: u32,
     began: Ms,
     pub end: End,
     touched: Vec<Place>,
@@ -135,7 +133,7 @@ impl Cluster {
         (topic, partition): (usize, Partition),
         record: Rc<Record>,
     ) -> Result<(), Refusal> {
-        let txn = self.open(lease, process)?;
+        let txn = self.open(lease)?;
         self.note_boot(process, Some(txn), partition, &record);
         self.txns[txn].touch(Place::Log(topic, partition));
         self.txns[txn].outputs.push((topic, partition, record.clone()));
@@ -170,11 +168,11 @@ impl Cluster {
     /// Adds offsets to the open transaction, opening one.
     pub fn add_offsets(
         &mut self,
-        (lease, process): (Lease, u32),
+        lease: Lease,
         (group, member): (usize, MemberId),
         next: &[(Partition, Offset)],
     ) -> Result<(), Refusal> {
-        let txn = self.open(lease, process)?;
+        let txn = self.open(lease)?;
         if !self.groups[group].has(member) {
             return Err(Refusal::UnknownMember);
         }
@@ -259,7 +257,7 @@ impl Cluster {
         }
     }
 
-    fn open(&mut self, lease: Lease, process: u32) -> Result<TxnId, Refusal> {
+    fn open(&mut self, lease: Lease) -> Result<TxnId, Refusal> {
         self.check(lease)?;
         if let Some(txn) = self.producers[lease.id].open {
             return Ok(txn);
@@ -269,7 +267,6 @@ impl Cluster {
         let txn = self.txns.len();
         self.txns.push(Txn {
             lease,
-            process,
             began: self.now,
             end: End::Open,
             touched: vec![],
@@ -384,6 +381,7 @@ mod tests {
         produce(&mut cluster, lease, 1).unwrap();
         cluster.pass(TRANSACTION_MS + 1);
         assert_eq!(cluster.end(lease, true, 0), Err(Refusal::Fenced));
-        assert!(cluster.topics[0].partitions[0].is_settled());
+        let log = &cluster.topics[0].partitions[0];
+        assert_eq!((log.stable(), log.next(0)), (2, None));
     }
 }

@@ -11,6 +11,7 @@ mod check;
 mod cluster;
 mod expect;
 mod faults;
+mod ground;
 mod group;
 mod log;
 mod mutation;
@@ -91,10 +92,10 @@ pub fn run(seed: u64, options: Options) -> Report {
 }
 
 fn sum_up(world: &World) -> (Hits, Vec<String>) {
-    let mut faults = world.common.faults.borrow_mut();
+    let mut faults = world.ground.faults.borrow_mut();
     let trace = faults.trace.take().unwrap_or_default();
     let mut hits = std::mem::take(&mut faults.hits);
-    let cluster = world.common.cluster.borrow();
+    let cluster = world.ground.cluster.borrow();
     let ended = |wanted: fn(&End) -> bool| {
         cluster.txns.iter().filter(|txn| wanted(&txn.end)).count() as u64
     };

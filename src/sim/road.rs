@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::ground::{Ground, Process};
 use super::scene::{EPOCH, Scene, kind};
-use super::session::{Common, Process};
 use crate::codec::SchemaId;
 use crate::decide::Mode;
 use crate::deliver::Road;
@@ -14,7 +14,7 @@ use crate::record::{Action, Fault, Position, Reasons, Verdict};
 
 /// The road of one worker.
 pub struct Toy {
-    common: Rc<Common>,
+    ground: Rc<Ground>,
     process: Rc<Process>,
     scene: Rc<Scene>,
     /// The schema was brought.
@@ -71,9 +71,9 @@ pub fn outcome(
 }
 
 impl Toy {
-    pub fn new(common: &Rc<Common>, process: &Rc<Process>, scene: &Rc<Scene>) -> Self {
+    pub fn new(ground: &Rc<Ground>, process: &Rc<Process>, scene: &Rc<Scene>) -> Self {
         Self {
-            common: common.clone(),
+            ground: ground.clone(),
             process: process.clone(),
             scene: scene.clone(),
             supplied: false,
@@ -106,7 +106,7 @@ impl Toy {
 
     /// Whether the model cannot score this one now.
     fn fails(&mut self, input: &Input<'_>) -> bool {
-        let now = self.common.now();
+        let now = self.ground.now();
         if self.scene.outages.iter().any(|&(from, to)| (from..to).contains(&now)) {
             return true;
         }
@@ -134,9 +134,9 @@ impl Road for Toy {
         if !inputs.iter().any(|input| self.wants(input)) {
             return None;
         }
-        let now = self.common.now();
+        let now = self.ground.now();
         self.supplied = now >= self.scene.supply_from;
-        (!self.supplied).then(|| self.common.instant(now + 300))
+        (!self.supplied).then(|| self.ground.instant(now + 300))
     }
 
     fn wants(&self, input: &Input<'_>) -> bool {
@@ -146,29 +146,29 @@ impl Road for Toy {
     fn turn(&mut self, inputs: &[Input<'_>]) -> Result<(), GuardFailure> {
         self.begin();
         let slow = {
-            let mut faults = self.common.faults.borrow_mut();
+            let mut faults = self.ground.faults.borrow_mut();
             let slow = !faults.healed() && faults.chance(0.01);
             slow.then(|| faults.below(6000))
         };
         if let Some(ms) = slow
-            && let Some(world) = self.common.world.borrow().upgrade()
+            && let Some(world) = self.ground.world.borrow().upgrade()
         {
-            self.common.note(|| format!("process {}: a model takes {ms} ms", self.process.no));
+            self.ground.note(|| format!("process {}: a model takes {ms} ms", self.process.no));
             world.go_on(ms);
         }
         for input in inputs {
             let value = input.value;
             if value.is_some_and(|value| value[0] == kind::POISON) {
-                self.common.faults.borrow_mut().hit("poison");
-                self.common.note(|| format!("process {}: poison", self.process.no));
-                self.process.die(&self.common);
+                self.ground.faults.borrow_mut().hit("poison");
+                self.ground.note(|| format!("process {}: poison", self.process.no));
+                self.process.die(&self.ground);
             }
             if !self.process.alive.get() {
                 return Err(failure(input));
             }
             let fails = self.fails(input);
             if fails && !self.scene.is_open() {
-                self.common.faults.borrow_mut().hit("guard failed, closed");
+                self.ground.faults.borrow_mut().hit("guard failed, closed");
                 return Err(failure(input));
             }
             match fails && judged(value).is_ok() {

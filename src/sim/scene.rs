@@ -7,8 +7,10 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::cluster::Ms;
-use super::log::Record;
+use super::cluster::{Cluster, Ms};
+use super::group::Group;
+use super::log::{PartitionLog, Record, Topic};
+use super::world::{JUDGES, WORKERS};
 use crate::config::{Alerts, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
@@ -162,6 +164,32 @@ impl Scene {
             key: Key::new(EPOCH, name, "flagged-share"),
         };
         Judge::new(about, terms, WindowCounts { rows: 3000, flagged: 30 })
+    }
+
+    /// The cluster before anything happened.
+    pub fn cluster(&self) -> Cluster {
+        let n = self.partitions as usize;
+        let stream = &*self.stream;
+        let topics = &stream.topics;
+        let dead_letter_max = if self.dead_letter_is_small { self.bytes_max } else { usize::MAX };
+        let topic = |name: &str, n, bytes_max| Topic {
+            name: name.to_owned(),
+            partitions: vec![PartitionLog::default(); n],
+            bytes_max,
+        };
+        let mut groups = vec![Group::default(), Group::default()];
+        groups[WORKERS].grow(self.partitions);
+        groups[JUDGES].grow(1);
+        let topics = vec![
+            topic(&stream.input, n, usize::MAX),
+            topic(&topics.sanitized, n, self.bytes_max),
+            topic(&topics.quarantine, n, self.bytes_max),
+            topic(&topics.dead_letter, n, dead_letter_max),
+            topic(&topics.state, n, usize::MAX),
+            topic(&topics.evidence, 1, usize::MAX),
+            topic(&stream.alerts.topic, 2, usize::MAX),
+        ];
+        Cluster::new(topics, groups)
     }
 
     pub fn is_open(&self) -> bool {

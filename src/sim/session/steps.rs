@@ -1,0 +1,273 @@
+//! What happens in a step besides what was asked: strikes, other processes, news, fetches.
+
+use std::collections::VecDeque;
+
+use super::{Consumer, Fetch, Message, Mine, Queued, Result, Session};
+use crate::deliver::SessionError;
+use crate::record::{Offset, Partition, Position};
+use crate::sim::cluster::Refusal;
+use crate::sim::faults::{Step, Strike};
+use crate::sim::group::News;
+
+impl Session {
+    pub(super) fn subscribe(&self) {
+        let member = self.ground.cluster.borrow_mut().groups[self.place.group].join();
+        self.process.members.borrow_mut().push((self.place.group, member));
+        self.mine.borrow_mut().consumer = Some(Consumer {
+            member,
+            news: VecDeque::new(),
+            told: false,
+            lost: false,
+            ended: false,
+            fetched: vec![],
+        });
+    }
+
+    /// A step begins: others may run first, time passes, and something may strike.
+    pub(super) fn enter(&self, step: Step) -> Result<Strike> {
+        if !self.process.alive.get() {
+            return Err(self.dead());
+        }
+        self.give_way(step)?;
+        let (ms, strike) = {
+            let mut faults = self.ground.faults.borrow_mut();
+            let ms = if step == Step::Poll { 0 } else { faults.below(3) };
+            (ms, faults.strike(step, self.ground.now(), self.ground.exactly_once))
+        };
+        self.ground.cluster.borrow_mut().pass(ms);
+        if strike != Strike::Nothing {
+            self.ground.note(|| format!("{}: {strike} at {step}", self.place.name));
+        }
+        if strike == Strike::CrashBefore {
+            self.process.die(&self.ground);
+            return Err(self.dead());
+        }
+        Ok(strike)
+    }
+
+    /// Others may go on now.
+    pub(super) fn give_way(&self, step: Step) -> Result<()> {
+        if self.ground.faults.borrow_mut().interrupts(step)
+            && let Some(world) = self.ground.world.borrow().upgrade()
+        {
+            world.interrupt(&self.process);
+        }
+        if self.process.alive.get() { Ok(()) } else { Err(self.dead()) }
+    }
+
+    /// A step that is done.
+    pub(super) fn leave<T>(&self, strike: Strike, step: &'static str, done: T) -> Result<T> {
+        match strike {
+            Strike::CrashAfter => {
+                self.process.die(&self.ground);
+                Err(self.dead())
+            }
+            Strike::ReplyLost => Err(self.wait_in_vain(step)),
+            _ => Ok(done),
+        }
+    }
+
+    /// A call on the consumer; `act` says what it does if it is there.
+    pub(super) fn consume<T>(&self, step: Step, act: impl FnOnce(&mut Consumer) -> T) -> Result<T> {
+        let strike = self.enter(step)?;
+        let mut mine = self.mine.borrow_mut();
+        let Some(consumer) = mine.consumer.as_mut() else { return Err(ended("there is none")) };
+        if strike == Strike::NoAnswer {
+            return Err(no_answer("rewind"));
+        }
+        consumer.ended |= strike == Strike::ConsumerEnds;
+        if consumer.ended {
+            return Err(ended("by seed"));
+        }
+        let done = act(consumer);
+        drop(mine);
+        self.leave(strike, "", done)
+    }
+
+    /// The others go on while this one waits for an answer that does not come.
+    pub(super) fn wait_in_vain(&self, step: &'static str) -> SessionError {
+        let ms = self.ground.faults.borrow_mut().below(3000);
+        if let Some(world) = self.ground.world.borrow().upgrade() {
+            world.go_on(ms);
+        }
+        match self.process.alive.get() {
+            true => failed(step, "timed out"),
+            false => self.dead(),
+        }
+    }
+
+    pub(super) fn queue(&self, step: Step, queued: Queued) -> Result<()> {
+        let strike = self.enter(step)?;
+        let too_large = self.ground.refuses_at_once && self.is_too_large(&queued);
+        let source = queued.source;
+        let mut mine = self.mine.borrow_mut();
+        mine.open = true;
+        if let (true, Some(source)) = (too_large, source) {
+            return Err(SessionError::TooLarge(vec![source]));
+        }
+        mine.queue.push(queued);
+        drop(mine);
+        if strike == Strike::RequestLost {
+            return Err(failed("produce", "the queue is full"));
+        }
+        if self.ground.faults.borrow_mut().chance(0.2) {
+            self.flush(usize::MAX)?;
+        }
+        self.leave(strike, "produce", ())
+    }
+
+    /// Puts what is queued into the log, at most `most` records of it.
+    pub(super) fn flush(&self, most: usize) -> Result<()> {
+        let mut mine = self.mine.borrow_mut();
+        let (lease, process) = (mine.lease, self.process.no);
+        let n = most.min(mine.queue.len());
+        let queue: Vec<Queued> = mine.queue.drain(..n).collect();
+        drop(mine);
+        let mut too_large = vec![];
+        for queued in queue {
+            if self.is_too_large(&queued) {
+                too_large.extend(queued.source);
+                continue;
+            }
+            let Queued { topic, partition, record, .. } = queued;
+            let mut cluster = self.ground.cluster.borrow_mut();
+            if partition.0 as usize >= cluster.topics[topic].partitions.len() {
+                return Err(failed("produce", "the topic does not have that partition"));
+            }
+            let done = match self.ground.exactly_once {
+                true => cluster.produce((lease, process), (topic, partition), record),
+                false => {
+                    cluster.append(process, (topic, partition), record);
+                    Ok(())
+                }
+            };
+            drop(cluster);
+            done.map_err(|refusal| self.refused("produce", refusal))?;
+        }
+        match too_large.is_empty() {
+            true => Ok(()),
+            false => Err(SessionError::TooLarge(too_large)),
+        }
+    }
+
+    pub(super) fn is_too_large(&self, queued: &Queued) -> bool {
+        let bytes = queued.record.value.as_ref().map_or(0, Vec::len);
+        bytes > self.ground.cluster.borrow().topics[queued.topic].bytes_max
+    }
+
+    pub(super) fn refused(&self, step: &'static str, refusal: Refusal) -> SessionError {
+        match refusal {
+            Refusal::Fenced => self.fenced(),
+            Refusal::UnknownMember => failed(step, "the group does not know this member"),
+            Refusal::NotOpen => failed(step, "no transaction is open"),
+        }
+    }
+
+    pub(super) fn fenced(&self) -> SessionError {
+        self.ground.faults.borrow_mut().hit("fenced");
+        self.ground.note(|| format!("{}: fenced", self.place.name));
+        SessionError::Fenced { id: self.place.name.clone(), reason: "a newer producer".into() }
+    }
+
+    pub(super) fn dead(&self) -> SessionError {
+        SessionError::Fenced { id: self.place.name.clone(), reason: "its process is dead".into() }
+    }
+
+    /// News, if there are any for a consumer that has acted upon the last.
+    pub(super) fn look_for_news(&self, consumer: &mut Consumer) {
+        if consumer.told || !consumer.news.is_empty() {
+            return;
+        }
+        let group = self.place.group;
+        let mut faults = self.ground.faults.borrow_mut();
+        let mut cluster = self.ground.cluster.borrow_mut();
+        if !cluster.groups[group].has(consumer.member) && !consumer.lost {
+            // It takes a heartbeat to be told.
+            consumer.lost = faults.chance(0.3);
+        }
+        if consumer.lost {
+            if consumer.fetched.is_empty() {
+                consumer.member = cluster.groups[group].join();
+                self.process.members.borrow_mut().push((group, consumer.member));
+                consumer.lost = false;
+            } else {
+                let all = consumer.fetched.iter().map(|fetch| fetch.partition).collect();
+                consumer.news.push_back(News::Revoked(all));
+            }
+        } else if let Some(news) = cluster.groups[group].reconcile(consumer.member) {
+            consumer.news.push_back(news);
+        }
+    }
+
+    /// The next record of any partition that is read.
+    pub(super) fn fetch(&self, consumer: &mut Consumer) -> Option<Message> {
+        let cluster = self.ground.cluster.borrow();
+        let topic = &cluster.topics[self.place.input];
+        let n = consumer.fetched.len();
+        let mut faults = self.ground.faults.borrow_mut();
+        let first = if n > 1 { faults.below(n as u64) as usize } else { 0 };
+        for at in (0..n).map(|i| (first + i) % n) {
+            let fetch = &mut consumer.fetched[at];
+            if fetch.paused {
+                continue;
+            }
+            let log = &topic.partitions[fetch.partition.0 as usize];
+            let Some((offset, record)) = log.next(fetch.next) else { continue };
+            fetch.next = offset + 1;
+            let position = Position { partition: fetch.partition, offset: Offset(offset as i64) };
+            return Some(Message { position, record: record.clone() });
+        }
+        None
+    }
+
+    /// Where reading really begins again: some records may come once more.
+    pub(super) fn from(&self, offset: Offset) -> usize {
+        let again = {
+            let mut faults = self.ground.faults.borrow_mut();
+            if faults.chance(0.2) { faults.below(4) as i64 } else { 0 }
+        };
+        (offset.0 - again).max(0) as usize
+    }
+
+    /// Offsets without a transaction.
+    pub(super) fn commit_offsets(&self) -> Result<(), Refusal> {
+        let mut mine = self.mine.borrow_mut();
+        let offsets = std::mem::take(&mut mine.offsets);
+        let member = mine.consumer.as_ref().map(|consumer| consumer.member);
+        let mut cluster = self.ground.cluster.borrow_mut();
+        let group = &mut cluster.groups[self.place.group];
+        if !member.is_some_and(|member| group.has(member)) {
+            return Err(Refusal::UnknownMember);
+        }
+        offsets.into_iter().for_each(|(partition, offset)| group.commit(partition, offset));
+        Ok(())
+    }
+}
+
+impl Mine {
+    /// Nothing is open or on its way any more.
+    pub(super) fn give_up(&mut self) {
+        self.queue.clear();
+        self.offsets.clear();
+        self.open = false;
+    }
+}
+
+impl Consumer {
+    pub(super) fn fetch_of(&mut self, partition: Partition) -> Result<&mut Fetch> {
+        let found = self.fetched.iter_mut().find(|fetch| fetch.partition == partition);
+        found.ok_or_else(|| no_answer("partition that was not assigned"))
+    }
+}
+
+pub(super) fn failed(step: &'static str, reason: &str) -> SessionError {
+    SessionError::Transaction { step, reason: reason.into() }
+}
+
+pub(super) fn no_answer(what: &'static str) -> SessionError {
+    SessionError::Exchange { what, reason: "no answer".into() }
+}
+
+pub(super) fn ended(reason: &str) -> SessionError {
+    SessionError::Consumer { reason: reason.into() }
+}

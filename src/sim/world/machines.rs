@@ -1,0 +1,158 @@
+//! Machines: processes end on them, begin again, come and go.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Actor, JUDGES, Seat, WORKERS, World};
+use crate::deliver::{Judging, Progress, Worker};
+use crate::sim::cluster::Ms;
+use crate::sim::ground::Process;
+use crate::sim::mutation::{Mutant, Reuse};
+use crate::sim::road::Toy;
+use crate::sim::session::{Place, Session};
+
+/// Where processes run, one after the other.
+pub(super) struct Machine {
+    pub(super) name: String,
+    /// The first of its transactional ids.
+    pub(super) ids: usize,
+    pub(super) process: Rc<Process>,
+    pub(super) restart_at: Option<Ms>,
+    pub(super) thaw_at: Option<Ms>,
+    /// Not restarted any more.
+    pub(super) retired: bool,
+}
+
+/// Transactional ids of one machine.
+const IDS: usize = 4;
+
+impl World {
+    /// A process ends in order: what was read is committed if `finish` says so, then it leaves.
+    pub(super) fn leave(&self, process: &Rc<Process>, finish: bool) {
+        let seats: Vec<_> = self.seats.borrow().iter().cloned().collect();
+        for seat in seats.iter().filter(|seat| Rc::ptr_eq(&seat.process, process)) {
+            // What is in the middle of a turn ends as if killed.
+            let Ok(mut actor) = seat.actor.try_borrow_mut() else { continue };
+            match actor.take() {
+                Some(Actor::Worker(worker)) if finish => worker.finish(),
+                gone => drop(gone),
+            }
+        }
+        process.die(&self.ground);
+    }
+
+    /// What is dead is carried away, and started again when it is time.
+    pub(super) fn tend(&self) {
+        let now = self.ground.now();
+        let mut dead = false;
+        for machine in &mut *self.machines.borrow_mut() {
+            if machine.thaw_at.is_some_and(|at| at <= now) {
+                machine.thaw_at = None;
+                machine.process.frozen.set(false);
+                if machine.process.alive.get() {
+                    machine.process.hear(&self.ground);
+                }
+            }
+            if machine.process.alive.get() {
+                continue;
+            }
+            dead = true;
+            if machine.restart_at.is_none() {
+                self.count_end(&machine.process);
+            }
+            if machine.restart_at.is_none() && !machine.retired {
+                let mut faults = self.ground.faults.borrow_mut();
+                machine.restart_at = Some(now + 50 + faults.below(1500));
+                if !faults.healed() && faults.chance(0.2) {
+                    // Under another name: nobody aborts what the last one left open.
+                    machine.ids = self.new_ids();
+                }
+            }
+        }
+        if !dead {
+            return;
+        }
+        self.seats
+            .borrow_mut()
+            .retain(|seat| seat.process.alive.get() || seat.actor.try_borrow_mut().is_err());
+        loop {
+            let due = |machine: &&mut Machine| machine.restart_at.is_some_and(|at| at <= now);
+            let mut machines = self.machines.borrow_mut();
+            let Some(machine) = machines.iter_mut().find(due) else { break };
+            machine.restart_at = None;
+            machine.process = self.new_process();
+            let (process, ids, name) = (machine.process.clone(), machine.ids, machine.name.clone());
+            drop(machines);
+            self.start(&process, ids, &name);
+        }
+        self.machines.borrow_mut().retain(|m| m.process.alive.get() || !m.retired);
+    }
+
+    pub(super) fn count_end(&self, process: &Process) {
+        *self.ended.borrow_mut().entry(process.no).or_default() += 1;
+    }
+
+    pub(super) fn new_process(&self) -> Rc<Process> {
+        self.processes.set(self.processes.get() + 1);
+        Process::new(self.processes.get())
+    }
+
+    pub(super) fn new_ids(&self) -> usize {
+        self.ids.set(self.ids.get() + IDS);
+        self.ids.get() - IDS
+    }
+
+    pub(super) fn start(&self, process: &Rc<Process>, ids: usize, name: &str) {
+        self.ground.note(|| format!("process {} starts on {name}", process.no));
+        let cluster = self.ground.cluster.borrow();
+        let stream = &self.scene.stream;
+        let (input, evidence) =
+            (cluster.topic(&stream.input), cluster.topic(&stream.topics.evidence));
+        drop(cluster);
+        let mut seats = vec![];
+        let mut sit = |role: String, group, input, producer, judges: bool| {
+            let resume_at = Rc::new(Cell::new(0));
+            let place =
+                Place { name: format!("{name}.{}.{role}", process.no), group, input, producer };
+            let session = Session::join(&self.ground, process, place, &resume_at);
+            let reuse: Option<Reuse<Session>> = Some(Session::abort_and_reuse);
+            let mutant = Mutant::new(session, self.mutation, reuse, &stream.alerts.topic);
+            let progress = Arc::new(Progress::default());
+            let (stream, timing) = (stream.clone(), self.scene.timing);
+            let actor = if judges {
+                let judge = self.scene.judge();
+                Actor::Judge(Box::new(Judging::new(mutant, stream, judge, timing, progress)))
+            } else {
+                let road = Toy::new(&self.ground, process, &self.scene);
+                Actor::Worker(Box::new(Worker::new(mutant, road, stream, timing, progress)))
+            };
+            let actor = RefCell::new(Some(actor));
+            seats.push(Rc::new(Seat { process: process.clone(), resume_at, actor }));
+        };
+        for worker in 0..self.scene.workers {
+            sit(format!("w{worker}"), WORKERS, input, ids + worker, false);
+        }
+        sit("judge".into(), JUDGES, evidence, ids + IDS - 1, true);
+        self.seats.borrow_mut().extend(seats);
+    }
+
+    pub(super) fn scale_up(&self) {
+        let (process, ids) = (self.new_process(), self.new_ids());
+        let name = format!("m{}", ids / IDS);
+        self.begin(process, ids, name);
+    }
+
+    pub(super) fn begin(&self, process: Rc<Process>, ids: usize, name: String) {
+        let machine = Machine {
+            name: name.clone(),
+            ids,
+            process: process.clone(),
+            restart_at: None,
+            thaw_at: None,
+            retired: false,
+        };
+        self.machines.borrow_mut().push(machine);
+        self.start(&process, ids, &name);
+    }
+}
