@@ -1,5 +1,7 @@
 //! Client settings: the operator's, then ours on top.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
@@ -88,6 +90,13 @@ impl Clients {
             // Timeouts and assignment are the brokers' then; librdkafka refuses ours.
             GroupProtocol::Consumer => drop(config.set("group.protocol", "consumer")),
         }
+        // A group waits this long for a member that does not join again, 5 minutes by default; we
+        // wait for a producer for three transaction timeouts at most between two polls.
+        let kafka = &self.kafka;
+        let silent = (3 * kafka.transaction_timeout + Duration::from_secs(30))
+            .max(kafka.session_timeout)
+            .max(Duration::from_secs(60));
+        self.default(&mut config, "max.poll.interval.ms", silent.as_millis().to_string());
         for (key, value) in [
             ("fetch.wait.max.ms", "20"),
             ("fetch.queue.backoff.ms", "10"),
