@@ -75,6 +75,11 @@ impl Boot {
         }
     }
 
+    /// Whether this process has begun the record there alone and has said no more of it.
+    pub fn is_begun(&self) -> bool {
+        self.begun
+    }
+
     /// The record there was judged, and we are still here: it has ended nothing. One after it may
     /// have: the care stays until there is progress.
     pub fn survived(&mut self) {

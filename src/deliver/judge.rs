@@ -294,7 +294,10 @@ impl<S: Session> Judging<S> {
         warn!(%error, "judge: transaction given up; beginning again at the last commit");
         self.broken = Some(self.session.now());
         let mut unusable = matches!(error, SessionError::Consumer { .. });
-        if !matches!(self.seat, Seat::Empty) && !unusable && !self.session.lost() {
+        if self.session.lost() {
+            // What it heard is not said, and must not be committed before the group tells us.
+            self.seat = Seat::Empty;
+        } else if !matches!(self.seat, Seat::Empty) && !unusable {
             self.begin_again();
             unusable = self.session.pause(&[EVIDENCE_PARTITION]).is_err();
         }

@@ -20,7 +20,7 @@ use crate::watch::{Evidence, Message};
 /// Something that must never be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Of the list in the module's source: `I1` and so on, with its name.
+    /// Its number and what it says.
     pub invariant: &'static str,
     pub what: String,
 }

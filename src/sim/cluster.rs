@@ -63,7 +63,7 @@ pub struct Txn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Open,
-    /// The how manieth.
+    /// As the how-manieth of all.
     Committed(usize),
     Aborted,
 }

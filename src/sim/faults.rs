@@ -248,7 +248,6 @@ impl fmt::Display for Strike {
             Self::NoAnswer => "no answer",
             Self::ConsumerEnds => "consumer ends",
         };
-        // "crash after at commit" reads badly, but it sorts by what happened.
         f.write_str(name)
     }
 }

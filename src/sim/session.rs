@@ -299,12 +299,10 @@ impl deliver::Session for Session {
         let strike = self.enter(Step::Barrier)?;
         if !self.ground.exactly_once {
             if strike == Strike::RequestLost {
-                let queued = self.mine.borrow().queue.len() as u64;
-                let some = self.ground.faults.borrow_mut().below(queued + 1);
-                self.flush(some as usize)?;
+                self.flush_some()?;
                 return Err(self.wait_in_vain("flush"));
             }
-            self.flush(usize::MAX)?;
+            self.flush()?;
         }
         self.leave(strike, "flush", ())
     }
@@ -333,10 +331,15 @@ impl deliver::Session for Session {
 
     fn commit(&self) -> Result<()> {
         let strike = self.enter(Step::Commit)?;
-        self.flush(usize::MAX)?;
         if strike == Strike::RequestLost {
+            if self.ground.exactly_once {
+                self.flush()?
+            } else {
+                self.flush_some()?
+            }
             return Err(self.wait_in_vain("commit"));
         }
+        self.flush()?;
         let (spread, due) = {
             let mut faults = self.ground.faults.borrow_mut();
             let slow = !faults.healed() && faults.chance(0.15);

@@ -17,7 +17,6 @@ impl<R: Road> Desk<R> {
             return Ok(());
         }
         let started = session.now();
-        session.barrier()?;
         let topics = &self.stream.topics;
         let mut evidence = vec![];
         // State and offset of a partition are written together or not at all: a lane that read
@@ -33,6 +32,10 @@ impl<R: Road> Desk<R> {
                     value: &Message::Evidence(evidence).to_bytes(),
                 })?;
             }
+        }
+        // What state covers is never sent again: it must be there first.
+        session.barrier()?;
+        for (partition, slot) in self.slots.iter().filter(|(_, slot)| moved(slot)) {
             session.send(Output {
                 topic: &topics.state,
                 partition: Some(*partition),

@@ -127,8 +127,9 @@ impl<S: Session, R: Road> Worker<S, R> {
 
     /// Commits what was read: the last thing a worker does.
     pub fn finish(mut self) {
+        let partitions: Vec<Partition> = self.desk.boots.keys().copied().collect();
         if self.broken.is_none()
-            && let Err(error) = self.desk.commit(&self.session)
+            && let Err(error) = self.desk.part_with(&self.session, &partitions)
         {
             // Not committed is not done: whoever comes next does it again.
             warn!(%error, "the last commit failed");

@@ -52,7 +52,7 @@ impl<R: Road> Desk<R> {
                 Change::Revoked(partitions) => {
                     // Given back whether the commit succeeded or not: the group waits for it, and
                     // nobody tells us twice.
-                    let committed = self.commit(session);
+                    let committed = self.part_with(session, &partitions);
                     info!(?partitions, in_flight, "handed over");
                     self.forget(session, &partitions).and(committed)
                 }
@@ -190,6 +190,23 @@ impl<R: Road> Desk<R> {
         from.iter().for_each(|&(partition, next)| self.progress.stands(partition, next));
         self.announce(session, &free)?;
         session.resume(&from)
+    }
+
+    /// Commits what was read. Whoever comes next must not take our leave for an end: what these
+    /// partitions were begun with alone has ended nothing.
+    pub(super) fn part_with<S: Session>(
+        &mut self,
+        session: &S,
+        partitions: &[Partition],
+    ) -> Result<(), SessionError> {
+        for partition in partitions {
+            if let Some(boot) = self.boots.get_mut(partition).filter(|boot| boot.is_begun()) {
+                boot.survived();
+                self.unannounced.insert(*partition);
+            }
+        }
+        self.announce(session, partitions)?;
+        self.commit(session)
     }
 
     /// Writes how often each of these was begun, before anything of it is judged.

@@ -1,6 +1,6 @@
 //! What happens in a step besides what was asked: strikes, other processes, news, fetches.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Consumer, Fetch, Message, Mine, Queued, Result, Session};
 use crate::deliver::SessionError;
@@ -39,6 +39,7 @@ impl Session {
             self.ground.note(|| format!("{}: {strike} at {step}", self.place.name));
         }
         if strike == Strike::CrashBefore {
+            self.flush_some()?;
             self.process.die(&self.ground);
             return Err(self.dead());
         }
@@ -111,18 +112,35 @@ impl Session {
             return Err(failed("produce", "the queue is full"));
         }
         if self.ground.faults.borrow_mut().chance(0.2) {
-            self.flush(usize::MAX)?;
+            if self.ground.exactly_once { self.flush()? } else { self.flush_some()? }
         }
         self.leave(strike, "produce", ())
     }
 
-    /// Puts what is queued into the log, at most `most` records of it.
-    pub(super) fn flush(&self, most: usize) -> Result<()> {
-        let mut mine = self.mine.borrow_mut();
-        let (lease, process) = (mine.lease, self.process.no);
-        let n = most.min(mine.queue.len());
-        let queue: Vec<Queued> = mine.queue.drain(..n).collect();
-        drop(mine);
+    /// Puts what is queued into the log.
+    pub(super) fn flush(&self) -> Result<()> {
+        let queue = std::mem::take(&mut self.mine.borrow_mut().queue);
+        self.produce(queue)
+    }
+
+    /// Without transactions every partition takes what is queued for it when it does: what was
+    /// sent later may be there when what was sent before is not.
+    pub(super) fn flush_some(&self) -> Result<()> {
+        if self.ground.exactly_once {
+            return Ok(());
+        }
+        let queue = std::mem::take(&mut self.mine.borrow_mut().queue);
+        let mut reached: BTreeMap<(usize, Partition), bool> = BTreeMap::new();
+        let (there, queued): (Vec<_>, Vec<_>) = queue.into_iter().partition(|queued| {
+            let place = (queued.topic, queued.partition);
+            *reached.entry(place).or_insert_with(|| self.ground.faults.borrow_mut().chance(0.5))
+        });
+        self.mine.borrow_mut().queue = queued;
+        self.produce(there)
+    }
+
+    fn produce(&self, queue: Vec<Queued>) -> Result<()> {
+        let (lease, process) = (self.mine.borrow().lease, self.process.no);
         let mut too_large = vec![];
         for queued in queue {
             if self.is_too_large(&queued) {
