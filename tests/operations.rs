@@ -24,6 +24,9 @@ const PARTITIONS: i32 = 3;
 const WINDOW_MS: i64 = 1000;
 const SOON: Duration = Duration::from_secs(60);
 
+/// Partition and offset of the input.
+type Source = (i32, i64);
+
 /// A guard of a stream, as its operator has it: a file, a port and the command line.
 struct Site {
     broker: Broker,
@@ -131,7 +134,7 @@ window_ms = {WINDOW_MS}
     }
 
     /// Every committed record of these topics: its value, and by its trace where it came from.
-    fn read(&self, topics: &[(&str, i32)]) -> Vec<(Vec<u8>, Option<(i32, i64)>)> {
+    fn read(&self, topics: &[(&str, i32)]) -> Vec<(Vec<u8>, Option<Source>)> {
         let mut client = self.broker.client();
         client.set("group.id", "reader").set("isolation.level", "read_committed");
         client.set("enable.partition.eof", "true").set("enable.auto.commit", "false");
@@ -362,7 +365,7 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
 
     // Every record left once, whatever was reset meanwhile.
     let topics = ["rows.sanitized", "rows.quarantine", "rows.dead-letter"].map(|t| (t, PARTITIONS));
-    let mut times: BTreeMap<(i32, i64), u32> = BTreeMap::new();
+    let mut times: BTreeMap<Source, u32> = BTreeMap::new();
     for (_, source) in site.read(&topics) {
         *times.entry(source.expect("a trace")).or_default() += 1;
     }
