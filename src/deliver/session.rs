@@ -190,6 +190,8 @@ pub struct Beginning {
     pub committed: Option<Offset>,
     /// The oldest offset there is.
     pub oldest: Offset,
+    /// The offset after the newest there is.
+    pub end: Offset,
     /// The last committed value of each key asked for.
     pub kept: Vec<Option<Vec<u8>>>,
 }

@@ -77,6 +77,11 @@ pub enum LaneError {
          moved by hand, move this one back to {covered}"
     )]
     Mismatch { partition: Partition, covered: Offset, committed: Offset },
+    #[error(
+        "partition {partition}: it was read up to {next}, but ends at {end}: the input topic was made \
+         anew, or lost its newest records; what comes below {next} would be passed over"
+    )]
+    Beyond { partition: Partition, next: Offset, end: Offset },
 }
 
 impl Lane {

@@ -424,7 +424,8 @@ mod tests {
 
     fn beginning(committed: Option<i64>) -> Beginning {
         let (partition, oldest) = (Partition(0), Offset(5));
-        Beginning { partition, committed: committed.map(Offset), oldest, kept: vec![] }
+        let (committed, end) = (committed.map(Offset), Offset(10_000));
+        Beginning { partition, committed, oldest, end, kept: vec![] }
     }
 
     #[test]

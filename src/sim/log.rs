@@ -70,6 +70,11 @@ impl Record {
 }
 
 impl PartitionLog {
+    /// The offset after the last entry.
+    pub fn end(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Appends a record that counts at once, or with its transaction.
     pub fn append(&mut self, record: Rc<Record>, txn: Option<TxnId>) {
         if let Some(txn) = txn

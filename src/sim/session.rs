@@ -432,7 +432,9 @@ impl deliver::Session for Session {
                 let mut newest_first = log?.committed(0).rev();
                 newest_first.find(|(_, r)| r.key.as_deref() == Some(*key))?.1.value.clone()
             });
-            Beginning { partition, committed, oldest: Offset(0), kept: kept.collect() }
+            let read = &cluster.topics[self.place.input].partitions[partition.0 as usize];
+            let (oldest, end) = (Offset(0), Offset(read.end() as i64));
+            Beginning { partition, committed, oldest, end, kept: kept.collect() }
         });
         let found = found.collect();
         drop(cluster);

@@ -27,7 +27,7 @@ pub fn begin(
     let partition = beginning.partition;
     let window_ms = stream.alerts.window.as_millis() as u64;
     let fresh = |next| Lane::new(epoch, partition, next, window_ms);
-    match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
+    let lane = match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
         (None, None) => Ok(fresh(beginning.oldest)),
         (None, Some(committed)) if offsets_lag => Ok(fresh(committed)),
         (None, Some(committed)) => Err(LaneError::Missing { partition, committed }),
@@ -36,7 +36,9 @@ pub fn begin(
             let committed = committed.unwrap_or(beginning.oldest);
             Lane::restore(state, epoch, partition, committed, window_ms)
         }
-    }
+    }?;
+    let (next, end) = (lane.next(), beginning.end);
+    if next > end { Err(LaneError::Beyond { partition, next, end }) } else { Ok(lane) }
 }
 
 impl<R: Road> Desk<R> {

@@ -54,8 +54,10 @@ pub fn beginnings<C: ConsumerContext>(
     let mut beginnings = vec![];
     for (&partition, kept) in partitions.iter().zip(kept) {
         let marks = consumer.fetch_watermarks(topic, partition.0, EXCHANGE);
-        let oldest = record::Offset(marks.map_err(during("fetch watermarks"))?.0);
-        beginnings.push(Beginning { partition, committed: committed_of(partition), oldest, kept });
+        let (oldest, end) = marks.map_err(during("fetch watermarks"))?;
+        let (oldest, end) = (record::Offset(oldest), record::Offset(end));
+        let committed = committed_of(partition);
+        beginnings.push(Beginning { partition, committed, oldest, end, kept });
     }
     Ok(beginnings)
 }
