@@ -104,7 +104,8 @@ workers = 2
     assert_ne!(digest(&first), digest(&second), "{said}");
     // 784 numbers and 10 labels in 256 rows, on three workers: 3 × 4 × 4 × 256 × 794 bytes.
     assert!(
-        line("✓ memory: ").starts_with("✓ memory: about 10 MiB for batches of single rows; at most "),
+        line("✓ memory: ")
+            .starts_with("✓ memory: about 10 MiB for batches of single rows; at most "),
         "{said}"
     );
 
