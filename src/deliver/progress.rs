@@ -60,7 +60,14 @@ pub struct Progress {
     joined: AtomicBool,
     reasons: Mutex<BTreeMap<Partition, String>>,
     /// Where each partition ends, and up to where we have committed it, as far as either is known.
-    ends: Mutex<BTreeMap<Partition, (Option<Offset>, Option<Offset>)>>,
+    ends: Mutex<BTreeMap<Partition, Place>>,
+}
+
+/// Where a partition ends, and where we go on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    end: Option<Offset>,
+    next: Option<Offset>,
 }
 
 /// Partitions that we name or count singly; more than a topic has that a process can serve.
@@ -172,16 +179,16 @@ impl Progress {
     /// Up to where `partition` may be read: its last stable offset. Told every few seconds by the
     /// consumer's statistics, never by the record path; negative is librdkafka's "not known".
     pub fn ends(&self, partition: Partition, end: Offset) {
-        self.place(partition, |(known, _)| *known = (end.0 >= 0).then_some(end));
+        self.place(partition, |place| place.end = (end.0 >= 0).then_some(end));
     }
 
     /// Below where `partition` is committed by us, told once per commit: librdkafka does not know it,
     /// because offsets travel in the producer's transaction.
     pub fn stands(&self, partition: Partition, next: Offset) {
-        self.place(partition, |(_, known)| *known = Some(next));
+        self.place(partition, |place| place.next = Some(next));
     }
 
-    fn place(&self, partition: Partition, set: impl FnOnce(&mut (Option<Offset>, Option<Offset>))) {
+    fn place(&self, partition: Partition, set: impl FnOnce(&mut Place)) {
         let mut ends = lock(&self.ends);
         if ends.len() < PARTITIONS_MAX || ends.contains_key(&partition) {
             set(ends.entry(partition).or_default());
@@ -192,10 +199,8 @@ impl Progress {
     /// producer's markers are among them.
     pub fn lags(&self) -> Vec<(Partition, i64)> {
         let ends = lock(&self.ends);
-        let lag = |(&partition, &(end, next)): (&Partition, &(Option<Offset>, Option<Offset>))| {
-            Some((partition, (end?.0 - next?.0).max(0)))
-        };
-        ends.iter().filter_map(lag).collect()
+        let lag = |place: &Place| Some((place.end?.0 - place.next?.0).max(0));
+        ends.iter().filter_map(|(&partition, place)| Some((partition, lag(place)?))).collect()
     }
 
     /// Nothing is ours any more.

@@ -3,7 +3,7 @@
 //!
 //! Whoever reaches the port may be hostile: connections are few and short, a request is small, and
 //! no answer holds more than names from the configuration, offsets and counts. It cannot tell a
-//! probe from a flood: whoever can keep [`CONNECTIONS_MAX`] connections open keeps probes out, which
+//! probe from a flood: whoever can keep `CONNECTIONS_MAX` connections open keeps probes out, which
 //! is what the network policy is for.
 
 use std::net::SocketAddr;

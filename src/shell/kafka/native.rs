@@ -154,13 +154,16 @@ pub fn group_members<C: ClientContext>(
     }
 }
 
+/// A group's name, and what was found of it.
+type Described<T> = (String, Result<T, NativeError>);
+
 /// What `of` finds in the description of each of these groups, or why it has none.
 fn describe_groups<C: ClientContext, T>(
     client: &Client<C>,
     groups: &[&str],
     timeout: Duration,
     of: impl Fn(*const sys::rd_kafka_ConsumerGroupDescription_t) -> T,
-) -> Result<Vec<(String, Result<T, NativeError>)>, NativeError> {
+) -> Result<Vec<Described<T>>, NativeError> {
     use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
     with_names(groups, |names| {
         let send = |options, queue| {

@@ -37,7 +37,9 @@ pub fn beginnings<C: ConsumerContext>(
     patience: Duration,
 ) -> Result<Vec<Beginning>, SessionError> {
     let mut list = TopicPartitionList::new();
-    partitions.iter().for_each(|partition| drop(list.add_partition(topic, partition.0)));
+    for partition in partitions {
+        list.add_partition(topic, partition.0);
+    }
     let committed = consumer.committed_offsets(list, patience);
     let committed = committed.map_err(during("fetch committed offsets"))?;
     let committed_of = |partition: Partition| {

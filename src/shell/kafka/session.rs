@@ -1,6 +1,6 @@
 //! A consumer and a producer that move together: [`deliver::Session`] over librdkafka.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ pub struct Session {
     member: Member,
     member_is_usable: bool,
     transactions: Transactions,
+    /// Since when offsets are not told, or when they were last settled.
+    settled: Cell<Option<Instant>>,
     /// Offsets that at-least-once commits when all that was sent has arrived.
     offsets: RefCell<TopicPartitionList>,
 }
@@ -40,6 +42,9 @@ const EXCHANGE: Duration = Duration::from_secs(10);
 /// How long committed offsets may take: while a dead worker's transaction is open they are not
 /// told, and other partitions must not wait for that.
 const OFFSETS: Duration = Duration::from_secs(1);
+/// Between two tries to settle offsets that stay unstable: a transaction that somebody is just
+/// ending needs no help.
+const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Joins `group` on `topic`; `role` is part of the transactional id and must be stable. How far
@@ -66,6 +71,7 @@ impl Session {
             group: group.to_owned(),
             topic: topic.to_owned(),
             transactions,
+            settled: Cell::new(None),
             offsets: RefCell::new(TopicPartitionList::new()),
         })
     }
@@ -282,7 +288,19 @@ impl deliver::Session for Session {
         self.progress.doing("reading state and offsets");
         let reader = self.clients.reader(&self.role);
         let kept = (kept_in, keys);
-        restore::beginnings(self.consumer(), &reader, &self.topic, partitions, kept, OFFSETS)
+        let found =
+            restore::beginnings(self.consumer(), &reader, &self.topic, partitions, kept, OFFSETS);
+        let since = self.settled.get();
+        if found.is_ok() {
+            self.settled.set(None);
+        } else if since.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
+            self.settled.set(Some(Instant::now()));
+            if let (Some(_), Some(group)) = (since, self.consumer().group_metadata()) {
+                let first: Vec<_> = partitions.iter().map(|&p| (p, Offset(0))).collect();
+                self.transactions.settle_pending(&self.placed(&first), &group);
+            }
+        }
+        found
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

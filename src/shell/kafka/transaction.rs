@@ -158,6 +158,25 @@ impl Transactions {
         sent.map_err(|e| self.failed("send offsets", &e))
     }
 
+    /// Opens a transaction with `offsets` in it and aborts it: nothing changes, but the coordinator
+    /// of `group` forgets what it still holds as pending from an older transaction of our id. After
+    /// a crash a broker may miss the end of one and call our group's offsets unstable for ever.
+    pub fn settle_pending(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) {
+        if self.open.get() || self.delivery != Delivery::ExactlyOnce {
+            return;
+        }
+        let settled = self.producer.borrow().begin_transaction().and_then(|()| {
+            let producer = self.producer.borrow();
+            producer.send_offsets_to_transaction(offsets, group, self.timeout)?;
+            producer.abort_transaction(ABORT)
+        });
+        // Whatever came of it, the next transaction is another producer's.
+        self.suspect.set(true);
+        if let Err(error) = settled {
+            warn!(%error, "pending offsets cannot be settled");
+        }
+    }
+
     /// Commits the open transaction.
     ///
     /// # Errors
