@@ -76,7 +76,7 @@ fn reading_on_after_an_aborted_transaction_is_caught() {
 
 #[test]
 fn a_producer_that_goes_on_after_a_timeout_is_caught() {
-    check_caught(Mutation::ReuseProducer, 200);
+    check_caught(Mutation::ReuseProducer, 100);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn state_that_is_believed_to_cover_what_it_does_not_is_caught() {
 
 #[test]
 fn a_partition_handed_over_without_its_commit_is_caught() {
-    check_caught(Mutation::ForgetOnRevoke, 60);
+    check_caught(Mutation::ForgetOnRevoke, 300);
 }
 
 #[test]

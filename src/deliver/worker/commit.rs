@@ -17,6 +17,8 @@ impl<R: Road> Desk<R> {
             return Ok(());
         }
         let started = session.now();
+        // What evidence counts has left: a record that its topic does not take is judged again.
+        session.barrier()?;
         let topics = &self.stream.topics;
         let mut evidence = vec![];
         // State and offset of a partition are written together or not at all: a lane that read
