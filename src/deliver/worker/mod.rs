@@ -42,6 +42,8 @@ struct Desk<R> {
     /// Partitions of ours that are not read now.
     holds: Holds,
     boots: BTreeMap<Partition, Boot>,
+    /// The boot records that this worker sent last, also of partitions it has no more.
+    said: BTreeMap<Partition, Vec<u8>>,
     /// Partitions whose boot record is not in the log yet: nothing of them is judged before.
     unannounced: BTreeSet<Partition>,
     /// What a topic did not take, until its partition is past it.
@@ -101,6 +103,7 @@ impl<S: Session, R: Road> Worker<S, R> {
             slots: BTreeMap::new(),
             holds: Holds::new(progress.clone()),
             boots: BTreeMap::new(),
+            said: BTreeMap::new(),
             unannounced: BTreeSet::new(),
             refused: BTreeMap::new(),
             outputs: 0,

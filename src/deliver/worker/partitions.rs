@@ -220,7 +220,14 @@ impl<R: Road> Desk<R> {
         let new = partitions.iter().copied().filter(|p| self.unannounced.contains(p));
         let new: Vec<Partition> = new.collect();
         for &partition in &new {
-            self.remember_boot(session, partition, self.boots[&partition])?;
+            let boot = self.boots[&partition].to_bytes();
+            session.send(Output {
+                topic: &self.stream.topics.state,
+                partition: Some(partition),
+                key: BOOT_KEY,
+                value: &boot,
+            })?;
+            self.said.insert(partition, boot);
         }
         if new.is_empty() {
             return Ok(());
@@ -273,7 +280,12 @@ impl<R: Road> Desk<R> {
         })?;
         self.boots.entry(partition).or_insert_with(|| {
             self.unannounced.insert(partition);
-            Boot::take_over(boot.as_deref(), lane.next(), self.stream.rows_max)
+            let mut begun = Boot::take_over(boot.as_deref(), lane.next(), self.stream.rows_max);
+            // The last to begin it was this worker, which has not ended: it lost the partition.
+            if boot.is_some() && self.said.get(&partition) == boot.as_ref() {
+                begun.survived();
+            }
+            begun
         });
         // Nothing was committed, and there is nothing to commit yet.
         let fresh = state.is_none();
@@ -297,20 +309,6 @@ impl<R: Road> Desk<R> {
         }
         self.outputs = least;
         Ok(())
-    }
-
-    pub(super) fn remember_boot<S: Session>(
-        &self,
-        session: &S,
-        partition: Partition,
-        boot: Boot,
-    ) -> Result<(), SessionError> {
-        session.send(Output {
-            topic: &self.stream.topics.state,
-            partition: Some(partition),
-            key: BOOT_KEY,
-            value: &boot.to_bytes(),
-        })
     }
 
     /// Where each of these goes on.
