@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tripline::bundle::{
-    self, AnswerKind, Bundle, CleanShare, Digest, Manifest, Member, Provenance, RowsUsed, Tensors,
+    self, AnswerKind, Bundle, CleanShare, Digest, Manifest, Member, Provenance, Role, RowsUsed,
+    Tensors,
 };
 use tripline::decide::{Mode, OnFlagged, Policy};
 use tripline::deliver::Boot;
@@ -267,7 +268,7 @@ fn small_bundle() -> Bundle {
     tensors.put("a", &[2], vec![1.0, f32::MIN_POSITIVE]);
     let digest = Digest([7; 32]);
     let manifest = Manifest {
-        version: bundle::VERSION,
+        version: 1,
         name: "small".into(),
         budget: Probability::new(0.01).unwrap(),
         labels: 3,
@@ -276,8 +277,8 @@ fn small_bundle() -> Bundle {
             features: vec![Feature::number("a", 0.0, 1.0), Feature::number("b", -2.5, 2.5)],
         },
         detectors: vec![
-            Member { kind: "reconstruction".into(), weight: 1.0 },
-            Member { kind: "mahalanobis".into(), weight: 0.5 },
+            Member { kind: "reconstruction".into(), weight: 1.0, role: Role::Attack },
+            Member { kind: "mahalanobis".into(), weight: 0.5, role: Role::Attack },
         ],
         clean: CleanShare { rows: 10, flagged: 1 },
         provenance: Provenance {
@@ -298,6 +299,8 @@ fn small_bundle() -> Bundle {
         digest,
         autoencoder: b"autoencoder".to_vec(),
         guarded_model: Some(b"model".to_vec()),
+        restorer: None,
+        likelihood: None,
         tensors,
     }
 }

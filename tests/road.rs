@@ -381,7 +381,8 @@ fn broken_networks(w: ndarray::Array2<f32>, b: f32) -> Networks {
     let bundle = bundle();
     let model = bundle.guarded_model.as_deref().zip(bundle.manifest.answer);
     let guarded = model.map(|(onnx, kind)| (kind, onnx));
-    Networks::new(runtime(), PIXELS, &onnx, guarded).expect("it loads")
+    let onnx = Onnx { autoencoder: &onnx, guarded, restorer: None, likelihood: None };
+    Networks::new(runtime(), PIXELS, onnx).expect("it loads")
 }
 
 #[test]

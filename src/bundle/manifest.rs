@@ -43,8 +43,28 @@ pub enum AnswerKind {
 #[serde(deny_unknown_fields)]
 pub struct Member {
     pub kind: String,
-    /// Its weight in the merged score, ≥ 0.
+    /// Its weight in the merged score, ≥ 0; of a trigger member its share, below 1.
     pub weight: f32,
+    #[serde(default, skip_serializing_if = "Role::is_attack")]
+    pub role: Role,
+}
+
+/// How a detector joins the merged score.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// In a weighted sum: attacks of our own making, or clean rows, can say how much it counts.
+    #[default]
+    Attack,
+    /// Beside the sum, alone: it is there for what no attack of ours shows.
+    Trigger,
+}
+
+impl Role {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_attack(&self) -> bool {
+        *self == Self::Attack
+    }
 }
 
 /// What the finished guard did to clean rows that nothing was fitted or calibrated on.
@@ -122,6 +142,10 @@ impl Manifest {
             if self.detectors[..i].iter().any(|other| other.kind == member.kind) {
                 return Err(format!("detector {} appears twice", member.kind));
             }
+        }
+        let triggers = self.detectors.iter().filter(|member| member.role == Role::Trigger);
+        if triggers.map(|member| f64::from(member.weight)).sum::<f64>() >= 1.0 {
+            return Err("the shares of the trigger members leave nothing for the others".into());
         }
         if self.clean.flagged > self.clean.rows {
             return Err(format!(

@@ -1,6 +1,6 @@
 //! The learned artefact: a directory that `fit` writes and everything else only reads.
 //!
-//! A bundle is its files: two networks, one file of tensors, one manifest that names the SHA-256
+//! A bundle is its files: up to four networks, one file of tensors, one manifest that names the SHA-256
 //! of each. The digest of the manifest is the digest of the bundle. Digests catch a file that was
 //! changed or mixed up; they do not say who made it (signing comes later).
 
@@ -13,17 +13,19 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use manifest::{AnswerKind, CleanShare, Manifest, Member, Provenance, RowsUsed};
+pub use manifest::{AnswerKind, CleanShare, Manifest, Member, Provenance, Role, RowsUsed};
 pub use tensors::{TensorError, Tensors};
 
 /// File names of a bundle. A manifest that names any other file is refused.
 pub const MANIFEST: &str = "manifest.toml";
 pub const AUTOENCODER: &str = "autoencoder.onnx";
 pub const GUARDED_MODEL: &str = "guarded-model.onnx";
+pub const RESTORER: &str = "restorer.onnx";
+pub const LIKELIHOOD: &str = "likelihood.onnx";
 pub const TENSORS: &str = "reference.safetensors";
 
 /// Format version this build writes, and the newest it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A bundle's files by name, as read from disk.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -42,6 +44,10 @@ pub struct Bundle {
     pub autoencoder: Vec<u8>,
     /// ONNX bytes of the classifier we protect.
     pub guarded_model: Option<Vec<u8>>,
+    /// ONNX bytes of the restorer, if there is one beside the autoencoder.
+    pub restorer: Option<Vec<u8>>,
+    /// ONNX bytes of what gives −ln p of each number.
+    pub likelihood: Option<Vec<u8>>,
     pub tensors: Tensors,
 }
 
@@ -76,7 +82,7 @@ impl Bundle {
         let manifest_bytes = files.remove(MANIFEST).ok_or_else(|| missing(MANIFEST))?;
         let manifest = Manifest::read(&manifest_bytes)?;
         for (name, &expected) in &manifest.files {
-            if ![AUTOENCODER, GUARDED_MODEL, TENSORS].contains(&name.as_str()) {
+            if ![AUTOENCODER, GUARDED_MODEL, RESTORER, LIKELIHOOD, TENSORS].contains(&name.as_str()) {
                 return Err(BundleError::NotOurs { name: name.clone() });
             }
             let bytes = files.get(name).ok_or_else(|| missing(name))?;
@@ -90,10 +96,13 @@ impl Bundle {
         }
         let mut take = |name: &str| files.remove(name).ok_or_else(|| missing(name));
         let guarded_model = manifest.answer.is_some().then(|| take(GUARDED_MODEL)).transpose()?;
+        let (autoencoder, tensors) = (take(AUTOENCODER)?, take(TENSORS)?);
         Ok(Self {
-            autoencoder: take(AUTOENCODER)?,
+            autoencoder,
             guarded_model,
-            tensors: Tensors::from_bytes(&take(TENSORS)?)?,
+            restorer: files.remove(RESTORER),
+            likelihood: files.remove(LIKELIHOOD),
+            tensors: Tensors::from_bytes(&tensors)?,
             digest: Digest::of(&manifest_bytes),
             manifest,
         })
@@ -104,8 +113,13 @@ impl Bundle {
         let mut files = Files::new();
         files.insert(AUTOENCODER.into(), self.autoencoder);
         files.insert(TENSORS.into(), self.tensors.to_bytes());
-        if let Some(model) = self.guarded_model {
-            files.insert(GUARDED_MODEL.into(), model);
+        let optional = [
+            (GUARDED_MODEL, self.guarded_model),
+            (RESTORER, self.restorer),
+            (LIKELIHOOD, self.likelihood),
+        ];
+        for (name, network) in optional {
+            network.into_iter().for_each(|onnx| drop(files.insert(name.into(), onnx)));
         }
         self.manifest.files =
             files.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect();

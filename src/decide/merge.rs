@@ -1,69 +1,104 @@
 //! Several detectors' scores as one.
 
-use crate::bundle::{Member, TensorError, Tensors};
+use crate::bundle::{Member, Role, TensorError, Tensors};
 use crate::math::RankTail;
 
-/// Σ wᵢ · surpriseᵢ: a weighted sum of −ln rank p-values (Fisher's method when weights are 1).
-/// `fit` lets detectors that repeat each other on clean rows share one voice.
+/// A weighted sum of surprises, and beside it the detectors of triggers, each alone.
 ///
-/// A sum lets several half-convinced detectors speak together, which is what a small perturbation
-/// looks like; one detector that is certain still decides alone, because its surprise keeps
-/// growing beyond the last reference score. The sum is only an order: [`super::Calibration`]
-/// turns it into a probability, valid however the detectors depend on each other.
+/// The sum is Σ wᵢ · surpriseᵢ, a surprise being −ln of a rank p-value (Fisher's method when weights
+/// are 1): several half-convinced detectors speak together, which is what a small perturbation
+/// looks like; one that is certain still decides alone, because its surprise keeps growing beyond
+/// the last reference score.
+///
+/// Attacks of our own making can say how much each of them counts, and would say that a detector of
+/// triggers counts nothing: they carry none. So those stand beside the sum, each with a share of the
+/// budget, and the loudest decides: with S the surprise of the sum itself among clean rows and c
+/// what the shares leave, max(S, surpriseⱼ − ln(c / shareⱼ)). Without them it is the sum.
+///
+/// It is only an order: [`super::Calibration`] turns it into a probability, valid however the
+/// detectors depend on each other.
 ///
 /// # Source
-/// R. A. Fisher, "Statistical Methods for Research Workers", 1932, §21.1.
+/// R. A. Fisher, "Statistical Methods for Research Workers", 1932, §21.1; a weighted smallest p:
+/// C. Genovese, K. Roeder, L. Wasserman, Biometrika 93, 2006.
 #[derive(Clone, Debug)]
 pub struct Merge {
     members: Vec<(Member, RankTail)>,
+    /// Sums of clean rows, if there are members beside the sum.
+    sums: Option<RankTail>,
 }
 
 impl Merge {
-    /// Each member with its scores on clean rows that it did not learn from.
-    pub fn new(members: Vec<(Member, RankTail)>) -> Self {
+    /// Each member with its scores on clean rows that it did not learn from, one row after the
+    /// other in all of them.
+    pub fn new(members: Vec<(Member, RankTail)>, clean: &[Vec<f32>]) -> Self {
         assert!(!members.is_empty(), "nothing to merge");
-        Self { members }
+        let mut merge = Self { members, sums: None };
+        if merge.members.iter().any(|(member, _)| member.role == Role::Trigger) {
+            merge.sums = Some(RankTail::new(clean.iter().map(|row| merge.sum(row)).collect()));
+        }
+        merge
     }
 
     pub(super) fn members(&self) -> Vec<Member> {
         self.members.iter().map(|(member, _)| member.clone()).collect()
     }
 
-    /// Shape: `scores` `[k]`, one per member, finite and ≥ 0. O(k log m).
+    /// Shape: `scores` `[k]`, one per member, finite and ≥ 0. At least 0. O(k log m).
     ///
     /// # Panics
     /// If there is not one score per member.
     pub fn score(&self, scores: &[f32]) -> f32 {
-        self.parts(scores).sum()
+        let sum = self.sum(scores);
+        let Some(sums) = &self.sums else { return sum };
+        self.alone(scores).map(|(_, part)| part).fold(sums.surprise(sum), f32::max)
     }
 
-    /// Index of the member that adds most; the first of equals.
+    /// Index of the member that speaks loudest; the first of equals.
     pub(super) fn leading(&self, scores: &[f32]) -> usize {
-        let mut best = (0, f32::NEG_INFINITY);
-        for (i, part) in self.parts(scores).enumerate() {
-            if part > best.1 {
-                best = (i, part);
-            }
-        }
-        best.0
+        let first = |best: (usize, f32), next: (usize, f32)| if next.1 > best.1 { next } else { best };
+        let summed = self.parts(scores).fold((0, f32::NEG_INFINITY), first);
+        let Some(sums) = &self.sums else { return summed.0 };
+        let start = (summed.0, sums.surprise(self.sum(scores)));
+        self.alone(scores).fold(start, first).0
     }
 
-    fn parts(&self, scores: &[f32]) -> impl Iterator<Item = f32> {
+    pub(super) fn role(&self, member: usize) -> Role {
+        self.members[member].0.role
+    }
+
+    fn sum(&self, scores: &[f32]) -> f32 {
+        self.parts(scores).map(|(_, part)| part).sum()
+    }
+
+    /// What each member of the sum adds to it.
+    fn parts(&self, scores: &[f32]) -> impl Iterator<Item = (usize, f32)> {
+        self.of(Role::Attack, scores).map(|(i, weight, surprise)| (i, weight * surprise))
+    }
+
+    /// What each member beside the sum says alone.
+    fn alone(&self, scores: &[f32]) -> impl Iterator<Item = (usize, f32)> {
+        let shares = self.members.iter().filter(|(member, _)| member.role == Role::Trigger);
+        let left = 1.0 - shares.map(|(member, _)| member.weight).sum::<f32>();
+        let triggers = self.of(Role::Trigger, scores);
+        triggers.map(move |(i, share, surprise)| (i, surprise - (left / share).ln()))
+    }
+
+    fn of(&self, role: Role, scores: &[f32]) -> impl Iterator<Item = (usize, f32, f32)> {
         assert_eq!(scores.len(), self.members.len());
-        let pairs = self.members.iter().zip(scores);
-        pairs.map(|((member, tail), &score)| member.weight * tail.surprise(score))
+        let all = self.members.iter().zip(scores).enumerate();
+        let these = all.filter(move |(_, ((member, _), _))| member.role == role);
+        these.map(|(i, ((member, tail), &score))| (i, member.weight, tail.surprise(score)))
     }
 
     pub(super) fn load(tensors: &Tensors, members: &[Member]) -> Result<Self, TensorError> {
         let load = |member: &Member| {
-            let name = tensor_name(member);
-            let scores = tensors.vector(&name, None)?.to_vec();
-            if let Some(&value) = scores.iter().find(|s| **s < 0.0) {
-                return Err(TensorError::Value { name, value, expected: "scores of at least 0" });
-            }
-            Ok((member.clone(), RankTail::new(scores)))
+            Ok((member.clone(), positive(tensors, &tensor_name(member))?))
         };
-        Ok(Self { members: members.iter().map(load).collect::<Result<_, _>>()? })
+        let members: Vec<_> = members.iter().map(load).collect::<Result<_, _>>()?;
+        let beside = members.iter().any(|(member, _)| member.role == Role::Trigger);
+        let sums = if beside { Some(positive(tensors, SUMS)?) } else { None };
+        Ok(Self { members, sums })
     }
 
     pub(super) fn save(&self, tensors: &mut Tensors) {
@@ -71,9 +106,76 @@ impl Merge {
             let scores = tail.sorted().to_vec();
             tensors.put(tensor_name(member), &[scores.len()], scores);
         }
+        if let Some(sums) = &self.sums {
+            tensors.put(SUMS, &[sums.sorted().len()], sums.sorted().to_vec());
+        }
+    }
+}
+
+const SUMS: &str = "ranks";
+
+/// The ranks that a bundle keeps under this name.
+fn positive(tensors: &Tensors, name: &str) -> Result<RankTail, TensorError> {
+    let scores = tensors.vector(name, None)?.to_vec();
+    match scores.iter().find(|score| **score < 0.0) {
+        Some(&value) => {
+            let name = name.to_owned();
+            Err(TensorError::Value { name, value, expected: "scores of at least 0" })
+        }
+        None => Ok(RankTail::new(scores)),
     }
 }
 
 fn tensor_name(member: &Member) -> String {
     format!("ranks.{}", member.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(kind: &str, weight: f32, role: Role) -> (Member, RankTail) {
+        let tail = RankTail::new((0..999).map(|i| i as f32).collect());
+        (Member { kind: kind.into(), weight, role }, tail)
+    }
+
+    fn merge(roles: [Role; 3]) -> Merge {
+        let [a, b, c] = roles;
+        let members = vec![member("a", 1.0, a), member("b", 0.5, b), member("c", 0.2, c)];
+        let clean: Vec<Vec<f32>> = (0..999).map(|i| vec![i as f32; 3]).collect();
+        Merge::new(members, &clean)
+    }
+
+    #[test]
+    fn without_detectors_of_triggers_the_merged_score_is_the_weighted_sum() {
+        let merge = merge([Role::Attack; 3]);
+        // Half of the reference is as large: ln 2 each.
+        let expected = (1.0 + 0.5 + 0.2) * 2.0_f32.ln();
+        assert!((merge.score(&[500.0; 3]) - expected).abs() < 0.01);
+        assert_eq!(merge.leading(&[500.0, 900.0, 500.0]), 1);
+    }
+
+    #[test]
+    fn a_detector_of_triggers_that_is_certain_decides_and_one_that_is_not_changes_nothing() {
+        let merge = merge([Role::Attack, Role::Attack, Role::Trigger]);
+        let quiet = merge.score(&[500.0, 500.0, 0.0]);
+        assert!((quiet - 2.0_f32.ln()).abs() < 0.01, "{quiet}");
+        assert_eq!(merge.leading(&[500.0, 500.0, 0.0]), 0);
+        // 1 of 1000 is as large; its share of the budget is a fifth, four fifths are left.
+        let loud = merge.score(&[500.0, 500.0, 998.0]);
+        assert!((loud - (500.0_f32.ln() - 4.0_f32.ln())).abs() < 0.01, "{loud}");
+        let leading = merge.leading(&[500.0, 500.0, 998.0]);
+        assert_eq!((leading, merge.role(leading)), (2, Role::Trigger));
+    }
+
+    #[test]
+    fn a_merge_saved_and_loaded_gives_the_same_bits() {
+        let merge = merge([Role::Attack, Role::Trigger, Role::Trigger]);
+        let mut tensors = Tensors::default();
+        merge.save(&mut tensors);
+        let loaded = Merge::load(&tensors, &merge.members()).unwrap();
+        for scores in [[0.0; 3], [5.0, 998.0, 3.0], [1e9, 2.0, 700.0]] {
+            assert_eq!(merge.score(&scores).to_bits(), loaded.score(&scores).to_bits());
+        }
+    }
 }

@@ -4,7 +4,7 @@ mod calibration;
 mod merge;
 mod policy;
 
-use crate::bundle::{Bundle, Member, TensorError, Tensors};
+use crate::bundle::{Bundle, Member, Role, TensorError, Tensors};
 use crate::record::{Action, Probability};
 
 pub use calibration::Calibration;
@@ -102,9 +102,14 @@ impl Decider {
         (self.budget.get() * (self.calibration.rows() + 1) as f64) as usize
     }
 
-    /// Index of the detector that adds most to the merged score of a row. Shape: `scores` `[k]`.
+    /// Index of the detector that speaks loudest in the merged score of a row. Shape: `scores` `[k]`.
     pub fn leading(&self, scores: &[f32]) -> usize {
         self.merge.leading(scores)
+    }
+
+    /// What kind of detector that is.
+    pub fn leading_role(&self, scores: &[f32]) -> Role {
+        self.merge.role(self.merge.leading(scores))
     }
 
     /// Whether a row with this p-value is flagged.

@@ -32,6 +32,9 @@ struct Made {
     twin: Array2<f32>,
     answer: Array2<f32>,
     twin_answer: Array2<f32>,
+    restored: Array2<f32>,
+    restored_answer: Array2<f32>,
+    surprisal: Array2<f32>,
 }
 
 impl Made {
@@ -54,7 +57,11 @@ impl Made {
         let mut twin_answer = &answer + &made(LABELS, size);
         log_softmax_rows(answer.view_mut());
         log_softmax_rows(twin_answer.view_mut());
-        Self { x, twin, answer, twin_answer }
+        let restored = &x + &made(d, size);
+        let mut restored_answer = &answer + &made(LABELS, size);
+        log_softmax_rows(restored_answer.view_mut());
+        let surprisal = made(d, size).mapv(f32::abs);
+        Self { x, twin, answer, twin_answer, restored, restored_answer, surprisal }
     }
 
     /// The same, every third row with a category never seen.
@@ -69,6 +76,9 @@ impl Made {
             twin: self.twin.view(),
             answer: self.answer.view(),
             twin_answer: self.twin_answer.view(),
+            restored: self.restored.view(),
+            restored_answer: self.restored_answer.view(),
+            surprisal: self.surprisal.view(),
         }
     }
 
@@ -79,6 +89,9 @@ impl Made {
             twin: pick(&self.twin),
             answer: pick(&self.answer),
             twin_answer: pick(&self.twin_answer),
+            restored: pick(&self.restored),
+            restored_answer: pick(&self.restored_answer),
+            surprisal: pick(&self.surprisal),
         }
     }
 }
@@ -230,6 +243,11 @@ fn numbers_that_no_fit_leaves_are_refused() {
     check("rarity", "unseen", &[1], 101.0);
     check("range", "unseen", &[1], 101.0);
     check("local-residual", "scale", &[LABELS, d], 0.0);
+    let mut tensors = Tensors::default();
+    let kind = &super::pseudo_likelihood::KIND;
+    learned(kind, &schema).save(&mut tensors);
+    tensors.put("texture.scale", &[LABELS, d], vec![-1.0; LABELS * d]);
+    assert!((kind.load)(&tensors, Setting { schema: &schema, labels: LABELS }).is_err());
 }
 
 #[test]
@@ -237,8 +255,11 @@ fn a_detector_of_tables_stays_away_from_images() {
     let image = Feature::Image { name: "i".into(), channels: 1, height: 2, width: 2, scale: 1.0 };
     let images = Schema { features: vec![image] };
     let names: Vec<_> = ROSTER.iter().filter(|k| (k.suits)(&images)).map(|k| k.name).collect();
-    assert_eq!(names, ["reconstruction", "local-residual", "prediction-match"]);
-    assert!(ROSTER.iter().all(|kind| (kind.suits)(&schema())));
+    let of_any = ["reconstruction", "local-residual", "prediction-match", "restored-match"];
+    let of_images = ["pseudo-likelihood", "local-pseudo-likelihood"];
+    assert_eq!(names, [&of_any[..], &of_images].concat());
+    let mixed = |kind: &&Kind| (kind.suits)(&schema());
+    assert_eq!(ROSTER.iter().filter(mixed).count(), ROSTER.len() - of_images.len());
 }
 
 #[test]

@@ -16,13 +16,14 @@ use ndarray::{ArrayView1, ArrayViewMut1};
 
 use super::tabular::suits;
 use super::{Detector, Kind, Setting};
-use crate::bundle::{TensorError, Tensors};
+use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: "isolation-forest",
     needs: Columns::X,
     needs_guarded_model: false,
+    role: Role::Trigger,
     suits,
     contaminated_only: true,
     voice: |_| 1.0,
@@ -321,7 +322,7 @@ mod tests {
         let x = ndarray::array![[-0.5_f32], [0.0], [0.5]];
         let none = ndarray::Array2::zeros((3, 0));
         let rows =
-            Rows { x: x.view(), twin: none.view(), answer: none.view(), twin_answer: none.view() };
+            Rows::only(x.view());
         let mut scores = ndarray::Array1::zeros(3);
         loaded("", 0, 0.0).unwrap().score(&rows, scores.view_mut());
         // 2^(−(1 + c(1)) / c(4)) and 2^(−(1 + c(3)) / c(4)), with c(3) = 1.207, c(4) = 1.852.

@@ -5,17 +5,18 @@
 //! of the three largest. Measured TPR at 1 % on BadNets 1.00 where STRIP has .18. Blind to weak
 //! triggers spread over the whole image: no small neighbourhood stands out.
 
-use ndarray::{Array1, Array2, ArrayViewMut1, Axis};
+use ndarray::{Array2, ArrayViewMut1};
 
+use super::neighbourhood::Neighbourhoods;
 use super::{Detector, Kind, Setting, tabular};
-use crate::bundle::{TensorError, Tensors};
-use crate::math::max_window_mean;
-use crate::record::{Columns, Feature, Reasons, Rows, Schema};
+use crate::bundle::{Role, TensorError, Tensors};
+use crate::record::{Columns, Reasons, Rows, Schema};
 
 pub(super) const KIND: Kind = Kind {
     name: "local-residual",
     needs: COLUMNS,
     needs_guarded_model: false,
+    role: Role::Trigger,
     suits: |_| true,
     contaminated_only: false,
     voice: tabular::minor,
@@ -26,12 +27,6 @@ pub(super) const KIND: Kind = Kind {
 
 const COLUMNS: Columns = Columns::X.and(Columns::TWIN).and(Columns::ANSWER);
 
-/// Side of a window, in pixels: the smallest patch that a classifier learns reliably.
-const WINDOW: usize = 3;
-
-/// How many numbers of a table make a neighbourhood.
-const NUMBERS: usize = 3;
-
 /// Deviations that still count: sums of a few stay finite.
 const FAR: f32 = 1e15;
 
@@ -41,22 +36,9 @@ struct LocalResidual {
     mean: Array2<f32>,
     /// 1 / floored deviation per label, `[labels, d]`.
     scale: Array2<f32>,
-    planes: Vec<Plane>,
-    numbers: Vec<usize>,
+    neighbourhoods: Neighbourhoods,
 }
 
-/// One channel of an image: where it lies in a row.
-struct Plane {
-    start: usize,
-    height: usize,
-    width: usize,
-}
-
-/// Where the strangest neighbourhood of a row is.
-enum Neighbourhood<'a> {
-    Window { plane: &'a Plane, top: usize, left: usize },
-    Numbers,
-}
 
 impl LocalResidual {
     fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
@@ -67,24 +49,7 @@ impl LocalResidual {
     }
 
     fn new(mean: Array2<f32>, scale: Array2<f32>, schema: &Schema) -> Self {
-        let (mut planes, mut numbers, mut start) = (vec![], vec![], 0);
-        for feature in &schema.features {
-            match *feature {
-                Feature::Number { .. } => numbers.push(start),
-                Feature::Category { ref values, .. } => numbers.extend(start..start + values.len()),
-                Feature::Id { .. } => {}
-                Feature::Image { channels, height, width, .. } => {
-                    let (height, width) = (height as usize, width as usize);
-                    planes.extend((0..channels as usize).map(|c| Plane {
-                        start: start + c * height * width,
-                        height,
-                        width,
-                    }));
-                }
-            }
-            start += feature.width() as usize;
-        }
-        Self { mean, scale, planes, numbers }
+        Self { mean, scale, neighbourhoods: Neighbourhoods::of(schema) }
     }
 
     /// |standardized residual| of row `i` into `z`, `[d]`.
@@ -96,38 +61,6 @@ impl LocalResidual {
             *z = ((x - twin - mean) * scale).abs().min(FAR);
         }
     }
-
-    fn strangest(&self, z: &[f32], columns: &mut [f32]) -> (f32, Neighbourhood<'_>) {
-        let mut best = (self.numbers_mean(z), Neighbourhood::Numbers);
-        for plane in &self.planes {
-            let pixels = &z[plane.start..][..plane.height * plane.width];
-            let (mean, top, left) =
-                max_window_mean(pixels, plane.height, plane.width, WINDOW, columns);
-            if mean > best.0 {
-                best = (mean, Neighbourhood::Window { plane, top, left });
-            }
-        }
-        best
-    }
-
-    /// Mean of the largest [`NUMBERS`] among the numbers; 0 if there are none.
-    fn numbers_mean(&self, z: &[f32]) -> f32 {
-        let mut top = [0.0_f32; NUMBERS];
-        for &at in &self.numbers {
-            if let Some(slot) = top.iter().position(|&t| z[at] > t) {
-                top[slot..].rotate_right(1);
-                top[slot] = z[at];
-            }
-        }
-        let count = self.numbers.len().clamp(1, NUMBERS);
-        top.iter().sum::<f32>() / count as f32
-    }
-
-    /// Scratch for one call: `[d]` residuals and `[width]` column sums.
-    fn scratch(&self) -> (Vec<f32>, Vec<f32>) {
-        let width = self.planes.iter().map(|p| p.width).max().unwrap_or(0);
-        (vec![0.0; self.mean.len_of(Axis(1))], vec![0.0; width])
-    }
 }
 
 impl Detector for LocalResidual {
@@ -136,29 +69,17 @@ impl Detector for LocalResidual {
     }
 
     fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
-        let (mut z, mut columns) = self.scratch();
+        let (mut z, mut scratch) = (vec![0.0; self.mean.ncols()], self.neighbourhoods.scratch());
         for (i, score) in scores.iter_mut().enumerate() {
             self.standardize(rows, i, &mut z);
-            *score = self.strangest(&z, &mut columns).0;
+            *score = self.neighbourhoods.strangest(&z, &mut scratch);
         }
     }
 
     fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
-        let (mut z, mut columns) = self.scratch();
+        let mut z = vec![0.0; self.mean.ncols()];
         self.standardize(rows, i, &mut z);
-        let mut inside = Array1::zeros(z.len());
-        match self.strangest(&z, &mut columns).1 {
-            Neighbourhood::Numbers => self.numbers.iter().for_each(|&at| inside[at] = z[at]),
-            Neighbourhood::Window { plane, top, left } => {
-                for y in top..(top + WINDOW).min(plane.height) {
-                    for x in left..(left + WINDOW).min(plane.width) {
-                        let at = plane.start + y * plane.width + x;
-                        inside[at] = z[at];
-                    }
-                }
-            }
-        }
-        Reasons::of_parts(inside.into_iter())
+        self.neighbourhoods.explain(&z)
     }
 
     fn save(&self, tensors: &mut Tensors) {

@@ -12,13 +12,14 @@ use ndarray::{Array1, Array2, ArrayViewMut1};
 
 use super::tabular::{self, Tabular};
 use super::{Detector, Kind, Setting};
-use crate::bundle::{TensorError, Tensors};
+use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: NAME,
     needs: Columns::X,
     needs_guarded_model: false,
+    role: Role::Trigger,
     suits: |schema| (1..=WIDTH_MAX).contains(&tabular::width(schema)),
     contaminated_only: false,
     voice: tabular::minor,

@@ -1,14 +1,19 @@
 //! Detectors: frozen, row → score. One file each; this file holds the trait and the roster.
 
 mod isolation_forest;
+mod local_pseudo_likelihood;
 mod local_residual;
 mod mahalanobis;
 mod nearest_prototypes;
+mod neighbourhood;
 mod prediction_match;
+mod pseudo_likelihood;
 mod range;
 mod rarity;
 mod reconstruction;
+mod restored_match;
 mod tabular;
+mod texture;
 #[cfg(feature = "fit")]
 mod whitening;
 
@@ -16,7 +21,7 @@ use ndarray::ArrayViewMut1;
 #[cfg(feature = "fit")]
 use rand_chacha::ChaCha8Rng;
 
-use crate::bundle::{TensorError, Tensors};
+use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows, Schema};
 
 /// Scores rows; larger is more suspicious.
@@ -52,6 +57,8 @@ pub struct Kind {
     pub needs: Columns,
     /// Whether it makes sense without a guarded model.
     pub needs_guarded_model: bool,
+    /// How it joins the merged score where attacks of our own making weigh it.
+    pub role: Role,
     /// Whether rows of this schema have what it looks at.
     pub suits: fn(&Schema) -> bool,
     /// Whether it is for references that may hold attacks, and learns from all of their rows.
@@ -78,6 +85,9 @@ pub const ROSTER: &[Kind] = &[
     isolation_forest::KIND,
     range::KIND,
     rarity::KIND,
+    restored_match::KIND,
+    pseudo_likelihood::KIND,
+    local_pseudo_likelihood::KIND,
 ];
 
 /// The roster's entry called `name`.

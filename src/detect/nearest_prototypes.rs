@@ -8,13 +8,14 @@ use ndarray::{Array2, ArrayViewMut1};
 
 use super::tabular::{Tabular, suits};
 use super::{Detector, Kind, Setting};
-use crate::bundle::{TensorError, Tensors};
+use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: NAME,
     needs: Columns::X,
     needs_guarded_model: false,
+    role: Role::Trigger,
     suits,
     contaminated_only: false,
     voice: |_| 1.0,

@@ -10,7 +10,7 @@
 use ndarray::ArrayViewMut1;
 
 use super::{Detector, Kind};
-use crate::bundle::Tensors;
+use crate::bundle::{Role, Tensors};
 use crate::math::kl;
 use crate::record::{Columns, Reasons, Rows};
 
@@ -18,6 +18,7 @@ pub(super) const KIND: Kind = Kind {
     name: "prediction-match",
     needs: COLUMNS,
     needs_guarded_model: true,
+    role: Role::Trigger,
     suits: |_| true,
     contaminated_only: false,
     voice: |_| 1.0,

@@ -9,13 +9,14 @@ use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 
 use super::tabular::minor;
 use super::{Detector, Kind, Setting};
-use crate::bundle::{TensorError, Tensors};
+use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Feature, Reasons, Rows, Schema};
 
 pub(super) const KIND: Kind = Kind {
     name: "rarity",
     needs: Columns::X,
     needs_guarded_model: false,
+    role: Role::Trigger,
     suits: |schema| categories(schema).next().is_some(),
     contaminated_only: false,
     voice: minor,
@@ -134,7 +135,7 @@ mod tests {
             _ => f32::from(u8::from((j == 2) == (i % 11 == 0))),
         });
         let none = Array2::zeros((99, 0));
-        let view = |x| Rows { x, twin: none.view(), answer: none.view(), twin_answer: none.view() };
+        let view = Rows::only;
         let rarity = Rarity::learn(&view(x.view()), Setting { schema: &schema, labels: 1 });
         let (row, mut scores) = (array![row], array![f32::NAN]);
         rarity.score(&view(row.view()), scores.view_mut());

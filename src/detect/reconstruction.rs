@@ -7,13 +7,14 @@
 use ndarray::{Array1, ArrayViewMut1};
 
 use super::{Detector, Kind, Setting, tabular};
-use crate::bundle::{TensorError, Tensors};
+use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: "reconstruction",
     needs: Columns::TWIN,
     needs_guarded_model: false,
+    role: Role::Attack,
     suits: |_| true,
     contaminated_only: false,
     voice: tabular::minor,

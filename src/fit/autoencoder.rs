@@ -62,7 +62,7 @@ pub fn bring(
 }
 
 /// How the rows are standardised for training: not at all if every feature is an image.
-fn standard(schema: &Schema, x: &Array2<f32>, train: &[usize]) -> Option<Standard> {
+pub(super) fn standard(schema: &Schema, x: &Array2<f32>, train: &[usize]) -> Option<Standard> {
     let image = |feature: &Feature| matches!(feature, Feature::Image { .. });
     if schema.features.iter().all(|feature| image(feature) || feature.width() == 0) {
         return None;

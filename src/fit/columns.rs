@@ -18,6 +18,9 @@ pub struct Table {
     twin: Array2<f32>,
     answer: Array2<f32>,
     twin_answer: Array2<f32>,
+    restored: Array2<f32>,
+    restored_answer: Array2<f32>,
+    surprisal: Array2<f32>,
 }
 
 impl Table {
@@ -33,6 +36,7 @@ impl Table {
     ) -> Result<Self, ModelError> {
         let mut filled = Filled::default();
         let (mut twin, mut answer, mut twin_answer) = (vec![], vec![], vec![]);
+        let (mut restored, mut restored_answer, mut surprisal) = (vec![], vec![], vec![]);
         let mut all = Vec::with_capacity(which.len() * x.ncols());
         for batch in which.chunks(BATCH_ROWS) {
             let start = all.len();
@@ -43,20 +47,37 @@ impl Table {
             twin.extend(rows.twin);
             answer.extend(rows.answer);
             twin_answer.extend(rows.twin_answer);
+            restored.extend(rows.restored);
+            restored_answer.extend(rows.restored_answer);
+            surprisal.extend(rows.surprisal);
         }
         let matrix = |values: Vec<f32>| {
             let width = values.len().checked_div(which.len()).unwrap_or(0);
             Array2::from_shape_vec((which.len(), width), values).expect("whole rows")
         };
-        let (x, twin) = (matrix(all), matrix(twin));
-        Ok(Self { x, twin, answer: matrix(answer), twin_answer: matrix(twin_answer) })
+        Ok(Self {
+            x: matrix(all),
+            twin: matrix(twin),
+            answer: matrix(answer),
+            twin_answer: matrix(twin_answer),
+            restored: matrix(restored),
+            restored_answer: matrix(restored_answer),
+            surprisal: matrix(surprisal),
+        })
     }
 
     /// Only the rows `which` of `x` [·, d] themselves.
     pub fn of(x: &Array2<f32>, which: &[usize]) -> Self {
         let none = || Array2::zeros((which.len(), 0));
-        let x = x.select(Axis(0), which);
-        Self { x, twin: none(), answer: none(), twin_answer: none() }
+        Self {
+            x: x.select(Axis(0), which),
+            twin: none(),
+            answer: none(),
+            twin_answer: none(),
+            restored: none(),
+            restored_answer: none(),
+            surprisal: none(),
+        }
     }
 
     pub fn rows(&self) -> Rows<'_> {
@@ -65,6 +86,9 @@ impl Table {
             twin: self.twin.view(),
             answer: self.answer.view(),
             twin_answer: self.twin_answer.view(),
+            restored: self.restored.view(),
+            restored_answer: self.restored_answer.view(),
+            surprisal: self.surprisal.view(),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Layers → ONNX bytes, so that what `fit` learned runs where any ONNX file runs.
 //!
-//! The handful of messages we write, by hand from `onnx.proto3`: no `protoc`, no build script.
 //! Dense layers only (`Gemm`, `Relu`, `Sigmoid`, and `Max` and `Min` before them), 32-bit floats, any number of rows at a time.
 
-use prost::Message;
+use prost::Message as _;
 
 use super::layers::{Activation, Layer, Limits};
+use super::onnx::{Attribute, Graph, INT, Model, Node, Opset, Tensor, rows_of};
 
 /// Name of the network's input and of its output, `[n, d]` both.
 pub const INPUT: &str = "x";
@@ -42,12 +42,12 @@ pub fn onnx(limits: Option<&Limits>, layers: &[Layer]) -> Result<Vec<u8>, TooLar
         // Max(x, low), then Min(·, high).
         let ends = [("Max", "low", low, "above"), ("Min", "high", high, "within")];
         for (op_type, name, ends, end) in ends {
-            graph.initializer.push(tensor(name, &[ends.len()], ends.iter()));
+            graph.initializer.push(Tensor::of(name, &[ends.len()], ends.iter().copied()));
             graph.node.push(Node {
                 input: vec![rows, name.into()],
                 output: vec![end.into()],
                 op_type: op_type.into(),
-                attribute: vec![],
+                ..Node::default()
             });
             rows = end.to_owned();
         }
@@ -56,8 +56,8 @@ pub fn onnx(limits: Option<&Limits>, layers: &[Layer]) -> Result<Vec<u8>, TooLar
         let last = i + 1 == layers.len();
         let (out, width) = layer.w.dim();
         let [w, b] = ["w", "b"].map(|name| format!("{name}{i}"));
-        graph.initializer.push(tensor(&w, &[out, width], layer.w.iter()));
-        graph.initializer.push(tensor(&b, &[out], layer.b.iter()));
+        graph.initializer.push(Tensor::of(&w, &[out, width], layer.w.iter().copied()));
+        graph.initializer.push(Tensor::of(&b, &[out], layer.b.iter().copied()));
 
         let op_type = match layer.activation {
             Activation::Linear => None,
@@ -67,185 +67,50 @@ pub fn onnx(limits: Option<&Limits>, layers: &[Layer]) -> Result<Vec<u8>, TooLar
         let end = if last { OUTPUT.to_owned() } else { format!("rows{i}") };
         let product = if op_type.is_some() { format!("z{i}") } else { end.clone() };
         // Gemm: rows · wᵀ + b, with the weights as they are, [out, in].
-        let transposed = Attribute { name: "transB".into(), i: 1, kind: INT };
+        let transposed = Attribute {
+            name: "transB".into(),
+            i: 1,
+            kind: INT,
+            ..Attribute::default()
+        };
         graph.node.push(Node {
             input: vec![rows, w, b],
             output: vec![product.clone()],
             op_type: "Gemm".into(),
             attribute: vec![transposed],
+            ..Node::default()
         });
         if let Some(op_type) = op_type {
             graph.node.push(Node {
                 input: vec![product],
                 output: vec![end.clone()],
                 op_type: op_type.into(),
-                attribute: vec![],
+                ..Node::default()
             });
         }
         rows = end;
     }
     let ends = layers.first().zip(layers.last()).expect("a network has a layer");
-    graph.input.push(value(INPUT, ends.0.w.ncols()));
-    graph.output.push(value(OUTPUT, ends.1.w.nrows()));
-    let model = Model {
+    graph.input.push(rows_of(INPUT, ends.0.w.ncols()));
+    graph.output.push(rows_of(OUTPUT, ends.1.w.nrows()));
+    to_bytes(&model_of(graph))
+}
+
+/// The file around a graph.
+pub(super) fn model_of(graph: Graph) -> Model {
+    Model {
         ir_version: IR_VERSION,
         producer_name: env!("CARGO_PKG_NAME").into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(graph),
         opset_import: vec![Opset { domain: String::new(), version: OPSET }],
-    };
+    }
+}
+
+pub(super) fn to_bytes(model: &Model) -> Result<Vec<u8>, TooLarge> {
     match model.encoded_len() {
         bytes if bytes > BYTES_MAX => Err(TooLarge { bytes }),
         _ => Ok(model.encode_to_vec()),
-    }
-}
-
-fn tensor<'a>(name: &str, dims: &[usize], values: impl Iterator<Item = &'a f32>) -> Tensor {
-    Tensor {
-        dims: dims.iter().map(|&size| size as i64).collect(),
-        data_type: FLOAT,
-        name: name.into(),
-        raw_data: values.flat_map(|value| value.to_le_bytes()).collect(),
-    }
-}
-
-/// A value of any number of rows, `width` wide.
-fn value(name: &str, width: usize) -> Value {
-    let rows = dimension::Value::DimParam("n".into());
-    let width = dimension::Value::DimValue(width as i64);
-    let dim = [rows, width].map(|value| Dimension { value: Some(value) }).into();
-    let tensor_type = Some(TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) });
-    Value { name: name.into(), r#type: Some(Type { tensor_type }) }
-}
-
-/// `TensorProto.DataType.FLOAT`
-const FLOAT: i32 = 1;
-/// `AttributeProto.AttributeType.INT`
-const INT: i32 = 2;
-
-/// `ModelProto`
-#[derive(Clone, PartialEq, Message)]
-struct Model {
-    #[prost(int64, tag = "1")]
-    ir_version: i64,
-    #[prost(string, tag = "2")]
-    producer_name: String,
-    #[prost(string, tag = "3")]
-    producer_version: String,
-    #[prost(message, optional, tag = "7")]
-    graph: Option<Graph>,
-    #[prost(message, repeated, tag = "8")]
-    opset_import: Vec<Opset>,
-}
-
-/// `OperatorSetIdProto`
-#[derive(Clone, PartialEq, Message)]
-struct Opset {
-    #[prost(string, tag = "1")]
-    domain: String,
-    #[prost(int64, tag = "2")]
-    version: i64,
-}
-
-/// `GraphProto`
-#[derive(Clone, PartialEq, Message)]
-struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    node: Vec<Node>,
-    #[prost(string, tag = "2")]
-    name: String,
-    #[prost(message, repeated, tag = "5")]
-    initializer: Vec<Tensor>,
-    #[prost(message, repeated, tag = "11")]
-    input: Vec<Value>,
-    #[prost(message, repeated, tag = "12")]
-    output: Vec<Value>,
-}
-
-/// `NodeProto`
-#[derive(Clone, PartialEq, Message)]
-struct Node {
-    #[prost(string, repeated, tag = "1")]
-    input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    output: Vec<String>,
-    #[prost(string, tag = "4")]
-    op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    attribute: Vec<Attribute>,
-}
-
-/// `AttributeProto`
-#[derive(Clone, PartialEq, Message)]
-struct Attribute {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(int64, tag = "3")]
-    i: i64,
-    #[prost(int32, tag = "20")]
-    kind: i32,
-}
-
-/// `TensorProto`
-#[derive(Clone, PartialEq, Message)]
-struct Tensor {
-    #[prost(int64, repeated, tag = "1")]
-    dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    data_type: i32,
-    #[prost(string, tag = "8")]
-    name: String,
-    /// Little-endian, row-major.
-    #[prost(bytes = "vec", tag = "9")]
-    raw_data: Vec<u8>,
-}
-
-/// `ValueInfoProto`
-#[derive(Clone, PartialEq, Message)]
-struct Value {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, optional, tag = "2")]
-    r#type: Option<Type>,
-}
-
-/// `TypeProto`
-#[derive(Clone, PartialEq, Message)]
-struct Type {
-    #[prost(message, optional, tag = "1")]
-    tensor_type: Option<TensorType>,
-}
-
-/// `TypeProto.Tensor`
-#[derive(Clone, PartialEq, Message)]
-struct TensorType {
-    #[prost(int32, tag = "1")]
-    elem_type: i32,
-    #[prost(message, optional, tag = "2")]
-    shape: Option<Shape>,
-}
-
-/// `TensorShapeProto`
-#[derive(Clone, PartialEq, Message)]
-struct Shape {
-    #[prost(message, repeated, tag = "1")]
-    dim: Vec<Dimension>,
-}
-
-/// `TensorShapeProto.Dimension`
-#[derive(Clone, PartialEq, Message)]
-struct Dimension {
-    #[prost(oneof = "dimension::Value", tags = "1, 2")]
-    value: Option<dimension::Value>,
-}
-
-mod dimension {
-    #[derive(Clone, PartialEq, prost::Oneof)]
-    pub enum Value {
-        #[prost(int64, tag = "1")]
-        DimValue(i64),
-        #[prost(string, tag = "2")]
-        DimParam(String),
     }
 }
 

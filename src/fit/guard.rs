@@ -3,10 +3,11 @@
 use ndarray::Array1;
 use rand_chacha::ChaCha8Rng;
 
+use super::attack_weights::{self, Group};
 use super::columns::Table;
 use super::merge_weights::weights;
 use super::split::{Use, stream};
-use crate::bundle::{Member, Tensors};
+use crate::bundle::{Member, Role, Tensors};
 use crate::decide::{BudgetTooSmall, Calibration, Decider, Merge};
 use crate::detect::{Detector, Kind, ROSTER, Setting};
 use crate::math::RankTail;
@@ -25,6 +26,8 @@ pub struct Wanted<'a> {
     pub setting: Setting<'a>,
     /// Whether there is a guarded model.
     pub guarded: bool,
+    /// Columns of networks that only some bundles have, as far as this one has them.
+    pub networks: Columns,
     /// Whether the reference may hold attacks.
     pub contaminated: bool,
     pub seed: u64,
@@ -38,8 +41,13 @@ impl Wanted<'_> {
 
     fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
         let wanted = *self;
+        let lacks = move |kind: &Kind, columns: Columns| {
+            kind.needs.meets(columns) && !wanted.networks.contains(columns)
+        };
         ROSTER.iter().filter(move |kind| {
-            (wanted.guarded || !kind.needs_guarded_model)
+            !lacks(kind, Columns::RESTORED)
+                && !lacks(kind, Columns::SURPRISAL)
+                && (wanted.guarded || !kind.needs_guarded_model)
                 && (wanted.contaminated || !kind.contaminated_only)
                 && (kind.suits)(wanted.setting.schema)
         })
@@ -79,19 +87,54 @@ impl Detectors {
         merged: &Table,
         clean: &Table,
         budget: Probability,
+        weighing: Option<&Weighed>,
     ) -> Result<Decider, BudgetTooSmall> {
         let scores = self.scores(ranks);
         let tails: Vec<_> = scores.iter().map(|s| RankTail::new(s.to_vec())).collect();
-        let surprise =
-            |(scores, tail): (&Array1<f32>, &RankTail)| scores.mapv(|s| tail.surprise(s));
-        let surprises: Vec<_> = scores.iter().zip(&tails).map(surprise).collect();
-        let weights = weights(&surprises, &self.voices);
-        let names = self.learned.iter().map(|(kind, _)| kind.name.to_owned());
-        let members = names.zip(weights).map(|(kind, weight)| Member { kind, weight });
-        let merge = Merge::new(members.zip(tails).collect());
+        let surprises = |scores: &[Array1<f32>]| -> Vec<Array1<f32>> {
+            let pairs = scores.iter().zip(&tails);
+            pairs.map(|(scores, tail)| scores.mapv(|s| tail.surprise(s))).collect()
+        };
+        let members = match weighing {
+            None => self.equal(&weights(&surprises(&scores), &self.voices)),
+            Some(weighing) => self.weighed(weighing, &surprises),
+        };
+        let merge = Merge::new(members.into_iter().zip(tails).collect(), &by_row(&scores));
         let calibration = Calibration::new(merge_rows(&self.scores(merged), |s| merge.score(s)));
         let clean = merge_rows(&self.scores(clean), |s| merge.score(s));
         Decider::new(merge, calibration, clean, budget)
+    }
+
+    /// All of them in one sum.
+    fn equal(&self, weights: &[f32]) -> Vec<Member> {
+        let pairs = self.learned.iter().zip(weights);
+        pairs.map(|((kind, _), &weight)| member(kind, weight, Role::Attack)).collect()
+    }
+
+    /// Those that attacks of our own can weigh in a sum, the others beside it with equal shares.
+    fn weighed(
+        &self,
+        weighed: &Weighed,
+        surprises: &dyn Fn(&[Array1<f32>]) -> Vec<Array1<f32>>,
+    ) -> Vec<Member> {
+        let in_sum = |kind: &Kind| kind.role == Role::Attack;
+        let group = |table: &Table, attacked, weight| {
+            let all = surprises(&self.scores(table));
+            let summed = all.into_iter().zip(&self.learned).filter(|(_, (kind, _))| in_sum(kind));
+            let summed: Vec<_> = summed.map(|(surprises, _)| surprises).collect();
+            Group { surprises: by_row(&summed), attacked, weight }
+        };
+        let mut groups =
+            vec![group(&weighed.clean, false, CLEAN), group(&weighed.harmless, false, 1.0 - CLEAN)];
+        groups.extend(weighed.attacks.iter().map(|(table, w)| group(table, true, f64::from(*w))));
+        let k = self.learned.iter().filter(|(kind, _)| in_sum(kind)).count();
+        let mut weights = attack_weights::learn(&groups, k).into_iter();
+        let beside = (self.learned.len() - k).max(1) as f32;
+        let member = |(kind, _): &(&'static Kind, Box<dyn Detector>)| match kind.role {
+            Role::Attack => member(kind, weights.next().expect("one each"), Role::Attack),
+            Role::Trigger => member(kind, TRIGGERS / beside, Role::Trigger),
+        };
+        self.learned.iter().map(member).collect()
     }
 
     /// Merged scores of every row, `[n]`.
@@ -151,6 +194,24 @@ pub fn trimmed(all: &Table, share: Probability, wanted: Wanted<'_>) -> Option<Ve
     Some(order)
 }
 
+/// Share of the budget for detectors of triggers. Of .1, .3 and .5 none changes AUROC by more than
+/// .002 on attacks; with none at all triggers pass.
+const TRIGGERS: f32 = 0.3;
+
+/// Of what is not attacked, how much rows count that nobody touched; the rest are disturbed ones.
+const CLEAN: f64 = 0.7;
+
+/// What weighs the detectors, its columns filled.
+pub struct Weighed {
+    pub clean: Table,
+    pub harmless: Table,
+    pub attacks: Vec<(Table, f32)>,
+}
+
+fn member(kind: &Kind, weight: f32, role: Role) -> Member {
+    Member { kind: kind.name.into(), weight, role }
+}
+
 pub(super) fn score(detector: &dyn Detector, table: &Table) -> Array1<f32> {
     let rows = table.rows();
     let mut scores = Array1::zeros(rows.len());
@@ -160,11 +221,11 @@ pub(super) fn score(detector: &dyn Detector, table: &Table) -> Array1<f32> {
 
 /// `merge` of each row's scores, given one array per detector.
 fn merge_rows(scores: &[Array1<f32>], merge: impl Fn(&[f32]) -> f32) -> Vec<f32> {
+    by_row(scores).iter().map(|row| merge(row)).collect()
+}
+
+/// One number per detector for each row, given one array per detector.
+fn by_row(scores: &[Array1<f32>]) -> Vec<Vec<f32>> {
     let n = scores.first().map_or(0, Array1::len);
-    let mut row = vec![0.0; scores.len()];
-    let score = |i| {
-        row.iter_mut().zip(scores).for_each(|(slot, scores)| *slot = scores[i]);
-        merge(&row)
-    };
-    (0..n).map(score).collect()
+    (0..n).map(|i| scores.iter().map(|scores| scores[i]).collect()).collect()
 }

@@ -9,6 +9,8 @@ pub struct Guarded {
     pub onnx: Vec<u8>,
     pub digest: Digest,
     pub kind: AnswerKind,
+    /// How many labels it knows.
+    pub labels: usize,
 }
 
 /// Why a model cannot be guarded.
@@ -47,7 +49,7 @@ impl Guarded {
                 kind = AnswerKind::Logits;
             }
         }
-        Ok(Self { digest: Digest::of(&onnx), onnx, kind })
+        Ok(Self { digest: Digest::of(&onnx), onnx, kind, labels })
     }
 }
 

@@ -124,6 +124,9 @@ fn cut<'a>(rows: &Rows<'a>, from: usize, to: usize) -> Rows<'a> {
         twin: cut(rows.twin),
         answer: cut(rows.answer),
         twin_answer: cut(rows.twin_answer),
+        restored: cut(rows.restored),
+        restored_answer: cut(rows.restored_answer),
+        surprisal: cut(rows.surprisal),
     }
 }
 

@@ -7,6 +7,8 @@
 //! It cannot tell whether the rows it is given are clean: an attack among them becomes normal.
 
 pub mod array;
+pub mod attack;
+mod attack_weights;
 mod autoencoder;
 pub mod brought;
 pub mod budget;
@@ -15,17 +17,22 @@ mod columns;
 pub mod data;
 pub mod evaluate;
 pub mod export;
+pub mod gradient;
 mod guard;
 pub mod guarded;
 pub mod infer;
 pub mod layers;
+pub mod lesson;
 pub mod memory;
 pub mod measured;
 mod merge_weights;
+mod networks;
+mod onnx;
 pub mod progress;
 mod record;
 pub mod reference;
 pub mod report;
+pub mod restorer;
 mod settle;
 pub mod split;
 pub mod table;
@@ -41,16 +48,18 @@ use crate::bundle::{
 };
 use crate::decide::BudgetTooSmall;
 use crate::detect::Setting;
-use crate::model::{ModelError, Networks, Runtime};
-use crate::record::{Probability, Rows, Schema};
+use crate::model::{ModelError, Networks, Onnx, Runtime};
+use crate::record::{Columns, Probability, Rows, Schema};
+use ndarray::Array2;
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 use columns::Table;
-use guard::{Detectors, Wanted};
+use guard::{Detectors, Wanted, Weighed};
 use guarded::Guarded;
 use infer::Hints;
 use measured::Parts;
 use memory::Memory;
+use networks::Learned;
 use reference::{Attacks, Reference};
 use report::{Accuracy, Report};
 use table::Reading;
@@ -127,6 +136,8 @@ pub enum FitError {
     AutoencoderFile { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Brought(#[from] brought::BroughtError),
+    #[error("a network cannot be trained: {0}")]
+    Gradient(#[from] gradient::GradientError),
     #[error(transparent)]
     Guarded(#[from] guarded::GuardedError),
     #[error(transparent)]
@@ -174,6 +185,7 @@ pub fn fit(
     let mut wanted = Wanted {
         setting: Setting { schema: &schema, labels: 1 },
         guarded: guarded.is_some(),
+        networks: Columns::X,
         contaminated: options.contaminated.is_some(),
         seed: options.seed,
     };
@@ -188,28 +200,61 @@ pub fn fit(
         split.train = kept.into_iter().map(|i| split.train[i]).collect();
     }
 
-    let (autoencoder, trained) = match &options.autoencoder {
-        Some(path) => autoencoder::bring(path, runtime, &schema, &x, &split, watch)?,
-        None => autoencoder::learn(options, &schema, &x, &split, watch)?,
+    let lesson = networks::Lesson {
+        options,
+        runtime,
+        schema: &schema,
+        x: &x,
+        y: y.as_deref(),
+        split: &split,
+        guarded: guarded.as_ref(),
     };
+    let Learned { autoencoder, restorer, likelihood, trained, usual, weighing, no_gradient } =
+        lesson.learn(watch)?;
 
     watch.stage("learning what is normal");
-    let model = guarded.as_ref().map(|guarded| (guarded.kind, guarded.onnx.as_slice()));
-    let mut networks = Networks::new(runtime, d, &autoencoder, model)?;
+    let onnx = Onnx {
+        autoencoder: &autoencoder,
+        guarded: guarded.as_ref().map(|guarded| (guarded.kind, guarded.onnx.as_slice())),
+        restorer: restorer.as_deref(),
+        likelihood: likelihood.as_deref(),
+    };
+    let mut networks = Networks::new(runtime, d, onnx)?;
     wanted.setting.labels = networks.labels();
+    if restorer.is_some() {
+        wanted.networks = wanted.networks.and(Columns::RESTORED);
+    }
+    if likelihood.is_some() {
+        wanted.networks = wanted.networks.and(Columns::SURPRISAL);
+    }
     let needs = wanted.needs();
     let mut fill = |part: &[usize]| Table::fill(&mut networks, needs, &x, part);
-    let detectors = Detectors::learn(&fill(&split.train)?, &all, wanted);
+    let detectors = Detectors::learn(&fill(&usual)?, &all, wanted);
 
     watch.stage("calibrating");
     let test = fill(&split.test)?;
     let (ranks, merged) = (fill(&split.ranks)?, fill(&split.merged)?);
-    let decider = detectors.calibrate(&ranks, &merged, &test, options.budget)?;
     let validation = fill(&split.validation)?;
+    let mut whole = |x: &Array2<f32>| {
+        let which: Vec<usize> = (0..x.nrows()).collect();
+        Table::fill(&mut networks, needs, x, &which)
+    };
+    let weighed = match &weighing {
+        None => None,
+        Some(weighing) => {
+            let mut attacks = vec![];
+            for (x, weight) in &weighing.attacks {
+                attacks.push((whole(x)?, *weight));
+            }
+            let (clean, harmless) = (whole(&weighing.clean)?, whole(&weighing.harmless)?);
+            Some(Weighed { clean, harmless, attacks })
+        }
+    };
+    let decider =
+        detectors.calibrate(&ranks, &merged, &test, options.budget, weighed.as_ref())?;
     let attacked = match &attacks {
         Some(Attacks { x, labels, .. }) if !labels.is_empty() => {
-            let which: Vec<usize> = (0..labels.len()).collect();
-            Some(Table::fill(&mut networks, needs, x, &which)?)
+            Some(whole(x)?)
         }
         _ => None,
     };
@@ -224,7 +269,7 @@ pub fn fit(
     let (flagged, rows) = decider.clean_flagged();
     let count = |part: &Vec<usize>| part.len() as u64;
     let manifest = Manifest {
-        version: VERSION,
+        version: if restorer.is_some() || likelihood.is_some() { VERSION } else { 1 },
         name: options.name.clone(),
         budget: options.budget,
         labels: wanted.setting.labels,
@@ -256,6 +301,8 @@ pub fn fit(
         digest: Digest([0; 32]),
         autoencoder,
         guarded_model: guarded.map(|guarded| guarded.onnx),
+        restorer,
+        likelihood,
         tensors,
     };
     watch.stage("checking the bundle on the record path");
@@ -263,7 +310,7 @@ pub fn fit(
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
     let attacks = attacks.map(|attacks| (attacks.labels.len(), attacks.refused));
     let folder = options.out.clone();
-    Ok(Report { folder, digest, manifest, trained, accuracy, measured, attacks })
+    Ok(Report { folder, digest, manifest, trained, accuracy, measured, attacks, no_gradient })
 }
 
 /// The schema that [`fit`] would learn, to be looked at or mended first.
@@ -276,7 +323,9 @@ pub fn schema(options: &Options, watch: &mut dyn Watch) -> Result<Schema, FitErr
 
 /// How often the guarded model gives row `part[i]` its label `y[part[i]]`.
 fn accuracy(rows: &Rows<'_>, part: &[usize], y: &[i64]) -> Accuracy {
-    let corrected = Rows { answer: rows.twin_answer, ..*rows };
+    let restored = rows.restored_answer.ncols() > 0;
+    let answer = if restored { rows.restored_answer } else { rows.twin_answer };
+    let corrected = Rows { answer, ..*rows };
     let right =
         |rows: &Rows<'_>| (0..part.len()).filter(|&i| rows.label(i) as i64 == y[part[i]]).count();
     Accuracy { rows: part.len(), right: right(rows), right_corrected: right(&corrected) }

@@ -22,6 +22,8 @@ pub struct Report {
     pub attacks: Option<(usize, usize)>,
     /// What the detectors cost, and what they caught of the attacks that were given.
     pub measured: Measured,
+    /// Why no attacks of our own could be made on the guarded model.
+    pub no_gradient: Option<String>,
 }
 
 /// How often the guarded model is right on the test rows that have a label.
@@ -29,7 +31,7 @@ pub struct Report {
 pub struct Accuracy {
     pub rows: usize,
     pub right: usize,
-    /// On what the autoencoder makes of them: the price of correcting a clean record.
+    /// On what the restorer, or else the autoencoder, makes of them: the price of correcting a clean record.
     pub right_corrected: usize,
 }
 
@@ -72,6 +74,13 @@ impl fmt::Display for Report {
             Stopped::Brought => "brought along".to_owned(),
         };
         writeln!(f, "  autoencoder  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
+        if let Some(why) = &self.no_gradient {
+            writeln!(
+                f,
+                "  own attacks  NONE: the guarded model cannot be differentiated ({why}); small \
+                 perturbations of it will mostly pass"
+            )?;
+        }
         if let Some((rows, refused)) = self.attacks {
             let rows = rows + refused;
             writeln!(

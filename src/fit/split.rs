@@ -42,6 +42,11 @@ pub(super) enum Use {
     Detectors = 4,
     Sample = 5,
     Attacks = 6,
+    Pool = 7,
+    Harmless = 8,
+    Restorer = 9,
+    Likelihood = 10,
+    Families = 11,
 }
 
 impl Default for Shares {

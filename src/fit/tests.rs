@@ -222,12 +222,8 @@ fn images_and_shares_above_half_cannot_be_trimmed() {
 fn accuracy_counts_the_answers_that_are_the_label() {
     let (x, answer) = (array![[0.0], [0.0]], array![[0.0_f32, -1.0], [-1.0, 0.0]]);
     let twin_answer = array![[-1.0_f32, 0.0], [-1.0, 0.0]];
-    let rows = Rows {
-        x: x.view(),
-        twin: x.view(),
-        answer: answer.view(),
-        twin_answer: twin_answer.view(),
-    };
+    let rows =
+        Rows { answer: answer.view(), twin_answer: twin_answer.view(), ..Rows::only(x.view()) };
     let expected = Accuracy { rows: 2, right: 2, right_corrected: 1 };
     assert_eq!(accuracy(&rows, &[5, 3], &[9, 9, 9, 1, 9, 0]), expected);
 }

@@ -205,7 +205,7 @@ pub fn train(
 
 /// Share of the peak rate when a share `done` of all steps lies behind: from 1/25 up over the
 /// first fifth, then down to 1/10 000.
-fn one_cycle(done: f64) -> f64 {
+pub(super) fn one_cycle(done: f64) -> f64 {
     const UP: f64 = 0.2;
     let cosine = |from: f64, to: f64, t: f64| {
         to + (from - to) * (1.0 + (std::f64::consts::PI * t).cos()) / 2.0

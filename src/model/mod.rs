@@ -7,5 +7,5 @@ mod runtime;
 
 pub use deadline::Deadline;
 pub use network::{ModelError, Network};
-pub use networks::{Filled, Networks};
+pub use networks::{Filled, Networks, Onnx};
 pub use runtime::{Runtime, RuntimeError};

@@ -5,15 +5,26 @@ use std::time::Duration;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::{Deadline, ModelError, Network, Runtime};
-use crate::bundle::{AnswerKind, Bundle, Manifest};
+use crate::bundle::{AnswerKind, Bundle};
 use crate::math::log_softmax_rows;
 use crate::record::{Columns, Rows};
 
-/// The autoencoder and, if the bundle has one, the guarded model. One per worker thread.
+/// The networks of a bundle. One set per worker thread.
 pub struct Networks {
     autoencoder: Network,
     guarded: Option<(Network, AnswerKind)>,
+    restorer: Option<Network>,
+    likelihood: Option<Network>,
     width: usize,
+}
+
+/// ONNX files of the networks; all but the autoencoder may be absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Onnx<'a> {
+    pub autoencoder: &'a [u8],
+    pub guarded: Option<(AnswerKind, &'a [u8])>,
+    pub restorer: Option<&'a [u8]>,
+    pub likelihood: Option<&'a [u8]>,
 }
 
 /// Columns of one batch, owned; [`Filled::rows`] lends them.
@@ -24,28 +35,23 @@ pub struct Filled {
     twin: Vec<f32>,
     answer: Vec<f32>,
     twin_answer: Vec<f32>,
+    restored: Vec<f32>,
+    restored_answer: Vec<f32>,
+    surprisal: Vec<f32>,
 }
 
 impl Networks {
     /// # Errors
     /// If a network does not load or does not fit the bundle's schema and labels.
     pub fn load(runtime: &Runtime, bundle: &Bundle) -> Result<Self, ModelError> {
-        Self::from_onnx(
-            runtime,
-            &bundle.manifest,
-            &bundle.autoencoder,
-            bundle.guarded_model.as_deref(),
-        )
-    }
-
-    fn from_onnx(
-        runtime: &Runtime,
-        manifest: &Manifest,
-        autoencoder: &[u8],
-        guarded: Option<&[u8]>,
-    ) -> Result<Self, ModelError> {
-        let guarded = manifest.answer.zip(guarded);
-        let networks = Self::new(runtime, manifest.schema.width(), autoencoder, guarded)?;
+        let manifest = &bundle.manifest;
+        let onnx = Onnx {
+            autoencoder: &bundle.autoencoder,
+            guarded: manifest.answer.zip(bundle.guarded_model.as_deref()),
+            restorer: bundle.restorer.as_deref(),
+            likelihood: bundle.likelihood.as_deref(),
+        };
+        let networks = Self::new(runtime, manifest.schema.width(), onnx)?;
         match &networks.guarded {
             Some((network, _)) if network.outputs() != manifest.labels => {
                 Err(ModelError::Signature {
@@ -65,24 +71,32 @@ impl Networks {
     pub fn new(
         runtime: &Runtime,
         width: usize,
-        autoencoder: &[u8],
-        guarded: Option<(AnswerKind, &[u8])>,
+        onnx: Onnx<'_>,
     ) -> Result<Self, ModelError> {
-        let autoencoder = Network::load(runtime, "the autoencoder", autoencoder, width)?;
-        if autoencoder.outputs() != width {
-            return Err(ModelError::Signature {
-                network: "the autoencoder",
+        let same_width = |name: &'static str, onnx: &[u8]| {
+            let network = Network::load(runtime, name, onnx, width)?;
+            if network.outputs() == width {
+                return Ok(network);
+            }
+            Err(ModelError::Signature {
+                network: name,
                 expected: format!("{width} outputs per row"),
-                got: autoencoder.outputs().to_string(),
-            });
-        }
-        let guarded = match guarded {
+                got: network.outputs().to_string(),
+            })
+        };
+        let guarded = match onnx.guarded {
             Some((kind, onnx)) => {
                 Some((Network::load(runtime, "the guarded model", onnx, width)?, kind))
             }
             None => None,
         };
-        Ok(Self { autoencoder, guarded, width })
+        Ok(Self {
+            autoencoder: same_width("the autoencoder", onnx.autoencoder)?,
+            guarded,
+            restorer: onnx.restorer.map(|onnx| same_width("the restorer", onnx)).transpose()?,
+            likelihood: onnx.likelihood.map(|onnx| same_width("the likelihood", onnx)).transpose()?,
+            width,
+        })
     }
 
     /// The same, but no run takes longer than `limit`.
@@ -91,8 +105,14 @@ impl Networks {
     /// If there is no thread to look at the clock.
     pub fn limited_to(self, limit: Duration) -> Result<Self, ModelError> {
         let deadline = Deadline::new(limit)?;
-        let guarded = self.guarded.map(|(network, kind)| (network.limited(deadline.clone()), kind));
-        Ok(Self { autoencoder: self.autoencoder.limited(deadline), guarded, ..self })
+        let limited = |network: Network| network.limited(deadline.clone());
+        Ok(Self {
+            autoencoder: limited(self.autoencoder),
+            guarded: self.guarded.map(|(network, kind)| (limited(network), kind)),
+            restorer: self.restorer.map(limited),
+            likelihood: self.likelihood.map(limited),
+            width: self.width,
+        })
     }
 
     /// How many labels the guarded model knows; 1 without one.
@@ -112,11 +132,26 @@ impl Networks {
     ) -> Result<(), ModelError> {
         filled.width = self.width;
         filled.labels = self.labels();
-        filled.twin.clear();
-        filled.answer.clear();
-        filled.twin_answer.clear();
+        let columns = [
+            &mut filled.twin,
+            &mut filled.answer,
+            &mut filled.twin_answer,
+            &mut filled.restored,
+            &mut filled.restored_answer,
+            &mut filled.surprisal,
+        ];
+        columns.into_iter().for_each(Vec::clear);
         if needs.contains(Columns::TWIN) || needs.contains(Columns::TWIN_ANSWER) {
             self.autoencoder.run(x, &mut filled.twin)?;
+        }
+        let restored = Columns::RESTORED.and(Columns::RESTORED_ANSWER);
+        if let Some(restorer) = self.restorer.as_mut().filter(|_| needs.meets(restored)) {
+            restorer.run(x, &mut filled.restored)?;
+        }
+        if let Some(likelihood) = &mut self.likelihood
+            && needs.contains(Columns::SURPRISAL)
+        {
+            likelihood.run(x, &mut filled.surprisal)?;
         }
         let Some((network, kind)) = &mut self.guarded else { return Ok(()) };
         if needs.contains(Columns::ANSWER) {
@@ -124,6 +159,9 @@ impl Networks {
         }
         if needs.contains(Columns::TWIN_ANSWER) {
             answer(network, *kind, &filled.twin, &mut filled.twin_answer)?;
+        }
+        if needs.contains(Columns::RESTORED_ANSWER) {
+            answer(network, *kind, &filled.restored, &mut filled.restored_answer)?;
         }
         Ok(())
     }
@@ -161,7 +199,15 @@ impl Filled {
             twin: view(&self.twin, self.width),
             answer: view(&self.answer, self.labels),
             twin_answer: view(&self.twin_answer, self.labels),
+            restored: view(&self.restored, self.width),
+            restored_answer: view(&self.restored_answer, self.labels),
+            surprisal: view(&self.surprisal, self.width),
         }
+    }
+
+    /// Row `i` of the restored column, if there is a restorer and it was asked for.
+    pub fn restored(&self, i: usize) -> Option<&[f32]> {
+        self.restored.get(i * self.width..(i + 1) * self.width)
     }
 
     /// Row `i` of the twin column.

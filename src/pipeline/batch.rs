@@ -265,7 +265,9 @@ impl Batch {
             for row in rows.clone() {
                 let merged = guard.decider.merge(self.scored.scores(row));
                 match guard.decider.flags(guard.decider.p(merged, rows.len())) {
-                    true => guard.reconstruct.apply(self.scored.twin(row), &mut sanitized),
+                    true => {
+                        guard.reconstruct.apply(self.scored.restored(guard, row), &mut sanitized);
+                    },
                     false => sanitized.extend_from_slice(&self.rows[row * width..][..width]),
                 }
             }

@@ -31,8 +31,8 @@ pub struct Guard {
 pub enum GuardError {
     #[error("the bundle names detector {0:?}, which this build does not have")]
     UnknownDetector(String),
-    #[error("detector {0} needs a guarded model; the bundle has none")]
-    NoGuardedModel(String),
+    #[error("detector {0} needs {1}; the bundle has none")]
+    NoNetwork(String, &'static str),
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(transparent)]
@@ -56,13 +56,22 @@ impl Guard {
         for member in &manifest.detectors {
             let kind = kind(&member.kind)
                 .ok_or_else(|| GuardError::UnknownDetector(member.kind.clone()))?;
-            if kind.needs_guarded_model && bundle.guarded_model.is_none() {
-                return Err(GuardError::NoGuardedModel(member.kind.clone()));
+            let networks = [
+                (kind.needs_guarded_model, &bundle.guarded_model, "a guarded model"),
+                (kind.needs.contains(Columns::RESTORED), &bundle.restorer, "a restorer"),
+                (kind.needs.contains(Columns::SURPRISAL), &bundle.likelihood, "a likelihood"),
+            ];
+            if let Some((.., name)) = networks.iter().find(|(needed, n, _)| *needed && n.is_none()) {
+                return Err(GuardError::NoNetwork(member.kind.clone(), name));
             }
             detectors.push((kind.load)(&bundle.tensors, setting)?);
         }
-        // The twin is needed for correcting even if no detector looks at it.
-        let needs = detectors.iter().fold(Columns::TWIN, |needs, d| needs.and(d.needs()));
+        // What corrects is needed even if no detector looks at it.
+        let correcting = match bundle.restorer {
+            Some(_) => Columns::TWIN.and(Columns::RESTORED),
+            None => Columns::TWIN,
+        };
+        let needs = detectors.iter().fold(correcting, |needs, d| needs.and(d.needs()));
         let decider = Decider::load(bundle, budget)?;
         let epoch = epoch(bundle.digest, decider.budget());
         Ok(Self {

@@ -3,6 +3,7 @@
 use ndarray::ArrayViewMut2;
 
 use super::Guard;
+use crate::bundle::Role;
 use crate::model::{Filled, ModelError, Networks};
 use crate::record::Rows;
 
@@ -46,7 +47,13 @@ impl Scored {
         &self.scores[i * self.detectors..][..self.detectors]
     }
 
-    pub fn twin(&self, i: usize) -> &[f32] {
-        self.filled.twin(i)
+    /// Row `i` as it was before an attack: the restorer's version, which keeps detail; that of the
+    /// autoencoder, whose code is too narrow for a trigger, where a trigger's detector spoke.
+    pub fn restored(&self, guard: &Guard, i: usize) -> &[f32] {
+        let twin = self.filled.twin(i);
+        match guard.decider.leading_role(self.scores(i)) {
+            Role::Attack => self.filled.restored(i).unwrap_or(twin),
+            Role::Trigger => twin,
+        }
     }
 }

@@ -19,6 +19,12 @@ impl Columns {
     pub const ANSWER: Self = Self(4);
     /// The guarded model's log-probabilities on `twin`, `[n, k]`.
     pub const TWIN_ANSWER: Self = Self(8);
+    /// The restorer's version of the rows, `[n, d]`.
+    pub const RESTORED: Self = Self(16);
+    /// The guarded model's log-probabilities on `restored`, `[n, k]`.
+    pub const RESTORED_ANSWER: Self = Self(32);
+    /// −ln p of each number given its neighbours, `[n, d]`, in nats.
+    pub const SURPRISAL: Self = Self(64);
 
     /// Both sets together.
     pub const fn and(self, other: Self) -> Self {
@@ -27,6 +33,11 @@ impl Columns {
 
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether any column is in both.
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 
@@ -37,6 +48,25 @@ pub struct Rows<'a> {
     pub twin: ArrayView2<'a, f32>,
     pub answer: ArrayView2<'a, f32>,
     pub twin_answer: ArrayView2<'a, f32>,
+    pub restored: ArrayView2<'a, f32>,
+    pub restored_answer: ArrayView2<'a, f32>,
+    pub surprisal: ArrayView2<'a, f32>,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of which no other column was asked for.
+    pub fn only(x: ArrayView2<'a, f32>) -> Self {
+        let none = ArrayView2::from_shape((x.nrows(), 0), &[]).expect("no numbers");
+        Self {
+            x,
+            twin: none,
+            answer: none,
+            twin_answer: none,
+            restored: none,
+            restored_answer: none,
+            surprisal: none,
+        }
+    }
 }
 
 impl Rows<'_> {

@@ -4,10 +4,13 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::bundle::{AUTOENCODER, Bundle, BundleError, Files, GUARDED_MODEL, MANIFEST, TENSORS};
+use crate::bundle::{
+    AUTOENCODER, Bundle, BundleError, Files, GUARDED_MODEL, LIKELIHOOD, MANIFEST, RESTORER, TENSORS,
+};
 
 /// The files of a bundle.
-const NAMES: [&str; 4] = [MANIFEST, AUTOENCODER, GUARDED_MODEL, TENSORS];
+const NAMES: [&str; 6] =
+    [MANIFEST, AUTOENCODER, GUARDED_MODEL, RESTORER, LIKELIHOOD, TENSORS];
 
 /// Why a bundle cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -90,10 +90,11 @@ impl Memory {
         let workers = stream.workers as u64;
         let record_max = (stream.codec.value_bytes_max / width).max(1) * width;
         let part_max = (PART_NUMBERS_MAX + record_max).min(stream.rows_max * record_max);
-        // x and twin, answer and twin_answer, all of them a second time for corrected records.
+        // x, twin, restored and surprisal, three answers, all of them a second time for corrected
+        // records.
         let columns = |numbers: usize| {
             let rows = (numbers / width) as u64;
-            4 * (4 * numbers as u64 + 4 * rows * labels)
+            4 * (8 * numbers as u64 + 6 * rows * labels)
         };
         // A corrected number takes at most 16 bytes of text, and the text around it is the
         // original's.

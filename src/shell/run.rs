@@ -74,7 +74,9 @@ impl Prepared {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
-        let models = bundle.autoencoder.len() + bundle.guarded_model.as_ref().map_or(0, Vec::len);
+        let optional = [&bundle.guarded_model, &bundle.restorer, &bundle.likelihood];
+        let others: usize = optional.into_iter().flatten().map(Vec::len).sum();
+        let models = bundle.autoencoder.len() + others;
         let bundle_bytes = (models as u64, bundle.tensors.bytes() as u64);
         let (stream, guard) = (Arc::new(stream.clone()), Arc::new(guard));
         Ok(Self { stream, guard, registry, networks, bundle_bytes })

@@ -1,0 +1,106 @@
+//! Small neighbourhoods of a row: k×k windows of an image, a few numbers of a table.
+//!
+//! What two detectors look through for the strangest place: a patch trigger is small, and a mean
+//! over the whole row does not see it. Neither sees what is spread thin over the whole row.
+
+use crate::math::max_window_mean;
+use crate::record::{Feature, Reasons, Schema};
+
+/// Side of a window, in pixels: the smallest patch that a classifier learns reliably.
+const WINDOW: usize = 3;
+
+/// How many numbers of a table make a neighbourhood.
+const NUMBERS: usize = 3;
+
+/// Where the neighbourhoods of rows of one schema lie.
+pub(super) struct Neighbourhoods {
+    planes: Vec<Plane>,
+    numbers: Vec<usize>,
+}
+
+/// One channel of an image: where it lies in a row.
+struct Plane {
+    start: usize,
+    height: usize,
+    width: usize,
+}
+
+/// Where the strangest neighbourhood of a row is.
+enum Place<'a> {
+    Window { plane: &'a Plane, top: usize, left: usize },
+    Numbers,
+}
+
+impl Neighbourhoods {
+    pub(super) fn of(schema: &Schema) -> Self {
+        let (mut planes, mut numbers) = (vec![], vec![]);
+        for (feature, columns) in schema.columns() {
+            match *feature {
+                Feature::Number { .. } | Feature::Category { .. } => numbers.extend(columns),
+                Feature::Id { .. } => {}
+                Feature::Image { channels, height, width, .. } => {
+                    let (height, width) = (height as usize, width as usize);
+                    planes.extend((0..channels as usize).map(|c| Plane {
+                        start: columns.start + c * height * width,
+                        height,
+                        width,
+                    }));
+                }
+            }
+        }
+        Self { planes, numbers }
+    }
+
+    /// The largest mean of `z` `[d]`, ≥ 0 each, over a neighbourhood. O(d) per row of a window.
+    pub(super) fn strangest(&self, z: &[f32], scratch: &mut [f32]) -> f32 {
+        self.search(z, scratch).0
+    }
+
+    /// The numbers of the strangest neighbourhood, as shares of their sum.
+    pub(super) fn explain(&self, z: &[f32]) -> Reasons {
+        let mut inside = vec![0.0; z.len()];
+        match self.search(z, &mut self.scratch()).1 {
+            Place::Numbers => self.numbers.iter().for_each(|&at| inside[at] = z[at]),
+            Place::Window { plane, top, left } => {
+                for y in top..(top + WINDOW).min(plane.height) {
+                    for x in left..(left + WINDOW).min(plane.width) {
+                        let at = plane.start + y * plane.width + x;
+                        inside[at] = z[at];
+                    }
+                }
+            }
+        }
+        Reasons::of_parts(inside.into_iter())
+    }
+
+    /// Scratch for [`Neighbourhoods::strangest`].
+    pub(super) fn scratch(&self) -> Vec<f32> {
+        vec![0.0; self.planes.iter().map(|plane| plane.width).max().unwrap_or(0)]
+    }
+
+    fn search(&self, z: &[f32], columns: &mut [f32]) -> (f32, Place<'_>) {
+        let mut best = (self.numbers_mean(z), Place::Numbers);
+        for plane in &self.planes {
+            let pixels = &z[plane.start..][..plane.height * plane.width];
+            let (mean, top, left) =
+                max_window_mean(pixels, plane.height, plane.width, WINDOW, columns);
+            if mean > best.0 {
+                best = (mean, Place::Window { plane, top, left });
+            }
+        }
+        best
+    }
+
+    /// Mean of the largest [`NUMBERS`] among the numbers; 0 if there are none.
+    fn numbers_mean(&self, z: &[f32]) -> f32 {
+        let mut top = [0.0_f32; NUMBERS];
+        for &at in &self.numbers {
+            if let Some(slot) = top.iter().position(|&t| z[at] > t) {
+                top[slot..].rotate_right(1);
+                top[slot] = z[at];
+            }
+        }
+        let count = self.numbers.len().clamp(1, NUMBERS);
+        top.iter().sum::<f32>() / count as f32
+    }
+}

@@ -1,0 +1,53 @@
+//! Whether the guarded model answers the same on a row and on the restorer's version of it.
+//!
+//! The restorer keeps detail that the autoencoder drops, and was taught on attacks to give back the
+//! row before them: so it hears smaller changes than `prediction_match` does, on-support ones among
+//! them. Blind to triggers, which it passes on, and to attacks adapted to it.
+//!
+//! Source: G. Vacanti, A. Van Looveren, arXiv:2002.09364; the restorer's training on attacks is ours.
+
+use ndarray::ArrayViewMut1;
+
+use super::{Detector, Kind};
+use crate::bundle::{Role, Tensors};
+use crate::math::kl;
+use crate::record::{Columns, Reasons, Rows};
+
+pub(super) const KIND: Kind = Kind {
+    name: "restored-match",
+    needs: COLUMNS,
+    needs_guarded_model: true,
+    role: Role::Attack,
+    suits: |_| true,
+    contaminated_only: false,
+    voice: |_| 1.0,
+    #[cfg(feature = "fit")]
+    learn: |_, _, _| Box::new(RestoredMatch),
+    load: |_, _| Ok(Box::new(RestoredMatch)),
+};
+
+const COLUMNS: Columns =
+    Columns::X.and(Columns::ANSWER).and(Columns::RESTORED).and(Columns::RESTORED_ANSWER);
+
+/// KL(M(x) ‖ M(R(x))) in nats. It learns nothing beyond the restorer itself.
+struct RestoredMatch;
+
+impl Detector for RestoredMatch {
+    fn needs(&self) -> Columns {
+        COLUMNS
+    }
+
+    fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
+        for (i, score) in scores.iter_mut().enumerate() {
+            *score = kl(rows.answer.row(i), rows.restored_answer.row(i));
+        }
+    }
+
+    /// The features that the restorer changed.
+    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+        let pairs = rows.x.row(i).into_iter().zip(rows.restored.row(i));
+        Reasons::of_parts(pairs.map(|(x, restored)| (x - restored) * (x - restored)))
+    }
+
+    fn save(&self, _: &mut Tensors) {}
+}

@@ -1,0 +1,280 @@
+//! The networks of a bundle, and what they are taught with.
+//!
+//! Rows alone make an autoencoder and, for images, the likelihood. A guarded model whose gradient
+//! can be had makes attacks of our own possible: then the autoencoder learns to undo them, images
+//! get a restorer beside it, and the attacks weigh the detectors. All of it comes from the training
+//! and validation parts; calibration rows see none of it.
+
+use ndarray::{Array2, Axis};
+
+use super::attack::{self, Space};
+use super::gradient::{Function, GradientError};
+use super::guarded::Guarded;
+use super::layers::Standard;
+use super::lesson::{self, Course};
+use super::split::{Split, Use, stream};
+use super::train::{Progress, Stopped, Trained};
+use super::{FitError, Options, Watch, autoencoder, brought, restorer};
+use crate::model::{Network, Runtime};
+use crate::record::{Feature, Schema};
+
+/// Rows that attacks are made on and restorers learn from; more cost time and were not tried.
+const RESTORED_ROWS: usize = 24_000;
+
+/// Rows that the likelihood learns from.
+const LIKELY_ROWS: usize = 12_000;
+
+/// Of the training part, what networks may learn from; the rest is for what their outputs are
+/// usually like: on rows that a network knows by heart they are too good.
+const NETWORK_SHARE: f64 = 0.6;
+
+/// Rows of each family that weigh the detectors.
+const FAMILY_ROWS: usize = 300;
+
+/// Steps of training at least, whatever the rows.
+const STEPS_MIN: usize = 1100;
+
+/// What came out of training.
+pub struct Learned {
+    pub autoencoder: Vec<u8>,
+    pub restorer: Option<Vec<u8>>,
+    pub likelihood: Option<Vec<u8>>,
+    pub trained: Trained,
+    /// Rows for the detectors to learn from.
+    pub usual: Vec<usize>,
+    /// What weighs the detectors, if attacks of our own could be made.
+    pub weighing: Option<Weighing>,
+    /// Why there are no attacks of our own although there is a guarded model.
+    pub no_gradient: Option<String>,
+}
+
+/// Rows to weigh detectors by, each `[n, d]`.
+pub struct Weighing {
+    pub clean: Array2<f32>,
+    pub harmless: Array2<f32>,
+    /// With the weight of the family.
+    pub attacks: Vec<(Array2<f32>, f32)>,
+}
+
+/// What everything here starts from.
+pub struct Lesson<'a> {
+    pub options: &'a Options,
+    pub runtime: &'a Runtime,
+    pub schema: &'a Schema,
+    pub x: &'a Array2<f32>,
+    pub y: Option<&'a [i64]>,
+    pub split: &'a Split,
+    pub guarded: Option<&'a Guarded>,
+}
+
+impl Lesson<'_> {
+    /// Trains what these rows and this model allow.
+    ///
+    /// # Errors
+    /// If training fails or is ended before it began.
+    pub fn learn(&self, watch: &mut dyn Watch) -> Result<Learned, FitError> {
+        let train = &self.split.train;
+        let many = ((train.len() as f64 * NETWORK_SHARE) as usize).min(RESTORED_ROWS);
+        let (taught, rest) = train.split_at(many);
+        let image = restorer::image(self.schema);
+        let likelihood = match image {
+            Some(image) => Some(self.likelihood(image, taught, watch)?),
+            None => None,
+        };
+        let (model, no_gradient) = match self.guarded.map(|guarded| self.gradient(guarded)) {
+            None => (None, None),
+            Some(Ok(model)) => (Some(model), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+        };
+        let Some(model) = model else {
+            let (autoencoder, trained) = self.plain(watch)?;
+            let usual = train.clone();
+            let (restorer, weighing) = (None, None);
+            return Ok(Learned {
+                autoencoder,
+                restorer,
+                likelihood,
+                trained,
+                usual,
+                weighing,
+                no_gradient,
+            });
+        };
+        let space = Space::of(self.schema, self.x.view(), taught);
+        let seed = self.options.seed;
+        let clean = self.rows(taught);
+        watch.stage(&format!("making attacks on {} rows", taught.len()));
+        let labels = attack::labels(&model, &clean, space.width())?;
+        let k = self.guarded.map_or(1, |guarded| guarded.labels);
+        let mut rng = stream(seed, Use::Pool);
+        let mut made = 0;
+        let attacked = attack::pool(&model, &space, &clean, &labels, k, &mut rng, |rows| {
+            made += rows;
+            watch.reading(made as u64, made as f32 / taught.len() as f32);
+        })?;
+        let mut rng = stream(seed, Use::Harmless);
+        let harmless = attack::harmless(self.schema, &space, &clean, &mut rng);
+        let given = lesson::Rows { clean: &clean, attacked: &attacked, harmless: &harmless };
+        let (autoencoder, trained) = match &self.options.autoencoder {
+            Some(_) => self.plain(watch)?,
+            None => self.dense(&model, given, watch)?,
+        };
+        let restorer = match image {
+            Some(image) => Some(self.convolutional(image, &model, given, watch)?),
+            None => None,
+        };
+        let weighing = match restorer {
+            Some(_) => Some(self.weighing(&model, &space, watch)?),
+            None => None,
+        };
+        let usual = if rest.len() < taught.len() / 4 { train.clone() } else { rest.to_vec() };
+        Ok(Learned { autoencoder, restorer, likelihood, trained, usual, weighing, no_gradient })
+    }
+
+    /// The guarded model as a function, if it is one that ONNX Runtime agrees with.
+    fn gradient(&self, guarded: &Guarded) -> Result<Function, GradientError> {
+        let function = Function::read(&guarded.onnx)?;
+        let sample = self.rows(&self.split.validation[..self.split.validation.len().min(64)]);
+        let d = self.x.ncols();
+        let mut network = Network::load(self.runtime, "the guarded model", &guarded.onnx, d)?;
+        function.agrees(&mut network, &sample, true)?;
+        Ok(function)
+    }
+
+    fn plain(&self, watch: &mut dyn Watch) -> Result<(Vec<u8>, Trained), FitError> {
+        let Self { options, runtime, schema, x, split, .. } = self;
+        match &options.autoencoder {
+            Some(path) => autoencoder::bring(path, runtime, schema, x, split, watch),
+            None => autoencoder::learn(options, schema, x, split, watch),
+        }
+    }
+
+    fn dense(
+        &self,
+        model: &Function,
+        given: lesson::Rows<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<(Vec<u8>, Trained), FitError> {
+        let d = self.x.ncols();
+        let standard = autoencoder::standard(self.schema, self.x, &self.split.train);
+        let mean = Standard::of(self.x.view(), &self.split.train, &[]).mean;
+        let scales: Vec<f32> = match &standard {
+            Some(standard) => standard.deviation.iter().map(|&s| (1.0 / s) as f32).collect(),
+            None => vec![1.0; d],
+        };
+        let mut rng = stream(self.options.seed, Use::Weights);
+        let network = restorer::dense(d, &mean, standard.as_ref(), &mut rng)?;
+        let course = self.course(given.clean.len() / d, 3e-3);
+        watch.stage("teaching the autoencoder to undo attacks");
+        let mut last = None;
+        let mut rng = stream(self.options.seed, Use::Shuffle);
+        lesson::restore(&network, model, given, &scales, course, &mut rng, &mut |p| {
+            last = Some(*p);
+            watch.progress(p)
+        })?;
+        let onnx = network.into_onnx()??;
+        let apply = |j, value| standard.as_ref().map_or(value, |standard| standard.apply(j, value));
+        let loss = |part| brought::loss(self.runtime, &onnx, self.x, part, apply);
+        let (loss, loss_validation) = (loss(&self.split.train)?, loss(&self.split.validation)?);
+        let epochs = last.map_or(0, |p: Progress| p.epoch);
+        let stopped = match last {
+            Some(p) if p.epoch == p.epochs_max && p.step == p.steps => Stopped::Finished,
+            _ => Stopped::Asked,
+        };
+        let (layers, limits, epoch) = (vec![], None, epochs);
+        Ok((onnx, Trained { layers, limits, loss, loss_validation, epoch, epochs, stopped }))
+    }
+
+    fn convolutional(
+        &self,
+        image: (usize, usize, usize),
+        model: &Function,
+        given: lesson::Rows<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<Vec<u8>, FitError> {
+        let d = self.x.ncols();
+        let network =
+            restorer::convolutional(image, &mut stream(self.options.seed, Use::Restorer))?;
+        let course = self.course(given.clean.len() / d, 5e-3);
+        watch.stage("teaching the restorer to undo attacks");
+        let (scales, mut rng) = (vec![1.0; d], stream(self.options.seed, Use::Restorer));
+        lesson::restore(&network, model, given, &scales, course, &mut rng, &mut |p| {
+            watch.progress(p)
+        })?;
+        Ok(network.into_onnx()??)
+    }
+
+    fn likelihood(
+        &self,
+        image: (usize, usize, usize),
+        taught: &[usize],
+        watch: &mut dyn Watch,
+    ) -> Result<Vec<u8>, FitError> {
+        let scale = self.schema.features.iter().find_map(|feature| match feature {
+            Feature::Image { scale, .. } => Some(*scale),
+            _ => None,
+        });
+        let mut rng = stream(self.options.seed, Use::Likelihood);
+        let network = restorer::likelihood(image, scale.expect("it is an image"), &mut rng)?;
+        let taught = &taught[..taught.len().min(LIKELY_ROWS)];
+        let rows = self.rows(taught);
+        let epochs = (STEPS_MIN * 64 / taught.len().max(1)).clamp(4, 100);
+        let epochs = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
+        let course = Course { epochs, batch_rows: 64, rate_peak: 6e-3 };
+        watch.stage("learning what pixels look like among their neighbours");
+        lesson::likely(&network, &rows, self.x.ncols(), course, &mut rng, &mut |p| {
+            watch.progress(p)
+        })?;
+        Ok(network.into_onnx()??)
+    }
+
+    fn weighing(
+        &self,
+        model: &Function,
+        space: &Space,
+        watch: &mut dyn Watch,
+    ) -> Result<Weighing, FitError> {
+        let (d, seed) = (space.width(), self.options.seed);
+        let (sources, clean) = self.split.validation.split_at(self.split.validation.len() / 2);
+        let answers = attack::labels(model, &self.rows(sources), d)?;
+        // What the model has wrong already needs no attack.
+        let right = |(at, &label): (usize, &u32)| {
+            let own = self.y.is_none_or(|y| y[sources[at]] == i64::from(label));
+            own.then_some((sources[at], label))
+        };
+        let right: Vec<(usize, u32)> = answers.iter().enumerate().filter_map(right).collect();
+        let families = attack::families();
+        let mut rng = stream(seed, Use::Families);
+        let (mut attacks, mut from) = (vec![], 0);
+        for (i, family) in families.iter().enumerate() {
+            watch.stage(&format!("weighing by attacks: {} ({} of {})", family.name, i + 1, families.len()));
+            let turn = (0..FAMILY_ROWS.min(right.len())).map(|i| right[(from + i) % right.len()]);
+            let (rows, labels): (Vec<usize>, Vec<u32>) = turn.unzip();
+            from += rows.len();
+            let rows = self.rows(&rows);
+            let rows = family.successes(model, space, &rows, &labels, &mut rng)?;
+            if !rows.is_empty() {
+                attacks.push((matrix(rows, d), family.weight));
+            }
+        }
+        let clean = self.x.select(Axis(0), clean);
+        let mut rng = stream(seed, Use::Families);
+        let rows: Vec<f32> = clean.iter().copied().collect();
+        let harmless = matrix(attack::harmless(self.schema, space, &rows, &mut rng), d);
+        Ok(Weighing { clean, harmless, attacks })
+    }
+
+    fn course(&self, rows: usize, rate_peak: f64) -> Course {
+        let epochs = (STEPS_MIN * 128 / rows.max(1)).clamp(6, 100);
+        let epochs = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
+        Course { epochs, batch_rows: 128, rate_peak }
+    }
+
+    fn rows(&self, which: &[usize]) -> Vec<f32> {
+        which.iter().flat_map(|&i| self.x.row(i)).copied().collect()
+    }
+}
+
+fn matrix(values: Vec<f32>, d: usize) -> Array2<f32> {
+    Array2::from_shape_vec((values.len() / d, d), values).expect("whole rows")
+}

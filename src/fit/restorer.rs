@@ -1,0 +1,211 @@
+//! The networks that give a row back without what an attack added: the *restorers*.
+//!
+//! Two bodies. The dense one squeezes the row through a code too narrow for a trigger; it is the
+//! bundle's autoencoder, and what it costs is detail. The convolutional one adds a correction to
+//! the image itself: it keeps detail, and lets a trigger through. Both learn on attacks of our own
+//! making ([`super::lesson`]); neither knows an attack that keeps the image on its manifold.
+//!
+//! Source: prediction match, G. Vacanti, A. Van Looveren, arXiv:2002.09364; bodies and their sizes
+//! were chosen by us on attacks on training rows.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::gradient::{Builder, Function, GradientError, int, word};
+use super::layers::Standard;
+use super::train::widths;
+use crate::record::{Feature, Schema};
+
+/// `[n, d]` → `[n, d]` through a code of at most 64 numbers. Images end in a sigmoid that begins at
+/// the mean image; `standard` turns numbers of any unit into and out of what is trained on.
+///
+/// # Errors
+/// If candle does not take a weight.
+pub fn dense(
+    d: usize,
+    mean: &[f64],
+    standard: Option<&Standard>,
+    rng: &mut ChaCha8Rng,
+) -> Result<Function, GradientError> {
+    let widths = widths(d);
+    let mut b = Builder::new("autoencoder", d, rng);
+    let mut x = b.input();
+    let scales = standard.map(|standard| {
+        let of = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        let (low, high) = (&standard.limits.low, &standard.limits.high);
+        let (low, high) = (b.constant(&[d], low), b.constant(&[d], high));
+        let mean = b.constant(&[d], &of(&standard.mean));
+        let deviation = b.constant(&[d], &of(&standard.deviation));
+        x = b.node("Max", &[&x, &low], vec![]);
+        x = b.node("Min", &[&x, &high], vec![]);
+        x = b.node("Sub", &[&x, &mean], vec![]);
+        x = b.node("Div", &[&x, &deviation], vec![]);
+        (mean, deviation)
+    });
+    for pair in widths[..4].windows(2) {
+        x = b.dense(&x, pair[0], pair[1], 2.0);
+        x = b.relu(&x);
+    }
+    let w = b.weights(&[d, widths[3]], widths[3], 0.03);
+    let logit = |p: &f64| {
+        let p = p.clamp(0.01, 0.99);
+        (p / (1.0 - p)).ln() as f32
+    };
+    let start: Vec<f32> = match standard {
+        None => mean.iter().map(logit).collect(),
+        Some(_) => vec![0.0; d],
+    };
+    let bias = b.trainable(&[d], &start);
+    x = b.node("Gemm", &[&x, &w, &bias], vec![int("transB", 1)]);
+    x = match scales {
+        None => b.node("Sigmoid", &[&x], vec![]),
+        Some((mean, deviation)) => {
+            x = b.node("Mul", &[&x, &deviation], vec![]);
+            b.node("Add", &[&x, &mean], vec![])
+        }
+    };
+    b.finish(&x, d)
+}
+
+/// The image that rows of this schema are, as `(channels, height, width)`; `None` if they are
+/// anything more.
+pub fn image(schema: &Schema) -> Option<(usize, usize, usize)> {
+    let mut seen = schema.features.iter().filter(|feature| feature.width() > 0);
+    match (seen.next(), seen.next()) {
+        (Some(&Feature::Image { channels, height, width, .. }), None) => {
+            Some((channels as usize, height as usize, width as usize))
+        }
+        _ => None,
+    }
+}
+
+/// An image plus a correction of it, kept in [0, 1]: two halvings, a code of 96, and back up with
+/// what the first halving saw beside it. For 28×28 a million multiply-adds.
+///
+/// # Errors
+/// If candle does not take a weight.
+pub fn convolutional(
+    (c, h, w): (usize, usize, usize),
+    rng: &mut ChaCha8Rng,
+) -> Result<Function, GradientError> {
+    /// Channels after the first and the second halving, numbers in the code, channels on the way up.
+    const FIRST: usize = 12;
+    const SECOND: usize = 24;
+    const CODE: usize = 96;
+    const UP: usize = 8;
+    let mut b = Builder::new("restorer", c * h * w, rng);
+    let whole = b.reshape(&b.input(), &[c, h, w]);
+    // Halved twice: sides that 4 does not divide get zeros below and to the right, taken off again.
+    let (tall, wide) = (h.next_multiple_of(4), w.next_multiple_of(4));
+    let mut x = whole.clone();
+    if (tall, wide) != (h, w) {
+        let pads = b.ints(&[0, 0, 0, 0, 0, 0, (tall - h) as i64, (wide - w) as i64]);
+        x = b.node("Pad", &[&x, &pads], vec![]);
+    }
+    let first = b.convolution(&x, (c, FIRST), 3, 2, 2.0);
+    let first = b.relu(&first);
+    let second = b.convolution(&first, (FIRST, SECOND), 3, 2, 2.0);
+    let second = b.relu(&second);
+    let flat = SECOND * (tall / 4) * (wide / 4);
+    let code = b.reshape(&second, &[flat]);
+    let code = b.dense(&code, flat, CODE, 2.0);
+    let code = b.relu(&code);
+    let up = b.dense(&code, CODE, flat, 2.0);
+    let up = b.relu(&up);
+    let up = b.reshape(&up, &[SECOND, tall / 4, wide / 4]);
+    let double = |b: &mut Builder<'_>, x: &str| {
+        let x = b.node("DepthToSpace", &[x], vec![int("blocksize", 2), word("mode", "CRD")]);
+        b.relu(&x)
+    };
+    let up = b.convolution(&up, (SECOND, 4 * UP), 3, 1, 2.0);
+    let up = double(&mut b, &up);
+    let beside = b.node("Concat", &[&up, &first], vec![int("axis", 1)]);
+    let up = b.convolution(&beside, (UP + FIRST, 8), 3, 1, 2.0);
+    let up = double(&mut b, &up);
+    let beside = b.node("Concat", &[&up, &x], vec![int("axis", 1)]);
+    let mut correction = b.convolution(&beside, (2 + c, c), 3, 1, 0.1);
+    if (tall, wide) != (h, w) {
+        let [starts, ends, axes] = [[0, 0], [h as i64, w as i64], [2, 3]].map(|v| b.ints(&v));
+        correction = b.node("Slice", &[&correction, &starts, &ends, &axes], vec![]);
+    }
+    let sum = b.node("Add", &[&whole, &correction], vec![]);
+    let (zero, one) = (b.constant(&[], &[0.0]), b.constant(&[], &[1.0]));
+    let held = b.node("Clip", &[&sum, &zero, &one], vec![]);
+    b.finish(&held, c * h * w)
+}
+
+/// −ln p of each pixel given the pixels around it, `[n, d]` → `[n, d]` in nats: what the
+/// pseudo-likelihood is made of.
+///
+/// A 5×5 neighbourhood whose middle is masked, all channels of it; p is a mixture of three
+/// discretised logistics, 0 and 1 taking what lies beyond them.
+///
+/// # Source
+/// J. Besag, "Statistical analysis of non-lattice data", 1975; logistics: T. Salimans et al.,
+/// PixelCNN++, arXiv:1701.05517, §2.1.
+///
+/// # Errors
+/// If candle does not take a weight.
+pub fn likelihood(
+    (c, h, w): (usize, usize, usize),
+    scale: f32,
+    rng: &mut ChaCha8Rng,
+) -> Result<Function, GradientError> {
+    const WIDTH: usize = 16;
+    const SIDE: usize = 5;
+    const MIXED: usize = 3;
+    let mut b = Builder::new("likelihood", c * h * w, rng);
+    let x = b.reshape(&b.input(), &[c, h, w]);
+    // A second set of planes says where a pixel is exactly 0: the background is a thing of its own.
+    let dark = b.constant(&[], &[0.5 / scale]);
+    let dark = b.node("Less", &[&x, &dark], vec![]);
+    let (one, zero) = (b.constant(&[], &[1.0]), b.constant(&[], &[0.0]));
+    let dark = b.node("Where", &[&dark, &one, &zero], vec![]);
+    let both = b.node("Concat", &[&x, &dark], vec![int("axis", 1)]);
+    let mut mask = [1.0; SIDE * SIDE];
+    mask[SIDE * SIDE / 2] = 0.0;
+    let mask = b.constant(&[1, 1, SIDE, SIDE], &mask);
+    let seen = 2 * c * (SIDE * SIDE - 1);
+    let kernel = b.weights(&[WIDTH, 2 * c, SIDE, SIDE], seen, 2.0);
+    let kernel = b.node("Mul", &[&kernel, &mask], vec![]);
+    let z = b.convolve(&both, &kernel, WIDTH, SIDE, 1);
+    let z = b.relu(&z);
+    let z = b.convolution(&z, (WIDTH, WIDTH), 1, 1, 2.0);
+    let z = b.relu(&z);
+    let z = b.convolution(&z, (WIDTH, 3 * MIXED * c), 1, 1, 1.0);
+    let z = b.reshape(&z, &[3, MIXED, c, h, w]);
+    let part = |b: &mut Builder<'_>, i: i64| {
+        let [start, end, axis] = [[i], [i + 1], [1]].map(|v| b.ints(&v));
+        let part = b.node("Slice", &[&z, &start, &end, &axis], vec![]);
+        b.reshape(&part, &[MIXED, c, h, w])
+    };
+    let [weight, centre, sharp] = [0, 1, 2].map(|i| part(&mut b, i));
+    let weight = b.node("Softmax", &[&weight], vec![int("axis", 1)]);
+    let centre = b.node("Sigmoid", &[&centre], vec![]);
+    // 1 / spread, between e⁻¹ and e⁷.
+    let (low, high) = (b.constant(&[], &[-1.0]), b.constant(&[], &[7.0]));
+    let sharp = b.node("Clip", &[&sharp, &low, &high], vec![]);
+    let sharp = b.node("Exp", &[&sharp], vec![]);
+    let alone = b.reshape(&x, &[1, c, h, w]);
+    let off = b.node("Sub", &[&alone, &centre], vec![]);
+    let half = b.constant(&[], &[0.5 / scale]);
+    let mut edge = |op: &str, beyond: &str, end: &str, value: &str| {
+        let edge = b.node(op, &[&off, &half], vec![]);
+        let edge = b.node("Mul", &[&edge, &sharp], vec![]);
+        let edge = b.node("Sigmoid", &[&edge], vec![]);
+        let limit = b.constant(&[], &[if end == "one" { 1.0 - 0.5 / scale } else { 0.5 / scale }]);
+        let at_end = b.node(beyond, &[&alone, &limit], vec![]);
+        b.node("Where", &[&at_end, value, &edge], vec![])
+    };
+    let up = edge("Add", "Greater", "one", &one);
+    let down = edge("Sub", "Less", "zero", &zero);
+    let p = b.node("Sub", &[&up, &down], vec![]);
+    let p = b.node("Mul", &[&p, &weight], vec![]);
+    let axis = b.ints(&[1]);
+    let p = b.node("ReduceSum", &[&p, &axis], vec![int("keepdims", 0)]);
+    let least = b.constant(&[], &[1e-7]);
+    let p = b.node("Max", &[&p, &least], vec![]);
+    let log = b.node("Log", &[&p], vec![]);
+    let surprisal = b.node("Neg", &[&log], vec![]);
+    b.finish(&surprisal, c * h * w)
+}
+
