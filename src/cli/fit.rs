@@ -1,5 +1,6 @@
 //! `tripline fit`: clean rows in, a bundle out.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,8 +94,29 @@ pub struct Args {
     minutes_max: u64,
 }
 
+/// What the libraries that train read from the environment at start, with what suits training:
+/// parts of a batch are already worked on side by side, and memory that was given back is soon
+/// wanted again.
+const SETTINGS: [(&str, &str); 3] = [
+    ("CANDLE_NUM_THREADS", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "1073741824"),
+    ("MALLOC_TRIM_THRESHOLD_", "4294967296"),
+];
+
+/// Becomes the same program with [`SETTINGS`], unless it is that already or somebody chose. If that
+/// fails, training is slower and nothing else.
+fn with_settings() {
+    if std::env::var_os(SETTINGS[0].0).is_none()
+        && let Ok(program) = std::env::current_exe()
+    {
+        let arguments = std::env::args_os().skip(1);
+        let _ = std::process::Command::new(program).args(arguments).envs(SETTINGS).exec();
+    }
+}
+
 impl Args {
     pub fn run(self) -> Exit {
+        with_settings();
         let failed = |error: &dyn std::fmt::Display| {
             eprintln!("error: {error}");
             Exit::Failed

@@ -71,6 +71,13 @@ impl Calibration {
         (p * rows as f64).clamp(f64::MIN_POSITIVE, 1.0)
     }
 
+    /// The largest score of a single row that is not flagged at `budget`; −∞ if all are.
+    pub fn threshold(&self, budget: Probability) -> f32 {
+        let flagged = |at: &&f32| self.p(**at) <= budget.get();
+        let passing = self.sorted.iter().rev().find(|at| !flagged(at));
+        passing.copied().unwrap_or(f32::NEG_INFINITY)
+    }
+
     /// The least m for which any record can have p ≤ budget: 1 / (m + 1) ≤ budget.
     pub fn rows_needed(budget: Probability) -> usize {
         ((1.0 / budget.get()).ceil() - 1.0).min(usize::MAX as f64) as usize
@@ -126,6 +133,14 @@ mod tests {
             prop_assert!(p(a, j.min(k) + 1) <= p(a, j.max(k) + 1));
             prop_assert!(p(a, k) > 0.0 && p(a, k) <= 1.0);
         }
+    }
+
+    #[test]
+    fn what_is_at_the_threshold_passes_and_what_is_above_is_flagged() {
+        let calibration = Calibration::new((0..999).map(|i| i as f32).collect());
+        let budget: Probability = "1%".parse().unwrap();
+        let threshold = calibration.threshold(budget);
+        assert!(calibration.p(threshold) > 0.01 && calibration.p(threshold + 0.5) <= 0.01);
     }
 
     #[test]

@@ -63,6 +63,27 @@ impl Merge {
         self.alone(scores).fold(start, first).0
     }
 
+    /// The slope, in each detector's score, of how far all that speak above `level` are above it
+    /// together: what an attacker who wants a merged score below `level` descends. Shape: `[k]` both.
+    pub(super) fn slopes(&self, scores: &[f32], level: f32) -> Vec<f32> {
+        let mut slopes = vec![0.0; scores.len()];
+        let sum = self.sum(scores);
+        let (height, steep) = match &self.sums {
+            Some(sums) => (sums.surprise(sum), sums.slope(sum)),
+            None => (sum, 1.0),
+        };
+        let slope = |i: usize| self.members[i].1.slope(scores[i]);
+        if height > level {
+            let parts = self.of(Role::Attack, scores);
+            parts.for_each(|(i, weight, _)| slopes[i] = steep * weight * slope(i));
+        }
+        if self.sums.is_some() {
+            let loud = self.alone(scores).filter(|(_, part)| *part > level);
+            loud.for_each(|(i, _)| slopes[i] = slope(i));
+        }
+        slopes
+    }
+
     pub(super) fn role(&self, member: usize) -> Role {
         self.members[member].0.role
     }
@@ -166,6 +187,16 @@ mod tests {
         assert!((loud - (500.0_f32.ln() - 4.0_f32.ln())).abs() < 0.01, "{loud}");
         let leading = merge.leading(&[500.0, 500.0, 998.0]);
         assert_eq!((leading, merge.role(leading)), (2, Role::Trigger));
+    }
+
+    #[test]
+    fn slopes_are_those_of_what_speaks_above_the_level() {
+        let merge = merge([Role::Attack, Role::Attack, Role::Trigger]);
+        assert_eq!(merge.slopes(&[100.0; 3], 1.0), [0.0; 3]);
+        let loud = merge.slopes(&[900.0, 900.0, 100.0], 1.0);
+        assert!(loud[0] > loud[1] && loud[1] > 0.0 && loud[2] == 0.0, "{loud:?}");
+        let trigger = merge.slopes(&[100.0, 100.0, 2000.0], 1.0);
+        assert!(trigger[0] == 0.0 && trigger[2] > 0.0, "{trigger:?}");
     }
 
     #[test]

@@ -107,6 +107,12 @@ impl Decider {
         self.merge.leading(scores)
     }
 
+    /// The slope, in each detector's score, of how far they speak above what is flagged: 0 for a
+    /// row that passes. Shape: `[k]` both.
+    pub fn slopes(&self, scores: &[f32]) -> Vec<f32> {
+        self.merge.slopes(scores, self.calibration.threshold(self.budget))
+    }
+
     /// What kind of detector that is.
     pub fn leading_role(&self, scores: &[f32]) -> Role {
         self.merge.role(self.merge.leading(scores))

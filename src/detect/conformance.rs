@@ -277,6 +277,45 @@ fn a_pixel_changes_no_score_of_a_table() {
 }
 
 #[test]
+fn a_score_with_a_gradient_is_the_score() {
+    let image = Feature::Image { name: "i".into(), channels: 2, height: 4, width: 5, scale: 255.0 };
+    let schema = Schema { features: vec![image] };
+    let setting = Setting { schema: &schema, labels: LABELS };
+    let image = |made: Made| Made {
+        x: made.x.slice_move(s![.., 1..41]),
+        twin: made.twin.slice_move(s![.., 1..41]),
+        restored: made.restored.slice_move(s![.., 1..41]),
+        surprisal: made.surprisal.slice_move(s![.., 1..41]),
+        ..made
+    };
+    let (clean, other) = (image(Made::new(300, 0.1, 1.0, 7)), image(Made::new(20, 0.5, 1.0, 8)));
+    let soft = |column: &Array2<f32>| {
+        let values: Vec<f32> = column.iter().copied().collect();
+        candle_core::Tensor::from_vec(values, column.dim(), &candle_core::Device::Cpu).unwrap()
+    };
+    let columns = super::Soft {
+        x: soft(&other.x),
+        twin: soft(&other.twin),
+        restored: soft(&other.restored),
+        surprisal: soft(&other.surprisal),
+        answer: soft(&other.answer),
+        twin_answer: soft(&other.twin_answer),
+        restored_answer: soft(&other.restored_answer),
+    };
+    let mut compared = 0;
+    for kind in ROSTER.iter().filter(|kind| (kind.suits)(&schema)) {
+        let detector = (kind.learn)(&clean.rows(), setting, &mut ChaCha8Rng::seed_from_u64(1));
+        let Some(got) = detector.soft(&columns).unwrap() else { continue };
+        let (got, expected) = (got.to_vec1::<f32>().unwrap(), scores(&*detector, &other));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert!((got - expected).abs() < 1e-3 * expected.max(1.0), "{}: {got}", kind.name);
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 6, "a detector of images lost its gradient");
+}
+
+#[test]
 fn names_in_the_roster_are_distinct() {
     for (i, kind) in ROSTER.iter().enumerate() {
         assert!(ROSTER[..i].iter().all(|other| other.name != kind.name), "{}", kind.name);

@@ -59,6 +59,11 @@ impl Detector for LocalPseudoLikelihood {
         self.neighbourhoods.explain(&z)
     }
 
+    #[cfg(feature = "fit")]
+    fn soft(&self, soft: &super::Soft) -> candle_core::Result<Option<candle_core::Tensor>> {
+        self.neighbourhoods.soft(&self.texture.soft(soft)?)
+    }
+
     fn save(&self, tensors: &mut Tensors) {
         self.texture.save(tensors);
     }

@@ -82,6 +82,12 @@ impl Detector for LocalResidual {
         self.neighbourhoods.explain(&z)
     }
 
+    #[cfg(feature = "fit")]
+    fn soft(&self, soft: &super::Soft) -> candle_core::Result<Option<candle_core::Tensor>> {
+        let residual = soft.x.sub(&soft.twin)?.sub(&soft.of_label(&self.mean)?)?;
+        self.neighbourhoods.soft(&residual.mul(&soft.of_label(&self.scale)?)?.abs()?)
+    }
+
     fn save(&self, tensors: &mut Tensors) {
         let shape = self.mean.shape().to_vec();
         tensors.put("local-residual.mean", &shape, self.mean.iter().copied().collect());

@@ -12,6 +12,8 @@ mod range;
 mod rarity;
 mod reconstruction;
 mod restored_match;
+#[cfg(feature = "fit")]
+mod soft;
 mod tabular;
 mod texture;
 #[cfg(feature = "fit")]
@@ -23,6 +25,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows, Schema};
+
+#[cfg(feature = "fit")]
+pub use soft::Soft;
 
 /// Scores rows; larger is more suspicious.
 ///
@@ -37,6 +42,16 @@ pub trait Detector: Send + Sync {
 
     /// Which features carried row `i`'s score, and how much each.
     fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons;
+
+    /// The same score with a gradient, `[n]`, for `redteam` to attack through; `None` if it has
+    /// none: then nobody has shown what an attacker who knows it can do.
+    ///
+    /// # Errors
+    /// If candle fails.
+    #[cfg(feature = "fit")]
+    fn soft(&self, _: &Soft) -> candle_core::Result<Option<candle_core::Tensor>> {
+        Ok(None)
+    }
 
     /// Puts what it learned where [`Kind::load`] finds it.
     fn save(&self, tensors: &mut Tensors);

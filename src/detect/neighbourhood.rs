@@ -73,6 +73,34 @@ impl Neighbourhoods {
         Reasons::of_parts(inside.into_iter())
     }
 
+    /// [`Neighbourhoods::strangest`] with a gradient, `[n]`; `None` where numbers are among them.
+    #[cfg(feature = "fit")]
+    pub(super) fn soft(
+        &self,
+        z: &candle_core::Tensor,
+    ) -> candle_core::Result<Option<candle_core::Tensor>> {
+        if !self.numbers.is_empty() {
+            return Ok(None);
+        }
+        let mut best: Option<candle_core::Tensor> = None;
+        for &Plane { start, height, width } in &self.planes {
+            let plane = z.narrow(1, start, height * width)?.reshape(((), height, width))?;
+            let (kh, kw) = (WINDOW.min(height), WINDOW.min(width));
+            let (rows, columns) = (height + 1 - kh, width + 1 - kw);
+            let mut sum = plane.narrow(1, 0, rows)?.narrow(2, 0, columns)?.contiguous()?;
+            for at in 1..kh * kw {
+                let shifted = plane.narrow(1, at / kw, rows)?.narrow(2, at % kw, columns)?;
+                sum = (sum + shifted)?;
+            }
+            let largest = (sum.flatten_from(1)?.max(1)? / (kh * kw) as f64)?;
+            best = Some(match best {
+                Some(best) => best.maximum(&largest)?,
+                None => largest,
+            });
+        }
+        Ok(best)
+    }
+
     /// Scratch for [`Neighbourhoods::strangest`].
     pub(super) fn scratch(&self) -> Vec<f32> {
         vec![0.0; self.planes.iter().map(|plane| plane.width).max().unwrap_or(0)]

@@ -51,5 +51,10 @@ impl Detector for PredictionMatch {
         Reasons::of_parts(pairs.map(|(x, twin)| (x - twin) * (x - twin)))
     }
 
+    #[cfg(feature = "fit")]
+    fn soft(&self, soft: &super::Soft) -> candle_core::Result<Option<candle_core::Tensor>> {
+        super::Soft::kl(&soft.answer, &soft.twin_answer).map(Some)
+    }
+
     fn save(&self, _: &mut Tensors) {}
 }

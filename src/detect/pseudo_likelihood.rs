@@ -50,6 +50,11 @@ impl Detector for PseudoLikelihood {
         Reasons::of_parts(z.into_iter().map(|z| z * z))
     }
 
+    #[cfg(feature = "fit")]
+    fn soft(&self, soft: &super::Soft) -> candle_core::Result<Option<candle_core::Tensor>> {
+        self.0.soft(soft)?.sqr()?.mean(candle_core::D::Minus1).map(Some)
+    }
+
     fn save(&self, tensors: &mut Tensors) {
         self.0.save(tensors);
     }

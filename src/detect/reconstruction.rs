@@ -70,6 +70,16 @@ impl Detector for Reconstruction {
         Reasons::of_parts(self.parts(rows, i))
     }
 
+    #[cfg(feature = "fit")]
+    fn soft(&self, soft: &super::Soft) -> candle_core::Result<Option<candle_core::Tensor>> {
+        let learned = |values: &Array1<f32>| {
+            candle_core::Tensor::from_slice(&values.to_vec(), (1, values.len()), soft.x.device())
+        };
+        let residual = soft.x.sub(&soft.twin)?.broadcast_sub(&learned(&self.mean)?)?;
+        let z = residual.broadcast_mul(&learned(&self.scale)?)?;
+        z.sqr()?.mean(candle_core::D::Minus1).map(Some)
+    }
+
     fn save(&self, tensors: &mut Tensors) {
         let d = self.mean.len();
         tensors.put("reconstruction.mean", &[d], self.mean.to_vec());

@@ -49,5 +49,10 @@ impl Detector for RestoredMatch {
         Reasons::of_parts(pairs.map(|(x, restored)| (x - restored) * (x - restored)))
     }
 
+    #[cfg(feature = "fit")]
+    fn soft(&self, soft: &super::Soft) -> candle_core::Result<Option<candle_core::Tensor>> {
+        super::Soft::kl(&soft.answer, &soft.restored_answer).map(Some)
+    }
+
     fn save(&self, _: &mut Tensors) {}
 }

@@ -34,6 +34,13 @@ impl Texture {
         }
     }
 
+    /// The same with a gradient, `[n, d]`.
+    #[cfg(feature = "fit")]
+    pub(super) fn soft(&self, soft: &super::Soft) -> candle_core::Result<candle_core::Tensor> {
+        let above = soft.surprisal.sub(&soft.of_label(&self.mean)?)?;
+        above.mul(&soft.of_label(&self.scale)?)?.relu()
+    }
+
     pub(super) fn width(&self) -> usize {
         self.mean.ncols()
     }

@@ -6,9 +6,11 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::attack::{TOGETHER, answers};
 use super::gradient::{Function, GradientError, rows};
@@ -32,7 +34,11 @@ pub struct Rows<'a> {
     pub harmless: &'a [f32],
 }
 
-/// Of a batch, how many in 16 are clean, attacked, harmlessly disturbed.
+/// Rows of a batch that go through the networks together: what is in between stays in the cache,
+/// and a processor takes the next while another is busy.
+const PART: usize = 16;
+
+/// Of such a part, how many are clean, attacked, harmlessly disturbed.
 const MIX: [usize; 3] = [6, 8, 2];
 
 /// Share of the loss that is about the answer; the rest is about the row.
@@ -70,12 +76,10 @@ pub fn restore(
     let k = of_clean.len() / n.max(1);
     let scales = Tensor::from_slice(scales, (1, d), &candle_core::Device::Cpu)?;
     let [clean, attacked, _] = MIX;
-    let step = |batch: &[usize]| -> Result<Tensor, GradientError> {
+    let step = |part: &[usize]| -> Result<Tensor, GradientError> {
         let (mut v, mut x, mut z) = (vec![], vec![], vec![]);
-        let whole = batch.len();
-        for (at, &i) in batch.iter().enumerate() {
-            let place = at * 16 / whole.max(1);
-            let (from, to, answer) = match place {
+        for (at, &i) in part.iter().enumerate() {
+            let (from, to, answer) = match at % 16 {
                 p if p < clean => (given.clean, given.clean, &of_clean),
                 p if p < clean + attacked => (given.attacked, given.clean, &of_clean),
                 _ => (given.harmless, given.harmless, &of_harmless),
@@ -118,20 +122,21 @@ fn train(
     course: Course,
     rng: &mut ChaCha8Rng,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    loss: &dyn Fn(&[usize]) -> Result<Tensor, GradientError>,
+    loss: &(dyn Fn(&[usize]) -> Result<Tensor, GradientError> + Sync),
 ) -> Result<(), GradientError> {
+    let vars = function.variables();
     let batch_rows = course.batch_rows.clamp(1, n.max(1));
     let (steps, epochs_max) = (n / batch_rows, course.epochs);
     let parameters = ParamsAdamW { weight_decay: 0.0, ..ParamsAdamW::default() };
-    let mut optimizer = AdamW::new(function.variables(), parameters)?;
+    let mut optimizer = AdamW::new(vars.clone(), parameters)?;
     for epoch in 1..=epochs_max {
         let (order, mut sum) = (permutation(n, rng), 0.0);
         for (at, batch) in order.chunks_exact(batch_rows).enumerate() {
             let done = ((epoch - 1) * steps + at) as f64 / (steps * epochs_max) as f64;
             optimizer.set_learning_rate(one_cycle(done) * course.rate_peak);
-            let loss = loss(batch)?;
-            optimizer.backward_step(&loss)?;
-            sum += f64::from(loss.to_scalar::<f32>()?);
+            let (loss, slopes) = slopes(&vars, batch, loss)?;
+            optimizer.step(&slopes)?;
+            sum += loss;
             let (step, loss) = (at + 1, sum / (at + 1) as f64);
             if !loss.is_finite() {
                 return Err(GradientError::Diverged { epoch, loss });
@@ -144,4 +149,34 @@ fn train(
         }
     }
     Ok(())
+}
+
+/// The mean loss of a batch and its slopes, part by part; summed in order, so that threads do not
+/// show in the result.
+fn slopes(
+    vars: &[Var],
+    batch: &[usize],
+    loss: &(dyn Fn(&[usize]) -> Result<Tensor, GradientError> + Sync),
+) -> Result<(f64, GradStore), GradientError> {
+    let part = |rows: &[usize]| -> Result<(f64, GradStore), GradientError> {
+        let loss = (loss(rows)? * (rows.len() as f64 / batch.len() as f64))?;
+        Ok((f64::from(loss.to_scalar::<f32>()?), loss.backward()?))
+    };
+    let parts: Vec<_> = batch.par_chunks(PART).map(part).collect();
+    let mut parts = parts.into_iter();
+    let (mut sum, mut slopes) = parts.next().expect("a batch has rows")?;
+    for part in parts {
+        let (loss, others) = part?;
+        sum += loss;
+        for var in vars {
+            if let Some(other) = others.get(var) {
+                let all = match slopes.get(var) {
+                    Some(slope) => (slope + other)?,
+                    None => other.clone(),
+                };
+                slopes.insert(var, all);
+            }
+        }
+    }
+    Ok((sum, slopes))
 }

@@ -19,7 +19,7 @@ use crate::model::{Network, Runtime};
 use crate::record::{Feature, Schema};
 
 /// Rows that attacks are made on and restorers learn from; more cost time and were not tried.
-const RESTORED_ROWS: usize = 24_000;
+const RESTORED_ROWS: usize = 12_000;
 
 /// Rows that the likelihood learns from.
 const LIKELY_ROWS: usize = 12_000;
@@ -32,7 +32,7 @@ const NETWORK_SHARE: f64 = 0.6;
 const FAMILY_ROWS: usize = 300;
 
 /// Steps of training at least, whatever the rows.
-const STEPS_MIN: usize = 1100;
+const STEPS_MIN: usize = 560;
 
 /// What came out of training.
 pub struct Learned {
@@ -106,10 +106,7 @@ impl Lesson<'_> {
         watch.stage(&format!("making attacks on {} rows", taught.len()));
         let labels = attack::labels(&model, &clean, space.width())?;
         let k = self.guarded.map_or(1, |guarded| guarded.labels);
-        let mut rng = stream(seed, Use::Pool);
-        let mut made = 0;
-        let attacked = attack::pool(&model, &space, &clean, &labels, k, &mut rng, |rows| {
-            made += rows;
+        let attacked = attack::pool(&model, &space, &clean, &labels, k, seed, &mut |made| {
             watch.reading(made as u64, made as f32 / taught.len() as f32);
         })?;
         let mut rng = stream(seed, Use::Harmless);
@@ -218,7 +215,7 @@ impl Lesson<'_> {
         let network = restorer::likelihood(image, scale.expect("it is an image"), &mut rng)?;
         let taught = &taught[..taught.len().min(LIKELY_ROWS)];
         let rows = self.rows(taught);
-        let epochs = (STEPS_MIN * 64 / taught.len().max(1)).clamp(4, 100);
+        let epochs = (STEPS_MIN * 64 / taught.len().max(1)).clamp(4, 60);
         let epochs = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
         let course = Course { epochs, batch_rows: 64, rate_peak: 6e-3 };
         watch.stage("learning what pixels look like among their neighbours");
@@ -244,7 +241,6 @@ impl Lesson<'_> {
         };
         let right: Vec<(usize, u32)> = answers.iter().enumerate().filter_map(right).collect();
         let families = attack::families();
-        let mut rng = stream(seed, Use::Families);
         let (mut attacks, mut from) = (vec![], 0);
         for (i, family) in families.iter().enumerate() {
             watch.stage(&format!("weighing by attacks: {} ({} of {})", family.name, i + 1, families.len()));
@@ -252,7 +248,7 @@ impl Lesson<'_> {
             let (rows, labels): (Vec<usize>, Vec<u32>) = turn.unzip();
             from += rows.len();
             let rows = self.rows(&rows);
-            let rows = family.successes(model, space, &rows, &labels, &mut rng)?;
+            let rows = family.successes(model, space, &rows, &labels, seed)?;
             if !rows.is_empty() {
                 attacks.push((matrix(rows, d), family.weight));
             }
@@ -265,7 +261,7 @@ impl Lesson<'_> {
     }
 
     fn course(&self, rows: usize, rate_peak: f64) -> Course {
-        let epochs = (STEPS_MIN * 128 / rows.max(1)).clamp(6, 100);
+        let epochs = (STEPS_MIN * 128 / rows.max(1)).clamp(6, 60);
         let epochs = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
         Course { epochs, batch_rows: 128, rate_peak }
     }

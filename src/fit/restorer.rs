@@ -171,39 +171,48 @@ pub fn likelihood(
     let z = b.relu(&z);
     let z = b.convolution(&z, (WIDTH, WIDTH), 1, 1, 2.0);
     let z = b.relu(&z);
-    let z = b.convolution(&z, (WIDTH, 3 * MIXED * c), 1, 1, 1.0);
-    let z = b.reshape(&z, &[3, MIXED, c, h, w]);
-    let part = |b: &mut Builder<'_>, i: i64| {
-        let [start, end, axis] = [[i], [i + 1], [1]].map(|v| b.ints(&v));
-        let part = b.node("Slice", &[&z, &start, &end, &axis], vec![]);
-        b.reshape(&part, &[MIXED, c, h, w])
-    };
-    let [weight, centre, sharp] = [0, 1, 2].map(|i| part(&mut b, i));
-    let weight = b.node("Softmax", &[&weight], vec![int("axis", 1)]);
-    let centre = b.node("Sigmoid", &[&centre], vec![]);
-    // 1 / spread, between e⁻¹ and e⁷.
+    // What lies beyond an end counts for it: the edge of an end's interval is far outside.
+    let (half, far) = (b.constant(&[], &[0.5 / scale]), b.constant(&[], &[1e3]));
     let (low, high) = (b.constant(&[], &[-1.0]), b.constant(&[], &[7.0]));
-    let sharp = b.node("Clip", &[&sharp, &low, &high], vec![]);
-    let sharp = b.node("Exp", &[&sharp], vec![]);
-    let alone = b.reshape(&x, &[1, c, h, w]);
-    let off = b.node("Sub", &[&alone, &centre], vec![]);
-    let half = b.constant(&[], &[0.5 / scale]);
-    let mut edge = |op: &str, beyond: &str, end: &str, value: &str| {
-        let edge = b.node(op, &[&off, &half], vec![]);
-        let edge = b.node("Mul", &[&edge, &sharp], vec![]);
-        let edge = b.node("Sigmoid", &[&edge], vec![]);
-        let limit = b.constant(&[], &[if end == "one" { 1.0 - 0.5 / scale } else { 0.5 / scale }]);
-        let at_end = b.node(beyond, &[&alone, &limit], vec![]);
-        b.node("Where", &[&at_end, value, &edge], vec![])
+    let bounds = (b.constant(&[], &[-10.0]), b.constant(&[], &[10.0]));
+    let least = (b.constant(&[], &[1e-7]), b.constant(&[], &[1.0]));
+    let mut edge = |beyond: &str, limit: f32, op: &str| {
+        let limit = b.constant(&[], &[limit]);
+        let at_end = b.node(beyond, &[&x, &limit], vec![]);
+        let at_end = b.node("Where", &[&at_end, &far, &half], vec![]);
+        b.node(op, &[&x, &at_end], vec![])
     };
-    let up = edge("Add", "Greater", "one", &one);
-    let down = edge("Sub", "Less", "zero", &zero);
-    let p = b.node("Sub", &[&up, &down], vec![]);
-    let p = b.node("Mul", &[&p, &weight], vec![]);
-    let axis = b.ints(&[1]);
-    let p = b.node("ReduceSum", &[&p, &axis], vec![int("keepdims", 0)]);
-    let least = b.constant(&[], &[1e-7]);
-    let p = b.node("Max", &[&p, &least], vec![]);
+    let above = edge("Greater", 1.0 - 0.5 / scale, "Add");
+    let below = edge("Less", 0.5 / scale, "Sub");
+    let (mut likely, mut whole): (Option<String>, Option<String>) = (None, None);
+    for _ in 0..MIXED {
+        let [weight, centre, sharp] =
+            [0, 1, 2].map(|_| b.convolution(&z, (WIDTH, c), 1, 1, 1.0));
+        let weight = b.node("Clip", &[&weight, &bounds.0, &bounds.1], vec![]);
+        let weight = b.node("Exp", &[&weight], vec![]);
+        let centre = b.node("Sigmoid", &[&centre], vec![]);
+        // 1 / spread, between e⁻¹ and e⁷.
+        let sharp = b.node("Clip", &[&sharp, &low, &high], vec![]);
+        let sharp = b.node("Exp", &[&sharp], vec![]);
+        let [up, down] = [&above, &below].map(|edge| {
+            let off = b.node("Sub", &[edge, &centre], vec![]);
+            let off = b.node("Mul", &[&off, &sharp], vec![]);
+            b.node("Sigmoid", &[&off], vec![])
+        });
+        let p = b.node("Sub", &[&up, &down], vec![]);
+        let p = b.node("Mul", &[&p, &weight], vec![]);
+        likely = Some(match likely {
+            Some(sum) => b.node("Add", &[&sum, &p], vec![]),
+            None => p,
+        });
+        whole = Some(match whole {
+            Some(sum) => b.node("Add", &[&sum, &weight], vec![]),
+            None => weight,
+        });
+    }
+    let (likely, whole) = likely.zip(whole).expect("three are mixed");
+    let p = b.node("Div", &[&likely, &whole], vec![]);
+    let p = b.node("Clip", &[&p, &least.0, &least.1], vec![]);
     let log = b.node("Log", &[&p], vec![]);
     let surprisal = b.node("Neg", &[&log], vec![]);
     b.finish(&surprisal, c * h * w)

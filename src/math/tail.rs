@@ -62,6 +62,22 @@ impl RankTail {
     }
 }
 
+impl RankTail {
+    /// How fast the surprise grows around `score`: of the ranks by a difference over a hundredth of
+    /// them, beyond the knee exactly. ≥ 0; 0 where the ranks have no score to tell apart.
+    pub fn slope(&self, score: f32) -> f32 {
+        if score > self.knee {
+            return ((1.0 + score) * self.excess).recip();
+        }
+        let m = self.sorted.len();
+        let (at, reach) = (self.sorted.partition_point(|&r| r < score), (m / 200).max(1));
+        let (low, high) = (at.saturating_sub(reach), (at + reach).min(m - 1));
+        let width = self.sorted[high] - self.sorted[low];
+        let rise = self.surprise(self.sorted[high]) - self.surprise(self.sorted[low]);
+        if width > 0.0 { rise / width } else { 0.0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -96,6 +112,18 @@ mod tests {
         // One e-fold of the score beyond it adds about one, four or so with three short excesses.
         check(0, std::f32::consts::E - 1.0, 1000.0_f32.ln() + 1.0);
         check(3, std::f32::consts::E - 1.0, 250.0_f32.ln() + 4.0 / 1.03);
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_surprise() {
+        let tail = RankTail::new((1..2000).map(|i| (i as f32 / 100.0).powi(2)).collect());
+        for score in [0.5, 40.0, 250.0, 395.0, 500.0, 4000.0] {
+            let step = 0.02 * score;
+            let expected = tail.surprise(score + step) - tail.surprise(score - step);
+            let got = tail.slope(score) * 2.0 * step;
+            assert!((got - expected).abs() < 0.15 * expected, "{score}: {got}, not {expected}");
+        }
+        assert_eq!(RankTail::new(vec![0.0; 100]).slope(0.0), 0.0);
     }
 
     #[test]

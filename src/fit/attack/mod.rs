@@ -21,11 +21,12 @@ pub use pool::{Family, families, pool};
 pub use space::Space;
 
 use candle_core::{D, Tensor};
+use rayon::prelude::*;
 
-use super::gradient::{Function, GradientError};
+use super::gradient::{Function, GradientError, rows};
 
-/// Rows that are attacked together.
-pub const TOGETHER: usize = 256;
+/// Rows that go through a network together.
+pub const TOGETHER: usize = 32;
 
 /// The guarded model's log-probabilities on `x` [n, d], `[n, k]`.
 pub fn answers(model: &Function, x: &Tensor) -> Result<Tensor, GradientError> {
@@ -35,9 +36,13 @@ pub fn answers(model: &Function, x: &Tensor) -> Result<Tensor, GradientError> {
 /// The label that the guarded model gives each row of `x` [n · d].
 pub fn labels(model: &Function, x: &[f32], d: usize) -> Result<Vec<u32>, GradientError> {
     let mut labels = Vec::with_capacity(x.len() / d);
-    for rows in x.chunks(TOGETHER * d) {
-        let z = model.apply(&super::gradient::rows(rows.to_vec(), d)?)?;
-        labels.extend(z.argmax(D::Minus1)?.to_vec1::<u32>()?);
+    let part = |part: &[f32]| -> Result<Vec<u32>, GradientError> {
+        let z = model.apply(&rows(part.to_vec(), d)?)?;
+        Ok(z.argmax(D::Minus1)?.to_vec1::<u32>()?)
+    };
+    let parts: Vec<_> = x.par_chunks(TOGETHER * d).map(part).collect();
+    for part in parts {
+        labels.extend(part?);
     }
     Ok(labels)
 }

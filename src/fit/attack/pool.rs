@@ -2,8 +2,11 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::{Carlini, Climb, Goal, Norm, Space, TOGETHER, carlini, labels};
+use rayon::prelude::*;
+
+use super::{Carlini, Climb, Goal, Norm, Space, carlini, labels};
 use crate::fit::gradient::{Function, GradientError};
+use crate::fit::split::{Use, stream};
 use crate::fit::weights::unit;
 
 /// One kind of attack at one strength.
@@ -33,14 +36,12 @@ pub fn pool(
     x: &[f32],
     labels: &[u32],
     k: usize,
-    rng: &mut ChaCha8Rng,
-    mut done: impl FnMut(usize),
+    seed: u64,
+    done: &mut dyn FnMut(usize),
 ) -> Result<Vec<f32>, GradientError> {
-    /// A block small enough that every kind, on and off the support, meets any few hundred rows.
-    const BLOCK: usize = 64;
     let d = space.width();
-    let mut out = Vec::with_capacity(x.len());
-    for (i, (rows, labels)) in x.chunks(BLOCK * d).zip(labels.chunks(BLOCK)).enumerate() {
+    let attack = |(i, (rows, labels)): (usize, (&[f32], &[u32]))| {
+        let rng = &mut block_stream(seed, Use::Pool, i);
         let strengths: Vec<f32> = labels.iter().map(|_| 0.02 * 10.0_f32.powf(unit(rng))).collect();
         let norm = if i % 5 == 3 { Norm::Euclid } else { Norm::Max };
         let steps = [1, 3, 6, 5, 4][i % 5];
@@ -48,10 +49,32 @@ pub fn pool(
         let climb = Climb { norm, steps, random_start, on_support: (i / 5) % 2 == 1 };
         let targets: Vec<u32> = labels.iter().map(|_| (unit(rng) * k as f32) as u32).collect();
         let goal = if i % 5 == 4 { Goal::To(&targets) } else { Goal::Away(labels) };
-        out.extend(climb.run(model, space, rows, &strengths, goal, rng)?);
-        done(labels.len());
+        climb.run(model, space, rows, &strengths, goal, rng)
+    };
+    let blocks: Vec<_> = x.chunks(BLOCK * d).zip(labels.chunks(BLOCK)).enumerate().collect();
+    let mut out = Vec::with_capacity(x.len());
+    for some in blocks.chunks(BLOCKS) {
+        let attacked: Vec<_> = some.par_iter().map(|&block| attack(block)).collect();
+        for rows in attacked {
+            out.extend(rows?);
+        }
+        done(out.len() / d);
     }
     Ok(out)
+}
+
+/// Rows of one kind of attack, which go through the networks together: so few that what is in
+/// between stays in the cache, and that every kind, on and off the support, meets a few hundred rows.
+const BLOCK: usize = 32;
+
+/// Blocks between two looks at the progress.
+const BLOCKS: usize = 128;
+
+/// A block's own numbers: who computes it does not show.
+fn block_stream(seed: u64, purpose: Use, block: usize) -> ChaCha8Rng {
+    let mut rng = stream(seed, purpose);
+    rng.set_stream(purpose as u64 | (1 + block as u64) << 8);
+    rng
 }
 
 /// The families that weigh the detectors. Those that stay on the support stand for what is hard,
@@ -94,11 +117,12 @@ impl Family {
         space: &Space,
         x: &[f32],
         wanted: &[u32],
-        rng: &mut ChaCha8Rng,
+        seed: u64,
     ) -> Result<Vec<f32>, GradientError> {
         let d = space.width();
-        let mut out = vec![];
-        for (rows, wanted) in x.chunks(TOGETHER * d).zip(wanted.chunks(TOGETHER)) {
+        let attack = |(i, (rows, wanted)): (usize, (&[f32], &[u32]))| {
+            let rng = &mut block_stream(seed, Use::Families, i);
+            let mut out = vec![];
             let attacked = match &self.how {
                 How::Climb(climb, strength) => {
                     let strengths = vec![*strength; wanted.len()];
@@ -109,6 +133,13 @@ impl Family {
             let got = labels(model, &attacked, d)?;
             let moved = attacked.chunks(d).zip(got).zip(wanted).filter(|((_, got), w)| got != *w);
             moved.for_each(|((row, _), _)| out.extend_from_slice(row));
+            Ok::<_, GradientError>(out)
+        };
+        let blocks: Vec<_> = x.chunks(BLOCK * d).zip(wanted.chunks(BLOCK)).enumerate().collect();
+        let attacked: Vec<_> = blocks.into_par_iter().map(attack).collect();
+        let mut out = vec![];
+        for rows in attacked {
+            out.extend(rows?);
         }
         Ok(out)
     }

@@ -73,7 +73,22 @@ impl Convolution {
         }
     }
 
-    fn patches(&self, s: &Sizes, channels: usize, image: &[f32], patches: &mut [f32]) {
+    /// Whether the patches of an image are the image.
+    fn is_plain(&self, s: &Sizes) -> bool {
+        (s.kh, s.kw, self.strides, self.pads) == (1, 1, (1, 1), [0; 4])
+    }
+
+    /// The patches of the first `channels` planes of `image`, `[channels · kh · kw, oh · ow]`.
+    fn patches<'a>(
+        &self,
+        s: &Sizes,
+        channels: usize,
+        image: &'a [f32],
+        patches: &'a mut [f32],
+    ) -> &'a [f32] {
+        if self.is_plain(s) {
+            return &image[..patches.len()];
+        }
         patches.fill(0.0);
         let sx = self.strides.1;
         self.runs(s, channels, |to, from, len| {
@@ -83,6 +98,7 @@ impl Convolution {
                 _ => to.iter_mut().zip(image[from..].iter().step_by(sx)).for_each(|(t, v)| *t = *v),
             }
         });
+        patches
     }
 
     fn back(&self, s: &Sizes, channels: usize, patches: &[f32], image: &mut [f32]) {
@@ -105,7 +121,7 @@ impl Convolution {
                     row.fill(b);
                 }
                 for g in 0..self.group {
-                    self.patches(s, per, &image[g * per * s.h * s.w..], patches);
+                    let patches = self.patches(s, per, &image[g * per * s.h * s.w..], patches);
                     let w = matrix(&w[g * out_per * k..][..out_per * k], out_per, k);
                     let out = &mut out[g * out_per * places..][..out_per * places];
                     let mut out = matrix_mut(out, out_per, places);
@@ -150,13 +166,14 @@ impl Convolution {
                 let (mut sum, mut patches) = (vec![0.0; s.out * k], vec![0.0; k * places]);
                 for (image, grad) in images.chunks(size).zip(grads.chunks(out_size)) {
                     for g in 0..self.group {
-                        self.patches(s, per, &image[g * per * s.h * s.w..], &mut patches);
+                        let patches =
+                            self.patches(s, per, &image[g * per * s.h * s.w..], &mut patches);
                         let grad = &grad[g * out_per * places..][..out_per * places];
                         let into = &mut sum[g * out_per * k..][..out_per * k];
                         general_mat_mul(
                             1.0,
                             &matrix(grad, out_per, places),
-                            &matrix(&patches, k, places).t(),
+                            &matrix(patches, k, places).t(),
                             1.0,
                             &mut matrix_mut(into, out_per, k),
                         );

@@ -26,12 +26,30 @@ pub(super) fn run(
         Some(folded())
     };
     match node.op_type.as_str() {
-        "Add" | "Sum" => fold(&|a, b| a.broadcast_add(b)),
-        "Sub" => fold(&|a, b| a.broadcast_sub(b)),
-        "Mul" => fold(&|a, b| a.broadcast_mul(b)),
-        "Div" => fold(&|a, b| a.broadcast_div(b)),
-        "Min" => fold(&|a, b| a.broadcast_minimum(b)),
-        "Max" => fold(&|a, b| a.broadcast_maximum(b)),
+        "Add" | "Sum" => fold(&|a, b| match number(a, b)? {
+            Some(c) => a.affine(1.0, c),
+            None => a.broadcast_add(b),
+        }),
+        "Sub" => fold(&|a, b| match number(a, b)? {
+            Some(c) => a.affine(1.0, -c),
+            None => a.broadcast_sub(b),
+        }),
+        "Mul" => fold(&|a, b| match number(a, b)? {
+            Some(c) => a.affine(c, 0.0),
+            None => a.broadcast_mul(b),
+        }),
+        "Div" => fold(&|a, b| match number(a, b)? {
+            Some(c) => a.affine(1.0 / c, 0.0),
+            None => a.broadcast_div(b),
+        }),
+        "Min" => fold(&|a, b| match number(a, b)? {
+            Some(c) => a.minimum(c),
+            None => a.broadcast_minimum(b),
+        }),
+        "Max" => fold(&|a, b| match number(a, b)? {
+            Some(c) => a.maximum(c),
+            None => a.broadcast_maximum(b),
+        }),
         "Less" => fold(&|a, b| a.broadcast_lt(b)),
         "Greater" => fold(&|a, b| a.broadcast_gt(b)),
         "Equal" => fold(&|a, b| a.broadcast_eq(b)),
@@ -130,6 +148,12 @@ fn reduce(node: &Node, inputs: &Inputs<'_>) -> Result<Vec<Tensor>, GradientError
         }
     }
     Ok(vec![out])
+}
+
+/// `b`, if it is one constant beside many numbers: candle is much faster with it than with a tensor.
+fn number(a: &Tensor, b: &Tensor) -> candle_core::Result<Option<f64>> {
+    let one = b.elem_count() == 1 && a.rank() >= b.rank() && a.dtype() == DType::F32;
+    if one && !b.track_op() { scalar(b).map(Some) } else { Ok(None) }
 }
 
 fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {

@@ -33,6 +33,33 @@ impl Pooling {
         )
     }
 
+    /// Whether windows are 2×2, side by side: the usual case, and worth a loop of its own.
+    fn is_halving(&self) -> bool {
+        (self.kernel, self.strides, self.pads) == ((2, 2), (2, 2), [0; 4])
+    }
+
+    /// Calls `visit` with each output and the place of the largest number of its window.
+    fn largest(&self, plane: &[f32], (h, w): (usize, usize), mut visit: impl FnMut(usize, usize)) {
+        if !self.is_halving() {
+            self.windows((h, w), |at, rows, columns, _| {
+                largest(plane, w, rows, columns).into_iter().for_each(|place| visit(at, place));
+            });
+            return;
+        }
+        let (oh, ow) = (h / 2, w / 2);
+        for y in 0..oh {
+            let (top, below) = plane[2 * y * w..][..2 * w].split_at(w);
+            let pairs = top.chunks_exact(2).zip(below.chunks_exact(2));
+            for (x, (a, b)) in pairs.enumerate() {
+                let first = usize::from(a[1] > a[0]);
+                let second = usize::from(b[1] > b[0]);
+                let lower = b[second] > a[first];
+                let place = if lower { w + second } else { first };
+                visit(y * ow + x, 2 * y * w + 2 * x + place);
+            }
+        }
+    }
+
     /// Calls `visit` for each window of a plane of `h` rows and `w` columns: the place of its
     /// output, its rows, its columns, what a sum of it is divided by.
     fn windows(
@@ -60,14 +87,15 @@ impl Pooling {
     }
 }
 
-/// The first place of the largest number of a window; none of an empty one.
+/// The first place of the largest number of a window; none of one that is empty or all −∞.
 fn largest(plane: &[f32], w: usize, rows: Range<usize>, columns: Range<usize>) -> Option<usize> {
     let mut best = None;
     let mut most = f32::NEG_INFINITY;
     for row in rows {
-        for place in row * w + columns.start..row * w + columns.end {
-            if plane[place] > most || best.is_none() {
-                (best, most) = (Some(place), plane[place]);
+        let from = row * w + columns.start;
+        for (i, &value) in plane[from..row * w + columns.end].iter().enumerate() {
+            if value > most {
+                (best, most) = (Some(from + i), value);
             }
         }
     }
@@ -85,14 +113,13 @@ impl CustomOp1 for Pooling {
         let (oh, ow) = self.out(h, w);
         let mut out = vec![0.0; n * c * oh * ow];
         x.par_chunks(h * w).zip(out.par_chunks_mut(oh * ow)).for_each(|(plane, out)| {
+            if self.largest {
+                self.largest(plane, (h, w), |at, place| out[at] = plane[place]);
+                return;
+            }
             self.windows((h, w), |at, rows, columns, divisor| {
-                out[at] = match self.largest {
-                    true => largest(plane, w, rows, columns).map_or(0.0, |place| plane[place]),
-                    false => {
-                        let cut = |row: usize| &plane[row * w..][columns.clone()];
-                        rows.map(|row| cut(row).iter().sum::<f32>()).sum::<f32>() / divisor
-                    }
-                };
+                let cut = |row: usize| &plane[row * w..][columns.clone()];
+                out[at] = rows.map(|row| cut(row).iter().sum::<f32>()).sum::<f32>() / divisor;
             });
         });
         Ok((CpuStorage::F32(out), (n, c, oh, ow).into()))
@@ -106,17 +133,14 @@ impl CustomOp1 for Pooling {
         let mut out = vec![0.0; values.len()];
         let planes = values.par_chunks(h * w).zip(grad.par_chunks(oh * ow));
         planes.zip(out.par_chunks_mut(h * w)).for_each(|((plane, grad), out)| {
-            self.windows((h, w), |at, rows, columns, divisor| match self.largest {
-                true => {
-                    if let Some(place) = largest(plane, w, rows, columns) {
-                        out[place] += grad[at];
-                    }
-                }
-                false => {
-                    for row in rows {
-                        let cut = &mut out[row * w..][columns.clone()];
-                        cut.iter_mut().for_each(|v| *v += grad[at] / divisor);
-                    }
+            if self.largest {
+                self.largest(plane, (h, w), |at, place| out[place] += grad[at]);
+                return;
+            }
+            self.windows((h, w), |at, rows, columns, divisor| {
+                for row in rows {
+                    let cut = &mut out[row * w..][columns.clone()];
+                    cut.iter_mut().for_each(|v| *v += grad[at] / divisor);
                 }
             });
         });
