@@ -10,6 +10,8 @@ mod evaluate;
 #[cfg(feature = "fit")]
 mod fit;
 mod init;
+#[cfg(feature = "fit")]
+mod redteam;
 mod run;
 mod simulate;
 mod state;
@@ -49,6 +51,9 @@ enum Command {
     /// Send a table through a bundle and say what it flags and how well it tells attacks
     #[cfg(feature = "fit")]
     Evaluate(evaluate::Args),
+    /// Attack a bundle, as one who knows the model and as one who holds the bundle
+    #[cfg(feature = "fit")]
+    Redteam(redteam::Args),
 }
 
 /// What a command ends with: an exit code of `sysexits.h`.
@@ -77,6 +82,8 @@ impl Cli {
             Command::Fit(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Evaluate(args) => args.run(),
+            #[cfg(feature = "fit")]
+            Command::Redteam(args) => args.run(),
         }
     }
 }

@@ -30,6 +30,7 @@ mod networks;
 mod onnx;
 pub mod progress;
 mod record;
+pub mod redteam;
 pub mod reference;
 pub mod report;
 pub mod restorer;

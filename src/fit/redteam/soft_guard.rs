@@ -1,0 +1,188 @@
+//! A whole bundle as one differentiable function: what an attacker who holds it can climb.
+
+use candle_core::{D, Tensor};
+
+use super::RedteamError;
+use crate::bundle::Bundle;
+use crate::decide::Decider;
+use crate::detect::{Detector, Setting, Soft, kind};
+use crate::fit::attack::{TOGETHER, answers};
+use crate::fit::gradient::{Function, GradientError};
+use crate::model::{Filled, Networks, Runtime};
+use crate::record::Columns;
+
+/// Networks, detectors and decider of one bundle, twice: as candle differentiates them, and as
+/// ONNX Runtime and the record path compute them.
+pub struct SoftGuard {
+    pub model: Function,
+    autoencoder: Function,
+    restorer: Option<Function>,
+    likelihood: Option<Function>,
+    detectors: Vec<(String, Box<dyn Detector>)>,
+    pub decider: Decider,
+    networks: Networks,
+    width: usize,
+}
+
+/// What the guard makes of one row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    pub label: u32,
+    pub flagged: bool,
+}
+
+/// What an attacker sees of some rows: answers, and each detector's score with a gradient, as far as
+/// it has one.
+pub struct View {
+    /// `[n, k]` log-probabilities.
+    pub answers: Tensor,
+    /// One per detector, `[n]`.
+    pub scores: Vec<Option<Tensor>>,
+}
+
+impl SoftGuard {
+    /// # Errors
+    /// If the bundle has no guarded model, or one of its networks has no gradient.
+    pub fn load(runtime: &Runtime, bundle: &Bundle) -> Result<Self, RedteamError> {
+        let manifest = &bundle.manifest;
+        let model = bundle.guarded_model.as_deref().ok_or(RedteamError::NoGuardedModel)?;
+        let read = |network: &'static str, onnx: &[u8]| {
+            Function::read(onnx).map_err(|error| RedteamError::Gradient { network, error })
+        };
+        let setting = Setting { schema: &manifest.schema, labels: manifest.labels };
+        let mut detectors = vec![];
+        for member in &manifest.detectors {
+            let kind = kind(&member.kind)
+                .ok_or_else(|| RedteamError::UnknownDetector(member.kind.clone()))?;
+            let detector = (kind.load)(&bundle.tensors, setting)?;
+            detectors.push((member.kind.clone(), detector));
+        }
+        let optional = |name, onnx: &Option<Vec<u8>>| {
+            onnx.as_deref().map(|onnx| read(name, onnx)).transpose()
+        };
+        Ok(Self {
+            model: read("the guarded model", model)?,
+            autoencoder: read("the autoencoder", &bundle.autoencoder)?,
+            restorer: optional("the restorer", &bundle.restorer)?,
+            likelihood: optional("the likelihood", &bundle.likelihood)?,
+            detectors,
+            decider: Decider::load(bundle, None)?,
+            networks: Networks::load(runtime, bundle)?,
+            width: manifest.schema.width(),
+        })
+    }
+
+    /// The rows `z` [n, d] as the attacker sees them.
+    ///
+    /// # Errors
+    /// If a network has no gradient.
+    pub fn view(&self, z: &Tensor) -> Result<View, GradientError> {
+        let none = || Tensor::zeros((z.dim(0)?, 0), z.dtype(), z.device());
+        let optional = |function: &Option<Function>| match function {
+            Some(function) => function.apply(z),
+            None => Ok(none()?),
+        };
+        let twin = self.autoencoder.apply(z)?;
+        let restored = optional(&self.restorer)?;
+        let restored_answer = match &self.restorer {
+            Some(_) => answers(&self.model, &restored)?,
+            None => none()?,
+        };
+        let soft = Soft {
+            x: z.clone(),
+            twin_answer: answers(&self.model, &twin)?,
+            surprisal: optional(&self.likelihood)?,
+            answer: answers(&self.model, z)?,
+            twin,
+            restored,
+            restored_answer,
+        };
+        let scores = self.detectors.iter().map(|(_, detector)| detector.soft(&soft));
+        Ok(View { scores: scores.collect::<Result<_, _>>()?, answers: soft.answer })
+    }
+
+    /// Names of the detectors that have no gradient: the attacks here go around them blindly.
+    ///
+    /// # Errors
+    /// As [`SoftGuard::view`].
+    pub fn unseen(&self, row: &Tensor) -> Result<Vec<String>, GradientError> {
+        let view = self.view(row)?;
+        let named = self.detectors.iter().zip(view.scores);
+        Ok(named.filter(|(_, score)| score.is_none()).map(|((name, _), _)| name.clone()).collect())
+    }
+
+    /// What the record path makes of the rows `x` [n · d].
+    ///
+    /// # Errors
+    /// If a network fails.
+    pub fn judge(&mut self, x: &[f32]) -> Result<Vec<Judged>, RedteamError> {
+        let needs = self.detectors.iter().fold(Columns::ANSWER, |n, (_, d)| n.and(d.needs()));
+        let (mut filled, mut judged) = (Filled::default(), vec![]);
+        for part in x.chunks(TOGETHER * self.width) {
+            self.networks.fill(needs, part, &mut filled)?;
+            let rows = filled.rows(part);
+            let mut scores = ndarray::Array2::zeros((rows.len(), self.detectors.len()));
+            for ((_, detector), column) in self.detectors.iter().zip(scores.columns_mut()) {
+                detector.score(&rows, column);
+            }
+            for (i, scores) in scores.rows().into_iter().enumerate() {
+                let merged = self.decider.merge(scores.as_slice().expect("one row"));
+                let flagged = self.decider.flags(self.decider.p(merged, 1));
+                judged.push(Judged { label: rows.label(i) as u32, flagged });
+            }
+        }
+        Ok(judged)
+    }
+}
+
+/// Σ over rows of what an attacker wants: first another answer than `labels`, then no flag. A row
+/// that has both is left alone. `weight` is how much a flag counts while the answer still stands.
+///
+/// # Source
+/// O. Bryniarski et al., "Evading adversarial example detection defenses with orthogonal projected
+/// gradient descent", arXiv:2106.15023, §4: selective gradients, here mixed by a weight.
+///
+/// # Errors
+/// If candle fails.
+pub fn selective(
+    guard: &SoftGuard,
+    view: &View,
+    labels: &[u32],
+    weight: f64,
+    mut done: impl FnMut(usize),
+) -> Result<Tensor, GradientError> {
+    let n = labels.len();
+    let got = view.answers.argmax(D::Minus1)?.to_vec1::<u32>()?;
+    let values: Vec<Vec<f32>> = view
+        .scores
+        .iter()
+        .map(|score| match score {
+            Some(score) => score.to_vec1::<f32>(),
+            None => Ok(vec![0.0; n]),
+        })
+        .collect::<Result<_, _>>()?;
+    let mut push = vec![0.0_f32; n];
+    let mut slopes = vec![vec![0.0_f32; n]; values.len()];
+    for i in 0..n {
+        let scores: Vec<f32> = values.iter().map(|column| column[i]).collect();
+        let loud = guard.decider.slopes(&scores);
+        let fooled = got[i] != labels[i];
+        if fooled && loud.iter().all(|slope| *slope == 0.0) {
+            done(i);
+            continue;
+        }
+        push[i] = f32::from(u8::from(!fooled));
+        let share = if fooled { 1.0 } else { weight };
+        slopes.iter_mut().zip(loud).for_each(|(s, slope)| s[i] = slope * share as f32);
+    }
+    let device = view.answers.device();
+    let own = Tensor::from_slice(labels, (n, 1), device)?;
+    let own = view.answers.gather(&own, 1)?.squeeze(1)?;
+    let mut height = own.mul(&Tensor::from_vec(push, n, device)?)?.neg()?;
+    for (score, slopes) in view.scores.iter().zip(slopes) {
+        if let Some(score) = score {
+            height = (height - score.mul(&Tensor::from_vec(slopes, n, device)?)?)?;
+        }
+    }
+    Ok(height.sum_all()?)
+}
