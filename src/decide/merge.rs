@@ -63,6 +63,20 @@ impl Merge {
         self.alone(scores).fold(start, first).0
     }
 
+    /// What each member adds to what is said, as a share of it.
+    pub(super) fn shares(&self, scores: &[f32], shares: &mut Vec<f32>) {
+        shares.clear();
+        shares.resize(scores.len(), 0.0);
+        self.parts(scores).for_each(|(i, part)| shares[i] = part);
+        if self.sums.is_some() {
+            self.alone(scores).for_each(|(i, part)| shares[i] = part.max(0.0));
+        }
+        let sum: f32 = shares.iter().sum();
+        if sum > 0.0 {
+            shares.iter_mut().for_each(|share| *share /= sum);
+        }
+    }
+
     /// The slope, in each detector's score, of how far all that speak above `level` are above it
     /// together: what an attacker who wants a merged score below `level` descends. Shape: `[k]` both.
     pub(super) fn slopes(&self, scores: &[f32], level: f32) -> Vec<f32> {

@@ -107,6 +107,12 @@ impl Decider {
         self.merge.leading(scores)
     }
 
+    /// Each detector's share of the merged score of a row, into `shares` `[k]`: who spoke, and how
+    /// loud. All 0 if nobody did. Shape: `scores` `[k]`.
+    pub fn shares(&self, scores: &[f32], shares: &mut Vec<f32>) {
+        self.merge.shares(scores, shares);
+    }
+
     /// The slope, in each detector's score, of how far they speak above what is flagged: 0 for a
     /// row that passes. Shape: `[k]` both.
     pub fn slopes(&self, scores: &[f32]) -> Vec<f32> {

@@ -53,10 +53,14 @@ impl Detector for LocalPseudoLikelihood {
         }
     }
 
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let mut z = vec![0.0; self.texture.width()];
         self.texture.unlikely(rows, i, &mut z);
-        self.neighbourhoods.explain(&z)
+        z
+    }
+
+    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+        self.neighbourhoods.explain(&self.parts(rows, i))
     }
 
     #[cfg(feature = "fit")]

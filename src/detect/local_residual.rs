@@ -39,7 +39,6 @@ struct LocalResidual {
     neighbourhoods: Neighbourhoods,
 }
 
-
 impl LocalResidual {
     fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
         let (labels, d) = (setting.labels, setting.schema.width());
@@ -76,10 +75,15 @@ impl Detector for LocalResidual {
         }
     }
 
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    /// The residual everywhere, not only where it is strangest.
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let mut z = vec![0.0; self.mean.ncols()];
         self.standardize(rows, i, &mut z);
-        self.neighbourhoods.explain(&z)
+        z
+    }
+
+    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+        self.neighbourhoods.explain(&self.parts(rows, i))
     }
 
     #[cfg(feature = "fit")]

@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayViewMut1};
 use super::tabular::{Tabular, suits};
 use super::{Detector, Kind, Setting};
 use crate::bundle::{Role, TensorError, Tensors};
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: NAME,
@@ -83,13 +83,13 @@ impl Detector for NearestPrototypes {
     }
 
     /// Where the row differs most from its nearest prototype.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let (mut z, mut squares) = self.scratch();
         self.tabular.standardize(rows.x.row(i), &mut z);
         let (nearest, _) = self.nearest(&z, &mut squares);
         let centre = self.prototypes.column(nearest);
         z.iter_mut().zip(centre).for_each(|(z, c)| *z = (*z - c) * (*z - c));
-        self.tabular.reasons(&z)
+        self.tabular.spread(&z, rows.x.ncols())
     }
 
     fn save(&self, tensors: &mut Tensors) {

@@ -4,7 +4,7 @@
 //! over the whole row does not see it. Neither sees what is spread thin over the whole row.
 
 use crate::math::max_window_mean;
-use crate::record::{Feature, Reasons, Schema};
+use crate::record::{Feature, FeatureId, Reasons, Schema, Window};
 
 /// Side of a window, in pixels: the smallest patch that a classifier learns reliably.
 const WINDOW: usize = 3;
@@ -56,21 +56,32 @@ impl Neighbourhoods {
         self.search(z, scratch).0
     }
 
-    /// The numbers of the strangest neighbourhood, as shares of their sum.
+    /// The numbers of the strangest neighbourhood, as shares of their sum, and where it is.
     pub(super) fn explain(&self, z: &[f32]) -> Reasons {
         let mut inside = vec![0.0; z.len()];
         match self.search(z, &mut self.scratch()).1 {
-            Place::Numbers => self.numbers.iter().for_each(|&at| inside[at] = z[at]),
+            Place::Numbers => {
+                self.numbers.iter().for_each(|&at| inside[at] = z[at]);
+                Reasons::of_parts(inside.into_iter())
+            }
             Place::Window { plane, top, left } => {
-                for y in top..(top + WINDOW).min(plane.height) {
-                    for x in left..(left + WINDOW).min(plane.width) {
-                        let at = plane.start + y * plane.width + x;
-                        inside[at] = z[at];
-                    }
+                let (bottom, right) =
+                    ((top + WINDOW).min(plane.height), (left + WINDOW).min(plane.width));
+                let at = |y: usize, x: usize| plane.start + y * plane.width + x;
+                for y in top..bottom {
+                    inside[at(y, left)..at(y, right)]
+                        .copy_from_slice(&z[at(y, left)..at(y, right)]);
                 }
+                let sum = |parts: &[f32]| parts.iter().map(|&part| f64::from(part)).sum::<f64>();
+                let window = Window {
+                    corner: FeatureId(at(top, left) as u32),
+                    height: (bottom - top) as u8,
+                    width: (right - left) as u8,
+                    share: (sum(&inside) / sum(z).max(f64::MIN_POSITIVE)) as f32,
+                };
+                Reasons::of_parts(inside.into_iter()).within(window)
             }
         }
-        Reasons::of_parts(inside.into_iter())
     }
 
     /// [`Neighbourhoods::strangest`] with a gradient, `[n]`; `None` where numbers are among them.

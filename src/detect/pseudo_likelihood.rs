@@ -11,7 +11,7 @@ use ndarray::ArrayViewMut1;
 use super::texture::{Texture, suits};
 use super::{Detector, Kind};
 use crate::bundle::{Role, Tensors};
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: "pseudo-likelihood",
@@ -44,10 +44,11 @@ impl Detector for PseudoLikelihood {
         }
     }
 
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let mut z = vec![0.0; self.0.width()];
         self.0.unlikely(rows, i, &mut z);
-        Reasons::of_parts(z.into_iter().map(|z| z * z))
+        z.iter_mut().for_each(|z| *z *= *z);
+        z
     }
 
     #[cfg(feature = "fit")]

@@ -11,7 +11,7 @@ use ndarray::ArrayViewMut1;
 use super::{Detector, Kind};
 use crate::bundle::{Role, Tensors};
 use crate::math::kl;
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: "restored-match",
@@ -44,9 +44,9 @@ impl Detector for RestoredMatch {
     }
 
     /// The features that the restorer changed.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let pairs = rows.x.row(i).into_iter().zip(rows.restored.row(i));
-        Reasons::of_parts(pairs.map(|(x, restored)| (x - restored) * (x - restored)))
+        pairs.map(|(x, restored)| (x - restored) * (x - restored)).collect()
     }
 
     #[cfg(feature = "fit")]

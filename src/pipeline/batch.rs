@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Guard;
+use super::look::Look;
 use super::scored::Scored;
 use crate::codec::{Headers, SchemaId};
 use crate::decide::{Mode, OnGuardFailure};
@@ -91,10 +92,15 @@ pub struct Batch {
     corrections: Vec<f32>,
     corrections_scored: Scored,
     corrected: Vec<u8>,
+    /// What a flagged row is compared with, `[d]`, and who spoke against it, `[k]`.
+    typical: Vec<f32>,
+    shares: Vec<f32>,
     traces: Vec<u8>,
     outcomes: Vec<Outcome>,
     /// One per outcome.
     spans: Vec<Span>,
+    /// The first outcome whose rows are still in `rows`.
+    part: usize,
 }
 
 /// Numbers that are scored together, if records of many rows bring more: 16 MiB of `f32`, and as
@@ -122,6 +128,7 @@ impl Batch {
         let mut alone = 0;
         while self.outcomes.len() < inputs.len() {
             let first = self.outcomes.len();
+            self.part = first;
             let most = if alone > 0 { 1 } else { inputs.len() };
             let n = self.read(guard, &inputs[first..], most)?;
             let failed = self.scored.run(guard, networks, &self.rows).err();
@@ -177,6 +184,15 @@ impl Batch {
         &self.outcomes
     }
 
+    /// A closer look at the most suspicious row of input `i`, as the last turn saw it. `None` if it
+    /// was not scored, or was not among the last rows that were scored together: at most
+    /// [`PART_NUMBERS_MAX`] numbers are.
+    pub fn look<'a>(&'a self, guard: &'a Guard, i: usize) -> Option<Look<'a>> {
+        let outcome = &self.outcomes[i];
+        let scored = i >= self.part && outcome.judged.is_ok() && !outcome.unscored;
+        scored.then(|| Look::new(guard, &self.scored, &self.rows, self.spans[i].worst))
+    }
+
     /// Bytes of corrected records.
     pub fn corrected(&self) -> &[u8] {
         &self.corrected
@@ -219,7 +235,6 @@ impl Batch {
 
     /// A verdict for every record: that of its most suspicious row, given how many it has.
     fn judge(&mut self, guard: &Guard, first: usize) {
-        let view = self.scored.rows(&self.rows);
         let judged = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);
         for (outcome, span) in judged {
             let Ok(verdict) = &mut outcome.judged else { continue };
@@ -231,10 +246,7 @@ impl Batch {
             let action = guard.decider.action(p, guard.policy);
             let reasons = match action {
                 Action::Pass => Reasons::default(),
-                _ => {
-                    let leading = guard.decider.leading(self.scored.scores(worst));
-                    guard.detectors[leading].explain(&view, worst)
-                }
+                _ => Look::new(guard, &self.scored, &self.rows, worst).reasons(&mut self.typical),
             };
             span.worst = worst;
             *verdict = Verdict { action, p: p as f32, score: merged, reasons };
@@ -265,9 +277,7 @@ impl Batch {
             for row in rows.clone() {
                 let merged = guard.decider.merge(self.scored.scores(row));
                 match guard.decider.flags(guard.decider.p(merged, rows.len())) {
-                    true => {
-                        guard.reconstruct.apply(self.scored.restored(guard, row), &mut sanitized);
-                    },
+                    true => sanitized_row(guard, &self.scored, row, &mut sanitized),
                     false => sanitized.extend_from_slice(&self.rows[row * width..][..width]),
                 }
             }
@@ -349,9 +359,14 @@ impl Batch {
                 outcome.corrected = None;
             }
             let verdict = outcome.judged.ok().filter(|_| scored);
+            let flagged = verdict.is_some_and(|v| v.action != Action::Pass);
+            self.shares.clear();
+            if flagged {
+                guard.decider.shares(scores, &mut self.shares);
+            }
             let start = self.traces.len();
             Trace {
-                flagged: verdict.is_some_and(|v| v.action != Action::Pass),
+                flagged,
                 corrected: outcome.corrected.is_some(),
                 fault: outcome.judged.is_err(),
                 observed,
@@ -363,12 +378,18 @@ impl Batch {
                 rows: span.rows.len() as u32,
                 row: if scored { (span.worst - span.rows.start) as u32 } else { 0 },
                 scores,
+                shares: &self.shares,
                 reasons: verdict.map(|v| v.reasons).unwrap_or_default(),
             }
             .pack(&mut self.traces);
             outcome.trace = start..self.traces.len();
         }
     }
+}
+
+/// Appends what is delivered instead of row `row`, if it is flagged.
+pub(super) fn sanitized_row(guard: &Guard, scored: &Scored, row: usize, out: &mut Vec<f32>) {
+    guard.reconstruct.apply(scored.restored(guard, row), out);
 }
 
 /// The most suspicious of `rows`, the first of equals, and its merged score.
