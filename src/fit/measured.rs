@@ -10,7 +10,8 @@ use std::time::Instant;
 use ndarray::{Array1, s};
 
 use super::columns::{BATCH_ROWS, Table};
-use super::guard::{Detectors, score};
+use super::guard::{Detectors, Weighed, score};
+use super::networks::Weighing;
 use crate::bundle::Member;
 use crate::decide::{Calibration, Decider};
 use crate::detect::Detector;
@@ -32,6 +33,20 @@ pub struct Measured {
     pub merged: Option<Caught>,
     /// The largest record whose p-value is a rank and nothing else.
     pub rows_max: usize,
+    /// What the merged score makes of attacks of our own, if some could be made, and of rows that
+    /// were disturbed without harm. They weighed the detectors: a handful of numbers, learned from
+    /// thousands of rows; attacks by somebody else are the better measure.
+    pub own: Vec<OwnLine>,
+}
+
+/// One family of attacks of our own.
+#[derive(Clone, Debug)]
+pub struct OwnLine {
+    pub family: String,
+    pub rows: usize,
+    pub caught: Caught,
+    /// Share that has the answer it had before, once corrected; none for what is no attack.
+    pub restored: Option<f64>,
 }
 
 /// One detector.
@@ -90,7 +105,34 @@ impl Detectors {
             caught(&scores(parts.test), &scores(attacks), flagged)
         });
         let detectors = self.each().zip(decider.members()).map(line).collect();
-        Measured { budget, detectors, merged, rows_max: decider.rows_max() }
+        Measured { budget, detectors, merged, rows_max: decider.rows_max(), own: vec![] }
+    }
+
+    /// The merged score on what weighed the detectors, beside the rows of `test`.
+    pub fn own(
+        &self,
+        decider: &Decider,
+        test: &Table,
+        weighing: &Weighing,
+        weighed: &Weighed,
+    ) -> Vec<OwnLine> {
+        let clean = self.merged(decider, test);
+        let flagged = |s| decider.flags(decider.p(s, 1));
+        let line = |family: &str, table: &Table, labels: Option<&[u32]>| {
+            let rows = table.rows();
+            let answers = Rows { answer: rows.restored_answer, ..rows };
+            let same = |labels: &[u32]| {
+                let each = labels.iter().enumerate();
+                let right = each.filter(|&(i, &label)| answers.label(i) == label as usize).count();
+                right as f64 / labels.len().max(1) as f64
+            };
+            let caught = caught(&clean, &self.merged(decider, table), flagged);
+            let restored = labels.map(same);
+            OwnLine { family: family.into(), rows: rows.len(), caught, restored }
+        };
+        let attacks = weighing.attacks.iter().zip(&weighed.attacks);
+        let attacks = attacks.map(|(own, (table, _))| line(&own.family, table, Some(&own.labels)));
+        attacks.chain([line("harmless", &weighed.harmless, None)]).collect()
     }
 }
 
@@ -144,6 +186,16 @@ impl fmt::Display for Measured {
         }
         if let Some(caught) = self.merged {
             write!(f, "\n    {:width$}{:>18}  {caught}", "merged", "")?;
+        }
+        if self.own.is_empty() {
+            return Ok(());
+        }
+        let width = self.own.iter().map(|line| line.family.len()).fold(11, usize::max);
+        write!(f, "\n  {:width$}      rows  AUROC  caught  answer restored", "own attacks")?;
+        for OwnLine { family, rows, caught, restored } in &self.own {
+            let restored = restored.map_or("-".into(), |share| format!("{:.1}%", 100.0 * share));
+            let (auroc, share) = (caught.auroc, 100.0 * caught.share);
+            write!(f, "\n    {family:width$}{rows:>6}  {auroc:.3}  {share:>5.1}%  {restored:>15}")?;
         }
         Ok(())
     }

@@ -229,23 +229,22 @@ pub fn fit(
         wanted.networks = wanted.networks.and(Columns::SURPRISAL);
     }
     let needs = wanted.needs();
+    let every = |x: &Array2<f32>| (0..x.nrows()).collect::<Vec<usize>>();
+    let usual = Table::fill(&mut networks, needs, &usual, &every(&usual))?;
+    let detectors = Detectors::learn(&usual, &all, wanted);
     let mut fill = |part: &[usize]| Table::fill(&mut networks, needs, &x, part);
-    let detectors = Detectors::learn(&fill(&usual)?, &all, wanted);
 
     watch.stage("calibrating");
     let test = fill(&split.test)?;
     let (ranks, merged) = (fill(&split.ranks)?, fill(&split.merged)?);
     let validation = fill(&split.validation)?;
-    let mut whole = |x: &Array2<f32>| {
-        let which: Vec<usize> = (0..x.nrows()).collect();
-        Table::fill(&mut networks, needs, x, &which)
-    };
+    let mut whole = |x: &Array2<f32>| Table::fill(&mut networks, needs, x, &every(x));
     let weighed = match &weighing {
         None => None,
         Some(weighing) => {
             let mut attacks = vec![];
-            for (x, weight) in &weighing.attacks {
-                attacks.push((whole(x)?, *weight));
+            for own in &weighing.attacks {
+                attacks.push((whole(&own.x)?, own.weight));
             }
             let (clean, harmless) = (whole(&weighing.clean)?, whole(&weighing.harmless)?);
             Some(Weighed { clean, harmless, attacks })
@@ -261,7 +260,10 @@ pub fn fit(
     };
     let parts =
         Parts { validation: &validation, ranks: &ranks, test: &test, attacks: attacked.as_ref() };
-    let measured = detectors.measure(&decider, parts);
+    let mut measured = detectors.measure(&decider, parts);
+    if let Some((weighing, weighed)) = weighing.zip(weighed.as_ref()) {
+        measured.own = detectors.own(&decider, &test, &weighing, weighed);
+    }
     let accuracy = y.filter(|_| guarded.is_some()).map(|y| accuracy(&test.rows(), &split.test, &y));
 
     let mut tensors = Tensors::default();

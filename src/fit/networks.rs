@@ -19,7 +19,7 @@ use crate::model::{Network, Runtime};
 use crate::record::{Feature, Schema};
 
 /// Rows that attacks are made on and restorers learn from; more cost time and were not tried.
-const RESTORED_ROWS: usize = 12_000;
+const RESTORED_ROWS: usize = 20_000;
 
 /// Rows that the likelihood learns from.
 const LIKELY_ROWS: usize = 12_000;
@@ -40,8 +40,8 @@ pub struct Learned {
     pub restorer: Option<Vec<u8>>,
     pub likelihood: Option<Vec<u8>>,
     pub trained: Trained,
-    /// Rows for the detectors to learn from.
-    pub usual: Vec<usize>,
+    /// Rows for the detectors to learn from, `[n, d]`.
+    pub usual: Array2<f32>,
     /// What weighs the detectors, if attacks of our own could be made.
     pub weighing: Option<Weighing>,
     /// Why there are no attacks of our own although there is a guarded model.
@@ -52,8 +52,16 @@ pub struct Learned {
 pub struct Weighing {
     pub clean: Array2<f32>,
     pub harmless: Array2<f32>,
-    /// With the weight of the family.
-    pub attacks: Vec<(Array2<f32>, f32)>,
+    pub attacks: Vec<Own>,
+}
+
+/// Attacks of one family that moved the answer.
+pub struct Own {
+    pub family: String,
+    pub weight: f32,
+    pub x: Array2<f32>,
+    /// What the model said before.
+    pub labels: Vec<u32>,
 }
 
 /// What everything here starts from.
@@ -88,7 +96,7 @@ impl Lesson<'_> {
         };
         let Some(model) = model else {
             let (autoencoder, trained) = self.plain(watch)?;
-            let usual = train.clone();
+            let usual = self.x.select(Axis(0), train);
             let (restorer, weighing) = (None, None);
             return Ok(Learned {
                 autoencoder,
@@ -124,8 +132,21 @@ impl Lesson<'_> {
             Some(_) => Some(self.weighing(&model, &space, watch)?),
             None => None,
         };
-        let usual = if rest.len() < taught.len() / 4 { train.clone() } else { rest.to_vec() };
+        let usual = if rest.len() < taught.len() / 4 { train } else { rest };
+        let usual = self.x.select(Axis(0), usual);
+        let usual = if restorer.is_some() { self.disturbed(usual, &space) } else { usual };
         Ok(Learned { autoencoder, restorer, likelihood, trained, usual, weighing, no_gradient })
+    }
+
+    /// The rows, every second one disturbed without harm: what is usual should hold for both.
+    fn disturbed(&self, mut x: Array2<f32>, space: &Space) -> Array2<f32> {
+        let rows: Vec<f32> = x.rows().into_iter().step_by(2).flatten().copied().collect();
+        let mut rng = stream(self.options.seed, Use::Usual);
+        let copies = matrix(attack::harmless(self.schema, space, &rows, &mut rng), x.ncols());
+        for (mut row, copy) in x.rows_mut().into_iter().step_by(2).zip(copies.rows()) {
+            row.assign(&copy);
+        }
+        x
     }
 
     /// The guarded model as a function, if it is one that ONNX Runtime agrees with.
@@ -214,7 +235,9 @@ impl Lesson<'_> {
         let mut rng = stream(self.options.seed, Use::Likelihood);
         let network = restorer::likelihood(image, scale.expect("it is an image"), &mut rng)?;
         let taught = &taught[..taught.len().min(LIKELY_ROWS)];
-        let rows = self.rows(taught);
+        let space = Space::of(self.schema, self.x.view(), taught);
+        let rows = self.disturbed(self.x.select(Axis(0), taught), &space);
+        let rows: Vec<f32> = rows.into_iter().collect();
         let epochs = (STEPS_MIN * 64 / taught.len().max(1)).clamp(4, 60);
         let epochs = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
         let course = Course { epochs, batch_rows: 64, rate_peak: 6e-3 };
@@ -248,9 +271,10 @@ impl Lesson<'_> {
             let (rows, labels): (Vec<usize>, Vec<u32>) = turn.unzip();
             from += rows.len();
             let rows = self.rows(&rows);
-            let rows = family.successes(model, space, &rows, &labels, seed)?;
-            if !rows.is_empty() {
-                attacks.push((matrix(rows, d), family.weight));
+            let (rows, labels) = family.successes(model, space, &rows, &labels, seed)?;
+            if !labels.is_empty() {
+                let (family, weight) = (family.title(), family.weight);
+                attacks.push(Own { family, weight, x: matrix(rows, d), labels });
             }
         }
         let clean = self.x.select(Axis(0), clean);

@@ -47,6 +47,7 @@ pub(super) enum Use {
     Restorer = 9,
     Likelihood = 10,
     Families = 11,
+    Usual = 12,
 }
 
 impl Default for Shares {

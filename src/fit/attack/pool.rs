@@ -106,8 +106,16 @@ pub fn families() -> Vec<Family> {
 }
 
 impl Family {
+    /// What a report calls it.
+    pub fn title(&self) -> String {
+        match self.how {
+            How::Climb(_, strength) => format!("{} {strength}", self.name),
+            How::Carlini(how) => format!("{} {}", self.name, how.margin),
+        }
+    }
+
     /// Attacked copies of the rows `x` [n · d] that `model` gives `wanted` labels, as far as they
-    /// move the answer: fewer rows than went in.
+    /// move the answer, and the label that each had: fewer rows than went in.
     ///
     /// # Errors
     /// If the model has no gradient.
@@ -118,11 +126,11 @@ impl Family {
         x: &[f32],
         wanted: &[u32],
         seed: u64,
-    ) -> Result<Vec<f32>, GradientError> {
+    ) -> Result<(Vec<f32>, Vec<u32>), GradientError> {
         let d = space.width();
         let attack = |(i, (rows, wanted)): (usize, (&[f32], &[u32]))| {
             let rng = &mut block_stream(seed, Use::Families, i);
-            let mut out = vec![];
+            let (mut out, mut labels_before) = (vec![], vec![]);
             let attacked = match &self.how {
                 How::Climb(climb, strength) => {
                     let strengths = vec![*strength; wanted.len()];
@@ -132,15 +140,20 @@ impl Family {
             };
             let got = labels(model, &attacked, d)?;
             let moved = attacked.chunks(d).zip(got).zip(wanted).filter(|((_, got), w)| got != *w);
-            moved.for_each(|((row, _), _)| out.extend_from_slice(row));
-            Ok::<_, GradientError>(out)
+            moved.for_each(|((row, _), &label)| {
+                out.extend_from_slice(row);
+                labels_before.push(label);
+            });
+            Ok::<_, GradientError>((out, labels_before))
         };
         let blocks: Vec<_> = x.chunks(BLOCK * d).zip(wanted.chunks(BLOCK)).enumerate().collect();
         let attacked: Vec<_> = blocks.into_par_iter().map(attack).collect();
-        let mut out = vec![];
-        for rows in attacked {
-            out.extend(rows?);
+        let (mut out, mut labels) = (vec![], vec![]);
+        for some in attacked {
+            let (rows, own) = some?;
+            out.extend(rows);
+            labels.extend(own);
         }
-        Ok(out)
+        Ok((out, labels))
     }
 }
