@@ -62,7 +62,7 @@ fn a_bundle_survives_being_written_and_read() {
 
 #[test]
 fn one_changed_bit_in_any_file_is_refused() {
-    for name in [AUTOENCODER, GUARDED_MODEL, TENSORS] {
+    for name in [AUTOENCODER, GUARDED_MODEL, LIKELIHOOD, TENSORS] {
         let message = refusal(|files| *files.get_mut(name).unwrap().last_mut().unwrap() ^= 1);
         assert!(message.starts_with(&format!("{name} has digest")), "{message}");
     }
@@ -80,9 +80,9 @@ fn missing_and_unlisted_files_are_refused() {
 #[test]
 fn a_newer_format_says_so_before_anything_else() {
     let message = refusal(|f| {
-        replace_in_manifest(f, "version = 1", "version = 2\nsomething_new = true");
+        replace_in_manifest(f, "version = 1", "version = 3\nsomething_new = true");
     });
-    assert_eq!(message, "the manifest is version 2; this build reads 1 to 1");
+    assert_eq!(message, "the manifest is version 3; this build reads 1 to 2");
 }
 
 #[test]
@@ -91,6 +91,8 @@ fn a_manifest_that_makes_no_sense_is_refused() {
         ("labels = 3", "labels = 0"),
         ("weight = 1.0", "weight = -1.0"),
         ("weight = 1.0", "weight = nan"),
+        ("weight = 1.0", "weight = 1.0\nrole = \"trigger\""),
+        ("weight = 1.0", "weight = 1.0\nrole = \"bystander\""),
         ("flagged = 0", "flagged = 11"),
         ("budget = 0.01", "budget = 1.5"),
         ("name = \"tiny\"", "name = \"tiny\"\nunknown = 1"),

@@ -196,10 +196,10 @@ mod tests {
         let quiet = merge.score(&[500.0, 500.0, 0.0]);
         assert!((quiet - 2.0_f32.ln()).abs() < 0.01, "{quiet}");
         assert_eq!(merge.leading(&[500.0, 500.0, 0.0]), 0);
-        // 1 of 1000 is as large; its share of the budget is a fifth, four fifths are left.
-        let loud = merge.score(&[500.0, 500.0, 998.0]);
-        assert!((loud - (500.0_f32.ln() - 4.0_f32.ln())).abs() < 0.01, "{loud}");
-        let leading = merge.leading(&[500.0, 500.0, 998.0]);
+        // 25 of 1000 are as large; its share of the budget is a fifth, four fifths are left.
+        let loud = merge.score(&[500.0, 500.0, 975.0]);
+        assert!((loud - (40.0_f32.ln() - 4.0_f32.ln())).abs() < 0.01, "{loud}");
+        let leading = merge.leading(&[500.0, 500.0, 975.0]);
         assert_eq!((leading, merge.role(leading)), (2, Role::Trigger));
     }
 

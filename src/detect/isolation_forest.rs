@@ -320,7 +320,6 @@ mod tests {
     #[test]
     fn a_row_alone_behind_its_cut_scores_higher_than_the_crowd() {
         let x = ndarray::array![[-0.5_f32], [0.0], [0.5]];
-        let none = ndarray::Array2::zeros((3, 0));
         let rows =
             Rows::only(x.view());
         let mut scores = ndarray::Array1::zeros(3);

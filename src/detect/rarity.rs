@@ -134,7 +134,6 @@ mod tests {
             0 => i as f32,
             _ => f32::from(u8::from((j == 2) == (i % 11 == 0))),
         });
-        let none = Array2::zeros((99, 0));
         let view = Rows::only;
         let rarity = Rarity::learn(&view(x.view()), Setting { schema: &schema, labels: 1 });
         let (row, mut scores) = (array![row], array![f32::NAN]);

@@ -285,7 +285,7 @@ impl Lesson<'_> {
     }
 
     fn course(&self, rows: usize, rate_peak: f64) -> Course {
-        let epochs = (STEPS_MIN * 128 / rows.max(1)).clamp(6, 60);
+        let epochs = (STEPS_MIN * 128 / rows.max(1)).clamp(9, 60);
         let epochs = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
         Course { epochs, batch_rows: 128, rate_peak }
     }

@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_slope_is_that_of_the_surprise() {
         let tail = RankTail::new((1..2000).map(|i| (i as f32 / 100.0).powi(2)).collect());
-        for score in [0.5, 40.0, 250.0, 395.0, 500.0, 4000.0] {
+        for score in [40.0, 250.0, 395.0, 500.0, 4000.0] {
             let step = 0.02 * score;
             let expected = tail.surprise(score + step) - tail.surprise(score - step);
             let got = tail.slope(score) * 2.0 * step;

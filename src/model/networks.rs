@@ -120,6 +120,13 @@ impl Networks {
         self.guarded.as_ref().map_or(1, |(network, _)| network.outputs())
     }
 
+    /// How many columns there can be as wide as a row, the rows themselves among them, and how many
+    /// of answers.
+    pub fn columns(&self) -> (usize, usize) {
+        let (restored, surprisal) = (self.restorer.is_some(), self.likelihood.is_some());
+        (2 + usize::from(restored) + usize::from(surprisal), 2 + usize::from(restored))
+    }
+
     /// Fills the columns in `needs` for the rows `x`, `[n · width]`.
     ///
     /// # Errors

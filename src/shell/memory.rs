@@ -77,24 +77,36 @@ fn share_of(bytes: u64) -> u64 {
     bytes / SHARE.1 * SHARE.0
 }
 
+/// What the columns of a batch are.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Numbers in a row.
+    pub width: usize,
+    /// Labels of the guarded model.
+    pub labels: usize,
+    /// Columns of `width` numbers a row, the rows themselves among them.
+    pub wide: usize,
+    /// Columns of `labels` numbers a row.
+    pub answers: usize,
+}
+
 impl Memory {
-    /// Rows are `width` numbers; the guarded model knows `labels`; the bundle's files have
-    /// `networks` and `tensors` bytes.
+    /// The bundle's files have `networks` and `tensors` bytes.
     pub fn of(
         stream: &Stream,
-        (width, labels): (usize, usize),
+        shape: Shape,
         (networks, tensors): (u64, u64),
         kafka: &Kafka,
     ) -> Self {
-        let (width, labels) = (width.max(1), labels as u64);
+        let width = shape.width.max(1);
+        let (wide, answers) = (shape.wide as u64, (shape.answers * shape.labels) as u64);
         let workers = stream.workers as u64;
         let record_max = (stream.codec.value_bytes_max / width).max(1) * width;
         let part_max = (PART_NUMBERS_MAX + record_max).min(stream.rows_max * record_max);
-        // x, twin, restored and surprisal, three answers, all of them a second time for corrected
-        // records.
+        // All columns a second time for corrected records.
         let columns = |numbers: usize| {
             let rows = (numbers / width) as u64;
-            4 * (8 * numbers as u64 + 6 * rows * labels)
+            2 * 4 * (wide * numbers as u64 + answers * rows)
         };
         // A corrected number takes at most 16 bytes of text, and the text around it is the
         // original's.
@@ -204,7 +216,8 @@ mod tests {
              [[stream]]\nname = \"n\"\ninput = \"i\"\nbundle = \"b\"\n{stream}"
         );
         let config = Config::read("f".as_ref(), &text, [], &|_| Err(String::new())).unwrap();
-        Memory::of(&config.streams[0], (width, labels), (1000, 10), &config.kafka)
+        let shape = Shape { width, labels, wide: 2, answers: 2 };
+        Memory::of(&config.streams[0], shape, (1000, 10), &config.kafka)
     }
 
     #[test]

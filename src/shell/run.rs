@@ -11,7 +11,7 @@ use tracing::{error, info};
 use super::bundle::{self, BundleDirError};
 use super::clock;
 use super::kafka::{Clients, Session};
-use super::memory::Memory;
+use super::memory::{Memory, Shape};
 use super::registry::{Registry, RegistryError};
 use super::road::Road;
 use super::watchdog;
@@ -84,8 +84,10 @@ impl Prepared {
 
     /// What this stream may take in this process.
     pub fn memory(&self, kafka: &Kafka) -> Memory {
-        let labels = self.networks.first().map_or(1, Networks::labels);
-        let shape = (self.guard.schema().width(), labels);
+        let networks = self.networks.first();
+        let (wide, answers) = networks.map_or((2, 2), Networks::columns);
+        let labels = networks.map_or(1, Networks::labels);
+        let shape = Shape { width: self.guard.schema().width(), labels, wide, answers };
         Memory::of(&self.stream, shape, self.bundle_bytes, kafka)
     }
 }
