@@ -82,7 +82,8 @@ impl Bundle {
         let manifest_bytes = files.remove(MANIFEST).ok_or_else(|| missing(MANIFEST))?;
         let manifest = Manifest::read(&manifest_bytes)?;
         for (name, &expected) in &manifest.files {
-            if ![AUTOENCODER, GUARDED_MODEL, RESTORER, LIKELIHOOD, TENSORS].contains(&name.as_str()) {
+            if ![AUTOENCODER, GUARDED_MODEL, RESTORER, LIKELIHOOD, TENSORS].contains(&name.as_str())
+            {
                 return Err(BundleError::NotOurs { name: name.clone() });
             }
             let bytes = files.get(name).ok_or_else(|| missing(name))?;

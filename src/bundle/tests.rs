@@ -14,7 +14,11 @@ fn bundle() -> Bundle {
             labels: 3,
             answer: Some(AnswerKind::Logits),
             schema: Schema { features: vec![Feature::number("a", 0.0, 1.0)] },
-            detectors: vec![Member { kind: "reconstruction".into(), weight: 1.0, role: Role::Attack }],
+            detectors: vec![Member {
+                kind: "reconstruction".into(),
+                weight: 1.0,
+                role: Role::Attack,
+            }],
             clean: CleanShare { rows: 10, flagged: 0 },
             provenance: Provenance {
                 data_sha256: digest,

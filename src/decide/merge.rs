@@ -56,7 +56,8 @@ impl Merge {
 
     /// Index of the member that speaks loudest; the first of equals.
     pub(super) fn leading(&self, scores: &[f32]) -> usize {
-        let first = |best: (usize, f32), next: (usize, f32)| if next.1 > best.1 { next } else { best };
+        let first =
+            |best: (usize, f32), next: (usize, f32)| if next.1 > best.1 { next } else { best };
         let summed = self.parts(scores).fold((0, f32::NEG_INFINITY), first);
         let Some(sums) = &self.sums else { return summed.0 };
         let start = (summed.0, sums.surprise(self.sum(scores)));
@@ -127,9 +128,7 @@ impl Merge {
     }
 
     pub(super) fn load(tensors: &Tensors, members: &[Member]) -> Result<Self, TensorError> {
-        let load = |member: &Member| {
-            Ok((member.clone(), positive(tensors, &tensor_name(member))?))
-        };
+        let load = |member: &Member| Ok((member.clone(), positive(tensors, &tensor_name(member))?));
         let members: Vec<_> = members.iter().map(load).collect::<Result<_, _>>()?;
         let beside = members.iter().any(|(member, _)| member.role == Role::Trigger);
         let sums = if beside { Some(positive(tensors, SUMS)?) } else { None };

@@ -320,8 +320,7 @@ mod tests {
     #[test]
     fn a_row_alone_behind_its_cut_scores_higher_than_the_crowd() {
         let x = ndarray::array![[-0.5_f32], [0.0], [0.5]];
-        let rows =
-            Rows::only(x.view());
+        let rows = Rows::only(x.view());
         let mut scores = ndarray::Array1::zeros(3);
         loaded("", 0, 0.0).unwrap().score(&rows, scores.view_mut());
         // 2^(−(1 + c(1)) / c(4)) and 2^(−(1 + c(3)) / c(4)), with c(3) = 1.207, c(4) = 1.852.

@@ -72,8 +72,10 @@ mod tests {
 
     #[test]
     fn what_tells_attacks_counts_and_what_does_not_or_tells_them_backwards_counts_nothing() {
-        let clean = group(false, &[[0.5, 1.0, 2.0], [1.0, 0.5, 3.0], [1.5, 2.0, 2.5], [3.0, 1.0, 3.0]]);
-        let attacks = group(true, &[[3.0, 1.0, 0.5], [4.0, 0.5, 1.0], [5.0, 2.0, 0.0], [2.0, 1.0, 1.0]]);
+        let clean =
+            group(false, &[[0.5, 1.0, 2.0], [1.0, 0.5, 3.0], [1.5, 2.0, 2.5], [3.0, 1.0, 3.0]]);
+        let attacks =
+            group(true, &[[3.0, 1.0, 0.5], [4.0, 0.5, 1.0], [5.0, 2.0, 0.0], [2.0, 1.0, 1.0]]);
         let w = learn(&[clean, attacks], 3);
         assert!(w[0] > 0.5 && w[1] < 0.5 * w[0] && w[2] == 0.0, "{w:?}");
     }

@@ -67,12 +67,8 @@ pub fn onnx(limits: Option<&Limits>, layers: &[Layer]) -> Result<Vec<u8>, TooLar
         let end = if last { OUTPUT.to_owned() } else { format!("rows{i}") };
         let product = if op_type.is_some() { format!("z{i}") } else { end.clone() };
         // Gemm: rows · wᵀ + b, with the weights as they are, [out, in].
-        let transposed = Attribute {
-            name: "transB".into(),
-            i: 1,
-            kind: INT,
-            ..Attribute::default()
-        };
+        let transposed =
+            Attribute { name: "transB".into(), i: 1, kind: INT, ..Attribute::default() };
         graph.node.push(Node {
             input: vec![rows, w, b],
             output: vec![product.clone()],

@@ -141,8 +141,7 @@ fn train(
             if !loss.is_finite() {
                 return Err(GradientError::Diverged { epoch, loss });
             }
-            let progress =
-                Progress { epoch, epochs_max, step, steps, loss, loss_validation: None };
+            let progress = Progress { epoch, epochs_max, step, steps, loss, loss_validation: None };
             if watch(&progress).is_break() {
                 return Ok(());
             }

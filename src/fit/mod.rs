@@ -23,6 +23,7 @@ pub mod guarded;
 pub mod infer;
 pub mod layers;
 pub mod lesson;
+pub mod likelihood;
 pub mod memory;
 pub mod measured;
 mod merge_weights;
@@ -51,8 +52,8 @@ use crate::decide::BudgetTooSmall;
 use crate::detect::Setting;
 use crate::model::{ModelError, Networks, Onnx, Runtime};
 use crate::record::{Columns, Probability, Rows, Schema};
-use ndarray::Array2;
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
+use ndarray::Array2;
 
 use columns::Table;
 use guard::{Detectors, Wanted, Weighed};
@@ -250,12 +251,9 @@ pub fn fit(
             Some(Weighed { clean, harmless, attacks })
         }
     };
-    let decider =
-        detectors.calibrate(&ranks, &merged, &test, options.budget, weighed.as_ref())?;
+    let decider = detectors.calibrate(&ranks, &merged, &test, options.budget, weighed.as_ref())?;
     let attacked = match &attacks {
-        Some(Attacks { x, labels, .. }) if !labels.is_empty() => {
-            Some(whole(x)?)
-        }
+        Some(Attacks { x, labels, .. }) if !labels.is_empty() => Some(whole(x)?),
         _ => None,
     };
     let parts =

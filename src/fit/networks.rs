@@ -14,7 +14,7 @@ use super::layers::Standard;
 use super::lesson::{self, Course};
 use super::split::{Split, Use, stream};
 use super::train::{Progress, Stopped, Trained};
-use super::{FitError, Options, Watch, autoencoder, brought, restorer};
+use super::{FitError, Options, Watch, autoencoder, brought, likelihood, restorer};
 use crate::model::{Network, Runtime};
 use crate::record::{Feature, Schema};
 
@@ -233,7 +233,7 @@ impl Lesson<'_> {
             _ => None,
         });
         let mut rng = stream(self.options.seed, Use::Likelihood);
-        let network = restorer::likelihood(image, scale.expect("it is an image"), &mut rng)?;
+        let network = likelihood::likelihood(image, scale.expect("it is an image"), &mut rng)?;
         let taught = &taught[..taught.len().min(LIKELY_ROWS)];
         let space = Space::of(self.schema, self.x.view(), taught);
         let rows = self.disturbed(self.x.select(Axis(0), taught), &space);
@@ -266,7 +266,12 @@ impl Lesson<'_> {
         let families = attack::families();
         let (mut attacks, mut from) = (vec![], 0);
         for (i, family) in families.iter().enumerate() {
-            watch.stage(&format!("weighing by attacks: {} ({} of {})", family.name, i + 1, families.len()));
+            watch.stage(&format!(
+                "weighing by attacks: {} ({} of {})",
+                family.name,
+                i + 1,
+                families.len()
+            ));
             let turn = (0..FAMILY_ROWS.min(right.len())).map(|i| right[(from + i) % right.len()]);
             let (rows, labels): (Vec<usize>, Vec<u32>) = turn.unzip();
             from += rows.len();

@@ -90,6 +90,10 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
     let plain = options(place.path(), 2000);
     let guarded = Options { guarded_model: Some(path), ..plain };
     let report = run(&guarded).unwrap();
+    // Attacks, restorers and weights included, on one thread as on all.
+    let again = Options { out: place.path().join("again"), ..guarded.clone() };
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(alone.install(|| run(&again)).unwrap().digest, report.digest);
     let bundle = bundle_dir::read(&guarded.out).unwrap();
     let manifest = bundle.manifest;
     assert_eq!((manifest.labels, manifest.version), (2, 2));

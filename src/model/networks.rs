@@ -68,11 +68,7 @@ impl Networks {
     ///
     /// # Errors
     /// If a network does not load or does not take rows of `width`.
-    pub fn new(
-        runtime: &Runtime,
-        width: usize,
-        onnx: Onnx<'_>,
-    ) -> Result<Self, ModelError> {
+    pub fn new(runtime: &Runtime, width: usize, onnx: Onnx<'_>) -> Result<Self, ModelError> {
         let same_width = |name: &'static str, onnx: &[u8]| {
             let network = Network::load(runtime, name, onnx, width)?;
             if network.outputs() == width {
@@ -94,7 +90,10 @@ impl Networks {
             autoencoder: same_width("the autoencoder", onnx.autoencoder)?,
             guarded,
             restorer: onnx.restorer.map(|onnx| same_width("the restorer", onnx)).transpose()?,
-            likelihood: onnx.likelihood.map(|onnx| same_width("the likelihood", onnx)).transpose()?,
+            likelihood: onnx
+                .likelihood
+                .map(|onnx| same_width("the likelihood", onnx))
+                .transpose()?,
             width,
         })
     }

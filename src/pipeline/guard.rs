@@ -61,7 +61,8 @@ impl Guard {
                 (kind.needs.contains(Columns::RESTORED), &bundle.restorer, "a restorer"),
                 (kind.needs.contains(Columns::SURPRISAL), &bundle.likelihood, "a likelihood"),
             ];
-            if let Some((.., name)) = networks.iter().find(|(needed, n, _)| *needed && n.is_none()) {
+            if let Some((.., name)) = networks.iter().find(|(needed, n, _)| *needed && n.is_none())
+            {
                 return Err(GuardError::NoNetwork(member.kind.clone(), name));
             }
             detectors.push((kind.load)(&bundle.tensors, setting)?);

@@ -9,8 +9,7 @@ use crate::bundle::{
 };
 
 /// The files of a bundle.
-const NAMES: [&str; 6] =
-    [MANIFEST, AUTOENCODER, GUARDED_MODEL, RESTORER, LIKELIHOOD, TENSORS];
+const NAMES: [&str; 6] = [MANIFEST, AUTOENCODER, GUARDED_MODEL, RESTORER, LIKELIHOOD, TENSORS];
 
 /// Why a bundle cannot be read or written.
 #[derive(Debug, thiserror::Error)]

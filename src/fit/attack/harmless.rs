@@ -16,7 +16,9 @@ pub fn harmless(schema: &Schema, space: &Space, x: &[f32], rng: &mut ChaCha8Rng)
     let images: Vec<_> = schema
         .columns()
         .filter_map(|(feature, columns)| match *feature {
-            Feature::Image { height, width, .. } => Some((columns, height as usize, width as usize)),
+            Feature::Image { height, width, .. } => {
+                Some((columns, height as usize, width as usize))
+            }
             _ => None,
         })
         .collect();

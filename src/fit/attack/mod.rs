@@ -46,3 +46,6 @@ pub fn labels(model: &Function, x: &[f32], d: usize) -> Result<Vec<u32>, Gradien
     }
     Ok(labels)
 }
+
+#[cfg(test)]
+mod tests;

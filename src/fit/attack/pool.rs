@@ -81,7 +81,8 @@ fn nearest(
     let d = space.width();
     let between = |share: &[f32]| -> Vec<f32> {
         let pairs = x.iter().zip(&attacked).enumerate();
-        let at = |(i, (x, z)): (usize, (&f32, &f32))| space.settle(i % d, x + share[i / d] * (z - x));
+        let at =
+            |(i, (x, z)): (usize, (&f32, &f32))| space.settle(i % d, x + share[i / d] * (z - x));
         pairs.map(at).collect()
     };
     // Below `low` the answer stands, at `high` it has moved or cannot be moved.

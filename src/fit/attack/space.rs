@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_settled_value_is_one_that_the_record_can_say_and_a_category_is_never_moved() {
-        let image = Feature::Image { name: "i".into(), channels: 1, height: 1, width: 1, scale: 255.0 };
+        let image =
+            Feature::Image { name: "i".into(), channels: 1, height: 1, width: 1, scale: 255.0 };
         let values = vec!["a".to_owned()];
         let category = Feature::Category { name: "c".into(), values, impute: None };
         let schema = Schema { features: vec![image, category, Feature::number("n", -1.0, 1.0)] };

@@ -144,7 +144,8 @@ impl Convolution {
             |patches, (grad, image)| {
                 for g in 0..self.group {
                     let w = matrix(&w[g * out_per * k..][..out_per * k], out_per, k);
-                    let grad = matrix(&grad[g * out_per * places..][..out_per * places], out_per, places);
+                    let grad =
+                        matrix(&grad[g * out_per * places..][..out_per * places], out_per, places);
                     let mut into = matrix_mut(patches, k, places);
                     general_mat_mul(1.0, &w.t(), &grad, 0.0, &mut into);
                     self.back(s, per, patches, &mut image[g * per * s.h * s.w..]);

@@ -7,10 +7,7 @@ use super::attributes::axis;
 use super::{GradientError, Inputs};
 use crate::fit::onnx::Node;
 
-pub(super) fn run(
-    node: &Node,
-    inputs: &Inputs<'_>,
-) -> Option<Result<Vec<Tensor>, GradientError>> {
+pub(super) fn run(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>, GradientError>> {
     let one = |f: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>| {
         let out = node.input(inputs, 0).and_then(|x| Ok(f(x)?));
         Some(out.map(|out| vec![out]))

@@ -7,10 +7,7 @@ use super::pooling::Pooling;
 use super::{GradientError, Inputs};
 use crate::fit::onnx::Node;
 
-pub(super) fn run(
-    node: &Node,
-    inputs: &Inputs<'_>,
-) -> Option<Result<Vec<Tensor>, GradientError>> {
+pub(super) fn run(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>, GradientError>> {
     let out = match node.op_type.as_str() {
         "Gemm" => gemm(node, inputs),
         "MatMul" => matmul(node, inputs),
@@ -112,7 +109,9 @@ fn pads(
     };
     let pads = match (node.word("auto_pad"), node.ints("pads")) {
         (None | Some("NOTSET" | ""), None) | (Some("VALID"), _) => [0; 4],
-        (None | Some("NOTSET" | ""), Some(&[t, l, b, r])) if [t, l, b, r].iter().all(|p| *p >= 0) => {
+        (None | Some("NOTSET" | ""), Some(&[t, l, b, r]))
+            if [t, l, b, r].iter().all(|p| *p >= 0) =>
+        {
             [t, l, b, r].map(|pad| pad as usize)
         }
         (Some(auto @ ("SAME_UPPER" | "SAME_LOWER")), _) => {

@@ -6,10 +6,7 @@ use super::attributes::{axis, ints};
 use super::{GradientError, Inputs, value};
 use crate::fit::onnx::Node;
 
-pub(super) fn run(
-    node: &Node,
-    inputs: &Inputs<'_>,
-) -> Option<Result<Vec<Tensor>, GradientError>> {
+pub(super) fn run(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>, GradientError>> {
     let out = match node.op_type.as_str() {
         "Constant" => constant(node),
         "Shape" => shape(node, inputs),
@@ -136,9 +133,8 @@ fn unsqueeze(node: &Node, inputs: &Inputs<'_>) -> Result<Tensor, GradientError> 
 
 fn slice(node: &Node, inputs: &Inputs<'_>) -> Result<Tensor, GradientError> {
     let mut x = node.input(inputs, 0)?.clone();
-    let [starts, ends] = [("starts", 1), ("ends", 2)].map(|(name, i)| {
-        node.ints_or_input(inputs, name, i).map(Option::unwrap_or_default)
-    });
+    let [starts, ends] = [("starts", 1), ("ends", 2)]
+        .map(|(name, i)| node.ints_or_input(inputs, name, i).map(Option::unwrap_or_default));
     let (starts, ends) = (starts?, ends?);
     let axes = node.ints_or_input(inputs, "axes", 3)?;
     let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());

@@ -23,8 +23,13 @@ fn network() -> Function {
     let a = b.convolution(&x, (2, 8), 3, 2, 2.0);
     let a = b.relu(&a);
     let up = b.node("DepthToSpace", &[&a], vec![int("blocksize", 2), word("mode", "CRD")]);
-    let pooled = b.node("MaxPool", &[&x], vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1; 4])]);
-    let mean = b.node("AveragePool", &[&x], vec![ints("kernel_shape", &[2, 2]), ints("strides", &[1, 1]), ints("pads", &[0, 0, 1, 1])]);
+    let pooled =
+        b.node("MaxPool", &[&x], vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1; 4])]);
+    let mean = b.node(
+        "AveragePool",
+        &[&x],
+        vec![ints("kernel_shape", &[2, 2]), ints("strides", &[1, 1]), ints("pads", &[0, 0, 1, 1])],
+    );
     let all = b.node("Concat", &[&up, &pooled, &mean], vec![int("axis", 1)]);
     let out = b.convolution(&all, (6, 1), 5, 1, 1.0);
     let out = b.node("Sigmoid", &[&out], vec![]);
@@ -41,7 +46,10 @@ fn a_function_gives_what_onnx_runtime_gives() {
     let runtime = Runtime::load(None).unwrap();
     let mut network = Network::load(&runtime, "the network", &again, 72).unwrap();
     function.agrees(&mut network, &x, false).unwrap();
-    assert_eq!(Function::read(&again).unwrap().apply(&rows(x, 72).unwrap()).unwrap().dims(), [3, 5]);
+    assert_eq!(
+        Function::read(&again).unwrap().apply(&rows(x, 72).unwrap()).unwrap().dims(),
+        [3, 5]
+    );
 }
 
 /// Central differences of Σ (output · weights), along random directions.

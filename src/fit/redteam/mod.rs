@@ -213,7 +213,14 @@ impl Trial<'_> {
             let goal = super::attack::Goal::Away(labels);
             let strengths = vec![strength; labels.len()];
             let guard = &self.guard;
-            attacked.extend(how.run(&guard.model, &self.space, rows, &strengths, goal, &mut rng)?);
+            attacked.extend(how.run(
+                &guard.model,
+                &self.space,
+                rows,
+                &strengths,
+                goal,
+                &mut rng,
+            )?);
         }
         let (fooled, passed) = self.outcome(&attacked)?;
         self.note("PGD", Some(strength), on_support, &fooled, &passed);

@@ -57,9 +57,8 @@ impl SoftGuard {
             let detector = (kind.load)(&bundle.tensors, setting)?;
             detectors.push((member.kind.clone(), detector));
         }
-        let optional = |name, onnx: &Option<Vec<u8>>| {
-            onnx.as_deref().map(|onnx| read(name, onnx)).transpose()
-        };
+        let optional =
+            |name, onnx: &Option<Vec<u8>>| onnx.as_deref().map(|onnx| read(name, onnx)).transpose();
         Ok(Self {
             model: read("the guarded model", model)?,
             autoencoder: read("the autoencoder", &bundle.autoencoder)?,
