@@ -103,6 +103,7 @@ impl File {
             delimiter: self.delimiter,
             missing: self.missing.clone(),
             ignore: self.ignore.clone(),
+            ..Reading::default()
         }
     }
 

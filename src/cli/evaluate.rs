@@ -1,29 +1,59 @@
-//! `tripline evaluate`: a labelled table in, what the guard makes of it out.
+//! `tripline evaluate`: rows whose nature is known in, what the guard makes of them out.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::Exit;
 use super::columns::File;
-use crate::fit::evaluate::{Options, evaluate};
+use crate::fit::evaluate::{EvaluateError, Named, Options, Rows, Trial, compare, evaluate};
 use crate::fit::progress::Reporter;
 use crate::model::Runtime;
 use crate::record::Probability;
 
-/// Send a table through a bundle, as records, and say what it flags
+/// Send rows through a bundle, as records, and say what it flags and how well it tells attacks
 ///
-/// With --label, rows that the label does not call clean count as attacks: the report then says how
-/// well they are told from clean rows (AUROC) and how many are caught at the budget. Rows that fit
-/// or calibrated the bundle flatter it: bring others.
+/// Either one table with --data, whose --label says of each row whether it is clean; or --clean with
+/// any number of --suspect beside it. Rows that fit or calibrated the bundle flatter it: bring
+/// others.
+///
+/// A FILE of --clean or --suspect may be cut down: FILE@5000..10000 takes rows 5000 to 9999 (counted
+/// from 0), FILE#success those where the array of that name in an .npz (or the column of a table) is
+/// true, FILE#y=1 and FILE#label!=normal those where it has, or has not, that value; both together
+/// are FILE@..500#success. Arrays of bytes or other integers are divided by the schema's scale.
+///
+/// If the bundle has a guarded model and the rows have labels (key y of an .npz, --labels, --truth),
+/// its accuracy is told too: on the rows as they are, if all were corrected, and on what is delivered
+/// under mode = "enforce", on_flagged = "correct".
 #[derive(clap::Args, Clone, Debug)]
+#[command(group = clap::ArgGroup::new("rows").required(true))]
 pub struct Args {
     /// Directory of the bundle
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
 
-    /// Rows: CSV, JSON lines, Parquet, .npy, .npz or IDX; all but Parquet also gzipped
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    /// Clean and attacked rows together: CSV, JSON lines, Parquet, .npy, .npz or IDX; all but
+    /// Parquet also gzipped
+    #[arg(long, value_name = "FILE", group = "rows")]
+    data: Option<PathBuf>,
+
+    /// Clean rows, in the same formats
+    #[arg(long, value_name = "FILE[@FROM..TO][#COLUMN]", group = "rows", conflicts_with_all = ["label", "normal"])]
+    clean: Option<Rows>,
+
+    /// Rows to be told from the clean ones, under a name of their own; can be given many times
+    #[arg(long, value_name = "NAME=FILE[@FROM..TO][#COLUMN]", requires = "clean")]
+    suspect: Vec<Named>,
+
+    /// Labels of the clean rows, as .npy or IDX, if their file does not have them
+    #[arg(long, value_name = "FILE", requires = "clean")]
+    labels: Option<PathBuf>,
+
+    /// The column of tables with the label that the guarded model should give, from 0
+    #[arg(long, value_name = "COLUMN", requires = "clean")]
+    truth: Option<String>,
 
     #[command(flatten)]
     file: File,
@@ -32,6 +62,10 @@ pub struct Args {
     #[arg(long, value_name = "SHARE")]
     budget: Option<Probability>,
 
+    /// Print JSON instead of words
+    #[arg(long)]
+    json: bool,
+
     /// Write the report as JSON too
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -39,6 +73,12 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Exit {
+        let mut names: Vec<&str> = self.suspect.iter().map(|s| s.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            eprintln!("error: two suspects are called {:?}", pair[0]);
+            return Exit::Config;
+        }
         let runtime = match Runtime::load(None) {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -46,30 +86,50 @@ impl Args {
                 return Exit::Config;
             }
         };
-        let options = Options {
-            bundle: self.bundle,
-            reading: self.file.reading(),
-            label: self.file.label(),
-            data: self.data,
-            budget: self.budget,
-        };
-        let mut reporter = Reporter::new(Duration::MAX);
-        let evaluation = match evaluate(&options, &runtime, &mut reporter) {
-            Ok(evaluation) => evaluation,
-            Err(error) => {
-                eprintln!("error: {error}");
-                return Exit::Failed;
-            }
-        };
-        println!("{evaluation}");
-        let Some(path) = self.out else { return Exit::Ok };
-        let json = serde_json::to_string_pretty(&evaluation).expect("numbers and names");
-        match std::fs::write(&path, json + "\n") {
+        match self.report(&runtime) {
             Ok(()) => Exit::Ok,
             Err(error) => {
-                eprintln!("error: {}: {error}", path.display());
+                eprintln!("error: {error}");
                 Exit::Failed
             }
         }
     }
+
+    fn report(self, runtime: &Runtime) -> Result<(), String> {
+        let mut reporter = Reporter::new(Duration::MAX);
+        let words = |error: EvaluateError| error.to_string();
+        let Some(clean) = self.clean else {
+            let options = Options {
+                bundle: self.bundle,
+                reading: self.file.reading(),
+                label: self.file.label(),
+                data: self.data.expect("one of the two is required"),
+                budget: self.budget,
+            };
+            let evaluation = evaluate(&options, runtime, &mut reporter).map_err(words)?;
+            return say(&evaluation, self.json, self.out.as_deref());
+        };
+        let trial = Trial {
+            bundle: self.bundle,
+            clean,
+            labels: self.labels,
+            suspects: self.suspect,
+            reading: self.file.reading(),
+            truth: self.truth,
+            budget: self.budget,
+        };
+        let report = compare(&trial, runtime, &mut reporter).map_err(words)?;
+        say(&report, self.json, self.out.as_deref())
+    }
+}
+
+/// Prints the report, and writes it to `out` as JSON.
+fn say<T: Serialize + Display>(report: &T, json: bool, out: Option<&Path>) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(report).expect("numbers and names");
+    match json {
+        true => println!("{text}"),
+        false => println!("{report}"),
+    }
+    let Some(path) = out else { return Ok(()) };
+    std::fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -46,9 +46,8 @@ enum Command {
     /// Learn from clean rows what is normal, and write a bundle
     #[cfg(feature = "fit")]
     Fit(Box<fit::Args>),
-    /// Send a table through a bundle and say what it flags and how well it tells attacks
     #[cfg(feature = "fit")]
-    Evaluate(evaluate::Args),
+    Evaluate(Box<evaluate::Args>),
 }
 
 /// What a command ends with: an exit code of `sysexits.h`.

@@ -48,6 +48,16 @@ impl Merge {
         best.0
     }
 
+    /// What each member adds, as a share of the score.
+    pub(super) fn shares(&self, scores: &[f32], shares: &mut Vec<f32>) {
+        shares.clear();
+        shares.extend(self.parts(scores));
+        let sum: f32 = shares.iter().sum();
+        if sum > 0.0 {
+            shares.iter_mut().for_each(|share| *share /= sum);
+        }
+    }
+
     fn parts(&self, scores: &[f32]) -> impl Iterator<Item = f32> {
         assert_eq!(scores.len(), self.members.len());
         let pairs = self.members.iter().zip(scores);

@@ -107,6 +107,12 @@ impl Decider {
         self.merge.leading(scores)
     }
 
+    /// Each detector's share of the merged score of a row, into `shares` `[k]`: who spoke, and how
+    /// loud. All 0 if nobody did. Shape: `scores` `[k]`.
+    pub fn shares(&self, scores: &[f32], shares: &mut Vec<f32>) {
+        self.merge.shares(scores, shares);
+    }
+
     /// Whether a row with this p-value is flagged.
     pub fn flags(&self, p: f64) -> bool {
         p <= self.budget.get()

@@ -1,8 +1,8 @@
 //! Arrays as `.npy` and IDX files hold them: a header that makes promises, then numbers.
 //!
 //! The header is believed only as far as the bytes behind it reach: nothing is allocated because a
-//! header says so. Reads integers and floats of 1 to 8 bytes in either byte order; not booleans,
-//! half floats, complex numbers, records or Python objects.
+//! header says so. Reads booleans, integers and floats of 1 to 8 bytes in either byte order; not half
+//! floats, complex numbers, records or Python objects.
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
@@ -20,6 +20,7 @@ pub struct Raw<'a> {
 /// What one number is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    Bool,
     U8,
     U16,
     U32,
@@ -127,7 +128,7 @@ impl<'a> Raw<'a> {
             };
         }
         match self.kind {
-            Kind::U8 => narrow!(u8),
+            Kind::Bool | Kind::U8 => narrow!(u8),
             Kind::U16 => narrow!(u16),
             Kind::U32 => narrow!(u32),
             Kind::U64 => narrow!(u64),
@@ -153,7 +154,7 @@ impl<'a> Raw<'a> {
         }
         let bad = |value: &dyn std::fmt::Display| format!("the label {value}");
         let values = match self.kind {
-            Kind::U8 => whole!(u8),
+            Kind::Bool | Kind::U8 => whole!(u8),
             Kind::U16 => whole!(u16),
             Kind::U32 => whole!(u32),
             Kind::I8 => whole!(i8),
@@ -229,7 +230,7 @@ impl Kind {
     /// Bytes of one number.
     fn width(self) -> usize {
         match self {
-            Self::U8 | Self::I8 => 1,
+            Self::Bool | Self::U8 | Self::I8 => 1,
             Self::U16 | Self::I16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,
             Self::U64 | Self::I64 | Self::F64 => 8,
@@ -238,6 +239,7 @@ impl Kind {
 
     fn of_npy(name: &str) -> Option<Self> {
         Some(match name {
+            "b1" => Self::Bool,
             "u1" => Self::U8,
             "u2" => Self::U16,
             "u4" => Self::U32,
@@ -308,7 +310,7 @@ mod tests {
 
     #[test]
     fn types_that_are_not_numbers_are_refused_by_name() {
-        for descr in ["|O", "<U8", "<c8", "<f2", "|b1", ""] {
+        for descr in ["|O", "<U8", "<c8", "<f2", ""] {
             let refusal = Raw::npy(&npy(descr, "False", "(1,)", &[0; 8])).unwrap_err();
             assert!(refusal.contains(&format!("{descr:?}")), "{refusal}");
         }

@@ -1,7 +1,7 @@
 //! What `fit` learns from: rows of numbers in a file, and their labels if there are any.
 //!
-//! Reads `.npy`, `.npz` (key `x` or `X`, labels in `y`) and IDX, each also gzipped; the format is
-//! told by the first bytes, not by the name. It cannot tell clean rows from attacked ones: what is
+//! Reads `.npy`, `.npz` (key `x` or `X`, labels in `y`, marks in any other) and IDX, each also
+//! gzipped; the format is told by the first bytes, not by the name. It cannot tell clean rows from attacked ones: what is
 //! in the file is what the guard will call normal.
 
 use std::fs::File;
@@ -13,7 +13,7 @@ use ndarray::{Array2, Axis};
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
-use super::array::{NPY_MAGIC, Raw};
+use super::array::{Kind, NPY_MAGIC, Raw};
 use super::infer::Label;
 use crate::record::Schema;
 
@@ -24,6 +24,8 @@ pub struct Dataset {
     pub x: Array2<f32>,
     /// One label per row, `[n]`.
     pub y: Option<Vec<i64>>,
+    /// Another whole number per row, if one was asked for, `[n]`: 0 and 1 of what were booleans.
+    pub marks: Option<Vec<i64>>,
     /// Whether the file holds integers: pixels then want dividing by the schema's scale.
     pub integer: bool,
     /// Shape of one row in the file, `[28, 28]` for MNIST; its product is d.
@@ -46,9 +48,10 @@ pub enum DataError {
 const BYTES_MAX: u64 = 8 << 30;
 
 const FORMATS: &str = ".npy, .npz with a key x or X, or IDX, each also gzipped; \
-                       integers or floats of 1 to 8 bytes (not bool, half, complex or object)";
+                       integers or floats of 1 to 8 bytes (rows not of bool, half, complex or object)";
 const ROWS: &str = "at least one row of at least one finite number, two or more dimensions, \
                     rows at most 1048576 wide";
+const MARKS: &str = "one dimension with one boolean or whole number per row";
 const LABELS: &str = "one dimension with one whole number per row";
 
 impl Dataset {
@@ -60,13 +63,25 @@ impl Dataset {
     /// # Errors
     /// The file, what was found in it and what is accepted.
     pub fn load(file: &Path, labels: Option<&Path>) -> Result<Self, DataError> {
+        Self::load_marked(file, labels, None)
+    }
+
+    /// The same, with the array of an `.npz` that is called `marks`.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`], and if there is no such array.
+    pub fn load_marked(
+        file: &Path,
+        labels: Option<&Path>,
+        marks: Option<&str>,
+    ) -> Result<Self, DataError> {
         let refuse = |accepted| {
             let file = file.to_owned();
             move |found| DataError::Refused { file, found, accepted }
         };
         let bytes = read(file)?;
         let digest = Sha256::digest(&bytes).into();
-        let Parts { x, y } = Parts::of(bytes).map_err(refuse(FORMATS))?;
+        let Parts { x, y, marks } = Parts::of(bytes, marks).map_err(refuse(FORMATS))?;
         let raw = parse(&x).map_err(refuse(FORMATS))?;
         let (shape, integer) = (raw.shape.get(1..).unwrap_or(&[]).to_vec(), raw.kind.is_integer());
         let x = rows(&raw).map_err(refuse(ROWS))?;
@@ -75,13 +90,14 @@ impl Dataset {
             (Some(labels), _) => {
                 let refuse =
                     |found| DataError::Refused { file: labels.to_owned(), found, accepted: LABELS };
-                let Parts { x: only, y } = Parts::of(read(labels)?).map_err(refuse)?;
+                let Parts { x: only, y, .. } = Parts::of(read(labels)?, None).map_err(refuse)?;
                 Some(labels_of(&y.unwrap_or(only), x.nrows()).map_err(refuse)?)
             }
             (None, Some(y)) => Some(labels_of(&y, x.nrows()).map_err(refuse(LABELS))?),
             (None, None) => None,
         };
-        Ok(Self { x, y, integer, shape, digest })
+        let marks = marks.map(|marks| labels_of(&marks, x.nrows())).transpose();
+        Ok(Self { x, y, marks: marks.map_err(refuse(MARKS))?, integer, shape, digest })
     }
 
     /// Keeps the clean rows; gives back the others, each with what its label says.
@@ -110,7 +126,7 @@ impl Dataset {
         self.x = self.x.select(Axis(0), &clean);
         let words = dirty.iter().map(|&i| words[i].clone()).collect();
         let Self { integer, digest, ref shape, .. } = *self;
-        Ok((Self { x: aside, y: None, integer, shape: shape.clone(), digest }, words))
+        Ok((Self { x: aside, y: None, marks: None, integer, shape: shape.clone(), digest }, words))
     }
 }
 
@@ -118,17 +134,21 @@ impl Dataset {
 struct Parts {
     x: Vec<u8>,
     y: Option<Vec<u8>>,
+    marks: Option<Vec<u8>>,
 }
 
 impl Parts {
-    fn of(bytes: Vec<u8>) -> Result<Self, String> {
+    fn of(bytes: Vec<u8>, marks: Option<&str>) -> Result<Self, String> {
         let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
             unpack(MultiGzDecoder::new(&bytes[..]), "the gzip stream")?
         } else {
             bytes
         };
         if !bytes.starts_with(b"PK") {
-            return Ok(Self { x: bytes, y: None });
+            return match marks {
+                None => Ok(Self { x: bytes, y: None, marks: None }),
+                Some(name) => Err(format!("no array {name:?}: it is no .npz")),
+            };
         }
         let mut archive = ZipArchive::new(Cursor::new(&bytes[..]))
             .map_err(|e| format!("an .npz that is no archive ({e})"))?;
@@ -142,10 +162,20 @@ impl Parts {
             Some(x) => Some(x),
             None => member("X.npy")?,
         };
+        let marks = match marks {
+            None => None,
+            Some(name) => match member(&format!("{name}.npy"))? {
+                Some(marks) => Some(marks),
+                None => {
+                    let names: Vec<_> = archive.file_names().flatten().take(8).collect();
+                    return Err(format!("no array {name:?} among {names:?}"));
+                }
+            },
+        };
         match (x, y) {
-            (Some(x), y) => Ok(Self { x, y }),
+            (Some(x), y) => Ok(Self { x, y, marks }),
             // A file of labels only: the caller that wants rows will refuse its one dimension.
-            (None, Some(y)) => Ok(Self { x: y, y: None }),
+            (None, Some(y)) => Ok(Self { x: y, y: None, marks }),
             (None, None) => {
                 let names: Vec<_> = archive.file_names().flatten().take(8).collect();
                 Err(format!("an .npz with {names:?}"))
@@ -190,6 +220,9 @@ fn parse(bytes: &[u8]) -> Result<Raw<'_>, String> {
 }
 
 fn rows(raw: &Raw<'_>) -> Result<Array2<f32>, String> {
+    if raw.kind == Kind::Bool {
+        return Err("rows of booleans".into());
+    }
     let d = match raw.shape[..] {
         [_, ref row @ ..] if !row.is_empty() && !raw.is_empty() => row.iter().product::<usize>(),
         _ => return Err(format!("the shape {:?}", raw.shape)),

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn set(x: Array2<f32>, shape: &[usize], integer: bool) -> Dataset {
-        Dataset { x, y: None, integer, shape: shape.to_vec(), digest: [0; 32] }
+        Dataset { x, y: None, marks: None, integer, shape: shape.to_vec(), digest: [0; 32] }
     }
 
     fn refusal(shape: &[usize], image: Option<&str>, value: f32, integer: bool) -> String {

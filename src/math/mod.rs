@@ -1,8 +1,12 @@
 //! Numerical kernels with shapes, units and sources; no domain words.
 
 mod auroc;
+#[cfg(feature = "fit")]
+mod curve;
 mod divergence;
 mod draw;
+#[cfg(feature = "fit")]
+mod interval;
 #[cfg(feature = "fit")]
 mod k_means;
 mod moments;
@@ -12,8 +16,12 @@ mod whitening;
 mod windows;
 
 pub use auroc::auroc;
+#[cfg(feature = "fit")]
+pub use curve::{Corner, average_precision, exceeding, roc, threshold};
 pub use divergence::{kl, log_softmax_rows};
 pub use draw::draw;
+#[cfg(feature = "fit")]
+pub use interval::{auroc_interval, wilson};
 #[cfg(feature = "fit")]
 pub use k_means::k_means;
 pub use moments::Moments;

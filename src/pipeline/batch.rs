@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Guard;
+use super::look::Look;
 use super::scored::Scored;
 use crate::codec::{Headers, SchemaId};
 use crate::decide::{Mode, OnGuardFailure};
@@ -95,6 +96,8 @@ pub struct Batch {
     outcomes: Vec<Outcome>,
     /// One per outcome.
     spans: Vec<Span>,
+    /// The first outcome whose rows are still in `rows`.
+    part: usize,
 }
 
 /// Numbers that are scored together, if records of many rows bring more: 16 MiB of `f32`, and as
@@ -122,6 +125,7 @@ impl Batch {
         let mut alone = 0;
         while self.outcomes.len() < inputs.len() {
             let first = self.outcomes.len();
+            self.part = first;
             let most = if alone > 0 { 1 } else { inputs.len() };
             let n = self.read(guard, &inputs[first..], most)?;
             let failed = self.scored.run(guard, networks, &self.rows).err();
@@ -175,6 +179,15 @@ impl Batch {
     /// One outcome per input of the last turn, in order.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
+    }
+
+    /// A closer look at the most suspicious row of input `i`, as the last turn saw it. `None` if it
+    /// was not scored, or was not among the last rows that were scored together: at most
+    /// [`PART_NUMBERS_MAX`] numbers are.
+    pub fn look<'a>(&'a self, guard: &'a Guard, i: usize) -> Option<Look<'a>> {
+        let outcome = &self.outcomes[i];
+        let scored = i >= self.part && outcome.judged.is_ok() && !outcome.unscored;
+        scored.then(|| Look::new(guard, &self.scored, &self.rows, self.spans[i].worst))
     }
 
     /// Bytes of corrected records.
@@ -265,7 +278,7 @@ impl Batch {
             for row in rows.clone() {
                 let merged = guard.decider.merge(self.scored.scores(row));
                 match guard.decider.flags(guard.decider.p(merged, rows.len())) {
-                    true => guard.reconstruct.apply(self.scored.twin(row), &mut sanitized),
+                    true => sanitized_row(guard, &self.scored, row, &mut sanitized),
                     false => sanitized.extend_from_slice(&self.rows[row * width..][..width]),
                 }
             }
@@ -367,6 +380,11 @@ impl Batch {
             outcome.trace = start..self.traces.len();
         }
     }
+}
+
+/// Appends what is delivered instead of row `row`, if it is flagged.
+pub(super) fn sanitized_row(guard: &Guard, scored: &Scored, row: usize, out: &mut Vec<f32>) {
+    guard.reconstruct.apply(scored.twin(row), out);
 }
 
 /// The most suspicious of `rows`, the first of equals, and its merged score.

@@ -4,9 +4,11 @@ mod batch;
 mod guard;
 mod judge;
 mod lane;
+mod look;
 mod scored;
 
 pub use batch::{Batch, GuardFailure, Input, Outcome, PART_NUMBERS_MAX, Route, Unscorable};
 pub use guard::{Guard, GuardError};
 pub use judge::{Judge, JudgeError, State as JudgeState};
 pub use lane::{Lane, LaneError, State as LaneState};
+pub use look::Look;

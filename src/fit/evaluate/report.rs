@@ -1,67 +1,278 @@
-//! What a person reads of an evaluation.
+//! What a person reads of a comparison, in 100 columns.
 
-use std::fmt;
+use std::fmt::{self, Formatter};
 
-use super::{Evaluation, Group};
+use super::sample::{Accuracy, Sample};
+use super::suspects::{Clean, Report, Suspect};
 
-impl fmt::Display for Evaluation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bundle, digest, data, budget, clean, clean_expected: (low, high), .. } = self;
-        writeln!(f, "{} through {bundle} ({})", data.display(), &digest[..16])?;
-        write!(
-            f,
-            "  clean      {} of {} rows flagged at {budget}; {low} to {high} in 99 of 100 fits",
-            clean.flagged,
-            clean.scored()
-        )?;
-        if !clean.refused.is_empty() {
-            write!(
-                f,
-                "\n  refused    {} of {} clean rows: {}",
-                clean.rows - clean.scored(),
-                clean.rows,
-                faults(clean)
-            )?;
-        }
-        if clean.flagged > *high {
-            let why = "these rows are not like those of the calibration";
-            write!(f, "\n             MORE THAN CHANCE EXPLAINS: {why}")?;
-        }
-        if !self.unread.is_empty() {
-            write!(f, "\n  not read   {}", self.unread.join(", "))?;
-        }
-        if self.attacks.rows == 0 {
+/// Columns of a terminal that is not wide.
+const WIDTH: usize = 100;
+
+/// Most of a suspect's name that is shown.
+const NAME_MAX: usize = 28;
+
+/// Width of a column of numbers.
+const NUMBER: usize = 12;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({}) at a budget of {}\n", self.bundle, &self.digest[..16], self.budget)?;
+        clean(f, &self.clean)?;
+        if self.suspects.is_empty() {
             return Ok(());
         }
-        let width = self.by_label.iter().map(|g| g.label.chars().count()).fold(7, usize::max);
-        write!(f, "\n\n  {:width$}      rows  caught  refused  AUROC", "label")?;
-        let many = self.by_label.len() > 1;
-        for group in self.by_label.iter().chain(many.then_some(&self.attacks)) {
-            line(f, group, width)?;
-        }
-        let width = self.detectors.iter().map(|d| d.kind.len()).fold(8, usize::max);
-        write!(f, "\n\n  {:width$}    weight  AUROC", "detector")?;
-        for detector in &self.detectors {
-            let (kind, weight) = (&detector.kind, detector.weight);
-            write!(f, "\n  {kind:width$}  {weight:>8.4}  {}", number(detector.auroc))?;
-        }
-        Ok(())
+        let longest = self.suspects.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
+        let width = longest.clamp("if all corrected".len(), NAME_MAX);
+        told_apart(f, &self.suspects, width)?;
+        reaches_the_model(f, self, width)?;
+        alone(f, &self.suspects, width)
     }
 }
 
-/// Caught is what does not reach the model: flagged or refused.
-fn line(f: &mut fmt::Formatter<'_>, group: &Group, width: usize) -> fmt::Result {
-    let refused = group.rows - group.scored();
-    let caught = 100.0 * (group.flagged + refused) as f64 / group.rows.max(1) as f64;
-    let (label, rows, auroc) = (&group.label, group.rows, number(group.auroc));
-    write!(f, "\n  {label:width$}  {rows:>8}  {caught:>5.1}%  {refused:>7}  {auroc}")
+fn clean(f: &mut Formatter<'_>, clean: &Clean) -> fmt::Result {
+    let Clean { sample, flagged_expected: (low, high), unread } = clean;
+    let (flagged, n) = (sample.flagged, sample.scored());
+    let share = percent(sample.flagged_share);
+    writeln!(f, "clean      {}", sample.rows)?;
+    writeln!(
+        f,
+        "           {flagged} of {n} rows flagged ({share}), {low} to {high} in 99 of 100 fits"
+    )?;
+    if flagged > *high {
+        let why = "these rows are not like those of the calibration";
+        writeln!(f, "           MORE THAN CHANCE EXPLAINS: {why}")?;
+    }
+    refused(f, "", sample)?;
+    if !unread.is_empty() {
+        writeln!(f, "not read   {}", unread.join(", "))?;
+    }
+    Ok(())
 }
 
-fn number(auroc: Option<f64>) -> String {
-    auroc.map_or("    -".into(), |auroc| format!("{auroc:.3}"))
+fn refused(f: &mut Formatter<'_>, who: &str, sample: &Sample) -> fmt::Result {
+    if sample.refused.is_empty() {
+        return Ok(());
+    }
+    let each = sample.refused.iter().map(|(fault, count)| format!("{count} {fault}"));
+    let each = each.collect::<Vec<_>>().join(", ");
+    let (refused, n) = (sample.n - sample.scored(), sample.n);
+    writeln!(f, "{who:<11}{refused} of {n} rows refused: {each}")
 }
 
-fn faults(group: &Group) -> String {
-    let each = group.refused.iter().map(|(fault, count)| format!("{count} {fault}"));
-    each.collect::<Vec<_>>().join(", ")
+/// Merged score and verdicts, with their intervals below.
+fn told_apart(f: &mut Formatter<'_>, suspects: &[Suspect], width: usize) -> fmt::Result {
+    head(f, width, "suspect", &["rows", "flagged", "AUROC", "AP", "TPR at 1%", "TPR at .1%"])?;
+    for suspect in suspects {
+        let Suspect { sample, merged, .. } = suspect;
+        let numbers = [
+            sample.n.to_string(),
+            percent(sample.flagged_share),
+            area(merged.auroc),
+            area(merged.ap),
+            percent(merged.tpr_at_1pct),
+            percent(merged.tpr_at_01pct),
+        ];
+        line(f, width, &suspect.name, &numbers)?;
+        let intervals = [
+            String::new(),
+            percents(sample.flagged_interval),
+            areas(merged.auroc_interval),
+            areas(merged.ap_interval),
+            percents(merged.tpr_at_1pct_interval),
+            percents(merged.tpr_at_01pct_interval),
+        ];
+        line(f, width, "", &intervals)?;
+    }
+    for suspect in suspects {
+        refused(f, &cut(&suspect.name, 10), &suspect.sample)?;
+    }
+    Ok(())
+}
+
+/// How often the guarded model is right, if that is known of anything.
+fn reaches_the_model(f: &mut Formatter<'_>, report: &Report, width: usize) -> fmt::Result {
+    let clean = ("clean", &report.clean.sample);
+    let suspects = report.suspects.iter().map(|suspect| (suspect.name.as_str(), &suspect.sample));
+    let all: Vec<_> = std::iter::once(clean).chain(suspects).collect();
+    if all.iter().all(|(_, sample)| sample.accuracy == Accuracy::default()) {
+        return Ok(());
+    }
+    head(f, width, "model right", &["before", "corrected", "delivered", "held back"])?;
+    for (name, sample) in all {
+        let Accuracy { before, if_all_corrected, delivered } = sample.accuracy;
+        let known = |share: Option<f64>| share.map_or("-".to_owned(), percent);
+        let numbers = [
+            known(before),
+            known(if_all_corrected),
+            known(delivered),
+            percent(sample.held_back_share),
+        ];
+        line(f, width, name, &numbers)?;
+    }
+    Ok(())
+}
+
+/// Every detector by itself: as many beside each other as there is room for.
+fn alone(f: &mut Formatter<'_>, suspects: &[Suspect], width: usize) -> fmt::Result {
+    const COLUMN: usize = 20;
+    let kinds: Vec<&str> = suspects[0].detectors.iter().map(|(kind, _)| kind.as_str()).collect();
+    let most = ((WIDTH - width) / COLUMN).max(1);
+    for first in (0..kinds.len()).step_by(most) {
+        let columns = first..(first + most).min(kinds.len());
+        write!(f, "\n{:width$}", "AUROC, TPR at 1%")?;
+        kinds[columns.clone()].iter().try_for_each(|kind| write!(f, "{kind:>COLUMN$}"))?;
+        writeln!(f)?;
+        for suspect in suspects {
+            write!(f, "{:width$}", cut(&suspect.name, width))?;
+            for (_, measure) in &suspect.detectors[columns.clone()] {
+                let both = format!("{} {:>6}", area(measure.auroc), percent(measure.tpr_at_1pct));
+                write!(f, "{both:>COLUMN$}")?;
+            }
+            writeln!(f)?;
+        }
+    }
+    Ok(())
+}
+
+fn head(f: &mut Formatter<'_>, width: usize, name: &str, columns: &[&str]) -> fmt::Result {
+    write!(f, "\n{name:width$}")?;
+    columns.iter().try_for_each(|column| write!(f, "{column:>NUMBER$}"))?;
+    writeln!(f)
+}
+
+fn line(f: &mut Formatter<'_>, width: usize, name: &str, numbers: &[String]) -> fmt::Result {
+    write!(f, "{:width$}", cut(name, width))?;
+    numbers.iter().try_for_each(|number| write!(f, "{number:>NUMBER$}"))?;
+    writeln!(f)
+}
+
+/// The name, if it is not too long; what a terminal would obey is shown instead of done.
+fn cut(name: &str, most: usize) -> String {
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    match name.chars().count() > most {
+        true => name.chars().take(most - 1).map(shown).chain(['…']).collect(),
+        false => name.chars().map(shown).collect(),
+    }
+}
+
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
+}
+
+pub(super) fn area(area: f64) -> String {
+    format!("{area:.4}")
+}
+
+pub(super) fn percents((low, high): (f64, f64)) -> String {
+    format!("{:.1}–{:.1}", 100.0 * low, 100.0 * high)
+}
+
+pub(super) fn areas((low, high): (f64, f64)) -> String {
+    format!("{low:.3}–{high:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::measure::Measure;
+    use super::*;
+
+    fn sample(rows: &str, n: usize, flagged: usize, accuracy: Accuracy) -> Sample {
+        let Ok(rows) = rows.parse();
+        let (corrected, flagged_share) = (flagged / 2, flagged as f64 / n as f64);
+        Sample {
+            rows,
+            n,
+            refused: BTreeMap::new(),
+            flagged,
+            corrected,
+            flagged_share,
+            flagged_interval: crate::math::wilson(flagged_share, n),
+            held_back_share: (flagged - corrected) as f64 / n as f64,
+            accuracy,
+        }
+    }
+
+    fn suspect(name: &str, shift: f32, accuracy: Accuracy) -> Suspect {
+        let clean: Vec<f32> = (0..1000).map(|i| (i * 37 % 1000) as f32).collect();
+        let scores = |by: f32| -> Vec<f32> { (0..200).map(|i| (i * 7) as f32 * by).collect() };
+        let measure = |by| Measure::of(&clean, &scores(by));
+        let kinds = ["reconstruction", "local-residual", "prediction-match", "range", "rarity"];
+        Suspect {
+            name: name.into(),
+            sample: sample("pgd.npz#success", 200, 120, accuracy),
+            merged: measure(shift),
+            detectors: kinds
+                .iter()
+                .map(|k| ((*k).into(), measure(shift / k.len() as f32)))
+                .collect(),
+        }
+    }
+
+    fn report() -> Report {
+        let accuracy = |before, delivered| Accuracy {
+            before: Some(before),
+            if_all_corrected: Some(0.86),
+            delivered: Some(delivered),
+        };
+        let mut odd = suspect(
+            "one\u{1b}[31m with a name that does not end where it should",
+            9.0,
+            Accuracy::default(),
+        );
+        odd.sample.refused = BTreeMap::from([("out-of-bounds", 3)]);
+        Report {
+            bundle: "fashion-mnist".into(),
+            digest: "5".repeat(64),
+            budget: "1%".parse().unwrap(),
+            clean: Clean {
+                sample: sample("t10k.gz@5000..10000", 5000, 56, accuracy(0.901, 0.899)),
+                flagged_expected: (31, 72),
+                unread: vec![],
+            },
+            suspects: vec![suspect("pgd .10", 1.0, accuracy(0.0, 0.76)), odd],
+        }
+    }
+
+    #[test]
+    fn a_report_fits_into_a_hundred_columns() {
+        let text = report().to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn clean_rows_that_are_flagged_too_often_are_told_first_and_without_suspects_alone() {
+        let mut report = report();
+        report.clean.flagged_expected = (31, 55);
+        report.clean.unread = vec!["difficulty".into()];
+        report.suspects.clear();
+        insta::assert_snapshot!(report.to_string());
+    }
+
+    #[test]
+    fn the_json_has_the_keys_that_others_read() {
+        let json = serde_json::to_value(report()).unwrap();
+        let at = |path: &str| json.pointer(path).unwrap_or_else(|| panic!("{path} of {json:#}"));
+        for path in ["/clean/n", "/clean/flagged_share", "/clean/accuracy_before"] {
+            at(path);
+        }
+        for key in [
+            "n",
+            "flagged_share",
+            "accuracy_before",
+            "accuracy_if_all_corrected",
+            "accuracy_delivered",
+            "merged/auroc",
+            "merged/ap",
+            "merged/tpr_at_1pct",
+            "merged/tpr_at_01pct",
+            "detectors/local-residual/auroc",
+            "detectors/local-residual/tpr_at_1pct",
+        ] {
+            at(&format!("/suspects/pgd .10/{key}"));
+        }
+        assert_eq!(at("/clean/file"), "t10k.gz@5000..10000");
+    }
 }

@@ -1,4 +1,5 @@
-//! `.npy`, `.npz` and IDX as a table: columns `x0`, `x1`, …, and `y` if there are labels.
+//! `.npy`, `.npz` and IDX as a table: columns `x0`, `x1`, …, `y` if there are labels, and whatever
+//! array was asked for by its name.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,7 +16,9 @@ pub struct Arrays {
 
 impl Arrays {
     pub fn open(file: &Path, reading: &Reading) -> Result<Self, TableError> {
-        let set = Dataset::load(file, None).map_err(|error| match error {
+        let marks = reading.marks.as_deref().filter(|name| *name != "y");
+        let set = Dataset::load_marked(file, reading.labels.as_deref(), marks);
+        let set = set.map_err(|error| match error {
             DataError::Read { file, source } => TableError::Read { file, source },
             DataError::Refused { file, found, accepted } => {
                 let (found, advice) = (format!("found {found}"), format!("accepted: {accepted}"));
@@ -24,6 +27,7 @@ impl Arrays {
         })?;
         let mut all: Vec<String> = (0..set.x.ncols()).map(|j| format!("x{j}")).collect();
         all.extend(set.y.is_some().then(|| "y".to_owned()));
+        all.extend(marks.map(str::to_owned));
         let kept = kept(file, &all, reading)?;
         Ok(Self { names: kept.iter().map(|&at| all[at].clone()).collect(), kept, set })
     }
@@ -44,12 +48,12 @@ impl Source for Arrays {
 
     fn visit(&self, each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<(), TableError> {
         let (n, d) = self.set.x.dim();
-        let mut all = vec![Scalar::Null; d + usize::from(self.set.y.is_some())];
+        let aside = || self.set.y.iter().chain(&self.set.marks);
+        let mut all = vec![Scalar::Null; d + aside().count()];
         for (i, row) in self.set.x.rows().into_iter().enumerate() {
             let numbers = row.iter().map(|&x| f64::from(x));
-            let label = self.set.y.iter().map(|y| y[i] as f64);
             all.iter_mut()
-                .zip(numbers.chain(label))
+                .zip(numbers.chain(aside().map(|whole| whole[i] as f64)))
                 .for_each(|(cell, x)| *cell = Scalar::Number(x));
             let cells: Vec<_> = self.kept.iter().map(|&at| all[at]).collect();
             let done = i as f32 / n as f32;

@@ -61,6 +61,10 @@ pub struct Reading {
     pub missing: Vec<String>,
     /// Columns that are not read.
     pub ignore: Vec<String>,
+    /// A file with the labels of arrays that do not bring them, `y`.
+    pub labels: Option<PathBuf>,
+    /// An array of an `.npz`, beside `x` and `y`, that is read as a column of its own name.
+    pub marks: Option<String>,
 }
 
 /// Why a file cannot be used.

@@ -1,0 +1,212 @@
+//! A clean file and suspects beside it: how well the guard tells each of these from clean rows, and
+//! what reaches the guarded model.
+//!
+//! A suspect's rows need not be attacks: of harmless disturbances one wants few flagged. Thresholds
+//! come from the clean rows given, so a clean file that holds attacks makes every number worse.
+
+use std::path::PathBuf;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::EvaluateError;
+use super::columns::Columns;
+use super::measure::Measure;
+use super::road::{Audience, Road, SEEN, Turned};
+use super::rows::{Named, Rows};
+use super::sample::{Counting, Sample};
+use crate::fit::Watch;
+use crate::fit::budget::flagged_interval;
+use crate::fit::table::{self, Kind, Reading, Row, TableError};
+use crate::model::Runtime;
+use crate::record::Probability;
+use crate::shell;
+
+/// What to compare, and by which guard.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    pub bundle: PathBuf,
+    pub clean: Rows,
+    /// Labels of the clean rows, if their file does not bring them.
+    pub labels: Option<PathBuf>,
+    pub suspects: Vec<Named>,
+    pub reading: Reading,
+    /// The column of tables with the true label, as the guarded model numbers them; of arrays it is
+    /// `y`.
+    pub truth: Option<String>,
+    /// The bundle's own unless given.
+    pub budget: Option<Probability>,
+}
+
+/// What a guard made of them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    pub bundle: String,
+    /// Hexadecimal SHA-256 of the bundle's manifest.
+    pub digest: String,
+    pub budget: Probability,
+    pub clean: Clean,
+    #[serde(serialize_with = "by_name")]
+    pub suspects: Vec<Suspect>,
+}
+
+/// The clean rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Clean {
+    #[serde(flatten)]
+    pub sample: Sample,
+    /// Between how many of them a sound guard flags, in 99 of 100 fits, if they are like those that
+    /// it was calibrated on.
+    pub flagged_expected: (usize, usize),
+    /// Columns of the file that the bundle does not look at.
+    pub unread: Vec<String>,
+}
+
+/// One suspect.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Suspect {
+    #[serde(skip)]
+    pub name: String,
+    #[serde(flatten)]
+    pub sample: Sample,
+    pub merged: Measure,
+    /// Each by its own score alone, in the bundle's order.
+    #[serde(serialize_with = "by_kind")]
+    pub detectors: Vec<(String, Measure)>,
+}
+
+fn by_name<S: Serializer>(suspects: &[Suspect], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(suspects.len()))?;
+    suspects.iter().try_for_each(|suspect| map.serialize_entry(&suspect.name, suspect))?;
+    map.end()
+}
+
+fn by_kind<S: Serializer>(
+    detectors: &[(String, Measure)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(detectors.iter().map(|(kind, measure)| (kind, measure)))
+}
+
+/// Sends every row of the trial through the bundle.
+///
+/// # Errors
+/// If the bundle or a file cannot be read, a file's columns are not the bundle's, or it has none of
+/// the rows that are asked for.
+pub fn compare(
+    trial: &Trial,
+    runtime: &Runtime,
+    watch: &mut dyn Watch,
+) -> Result<Report, EvaluateError> {
+    let bundle = shell::bundle::read(&trial.bundle)?;
+    let manifest = &bundle.manifest;
+    let mut road = Road::new(&bundle, trial.budget, runtime)?;
+    let members = manifest.detectors.len();
+    let mut hear = |rows: &Rows, labels| Heard::of(rows, labels, trial, &mut road, members, watch);
+    let clean = hear(&trial.clean, trial.labels.clone())?;
+    let mut suspects = vec![];
+    for Named { name, rows } in &trial.suspects {
+        let heard = hear(rows, None)?;
+        let measure = |column: usize| Measure::of(&clean.scores[column], &heard.scores[column]);
+        let kinds = manifest.detectors.iter().map(|member| member.kind.clone());
+        suspects.push(Suspect {
+            name: name.clone(),
+            merged: measure(0),
+            detectors: kinds.zip(1..).map(|(kind, column)| (kind, measure(column))).collect(),
+            sample: heard.sample,
+        });
+    }
+    let budget = road.guard.decider().budget();
+    let calibrated = manifest.provenance.rows.merged as usize;
+    Ok(Report {
+        bundle: manifest.name.clone(),
+        digest: bundle.digest.to_string(),
+        budget,
+        clean: Clean {
+            flagged_expected: flagged_interval(budget, calibrated, clean.sample.scored()),
+            sample: clean.sample,
+            unread: clean.unread,
+        },
+        suspects,
+    })
+}
+
+/// What came of one file.
+struct Heard {
+    sample: Sample,
+    /// Merged score and each detector's, `[1 + k][n]`; of what was refused, ∞.
+    scores: Vec<Vec<f32>>,
+    unread: Vec<String>,
+}
+
+impl Heard {
+    fn of(
+        rows: &Rows,
+        labels: Option<PathBuf>,
+        trial: &Trial,
+        road: &mut Road,
+        members: usize,
+        watch: &mut dyn Watch,
+    ) -> Result<Self, EvaluateError> {
+        let only = rows.only.as_ref().map(|only| only.column.as_str());
+        let marks = only.map(str::to_owned);
+        let source = table::open(&rows.file, &Reading { labels, marks, ..trial.reading.clone() })?;
+        let truth = match Kind::of(&rows.file)? {
+            Kind::Arrays => Some("y").filter(|y| source.names().iter().any(|name| name == y)),
+            _ => trial.truth.as_deref(),
+        };
+        let columns = Columns::of(&rows.file, &*source, road.guard.schema(), truth, only)?;
+        let mut hearing = Hearing {
+            truth: columns.label.filter(|_| road.networks.labels() > 1),
+            typed: source.typed(),
+            counting: Counting::default(),
+            scores: vec![vec![]; 1 + members],
+        };
+        road.take(&*source, &columns, rows, watch, &mut hearing)?;
+        if hearing.scores[0].is_empty() {
+            let (file, found) = (rows.file.clone(), format!("{rows} has no rows"));
+            let advice = "rows are counted from 0, and the end of a range is left out".into();
+            return Err(TableError::Refused { file, found, advice }.into());
+        }
+        let Hearing { counting, scores, .. } = hearing;
+        Ok(Self { sample: counting.finish(rows.clone()), scores, unread: columns.unread })
+    }
+}
+
+/// Listens to what becomes of one file's rows.
+struct Hearing {
+    /// Where the true label stands, if there is a guarded model to be held to it.
+    truth: Option<usize>,
+    typed: bool,
+    counting: Counting,
+    scores: Vec<Vec<f32>>,
+}
+
+impl Audience for Hearing {
+    /// The true label.
+    type Tag = Option<i64>;
+
+    fn tag(&mut self, row: &Row<'_>) -> Result<Option<Self::Tag>, EvaluateError> {
+        let number = self.truth.and_then(|at| table::number(row.cells[at], self.typed));
+        // What is no whole number is no label: the row then counts for no accuracy.
+        Ok(Some(number.filter(|n| n.fract() == 0.0).map(|n| n as i64)))
+    }
+
+    fn settle(&mut self, mut turned: Turned<'_, Self::Tag>) -> Result<(), EvaluateError> {
+        let answers = match self.truth {
+            Some(_) => self.counting.answers(&mut turned)?,
+            None => vec![],
+        };
+        self.counting.count(&turned, turned.tags, &answers);
+        let Turned { guard, batch, .. } = turned;
+        for (i, outcome) in batch.outcomes().iter().enumerate() {
+            let own = |column: usize| match (column, outcome.judged) {
+                (_, Err(_)) => f32::INFINITY,
+                (0, Ok(verdict)) => verdict.score,
+                (_, Ok(_)) => batch.look(guard, i).expect(SEEN).scores()[column - 1],
+            };
+            self.scores.iter_mut().enumerate().for_each(|(column, all)| all.push(own(column)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! What can be said about one row beyond its verdict: for people, so it may take its time.
+//!
+//! It sees the row as the guard saw it. What the model that is guarded would answer to the
+//! corrected row it does not know: nobody asked it.
+
+use super::Guard;
+use super::batch::sanitized_row;
+use super::scored::Scored;
+use crate::record::{Reasons, Rows};
+
+/// One scored row.
+pub struct Look<'a> {
+    guard: &'a Guard,
+    scored: &'a Scored,
+    rows: Rows<'a>,
+    row: usize,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(guard: &'a Guard, scored: &'a Scored, x: &'a [f32], row: usize) -> Self {
+        Self { guard, scored, rows: scored.rows(x), row }
+    }
+
+    /// The row as it was scored, `[d]`.
+    pub fn x(&self) -> &'a [f32] {
+        let d = self.rows.x.ncols();
+        &self.rows.x.to_slice().expect("rows side by side")[self.row * d..][..d]
+    }
+
+    /// Appends what would be delivered instead of it, flagged or not, `[d]`.
+    pub fn corrected(&self, out: &mut Vec<f32>) {
+        sanitized_row(self.guard, self.scored, self.row, out);
+    }
+
+    /// Every detector's score, `[k]`.
+    pub fn scores(&self) -> &'a [f32] {
+        self.scored.scores(self.row)
+    }
+
+    /// Every detector's share of the merged score, `[k]`.
+    pub fn shares(&self) -> Vec<f32> {
+        let mut shares = vec![];
+        self.guard.decider.shares(self.scores(), &mut shares);
+        shares
+    }
+
+    /// Index of the detector that adds most.
+    pub fn leading(&self) -> usize {
+        self.guard.decider.leading(self.scores())
+    }
+
+    /// Why the leading detector scores it as it does.
+    pub fn reasons(&self) -> Reasons {
+        self.guard.detectors[self.leading()].explain(&self.rows, self.row)
+    }
+}
