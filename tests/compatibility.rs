@@ -1,6 +1,6 @@
 //! What was written by version 1 of each format is read by every later build, with the same meaning.
 //!
-//! `tests/frozen/v1` was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
+//! `tests/frozen/v1` (and `trace-v3`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
 //! Today's code must still write it byte for byte (the judge's state: once it has read it). If that fails you changed a format: raise its
 //! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
 //! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
@@ -13,12 +13,12 @@ use tripline::bundle::{
 };
 use tripline::decide::{Mode, OnFlagged, Policy};
 use tripline::deliver::Boot;
-use tripline::emit::{ReadTrace, Trace, connect_headers};
+use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
 use tripline::incident::{About, Alert, Status};
 use tripline::pipeline::{Judge, JudgeState, Lane, LaneState, Outcome, Route};
 use tripline::record::{
     Action, Fault, Feature, FeatureId, Offset, Partition, Position, Probability, Reasons, Schema,
-    Timestamp, Verdict,
+    Timestamp, Verdict, Window,
 };
 use tripline::watch::{Counts, Evidence, Key, Message, Presence, Terms, Tick, WindowCounts};
 
@@ -204,6 +204,26 @@ fn a_boot_record_of_version_1_still_counts() {
 
 #[test]
 fn a_trace_header_of_version_2_is_read_with_every_field() {
+    let bytes = std::fs::read(frozen("trace.bin")).expect("a sample");
+    let reason = |feature, share| ReadReason { feature, share, seen_typical: None };
+    let expected = ReadTrace {
+        flagged: true,
+        source: Position { partition: Partition(3), offset: Offset(9_182_344) },
+        p: 0.0009765625,
+        merged: 12.5,
+        rows: 3,
+        row: 1,
+        scores: vec![0.5, 7.25],
+        shares: vec![],
+        reasons: vec![reason(FeatureId(1), 0.75), reason(FeatureId(2), 0.25)],
+        window: None,
+    };
+    assert_eq!(ReadTrace::unpack(&bytes), Some(expected));
+}
+
+#[test]
+fn a_trace_header_of_version_3_is_read_with_every_field() {
+    let window = Window { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
     let trace = Trace {
         flagged: true,
         corrected: true,
@@ -217,11 +237,15 @@ fn a_trace_header_of_version_2_is_read_with_every_field() {
         rows: 3,
         row: 1,
         scores: &[0.5, 7.25],
-        reasons: Reasons::of_parts([0.0, 3.0, 1.0].into_iter()),
+        shares: &[0.2, 0.8],
+        reasons: Reasons::of_parts([0.0, 3.0, 1.0].into_iter())
+            .within(window)
+            .against(&[0.0, 1.0, 0.75], &[0.0, 0.125, 0.25]),
     };
     let mut today = vec![];
     trace.pack(&mut today);
-    let read = ReadTrace::unpack(&check("trace.bin", &today)).expect("read");
+    let reason = |feature, share, both| ReadReason { feature, share, seen_typical: Some(both) };
+    let read = ReadTrace::unpack(&check("../trace-v3/trace.bin", &today)).expect("read");
     let expected = ReadTrace {
         flagged: true,
         source: trace.source,
@@ -230,7 +254,12 @@ fn a_trace_header_of_version_2_is_read_with_every_field() {
         rows: 3,
         row: 1,
         scores: vec![0.5, 7.25],
-        reasons: vec![(FeatureId(1), 0.75), (FeatureId(2), 0.25)],
+        shares: vec![0.2, 0.8],
+        reasons: vec![
+            reason(FeatureId(1), 0.75, (1.0, 0.125)),
+            reason(FeatureId(2), 0.25, (0.75, 0.25)),
+        ],
+        window: Some(window),
     };
     assert_eq!(read, expected);
 }

@@ -320,6 +320,32 @@ fn of_several_rows_only_the_attacked_one_is_corrected() {
 }
 
 #[test]
+fn the_trace_of_a_flagged_record_says_who_spoke_and_what_is_typical_and_of_another_nothing() {
+    let mut windows = 0;
+    for left in Road::new(ENFORCE).run_whole(&mixed(5, 300)) {
+        let trace = tripline::emit::ReadTrace::unpack(&left.trace).expect("a trace");
+        if !trace.flagged {
+            assert_eq!((trace.shares.len(), trace.reasons.len(), trace.window), (0, 0, None));
+            continue;
+        }
+        assert!(left.trace.len() <= 200, "{} bytes", left.trace.len());
+        let whole: f32 = trace.shares.iter().sum();
+        assert!((whole - 1.0).abs() < 0.01, "{:?}", trace.shares);
+        assert_eq!(trace.shares.len(), trace.scores.len());
+        for reason in &trace.reasons {
+            let (seen, typical) = reason.seen_typical.expect("this version says");
+            assert!((0.0..=1.0).contains(&seen) && (0.0..=1.0).contains(&typical));
+        }
+        // The shipped bundle's second detector is the one that looks at windows.
+        let [first, second, third] = trace.shares[..] else { panic!("three detectors") };
+        let local = second > first.max(third);
+        assert!(!local || trace.window.is_some());
+        windows += usize::from(local);
+    }
+    assert!(windows >= 5, "{windows} windows");
+}
+
+#[test]
 fn observe_mode_delivers_everything_untouched_and_says_what_it_would_have_done() {
     let records = mixed(5, 300);
     let observed = Road::new(Policy::default()).run_whole(&records);

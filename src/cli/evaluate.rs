@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::columns::File;
-use crate::fit::evaluate::{EvaluateError, Named, Options, Rows, Trial, compare, evaluate};
+use crate::fit::evaluate::{EvaluateError, Named, Options, Rows, Trial, compare, evaluate, html};
 use crate::fit::progress::Reporter;
 use crate::model::Runtime;
 use crate::record::Probability;
@@ -66,10 +66,17 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Write a page with curves, histograms and the rows that went worst; it needs no other file
+    #[arg(long, value_name = "FILE", requires = "clean")]
+    html: Option<PathBuf>,
+
     /// Write the report as JSON too
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
+
+/// Missed, caught and wrongly flagged rows that a page shows, of each file as many.
+const SPECIMENS: usize = 6;
 
 impl Args {
     pub fn run(self) -> Exit {
@@ -117,8 +124,12 @@ impl Args {
             reading: self.file.reading(),
             truth: self.truth,
             budget: self.budget,
+            specimens: if self.html.is_some() { SPECIMENS } else { 0 },
         };
         let report = compare(&trial, runtime, &mut reporter).map_err(words)?;
+        if let Some(path) = &self.html {
+            write(path, html::page(&report))?;
+        }
         say(&report, self.json, self.out.as_deref())
     }
 }
@@ -131,5 +142,9 @@ fn say<T: Serialize + Display>(report: &T, json: bool, out: Option<&Path>) -> Re
         false => println!("{report}"),
     }
     let Some(path) = out else { return Ok(()) };
-    std::fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+    write(path, text + "\n")
+}
+
+fn write(path: &Path, text: String) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }

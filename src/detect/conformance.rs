@@ -141,14 +141,17 @@ proptest! {
             let detector = learned(kind, &schema);
             for i in 0..8 {
                 let reasons = detector.explain(&made.rows(), i);
-                let total: f32 = reasons.iter().map(|(_, share)| share).sum();
+                let parts = detector.parts(&made.rows(), i);
+                prop_assert_eq!(parts.len(), schema.width(), "{}", kind.name);
+                prop_assert!(parts.iter().all(|p| *p >= 0.0 && p.is_finite()), "{}", kind.name);
+                let total: f32 = reasons.iter().map(|reason| reason.share).sum();
                 let mut score = [0.0];
                 let row = made.select(&[i]);
                 detector.score(&row.rows(), ndarray::aview_mut1(&mut score));
                 let silent = reasons.iter().len() == 0 && score[0] > 0.0;
                 prop_assert!(!silent, "{} scores {} and gives no reason", kind.name, score[0]);
                 prop_assert!((0.0..=1.0 + 1e-4).contains(&total), "{}: {total}", kind.name);
-                let inside = |(f, _): (crate::record::FeatureId, f32)| (f.0 as usize) < schema.width();
+                let inside = |r: crate::record::Reason| (r.feature.0 as usize) < schema.width();
                 prop_assert!(reasons.iter().all(inside), "{}", kind.name);
             }
         }
@@ -289,7 +292,13 @@ fn a_patch_of_nine_pixels_stands_out_locally() {
     let patched = scores(&*detector, &made);
     assert!(patched[0] > 5.0 * clean[0], "{patched} against {clean}");
     assert_eq!(patched[1], clean[1]);
-    let found: Vec<u32> = detector.explain(&made.rows(), 0).iter().map(|(f, _)| f.0).collect();
+    let reasons = detector.explain(&made.rows(), 0);
+    let found: Vec<u32> = reasons.iter().map(|reason| reason.feature.0).collect();
     let patch = |f: &u32| (1..4).any(|y| (1 + y * 5 + 2..1 + y * 5 + 5).contains(f));
     assert!(found.iter().all(patch), "{found:?}");
+    let window = reasons.window().expect("an image");
+    assert_eq!((window.corner.0, window.height, window.width), (1 + 5 + 2, 3, 3));
+    let parts = detector.parts(&made.rows(), 0);
+    let inside: f32 = (1..4).map(|y| parts[1 + y * 5 + 2..][..3].iter().sum::<f32>()).sum();
+    assert!((window.share - inside / parts.iter().sum::<f32>()).abs() < 1e-6, "{window:?}");
 }

@@ -17,7 +17,7 @@ use ndarray::{ArrayView1, ArrayViewMut1};
 use super::tabular::suits;
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: "isolation-forest",
@@ -172,14 +172,14 @@ impl Detector for IsolationForest {
 
     /// The features along which a cut parted the row from more than half of its company: log2 of
     /// how many fewer are left, less the 1 that any cut would do.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let mut parts = vec![0.0; self.width];
         for &root in &self.roots {
             self.walk(root, rows.x.row(i), |cut, before, after| {
                 parts[cut.feature] += ((before / after).log2() - 1.0).max(0.0);
             });
         }
-        Reasons::of_parts(parts.into_iter())
+        parts
     }
 
     fn save(&self, tensors: &mut Tensors) {

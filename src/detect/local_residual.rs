@@ -5,12 +5,12 @@
 //! of the three largest. Measured TPR at 1 % on BadNets 1.00 where STRIP has .18. Blind to weak
 //! triggers spread over the whole image: no small neighbourhood stands out.
 
-use ndarray::{Array1, Array2, ArrayViewMut1, Axis};
+use ndarray::{Array2, ArrayViewMut1, Axis};
 
 use super::{Detector, Kind, Setting, tabular};
 use crate::bundle::{TensorError, Tensors};
 use crate::math::max_window_mean;
-use crate::record::{Columns, Feature, Reasons, Rows, Schema};
+use crate::record::{Columns, Feature, FeatureId, Reasons, Rows, Schema, Window};
 
 pub(super) const KIND: Kind = Kind {
     name: "local-residual",
@@ -143,22 +143,41 @@ impl Detector for LocalResidual {
         }
     }
 
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
-        let (mut z, mut columns) = self.scratch();
+    /// The residual everywhere, not only where it is strangest.
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
+        let (mut z, _) = self.scratch();
         self.standardize(rows, i, &mut z);
-        let mut inside = Array1::zeros(z.len());
+        z
+    }
+
+    /// The features of the strangest neighbourhood.
+    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+        let mut columns = self.scratch().1;
+        let z = self.parts(rows, i);
+        let mut inside = vec![0.0; z.len()];
         match self.strangest(&z, &mut columns).1 {
-            Neighbourhood::Numbers => self.numbers.iter().for_each(|&at| inside[at] = z[at]),
+            Neighbourhood::Numbers => {
+                self.numbers.iter().for_each(|&at| inside[at] = z[at]);
+                Reasons::of_parts(inside.into_iter())
+            }
             Neighbourhood::Window { plane, top, left } => {
-                for y in top..(top + WINDOW).min(plane.height) {
-                    for x in left..(left + WINDOW).min(plane.width) {
-                        let at = plane.start + y * plane.width + x;
-                        inside[at] = z[at];
-                    }
+                let (bottom, right) =
+                    ((top + WINDOW).min(plane.height), (left + WINDOW).min(plane.width));
+                let at = |y: usize, x: usize| plane.start + y * plane.width + x;
+                for y in top..bottom {
+                    inside[at(y, left)..at(y, right)]
+                        .copy_from_slice(&z[at(y, left)..at(y, right)]);
                 }
+                let sum = |parts: &[f32]| parts.iter().map(|&part| f64::from(part)).sum::<f64>();
+                let window = Window {
+                    corner: FeatureId(at(top, left) as u32),
+                    height: (bottom - top) as u8,
+                    width: (right - left) as u8,
+                    share: (sum(&inside) / sum(&z).max(f64::MIN_POSITIVE)) as f32,
+                };
+                Reasons::of_parts(inside.into_iter()).within(window)
             }
         }
-        Reasons::of_parts(inside.into_iter())
     }
 
     fn save(&self, tensors: &mut Tensors) {

@@ -13,7 +13,7 @@ use ndarray::{Array1, Array2, ArrayViewMut1};
 use super::tabular::{self, Tabular};
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: NAME,
@@ -98,7 +98,7 @@ impl Detector for Mahalanobis {
 
     /// Each column's share of the squared distance: (z − mean) · WᵀW (z − mean), which adds up to
     /// it, without the columns that lower it.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let d = self.mean.len();
         let (mut z, mut white) = (vec![0.0; d], vec![0.0; d]);
         self.tabular.standardize(rows.x.row(i), &mut z);
@@ -107,7 +107,7 @@ impl Detector for Mahalanobis {
             let back: f32 = self.whiten.row(j).iter().zip(&white).map(|(w, v)| w * v).sum();
             *z = (*z * back).max(0.0);
         }
-        self.tabular.reasons(&z)
+        self.tabular.spread(&z, rows.x.ncols())
     }
 
     fn save(&self, tensors: &mut Tensors) {

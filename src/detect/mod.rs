@@ -34,8 +34,13 @@ pub trait Detector: Send + Sync {
     /// Writes one finite score ≥ 0 per row. Shapes: `rows.x` `[n, d]`, `scores` `[n]`; n may be 0.
     fn score(&self, rows: &Rows<'_>, scores: ArrayViewMut1<'_, f32>);
 
+    /// How much each feature speaks against row `i`, `[d]`, none negative: a heat map.
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32>;
+
     /// Which features carried row `i`'s score, and how much each.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons;
+    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+        Reasons::of_parts(self.parts(rows, i).into_iter())
+    }
 
     /// Puts what it learned where [`Kind::load`] finds it.
     fn save(&self, tensors: &mut Tensors);

@@ -11,7 +11,7 @@ use super::prototypes::{Prototypes, least};
 use super::tabular::{Tabular, suits};
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: NAME,
@@ -61,13 +61,13 @@ impl Detector for NearestPrototypes {
     }
 
     /// Where the row differs most from its nearest prototype.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let (mut z, mut squares) = self.scratch();
         self.tabular.standardize(rows.x.row(i), &mut z);
         self.prototypes.squares(&z, &mut squares);
         let centre = self.prototypes.get(least(&squares).0);
         z.iter_mut().zip(centre).for_each(|(z, c)| *z = (*z - c) * (*z - c));
-        self.tabular.reasons(&z)
+        self.tabular.spread(&z, rows.x.ncols())
     }
 
     fn save(&self, tensors: &mut Tensors) {

@@ -12,7 +12,7 @@ use ndarray::ArrayViewMut1;
 use super::{Detector, Kind};
 use crate::bundle::Tensors;
 use crate::math::kl;
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: "prediction-match",
@@ -45,9 +45,9 @@ impl Detector for PredictionMatch {
 
     /// The features that the autoencoder changed: the model's answer hangs on some of them; which
     /// ones would take its gradient.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let pairs = rows.x.row(i).into_iter().zip(rows.twin.row(i));
-        Reasons::of_parts(pairs.map(|(x, twin)| (x - twin) * (x - twin)))
+        pairs.map(|(x, twin)| (x - twin) * (x - twin)).collect()
     }
 
     fn save(&self, _: &mut Tensors) {}

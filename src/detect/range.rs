@@ -10,7 +10,7 @@ use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use super::tabular::suits;
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Columns, Feature, Reasons, Rows, Schema};
+use crate::record::{Columns, Feature, Rows, Schema};
 
 pub(super) const KIND: Kind = Kind {
     name: "range",
@@ -99,13 +99,13 @@ impl Detector for Range {
 
     /// The strange features; one never seen is named by its category's first value, which is not
     /// the one it had.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let mut row = vec![0.0; self.low.len()];
         for part in &self.parts {
             let (at, strange) = self.strangeness(part, rows.x.row(i));
             row[at] = strange;
         }
-        Reasons::of_parts(row.into_iter())
+        row
     }
 
     fn save(&self, tensors: &mut Tensors) {
@@ -187,7 +187,7 @@ mod tests {
         let (row, mut scores) = (array![row], array![f32::NAN]);
         range.score(&view(row.view()), scores.view_mut());
         assert!((scores[0] - score).abs() < 2e-3, "{row}: {scores}, not {score}");
-        let reason = range.explain(&view(row.view()), 0).iter().next().map(|(f, _)| f.0);
+        let reason = range.explain(&view(row.view()), 0).iter().next().map(|r| r.feature.0);
         assert_eq!(reason, column, "{row}");
     }
 

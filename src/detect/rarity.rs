@@ -10,7 +10,7 @@ use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use super::tabular::minor;
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Columns, Feature, Reasons, Rows, Schema};
+use crate::record::{Columns, Feature, Rows, Schema};
 
 pub(super) const KIND: Kind = Kind {
     name: "rarity",
@@ -77,13 +77,13 @@ impl Detector for Rarity {
         }
     }
 
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let mut row = vec![0.0; self.rareness.len()];
         for columns in &self.categories {
             let (at, strange) = self.strangeness(columns, rows.x.row(i));
             row[at] = strange;
         }
-        Reasons::of_parts(row.into_iter())
+        row
     }
 
     fn save(&self, tensors: &mut Tensors) {

@@ -8,7 +8,7 @@ use ndarray::{Array1, ArrayViewMut1};
 
 use super::{Detector, Kind, Setting, tabular};
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: "reconstruction",
@@ -43,7 +43,7 @@ impl Reconstruction {
     }
 
     /// Squared standardized residuals of row `i`, `[d]`.
-    fn parts<'a>(&'a self, rows: &'a Rows<'_>, i: usize) -> impl Iterator<Item = f32> + 'a {
+    fn squares<'a>(&'a self, rows: &'a Rows<'_>, i: usize) -> impl Iterator<Item = f32> + 'a {
         let learned = self.mean.iter().zip(&self.scale);
         rows.x.row(i).into_iter().zip(rows.twin.row(i)).zip(learned).map(
             |((x, twin), (mean, scale))| {
@@ -61,12 +61,12 @@ impl Detector for Reconstruction {
 
     fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
         for (i, score) in scores.iter_mut().enumerate() {
-            *score = self.parts(rows, i).sum::<f32>() / self.mean.len() as f32;
+            *score = self.squares(rows, i).sum::<f32>() / self.mean.len() as f32;
         }
     }
 
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
-        Reasons::of_parts(self.parts(rows, i))
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
+        self.squares(rows, i).collect()
     }
 
     fn save(&self, tensors: &mut Tensors) {

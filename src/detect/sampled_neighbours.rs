@@ -16,7 +16,7 @@ use super::prototypes::{Prototypes, least};
 use super::tabular::{Tabular, compress, suits};
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: NAME,
@@ -72,7 +72,7 @@ impl Detector for SampledNeighbours {
     }
 
     /// Where the row differs most from the nearest of each sample.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let (mut z, mut squares) = self.scratch();
         self.tabular.standardize(rows.x.row(i), &mut z);
         compress(&mut z);
@@ -84,7 +84,7 @@ impl Detector for SampledNeighbours {
                 *part += (z - c) * (z - c);
             }
         }
-        self.tabular.reasons(&parts)
+        self.tabular.spread(&parts, rows.x.ncols())
     }
 
     fn save(&self, tensors: &mut Tensors) {

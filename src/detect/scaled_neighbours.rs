@@ -16,7 +16,7 @@ use super::prototypes::{Prototypes, least};
 use super::tabular::{Tabular, suits};
 use super::{Detector, Kind, Setting};
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Columns, Reasons, Rows};
+use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
     name: NAME,
@@ -88,13 +88,13 @@ impl Detector for ScaledNeighbours {
     }
 
     /// Where the row differs most from its nearest prototype.
-    fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
+    fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         let (mut z, mut squares) = self.scratch();
         self.tabular.standardize(rows.x.row(i), &mut z);
         self.prototypes.squares(&z, &mut squares);
         let nearest = self.prototypes.get(least(&squares).0);
         z.iter_mut().zip(nearest).for_each(|(z, c)| *z = (*z - c) * (*z - c));
-        self.tabular.reasons(&z)
+        self.tabular.spread(&z, rows.x.ncols())
     }
 
     fn save(&self, tensors: &mut Tensors) {

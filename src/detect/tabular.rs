@@ -5,7 +5,7 @@
 use ndarray::{Array1, ArrayView1};
 
 use crate::bundle::{TensorError, Tensors};
-use crate::record::{Feature, Reasons, Schema};
+use crate::record::{Feature, Schema};
 
 /// Largest standardized number: a million deviations are as far as anyone needs, and their squares
 /// add up to something finite over the widest row.
@@ -57,11 +57,11 @@ impl Tabular {
         self.columns.len()
     }
 
-    /// The largest of `parts`, one per number or one-hot column, under their names in the row.
-    pub(super) fn reasons(&self, parts: &[f32]) -> Reasons {
-        let mut row = vec![0.0; self.columns.last().map_or(0, |last| last + 1)];
+    /// `parts`, one per number or one-hot column, where these stand in a row of `d` columns.
+    pub(super) fn spread(&self, parts: &[f32], d: usize) -> Vec<f32> {
+        let mut row = vec![0.0; d];
         self.columns.iter().zip(parts).for_each(|(&at, part)| row[at] = *part);
-        Reasons::of_parts(row.into_iter())
+        row
     }
 
     pub(super) fn load(

@@ -5,5 +5,5 @@ mod trace;
 mod verdict;
 
 pub use dead_letter::connect_headers;
-pub use trace::{ReadTrace, TRACE, Trace};
+pub use trace::{ReadReason, ReadTrace, TRACE, Trace};
 pub use verdict::{UNSCORED, VERDICT, verdict_text};

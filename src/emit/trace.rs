@@ -1,22 +1,32 @@
-//! `tripline-trace`: everything needed to follow a record back, packed into one header.
+//! `tripline-trace`: everything needed to follow a record back, and why it was flagged, packed into
+//! one header.
 //!
-//! Little-endian, version 2:
+//! Little-endian, version 3; version 2 is read too, and lacks what is marked with a 3:
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 1 | version, 2 |
+//! | 1 | version, 3 |
 //! | 1 | flags: 1 flagged, 2 corrected, 4 fault, 8 observed only, 16 unscored |
 //! | 4, 8 | source partition `i32`, source offset `i64` |
 //! | 8 | first bytes of the bundle's SHA-256 |
 //! | 4, 4 | p `f32` (NaN without a row), merged score `f32` |
 //! | 4, 4 | rows in the record `u32`, the most suspicious of them `u32`, from 0 |
 //! | 1, 4 k | k, then k detector scores `f32` in the manifest's order |
-//! | 1, 8 r | r, then r reasons: feature `u32`, share `f32` |
+//! | 1, s | 3: s, then s shares of the merged score `u8` in 255ths, in the same order; k or, of what is not flagged, 0 |
+//! | 1, 8 r or 16 r | r, then r reasons: feature `u32`, share `f32`; 3: its number in the record `f32`, the typical one `f32` |
+//! | 1, 10 w | 3: w, 0 or 1, then the window that the reasons lie in: feature in its upper left corner `u32`, height `u8`, width `u8`, share `f32` |
+//!
+//! The reasons are those of the detector with the largest share. A flagged record's header is at most
+//! 141 bytes with five detectors, 156 with eight; another's 62 and 74. Numbers of a record are in the
+//! header: who may read it may read them.
 
-use crate::record::{FeatureId, Offset, Partition, Position, Reasons};
+use crate::record::{FeatureId, Offset, Partition, Position, Reasons, Window};
 
 /// Name of the header.
 pub const TRACE: &str = "tripline-trace";
+
+/// What is written today.
+const VERSION: u8 = 3;
 
 /// What goes into the header.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +45,8 @@ pub struct Trace<'a> {
     pub row: u32,
     /// `[k]`, k ≤ 255.
     pub scores: &'a [f32],
+    /// Each detector's share of the merged score, in [0, 1]: `[k]`, or none.
+    pub shares: &'a [f32],
     pub reasons: Reasons,
 }
 
@@ -43,7 +55,7 @@ impl Trace<'_> {
     pub fn pack(&self, out: &mut Vec<u8>) {
         let flags = [self.flagged, self.corrected, self.fault, self.observed, self.unscored];
         let flags = flags.iter().rev().fold(0_u8, |bits, &flag| bits << 1 | u8::from(flag));
-        out.extend([2, flags]);
+        out.extend([VERSION, flags]);
         out.extend(self.source.partition.0.to_le_bytes());
         out.extend(self.source.offset.0.to_le_bytes());
         out.extend(self.bundle);
@@ -51,11 +63,23 @@ impl Trace<'_> {
         out.extend(self.merged.to_le_bytes());
         out.extend(self.rows.to_le_bytes());
         out.extend(self.row.to_le_bytes());
-        out.push(u8::try_from(self.scores.len()).expect("at most 255 detectors"));
+        let count = |of: &[f32]| u8::try_from(of.len()).expect("at most 255 detectors");
+        out.push(count(self.scores));
         out.extend(self.scores.iter().flat_map(|s| s.to_le_bytes()));
+        out.push(count(self.shares));
+        out.extend(self.shares.iter().map(|share| (share * 255.0).round() as u8));
         out.push(self.reasons.iter().len() as u8);
-        for (feature, share) in self.reasons.iter() {
-            out.extend(feature.0.to_le_bytes());
+        for reason in self.reasons.iter() {
+            out.extend(reason.feature.0.to_le_bytes());
+            for number in [reason.share, reason.seen, reason.typical] {
+                out.extend(number.to_le_bytes());
+            }
+        }
+        let window = self.reasons.window();
+        out.push(window.iter().len() as u8);
+        if let Some(Window { corner, height, width, share }) = window {
+            out.extend(corner.0.to_le_bytes());
+            out.extend([height, width]);
             out.extend(share.to_le_bytes());
         }
     }
@@ -73,35 +97,71 @@ pub struct ReadTrace {
     pub rows: u32,
     pub row: u32,
     pub scores: Vec<f32>,
-    /// Which features carried the score, each with its share, the largest first.
-    pub reasons: Vec<(FeatureId, f32)>,
+    /// Each detector's share of the merged score; empty unless flagged, and in version 2.
+    pub shares: Vec<f32>,
+    /// Which features carried the score, the largest share first.
+    pub reasons: Vec<ReadReason>,
+    /// Where all of them lie, if it is one place of an image.
+    pub window: Option<Window>,
+}
+
+/// A feature that carried the score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReadReason {
+    pub feature: FeatureId,
+    pub share: f32,
+    /// Its number in the record and the typical one; version 2 does not say.
+    pub seen_typical: Option<(f32, f32)>,
 }
 
 impl ReadTrace {
-    /// The trace in `header`, unless it was cut off or is of another version.
+    /// The trace in `header`, unless it was cut off or is of a version that is not read.
     pub fn unpack(header: &[u8]) -> Option<Self> {
         let mut rest = header;
-        let [2, flags] = take(&mut rest)? else { return None };
+        let rest = &mut rest;
+        let [version @ 2..=VERSION, flags] = take(rest)? else { return None };
         let source = Position {
-            partition: Partition(i32::from_le_bytes(take(&mut rest)?)),
-            offset: Offset(i64::from_le_bytes(take(&mut rest)?)),
+            partition: Partition(i32::from_le_bytes(take(rest)?)),
+            offset: Offset(i64::from_le_bytes(take(rest)?)),
         };
-        let _bundle: [u8; 8] = take(&mut rest)?;
-        let p = f32::from_le_bytes(take(&mut rest)?);
-        let merged = f32::from_le_bytes(take(&mut rest)?);
-        let rows = u32::from_le_bytes(take(&mut rest)?);
-        let row = u32::from_le_bytes(take(&mut rest)?);
-        let [k] = take(&mut rest)?;
-        let scores = (0..k).map(|_| Some(f32::from_le_bytes(take(&mut rest)?)));
-        let scores = scores.collect::<Option<_>>()?;
-        let [r] = take(&mut rest)?;
+        let _bundle: [u8; 8] = take(rest)?;
+        let (p, merged) = (number(rest)?, number(rest)?);
+        let (rows, row) = (whole(rest)?, whole(rest)?);
+        let [k] = take(rest)?;
+        let scores = (0..k).map(|_| number(rest)).collect::<Option<_>>()?;
+        let [s] = if version > 2 { take(rest)? } else { [0] };
+        let share = |[byte]: [u8; 1]| f32::from(byte) / 255.0;
+        let shares = (0..s).map(|_| take(rest).map(share)).collect::<Option<_>>()?;
+        let [r] = take(rest)?;
         let reasons = (0..r).map(|_| {
-            let feature = FeatureId(u32::from_le_bytes(take(&mut rest)?));
-            Some((feature, f32::from_le_bytes(take(&mut rest)?)))
+            let (feature, share) = (FeatureId(whole(rest)?), number(rest)?);
+            let seen_typical = match version {
+                2 => None,
+                _ => Some((number(rest)?, number(rest)?)),
+            };
+            Some(ReadReason { feature, share, seen_typical })
         });
         let reasons = reasons.collect::<Option<_>>()?;
-        Some(Self { flagged: flags & 1 != 0, source, p, merged, rows, row, scores, reasons })
+        let [w] = if version > 2 { take(rest)? } else { [0] };
+        let window = match w {
+            0 => None,
+            _ => {
+                let corner = FeatureId(whole(rest)?);
+                let [height, width] = take(rest)?;
+                Some(Window { corner, height, width, share: number(rest)? })
+            }
+        };
+        let flagged = flags & 1 != 0;
+        Some(Self { flagged, source, p, merged, rows, row, scores, shares, reasons, window })
     }
+}
+
+fn number(rest: &mut &[u8]) -> Option<f32> {
+    Some(f32::from_le_bytes(take(rest)?))
+}
+
+fn whole(rest: &mut &[u8]) -> Option<u32> {
+    Some(u32::from_le_bytes(take(rest)?))
 }
 
 /// The first `N` bytes of `rest`, which then begins after them.
@@ -114,6 +174,8 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const WINDOW: Window = Window { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
 
     fn trace() -> Trace<'static> {
         Trace {
@@ -129,7 +191,10 @@ mod tests {
             rows: 3,
             row: 1,
             scores: &[0.5],
-            reasons: Reasons::of_parts([0.0, 4.0].into_iter()),
+            shares: &[1.0],
+            reasons: Reasons::of_parts([0.0, 4.0].into_iter())
+                .within(WINDOW)
+                .against(&[0.0, 1.0], &[0.0, 0.5]),
         }
     }
 
@@ -141,17 +206,20 @@ mod tests {
 
     #[test]
     fn the_layout_is_the_one_in_the_table() {
-        let mut expected = vec![2, 0b1001, 3, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0];
+        let mut expected = vec![3, 0b1001, 3, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0];
         expected.extend(b"digest!!");
         expected.extend([0, 0, 128, 63, 0, 0, 0, 64]);
         expected.extend([3, 0, 0, 0, 1, 0, 0, 0]);
         expected.extend([1, 0, 0, 0, 63]);
-        expected.extend([1, 1, 0, 0, 0, 0, 0, 128, 63]);
+        expected.extend([1, 255]);
+        expected.extend([1, 1, 0, 0, 0, 0, 0, 128, 63, 0, 0, 128, 63, 0, 0, 0, 63]);
+        expected.extend([1, 1, 0, 0, 0, 3, 2, 0, 0, 0, 63]);
         assert_eq!(packed(), expected);
     }
 
     #[test]
     fn a_trace_reads_back_as_it_was_packed() {
+        let seen_typical = Some((1.0, 0.5));
         let expected = ReadTrace {
             flagged: true,
             source: trace().source,
@@ -160,9 +228,28 @@ mod tests {
             rows: 3,
             row: 1,
             scores: vec![0.5],
-            reasons: vec![(FeatureId(1), 1.0)],
+            shares: vec![1.0],
+            reasons: vec![ReadReason { feature: FeatureId(1), share: 1.0, seen_typical }],
+            window: Some(WINDOW),
         };
         assert_eq!(ReadTrace::unpack(&packed()), Some(expected));
+    }
+
+    #[test]
+    fn the_header_is_as_long_as_the_table_says() {
+        let length = |k: usize, flagged: bool| {
+            let parts = if flagged { [1.0; 9].iter() } else { [].iter() };
+            let row = [0.0; 9];
+            let reasons = Reasons::of_parts(parts.copied()).against(&row, &row);
+            let reasons = if flagged { reasons.within(WINDOW) } else { reasons };
+            let scores = vec![0.5; k];
+            let shares = if flagged { &scores[..] } else { &[] };
+            let mut bytes = vec![];
+            Trace { scores: &scores, shares, reasons, ..trace() }.pack(&mut bytes);
+            bytes.len()
+        };
+        assert_eq!([length(5, true), length(8, true)], [141, 156]);
+        assert_eq!([length(5, false), length(8, false)], [62, 74]);
     }
 
     #[test]
@@ -171,8 +258,10 @@ mod tests {
         for end in 0..bytes.len() {
             assert_eq!(ReadTrace::unpack(&bytes[..end]), None, "cut at {end}");
         }
-        let mut newer = bytes;
-        newer[0] = 3;
-        assert_eq!(ReadTrace::unpack(&newer), None);
+        for version in [0, 1, 4] {
+            let mut other = bytes.clone();
+            other[0] = version;
+            assert_eq!(ReadTrace::unpack(&other), None, "{version}");
+        }
     }
 }

@@ -92,6 +92,9 @@ pub struct Batch {
     corrections: Vec<f32>,
     corrections_scored: Scored,
     corrected: Vec<u8>,
+    /// What a flagged row is compared with, `[d]`, and who spoke against it, `[k]`.
+    typical: Vec<f32>,
+    shares: Vec<f32>,
     traces: Vec<u8>,
     outcomes: Vec<Outcome>,
     /// One per outcome.
@@ -232,7 +235,6 @@ impl Batch {
 
     /// A verdict for every record: that of its most suspicious row, given how many it has.
     fn judge(&mut self, guard: &Guard, first: usize) {
-        let view = self.scored.rows(&self.rows);
         let judged = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);
         for (outcome, span) in judged {
             let Ok(verdict) = &mut outcome.judged else { continue };
@@ -244,10 +246,7 @@ impl Batch {
             let action = guard.decider.action(p, guard.policy);
             let reasons = match action {
                 Action::Pass => Reasons::default(),
-                _ => {
-                    let leading = guard.decider.leading(self.scored.scores(worst));
-                    guard.detectors[leading].explain(&view, worst)
-                }
+                _ => Look::new(guard, &self.scored, &self.rows, worst).reasons(&mut self.typical),
             };
             span.worst = worst;
             *verdict = Verdict { action, p: p as f32, score: merged, reasons };
@@ -360,9 +359,14 @@ impl Batch {
                 outcome.corrected = None;
             }
             let verdict = outcome.judged.ok().filter(|_| scored);
+            let flagged = verdict.is_some_and(|v| v.action != Action::Pass);
+            self.shares.clear();
+            if flagged {
+                guard.decider.shares(scores, &mut self.shares);
+            }
             let start = self.traces.len();
             Trace {
-                flagged: verdict.is_some_and(|v| v.action != Action::Pass),
+                flagged,
                 corrected: outcome.corrected.is_some(),
                 fault: outcome.judged.is_err(),
                 observed,
@@ -374,6 +378,7 @@ impl Batch {
                 rows: span.rows.len() as u32,
                 row: if scored { (span.worst - span.rows.start) as u32 } else { 0 },
                 scores,
+                shares: &self.shares,
                 reasons: verdict.map(|v| v.reasons).unwrap_or_default(),
             }
             .pack(&mut self.traces);

@@ -1,4 +1,5 @@
-//! What can be said about one row beyond its verdict: for people, so it may take its time.
+//! What can be said about one row beyond its verdict. It may take its time: it is asked about flagged
+//! rows, and by people.
 //!
 //! It sees the row as the guard saw it. What the model that is guarded would answer to the
 //! corrected row it does not know: nobody asked it.
@@ -49,8 +50,17 @@ impl<'a> Look<'a> {
         self.guard.decider.leading(self.scores())
     }
 
-    /// Why the leading detector scores it as it does.
-    pub fn reasons(&self) -> Reasons {
-        self.guard.detectors[self.leading()].explain(&self.rows, self.row)
+    /// Why the leading detector scores it as it does, against the corrected row; that is left in
+    /// `typical`.
+    pub fn reasons(&self, typical: &mut Vec<f32>) -> Reasons {
+        typical.clear();
+        self.corrected(typical);
+        let reasons = self.guard.detectors[self.leading()].explain(&self.rows, self.row);
+        reasons.against(self.x(), typical)
+    }
+
+    /// How much each feature speaks against the row, to the leading detector, `[d]`.
+    pub fn heat(&self) -> Vec<f32> {
+        self.guard.detectors[self.leading()].parts(&self.rows, self.row)
     }
 }

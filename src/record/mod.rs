@@ -12,4 +12,4 @@ pub use position::{Offset, Partition, Position, Timestamp};
 pub use probability::{BadProbability, Probability};
 pub use rows::{Columns, MISSING, Rows};
 pub use schema::{BadSchema, Feature, FeatureId, Schema};
-pub use verdict::{Action, REASONS_MAX, Reasons, Verdict};
+pub use verdict::{Action, REASONS_MAX, Reason, Reasons, Verdict, Window};

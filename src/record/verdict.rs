@@ -32,12 +32,38 @@ pub const REASONS_MAX: usize = 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reasons {
     len: usize,
-    parts: [(u32, f32); REASONS_MAX],
+    parts: [Reason; REASONS_MAX],
+    window: Option<Window>,
 }
+
+/// A feature, and what there is to say about its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reason {
+    pub feature: FeatureId,
+    /// Of everything that speaks against the row, or, if the reasons are within a window, of what
+    /// is there.
+    pub share: f32,
+    /// The record's own number, in the model's units.
+    pub seen: f32,
+    /// What stands there in the row that a correction makes of it.
+    pub typical: f32,
+}
+
+/// A rectangle of an image, and its share of everything that speaks against the row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// The feature in its upper left corner.
+    pub corner: FeatureId,
+    pub height: u8,
+    pub width: u8,
+    pub share: f32,
+}
+
+const NONE: Reason = Reason { feature: FeatureId(0), share: 0.0, seen: 0.0, typical: 0.0 };
 
 impl Reasons {
     /// No reasons.
-    pub const NONE: Self = Self { len: 0, parts: [(0, 0.0); REASONS_MAX] };
+    pub const NONE: Self = Self { len: 0, parts: [NONE; REASONS_MAX], window: None };
 
     /// The largest of `parts` (one non-negative part per feature), as shares of their sum.
     pub fn of_parts(parts: impl Iterator<Item = f32>) -> Self {
@@ -48,25 +74,44 @@ impl Reasons {
             top.offer(feature as u32, part);
         }
         if total > 0.0 {
-            for (_, part) in &mut top.parts[..top.len] {
-                *part = (f64::from(*part) / total) as f32;
+            for reason in &mut top.parts[..top.len] {
+                reason.share = (f64::from(reason.share) / total) as f32;
             }
         }
         top
     }
 
+    /// The same, but all of them lie within `window`.
+    pub fn within(self, window: Window) -> Self {
+        Self { window: Some(window), ..self }
+    }
+
+    /// The same, with each feature's number in the row and in what is typical. Shapes: `[d]`.
+    pub fn against(mut self, seen: &[f32], typical: &[f32]) -> Self {
+        for reason in &mut self.parts[..self.len] {
+            let at = reason.feature.0 as usize;
+            (reason.seen, reason.typical) = (seen[at], typical[at]);
+        }
+        self
+    }
+
     fn offer(&mut self, feature: u32, part: f32) {
-        let at = self.parts[..self.len].iter().position(|&(_, p)| part > p).unwrap_or(self.len);
+        let at = self.parts[..self.len].iter().position(|r| part > r.share).unwrap_or(self.len);
         if part <= 0.0 || at == REASONS_MAX {
             return;
         }
         self.len = (self.len + 1).min(REASONS_MAX);
         self.parts[at..self.len].rotate_right(1);
-        self.parts[at] = (feature, part);
+        self.parts[at] = Reason { feature: FeatureId(feature), share: part, ..NONE };
     }
 
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (FeatureId, f32)> + '_ {
-        self.parts[..self.len].iter().map(|&(feature, share)| (FeatureId(feature), share))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Reason> + '_ {
+        self.parts[..self.len].iter().copied()
+    }
+
+    /// Where all of them lie, if it is one place of an image.
+    pub fn window(&self) -> Option<Window> {
+        self.window
     }
 }
 
@@ -77,8 +122,14 @@ mod tests {
     #[test]
     fn reasons_are_the_largest_parts_in_order_as_shares() {
         let reasons = Reasons::of_parts([1.0, 0.0, 4.0, 2.0, 2.0, 1.0].into_iter());
-        let seen: Vec<_> = reasons.iter().collect();
-        let expected = [(2, 0.4), (3, 0.2), (4, 0.2), (0, 0.1)];
-        assert_eq!(seen, expected.map(|(f, s)| (FeatureId(f), s)));
+        let seen: Vec<_> = reasons.iter().map(|r| (r.feature.0, r.share)).collect();
+        assert_eq!(seen, [(2, 0.4), (3, 0.2), (4, 0.2), (0, 0.1)]);
+    }
+
+    #[test]
+    fn a_reason_tells_the_number_that_was_seen_from_the_typical_one() {
+        let reasons = Reasons::of_parts([0.0, 3.0].into_iter()).against(&[7.0, 9.0], &[8.0, 2.0]);
+        let expected = Reason { feature: FeatureId(1), share: 1.0, seen: 9.0, typical: 2.0 };
+        assert_eq!(reasons.iter().collect::<Vec<_>>(), [expected]);
     }
 }

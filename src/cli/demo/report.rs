@@ -130,10 +130,10 @@ pub fn words(
     }
     let strangest = outcome.exhibits.iter().min_by(|a, b| a.p.total_cmp(&b.p));
     if let (Some(depth), Some(exhibit)) = (colours, strangest) {
-        let (story, p) = (exhibit.story(), exhibit.p_text());
-        line(format_args!("\n{}  {story}, {p}", bold("Held back")));
+        let (story, p, leading) = (exhibit.story(), exhibit.p_text(), exhibit.leading_text());
+        line(format_args!("\n{}  {story}, {p}, {leading}", bold("Held back")));
         line(format_args!("{}", half_blocks(exhibit, depth).trim_end()));
-        line(format_args!("{:<30}{:<30}{}", "input", "autoencoder", "difference"));
+        line(format_args!("{:<30}{:<30}{}", "input", "corrected", "why"));
     }
     if let Some(picture) = &outcome.picture {
         line(format_args!("\n{}  {}", bold("Picture"), picture.display()));

@@ -9,12 +9,14 @@
 //! beside it.
 
 mod columns;
+pub mod html;
 pub mod labelled;
 pub mod measure;
 mod report;
 mod road;
 pub mod rows;
 pub mod sample;
+pub mod specimen;
 pub mod suspects;
 
 use super::FitError;

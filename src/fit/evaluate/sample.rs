@@ -12,6 +12,7 @@ use super::rows::Rows;
 use super::{EvaluateError, FitError};
 use crate::math::wilson;
 use crate::model::{Filled, Networks};
+use crate::pipeline::Batch;
 use crate::record::{Action, Columns};
 
 /// Counts of one file's rows.
@@ -96,9 +97,13 @@ impl Counting {
         Ok((0..rows.len()).map(|i| rows.label(i)).collect())
     }
 
-    /// Counts one batch; `truths` has the true label of each row, if it is known.
-    pub fn count<T>(&mut self, turned: &Turned<'_, T>, truths: &[Option<i64>], answers: &Answers) {
-        for (i, outcome) in turned.batch.outcomes().iter().enumerate() {
+    /// Counts one batch; `known` has the true label and the answers of each row, as far as they are.
+    pub fn count(
+        &mut self,
+        batch: &Batch,
+        known: impl Iterator<Item = (Option<i64>, Option<(usize, usize)>)>,
+    ) {
+        for (outcome, known) in batch.outcomes().iter().zip(known) {
             self.n += 1;
             let action = match outcome.judged {
                 Ok(verdict) => verdict.action,
@@ -109,9 +114,7 @@ impl Counting {
             };
             self.flagged += usize::from(action != Action::Pass);
             self.corrected += usize::from(action == Action::Correct);
-            let (Some(truth), Some(&Some((before, after)))) = (truths[i], answers.get(i)) else {
-                continue;
-            };
+            let (Some(truth), Some((before, after))) = known else { continue };
             let right = |answer: usize| usize::from(answer as i64 == truth);
             self.judged += 1;
             self.right_before += right(before);

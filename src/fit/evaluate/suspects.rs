@@ -15,11 +15,13 @@ use super::measure::Measure;
 use super::road::{Audience, Road, SEEN, Turned};
 use super::rows::{Named, Rows};
 use super::sample::{Counting, Sample};
+use super::specimen::{Shelf, Specimen};
+use crate::decide::Decider;
 use crate::fit::Watch;
 use crate::fit::budget::flagged_interval;
 use crate::fit::table::{self, Kind, Reading, Row, TableError};
 use crate::model::Runtime;
-use crate::record::Probability;
+use crate::record::{Probability, Schema};
 use crate::shell;
 
 /// What to compare, and by which guard.
@@ -36,6 +38,8 @@ pub struct Trial {
     pub truth: Option<String>,
     /// The bundle's own unless given.
     pub budget: Option<Probability>,
+    /// How many rows of a kind are looked at closely, for a page that shows them.
+    pub specimens: usize,
 }
 
 /// What a guard made of them.
@@ -45,9 +49,16 @@ pub struct Report {
     /// Hexadecimal SHA-256 of the bundle's manifest.
     pub digest: String,
     pub budget: Probability,
+    /// The merged score from which a row is flagged.
+    pub threshold: f32,
     pub clean: Clean,
     #[serde(serialize_with = "by_name")]
     pub suspects: Vec<Suspect>,
+    #[serde(skip)]
+    pub schema: Schema,
+    /// The detectors' names, in the bundle's order.
+    #[serde(skip)]
+    pub kinds: Vec<String>,
 }
 
 /// The clean rows.
@@ -60,6 +71,12 @@ pub struct Clean {
     pub flagged_expected: (usize, usize),
     /// Columns of the file that the bundle does not look at.
     pub unread: Vec<String>,
+    /// Merged score and each detector's, `[1 + k][n]`; of what was refused, ∞.
+    #[serde(skip)]
+    pub scores: Vec<Vec<f32>>,
+    /// The rows with the highest scores.
+    #[serde(skip)]
+    pub highest: Vec<Specimen>,
 }
 
 /// One suspect.
@@ -73,6 +90,23 @@ pub struct Suspect {
     /// Each by its own score alone, in the bundle's order.
     #[serde(serialize_with = "by_kind")]
     pub detectors: Vec<(String, Measure)>,
+    /// As those of the clean rows.
+    #[serde(skip)]
+    pub scores: Vec<Vec<f32>>,
+    /// The rows with the lowest and with the highest scores.
+    #[serde(skip)]
+    pub lowest: Vec<Specimen>,
+    #[serde(skip)]
+    pub highest: Vec<Specimen>,
+}
+
+impl Report {
+    /// Whether the guarded model's answers to some of the rows are known to be right or wrong.
+    pub fn knows_answers(&self) -> bool {
+        let suspects = self.suspects.iter().map(|suspect| &suspect.sample);
+        let mut samples = suspects.chain([&self.clean.sample]);
+        samples.any(|sample| sample.accuracy.before.is_some())
+    }
 }
 
 fn by_name<S: Serializer>(suspects: &[Suspect], serializer: S) -> Result<S::Ok, S::Error> {
@@ -114,6 +148,9 @@ pub fn compare(
             merged: measure(0),
             detectors: kinds.zip(1..).map(|(kind, column)| (kind, measure(column))).collect(),
             sample: heard.sample,
+            scores: heard.scores,
+            lowest: heard.lowest,
+            highest: heard.highest,
         });
     }
     let budget = road.guard.decider().budget();
@@ -122,13 +159,35 @@ pub fn compare(
         bundle: manifest.name.clone(),
         digest: bundle.digest.to_string(),
         budget,
+        threshold: threshold(road.guard.decider()),
         clean: Clean {
             flagged_expected: flagged_interval(budget, calibrated, clean.sample.scored()),
             sample: clean.sample,
             unread: clean.unread,
+            scores: clean.scores,
+            highest: clean.highest,
         },
         suspects,
+        schema: manifest.schema.clone(),
+        kinds: manifest.detectors.iter().map(|member| member.kind.clone()).collect(),
     })
+}
+
+/// The least merged score that is flagged, to the last bit or so: p never rises with it.
+fn threshold(decider: &Decider) -> f32 {
+    let flags = |score: f32| decider.flags(decider.p(score, 1));
+    let (mut passes, mut flagged) = (0.0, 1.0);
+    while !flags(flagged) && flagged < f32::MAX / 4.0 {
+        (passes, flagged) = (flagged, 2.0 * flagged);
+    }
+    for _ in 0..40 {
+        let middle = (passes + flagged) / 2.0;
+        match flags(middle) {
+            true => flagged = middle,
+            false => passes = middle,
+        }
+    }
+    flagged
 }
 
 /// What came of one file.
@@ -137,6 +196,8 @@ struct Heard {
     /// Merged score and each detector's, `[1 + k][n]`; of what was refused, ∞.
     scores: Vec<Vec<f32>>,
     unread: Vec<String>,
+    lowest: Vec<Specimen>,
+    highest: Vec<Specimen>,
 }
 
 impl Heard {
@@ -161,6 +222,9 @@ impl Heard {
             typed: source.typed(),
             counting: Counting::default(),
             scores: vec![vec![]; 1 + members],
+            asks: road.networks.labels() > 1 && (columns.label.is_some() || trial.specimens > 0),
+            lowest: Shelf::of_lowest(trial.specimens),
+            highest: Shelf::of_highest(trial.specimens),
         };
         road.take(&*source, &columns, rows, watch, &mut hearing)?;
         if hearing.scores[0].is_empty() {
@@ -168,8 +232,14 @@ impl Heard {
             let advice = "rows are counted from 0, and the end of a range is left out".into();
             return Err(TableError::Refused { file, found, advice }.into());
         }
-        let Hearing { counting, scores, .. } = hearing;
-        Ok(Self { sample: counting.finish(rows.clone()), scores, unread: columns.unread })
+        let Hearing { counting, scores, lowest, highest, .. } = hearing;
+        Ok(Self {
+            sample: counting.finish(rows.clone()),
+            scores,
+            unread: columns.unread,
+            lowest: lowest.into_kept(),
+            highest: highest.into_kept(),
+        })
     }
 }
 
@@ -178,27 +248,31 @@ struct Hearing {
     /// Where the true label stands, if there is a guarded model to be held to it.
     truth: Option<usize>,
     typed: bool,
+    /// Whether the guarded model is asked about the rows.
+    asks: bool,
     counting: Counting,
     scores: Vec<Vec<f32>>,
+    lowest: Shelf,
+    highest: Shelf,
 }
 
 impl Audience for Hearing {
-    /// The true label.
-    type Tag = Option<i64>;
+    /// Position in the file, and the true label.
+    type Tag = (u64, Option<i64>);
 
     fn tag(&mut self, row: &Row<'_>) -> Result<Option<Self::Tag>, EvaluateError> {
         let number = self.truth.and_then(|at| table::number(row.cells[at], self.typed));
         // What is no whole number is no label: the row then counts for no accuracy.
-        Ok(Some(number.filter(|n| n.fract() == 0.0).map(|n| n as i64)))
+        let truth = number.filter(|n| n.fract() == 0.0).map(|n| n as i64);
+        Ok(Some((row.number - 1, truth)))
     }
 
     fn settle(&mut self, mut turned: Turned<'_, Self::Tag>) -> Result<(), EvaluateError> {
-        let answers = match self.truth {
-            Some(_) => self.counting.answers(&mut turned)?,
-            None => vec![],
-        };
-        self.counting.count(&turned, turned.tags, &answers);
-        let Turned { guard, batch, .. } = turned;
+        let none = || vec![None; turned.tags.len()];
+        let answers = if self.asks { self.counting.answers(&mut turned)? } else { none() };
+        let truths = turned.tags.iter().map(|&(_, truth)| truth);
+        self.counting.count(turned.batch, truths.zip(answers.iter().copied()));
+        let Turned { guard, batch, tags, .. } = turned;
         for (i, outcome) in batch.outcomes().iter().enumerate() {
             let own = |column: usize| match (column, outcome.judged) {
                 (_, Err(_)) => f32::INFINITY,
@@ -206,6 +280,11 @@ impl Audience for Hearing {
                 (_, Ok(_)) => batch.look(guard, i).expect(SEEN).scores()[column - 1],
             };
             self.scores.iter_mut().enumerate().for_each(|(column, all)| all.push(own(column)));
+            if let Ok(verdict) = outcome.judged {
+                let look = batch.look(guard, i).expect(SEEN);
+                self.lowest.offer(verdict, &look, tags[i], answers[i]);
+                self.highest.offer(verdict, &look, tags[i], answers[i]);
+            }
         }
         Ok(())
     }

@@ -28,13 +28,14 @@ use super::kafka::{Clients, topics};
 use super::run::{Overview, RunError, prepare, run as guard};
 use crate::config::{Config, Problems};
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
+use crate::pipeline::{Guard, GuardError};
 use collect::Collector;
 use feed::Feeder;
 use plan::Plan;
 use slice::{PIXELS, SliceError, Slices};
 
-pub use exhibit::Exhibit;
-pub use picture::{Depth, half_blocks};
+pub use exhibit::{Exhibit, ExhibitError};
+pub use picture::{Depth, half_blocks, heat};
 pub use plan::{Phase, Truth};
 pub use tally::{Kind, Tally};
 
@@ -84,6 +85,10 @@ pub enum DemoError {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error("the bundle cannot judge: {0}")]
+    Judge(#[from] GuardError),
+    #[error("what was caught cannot be shown: {0}")]
+    Exhibit(#[from] ExhibitError),
     #[error("the guard stopped: {0}")]
     Guard(#[from] RunError),
     #[error("the embedded broker: {what}: {error}")]
@@ -153,7 +158,9 @@ pub fn run(options: &Options, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<Outc
     let mut networks = Networks::load(&Runtime::load(config.onnxruntime.as_deref())?, &bundle)?;
 
     let watched = show(&config, &plan, &slices, started, watch)?;
-    let exhibits = exhibit::exhibits(&watched.tally, &plan, &slices, &mut networks)?;
+    let stream = &config.streams[0];
+    let judge = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)?;
+    let exhibits = exhibit::exhibits(&watched.tally, &plan, &slices, &judge, &mut networks)?;
     if !exhibits.is_empty() {
         picture::save(&exhibits, &picture).map_err(|e| unwritten(e.to_string()))?;
     }

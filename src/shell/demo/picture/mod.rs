@@ -1,4 +1,4 @@
-//! What was caught, for people: each image, its autoencoder's version, and where they differ.
+//! What was caught, for people: each image, what a correction makes of it, and where the reasons are.
 
 mod canvas;
 mod terminal;
@@ -24,16 +24,13 @@ const AISLE: u32 = 36;
 const PANEL: u32 = 3 * TILE + 2 * GAP;
 /// Above the first row of images: title, panels' names, names of the columns.
 const HEAD: u32 = 116;
-/// A tile and its line of text.
-const ROW: u32 = TILE + 38;
+/// A tile and its two lines of text.
+const ROW: u32 = TILE + 60;
 
 const PAPER: Colour = [18, 20, 26];
 const INK: Colour = [236, 238, 242];
 const FAINT: Colour = [150, 156, 168];
 const ALERT: Colour = [96, 214, 255];
-
-/// Residuals of this size and more are white hot.
-const HOT: f32 = 0.7;
 
 /// Writes the picture of `exhibits` to `file`: triggers on the left, PGD on the right.
 ///
@@ -55,7 +52,7 @@ fn draw(exhibits: &[Exhibit]) -> Canvas {
     for (panel, (truth, name)) in panels.into_iter().enumerate() {
         let x = MARGIN + panel as u32 * (PANEL + AISLE);
         canvas.text((x, 62), 2, INK, name);
-        for (column, caption) in ["input", "autoencoder", "difference"].iter().enumerate() {
+        for (column, caption) in ["input", "corrected", "why"].iter().enumerate() {
             canvas.text((x + column as u32 * (TILE + GAP), HEAD - 26), 2, FAINT, caption);
         }
         for (row, exhibit) in of(truth).enumerate() {
@@ -79,20 +76,21 @@ fn show(canvas: &mut Canvas, (x, y): (u32, u32), exhibit: &Exhibit) {
     canvas.text((x, y), 2, INK, &exhibit.story());
     let p = exhibit.p_text();
     canvas.text((x + PANEL - 2 * text_width(&p), y), 2, ALERT, &p);
+    canvas.text((x, y + 22), 2, FAINT, &exhibit.leading_text());
 }
 
-/// Pixels of the three columns: input, autoencoder's version, heat of their difference.
+/// Pixels of the three columns: input, correction, heat of what speaks against it.
 fn colours(exhibit: &Exhibit) -> [Vec<Colour>; 3] {
     let grey = |values: &[f32]| {
         let byte = |v: &f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
         values.iter().map(|v| [byte(v); 3]).collect()
     };
-    let difference = exhibit.x.iter().zip(&exhibit.twin).map(|(x, twin)| (x - twin).abs());
-    [grey(&exhibit.x), grey(&exhibit.twin), difference.map(|d| heat(d / HOT)).collect()]
+    let why = exhibit.heat.iter().map(|&part| heat(part)).collect();
+    [grey(&exhibit.x), grey(&exhibit.corrected), why]
 }
 
 /// Black, violet, red, orange, yellow, white for 0 to 1.
-fn heat(t: f32) -> Colour {
+pub fn heat(t: f32) -> Colour {
     const STOPS: [[f32; 3]; 6] = [
         [0.0, 0.0, 0.0],
         [70.0, 12.0, 100.0],

@@ -15,7 +15,7 @@ pub enum Depth {
     Palette,
 }
 
-/// One exhibit in 14 lines of 88 characters: input, autoencoder's version, difference.
+/// One exhibit in 14 lines of 88 characters: input, correction, heat.
 pub fn half_blocks(exhibit: &Exhibit, depth: Depth) -> String {
     let columns = super::colours(exhibit);
     let mut text = String::new();
