@@ -9,10 +9,10 @@ CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(
 	$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(MUTATION),--mutation $(MUTATION)) $(if $(KEEP),--keep $(KEEP))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint fuzz bench kafka
+.PHONY: help demo test chaos lint fuzz bench evaluate kafka
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Show Tripline at work: embedded broker, bundled model, real attacks (no Java, no Docker)
 	@scripts/setup build
@@ -23,6 +23,7 @@ test: ## Run every test, against a real Apache Kafka too
 	$(CARGO) test
 	$(PYTHON) tests/clients/selftest.py
 	$(PYTHON) tests/clients/chaos_selftest.py
+	$(PYTHON) scripts/evaluate/selftest.py
 	$(PYTHON) tests/clients/onnx_check.py models/*/autoencoder.onnx
 	scripts/check-k8s --selftest
 	scripts/check-k8s
@@ -55,6 +56,12 @@ fuzz: ## Fuzz every target in fuzz/, RUNS inputs each (default 1000000; needs ni
 bench: ## Measure throughput and latency on this machine
 	@scripts/setup test
 	$(CARGO) bench --profile dev
+
+evaluate: ## Measure detection on the data sets in DATA and write docs/detection.md (ONLY=tables|nsl-kdd|fashion, SEEDS=1)
+	@test -d "$(DATA)" || { echo "evaluate: make evaluate DATA=DIR, with adbench, nsl-kdd, fashion-mnist and fashion-attacks in it"; exit 2; }
+	@scripts/setup evaluate
+	$(CARGO) build --bin tripline
+	.tools/venv-evaluate/bin/python scripts/evaluate $(DATA) $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WORK),--work $(WORK))
 
 kafka: ## A real Kafka on 127.0.0.1:19092 to play with, until Ctrl-C; its data stays in .tools/kafka/play
 	@scripts/setup test

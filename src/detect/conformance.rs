@@ -235,8 +235,13 @@ fn numbers_that_no_fit_leaves_are_refused() {
         let loaded = (kind.load)(&tensors, Setting { schema: &schema, labels: LABELS });
         assert!(loaded.is_err(), "{name}.{tensor} = {value} was accepted");
     };
-    for value in [0.0, -1.0, 1.5, 1001.0, 1e30] {
-        check("nearest-prototypes", "count", &[1], value);
+    let neighbours =
+        ["nearest-prototypes", "scaled-neighbours", "trimmed-neighbours", "sampled-neighbours"];
+    for name in neighbours {
+        [0.0, -1.0, 1.5, 1025.0, 1e30].iter().for_each(|value| check(name, "count", &[1], *value));
+    }
+    for value in [0.0, -1.0, 1.1e6] {
+        check("scaled-neighbours", "weight", &[300], value);
     }
     check("mahalanobis", "whiten", &[tabular, tabular], 1.1e8);
     check("mahalanobis", "whiten", &[tabular, tabular], -f32::MAX);
@@ -268,7 +273,16 @@ fn a_detector_of_tables_stays_away_from_images() {
 #[test]
 fn a_pixel_changes_no_score_of_a_table() {
     let schema = schema();
-    let tables = ["nearest-prototypes", "mahalanobis", "isolation-forest", "range", "rarity"];
+    let tables = [
+        "nearest-prototypes",
+        "scaled-neighbours",
+        "mahalanobis",
+        "isolation-forest",
+        "trimmed-neighbours",
+        "sampled-neighbours",
+        "range",
+        "rarity",
+    ];
     let clean = Made::new(20, 0.1, 2.0, 5);
     let mut other = clean.select(&(0..20).collect::<Vec<_>>());
     other.x.slice_mut(s![.., 1..41]).fill(0.9);

@@ -201,6 +201,9 @@ const COLUMNS: [&str; 4] = ["rows", "feature", "threshold", "left"];
 const ROOTS: &str = "isolation-forest.roots";
 
 #[cfg(feature = "fit")]
+pub(super) use learn::crowd;
+
+#[cfg(feature = "fit")]
 mod learn {
     use ndarray::{Array2, Axis};
     use rand_chacha::ChaCha8Rng;
@@ -227,6 +230,24 @@ mod learn {
             let roots = roots.collect();
             Self::new(grown.nodes, roots, setting.schema.width())
         }
+    }
+
+    /// The rows that are easily parted least, all but a `share` of them, in their order.
+    pub(in crate::detect) fn crowd(
+        rows: &Rows<'_>,
+        share: f64,
+        setting: Setting<'_>,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<usize> {
+        let mut scores = ndarray::Array1::zeros(rows.len());
+        IsolationForest::learn(rows, setting, rng).score(rows, scores.view_mut());
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        // A stable sort: among equals the later rows go first, whatever the machine.
+        order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+        let out = (share * rows.len() as f64) as usize;
+        order.truncate((rows.len() - out).max(1));
+        order.sort_unstable();
+        order
     }
 
     struct Grown<'a> {

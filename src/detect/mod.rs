@@ -7,15 +7,19 @@ mod mahalanobis;
 mod nearest_prototypes;
 mod neighbourhood;
 mod prediction_match;
+mod prototypes;
 mod pseudo_likelihood;
 mod range;
 mod rarity;
 mod reconstruction;
 mod restored_match;
+mod sampled_neighbours;
+mod scaled_neighbours;
 #[cfg(feature = "fit")]
 mod soft;
 mod tabular;
 mod texture;
+mod trimmed_neighbours;
 #[cfg(feature = "fit")]
 mod whitening;
 
@@ -83,14 +87,19 @@ pub struct Kind {
     pub suits: fn(&Schema) -> bool,
     /// Whether it is for references that may hold attacks, and learns from all of their rows.
     pub contaminated_only: bool,
-    /// How much it counts in the merged score where it says what no other does, in (0, 1]: 1, and
-    /// less on rows that another was measured to judge better. `fit::merge_weights` has the figures.
+    /// How much it counts in the merged score where it says what no other does: 1, less on rows that
+    /// another was measured to judge better, and more where it judges better than those of 1.
+    /// `fit::merge_weights` has the figures.
     pub voice: fn(&Schema) -> f32,
     /// Learns from clean rows; the same rows and generator teach it the same.
     #[cfg(feature = "fit")]
-    pub learn: fn(&Rows<'_>, Setting<'_>, &mut ChaCha8Rng) -> Box<dyn Detector>,
+    pub learn: Learn,
     pub load: fn(&Tensors, Setting<'_>) -> Loaded,
 }
+
+/// How a detector learns.
+#[cfg(feature = "fit")]
+pub type Learn = fn(&Rows<'_>, Setting<'_>, &mut ChaCha8Rng) -> Box<dyn Detector>;
 
 /// A detector out of a bundle.
 pub type Loaded = Result<Box<dyn Detector>, TensorError>;
@@ -101,8 +110,11 @@ pub const ROSTER: &[Kind] = &[
     local_residual::KIND,
     prediction_match::KIND,
     nearest_prototypes::KIND,
+    scaled_neighbours::KIND,
     mahalanobis::KIND,
     isolation_forest::KIND,
+    trimmed_neighbours::KIND,
+    sampled_neighbours::KIND,
     range::KIND,
     rarity::KIND,
     restored_match::KIND,

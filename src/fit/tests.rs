@@ -207,11 +207,12 @@ fn the_most_isolated_share_of_a_table_is_not_learned_from() {
     assert!(kinds(&trimmed.0).contains(&"isolation-forest".into()));
     assert_eq!(trimmed.0.manifest.provenance.rows.train, 1400 - 28);
     // What was learned as ordinary: the deviation of the first number, with and without the far.
-    let scale = |out: &Path| {
+    let scale = |out: &Path, detector: &str| {
         let tensors = bundle_dir::read(out).unwrap().tensors;
-        tensors.vector("nearest-prototypes.scale", Some(2)).unwrap()[0]
+        tensors.vector(&format!("{detector}.scale"), Some(2)).unwrap()[0]
     };
-    let (with, without) = (1.0 / scale(&clean.1), 1.0 / scale(&trimmed.1));
+    let with = 1.0 / scale(&clean.1, "nearest-prototypes");
+    let without = 1.0 / scale(&trimmed.1, "trimmed-neighbours");
     assert!(with > 5.0 && without < 1.0, "deviation {with} with, {without} without");
 }
 
