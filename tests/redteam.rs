@@ -100,6 +100,8 @@ fn fitted(place: &Path) -> PathBuf {
         "bars",
         "--budget",
         "5%",
+        "--epochs-max",
+        "12",
         "--out",
         &out,
     ]);

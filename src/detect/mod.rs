@@ -1,7 +1,6 @@
 //! Detectors: frozen, row → score. One file each; this file holds the trait and the roster.
 
 mod isolation_forest;
-mod local_pseudo_likelihood;
 mod local_residual;
 mod mahalanobis;
 mod nearest_prototypes;
@@ -119,7 +118,6 @@ pub const ROSTER: &[Kind] = &[
     rarity::KIND,
     restored_match::KIND,
     pseudo_likelihood::KIND,
-    local_pseudo_likelihood::KIND,
 ];
 
 /// The roster's entry called `name`.

@@ -1,7 +1,7 @@
 //! Small neighbourhoods of a row: k×k windows of an image, a few numbers of a table.
 //!
-//! What two detectors look through for the strangest place: a patch trigger is small, and a mean
-//! over the whole row does not see it. Neither sees what is spread thin over the whole row.
+//! Where a patch trigger is looked for: it is small, and a mean over the whole row does not see it.
+//! What is spread thin over the whole row stands out in none of them.
 
 use crate::math::max_window_mean;
 use crate::record::{Feature, FeatureId, Reasons, Schema, Window};

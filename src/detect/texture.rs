@@ -52,7 +52,6 @@ impl Texture {
         Ok(Self { mean, scale })
     }
 
-    /// Detectors that look at the same texture keep it once.
     pub(super) fn save(&self, tensors: &mut Tensors) {
         let shape = self.mean.shape().to_vec();
         tensors.put("texture.mean", &shape, self.mean.iter().copied().collect());

@@ -100,7 +100,7 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
     assert!(bundle.restorer.is_some() && bundle.likelihood.is_some());
     let triggers = manifest.detectors.iter().filter(|member| member.role == Role::Trigger);
     let triggers: Vec<_> = triggers.map(|member| member.kind.as_str()).collect();
-    assert_eq!(triggers, ["local-residual", "prediction-match", "local-pseudo-likelihood"]);
+    assert_eq!(triggers, ["local-residual", "prediction-match"]);
     assert!(manifest.detectors.iter().any(|member| member.role == Role::Attack));
     assert_eq!(manifest.provenance.rows.train, 1400);
     assert_eq!(manifest.clean, report.manifest.clean);
@@ -163,7 +163,7 @@ fn a_report_says_what_an_operator_judges_a_bundle_by() {
     report.manifest.clean.flagged = 6;
     report.accuracy = Some(Accuracy { rows: 100, right: 90, right_corrected: 85 });
     let caught = |auroc, share| Some(Caught { auroc, share });
-    for (line, cost) in report.measured.detectors.iter_mut().zip([0.123, 12.3, 1.0, 2.0]) {
+    for (line, cost) in report.measured.detectors.iter_mut().zip([0.123, 12.3, 1.0]) {
         (line.cost_us, line.caught, line.weight) = (Some(cost), caught(0.9, 0.5), 0.75);
     }
     report.measured.merged = caught(0.9876, 1.0);
