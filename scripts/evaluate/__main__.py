@@ -26,8 +26,8 @@ def rows_of(told, group, seed, case=None, **more):
     base = {"group": group, "seed": seed, "budget": told["budget"], **more}
     clean = {key: told["clean"].get(key) for key in ("n", *SHARES)}
     low, high = told["clean"]["flagged_expected"]
-    count = round(clean["flagged_share"] * (told["clean"]["n"] - sum(told["clean"]["refused"].values())))
-    clean |= {"flagged": count, "expected_low": low, "expected_high": high}
+    clean |= {"flagged": told["clean"]["flagged"], "expected_low": low, "expected_high": high}
+    clean["refused"] = sum(told["clean"]["refused"].values())
     rows = [{**base, "case": case or "clean", "score": "clean", **clean}]
     for name, suspect in told["suspects"].items():
         row = {**base, "case": case or name, "suspect": name, "n": suspect["n"]}

@@ -39,10 +39,11 @@ class Tripline:
         if path.exists():
             return json.loads(path.read_text())
         start = time.monotonic()
+        print(f"evaluate: {name} …", flush=True)
         result = make(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=1) + "\n")
-        print(f"evaluate: {name} ({time.monotonic() - start:.0f} s)", flush=True)
+        print(f"evaluate: {name}: {time.monotonic() - start:.0f} s", flush=True)
         return result
 
     def bundle(self, name, data, *words):

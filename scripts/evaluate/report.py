@@ -239,7 +239,7 @@ class Page:
         text = NSL_TEXT + "\n\n" + (self.lines(header, rows) if rows else "Not run.")
         clean = {"group": "nsl-kdd", "case": "clean", "score": "clean"}
         each = zip(*(self.table.each(key, **clean) for key in ("flagged", "n", "refused", "expected_low", "expected_high")))
-        counts = [f"{got} of {n}, {low} to {high} by chance" for got, n, _, low, high in each]
+        counts = [f"{got} of {n - refused} ({low} to {high} by chance), {refused} more refused" for got, n, refused, low, high in each]
         if counts:
             text += f"\n\nClean rows flagged, each seed: {'; '.join(counts)}. "
             text += f"All attacks, each seed: {self.per_seed(group='nsl-kdd', case='all attacks', score='merged')}. Each detector alone: "
