@@ -157,6 +157,9 @@ proptest! {
                 let parts = detector.parts(&made.rows(), i);
                 prop_assert_eq!(parts.len(), schema.width(), "{}", kind.name);
                 prop_assert!(parts.iter().all(|p| *p >= 0.0 && p.is_finite()), "{}", kind.name);
+                let mut typical = vec![0.5; schema.width()];
+                detector.typical(&made.rows(), i, &mut typical);
+                prop_assert!(typical.iter().all(|t| t.is_finite()), "{}", kind.name);
                 let total: f32 = reasons.iter().map(|reason| reason.share).sum();
                 let mut score = [0.0];
                 let row = made.select(&[i]);

@@ -111,6 +111,11 @@ impl Detector for Mahalanobis {
         self.tabular.spread(&z, rows.x.ncols())
     }
 
+    /// The mean.
+    fn typical(&self, _: &Rows<'_>, _: usize, typical: &mut [f32]) {
+        self.tabular.restore(self.mean.iter().copied(), typical);
+    }
+
     fn save(&self, tensors: &mut Tensors) {
         let d = self.mean.len();
         self.tabular.save(tensors, NAME);

@@ -51,6 +51,10 @@ pub trait Detector: Send + Sync {
         Reasons::of_parts(self.parts(rows, i).into_iter())
     }
 
+    /// Replaces in `typical`, which is the corrected row `i` `[d]`, what it compares the row with
+    /// instead: a person reads its reasons against that.
+    fn typical(&self, _rows: &Rows<'_>, _i: usize, _typical: &mut [f32]) {}
+
     /// The same score with a gradient, `[n]`, for `redteam` to attack through; `None` if it has
     /// none: then nobody has shown what an attacker who knows it can do.
     ///

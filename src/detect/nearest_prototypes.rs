@@ -71,6 +71,14 @@ impl Detector for NearestPrototypes {
         self.tabular.spread(&z, rows.x.ncols())
     }
 
+    /// The nearest prototype.
+    fn typical(&self, rows: &Rows<'_>, i: usize, typical: &mut [f32]) {
+        let (mut z, mut squares) = self.scratch();
+        self.tabular.standardize(rows.x.row(i), &mut z);
+        let (nearest, _) = self.nearest(&z, &mut squares);
+        self.tabular.restore(self.prototypes.column(nearest).iter().copied(), typical);
+    }
+
     fn save(&self, tensors: &mut Tensors) {
         self.tabular.save(tensors, NAME);
         self.prototypes.save(tensors, NAME);

@@ -109,6 +109,15 @@ impl Detector for Range {
         row
     }
 
+    /// The nearest number that a training row had.
+    fn typical(&self, rows: &Rows<'_>, i: usize, typical: &mut [f32]) {
+        for part in &self.parts {
+            if let &Part::Number(at) = part {
+                typical[at] = rows.x[(i, at)].max(self.low[at]).min(self.high[at]);
+            }
+        }
+    }
+
     fn save(&self, tensors: &mut Tensors) {
         let d = [self.low.len()];
         tensors.put(LOW, &d, self.low.to_vec());

@@ -57,6 +57,14 @@ impl Tabular {
         self.columns.len()
     }
 
+    /// Puts `z` back into the columns of a row that it stands for, in their own units.
+    pub(super) fn restore(&self, z: impl Iterator<Item = f32>, row: &mut [f32]) {
+        let learned = self.mean.iter().zip(&self.scale);
+        for ((z, &at), (mean, scale)) in z.zip(&self.columns).zip(learned) {
+            row[at] = mean + z / scale;
+        }
+    }
+
     /// `parts`, one per number or one-hot column, where these stand in a row of `d` columns.
     pub(super) fn spread(&self, parts: &[f32], d: usize) -> Vec<f32> {
         let mut row = vec![0.0; d];

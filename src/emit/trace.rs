@@ -13,7 +13,7 @@
 //! | 4, 4 | rows in the record `u32`, the most suspicious of them `u32`, from 0 |
 //! | 1, 4 k | k, then k detector scores `f32` in the manifest's order |
 //! | 1, s | 3: s, then s shares of the merged score `u8` in 255ths, in the same order; k or, of what is not flagged, 0 |
-//! | 1, 8 r or 16 r | r, then r reasons: feature `u32`, share `f32`; 3: its number in the record `f32`, the typical one `f32` |
+//! | 1, 8 r or 16 r | r, then r reasons: feature `u32`, share `f32`; 3: its number in the record `f32`, the typical one `f32`: that of the correction, or what the detector compares with |
 //! | 1, 10 w | 3: w, 0 or 1, then the window that the reasons lie in: feature in its upper left corner `u32`, height `u8`, width `u8`, share `f32` |
 //!
 //! The reasons are those of the detector with the largest share. A flagged record's header is at most

@@ -50,12 +50,14 @@ impl<'a> Look<'a> {
         self.guard.decider.leading(self.scores())
     }
 
-    /// Why the leading detector scores it as it does, against the corrected row; that is left in
-    /// `typical`.
+    /// Why the leading detector scores it as it does, against what is typical: the corrected row, or
+    /// what the detector compares with instead. That is left in `typical`.
     pub fn reasons(&self, typical: &mut Vec<f32>) -> Reasons {
         typical.clear();
         self.corrected(typical);
-        let reasons = self.guard.detectors[self.leading()].explain(&self.rows, self.row);
+        let leading = &self.guard.detectors[self.leading()];
+        leading.typical(&self.rows, self.row, typical);
+        let reasons = leading.explain(&self.rows, self.row);
         reasons.against(self.x(), typical)
     }
 

@@ -45,7 +45,7 @@ pub struct Reason {
     pub share: f32,
     /// The record's own number, in the model's units.
     pub seen: f32,
-    /// What stands there in the row that a correction makes of it.
+    /// What stands there in the row that a correction makes of it, or that the detector compares with.
     pub typical: f32,
 }
 

@@ -27,6 +27,8 @@ pub struct Specimen {
     pub corrected: Vec<f32>,
     pub heat: Vec<f32>,
     pub reasons: Reasons,
+    /// What the leading detector compares the row with, `[d]`.
+    pub typical: Vec<f32>,
 }
 
 /// The few rows of a file with the lowest or the highest scores.
@@ -61,7 +63,8 @@ impl Shelf {
         if at == self.most {
             return;
         }
-        let mut corrected = vec![];
+        let (mut corrected, mut typical) = (vec![], vec![]);
+        look.corrected(&mut corrected);
         let specimen = Specimen {
             row,
             action: verdict.action,
@@ -73,8 +76,9 @@ impl Shelf {
             leading: look.leading(),
             x: look.x().to_vec(),
             heat: look.heat(),
-            reasons: look.reasons(&mut corrected),
+            reasons: look.reasons(&mut typical),
             corrected,
+            typical,
         };
         self.kept.insert(at, specimen);
         self.kept.truncate(self.most);

@@ -2,12 +2,12 @@
 
 use super::picture::Area;
 use super::plan::{Plan, Truth};
-use super::slice::{LABELS, SIDE, Slices};
+use super::slice::{LABELS, PIXELS, SIDE, Slices};
 use super::tally::{Caught, Tally};
 use crate::codec::Headers;
 use crate::model::{Filled, ModelError, Networks};
 use crate::pipeline::{Batch, Guard, GuardFailure, Input};
-use crate::record::{Columns, Window};
+use crate::record::{Columns, FeatureId, Window};
 
 /// One flagged image.
 #[derive(Clone, Debug)]
@@ -26,12 +26,19 @@ pub struct Exhibit {
     pub p: f32,
     /// The loudest detector, and its share of the merged score.
     pub leading: (String, f32),
-    /// Where the reasons are, if they are in one place.
+    /// Where the reasons are, if they are in one place: the detector's own window, or what is near to
+    /// the first of them.
     pub area: Option<Area>,
 }
 
 /// How many of each kind are shown.
 const EACH: usize = 3;
+
+/// Pixels this near to the first reason belong to it: a window of the local residual is 3 wide.
+const NEAR: usize = 2;
+
+/// So many reasons together make a place; fewer are scattered over the image.
+const TOGETHER: usize = 3;
 
 /// Why a caught record cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +93,7 @@ impl Exhibit {
         networks.fill(Columns::ANSWER, &x, &mut filled)?;
         let rows = filled.rows(&x);
         let answer = (rows.answer.ncols() == LABELS.len()).then(|| LABELS[rows.label(0)]);
+        let reasons: Vec<FeatureId> = caught.trace.reasons.iter().map(|r| r.feature).collect();
         let leading = look.leading();
         Ok(Self {
             truth: planned.truth,
@@ -96,7 +104,7 @@ impl Exhibit {
             heat,
             p: caught.trace.p,
             leading: (guard.decider().members()[leading].kind.clone(), look.shares()[leading]),
-            area: caught.trace.window.map(area),
+            area: caught.trace.window.map(covered).or_else(|| area(&reasons)),
         })
     }
 
@@ -120,22 +128,44 @@ impl Exhibit {
 }
 
 /// A window's pixels.
-fn area(window: Window) -> Area {
+fn covered(window: Window) -> Area {
     let (top, left) = (window.corner.0 as usize / SIDE, window.corner.0 as usize % SIDE);
     let (bottom, right) =
         (top + usize::from(window.height) - 1, left + usize::from(window.width) - 1);
     Area { top, left, bottom, right }
 }
 
+/// The smallest area around the first of `reasons` and those near to it, if they are most of them.
+fn area(reasons: &[FeatureId]) -> Option<Area> {
+    let place = |id: &FeatureId| (id.0 as usize / SIDE, id.0 as usize % SIDE);
+    let inside = reasons.iter().filter(|id| (id.0 as usize) < PIXELS);
+    let mut pixels: Vec<_> = inside.map(place).collect();
+    let &(y, x) = pixels.first()?;
+    pixels.retain(|&(row, column)| row.abs_diff(y) <= NEAR && column.abs_diff(x) <= NEAR);
+    let rows = || pixels.iter().map(|&(row, _)| row);
+    let columns = || pixels.iter().map(|&(_, column)| column);
+    let [top, bottom] = [rows().min()?, rows().max()?];
+    let [left, right] = [columns().min()?, columns().max()?];
+    (pixels.len() >= TOGETHER).then_some(Area { top, left, bottom, right })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::FeatureId;
 
     #[test]
     fn a_window_covers_its_corner_and_as_many_pixels_as_it_says() {
         let corner = FeatureId((24 * SIDE + 23) as u32);
-        let found = area(Window { corner, height: 3, width: 2, share: 0.5 });
+        let found = covered(Window { corner, height: 3, width: 2, share: 0.5 });
         assert_eq!(found, Area { top: 24, left: 23, bottom: 26, right: 24 });
+    }
+
+    #[test]
+    fn the_area_holds_the_first_reason_and_its_neighbours_but_no_far_one() {
+        let pixel = |y: usize, x: usize| FeatureId((y * SIDE + x) as u32);
+        let found = area(&[pixel(24, 25), pixel(26, 26), pixel(25, 24), pixel(3, 3)]);
+        assert_eq!(found, Some(Area { top: 24, left: 24, bottom: 26, right: 26 }));
+        assert_eq!(area(&[pixel(24, 25), pixel(26, 26), pixel(3, 3)]), None, "scattered");
+        assert_eq!(area(&[]), None);
     }
 }

@@ -189,9 +189,11 @@ fn compared(reason: &Reason, specimen: &Specimen, schema: &Schema) -> (String, S
     if let Some((Feature::Category { name, values, .. }, columns)) = own {
         let word = |row: &[f32]| {
             let own = &row[columns.clone()];
-            own.iter().position(|&x| x > 0.5).map_or("(never seen)".into(), |i| values[i].clone())
+            // A typical row may be a mean, of several values.
+            let most = (0..own.len()).rev().max_by(|&a, &b| own[a].total_cmp(&own[b]));
+            most.filter(|&i| own[i] > 0.0).map_or("(never seen)".into(), |i| values[i].clone())
         };
-        return (name.clone(), word(&specimen.x), word(&specimen.corrected));
+        return (name.clone(), word(&specimen.x), word(&specimen.typical));
     }
     let name = schema.name_of(FeatureId(reason.feature.0));
     (name, number(reason.seen), number(reason.typical))

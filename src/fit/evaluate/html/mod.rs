@@ -31,7 +31,7 @@ pub fn page(report: &Report) -> String {
     );
     let _ = write!(
         html,
-        r#"<h1>What {name} tells apart</h1><p class="faint">Bundle <code>{digest}</code>, at a budget of {budget}: the share of clean records that may be flagged. Every row went down the road that a stream's records go.</p>"#
+        r#"<h1>What {name} tells apart</h1><p class="faint">Bundle <code>{digest}</code>, at a budget of {budget}: the share of clean records that may be flagged. Every row went the way of a stream's records.</p>"#
     );
     summary(&mut html, report);
     for (i, suspect) in report.suspects.iter().enumerate() {
@@ -195,7 +195,7 @@ fn answers(html: &mut String, sample: &Sample, known: bool) {
 /// What the numbers mean, and what they cannot say.
 fn notes(html: &mut String) {
     html.push_str(r#"<h2>How to read this</h2><ul class="small">
-<li><b>Flagged</b> is what the guard does: p at or below the budget, calibrated before it saw these files. <b>TPR at 1%</b> is what a threshold read off the clean rows here would give: at most 1% of them exceed it, and what equals it is not flagged.</li>
+<li><b>Flagged</b> is what the guard does: p at or below the budget, calibrated before it saw these files. <b>TPR at 1%</b> is what a threshold read off the clean rows here would give: at most 1% of them exceed it, and what equals it is not flagged. With fewer clean rows than 100, or 1,000 for 0.1%, none may exceed it.</li>
 <li><b>Average precision</b> depends on how many rows there are of either kind; compare it only between files of one size.</li>
 <li><b>Intervals</b>: Wilson's for shares, with the threshold taken as given; Newcombe's method 5 for AUROC; for average precision Wilson's with the suspects as its rows. They know the number of rows and nothing else: copies of one attack count as many.</li>
 <li><b>As delivered</b> counts rows that passed or were corrected; what is held back reaches no model and is told beside it.</li>
