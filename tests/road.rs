@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use tripline::bundle::Bundle;
 use tripline::codec::{self, Fields, Format, Headers};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
-use tripline::model::{Networks, Runtime};
+use tripline::model::{Networks, Onnx, Runtime};
 use tripline::pipeline::{Batch, Guard, Input, Outcome, Route};
 use tripline::record::{Action, Fault, Offset, Partition, Position};
 
@@ -206,7 +206,7 @@ fn triggers_and_perturbations_are_flagged_and_clean_images_within_the_budget() {
     let (flagged, n) = share("trigger.u8");
     assert!(flagged as f64 >= 0.95 * n as f64, "triggers: {flagged} of {n}");
     let (flagged, n) = share("pgd.u8");
-    assert!(flagged as f64 >= 0.25 * n as f64, "PGD: {flagged} of {n}");
+    assert!(flagged as f64 >= 0.95 * n as f64, "PGD: {flagged} of {n}");
 
     // Rows that neither the bundle nor the guarded model ever saw.
     let manifest = bundle().manifest;

@@ -75,8 +75,9 @@ impl Detector for NearestPrototypes {
     fn typical(&self, rows: &Rows<'_>, i: usize, typical: &mut [f32]) {
         let (mut z, mut squares) = self.scratch();
         self.tabular.standardize(rows.x.row(i), &mut z);
-        let (nearest, _) = self.nearest(&z, &mut squares);
-        self.tabular.restore(self.prototypes.column(nearest).iter().copied(), typical);
+        self.prototypes.squares(&z, &mut squares);
+        let nearest = self.prototypes.get(least(&squares).0);
+        self.tabular.restore(nearest.iter().copied(), typical);
     }
 
     fn save(&self, tensors: &mut Tensors) {

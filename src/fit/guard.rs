@@ -115,7 +115,7 @@ impl Detectors {
     fn weighed(
         &self,
         weighed: &Weighed,
-        surprises: &dyn Fn(&[Array1<f32>]) -> Vec<Array1<f32>>,
+        surprises: &Surprises<'_>,
     ) -> Vec<Member> {
         let in_sum = |kind: &Kind| kind.role == Role::Attack;
         let group = |table: &Table, attacked, weight| {
@@ -206,6 +206,9 @@ pub struct Weighed {
     pub harmless: Table,
     pub attacks: Vec<(Table, f32)>,
 }
+
+/// From scores to surprises, one array per detector both.
+type Surprises<'a> = dyn Fn(&[Array1<f32>]) -> Vec<Array1<f32>> + 'a;
 
 fn member(kind: &Kind, weight: f32, role: Role) -> Member {
     Member { kind: kind.name.into(), weight, role }

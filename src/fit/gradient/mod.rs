@@ -168,7 +168,8 @@ impl Function {
             // Beyond e⁻²⁰ of probability nobody's answer hangs on the difference.
             let (a, b) =
                 if logits { (got.max(-20.0), expected.max(-20.0)) } else { (got, expected) };
-            if !((a - b).abs() <= 1e-3 * b.abs().max(1.0)) {
+            let near = (a - b).abs() <= 1e-3 * b.abs().max(1.0);
+            if !near {
                 return Err(GradientError::Differs { row: i / k, column: i % k, got, expected });
             }
         }
