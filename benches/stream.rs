@@ -384,8 +384,13 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
         properties: BTreeMap::new(),
     };
     let clients = Clients::new(kafka, name);
-    let session =
-        Session::join(&clients, "worker-0", &format!("bench.{name}"), INPUT, Arc::default())?;
+    let session = Session::join(
+        &clients,
+        "worker-0",
+        (&format!("bench.{name}"), INPUT),
+        &outputs,
+        Arc::default(),
+    )?;
     let deadline = Instant::now() + PATIENCE;
     let mut next = BTreeMap::new();
     let mut opened: Option<Instant> = None;

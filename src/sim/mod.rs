@@ -103,6 +103,7 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
     hits.count("transactions aborted", ended(|end| *end == End::Aborted));
     hits.count("transactions timed out", cluster.timed_out);
     hits.count("late ends executed", cluster.late_ends);
+    hits.count("ends without markers", cluster.endless);
     hits.count("members thrown out", cluster.evicted);
     hits.count(if world.scene.exactly_once { "exactly once" } else { "at least once" }, 1);
     let read = |name: &str| {

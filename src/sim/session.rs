@@ -4,6 +4,7 @@
 //! every call of its sessions answers that it is fenced and does nothing: the state machine
 //! leaves, and nothing of what it still thinks reaches the log.
 
+mod ending;
 mod steps;
 
 use std::cell::{Cell, RefCell};
@@ -17,7 +18,7 @@ use super::ground::{Ground, Process};
 use super::group::{MemberId, News};
 use super::log::Record;
 use crate::codec::Headers;
-use crate::deliver::{self, Beginning, Change, Forward, Output, SessionError};
+use crate::deliver::{self, Beginning, Change, Ends, Forward, Output, Outputs, SessionError};
 use crate::record::{Offset, Partition, Position, Timestamp};
 
 use self::steps::{ended, failed, no_answer};
@@ -40,6 +41,9 @@ pub struct Place {
     pub group: usize,
     pub input: usize,
     pub producer: usize,
+    pub outputs: Outputs,
+    /// Brokers are believed when they say that a transaction ended: a bug.
+    pub believes: bool,
 }
 
 struct Mine {
@@ -49,6 +53,8 @@ struct Mine {
     open: bool,
     /// Under at-least-once, until the commit.
     offsets: Vec<(Partition, Offset)>,
+    /// What may hang of our id.
+    ends: Ends,
 }
 
 struct Consumer {
@@ -91,7 +97,9 @@ impl Session {
         resume_at: &Rc<Cell<Ms>>,
     ) -> Self {
         let lease = ground.cluster.borrow_mut().init(place.producer);
-        let mine = Mine { lease, consumer: None, queue: vec![], open: false, offsets: vec![] };
+        let ends = ending::doubted(ground, &place);
+        let mine =
+            Mine { lease, consumer: None, queue: vec![], open: false, offsets: vec![], ends };
         let session = Self {
             ground: ground.clone(),
             process: process.clone(),
@@ -100,6 +108,8 @@ impl Session {
             mine: RefCell::new(mine),
         };
         session.subscribe();
+        // What does not succeed now is tried again.
+        let _ = session.settle();
         session
     }
 
@@ -144,6 +154,7 @@ impl deliver::Session for Session {
 
     fn poll(&self, timeout: Duration) -> Result<Option<Message>> {
         let strike = self.enter(Step::Poll)?;
+        self.settle_again()?;
         let mut mine = self.mine.borrow_mut();
         let mut found = None;
         if let Some(consumer) = mine.consumer.as_mut() {
@@ -340,6 +351,7 @@ impl deliver::Session for Session {
             return Err(self.wait_in_vain("commit"));
         }
         self.flush()?;
+        self.may_commit()?;
         let (spread, due) = {
             let mut faults = self.ground.faults.borrow_mut();
             let slow = !faults.healed() && faults.chance(0.15);
@@ -353,13 +365,20 @@ impl deliver::Session for Session {
             drop(cluster);
             return Err(self.wait_in_vain("commit"));
         }
+        // A broker that does not know its partitions was just away: it takes its time.
+        let slow = self.ground.cluster.borrow().is_leaderless();
         let done = match self.ground.exactly_once {
             true => self.ground.cluster.borrow_mut().end(lease, true, spread),
             false => self.commit_offsets(),
         };
         done.map_err(|refusal| self.refused("commit", refusal))?;
         self.leave(strike, "commit", ())?;
-        self.mine.borrow_mut().give_up();
+        if slow {
+            self.was_ended()?;
+        }
+        let mut mine = self.mine.borrow_mut();
+        mine.ends.committed();
+        mine.give_up();
         Ok(())
     }
 
@@ -387,6 +406,9 @@ impl deliver::Session for Session {
         let lease = self.ground.cluster.borrow_mut().init(self.place.producer);
         let mut mine = self.mine.borrow_mut();
         mine.lease = lease;
+        if !self.place.believes && self.ground.exactly_once {
+            mine.ends.doubt();
+        }
         mine.give_up();
         let subscribed = mine.consumer.is_some();
         drop(mine);
@@ -394,7 +416,7 @@ impl deliver::Session for Session {
         if !subscribed {
             self.subscribe();
         }
-        Ok(())
+        self.settle()
     }
 
     fn beginnings(

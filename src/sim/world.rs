@@ -214,6 +214,7 @@ impl World {
             machine.thaw_at = machine.thaw_at.map(|_| 0);
         }
         self.tend();
+        self.clear_up();
         let none = self.machines.borrow().iter().all(|machine| machine.retired);
         if none {
             self.scale_up();
