@@ -1,4 +1,4 @@
-//! Which output partitions may still hold something of ours that has no end.
+//! Which output partitions, and whether our group, may still hold something of ours that has no end.
 //!
 //! A transaction's records are in the log at once; they count when a marker ends it. A broker may
 //! say that a transaction ended and write no marker: Kafka 4.4 passes over partitions whose leader it
@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::config::Stream;
+use crate::config::{Stream, Topics};
 use crate::record::{Offset, Partition};
 
 /// Topics that a session writes to.
@@ -27,7 +27,12 @@ pub struct Outputs {
     /// The one of them that many write to at once, so that something is open there nearly always:
     /// that ours has ended there is seen by another partition of the same transaction.
     pub evidence: String,
+    /// In its first partition the judge writes beside a worker: the same there.
+    pub state: String,
 }
+
+/// Stands for the offsets that our group holds as pending, partition 0 of it.
+pub const GROUP: &str = "the group's offsets";
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,15 +44,14 @@ pub struct Place {
 /// What was written, what is doubted.
 #[derive(Debug)]
 pub struct Ends {
-    evidence: String,
+    shared: Outputs,
     /// How many partitions each topic has, as far as we know.
     widths: BTreeMap<String, i32>,
     /// Where the transaction that is open, or that was last committed, wrote to.
     touched: BTreeMap<String, BTreeSet<Partition>>,
     /// Where something may hang, and the end below which it would, once that is known.
     doubted: BTreeMap<Place, Option<Offset>>,
-    /// Partitions of the last aborted transaction, none of evidence: one that has ended speaks for
-    /// all.
+    /// Partitions of the last aborted transaction that are ours: one that has ended speaks for all.
     witnesses: BTreeSet<Place>,
 }
 
@@ -56,32 +60,33 @@ impl Outputs {
     pub fn of_worker(stream: &Stream) -> Self {
         let topics = &stream.topics;
         let all = [&topics.sanitized, &topics.quarantine, &topics.dead_letter, &topics.state];
-        Self::with_evidence(&all, &topics.evidence)
+        Self::shared(&all, stream)
     }
 
     /// What a judge of `stream`, or a reset of its state, writes to.
     pub fn of_judge(stream: &Stream) -> Self {
         let all = [&stream.alerts.topic, &stream.topics.state];
-        Self::with_evidence(&all, &stream.topics.evidence)
+        Self::shared(&all, stream)
     }
 
-    fn with_evidence(topics: &[&String], evidence: &String) -> Self {
-        let topics = topics.iter().copied().chain([evidence]).cloned().collect();
-        Self { topics, evidence: evidence.clone() }
+    fn shared(own: &[&String], stream: &Stream) -> Self {
+        let Topics { evidence, state, .. } = &stream.topics;
+        let topics = own.iter().copied().chain([evidence]).cloned().collect();
+        Self { topics, evidence: evidence.clone(), state: state.clone() }
     }
 }
 
 impl Ends {
     /// Whoever had our id before may have left something anywhere. `widths` are the topics and how
-    /// many partitions each has.
-    pub fn new(evidence: &str, widths: impl IntoIterator<Item = (String, i32)>) -> Self {
+    /// many partitions each has; [`GROUP`] is one more.
+    pub fn new(shared: &Outputs, widths: impl IntoIterator<Item = (String, i32)>) -> Self {
         let widths: BTreeMap<String, i32> = widths.into_iter().collect();
         let all = widths.iter().flat_map(|(topic, &width)| {
             (0..width).map(|p| (Place { topic: topic.clone(), partition: Partition(p) }, None))
         });
         let doubted = all.collect();
         let (touched, witnesses) = (BTreeMap::new(), BTreeSet::new());
-        Self { evidence: evidence.to_owned(), widths, touched, doubted, witnesses }
+        Self { shared: shared.clone(), widths, touched, doubted, witnesses }
     }
 
     /// A record goes to this partition; to any of the topic if its key decides.
@@ -137,37 +142,46 @@ impl Ends {
         }
     }
 
-    /// Where an aborted transaction ends what hangs: everything doubted, and one witness at least.
+    /// Where an aborted transaction ends what hangs, beside the group: everything doubted, and one
+    /// witness at least.
     pub fn to_abort(&self) -> Vec<Place> {
         let mut places = self.doubts();
-        if places.iter().all(|place| place.topic == self.evidence) {
-            let other =
-                self.widths.iter().find(|(topic, width)| **topic != self.evidence && **width > 0);
-            places.extend(
-                other.map(|(topic, _)| Place { topic: topic.clone(), partition: Partition(0) }),
-            );
+        places.retain(|place| place.topic != GROUP);
+        if places.iter().all(|place| self.is_shared(place)) {
+            let mut all = self.widths.iter().flat_map(|(topic, &width)| {
+                (0..width).map(|p| Place { topic: topic.clone(), partition: Partition(p) })
+            });
+            places.extend(all.find(|place| !self.is_shared(place)));
         }
         places
     }
 
     /// A transaction into these was aborted, and may hang as well.
     pub fn aborted(&mut self, places: Vec<Place>) {
-        self.witnesses = places.iter().filter(|p| p.topic != self.evidence).cloned().collect();
+        let own = places.iter().filter(|place| !self.is_shared(place));
+        self.witnesses = own.cloned().collect();
         self.doubted.extend(places.into_iter().map(|place| (place, None)));
     }
 
-    /// What was just committed has ended everywhere but in evidence, perhaps: there too, then, if it
-    /// went anywhere else.
-    pub fn ended(&mut self) {
-        if self.touched.keys().any(|topic| *topic != self.evidence) {
-            self.forgive();
-        }
+    /// Whether what was written last went anywhere that only we write to.
+    pub fn touched_own(&self) -> bool {
+        let mut places = self.touched.iter().flat_map(|(topic, partitions)| {
+            partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
+        });
+        places.any(|place| !self.is_shared(&place))
     }
 
-    /// Evidence has ended with the rest.
-    fn forgive(&mut self) {
-        let Self { evidence, doubted, .. } = self;
-        doubted.retain(|place, _| place.topic != *evidence);
+    /// What was written last has ended where only we write: everywhere, then.
+    pub fn forgive(&mut self) {
+        let doubted = std::mem::take(&mut self.doubted);
+        self.doubted = doubted.into_iter().filter(|(place, _)| !self.is_shared(place)).collect();
+    }
+
+    /// Where others have something open at nearly any time.
+    fn is_shared(&self, place: &Place) -> bool {
+        let Outputs { evidence, state, .. } = &self.shared;
+        let Place { topic, partition } = place;
+        topic == evidence || topic == GROUP || topic == state && partition.0 == 0
     }
 
     /// Everything was ended as it should be: by whom it was seen there is nothing to doubt.
@@ -180,10 +194,10 @@ impl Ends {
         self.doubted.keys().find(|place| self.is_touched(place))
     }
 
-    /// The same of what was just committed: other than evidence, which ends with the rest.
+    /// The same of what was just committed, where only we write: the rest ends with that.
     pub fn endless(&self) -> Option<&Place> {
-        let mut others = self.doubted.keys().filter(|place| place.topic != self.evidence);
-        others.find(|place| self.is_touched(place))
+        let mut own = self.doubted.keys().filter(|place| !self.is_shared(place));
+        own.find(|place| self.is_touched(place))
     }
 
     fn is_touched(&self, place: &Place) -> bool {
@@ -206,8 +220,14 @@ mod tests {
         Place { topic: topic.into(), partition: Partition(partition) }
     }
 
+    fn new(widths: &[(&str, i32)]) -> Ends {
+        let (evidence, state) = ("evidence".to_owned(), "state".to_owned());
+        let shared = Outputs { topics: vec![], evidence, state };
+        Ends::new(&shared, widths.iter().map(|&(t, n)| (t.to_owned(), n)))
+    }
+
     fn calm(widths: &[(&str, i32)]) -> Ends {
-        let mut ends = Ends::new("evidence", widths.iter().map(|&(t, n)| (t.to_owned(), n)));
+        let mut ends = new(widths);
         for place in ends.doubts() {
             ends.saw(&place, Offset(9), Offset(9));
         }
@@ -216,7 +236,7 @@ mod tests {
 
     #[test]
     fn whoever_begins_doubts_every_partition_until_all_below_its_end_has_ended() {
-        let mut ends = Ends::new("evidence", [("out".to_owned(), 2)]);
+        let mut ends = new(&[("out", 2)]);
         assert_eq!(ends.doubts(), [place("out", 0), place("out", 1)]);
         ends.saw(&place("out", 0), Offset(10), Offset(10));
         ends.saw(&place("out", 1), Offset(10), Offset(7));
@@ -266,6 +286,22 @@ mod tests {
     }
 
     #[test]
+    fn offsets_are_not_moved_while_the_group_may_hold_older_ones() {
+        let mut ends = calm(&[(GROUP, 1), ("out", 1)]);
+        for topic in [GROUP, "out"] {
+            ends.touch(topic, Some(Partition(0)));
+        }
+        ends.doubt();
+        ends.saw(&place("out", 0), Offset(1), Offset(1));
+        assert_eq!(ends.hanging(), Some(&place(GROUP, 0)));
+        let places = ends.to_abort();
+        assert_eq!(places, [place("out", 0)], "a witness; the group needs no record");
+        ends.aborted(places);
+        ends.saw(&place("out", 0), Offset(3), Offset(3));
+        assert!(ends.is_calm());
+    }
+
+    #[test]
     fn a_witness_that_a_later_transaction_ended_speaks_for_no_evidence() {
         let mut ends = calm(&[("evidence", 1), ("out", 1)]);
         ends.aborted(vec![place("evidence", 0), place("out", 0)]);
@@ -276,16 +312,18 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_into_evidence_alone_has_no_witness() {
-        for (topic, is_calm) in [("evidence", false), ("out", true)] {
-            let mut ends = calm(&[("evidence", 1), ("out", 1)]);
-            ends.touch("evidence", Some(Partition(0)));
-            ends.touch(topic, Some(Partition(0)));
-            ends.doubt();
-            ends.saw(&place("out", 0), Offset(1), Offset(1));
-            assert_eq!(ends.endless(), None);
-            ends.ended();
-            assert_eq!(ends.is_calm(), is_calm);
-        }
+    fn a_judge_writes_where_only_it_does_when_it_alerts() {
+        let mut ends = calm(&[("evidence", 1), ("state", 2), ("alerts", 1)]);
+        ends.touch("evidence", Some(Partition(0)));
+        ends.touch("state", Some(Partition(0)));
+        assert!(!ends.touched_own());
+        ends.touch("alerts", None);
+        assert!(ends.touched_own());
+        ends.doubt();
+        assert_eq!(ends.endless(), Some(&place("alerts", 0)));
+        ends.saw(&place("alerts", 0), Offset(1), Offset(1));
+        assert_eq!((ends.endless(), ends.doubts().len()), (None, 2));
+        ends.forgive();
+        assert!(ends.is_calm());
     }
 }

@@ -260,6 +260,27 @@ impl Cluster {
         self.now < self.leaderless_until
     }
 
+    /// What is open or has no marker, in words.
+    pub fn unsettled(&self) -> Vec<String> {
+        let open =
+            self.producers.iter().enumerate().filter(|(_, producer)| producer.open.is_some());
+        let open = open.map(|(id, _)| format!("a transaction of id {id} is open"));
+        let hung = self.hung.iter().filter(|&&(txn, place)| self.matters(txn, place));
+        let hung = hung.map(|&(txn, place)| {
+            let Txn { lease, began, .. } = &self.txns[txn];
+            format!("no marker in {place:?} for {lease:?} of {began} ms")
+        });
+        open.chain(hung).collect()
+    }
+
+    /// Whether anybody can tell that a marker is missing: of a group that holds nothing nobody can.
+    fn matters(&self, txn: TxnId, place: Place) -> bool {
+        match place {
+            Place::Log(..) => true,
+            Place::Group(group) => self.groups[group].holds(txn),
+        }
+    }
+
     /// Somebody aborts by hand what hangs of ids that nobody will use again.
     pub fn abort_hanging(&mut self, is_used: impl Fn(usize) -> bool) {
         let hung = self.hung.extract_if(.., |(txn, _)| !is_used(self.txns[*txn].lease.id));
@@ -272,7 +293,7 @@ impl Cluster {
     pub fn is_settled(&self) -> bool {
         self.unmarked.is_empty()
             && self.late.is_empty()
-            && self.hung.is_empty()
+            && !self.hung.iter().any(|&(txn, place)| self.matters(txn, place))
             && self.producers.iter().all(|producer| producer.open.is_none())
     }
 

@@ -71,8 +71,10 @@ pub fn run(seed: u64, options: Options) -> Report {
             violations.extend(unread.map(|what| Violation { invariant: check::LIVENESS, what }));
             let idle = world.idle().into_iter();
             violations.extend(idle.map(|what| Violation { invariant: check::IDLE, what }));
+            let unsettled = world.ground.cluster.borrow().unsettled().into_iter();
+            violations.extend(unsettled.map(|what| Violation { invariant: check::LIVENESS, what }));
             if violations.is_empty() {
-                let what = "a transaction never ends".into();
+                let what = "there is no peace".into();
                 violations.push(Violation { invariant: check::LIVENESS, what });
             }
         }

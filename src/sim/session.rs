@@ -18,7 +18,9 @@ use super::ground::{Ground, Process};
 use super::group::{MemberId, News};
 use super::log::Record;
 use crate::codec::Headers;
-use crate::deliver::{self, Beginning, Change, Ends, Forward, Output, Outputs, SessionError};
+use crate::deliver::{
+    self, Beginning, Change, Ends, Forward, GROUP, Output, Outputs, SessionError,
+};
 use crate::record::{Offset, Partition, Position, Timestamp};
 
 use self::steps::{ended, failed, no_answer};
@@ -30,6 +32,8 @@ pub struct Session {
     place: Place,
     /// The owner has nothing to do before.
     resume_at: Rc<Cell<Ms>>,
+    /// Since when offsets are not told, or when they were last settled.
+    settled: Cell<Option<Ms>>,
     mine: RefCell<Mine>,
 }
 
@@ -105,6 +109,7 @@ impl Session {
             process: process.clone(),
             place,
             resume_at: resume_at.clone(),
+            settled: Cell::new(None),
             mine: RefCell::new(mine),
         };
         session.subscribe();
@@ -328,6 +333,7 @@ impl deliver::Session for Session {
             return Err(failed("send offsets", "there is no consumer"));
         };
         if self.ground.exactly_once && !next.is_empty() {
+            mine.ends.touch(GROUP, Some(Partition(0)));
             let lease = mine.lease;
             let mut cluster = self.ground.cluster.borrow_mut();
             let done = cluster.add_offsets(lease, (self.place.group, member), next);
@@ -437,6 +443,7 @@ impl deliver::Session for Session {
                 if group.is_unstable(partition) {
                     drop(cluster);
                     self.ground.faults.borrow_mut().hit("offset unstable");
+                    self.settle_pending()?;
                     return Err(no_answer(
                         "fetch committed offsets: one is still in a transaction",
                     ));
@@ -444,6 +451,7 @@ impl deliver::Session for Session {
                 committed.push(group.committed(partition));
             }
         }
+        self.settled.set(None);
         // Two questions, and between them the world goes on.
         self.give_way(Step::Beginnings)?;
         let cluster = self.ground.cluster.borrow();

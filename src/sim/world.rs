@@ -87,6 +87,7 @@ impl World {
         let deadline = self.ground.now() + patience;
         while self.ground.now() < deadline {
             self.go_on(250);
+            self.clear_up();
             if self.is_quiet() {
                 return true;
             }

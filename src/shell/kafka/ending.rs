@@ -16,7 +16,8 @@ use tracing::{debug, error, info, warn};
 use super::native::{self, NativeError};
 use super::transaction::{ABORT, Transactions};
 use crate::config::Delivery;
-use crate::deliver::{Ends, Place, SessionError};
+use crate::deliver::{Ends, GROUP, Place, SessionError};
+use crate::record::Offset;
 
 /// Transactions of others end within this, as a rule: their commit interval.
 const OTHERS: Duration = Duration::from_millis(300);
@@ -41,6 +42,8 @@ const NOTHING: &[u8] = b"nothing";
 pub struct ToGroup<'a> {
     pub group: &'a str,
     pub topic: &'a str,
+    /// Whether no offset of it is pending.
+    pub is_stable: &'a dyn Fn() -> bool,
 }
 
 impl Transactions {
@@ -56,7 +59,7 @@ impl Transactions {
         was_committed: impl FnOnce() -> bool,
     ) -> Result<(), SessionError> {
         self.looked.set(Some(Instant::now()));
-        if self.delivery != Delivery::ExactlyOnce || self.look(OTHERS, Ends::is_calm)? {
+        if self.delivery != Delivery::ExactlyOnce || self.look(OTHERS, to, Ends::is_calm)? {
             return Ok(());
         }
         let hanging = self.ends.borrow().to_abort();
@@ -69,7 +72,7 @@ impl Transactions {
         let aborted = self.abort_into(&hanging, to);
         self.ends.borrow_mut().aborted(hanging);
         aborted?;
-        if !self.look(OTHERS, Ends::is_calm)? {
+        if !self.look(OTHERS, to, Ends::is_calm)? {
             let left = self.ends.borrow().doubts();
             warn!(places = %names(&left), "something still has no end; nothing is committed there");
         }
@@ -83,24 +86,24 @@ impl Transactions {
     }
 
     /// Before a commit: something older may not hang where it would be committed too.
-    pub(super) fn may_commit(&self) -> Result<(), SessionError> {
+    pub(super) fn may_commit(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
         let free = |ends: &Ends| ends.hanging().is_none();
-        if free(&self.ends.borrow()) || self.look(OTHERS, free)? {
+        if free(&self.ends.borrow()) || self.look(OTHERS, to, free)? {
             return Ok(());
         }
         Err(endless("an older transaction", self.ends.borrow().hanging()))
     }
 
     /// After a commit in bad times: whether it was ended where it was written.
-    pub(super) fn was_ended(&self) -> Result<(), SessionError> {
-        if !self.is_wary() {
+    pub(super) fn was_ended(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
+        if !self.is_wary() || !self.ends.borrow().touched_own() {
             return Ok(());
         }
         self.ends.borrow_mut().doubt();
-        if !self.look(MARKERS, |ends| ends.endless().is_none())? {
+        if !self.look(MARKERS, to, |ends| ends.endless().is_none())? {
             return Err(endless("what was just committed", self.ends.borrow().endless()));
         }
-        self.ends.borrow_mut().ended();
+        self.ends.borrow_mut().forgive();
         Ok(())
     }
 
@@ -117,14 +120,17 @@ impl Transactions {
     fn look(
         &self,
         patience: Duration,
+        to: ToGroup<'_>,
         enough: impl Fn(&Ends) -> bool,
     ) -> Result<bool, SessionError> {
         let deadline = Instant::now() + patience;
         loop {
-            let doubts = self.ends.borrow().doubts();
             if enough(&self.ends.borrow()) {
                 return Ok(true);
             }
+            let doubts = self.ends.borrow().doubts();
+            let (group, doubts): (Vec<Place>, Vec<Place>) =
+                doubts.into_iter().partition(|place| place.topic == GROUP);
             let producer = self.producer.borrow();
             let latest = |committed| native::latest(producer.client(), &doubts, committed, ANSWER);
             let ends = latest(false).map_err(unanswered)?;
@@ -135,8 +141,14 @@ impl Transactions {
                     known.saw(place, end, stable);
                 }
             }
-            let enough = enough(&known);
+            if enough(&known) {
+                return Ok(true);
+            }
             drop(known);
+            for place in group.iter().filter(|_| (to.is_stable)()) {
+                self.ends.borrow_mut().saw(place, Offset(0), Offset(0));
+            }
+            let enough = enough(&self.ends.borrow());
             if enough || Instant::now() >= deadline {
                 return Ok(enough);
             }

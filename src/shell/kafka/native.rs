@@ -250,6 +250,9 @@ pub fn latest<C: ClientContext>(
 ) -> Result<BTreeMap<Place, Offset>, NativeError> {
     use sys::rd_kafka_IsolationLevel_t::*;
     use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
+    if places.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let topics: Vec<&str> = places.iter().map(|place| place.topic.as_str()).collect();
     with_names(&topics, |names| {
         let level = match committed {

@@ -93,11 +93,16 @@ impl Session {
     /// Ends what our id left without an end.
     fn settle(&self, was_committed: impl FnOnce() -> bool) -> Result<(), SessionError> {
         self.progress.doing("looking for what has no end");
-        self.transactions.settle(self.to_group(), was_committed)
+        self.with_group(|to| self.transactions.settle(to, was_committed))
     }
 
-    fn to_group(&self) -> ToGroup<'_> {
-        ToGroup { group: &self.group, topic: &self.topic }
+    fn with_group<T>(&self, act: impl FnOnce(ToGroup<'_>) -> T) -> T {
+        let is_stable = || {
+            let n = self.transactions.partitions_of(&self.topic, EXCHANGE).unwrap_or(0);
+            let all: Vec<Partition> = (0..n).map(Partition).collect();
+            n > 0 && self.consumer().committed_offsets(self.named(&all), OFFSETS).is_ok()
+        };
+        act(ToGroup { group: &self.group, topic: &self.topic, is_stable: &is_stable })
     }
 
     /// Whether the group has moved to offsets that we sent it last: then it was told of a commit.
@@ -196,7 +201,10 @@ impl deliver::Session for Session {
     }
 
     fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        self.consumer().incremental_assign(&self.placed(from)).map_err(unusable("assign"))
+        let list = self.placed(from);
+        self.consumer().incremental_assign(&list).map_err(unusable("assign"))?;
+        // A partition that was paused when it was taken from us comes back paused.
+        self.consumer().resume(&list).map_err(unusable("resume"))
     }
 
     fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError> {
@@ -284,7 +292,7 @@ impl deliver::Session for Session {
     fn commit(&self) -> Result<(), SessionError> {
         self.progress.doing("committing");
         if self.is_transactional() {
-            self.transactions.commit()?;
+            self.with_group(|to| self.transactions.commit(to))?;
             let sent = self.sent.take();
             self.known.borrow_mut().extend(sent.into_iter().map(|(p, offset)| (p, Some(offset))));
             return Ok(());
@@ -341,7 +349,7 @@ impl deliver::Session for Session {
         } else if since.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
             self.settled.set(Some(Instant::now()));
             if since.is_some() {
-                self.transactions.settle_pending(self.to_group());
+                self.with_group(|to| self.transactions.settle_pending(to));
             }
         }
         found

@@ -29,7 +29,7 @@ use tracing::{debug, warn};
 use super::ending::ToGroup;
 use super::native;
 use crate::config::Delivery;
-use crate::deliver::{Ends, Outputs, SessionError};
+use crate::deliver::{Ends, GROUP, Outputs, SessionError};
 use crate::emit::ReadTrace;
 use crate::record::{Partition, Position};
 
@@ -88,14 +88,15 @@ impl Transactions {
             open: Cell::new(false),
             suspect: Cell::new(false),
             wary: Cell::new(Some(Instant::now())),
-            ends: RefCell::new(Ends::new(&outputs.evidence, [])),
+            ends: RefCell::new(Ends::new(outputs, [])),
             looked: Cell::new(None),
         };
         if delivery == Delivery::ExactlyOnce {
             let width =
                 |topic: &String| Ok((topic.clone(), started.partitions_of(topic, METADATA)?));
             let widths: Result<Vec<_>, SessionError> = outputs.topics.iter().map(width).collect();
-            started.ends.replace(Ends::new(&outputs.evidence, widths?));
+            let widths = widths?.into_iter().chain([(GROUP.to_owned(), 1)]);
+            started.ends.replace(Ends::new(outputs, widths));
         }
         Ok(started)
     }
@@ -185,6 +186,7 @@ impl Transactions {
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> Result<(), SessionError> {
+        self.ends.borrow_mut().touch(GROUP, Some(Partition(0)));
         let started = Instant::now();
         let sent = self.producer.borrow().send_offsets_to_transaction(offsets, group, self.timeout);
         self.suspect_since(started);
@@ -207,8 +209,8 @@ impl Transactions {
     ///
     /// # Errors
     /// If anything failed or took too long; the transaction may or may not be committed.
-    pub fn commit(&self) -> Result<(), SessionError> {
-        if let Err(error) = self.may_commit() {
+    pub fn commit(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
+        if let Err(error) = self.may_commit(to) {
             self.abort_if(true);
             return Err(error);
         }
@@ -219,7 +221,7 @@ impl Transactions {
             self.abort_if(error.requires_abort);
             self.classify("commit", error.code, error.text)
         })?;
-        self.was_ended()?;
+        self.was_ended(to)?;
         self.ends.borrow_mut().committed();
         self.open.set(false);
         Ok(())

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::steps::failed;
 use super::{Place, Result, Session};
-use crate::deliver::Ends;
+use crate::deliver::{self, Ends, GROUP};
 use crate::record::Offset;
 use crate::sim::cluster::{Ms, Refusal};
 use crate::sim::faults::Step;
@@ -14,6 +14,8 @@ use crate::sim::log::Record;
 
 /// How long others are given to end what they have open.
 const OTHERS: Ms = 300;
+/// Between two tries to settle offsets that stay unstable.
+const SETTLE_EVERY: Ms = 5_000;
 
 /// All that whoever had the id before may have written to.
 pub(super) fn doubted(ground: &Ground, place: &Place) -> Ends {
@@ -21,9 +23,9 @@ pub(super) fn doubted(ground: &Ground, place: &Place) -> Ends {
     let width = |topic: &String| {
         (topic.clone(), cluster.topics[cluster.topic(topic)].partitions.len() as i32)
     };
-    let topics =
-        if ground.exactly_once && !place.believes { &place.outputs.topics[..] } else { &[] };
-    Ends::new(&place.outputs.evidence, topics.iter().map(width))
+    let widths = place.outputs.topics.iter().map(width).chain([(GROUP.to_owned(), 1)]);
+    let doubts = ground.exactly_once && !place.believes;
+    Ends::new(&place.outputs, widths.filter(|_| doubts))
 }
 
 impl Session {
@@ -34,10 +36,33 @@ impl Session {
             return Ok(());
         }
         let hanging = self.mine.borrow().ends.to_abort();
+        self.note("aborts what hangs", &hanging);
+        self.mine.borrow_mut().ends.aborted(hanging.clone());
+        self.abort_into(&hanging)?;
+        self.ground.faults.borrow_mut().hit("what hangs is ended");
+        self.look();
+        Ok(())
+    }
+
+    /// Offsets that stay unstable may be pending from an older transaction of ours.
+    pub(super) fn settle_pending(&self) -> Result<()> {
+        let (now, since) = (self.ground.now(), self.settled.get());
+        if since.is_some_and(|at| now - at < SETTLE_EVERY) {
+            return Ok(());
+        }
+        self.settled.set(Some(now));
+        if since.is_none() || self.mine.borrow().open {
+            return Ok(());
+        }
+        self.ground.faults.borrow_mut().hit("pending offsets settled");
+        self.abort_into(&[])
+    }
+
+    /// A transaction that touches these and the group, aborted.
+    fn abort_into(&self, places: &[deliver::Place]) -> Result<()> {
         let lease = self.mine.borrow().lease;
         let refused = |refusal| self.refused("end what hangs", refusal);
-        self.mine.borrow_mut().ends.aborted(hanging.clone());
-        for place in &hanging {
+        for place in places {
             let record = Record { key: Some(b"nothing".to_vec()), ..Record::default() };
             let mut cluster = self.ground.cluster.borrow_mut();
             let at = (cluster.topic(&place.topic), place.partition);
@@ -52,10 +77,7 @@ impl Session {
             return Err(self.fenced());
         }
         let ended = self.ground.cluster.borrow_mut().end(lease, false, 0);
-        ended.map_err(refused)?;
-        self.ground.faults.borrow_mut().hit("what hangs is ended");
-        self.look();
-        Ok(())
+        ended.map_err(refused)
     }
 
     /// Tried again now and then while there are doubts and nothing is open.
@@ -78,22 +100,31 @@ impl Session {
             return Ok(());
         }
         self.ground.faults.borrow_mut().hit("nothing committed where something hangs");
+        let doubts = self.mine.borrow().ends.doubts();
+        self.note("commits nothing, these hang", &doubts);
         Err(failed("commit", "an older transaction has no end"))
     }
 
     /// After a commit that was slow: whether it was ended where it was written.
     pub(super) fn was_ended(&self) -> Result<()> {
-        if self.place.believes || !self.ground.exactly_once {
+        let own = self.mine.borrow().ends.touched_own();
+        if self.place.believes || !self.ground.exactly_once || !own {
             return Ok(());
         }
         self.mine.borrow_mut().ends.doubt();
         self.look();
         let ends = &mut self.mine.borrow_mut().ends;
         if ends.endless().is_some() {
+            self.note("committed without an end", &ends.doubts());
             return Err(failed("commit", "acknowledged, and it has no end"));
         }
-        ends.ended();
+        ends.forgive();
         Ok(())
+    }
+
+    fn note(&self, what: &str, places: &[deliver::Place]) {
+        let places = || places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        self.ground.note(|| format!("{}: {what}: {}", self.place.name, places()));
     }
 
     fn hangs(&self) -> bool {
@@ -105,6 +136,12 @@ impl Session {
         let cluster = self.ground.cluster.borrow();
         let ends = &mut self.mine.borrow_mut().ends;
         for place in ends.doubts() {
+            if place.topic == GROUP {
+                if cluster.groups[self.place.group].is_stable() {
+                    ends.saw(&place, Offset(0), Offset(0));
+                }
+                continue;
+            }
             let (end, stable) = cluster.ends(cluster.topic(&place.topic), place.partition);
             ends.saw(&place, Offset(end as i64), Offset(stable as i64));
         }

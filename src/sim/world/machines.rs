@@ -93,7 +93,8 @@ impl World {
     /// aborted by hand.
     pub(super) fn clear_up(&self) {
         let machines = self.machines.borrow();
-        let is_used = |id| machines.iter().any(|m| (m.ids..m.ids + IDS).contains(&id));
+        let used = |m: &Machine, id| !m.retired && (m.ids..m.ids + IDS).contains(&id);
+        let is_used = |id| machines.iter().any(|machine| used(machine, id));
         let mut cluster = self.ground.cluster.borrow_mut();
         cluster.leaderless_until = 0;
         cluster.abort_hanging(is_used);
