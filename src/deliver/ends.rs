@@ -51,6 +51,9 @@ pub struct Ends {
     touched: BTreeMap<String, BTreeSet<Partition>>,
     /// Where something may hang, and the end below which it would, once that is known.
     doubted: BTreeMap<Place, Option<Offset>>,
+    /// Where something that was committed may lack its end: the next commit there gives it one, and if
+    /// none comes somebody waits for ever. What is watched holds nothing up.
+    watched: BTreeMap<Place, Option<Offset>>,
     /// Partitions of the last aborted transaction that are ours: one that has ended speaks for all.
     witnesses: BTreeSet<Place>,
 }
@@ -85,8 +88,9 @@ impl Ends {
             (0..width).map(|p| (Place { topic: topic.clone(), partition: Partition(p) }, None))
         });
         let doubted = all.collect();
-        let (touched, witnesses) = (BTreeMap::new(), BTreeSet::new());
-        Self { shared: shared.clone(), widths, touched, doubted, witnesses }
+        let (touched, watched) = (BTreeMap::new(), BTreeMap::new());
+        let witnesses = BTreeSet::new();
+        Self { shared: shared.clone(), widths, touched, doubted, watched, witnesses }
     }
 
     /// A record goes to this partition; to any of the topic if its key decides.
@@ -115,24 +119,40 @@ impl Ends {
     pub fn doubt(&mut self) {
         // Its markers are others than those of the last abort.
         self.witnesses.clear();
-        for (topic, partitions) in &self.touched {
-            let place = |&partition| Place { topic: topic.clone(), partition };
-            self.doubted.extend(partitions.iter().map(place).map(|place| (place, None)));
-        }
+        let places: Vec<Place> = self.written().collect();
+        self.doubted.extend(places.into_iter().map(|place| (place, None)));
+    }
+
+    /// What was written last is committed, and nobody can say yet whether it has ended.
+    pub fn watch(&mut self) {
+        let places: Vec<Place> = self.written().collect();
+        self.watched.extend(places.into_iter().map(|place| (place, None)));
+    }
+
+    fn written(&self) -> impl Iterator<Item = Place> {
+        self.touched.iter().flat_map(|(topic, partitions)| {
+            partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
+        })
     }
 
     /// The places to ask about.
     pub fn doubts(&self) -> Vec<Place> {
-        self.doubted.keys().cloned().collect()
+        let all: BTreeSet<&Place> = self.doubted.keys().chain(self.watched.keys()).collect();
+        all.into_iter().cloned().collect()
     }
 
     pub fn is_calm(&self) -> bool {
-        self.doubted.is_empty()
+        self.doubted.is_empty() && self.watched.is_empty()
     }
 
     /// This partition has its end here, and up to there nothing is open. In this order: the end was
     /// looked for first, and not before our producer was made.
     pub fn saw(&mut self, place: &Place, end: Offset, stable: Offset) {
+        if let Some(known) = self.watched.get_mut(place)
+            && stable >= *known.get_or_insert(end)
+        {
+            self.watched.remove(place);
+        }
         let Some(known) = self.doubted.get_mut(place) else { return };
         if stable >= *known.get_or_insert(end) {
             self.doubted.remove(place);
@@ -161,14 +181,12 @@ impl Ends {
         let own = places.iter().filter(|place| !self.is_shared(place));
         self.witnesses = own.cloned().collect();
         self.doubted.extend(places.into_iter().map(|place| (place, None)));
+        self.watched.clear();
     }
 
     /// Whether what was written last went anywhere that only we write to.
     pub fn touched_own(&self) -> bool {
-        let mut places = self.touched.iter().flat_map(|(topic, partitions)| {
-            partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
-        });
-        places.any(|place| !self.is_shared(&place))
+        self.written().any(|place| !self.is_shared(&place))
     }
 
     /// What was written last has ended where only we write: everywhere, then.
@@ -186,6 +204,7 @@ impl Ends {
 
     /// Everything was ended as it should be: by whom it was seen there is nothing to doubt.
     pub fn believe(&mut self) {
+        self.watched.clear();
         self.doubted.clear();
     }
 
@@ -317,6 +336,12 @@ mod tests {
         ends.touch("evidence", Some(Partition(0)));
         ends.touch("state", Some(Partition(0)));
         assert!(!ends.touched_own());
+        ends.watch();
+        assert_eq!((ends.doubts().len(), ends.hanging(), ends.is_calm()), (2, None, false));
+        for place in ends.doubts() {
+            ends.saw(&place, Offset(1), Offset(1));
+        }
+        assert!(ends.is_calm());
         ends.touch("alerts", None);
         assert!(ends.touched_own());
         ends.doubt();

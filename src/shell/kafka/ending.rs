@@ -96,7 +96,11 @@ impl Transactions {
 
     /// After a commit in bad times: whether it was ended where it was written.
     pub(super) fn was_ended(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
-        if !self.is_wary() || !self.ends.borrow().touched_own() {
+        if !self.is_wary() {
+            return Ok(());
+        }
+        if !self.ends.borrow().touched_own() {
+            self.ends.borrow_mut().watch();
             return Ok(());
         }
         self.ends.borrow_mut().doubt();

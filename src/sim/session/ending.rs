@@ -107,8 +107,11 @@ impl Session {
 
     /// After a commit that was slow: whether it was ended where it was written.
     pub(super) fn was_ended(&self) -> Result<()> {
-        let own = self.mine.borrow().ends.touched_own();
-        if self.place.believes || !self.ground.exactly_once || !own {
+        if self.place.believes || !self.ground.exactly_once {
+            return Ok(());
+        }
+        if !self.mine.borrow().ends.touched_own() {
+            self.mine.borrow_mut().ends.watch();
             return Ok(());
         }
         self.mine.borrow_mut().ends.doubt();
