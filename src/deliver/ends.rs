@@ -15,7 +15,7 @@
 //! takes it that of a transaction's markers all are missing or none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::{fmt, mem};
 
 use crate::config::{Stream, Topics};
 use crate::record::{Offset, Partition};
@@ -157,7 +157,11 @@ impl Ends {
         if stable >= *known.get_or_insert(end) {
             self.doubted.remove(place);
             if self.witnesses.contains(place) {
-                self.forgive();
+                // The abort that it is a witness of went into everything shared.
+                self.doubted = mem::take(&mut self.doubted)
+                    .into_iter()
+                    .filter(|(p, _)| !self.is_shared(p))
+                    .collect();
             }
         }
     }
@@ -189,10 +193,11 @@ impl Ends {
         self.written().any(|place| !self.is_shared(&place))
     }
 
-    /// What was written last has ended where only we write: everywhere, then.
+    /// What was written last has ended where only we write: wherever it went, then, and nowhere else.
     pub fn forgive(&mut self) {
-        let doubted = std::mem::take(&mut self.doubted);
-        self.doubted = doubted.into_iter().filter(|(place, _)| !self.is_shared(place)).collect();
+        let doubted = mem::take(&mut self.doubted);
+        let has_ended = |place: &Place| self.is_shared(place) && self.is_touched(place);
+        self.doubted = doubted.into_iter().filter(|(place, _)| !has_ended(place)).collect();
     }
 
     /// Where others have something open at nearly any time.
@@ -328,6 +333,18 @@ mod tests {
         ends.doubt();
         ends.saw(&place("out", 0), Offset(5), Offset(5));
         assert_eq!(ends.doubts(), [place("evidence", 0)]);
+    }
+
+    #[test]
+    fn a_commit_that_ended_says_nothing_of_where_it_did_not_go() {
+        let mut ends = calm(&[("evidence", 1), ("out", 2)]);
+        ends.aborted(vec![place("evidence", 0), place("out", 0)]);
+        ends.touch("out", Some(Partition(1)));
+        assert_eq!(ends.hanging(), None);
+        ends.doubt();
+        ends.saw(&place("out", 1), Offset(5), Offset(5));
+        ends.forgive();
+        assert_eq!(ends.doubts(), [place("evidence", 0), place("out", 0)]);
     }
 
     #[test]
