@@ -34,7 +34,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use shipped::{EVERY_COLUMN, PIXELS};
 use tripline::config::{Delivery, GroupProtocol, Kafka};
-use tripline::deliver::{Change, Forward, Message as _, Session as _};
+use tripline::deliver::{Change, Forward, Message as _, Outputs, Session as _};
 use tripline::model::{Filled, Networks};
 use tripline::record::Offset;
 use tripline::shell::kafka::{Clients, Session};
@@ -384,8 +384,10 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
         properties: BTreeMap::new(),
     };
     let clients = Clients::new(kafka, name);
-    let session =
-        Session::join(&clients, "worker-0", &format!("bench.{name}"), INPUT, Arc::default())?;
+    let [evidence, state] = ["evidence", "state"].map(str::to_owned);
+    let outputs = Outputs { topics: vec![name.to_owned()], evidence, state };
+    let place = (&*format!("bench.{name}"), INPUT);
+    let session = Session::join(&clients, "worker-0", place, &outputs, Arc::default())?;
     let deadline = Instant::now() + PATIENCE;
     let mut next = BTreeMap::new();
     let mut opened: Option<Instant> = None;

@@ -32,6 +32,9 @@ fn no_seed_breaks_an_invariant_and_together_they_meet_every_fault() {
         "transactions aborted",
         "transactions timed out",
         "late ends executed",
+        "ends without markers",
+        "what hangs is ended",
+        "nothing committed where something hangs",
         "fenced",
         "lost",
         "lost, records in flight",
@@ -92,6 +95,11 @@ fn a_partition_handed_over_without_its_commit_is_caught() {
 #[test]
 fn a_judge_that_commits_before_it_says_what_follows_is_caught() {
     check_caught(Mutation::JudgeCommitsFirst, 60);
+}
+
+#[test]
+fn believing_a_broker_that_a_transaction_ended_is_caught() {
+    check_caught(Mutation::BelieveTheEnd, 100);
 }
 
 #[test]

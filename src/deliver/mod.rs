@@ -5,6 +5,7 @@
 
 mod boot;
 mod emit;
+mod ends;
 mod hold;
 mod judge;
 mod progress;
@@ -14,6 +15,7 @@ mod worker;
 
 pub use boot::{BOOT_KEY, Boot};
 pub use emit::POINTER;
+pub use ends::{Ends, GROUP, Outputs, Place};
 pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
 pub use progress::{Buckets, Durations, Histogram, Progress, Sizes};
 pub use road::Road;

@@ -41,7 +41,7 @@ pub trait Session {
     /// True once the group took our partitions from us.
     fn lost(&self) -> bool;
 
-    /// Takes partitions over, reading from these offsets.
+    /// Takes partitions over, reading from these offsets, paused before or not.
     ///
     /// # Errors
     /// If the consumer refuses.

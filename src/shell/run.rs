@@ -17,7 +17,7 @@ use super::road::Road;
 use super::watchdog;
 use crate::bundle::Bundle;
 use crate::config::{self, Config, Delivery, Kafka, Stream};
-use crate::deliver::{self, Judging, Progress, SessionError, Timing, Worker};
+use crate::deliver::{self, Judging, Outputs, Progress, SessionError, Timing, Worker};
 use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::pipeline::{Guard, GuardError, Judge};
@@ -271,13 +271,17 @@ fn join<W: Wrap>(
     role: Role,
     progress: &Arc<Progress>,
 ) -> Result<W::Session, SessionError> {
-    let (group, topic) = match role {
-        Role::Worker(_) => (clients.workers(&stream.name), &stream.input),
-        Role::Judge => (clients.judges(&stream.name), &stream.topics.evidence),
+    let (group, topic, outputs) = match role {
+        Role::Worker(_) => {
+            (clients.workers(&stream.name), &stream.input, Outputs::of_worker(stream))
+        }
+        Role::Judge => {
+            (clients.judges(&stream.name), &stream.topics.evidence, Outputs::of_judge(stream))
+        }
     };
     progress.beat(clock::now());
     let name = format!("{}.{role}", stream.name);
-    let session = Session::join(clients, &name, &group, topic, progress.clone())?;
+    let session = Session::join(clients, &name, (&group, topic), &outputs, progress.clone())?;
     progress.beat(clock::now());
     Ok(wrap.wrap(role, session))
 }

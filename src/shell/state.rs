@@ -14,8 +14,8 @@ use super::kafka::{Clients, Group, Session};
 use super::run::judge;
 use crate::config::{Delivery, Stream};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, JUDGE_KEY, LANE_KEY, Output, Progress,
-    Session as _, SessionError, begin_judge, begin_lane,
+    BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, JUDGE_KEY, LANE_KEY, Output, Outputs,
+    Progress, Session as _, SessionError, begin_judge, begin_lane,
 };
 use crate::incident::{Alert, Incident};
 use crate::pipeline::{Guard, JudgeState, Lane, LaneState};
@@ -187,7 +187,10 @@ impl<'a> Watched<'a> {
         let Self { clients, stream, guard } = self;
         let group = self.group_name(plan.what);
         let (role, progress) = (format!("{}.state", stream.name), Arc::<Progress>::default());
-        let session = Session::join(clients, &role, &group, self.topic(plan.what), progress)?;
+        let session = {
+            let (place, outputs) = ((&*group, self.topic(plan.what)), Outputs::of_judge(stream));
+            Session::join(clients, &role, place, &outputs, progress)?
+        };
         let wanted = plan.next.iter().map(|&(partition, _)| partition).collect();
         take_over(&session, &group, wanted, clients.kafka().session_timeout + JOINING)?;
         // Ours now: whatever happened since the plan was made is visible and over.

@@ -1,7 +1,9 @@
 //! Brokers and clock: topics, the transaction coordinator, the group coordinator.
 //!
 //! Transactions are those of before KIP-890: within one epoch of a producer a late request to end
-//! a transaction ends whichever one is open when it arrives. Markers reach partitions one by one.
+//! a transaction ends whichever one is open when it arrives. Markers reach partitions one by one, or,
+//! while the broker does not know who leads its partitions, none of a transaction's ever do: then the
+//! next one of the same id that ends there takes the records with it, whichever way it ends.
 
 use std::rc::Rc;
 
@@ -25,6 +27,10 @@ pub struct Cluster {
     pub txns: Vec<Txn>,
     late: Vec<LateEnd>,
     unmarked: Vec<(Ms, TxnId, Place)>,
+    /// Whatever ends before is acknowledged and not marked.
+    pub leaderless_until: Ms,
+    /// Where markers are missing.
+    hung: Vec<(TxnId, Place)>,
     /// Members whose process is dead or stands still, and since when.
     silent: Vec<(usize, MemberId, Ms)>,
     committed: usize,
@@ -33,6 +39,7 @@ pub struct Cluster {
     pub timed_out: u64,
     pub late_ends: u64,
     pub evicted: u64,
+    pub endless: u64,
 }
 
 /// A transactional id.
@@ -173,10 +180,11 @@ impl Cluster {
         next: &[(Partition, Offset)],
     ) -> Result<(), Refusal> {
         let txn = self.open(lease)?;
+        // The transaction's coordinator notes the group before the group looks at who asks.
+        self.txns[txn].touch(Place::Group(group));
         if !self.groups[group].has(member) {
             return Err(Refusal::UnknownMember);
         }
-        self.txns[txn].touch(Place::Group(group));
         let entries = next.iter().map(|&(partition, offset)| (group, partition, offset));
         self.txns[txn].offsets.extend(entries);
         self.groups[group].hold(txn, next);
@@ -242,10 +250,50 @@ impl Cluster {
         &mut self.topics[topic].partitions[partition.0 as usize]
     }
 
+    /// The end of a partition, and up to where nothing in it is open.
+    pub fn ends(&self, topic: usize, partition: Partition) -> (usize, usize) {
+        let log = &self.topics[topic].partitions[partition.0 as usize];
+        (log.end(), log.stable())
+    }
+
+    pub fn is_leaderless(&self) -> bool {
+        self.now < self.leaderless_until
+    }
+
+    /// What is open or has no marker, in words.
+    pub fn unsettled(&self) -> Vec<String> {
+        let open =
+            self.producers.iter().enumerate().filter(|(_, producer)| producer.open.is_some());
+        let open = open.map(|(id, _)| format!("a transaction of id {id} is open"));
+        let hung = self.hung.iter().filter(|&&(txn, place)| self.matters(txn, place));
+        let hung = hung.map(|&(txn, place)| {
+            let Txn { lease, began, .. } = &self.txns[txn];
+            format!("no marker in {place:?} for {lease:?} of {began} ms")
+        });
+        open.chain(hung).collect()
+    }
+
+    /// Whether anybody can tell that a marker is missing: of a group that holds nothing nobody can.
+    fn matters(&self, txn: TxnId, place: Place) -> bool {
+        match place {
+            Place::Log(..) => true,
+            Place::Group(group) => self.groups[group].holds(txn),
+        }
+    }
+
+    /// Somebody aborts by hand what hangs of ids that nobody will use again.
+    pub fn abort_hanging(&mut self, is_used: impl Fn(usize) -> bool) {
+        let hung = self.hung.extract_if(.., |(txn, _)| !is_used(self.txns[*txn].lease.id));
+        for (txn, place) in hung.collect::<Vec<_>>() {
+            self.mark_as(txn, place, false);
+        }
+    }
+
     /// Whether nothing is open, unmarked or on its way.
     pub fn is_settled(&self) -> bool {
         self.unmarked.is_empty()
             && self.late.is_empty()
+            && !self.hung.iter().any(|&(txn, place)| self.matters(txn, place))
             && self.producers.iter().all(|producer| producer.open.is_none())
     }
 
@@ -283,6 +331,11 @@ impl Cluster {
             false => End::Aborted,
         };
         self.committed += usize::from(commit);
+        if self.is_leaderless() {
+            self.endless += 1;
+            self.hung.extend(self.txns[txn].touched.iter().map(|&place| (txn, place)));
+            return;
+        }
         for (i, place) in self.txns[txn].touched.clone().into_iter().enumerate() {
             match spread {
                 0 => self.mark(txn, place),
@@ -304,8 +357,22 @@ impl Cluster {
         }
     }
 
+    /// A marker arrives, and ends all that its id left there.
     fn mark(&mut self, txn: TxnId, place: Place) {
         let committed = matches!(self.txns[txn].end, End::Committed(_));
+        let id = self.txns[txn].lease.id;
+        let same = |hung: &mut (TxnId, Place)| hung.1 == place && self.txns[hung.0].lease.id == id;
+        let hung: Vec<_> = self.hung.extract_if(.., same).collect();
+        for (older, place) in hung {
+            self.mark_as(older, place, committed);
+        }
+        self.mark_as(txn, place, committed);
+    }
+
+    fn mark_as(&mut self, txn: TxnId, place: Place, committed: bool) {
+        if !committed {
+            self.txns[txn].end = End::Aborted;
+        }
         match place {
             Place::Log(topic, partition) => {
                 let fate = if committed { Fate::Committed } else { Fate::Aborted };
@@ -372,6 +439,28 @@ mod tests {
         produce(&mut cluster, new, 3).unwrap();
         cluster.end(new, true, 0).unwrap();
         assert_eq!(read(&cluster), [3]);
+    }
+
+    #[test]
+    fn an_abort_without_markers_is_undone_by_the_next_commit_of_its_id_and_kept_by_its_next_abort()
+    {
+        for (aborted_first, expected) in [(false, vec![1, 2]), (true, vec![2])] {
+            let mut cluster = cluster();
+            let lease = cluster.init(0);
+            produce(&mut cluster, lease, 1).unwrap();
+            cluster.leaderless_until = 10;
+            cluster.end(lease, false, 0).unwrap();
+            assert_eq!((cluster.ends(0, Partition(0)), cluster.is_settled()), ((1, 0), false));
+            cluster.pass(10);
+            if aborted_first {
+                produce(&mut cluster, lease, 9).unwrap();
+                cluster.end(lease, false, 0).unwrap();
+                assert!(cluster.is_settled());
+            }
+            produce(&mut cluster, lease, 2).unwrap();
+            cluster.end(lease, true, 0).unwrap();
+            assert_eq!(read(&cluster), expected);
+        }
     }
 
     #[test]

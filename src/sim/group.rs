@@ -115,6 +115,15 @@ impl Group {
         self.pending.extend(next.iter().map(|&(partition, offset)| (txn, partition, offset)));
     }
 
+    /// Whether no offset is pending.
+    pub fn is_stable(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub fn holds(&self, txn: TxnId) -> bool {
+        self.pending.iter().any(|pending| pending.0 == txn)
+    }
+
     /// The marker of a transaction arrives.
     pub fn mark(&mut self, txn: TxnId, committed: bool) {
         let (ended, open): (Vec<_>, Vec<_>) = self.pending.drain(..).partition(|p| p.0 == txn);

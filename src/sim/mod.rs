@@ -71,8 +71,10 @@ pub fn run(seed: u64, options: Options) -> Report {
             violations.extend(unread.map(|what| Violation { invariant: check::LIVENESS, what }));
             let idle = world.idle().into_iter();
             violations.extend(idle.map(|what| Violation { invariant: check::IDLE, what }));
+            let unsettled = world.ground.cluster.borrow().unsettled().into_iter();
+            violations.extend(unsettled.map(|what| Violation { invariant: check::LIVENESS, what }));
             if violations.is_empty() {
-                let what = "a transaction never ends".into();
+                let what = "there is no peace".into();
                 violations.push(Violation { invariant: check::LIVENESS, what });
             }
         }
@@ -103,6 +105,7 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
     hits.count("transactions aborted", ended(|end| *end == End::Aborted));
     hits.count("transactions timed out", cluster.timed_out);
     hits.count("late ends executed", cluster.late_ends);
+    hits.count("ends without markers", cluster.endless);
     hits.count("members thrown out", cluster.evicted);
     hits.count(if world.scene.exactly_once { "exactly once" } else { "at least once" }, 1);
     let read = |name: &str| {

@@ -28,6 +28,9 @@ pub enum Mutation {
     ForgetOnRevoke,
     /// The judge commits what it heard, and sends what followed from it after that.
     JudgeCommitsFirst,
+    /// That a transaction ended is believed because a broker said so. It is inside a session, and
+    /// only the simulated one has it.
+    BelieveTheEnd,
 }
 
 /// A session with a mistake in it, or with none.
@@ -57,13 +60,14 @@ struct Kept {
 }
 
 impl Mutation {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CommitBeforeProduce,
         Self::NoRewind,
         Self::ReuseProducer,
         Self::RestoreUnchecked,
         Self::ForgetOnRevoke,
         Self::JudgeCommitsFirst,
+        Self::BelieveTheEnd,
     ];
 
     pub fn name(self) -> &'static str {
@@ -74,6 +78,7 @@ impl Mutation {
             Self::RestoreUnchecked => "restore-unchecked",
             Self::ForgetOnRevoke => "forget-on-revoke",
             Self::JudgeCommitsFirst => "judge-commits-first",
+            Self::BelieveTheEnd => "believe-the-end",
         }
     }
 }

@@ -87,6 +87,7 @@ impl World {
         let deadline = self.ground.now() + patience;
         while self.ground.now() < deadline {
             self.go_on(250);
+            self.clear_up();
             if self.is_quiet() {
                 return true;
             }
@@ -214,6 +215,7 @@ impl World {
             machine.thaw_at = machine.thaw_at.map(|_| 0);
         }
         self.tend();
+        self.clear_up();
         let none = self.machines.borrow().iter().all(|machine| machine.retired);
         if none {
             self.scale_up();

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::fleet::Armed;
-use crate::programs::{INPUT, STREAM, TURNED, apply};
+use crate::programs::{GROUP, INPUT, STREAM, TURNED, apply};
 use crate::run::Stage;
 use crate::schedule::{Fault, Step};
 
@@ -49,7 +49,11 @@ impl Stage {
             Fault::Freeze { who, time } | Fault::Zombie { who, time } => {
                 let Some(name) = pick(who) else { return false };
                 self.observer.fault(kind);
-                return self.fleet.freeze(&name, time, matches!(fault, Fault::Zombie { .. }));
+                let member = format!("tripline.{name}.");
+                let group = format!("{GROUP}.{STREAM}");
+                let gone = || !self.cluster.members(&group).iter().any(|m| m.starts_with(&member));
+                let zombie = matches!(fault, Fault::Zombie { .. });
+                return self.fleet.freeze(&name, time, zombie.then_some(&gone));
             }
             Fault::Replace { who, time } => {
                 let Some(name) = pick(who) else { return false };

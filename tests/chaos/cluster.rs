@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::harness::{free_port, root};
 use crate::proxy::{Proxy, Trouble};
@@ -103,6 +104,17 @@ impl Cluster {
             Ok(answers) => answers.iter().all(Result::is_ok),
             Err(_) => false,
         }
+    }
+
+    /// Client ids of those in a group; none if it cannot be told, as of a group of the new protocol.
+    pub fn members(&self, group: &str) -> Vec<String> {
+        let asked: Result<BaseConsumer, _> = self.client().create();
+        let Ok(Ok(list)) = asked.map(|c| c.fetch_group_list(Some(group), Duration::from_secs(3)))
+        else {
+            return vec![];
+        };
+        let members = list.groups().iter().flat_map(|group| group.members());
+        members.map(|member| member.client_id().to_owned()).collect()
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {

@@ -16,8 +16,6 @@ use signal_hook::consts::SIGKILL;
 use tripline::deliver::{Beginning, Change, Forward, Output, Session, SessionError};
 use tripline::record::{Offset, Partition, Timestamp};
 
-use crate::pass::pass;
-
 /// A window of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Window {
@@ -84,9 +82,6 @@ impl<S: Session> Session for Failpoints<S> {
     where
         Self: 'a;
 
-    pass! { now wall poll has_news change lost assign unassign pause resume rewind is_open forward
-    send barrier discard_consumer recover beginnings partitions_of }
-
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
         if !next.is_empty() {
             self.commits.set(self.commits.get() + 1);
@@ -118,6 +113,91 @@ impl<S: Session> Session for Failpoints<S> {
             die(aim, aim.window);
         }
         outcome
+    }
+
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.inner.wall()
+    }
+
+    fn poll(&self, timeout: Duration) -> Result<Option<Self::Message<'_>>, SessionError> {
+        self.inner.poll(timeout)
+    }
+
+    fn has_news(&self) -> bool {
+        self.inner.has_news()
+    }
+
+    fn change(&self) -> Option<Change> {
+        self.inner.change()
+    }
+
+    fn lost(&self) -> bool {
+        self.inner.lost()
+    }
+
+    fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        self.inner.assign(from)
+    }
+
+    fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        self.inner.unassign(partitions)
+    }
+
+    fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        self.inner.pause(partitions)
+    }
+
+    fn resume(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        self.inner.resume(from)
+    }
+
+    fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        self.inner.rewind(to)
+    }
+
+    fn is_open(&self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn forward(
+        &self,
+        message: &Self::Message<'_>,
+        forward: Forward<'_>,
+    ) -> Result<(), SessionError> {
+        self.inner.forward(message, forward)
+    }
+
+    fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
+        self.inner.send(output)
+    }
+
+    fn barrier(&self) -> Result<(), SessionError> {
+        self.inner.barrier()
+    }
+
+    fn discard_consumer(&mut self) {
+        self.inner.discard_consumer();
+    }
+
+    fn recover(&mut self) -> Result<(), SessionError> {
+        self.inner.recover()
+    }
+
+    fn beginnings(
+        &self,
+        partitions: &[Partition],
+        kept_in: &str,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Beginning>, SessionError> {
+        self.inner.beginnings(partitions, kept_in, keys)
+    }
+
+    fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
+        self.inner.partitions_of(topic)
     }
 }
 

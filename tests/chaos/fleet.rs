@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tripline::sim::Mutation;
 
 use crate::cluster::signal;
@@ -42,8 +43,8 @@ struct Instance {
     start_at: Instant,
     killed: bool,
     frozen: bool,
-    /// It stood still for longer than its session, and has not heard of that yet.
-    woken: bool,
+    /// How long it stood still, longer than its session, if it has not heard of that yet.
+    woken: Option<Duration>,
     arm: Option<Armed>,
 }
 
@@ -59,6 +60,8 @@ struct Zombie {
     name: String,
     child: Child,
     log: Log,
+    since: Instant,
+    still: Duration,
     woken: Option<Instant>,
     knows: bool,
     commits: u64,
@@ -108,7 +111,7 @@ impl Fleet {
             start_at: Instant::now(),
             killed: false,
             frozen: false,
-            woken: false,
+            woken: None,
             arm: None,
         };
         let instance = state.instances.entry(name.to_owned()).or_insert(fresh);
@@ -158,8 +161,11 @@ impl Fleet {
     }
 
     /// Stands still for so long. As a `zombie`, longer than its session, it must commit nothing
-    /// after that before the group has told it where it stands.
-    pub fn freeze(&self, name: &str, time: Duration, zombie: bool) -> bool {
+    /// after that before the group has told it where it stands; so it stands still until it is
+    /// `gone` from the group, which a slow broker may take longer to see.
+    pub fn freeze(&self, name: &str, time: Duration, gone: Option<&dyn Fn() -> bool>) -> bool {
+        let began = Instant::now();
+        let zombie = gone.is_some();
         let frozen = |still: bool| {
             let mut state = self.state();
             let State { instances, tally, .. } = &mut *state;
@@ -167,7 +173,7 @@ impl Fleet {
             if !still {
                 // What it said before it stood still was said in time.
                 instance.hear(name, tally);
-                instance.woken = zombie;
+                instance.woken = zombie.then(|| began.elapsed());
                 tally.zombies += u64::from(zombie);
             }
             let Some(child) = &instance.child else { return false };
@@ -177,6 +183,9 @@ impl Fleet {
         };
         let done = frozen(true);
         thread::sleep(time);
+        while done && began.elapsed() < 3 * time && gone.is_some_and(|gone| !gone()) {
+            thread::sleep(Duration::from_millis(200));
+        }
         done && frozen(false)
     }
 
@@ -190,7 +199,10 @@ impl Fleet {
         let log = std::mem::replace(&mut instance.log, Log { path: fresh, read: 0 });
         instance.start_at = Instant::now() + PAUSE;
         let name = name.to_owned();
-        state.zombies.push(Zombie { name, child, log, woken: None, knows: false, commits: 0 });
+        let (since, still) = (Instant::now(), Duration::ZERO);
+        let zombie =
+            Zombie { name, child, log, since, still, woken: None, knows: false, commits: 0 };
+        state.zombies.push(zombie);
         true
     }
 
@@ -201,6 +213,7 @@ impl Fleet {
             zombie.log.skip();
             signal(&zombie.child, "CONT");
             zombie.woken = Some(Instant::now());
+            zombie.still = zombie.since.elapsed();
         }
     }
 
@@ -263,7 +276,7 @@ impl State {
                 let Some(status) = child.try_wait().expect("a status") else { continue };
                 instance.child = None;
                 instance.frozen = false;
-                instance.woken = false;
+                instance.woken = None;
                 instance.start_at = Instant::now() + PAUSE;
                 let killed = std::mem::take(&mut instance.killed);
                 // Killed by us before it came to it, the next one is armed in its place.
@@ -283,7 +296,8 @@ impl State {
                 // Told by the group what is its own again, it may work; it then fences its successor.
                 tally.duels += u64::from(zombie.knows && said == "assigned");
                 zombie.knows |= knows(said);
-                zombie.commits += u64::from(!zombie.knows && said == "transaction committed");
+                let late = said == "transaction committed" && took(&line) < zombie.still;
+                zombie.commits += u64::from(!zombie.knows && late);
                 tally.hear(&zombie.name, &line);
             }
             let ended = zombie.child.try_wait().expect("a status");
@@ -317,14 +331,12 @@ impl Instance {
     fn hear(&mut self, name: &str, tally: &mut Tally) {
         for line in self.log.lines() {
             tally.hear(name, &line);
-            if !self.woken {
-                continue;
-            }
+            let Some(still) = self.woken else { continue };
             let said = message(&line);
-            if said == "transaction committed" {
+            if said == "transaction committed" && took(&line) < still {
                 tally.zombie_faults.push(format!("{name}: committed before it knew: {line}"));
             }
-            self.woken = !knows(said);
+            self.woken = self.woken.filter(|_| !knows(said));
         }
     }
 }
@@ -333,6 +345,14 @@ impl Instance {
 fn knows(said: &str) -> bool {
     let heard = ["assigned", "handed over", "lost:", "transaction given up", "stopped"];
     heard.iter().any(|known| said.starts_with(known))
+}
+
+/// How long a commit took: one that took longer than its process stood still was asked for before.
+fn took(line: &Value) -> Duration {
+    let text = line["fields"]["took"].as_str().unwrap_or_default();
+    let number = |unit: &str| text.strip_suffix(unit)?.parse::<f64>().ok();
+    let seconds = number("ms").map(|n| n / 1e3).or_else(|| number("µs").map(|n| n / 1e6));
+    Duration::from_secs_f64(seconds.or_else(|| number("s")).unwrap_or(0.0))
 }
 
 fn start(

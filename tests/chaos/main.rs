@@ -16,7 +16,6 @@ mod guard;
 mod harness;
 mod observer;
 mod options;
-mod pass;
 mod programs;
 mod proxy;
 mod replay;

@@ -2,8 +2,11 @@
 //!
 //! I2, committed never decreases and nothing is visible above it; I10, no partition stands still with
 //! records waiting; and how long it takes after a fault until every partition moves on. It sees what
-//! is committed every fifth of a second: shorter steps back it cannot see.
+//! is committed every fifth of a second: shorter steps back it cannot see. A coordinator that has just
+//! been started may say for a moment that nothing was ever committed; such a look is counted and not
+//! believed. Offsets that stay away are seen by the checker.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -43,6 +46,8 @@ pub struct Seen {
     /// From each fault to the first newly committed offset of every partition.
     pub recoveries: Vec<(String, Duration)>,
     pub samples: u64,
+    /// Looks at which a partition had no offset that had one before.
+    pub forgotten: u64,
     pub visible_checks: u64,
     pub decreased: Vec<String>,
     pub above_committed: Vec<String>,
@@ -118,6 +123,9 @@ struct Watch {
     /// Reads the outputs as a reader downstream does.
     tail: BaseConsumer,
     tailed: BTreeSet<(String, i32)>,
+    /// Partitions that were seen to have an offset.
+    known: RefCell<BTreeSet<i32>>,
+    forgotten: Cell<u64>,
     /// The highest source offset that was visible, per input partition.
     visible: BTreeMap<i32, i64>,
 }
@@ -138,6 +146,8 @@ impl Watch {
             stable: consumer("read_committed"),
             tail: consumer("read_committed"),
             tailed: BTreeSet::new(),
+            known: RefCell::default(),
+            forgotten: Cell::new(0),
             visible: BTreeMap::new(),
         }
     }
@@ -160,6 +170,7 @@ impl Watch {
                 let ends = self.ends(committed.keys());
                 let mut seen = shared.seen.lock().expect("no panic while held");
                 seen.note(looked, &committed, &ends);
+                seen.forgotten = self.forgotten.get();
             }
             turn += 1;
             thread::sleep(EVERY.saturating_sub(began.elapsed()));
@@ -178,12 +189,28 @@ impl Watch {
             list.add_partition(&self.input, partition);
         }
         let found = by.committed_offsets(list, TIMEOUT).ok()?;
-        let offset = |offset| if let Offset::Offset(o) = offset { o } else { 0 };
         let elements = found.elements();
         if elements.is_empty() || elements.iter().any(|e| e.error().is_err()) {
             return None;
         }
-        Some(elements.iter().map(|e| (e.partition(), offset(e.offset()))).collect())
+        let mut known = self.known.borrow_mut();
+        let mut committed = BTreeMap::new();
+        for element in &elements {
+            let partition = element.partition();
+            let offset = match element.offset() {
+                Offset::Offset(offset) => {
+                    known.insert(partition);
+                    offset
+                }
+                _ if known.contains(&partition) => {
+                    self.forgotten.set(self.forgotten.get() + 1);
+                    return None;
+                }
+                _ => 0,
+            };
+            committed.insert(partition, offset);
+        }
+        Some(committed)
     }
 
     fn ends<'a>(&self, partitions: impl Iterator<Item = &'a i32>) -> BTreeMap<i32, i64> {

@@ -147,7 +147,7 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         "caught_up_s": measured.caught_up.map(round),
         "records": report["records"], "partitions": measured.partitions,
         "alerts": alerts["said"], "evidence": alerts["evidence"],
-        "steps": measured.faults.len(), "samples": seen.samples, "visible_checks": seen.visible_checks,
+        "steps": measured.faults.len(), "samples": seen.samples, "looks_without_offsets": seen.forgotten, "visible_checks": seen.visible_checks,
         "latest_load_s": measured.load["latest_s"],
         "invariants": holds,
         "failed": problems.len(),

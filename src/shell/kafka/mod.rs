@@ -3,6 +3,7 @@
 pub mod access;
 mod assignment;
 mod client;
+mod ending;
 mod group;
 mod native;
 mod restore;

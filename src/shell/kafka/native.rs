@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
@@ -11,6 +12,9 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedHeaders;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+
+use crate::deliver::Place;
+use crate::record::{Offset, Partition};
 
 /// What librdkafka said.
 #[derive(Clone, Debug)]
@@ -52,6 +56,39 @@ pub fn commit_transaction<C: ProducerContext + 'static>(
     said.map_err(|NativeError { code, text }| CommitError { code, text, requires_abort })
 }
 
+/// Adds `group` to the open transaction with an offset of `topic` that it does not take, from a member
+/// that it does not have: the end of the transaction reaches the group, and changes nothing there
+/// whichever it is. That it refuses is no error; the transaction can only be aborted then.
+pub fn touch_group<C: ProducerContext + 'static>(
+    producer: &ThreadedProducer<C>,
+    group: &str,
+    topic: &str,
+    timeout: Duration,
+) {
+    let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    with_names(&[group, topic, "nobody"], |names| {
+        let &mut [group, topic, nobody] = names else { unreachable!("three names") };
+        // SAFETY: names are valid C strings and are copied. List and member are ours and destroyed
+        // once, and so is the error; the producer outlives the call.
+        unsafe {
+            let list = sys::rd_kafka_topic_partition_list_new(1);
+            (*sys::rd_kafka_topic_partition_list_add(list, topic, 0)).offset = 0;
+            let member = sys::rd_kafka_consumer_group_metadata_new_with_genid(
+                group,
+                i32::MAX,
+                nobody,
+                ptr::null(),
+            );
+            let native = producer.client().native_ptr();
+            let refusal =
+                sys::rd_kafka_send_offsets_to_transaction(native, list, member, timeout_ms);
+            drop(Owned::new(refusal, sys::rd_kafka_error_destroy));
+            sys::rd_kafka_consumer_group_metadata_destroy(member);
+            sys::rd_kafka_topic_partition_list_destroy(list);
+        }
+    });
+}
+
 /// What the brokers say we may do with something: codes of operations, Kafka's own. `None` if
 /// they do not say, as brokers before 2.3 do not.
 pub type Operations = Result<Option<Vec<i32>>, NativeError>;
@@ -77,7 +114,7 @@ pub fn topic_operations<C: ClientContext>(
                 sys::rd_kafka_TopicCollection_destroy(topics);
             }
         };
-        let answer = ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout, send)?;
+        let answer = ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout, with_operations, send)?;
         let mut described = vec![];
         // SAFETY: the event answers what we sent, so it has this result; all that is borrowed
         // from it is copied before `answer` goes. `count` is that of the array it came with.
@@ -180,7 +217,8 @@ fn describe_groups<C: ClientContext, T>(
                 );
             }
         };
-        let answer = ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout, send)?;
+        let request = RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+        let answer = ask(client, request, timeout, with_operations, send)?;
         let mut described = vec![];
         // SAFETY: as in `topic_operations`.
         unsafe {
@@ -199,11 +237,83 @@ fn describe_groups<C: ClientContext, T>(
     })
 }
 
-/// Sends one admin request that asks for authorized operations too, and waits for its answer.
+/// The offset after the last record of each of these partitions, or, if `committed`, the one up to
+/// which no transaction is open. Who is not in the answer has no leader now.
+///
+/// # Errors
+/// If nobody answers.
+pub fn latest<C: ClientContext>(
+    client: &Client<C>,
+    places: &[Place],
+    committed: bool,
+    timeout: Duration,
+) -> Result<BTreeMap<Place, Offset>, NativeError> {
+    use sys::rd_kafka_IsolationLevel_t::*;
+    use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
+    if places.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let topics: Vec<&str> = places.iter().map(|place| place.topic.as_str()).collect();
+    with_names(&topics, |names| {
+        let level = match committed {
+            true => RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+            false => RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
+        };
+        // SAFETY: the options live for this call.
+        let isolated =
+            |options| unsafe { sys::rd_kafka_AdminOptions_set_isolation_level(options, level) };
+        let send = |options, queue| {
+            // SAFETY: the list is ours; names are valid C strings and are copied, and so is the
+            // list, which is destroyed right after. An element lives until the next is added.
+            unsafe {
+                let size = c_int::try_from(places.len()).unwrap_or(0);
+                let list = sys::rd_kafka_topic_partition_list_new(size);
+                for (&mut name, place) in names.iter_mut().zip(places) {
+                    let element =
+                        sys::rd_kafka_topic_partition_list_add(list, name, place.partition.0);
+                    (*element).offset = LATEST;
+                }
+                sys::rd_kafka_ListOffsets(client.native_ptr(), list, options, queue);
+                sys::rd_kafka_topic_partition_list_destroy(list);
+            }
+        };
+        let answer = ask(client, RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout, isolated, send)?;
+        let mut found = BTreeMap::new();
+        // SAFETY: as in `topic_operations`.
+        unsafe {
+            let result = sys::rd_kafka_event_ListOffsets_result(answer.ptr());
+            let mut count = 0;
+            let first = sys::rd_kafka_ListOffsets_result_infos(result, &mut count);
+            for i in 0..count {
+                let seen = &*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*first.add(i));
+                if RDKafkaErrorCode::from(seen.err) == RDKafkaErrorCode::NoError {
+                    let topic = CStr::from_ptr(seen.topic).to_string_lossy().into_owned();
+                    let place = Place { topic, partition: Partition(seen.partition) };
+                    found.insert(place, Offset(seen.offset));
+                }
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// librdkafka's name for "after the last one".
+const LATEST: i64 = -1;
+
+/// An option of an admin request that is not its timeout.
+type Setter = *mut sys::rd_kafka_error_t;
+
+fn with_operations(options: *mut sys::rd_kafka_AdminOptions_t) -> Setter {
+    // SAFETY: the options live for this call.
+    unsafe { sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1) }
+}
+
+/// Sends one admin request with what `set` sets, and waits for its answer.
 fn ask<C: ClientContext>(
     client: &Client<C>,
     request: sys::rd_kafka_admin_op_t,
     timeout: Duration,
+    set: impl FnOnce(*mut sys::rd_kafka_AdminOptions_t) -> Setter,
     send: impl FnOnce(*const sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),
 ) -> Result<Owned<sys::rd_kafka_event_t>, NativeError> {
     const OURS: &str = "librdkafka made none, which it does for a client that lives";
@@ -215,8 +325,7 @@ fn ask<C: ClientContext>(
     unsafe {
         let options = sys::rd_kafka_AdminOptions_new(native, request);
         let options = Owned::new(options, sys::rd_kafka_AdminOptions_destroy).expect(OURS);
-        let asked = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.ptr(), 1);
-        if let Some(error) = Owned::new(asked, sys::rd_kafka_error_destroy) {
+        if let Some(error) = Owned::new(set(options.ptr()), sys::rd_kafka_error_destroy) {
             said(error.ptr())?;
         }
         let mut why: [c_char; 256] = [0; 256];

@@ -1,6 +1,7 @@
 //! A consumer and a producer that move together: [`deliver::Session`] over librdkafka.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,13 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use tracing::warn;
 
 use super::assignment::{Assignments, News};
+use super::ending::ToGroup;
 use super::restore::{self, during};
 use super::transaction::{Sending, Transactions, part_with};
 use super::{Clients, native};
 use crate::codec::Headers;
 use crate::config::Delivery;
-use crate::deliver::{self, Beginning, Change, Forward, Output, Progress, SessionError};
+use crate::deliver::{self, Beginning, Change, Forward, Output, Outputs, Progress, SessionError};
 use crate::record::{Offset, Partition, Position, Timestamp};
 use crate::shell::clock;
 
@@ -33,8 +35,10 @@ pub struct Session {
     transactions: Transactions,
     /// Since when offsets are not told, or when they were last settled.
     settled: Cell<Option<Instant>>,
-    /// Offsets that at-least-once commits when all that was sent has arrived.
-    offsets: RefCell<TopicPartitionList>,
+    /// The offsets sent last; at-least-once commits them when all that was sent has arrived.
+    sent: RefCell<Vec<(Partition, Offset)>>,
+    /// What the group had before those.
+    known: RefCell<BTreeMap<Partition, Option<Offset>>>,
 }
 
 /// How long one exchange with the broker may take.
@@ -47,22 +51,23 @@ const OFFSETS: Duration = Duration::from_secs(1);
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
 impl Session {
-    /// Joins `group` on `topic`; `role` is part of the transactional id and must be stable. How far
-    /// behind it is, `progress` is told every few seconds.
+    /// Joins `group` on `topic`, to write to `outputs`; `role` is part of the transactional id and
+    /// must be stable. How far behind it is, `progress` is told every few seconds.
     ///
     /// # Errors
     /// If a client cannot be made or the transaction coordinator does not answer.
     pub fn join(
         clients: &Clients,
         role: &str,
-        group: &str,
-        topic: &str,
+        (group, topic): (&str, &str),
+        outputs: &Outputs,
         progress: Arc<Progress>,
     ) -> Result<Self, SessionError> {
         let kafka = clients.kafka();
         let timeout = 3 * kafka.transaction_timeout;
-        let transactions = Transactions::start(clients.producer(role), kafka.delivery, timeout)?;
-        Ok(Self {
+        let producer = clients.producer(role);
+        let transactions = Transactions::start(producer, kafka.delivery, outputs, timeout)?;
+        let session = Self {
             member: Member::join(clients, role, group, topic, progress.clone())?,
             progress,
             member_is_usable: true,
@@ -72,12 +77,45 @@ impl Session {
             topic: topic.to_owned(),
             transactions,
             settled: Cell::new(None),
-            offsets: RefCell::new(TopicPartitionList::new()),
-        })
+            sent: RefCell::default(),
+            known: RefCell::default(),
+        };
+        if let Err(error) = session.settle(|| false) {
+            warn!(%error, "what was left here before is looked for later");
+        }
+        Ok(session)
     }
 
     fn consumer(&self) -> &BaseConsumer<Assignments> {
         &self.member.0
+    }
+
+    /// Ends what our id left without an end.
+    fn settle(&self, was_committed: impl FnOnce() -> bool) -> Result<(), SessionError> {
+        self.progress.doing("looking for what has no end");
+        self.with_group(|to| self.transactions.settle(to, was_committed))
+    }
+
+    fn with_group<T>(&self, act: impl FnOnce(ToGroup<'_>) -> T) -> T {
+        let is_stable = || {
+            let n = self.transactions.partitions_of(&self.topic, EXCHANGE).unwrap_or(0);
+            let all: Vec<Partition> = (0..n).map(Partition).collect();
+            n > 0 && self.consumer().committed_offsets(self.named(&all), OFFSETS).is_ok()
+        };
+        act(ToGroup { group: &self.group, topic: &self.topic, is_stable: &is_stable })
+    }
+
+    /// Whether the group has moved to offsets that we sent it last: then it was told of a commit.
+    fn was_committed(&self) -> bool {
+        let (sent, known) = (self.sent.borrow(), self.known.borrow());
+        let partitions: Vec<Partition> = sent.iter().map(|&(partition, _)| partition).collect();
+        let asked = self.named(&partitions);
+        let Ok(now) = self.consumer().committed_offsets(asked, OFFSETS) else { return false };
+        sent.iter().any(|(partition, sent)| {
+            let has_moved = known.get(partition).is_some_and(|known| *known != Some(*sent));
+            let now = now.find_partition(&self.topic, partition.0);
+            has_moved && now.is_some_and(|now| now.offset() == NativeOffset::Offset(sent.0))
+        })
     }
 
     fn is_transactional(&self) -> bool {
@@ -125,6 +163,12 @@ impl deliver::Session for Session {
     }
 
     fn poll(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
+        if self.transactions.is_doubtful() {
+            // Whatever else goes wrong shows when something is committed.
+            if let Err(error @ SessionError::Fenced { .. }) = self.settle(|| false) {
+                return Err(error);
+            }
+        }
         match self.consumer().poll(timeout) {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(Fetched(message))),
@@ -157,7 +201,10 @@ impl deliver::Session for Session {
     }
 
     fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        self.consumer().incremental_assign(&self.placed(from)).map_err(unusable("assign"))
+        let list = self.placed(from);
+        self.consumer().incremental_assign(&list).map_err(unusable("assign"))?;
+        // A partition that was paused when it was taken from us comes back paused.
+        self.consumer().resume(&list).map_err(unusable("resume"))
     }
 
     fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError> {
@@ -231,27 +278,29 @@ impl deliver::Session for Session {
 
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
         self.progress.doing("sending offsets");
-        let offsets = self.placed(next);
+        next.clone_into(&mut self.sent.borrow_mut());
         if !self.is_transactional() {
-            *self.offsets.borrow_mut() = offsets;
             return Ok(());
         }
         let group = self.consumer().group_metadata().ok_or(SessionError::Transaction {
             step: "send offsets",
             reason: "not a member of the group any more".into(),
         })?;
-        self.transactions.offsets(&offsets, &group)
+        self.transactions.offsets(&self.placed(next), &group)
     }
 
     fn commit(&self) -> Result<(), SessionError> {
         self.progress.doing("committing");
         if self.is_transactional() {
-            return self.transactions.commit();
+            self.with_group(|to| self.transactions.commit(to))?;
+            let sent = self.sent.take();
+            self.known.borrow_mut().extend(sent.into_iter().map(|(p, offset)| (p, Some(offset))));
+            return Ok(());
         }
         self.transactions.flush()?;
-        let offsets = self.offsets.replace(TopicPartitionList::new());
-        if offsets.count() > 0 {
-            let committed = self.consumer().commit(&offsets, CommitMode::Sync);
+        let sent = self.sent.take();
+        if !sent.is_empty() {
+            let committed = self.consumer().commit(&self.placed(&sent), CommitMode::Sync);
             committed.map_err(|error| SessionError::Transaction {
                 step: "commit offsets",
                 reason: error.to_string(),
@@ -274,6 +323,8 @@ impl deliver::Session for Session {
             part_with(std::mem::replace(&mut self.member, new));
             self.member_is_usable = true;
         }
+        self.settle(|| self.was_committed())?;
+        self.sent.take();
         Ok(())
     }
 
@@ -291,13 +342,14 @@ impl deliver::Session for Session {
         let found =
             restore::beginnings(self.consumer(), &reader, &self.topic, partitions, kept, OFFSETS);
         let since = self.settled.get();
-        if found.is_ok() {
+        if let Ok(found) = &found {
             self.settled.set(None);
+            let committed = found.iter().map(|b| (b.partition, b.committed));
+            self.known.borrow_mut().extend(committed);
         } else if since.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
             self.settled.set(Some(Instant::now()));
-            if let (Some(_), Some(group)) = (since, self.consumer().group_metadata()) {
-                let first: Vec<_> = partitions.iter().map(|&p| (p, Offset(0))).collect();
-                self.transactions.settle_pending(&self.placed(&first), &group);
+            if since.is_some() {
+                self.with_group(|to| self.transactions.settle_pending(to));
             }
         }
         found

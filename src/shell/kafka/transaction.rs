@@ -6,7 +6,8 @@
 //! the transaction protocol of before KIP-890, in which a delayed commit or abort of an old
 //! transaction can otherwise hit a later one. Within a call librdkafka may lose an answer and ask
 //! again without telling: so a producer whose commit succeeded, but slowly or beside an error, is
-//! replaced as well before it begins another transaction.
+//! replaced as well before it begins another transaction. That a transaction was ended is believed
+//! when the log shows it, if there is any reason for doubt ([`ending`](super::ending)).
 //!
 //! At least once: an idempotent producer without transactions; offsets follow when everything sent
 //! has arrived.
@@ -25,22 +26,29 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, T
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tracing::{debug, warn};
 
+use super::ending::ToGroup;
 use super::native;
 use crate::config::Delivery;
-use crate::deliver::SessionError;
+use crate::deliver::{Ends, GROUP, Outputs, SessionError};
 use crate::emit::ReadTrace;
-use crate::record::Position;
+use crate::record::{Partition, Position};
 
 /// A producer that is always in a known state: nothing open, or what was sent since the last commit.
 pub struct Transactions {
     config: ClientConfig,
-    delivery: Delivery,
+    pub(super) delivery: Delivery,
     timeout: Duration,
-    producer: RefCell<ThreadedProducer<Deliveries>>,
+    pub(super) producer: RefCell<ThreadedProducer<Deliveries>>,
     deliveries: Deliveries,
     open: Cell<bool>,
     /// A request of the last transaction may still be on its way.
-    suspect: Cell<bool>,
+    pub(super) suspect: Cell<bool>,
+    /// When something last went wrong.
+    pub(super) wary: Cell<Option<Instant>>,
+    /// What may hang of our id.
+    pub(super) ends: RefCell<Ends>,
+    /// When that was last looked at.
+    pub(super) looked: Cell<Option<Instant>>,
 }
 
 /// A call that took this long may have asked twice. librdkafka waits at least a second for an
@@ -58,20 +66,39 @@ pub struct Sending<'a> {
 }
 
 impl Transactions {
-    /// Creates the producer and takes its id over; waits for the coordinator up to `timeout`.
+    /// Creates the producer and takes its id over; waits for the coordinator up to `timeout`. What
+    /// a process before us left in `outputs` is doubted.
     ///
     /// # Errors
-    /// If the client cannot be made or the coordinator does not answer.
+    /// If the client cannot be made or the cluster does not answer.
     pub fn start(
         config: ClientConfig,
         delivery: Delivery,
+        outputs: &Outputs,
         timeout: Duration,
     ) -> Result<Self, SessionError> {
         let deliveries = Deliveries::default();
         let producer = producer(&config, delivery, deliveries.clone(), timeout)?;
-        let producer = RefCell::new(producer);
-        let (open, suspect) = (Cell::new(false), Cell::new(false));
-        Ok(Self { config, delivery, timeout, producer, deliveries, open, suspect })
+        let started = Self {
+            config,
+            delivery,
+            timeout,
+            producer: RefCell::new(producer),
+            deliveries,
+            open: Cell::new(false),
+            suspect: Cell::new(false),
+            wary: Cell::new(Some(Instant::now())),
+            ends: RefCell::new(Ends::new(outputs, [])),
+            looked: Cell::new(None),
+        };
+        if delivery == Delivery::ExactlyOnce {
+            let width =
+                |topic: &String| Ok((topic.clone(), started.partitions_of(topic, METADATA)?));
+            let widths: Result<Vec<_>, SessionError> = outputs.topics.iter().map(width).collect();
+            let widths = widths?.into_iter().chain([(GROUP.to_owned(), 1)]);
+            started.ends.replace(Ends::new(outputs, widths));
+        }
+        Ok(started)
     }
 
     /// Gives up whatever is open, by a new producer with the same id.
@@ -79,13 +106,17 @@ impl Transactions {
     /// # Errors
     /// As [`Transactions::start`].
     pub fn restart(&mut self) -> Result<(), SessionError> {
+        self.beware();
+        self.renew()?;
+        // Not before: only now nothing more can come of what was open.
+        self.ends.borrow_mut().doubt();
         self.open.set(false);
-        self.renew()
+        Ok(())
     }
 
     /// The new producer stands before the old one goes, and going is left to a thread of its own:
     /// it may have to wait for brokers that are away.
-    fn renew(&self) -> Result<(), SessionError> {
+    pub(super) fn renew(&self) -> Result<(), SessionError> {
         self.deliveries.forgive();
         let deliveries = self.deliveries.clone();
         let new = producer(&self.config, self.delivery, deliveries, self.timeout)?;
@@ -116,6 +147,9 @@ impl Transactions {
                 self.producer.borrow().begin_transaction().map_err(|e| self.failed("begin", &e))?;
             }
             self.open.set(true);
+        }
+        if self.delivery == Delivery::ExactlyOnce {
+            self.ends.borrow_mut().touch(sending.topic, sending.partition.map(Partition));
         }
         let deadline = Instant::now() + self.timeout;
         let mut record = BaseRecord::<[u8], [u8]>::to(sending.topic);
@@ -152,27 +186,21 @@ impl Transactions {
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> Result<(), SessionError> {
+        self.ends.borrow_mut().touch(GROUP, Some(Partition(0)));
         let started = Instant::now();
         let sent = self.producer.borrow().send_offsets_to_transaction(offsets, group, self.timeout);
         self.suspect_since(started);
         sent.map_err(|e| self.failed("send offsets", &e))
     }
 
-    /// Opens a transaction with `offsets` in it and aborts it: nothing changes, but the coordinator
-    /// of `group` forgets what it still holds as pending from an older transaction of our id. After
-    /// a crash a broker may miss the end of one and call our group's offsets unstable for ever.
-    pub fn settle_pending(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) {
+    /// Aborts a transaction that the group is in: nothing changes, but the coordinator of the group
+    /// forgets what it still holds as pending from an older transaction of our id. After a crash a
+    /// broker may miss the end of one and call our group's offsets unstable for ever.
+    pub fn settle_pending(&self, to: ToGroup<'_>) {
         if self.open.get() || self.delivery != Delivery::ExactlyOnce {
             return;
         }
-        let settled = self.producer.borrow().begin_transaction().and_then(|()| {
-            let producer = self.producer.borrow();
-            producer.send_offsets_to_transaction(offsets, group, self.timeout)?;
-            producer.abort_transaction(ABORT)
-        });
-        // Whatever came of it, the next transaction is another producer's.
-        self.suspect.set(true);
-        if let Err(error) = settled {
+        if let Err(error) = self.abort_into(&[], to) {
             warn!(%error, "pending offsets cannot be settled");
         }
     }
@@ -181,7 +209,11 @@ impl Transactions {
     ///
     /// # Errors
     /// If anything failed or took too long; the transaction may or may not be committed.
-    pub fn commit(&self) -> Result<(), SessionError> {
+    pub fn commit(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
+        if let Err(error) = self.may_commit(to) {
+            self.abort_if(true);
+            return Err(error);
+        }
         let started = Instant::now();
         let committed = native::commit_transaction(&self.producer.borrow(), self.timeout);
         self.suspect_since(started);
@@ -189,6 +221,8 @@ impl Transactions {
             self.abort_if(error.requires_abort);
             self.classify("commit", error.code, error.text)
         })?;
+        self.was_ended(to)?;
+        self.ends.borrow_mut().committed();
         self.open.set(false);
         Ok(())
     }
@@ -234,6 +268,7 @@ impl Transactions {
     fn suspect_since(&self, started: Instant) {
         if started.elapsed() >= SUSPECT || self.deliveries.is_troubled() {
             self.suspect.set(true);
+            self.beware();
         }
     }
 
@@ -252,7 +287,7 @@ impl Transactions {
         }
     }
 
-    fn failed(&self, step: &'static str, error: &KafkaError) -> SessionError {
+    pub(super) fn failed(&self, step: &'static str, error: &KafkaError) -> SessionError {
         match error {
             KafkaError::Transaction(native) => {
                 self.abort_if(native.txn_requires_abort());
@@ -290,8 +325,10 @@ pub(super) fn part_with(client: impl Send + 'static) {
     }
 }
 
+/// How long the question how wide topics are may take.
+const METADATA: Duration = Duration::from_secs(10);
 /// How long an abort may take before the broker does it.
-const ABORT: Duration = Duration::from_secs(5);
+pub(super) const ABORT: Duration = Duration::from_secs(5);
 
 /// What is open when its owner goes is undone now, not when the broker's timeout says so.
 impl Drop for Transactions {
@@ -324,7 +361,7 @@ fn producer(
 /// What became of records after they were sent. In a transaction the commit fails with them; here
 /// stands only what it does not say: which records their topic does not take.
 #[derive(Clone, Default)]
-struct Deliveries(Arc<Mutex<Delivered>>);
+pub struct Deliveries(Arc<Mutex<Delivered>>);
 
 #[derive(Default)]
 struct Delivered {

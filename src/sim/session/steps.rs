@@ -103,6 +103,8 @@ impl Session {
         let source = queued.source;
         let mut mine = self.mine.borrow_mut();
         mine.open = true;
+        let name = self.ground.cluster.borrow().topics[queued.topic].name.clone();
+        mine.ends.touch(&name, Some(queued.partition));
         if let (true, Some(source)) = (too_large, source) {
             return Err(SessionError::TooLarge(vec![source]));
         }

@@ -13,7 +13,7 @@ impl World {
             if faults.healed() || !faults.chance(0.01) {
                 return;
             }
-            (faults.below(12), faults.below(1 << 20))
+            (faults.below(13), faults.below(1 << 20))
         };
         let now = self.ground.now();
         let running = self.machines.borrow().iter().filter(|m| m.process.alive.get()).count();
@@ -71,6 +71,10 @@ impl World {
             7 => {
                 note("the cluster is gone");
                 self.ground.faults.borrow_mut().down_until = now + luck % 3000;
+            }
+            12 => {
+                note("no partition has a leader");
+                self.ground.cluster.borrow_mut().leaderless_until = now + luck % 2000;
             }
             8 | 9 => self.grow(kind == 8, luck),
             _ => {}

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Actor, JUDGES, Seat, WORKERS, World};
-use crate::deliver::{Judging, Progress, Worker};
+use crate::deliver::{Judging, Outputs, Progress, Worker};
 use crate::sim::cluster::Ms;
 use crate::sim::ground::Process;
-use crate::sim::mutation::{Mutant, Reuse};
+use crate::sim::mutation::{Mutant, Mutation, Reuse};
 use crate::sim::road::Toy;
 use crate::sim::session::{Place, Session};
 
@@ -89,6 +89,17 @@ impl World {
         self.machines.borrow_mut().retain(|m| m.process.alive.get() || !m.retired);
     }
 
+    /// The brokers know their partitions again. What then hangs of ids that no machine has is
+    /// aborted by hand.
+    pub(super) fn clear_up(&self) {
+        let machines = self.machines.borrow();
+        let used = |m: &Machine, id| !m.retired && (m.ids..m.ids + IDS).contains(&id);
+        let is_used = |id| machines.iter().any(|machine| used(machine, id));
+        let mut cluster = self.ground.cluster.borrow_mut();
+        cluster.leaderless_until = 0;
+        cluster.abort_hanging(is_used);
+    }
+
     pub(super) fn count_end(&self, process: &Process) {
         *self.ended.borrow_mut().entry(process.no).or_default() += 1;
     }
@@ -113,8 +124,17 @@ impl World {
         let mut seats = vec![];
         let mut sit = |role: String, group, input, producer, judges: bool| {
             let resume_at = Rc::new(Cell::new(0));
-            let place =
-                Place { name: format!("{name}.{}.{role}", process.no), group, input, producer };
+            let place = Place {
+                name: format!("{name}.{}.{role}", process.no),
+                group,
+                input,
+                producer,
+                outputs: match judges {
+                    true => Outputs::of_judge(stream),
+                    false => Outputs::of_worker(stream),
+                },
+                believes: self.mutation == Some(Mutation::BelieveTheEnd),
+            };
             let session = Session::join(&self.ground, process, place, &resume_at);
             let reuse: Option<Reuse<Session>> = Some(Session::abort_and_reuse);
             let mutant = Mutant::new(session, self.mutation, reuse, &stream.alerts.topic);

@@ -1,0 +1,371 @@
+//! Which output partitions, and whether our group, may still hold something of ours that has no end.
+//!
+//! A transaction's records are in the log at once; they count when a marker ends it. A broker may
+//! say that a transaction ended and write no marker: Kafka 4.4 passes over partitions whose leader it
+//! does not know at that moment, as if they were deleted. Whatever ends the *next* transaction of
+//! our id there then ends those records too: a commit would bring back what was given up. So
+//! whoever begins to write under an id doubts every partition that it may have written to before,
+//! until it has seen that everything below its present end has ended, and commits nothing into one
+//! that it doubts.
+//!
+//! Where something hangs a session aborts a transaction that touches just these partitions: its
+//! markers end what our id left. They too are believed only when they are seen.
+//!
+//! This asks nobody: a session does, and says what it saw. It cannot tell whose records hang; and it
+//! takes it that of a transaction's markers all are missing or none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::{fmt, mem};
+
+use crate::config::{Stream, Topics};
+use crate::record::{Offset, Partition};
+
+/// Topics that a session writes to.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    pub topics: Vec<String>,
+    /// The one of them that many write to at once, so that something is open there nearly always:
+    /// that ours has ended there is seen by another partition of the same transaction.
+    pub evidence: String,
+    /// In its first partition the judge writes beside a worker: the same there.
+    pub state: String,
+}
+
+/// Stands for the offsets that our group holds as pending, partition 0 of it.
+pub const GROUP: &str = "the group's offsets";
+
+/// A partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub topic: String,
+    pub partition: Partition,
+}
+
+/// What was written, what is doubted.
+#[derive(Debug)]
+pub struct Ends {
+    shared: Outputs,
+    /// How many partitions each topic has, as far as we know.
+    widths: BTreeMap<String, i32>,
+    /// Where the transaction that is open, or that was last committed, wrote to.
+    touched: BTreeMap<String, BTreeSet<Partition>>,
+    /// Where something may hang, and the end below which it would, once that is known.
+    doubted: BTreeMap<Place, Option<Offset>>,
+    /// Where something that was committed may lack its end: the next commit there gives it one, and if
+    /// none comes somebody waits for ever. What is watched holds nothing up.
+    watched: BTreeMap<Place, Option<Offset>>,
+    /// Partitions of the last aborted transaction that are ours: one that has ended speaks for all.
+    witnesses: BTreeSet<Place>,
+}
+
+impl Outputs {
+    /// What a worker of `stream` writes to.
+    pub fn of_worker(stream: &Stream) -> Self {
+        let topics = &stream.topics;
+        let all = [&topics.sanitized, &topics.quarantine, &topics.dead_letter, &topics.state];
+        Self::shared(&all, stream)
+    }
+
+    /// What a judge of `stream`, or a reset of its state, writes to.
+    pub fn of_judge(stream: &Stream) -> Self {
+        let all = [&stream.alerts.topic, &stream.topics.state];
+        Self::shared(&all, stream)
+    }
+
+    fn shared(own: &[&String], stream: &Stream) -> Self {
+        let Topics { evidence, state, .. } = &stream.topics;
+        let topics = own.iter().copied().chain([evidence]).cloned().collect();
+        Self { topics, evidence: evidence.clone(), state: state.clone() }
+    }
+}
+
+impl Ends {
+    /// Whoever had our id before may have left something anywhere. `widths` are the topics and how
+    /// many partitions each has; [`GROUP`] is one more.
+    pub fn new(shared: &Outputs, widths: impl IntoIterator<Item = (String, i32)>) -> Self {
+        let widths: BTreeMap<String, i32> = widths.into_iter().collect();
+        let all = widths.iter().flat_map(|(topic, &width)| {
+            (0..width).map(|p| (Place { topic: topic.clone(), partition: Partition(p) }, None))
+        });
+        let doubted = all.collect();
+        let (touched, watched) = (BTreeMap::new(), BTreeMap::new());
+        let witnesses = BTreeSet::new();
+        Self { shared: shared.clone(), widths, touched, doubted, watched, witnesses }
+    }
+
+    /// A record goes to this partition; to any of the topic if its key decides.
+    pub fn touch(&mut self, topic: &str, partition: Option<Partition>) {
+        if !self.touched.contains_key(topic) {
+            self.touched.insert(topic.to_owned(), BTreeSet::new());
+        }
+        let touched = self.touched.get_mut(topic).expect("inserted");
+        match partition {
+            Some(partition) => {
+                touched.insert(partition);
+            }
+            None => {
+                let width = self.widths.get(topic).copied().unwrap_or(1);
+                touched.extend((0..width).map(Partition));
+            }
+        }
+    }
+
+    /// What was open is committed, and its markers are believed.
+    pub fn committed(&mut self) {
+        self.touched.clear();
+    }
+
+    /// What was written last may hang.
+    pub fn doubt(&mut self) {
+        // Its markers are others than those of the last abort.
+        self.witnesses.clear();
+        let places: Vec<Place> = self.written().collect();
+        self.doubted.extend(places.into_iter().map(|place| (place, None)));
+    }
+
+    /// What was written last is committed, and nobody can say yet whether it has ended.
+    pub fn watch(&mut self) {
+        let places: Vec<Place> = self.written().collect();
+        self.watched.extend(places.into_iter().map(|place| (place, None)));
+    }
+
+    fn written(&self) -> impl Iterator<Item = Place> {
+        self.touched.iter().flat_map(|(topic, partitions)| {
+            partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
+        })
+    }
+
+    /// The places to ask about.
+    pub fn doubts(&self) -> Vec<Place> {
+        let all: BTreeSet<&Place> = self.doubted.keys().chain(self.watched.keys()).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    pub fn is_calm(&self) -> bool {
+        self.doubted.is_empty() && self.watched.is_empty()
+    }
+
+    /// This partition has its end here, and up to there nothing is open. In this order: the end was
+    /// looked for first, and not before our producer was made.
+    pub fn saw(&mut self, place: &Place, end: Offset, stable: Offset) {
+        if let Some(known) = self.watched.get_mut(place)
+            && stable >= *known.get_or_insert(end)
+        {
+            self.watched.remove(place);
+        }
+        let Some(known) = self.doubted.get_mut(place) else { return };
+        if stable >= *known.get_or_insert(end) {
+            self.doubted.remove(place);
+            if self.witnesses.contains(place) {
+                // The abort that it is a witness of went into everything shared.
+                self.doubted = mem::take(&mut self.doubted)
+                    .into_iter()
+                    .filter(|(p, _)| !self.is_shared(p))
+                    .collect();
+            }
+        }
+    }
+
+    /// Where an aborted transaction ends what hangs, beside the group: everything doubted, and one
+    /// witness at least.
+    pub fn to_abort(&self) -> Vec<Place> {
+        let mut places = self.doubts();
+        places.retain(|place| place.topic != GROUP);
+        if places.iter().all(|place| self.is_shared(place)) {
+            let mut all = self.widths.iter().flat_map(|(topic, &width)| {
+                (0..width).map(|p| Place { topic: topic.clone(), partition: Partition(p) })
+            });
+            places.extend(all.find(|place| !self.is_shared(place)));
+        }
+        places
+    }
+
+    /// A transaction into these was aborted, and may hang as well.
+    pub fn aborted(&mut self, places: Vec<Place>) {
+        let own = places.iter().filter(|place| !self.is_shared(place));
+        self.witnesses = own.cloned().collect();
+        self.doubted.extend(places.into_iter().map(|place| (place, None)));
+        self.watched.clear();
+    }
+
+    /// Whether what was written last went anywhere that only we write to.
+    pub fn touched_own(&self) -> bool {
+        self.written().any(|place| !self.is_shared(&place))
+    }
+
+    /// What was written last has ended where only we write: wherever it went, then, and nowhere else.
+    pub fn forgive(&mut self) {
+        let doubted = mem::take(&mut self.doubted);
+        let has_ended = |place: &Place| self.is_shared(place) && self.is_touched(place);
+        self.doubted = doubted.into_iter().filter(|(place, _)| !has_ended(place)).collect();
+    }
+
+    /// Where others have something open at nearly any time.
+    fn is_shared(&self, place: &Place) -> bool {
+        let Outputs { evidence, state, .. } = &self.shared;
+        let Place { topic, partition } = place;
+        topic == evidence || topic == GROUP || topic == state && partition.0 == 0
+    }
+
+    /// Everything was ended as it should be: by whom it was seen there is nothing to doubt.
+    pub fn believe(&mut self) {
+        self.watched.clear();
+        self.doubted.clear();
+    }
+
+    /// A partition that was written to and is doubted: nothing may be committed into it.
+    pub fn hanging(&self) -> Option<&Place> {
+        self.doubted.keys().find(|place| self.is_touched(place))
+    }
+
+    /// The same of what was just committed, where only we write: the rest ends with that.
+    pub fn endless(&self) -> Option<&Place> {
+        let mut own = self.doubted.keys().filter(|place| !self.is_shared(place));
+        own.find(|place| self.is_touched(place))
+    }
+
+    fn is_touched(&self, place: &Place) -> bool {
+        let touched = self.touched.get(&place.topic);
+        touched.is_some_and(|touched| touched.contains(&place.partition))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "partition {} of {}", self.partition, self.topic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(topic: &str, partition: i32) -> Place {
+        Place { topic: topic.into(), partition: Partition(partition) }
+    }
+
+    fn new(widths: &[(&str, i32)]) -> Ends {
+        let (evidence, state) = ("evidence".to_owned(), "state".to_owned());
+        let shared = Outputs { topics: vec![], evidence, state };
+        Ends::new(&shared, widths.iter().map(|&(t, n)| (t.to_owned(), n)))
+    }
+
+    fn calm(widths: &[(&str, i32)]) -> Ends {
+        let mut ends = new(widths);
+        for place in ends.doubts() {
+            ends.saw(&place, Offset(9), Offset(9));
+        }
+        ends
+    }
+
+    #[test]
+    fn whoever_begins_doubts_every_partition_until_all_below_its_end_has_ended() {
+        let mut ends = new(&[("out", 2)]);
+        assert_eq!(ends.doubts(), [place("out", 0), place("out", 1)]);
+        ends.saw(&place("out", 0), Offset(10), Offset(10));
+        ends.saw(&place("out", 1), Offset(10), Offset(7));
+        ends.touch("out", Some(Partition(0)));
+        assert_eq!(ends.hanging(), None);
+        ends.touch("out", Some(Partition(1)));
+        assert_eq!(ends.hanging(), Some(&place("out", 1)));
+        // What came after the first look is another's, open or not.
+        ends.saw(&place("out", 1), Offset(30), Offset(11));
+        assert!(ends.is_calm());
+    }
+
+    #[test]
+    fn what_is_given_up_is_doubted_where_it_was_written_and_from_its_new_end_on() {
+        let mut ends = calm(&[("out", 2), ("alerts", 2)]);
+        ends.touch("out", Some(Partition(1)));
+        ends.touch("alerts", None);
+        ends.doubt();
+        assert_eq!(ends.doubts(), [place("alerts", 0), place("alerts", 1), place("out", 1)]);
+        ends.saw(&place("out", 1), Offset(20), Offset(12));
+        // Given up once more: more may hang now than below 20.
+        ends.doubt();
+        ends.saw(&place("out", 1), Offset(25), Offset(20));
+        assert_eq!(ends.hanging(), Some(&place("alerts", 0)));
+        ends.saw(&place("alerts", 0), Offset(1), Offset(1));
+        ends.saw(&place("alerts", 1), Offset(1), Offset(1));
+        assert_eq!(ends.hanging(), Some(&place("out", 1)));
+        ends.saw(&place("out", 1), Offset(40), Offset(25));
+        assert!(ends.is_calm());
+    }
+
+    #[test]
+    fn evidence_has_ended_when_another_partition_of_the_same_abort_has() {
+        let mut ends = calm(&[("evidence", 1), ("out", 2)]);
+        ends.touch("evidence", Some(Partition(0)));
+        ends.doubt();
+        let places = ends.to_abort();
+        assert_eq!(places, [place("evidence", 0), place("out", 0)]);
+        ends.saw(&place("out", 0), Offset(3), Offset(3));
+        assert_eq!(ends.hanging(), Some(&place("evidence", 0)), "nothing was aborted yet");
+        ends.aborted(places);
+        ends.saw(&place("evidence", 0), Offset(8), Offset(5));
+        ends.saw(&place("out", 0), Offset(4), Offset(3));
+        assert_eq!((ends.doubts().len(), ends.endless()), (2, None));
+        ends.saw(&place("out", 0), Offset(5), Offset(5));
+        assert!(ends.is_calm());
+    }
+
+    #[test]
+    fn offsets_are_not_moved_while_the_group_may_hold_older_ones() {
+        let mut ends = calm(&[(GROUP, 1), ("out", 1)]);
+        for topic in [GROUP, "out"] {
+            ends.touch(topic, Some(Partition(0)));
+        }
+        ends.doubt();
+        ends.saw(&place("out", 0), Offset(1), Offset(1));
+        assert_eq!(ends.hanging(), Some(&place(GROUP, 0)));
+        let places = ends.to_abort();
+        assert_eq!(places, [place("out", 0)], "a witness; the group needs no record");
+        ends.aborted(places);
+        ends.saw(&place("out", 0), Offset(3), Offset(3));
+        assert!(ends.is_calm());
+    }
+
+    #[test]
+    fn a_witness_that_a_later_transaction_ended_speaks_for_no_evidence() {
+        let mut ends = calm(&[("evidence", 1), ("out", 1)]);
+        ends.aborted(vec![place("evidence", 0), place("out", 0)]);
+        ends.touch("out", Some(Partition(0)));
+        ends.doubt();
+        ends.saw(&place("out", 0), Offset(5), Offset(5));
+        assert_eq!(ends.doubts(), [place("evidence", 0)]);
+    }
+
+    #[test]
+    fn a_commit_that_ended_says_nothing_of_where_it_did_not_go() {
+        let mut ends = calm(&[("evidence", 1), ("out", 2)]);
+        ends.aborted(vec![place("evidence", 0), place("out", 0)]);
+        ends.touch("out", Some(Partition(1)));
+        assert_eq!(ends.hanging(), None);
+        ends.doubt();
+        ends.saw(&place("out", 1), Offset(5), Offset(5));
+        ends.forgive();
+        assert_eq!(ends.doubts(), [place("evidence", 0), place("out", 0)]);
+    }
+
+    #[test]
+    fn a_judge_writes_where_only_it_does_when_it_alerts() {
+        let mut ends = calm(&[("evidence", 1), ("state", 2), ("alerts", 1)]);
+        ends.touch("evidence", Some(Partition(0)));
+        ends.touch("state", Some(Partition(0)));
+        assert!(!ends.touched_own());
+        ends.watch();
+        assert_eq!((ends.doubts().len(), ends.hanging(), ends.is_calm()), (2, None, false));
+        for place in ends.doubts() {
+            ends.saw(&place, Offset(1), Offset(1));
+        }
+        assert!(ends.is_calm());
+        ends.touch("alerts", None);
+        assert!(ends.touched_own());
+        ends.doubt();
+        assert_eq!(ends.endless(), Some(&place("alerts", 0)));
+        ends.saw(&place("alerts", 0), Offset(1), Offset(1));
+        assert_eq!((ends.endless(), ends.doubts().len()), (None, 2));
+        ends.forgive();
+        assert!(ends.is_calm());
+    }
+}

@@ -1,0 +1,205 @@
+//! Looks for what hangs of our id, and ends it.
+//!
+//! [`Ends`](crate::deliver::Ends) knows what to doubt; this asks the brokers, and where something
+//! hangs it opens a transaction that touches just those partitions and the group, and aborts it:
+//! its markers end whatever our id left there. What it writes can never be read: it commits
+//! nothing, and nothing of ours is committed there before the brokers have shown that it ended. It
+//! cannot end what hangs under another id: that id's next process does, or
+//! `kafka-transactions.sh abort`.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rdkafka::producer::{BaseRecord, Producer};
+use tracing::{debug, error, info, warn};
+
+use super::native::{self, NativeError};
+use super::transaction::{ABORT, Transactions};
+use crate::config::Delivery;
+use crate::deliver::{Ends, GROUP, Place, SessionError};
+use crate::record::Offset;
+
+/// Transactions of others end within this, as a rule: their commit interval.
+const OTHERS: Duration = Duration::from_millis(300);
+/// Markers follow the answer to a commit by milliseconds; if they take longer than this, the
+/// transaction is begun again, whatever became of it.
+const MARKERS: Duration = Duration::from_secs(2);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long one question may take.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Between two tries to end what hangs.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How long commits are checked after something went wrong: longer than a broker takes to be
+/// known again to a cluster that had given it up (its session is 9 s by default).
+const WARY: Duration = Duration::from_secs(15);
+
+/// Key of a record that is never committed; topics that are compacted want one.
+const NOTHING: &[u8] = b"nothing";
+
+/// The group whose offsets our transactions move, and the topic it reads.
+#[derive(Clone, Copy)]
+pub struct ToGroup<'a> {
+    pub group: &'a str,
+    pub topic: &'a str,
+    /// Whether no offset of it is pending.
+    pub is_stable: &'a dyn Fn() -> bool,
+}
+
+impl Transactions {
+    /// Sees to it that nothing of ours hangs where it is doubted. What still does then is tried
+    /// again later, and nothing is committed there before. If what hangs `was_committed` after
+    /// all, it is left to the next commit.
+    ///
+    /// # Errors
+    /// If nobody answers: to be tried again.
+    pub fn settle(
+        &self,
+        to: ToGroup<'_>,
+        was_committed: impl FnOnce() -> bool,
+    ) -> Result<(), SessionError> {
+        self.looked.set(Some(Instant::now()));
+        if self.delivery != Delivery::ExactlyOnce || self.look(OTHERS, to, Ends::is_calm)? {
+            return Ok(());
+        }
+        let hanging = self.ends.borrow().to_abort();
+        if was_committed() {
+            error!(places = %names(&hanging), "committed, but its end is missing: the next commit ends it");
+            self.ends.borrow_mut().believe();
+            return Ok(());
+        }
+        info!(places = %names(&hanging), "something has no end: ended by an aborted transaction");
+        let aborted = self.abort_into(&hanging, to);
+        self.ends.borrow_mut().aborted(hanging);
+        aborted?;
+        if !self.look(OTHERS, to, Ends::is_calm)? {
+            let left = self.ends.borrow().doubts();
+            warn!(places = %names(&left), "something still has no end; nothing is committed there");
+        }
+        Ok(())
+    }
+
+    /// Whether it is time to [`Transactions::settle`] once more.
+    pub fn is_doubtful(&self) -> bool {
+        let due = || self.looked.get().is_none_or(|at| at.elapsed() >= AGAIN);
+        !self.is_open() && !self.ends.borrow().is_calm() && due()
+    }
+
+    /// Before a commit: something older may not hang where it would be committed too.
+    pub(super) fn may_commit(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
+        let free = |ends: &Ends| ends.hanging().is_none();
+        if free(&self.ends.borrow()) || self.look(OTHERS, to, free)? {
+            return Ok(());
+        }
+        Err(endless("an older transaction", self.ends.borrow().hanging()))
+    }
+
+    /// After a commit in bad times: whether it was ended where it was written.
+    pub(super) fn was_ended(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
+        if !self.is_wary() {
+            return Ok(());
+        }
+        if !self.ends.borrow().touched_own() {
+            self.ends.borrow_mut().watch();
+            return Ok(());
+        }
+        self.ends.borrow_mut().doubt();
+        if !self.look(MARKERS, to, |ends| ends.endless().is_none())? {
+            return Err(endless("what was just committed", self.ends.borrow().endless()));
+        }
+        self.ends.borrow_mut().forgive();
+        Ok(())
+    }
+
+    /// From now on commits are checked for a while.
+    pub(super) fn beware(&self) {
+        self.wary.set(Some(Instant::now()));
+    }
+
+    fn is_wary(&self) -> bool {
+        self.wary.get().is_some_and(|at| at.elapsed() < WARY)
+    }
+
+    /// Looks at what is doubted until there is `enough`, or `patience` is over: whether there is.
+    fn look(
+        &self,
+        patience: Duration,
+        to: ToGroup<'_>,
+        enough: impl Fn(&Ends) -> bool,
+    ) -> Result<bool, SessionError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if enough(&self.ends.borrow()) {
+                return Ok(true);
+            }
+            let doubts = self.ends.borrow().doubts();
+            let (group, doubts): (Vec<Place>, Vec<Place>) =
+                doubts.into_iter().partition(|place| place.topic == GROUP);
+            let producer = self.producer.borrow();
+            let latest = |committed| native::latest(producer.client(), &doubts, committed, ANSWER);
+            let ends = latest(false).map_err(unanswered)?;
+            let stable = latest(true).map_err(unanswered)?;
+            let mut known = self.ends.borrow_mut();
+            for (place, &end) in &ends {
+                if let Some(&stable) = stable.get(place) {
+                    known.saw(place, end, stable);
+                }
+            }
+            if enough(&known) {
+                return Ok(true);
+            }
+            drop(known);
+            for place in group.iter().filter(|_| (to.is_stable)()) {
+                self.ends.borrow_mut().saw(place, Offset(0), Offset(0));
+            }
+            let enough = enough(&self.ends.borrow());
+            if enough || Instant::now() >= deadline {
+                return Ok(enough);
+            }
+            sleep(LOOK);
+        }
+    }
+
+    /// A transaction that touches these and the group, aborted.
+    pub(super) fn abort_into(&self, places: &[Place], to: ToGroup<'_>) -> Result<(), SessionError> {
+        if self.suspect.get() {
+            // What is still on its way would end this one.
+            self.renew()?;
+        }
+        // Whatever comes of it, the next transaction is another producer's.
+        self.suspect.set(true);
+        let producer = self.producer.borrow();
+        producer.begin_transaction().map_err(|e| self.failed("begin", &e))?;
+        for Place { topic, partition } in places {
+            let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition.0).key(NOTHING);
+            if let Err((error, _)) = producer.send(record) {
+                debug!(%error, topic, %partition, "a record that nobody will read");
+            }
+        }
+        // An abort forgets what was not sent yet: no marker would come there.
+        let deadline = Instant::now() + ANSWER;
+        while producer.in_flight_count() > 0 && Instant::now() < deadline {
+            sleep(Duration::from_millis(1));
+        }
+        // The group forgets what it holds as pending from our id when it hears of this end.
+        native::touch_group(&producer, to.group, to.topic, ANSWER);
+        producer.abort_transaction(ABORT).map_err(|e| self.failed("abort", &e))
+    }
+}
+
+fn endless(what: &str, place: Option<&Place>) -> SessionError {
+    let place = place.map(Place::to_string).unwrap_or_default();
+    SessionError::Transaction { step: "commit", reason: format!("{what} has no end in {place}") }
+}
+
+fn unanswered(error: NativeError) -> SessionError {
+    let reason = format!("{} ({:?})", error.text, error.code);
+    SessionError::Exchange { what: "list offsets", reason }
+}
+
+/// The first of them; there may be hundreds.
+fn names(places: &[Place]) -> String {
+    let first: Vec<String> = places.iter().take(5).map(Place::to_string).collect();
+    let more = places.len() - first.len();
+    if more == 0 { first.join(", ") } else { format!("{}, and {more} more", first.join(", ")) }
+}

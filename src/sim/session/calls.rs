@@ -1,0 +1,352 @@
+//! The calls of a session, one by one: what each does to the cluster, and what a strike makes of it.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::steps::{ended, failed, no_answer};
+use super::{Fetch, Message, Queued, Result, Session};
+use crate::deliver::{self, Beginning, Change, Forward, GROUP, Output};
+use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::sim::cluster::Ms;
+use crate::sim::faults::{Step, Strike};
+use crate::sim::group::News;
+use crate::sim::log::Record;
+use crate::sim::scene::BEGAN_AT;
+
+impl deliver::Session for Session {
+    type Message<'a> = Message;
+
+    fn now(&self) -> Instant {
+        self.ground.instant(self.ground.now())
+    }
+
+    fn wall(&self) -> Timestamp {
+        let cluster = self.ground.cluster.borrow();
+        Timestamp(BEGAN_AT + cluster.now as i64 + cluster.skew)
+    }
+
+    fn poll(&self, timeout: Duration) -> Result<Option<Message>> {
+        let strike = self.enter(Step::Poll)?;
+        self.settle_again()?;
+        let mut mine = self.mine.borrow_mut();
+        let mut found = None;
+        if let Some(consumer) = mine.consumer.as_mut() {
+            consumer.ended |= strike == Strike::ConsumerEnds;
+            if consumer.ended {
+                return Err(ended("by seed"));
+            }
+            self.look_for_news(consumer);
+            if consumer.news.is_empty() && !self.ground.faults.borrow_mut().chance(0.02) {
+                found = self.fetch(consumer);
+            }
+            if found.is_none() && consumer.news.is_empty() {
+                let now = self.ground.cluster.borrow().now;
+                self.resume_at.set(now + timeout.as_millis() as Ms);
+            }
+        } else {
+            let now = self.ground.cluster.borrow().now;
+            self.resume_at.set(now + timeout.as_millis() as Ms);
+        }
+        drop(mine);
+        self.leave(strike, "poll", found)
+    }
+
+    fn has_news(&self) -> bool {
+        self.mine.borrow().consumer.as_ref().is_some_and(|consumer| !consumer.news.is_empty())
+    }
+
+    fn change(&self) -> Option<Change> {
+        if !self.process.alive.get() {
+            return None;
+        }
+        let mut mine = self.mine.borrow_mut();
+        let consumer = mine.consumer.as_mut()?;
+        let news = consumer.news.pop_front()?;
+        consumer.told = true;
+        let change = match news {
+            News::Assigned(partitions) => Change::Assigned(partitions),
+            News::Revoked(partitions) if consumer.lost => Change::Lost(partitions),
+            News::Revoked(partitions) => Change::Revoked(partitions),
+        };
+        let kind = match change {
+            Change::Assigned(_) => "assigned",
+            Change::Revoked(_) => "revoked",
+            Change::Lost(_) => "lost",
+        };
+        let in_flight = if mine.open { ", records in flight" } else { "" };
+        self.ground.note(|| format!("{}: {change:?}", self.place.name));
+        self.ground.faults.borrow_mut().hit(format!("{kind}{in_flight}"));
+        Some(change)
+    }
+
+    fn lost(&self) -> bool {
+        self.mine.borrow().consumer.as_ref().is_some_and(|consumer| consumer.lost)
+    }
+
+    fn assign(&self, from: &[(Partition, Offset)]) -> Result<()> {
+        self.consume(Step::Assign, |consumer| {
+            consumer.told = false;
+            for &(partition, offset) in from {
+                let next = self.from(offset);
+                consumer.fetched.push(Fetch { partition, next, paused: false });
+            }
+        })
+    }
+
+    fn unassign(&self, partitions: &[Partition]) -> Result<()> {
+        self.consume(Step::Unassign, |consumer| {
+            consumer.told = false;
+            consumer.fetched.retain(|fetch| !partitions.contains(&fetch.partition));
+            let mut cluster = self.ground.cluster.borrow_mut();
+            cluster.groups[self.place.group].give_back(consumer.member, partitions);
+        })
+    }
+
+    fn pause(&self, partitions: &[Partition]) -> Result<()> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        self.consume(Step::Pause, |consumer| {
+            for &partition in partitions {
+                let fetch = consumer.fetch_of(partition)?;
+                fetch.paused = true;
+            }
+            Ok(())
+        })?
+    }
+
+    fn resume(&self, from: &[(Partition, Offset)]) -> Result<()> {
+        if from.is_empty() {
+            return Ok(());
+        }
+        self.consume(Step::Resume, |consumer| {
+            for &(partition, offset) in from {
+                let next = self.from(offset);
+                *consumer.fetch_of(partition)? = Fetch { partition, next, paused: false };
+            }
+            Ok(())
+        })?
+    }
+
+    fn rewind(&self, to: &[(Partition, Offset)]) -> Result<()> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        self.consume(Step::Rewind, |consumer| {
+            for &(partition, offset) in to {
+                consumer.fetch_of(partition)?.next = self.from(offset);
+            }
+            Ok(())
+        })?
+    }
+
+    fn is_open(&self) -> bool {
+        self.mine.borrow().open
+    }
+
+    fn forward(&self, message: &Message, forward: Forward<'_>) -> Result<()> {
+        let mut headers = vec![];
+        if forward.keep_headers {
+            headers.clone_from(&message.record.headers);
+        }
+        let ours = forward.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec()));
+        headers.extend(ours);
+        let record = Record {
+            key: message.record.key.clone(),
+            value: forward.value.map(<[u8]>::to_vec),
+            headers,
+            timestamp: message.record.timestamp,
+        };
+        let topic = self.ground.cluster.borrow().topic(forward.topic);
+        let Position { partition, .. } = message.position;
+        let source = Some(message.position);
+        self.queue(Step::Forward, Queued { topic, partition, record: Rc::new(record), source })
+    }
+
+    fn send(&self, output: Output<'_>) -> Result<()> {
+        let cluster = self.ground.cluster.borrow();
+        let topic = cluster.topic(output.topic);
+        let n = cluster.topics[topic].partitions.len();
+        let by_key = || output.key.iter().map(|&byte| usize::from(byte)).sum::<usize>() % n;
+        let partition = output.partition.unwrap_or_else(|| Partition(by_key() as i32));
+        let record = Record {
+            key: Some(output.key.to_vec()),
+            value: Some(output.value.to_vec()),
+            headers: vec![],
+            timestamp: cluster.now as i64,
+        };
+        drop(cluster);
+        self.queue(Step::Send, Queued { topic, partition, record: Rc::new(record), source: None })
+    }
+
+    fn barrier(&self) -> Result<()> {
+        let strike = self.enter(Step::Barrier)?;
+        if !self.ground.exactly_once {
+            if strike == Strike::RequestLost {
+                self.flush_some()?;
+                return Err(self.wait_in_vain("flush"));
+            }
+            self.flush()?;
+        }
+        self.leave(strike, "flush", ())
+    }
+
+    fn offsets(&self, next: &[(Partition, Offset)]) -> Result<()> {
+        let strike = self.enter(Step::Offsets)?;
+        if strike == Strike::RequestLost {
+            return Err(self.wait_in_vain("send offsets"));
+        }
+        let mut mine = self.mine.borrow_mut();
+        let Some(member) = mine.consumer.as_ref().map(|consumer| consumer.member) else {
+            return Err(failed("send offsets", "there is no consumer"));
+        };
+        if self.ground.exactly_once && !next.is_empty() {
+            mine.ends.touch(GROUP, Some(Partition(0)));
+            let lease = mine.lease;
+            let mut cluster = self.ground.cluster.borrow_mut();
+            let done = cluster.add_offsets(lease, (self.place.group, member), next);
+            drop((cluster, mine));
+            done.map_err(|refusal| self.refused("send offsets", refusal))?;
+        } else {
+            mine.offsets = next.to_vec();
+            drop(mine);
+        }
+        self.leave(strike, "send offsets", ())
+    }
+
+    fn commit(&self) -> Result<()> {
+        let strike = self.enter(Step::Commit)?;
+        if strike == Strike::RequestLost {
+            if self.ground.exactly_once {
+                self.flush()?
+            } else {
+                self.flush_some()?
+            }
+            return Err(self.wait_in_vain("commit"));
+        }
+        self.flush()?;
+        self.may_commit()?;
+        let (spread, due) = {
+            let mut faults = self.ground.faults.borrow_mut();
+            let slow = !faults.healed() && faults.chance(0.15);
+            (if slow { 1 + faults.below(1500) } else { 0 }, faults.below(5000))
+        };
+        let lease = self.mine.borrow().lease;
+        if strike == Strike::Late {
+            let mut cluster = self.ground.cluster.borrow_mut();
+            let due = cluster.now + due;
+            cluster.end_late(lease, true, due);
+            drop(cluster);
+            return Err(self.wait_in_vain("commit"));
+        }
+        // A broker that does not know its partitions was just away: it takes its time.
+        let slow = self.ground.cluster.borrow().is_leaderless();
+        let done = match self.ground.exactly_once {
+            true => self.ground.cluster.borrow_mut().end(lease, true, spread),
+            false => self.commit_offsets(),
+        };
+        done.map_err(|refusal| self.refused("commit", refusal))?;
+        self.leave(strike, "commit", ())?;
+        if slow {
+            self.was_ended()?;
+        }
+        let mut mine = self.mine.borrow_mut();
+        mine.ends.committed();
+        mine.give_up();
+        Ok(())
+    }
+
+    fn discard_consumer(&mut self) {
+        let politely = self.ground.faults.borrow_mut().chance(0.5);
+        let Some(consumer) = self.mine.borrow_mut().consumer.take() else { return };
+        if !self.process.alive.get() {
+            return;
+        }
+        self.ground.note(|| format!("{}: consumer discarded", self.place.name));
+        let mut cluster = self.ground.cluster.borrow_mut();
+        match politely {
+            true => cluster.groups[self.place.group].leave(consumer.member),
+            false => cluster.silence(self.place.group, consumer.member),
+        }
+        let gone = (self.place.group, consumer.member);
+        self.process.members.borrow_mut().retain(|member| *member != gone);
+    }
+
+    fn recover(&mut self) -> Result<()> {
+        let strike = self.enter(Step::Recover)?;
+        if matches!(strike, Strike::NoAnswer | Strike::RequestLost) {
+            return Err(no_answer("init transactions"));
+        }
+        let lease = self.ground.cluster.borrow_mut().init(self.place.producer);
+        let mut mine = self.mine.borrow_mut();
+        mine.lease = lease;
+        if !self.place.believes && self.ground.exactly_once {
+            mine.ends.doubt();
+        }
+        mine.give_up();
+        let subscribed = mine.consumer.is_some();
+        drop(mine);
+        self.leave(strike, "init transactions", ())?;
+        if !subscribed {
+            self.subscribe();
+        }
+        self.settle()
+    }
+
+    fn beginnings(
+        &self,
+        partitions: &[Partition],
+        kept_in: &str,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Beginning>> {
+        let strike = self.enter(Step::Beginnings)?;
+        if strike == Strike::NoAnswer {
+            return Err(no_answer("fetch committed offsets"));
+        }
+        let mut committed = vec![];
+        {
+            let cluster = self.ground.cluster.borrow();
+            let group = &cluster.groups[self.place.group];
+            for &partition in partitions {
+                if group.is_unstable(partition) {
+                    drop(cluster);
+                    self.ground.faults.borrow_mut().hit("offset unstable");
+                    self.settle_pending()?;
+                    return Err(no_answer(
+                        "fetch committed offsets: one is still in a transaction",
+                    ));
+                }
+                committed.push(group.committed(partition));
+            }
+        }
+        self.settled.set(None);
+        // Two questions, and between them the world goes on.
+        self.give_way(Step::Beginnings)?;
+        let cluster = self.ground.cluster.borrow();
+        let topic = &cluster.topics[cluster.topic(kept_in)];
+        let found = partitions.iter().zip(committed).map(|(&partition, committed)| {
+            let log = topic.partitions.get(partition.0 as usize);
+            let kept = keys.iter().map(|key| {
+                let mut newest_first = log?.committed(0).rev();
+                newest_first.find(|(_, r)| r.key.as_deref() == Some(*key))?.1.value.clone()
+            });
+            let read = &cluster.topics[self.place.input].partitions[partition.0 as usize];
+            let (oldest, end) = (Offset(0), Offset(read.end() as i64));
+            Beginning { partition, committed, oldest, end, kept: kept.collect() }
+        });
+        let found = found.collect();
+        drop(cluster);
+        self.leave(strike, "beginnings", found)
+    }
+
+    fn partitions_of(&self, topic: &str) -> Result<i32> {
+        let strike = self.enter(Step::PartitionsOf)?;
+        if strike == Strike::NoAnswer {
+            return Err(no_answer("fetch metadata"));
+        }
+        let cluster = self.ground.cluster.borrow();
+        let n = cluster.topics[cluster.topic(topic)].partitions.len();
+        drop(cluster);
+        self.leave(strike, "metadata", n as i32)
+    }
+}

@@ -1,0 +1,152 @@
+//! What hangs of a session's id: looked for and ended, as the session over Kafka does it.
+
+use std::rc::Rc;
+
+use super::steps::failed;
+use super::{Place, Result, Session};
+use crate::deliver::{self, Ends, GROUP};
+use crate::record::Offset;
+use crate::sim::cluster::{Ms, Refusal};
+use crate::sim::faults::Step;
+use crate::sim::ground::Ground;
+use crate::sim::group::MemberId;
+use crate::sim::log::Record;
+
+/// How long others are given to end what they have open.
+const OTHERS: Ms = 300;
+/// Between two tries to settle offsets that stay unstable.
+const SETTLE_EVERY: Ms = 5_000;
+
+/// All that whoever had the id before may have written to.
+pub(super) fn doubted(ground: &Ground, place: &Place) -> Ends {
+    let cluster = ground.cluster.borrow();
+    let width = |topic: &String| {
+        (topic.clone(), cluster.topics[cluster.topic(topic)].partitions.len() as i32)
+    };
+    let widths = place.outputs.topics.iter().map(width).chain([(GROUP.to_owned(), 1)]);
+    let doubts = ground.exactly_once && !place.believes;
+    Ends::new(&place.outputs, widths.filter(|_| doubts))
+}
+
+impl Session {
+    /// Ends by an aborted transaction what hangs where it is doubted.
+    pub(super) fn settle(&self) -> Result<()> {
+        self.look();
+        if self.mine.borrow().ends.is_calm() {
+            return Ok(());
+        }
+        let hanging = self.mine.borrow().ends.to_abort();
+        self.note("aborts what hangs", &hanging);
+        self.mine.borrow_mut().ends.aborted(hanging.clone());
+        self.abort_into(&hanging)?;
+        self.ground.faults.borrow_mut().hit("what hangs is ended");
+        self.look();
+        Ok(())
+    }
+
+    /// Offsets that stay unstable may be pending from an older transaction of ours.
+    pub(super) fn settle_pending(&self) -> Result<()> {
+        let (now, since) = (self.ground.now(), self.settled.get());
+        if since.is_some_and(|at| now - at < SETTLE_EVERY) {
+            return Ok(());
+        }
+        self.settled.set(Some(now));
+        if since.is_none() || self.mine.borrow().open {
+            return Ok(());
+        }
+        self.ground.faults.borrow_mut().hit("pending offsets settled");
+        self.abort_into(&[])
+    }
+
+    /// A transaction that touches these and the group, aborted.
+    fn abort_into(&self, places: &[deliver::Place]) -> Result<()> {
+        let lease = self.mine.borrow().lease;
+        let refused = |refusal| self.refused("end what hangs", refusal);
+        for place in places {
+            let record = Record { key: Some(b"nothing".to_vec()), ..Record::default() };
+            let mut cluster = self.ground.cluster.borrow_mut();
+            let at = (cluster.topic(&place.topic), place.partition);
+            let done = cluster.produce((lease, self.process.no), at, Rc::new(record));
+            drop(cluster);
+            done.map_err(refused)?;
+        }
+        // The group hears of the end, though it knows nobody of that name.
+        let nobody = (self.place.group, MemberId::MAX);
+        let touched = self.ground.cluster.borrow_mut().add_offsets(lease, nobody, &[]);
+        if touched == Err(Refusal::Fenced) {
+            return Err(self.fenced());
+        }
+        let ended = self.ground.cluster.borrow_mut().end(lease, false, 0);
+        ended.map_err(refused)
+    }
+
+    /// Tried again now and then while there are doubts and nothing is open.
+    pub(super) fn settle_again(&self) -> Result<()> {
+        let idle = !self.mine.borrow().open && !self.mine.borrow().ends.is_calm();
+        if idle && self.ground.faults.borrow_mut().chance(0.05) { self.settle() } else { Ok(()) }
+    }
+
+    /// Before a commit: something older may not hang where it would be committed too.
+    pub(super) fn may_commit(&self) -> Result<()> {
+        if !self.hangs() {
+            return Ok(());
+        }
+        if let Some(world) = self.ground.world.borrow().upgrade() {
+            world.go_on(OTHERS);
+        }
+        self.give_way(Step::Commit)?;
+        self.look();
+        if !self.hangs() {
+            return Ok(());
+        }
+        self.ground.faults.borrow_mut().hit("nothing committed where something hangs");
+        let doubts = self.mine.borrow().ends.doubts();
+        self.note("commits nothing, these hang", &doubts);
+        Err(failed("commit", "an older transaction has no end"))
+    }
+
+    /// After a commit that was slow: whether it was ended where it was written.
+    pub(super) fn was_ended(&self) -> Result<()> {
+        if self.place.believes || !self.ground.exactly_once {
+            return Ok(());
+        }
+        if !self.mine.borrow().ends.touched_own() {
+            self.mine.borrow_mut().ends.watch();
+            return Ok(());
+        }
+        self.mine.borrow_mut().ends.doubt();
+        self.look();
+        let ends = &mut self.mine.borrow_mut().ends;
+        if ends.endless().is_some() {
+            self.note("committed without an end", &ends.doubts());
+            return Err(failed("commit", "acknowledged, and it has no end"));
+        }
+        ends.forgive();
+        Ok(())
+    }
+
+    fn note(&self, what: &str, places: &[deliver::Place]) {
+        let places = || places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        self.ground.note(|| format!("{}: {what}: {}", self.place.name, places()));
+    }
+
+    fn hangs(&self) -> bool {
+        self.mine.borrow().ends.hanging().is_some()
+    }
+
+    /// Looks once at what is doubted.
+    fn look(&self) {
+        let cluster = self.ground.cluster.borrow();
+        let ends = &mut self.mine.borrow_mut().ends;
+        for place in ends.doubts() {
+            if place.topic == GROUP {
+                if cluster.groups[self.place.group].is_stable() {
+                    ends.saw(&place, Offset(0), Offset(0));
+                }
+                continue;
+            }
+            let (end, stable) = cluster.ends(cluster.topic(&place.topic), place.partition);
+            ends.saw(&place, Offset(end as i64), Offset(stable as i64));
+        }
+    }
+}
