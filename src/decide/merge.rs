@@ -69,7 +69,11 @@ impl Merge {
         shares.clear();
         shares.resize(scores.len(), 0.0);
         self.parts(scores).for_each(|(i, part)| shares[i] = part);
-        if self.sums.is_some() {
+        if let Some(sums) = &self.sums {
+            // As loud together as their sum is among sums.
+            let sum = self.sum(scores);
+            let loud = if sum > 0.0 { sums.surprise(sum) / sum } else { 0.0 };
+            shares.iter_mut().for_each(|share| *share *= loud);
             self.alone(scores).for_each(|(i, part)| shares[i] = part.max(0.0));
         }
         let sum: f32 = shares.iter().sum();

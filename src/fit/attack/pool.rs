@@ -25,7 +25,8 @@ pub enum How {
 }
 
 /// Attacked copies of the rows `x` [n · d], whose answers shall move away from `labels`; in turn,
-/// by blocks of rows, FGSM, PGD in 3 and 6 steps, L2 (every second time only as far as it must go), and PGD towards a label drawn at random.
+/// by blocks of rows, FGSM, PGD in 3 and 6 steps, L2 (every second time only as far as it must go),
+/// and PGD towards a label drawn at random.
 /// Strengths are log-uniform in .02 to .2; every second block only touches the support.
 ///
 /// # Errors
