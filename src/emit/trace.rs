@@ -16,7 +16,7 @@
 //! | 1, 8 r or 16 r | r, then r reasons: feature `u32`, share `f32`; 3: its number in the record `f32`, the typical one `f32`: that of the correction, or what the detector compares with |
 //! | 1, 10 w | 3: w, 0 or 1, then the window that the reasons lie in: feature in its upper left corner `u32`, height `u8`, width `u8`, share `f32` |
 //!
-//! The reasons are those of the detector with the largest share. A flagged record's header is at most
+//! The reasons are those of the detector that decides (of a sum, its largest part). A flagged record's header is at most
 //! 141 bytes with five detectors, 156 with eight; another's 62 and 74. Numbers of a record are in the
 //! header: who may read it may read them.
 

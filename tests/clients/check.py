@@ -71,16 +71,22 @@ def read_trace(raw):
     """The packed header; ValueError unless every byte is accounted for."""
     try:
         version, flags, partition, offset, _bundle, p, merged, rows, row, k = struct.unpack_from("<BBiq8sffIIB", raw)
-        if version != 2:
+        if version != 3:
             raise ValueError(f"trace version {version}")
         at = struct.calcsize("<BBiq8sffIIB")
         scores = struct.unpack_from(f"<{k}f", raw, at)
         at += 4 * k
+        (s,) = struct.unpack_from("<B", raw, at)
+        if s not in (0, k):
+            raise ValueError(f"{s} shares of {k} detectors")
+        at += 1 + s
         (r,) = struct.unpack_from("<B", raw, at)
-        at += 1
-        reasons = [struct.unpack_from("<If", raw, at + 8 * i) for i in range(r)]
-        if at + 8 * r != len(raw):
-            raise ValueError(f"trace of {len(raw)} bytes, {at + 8 * r} read")
+        reasons = [struct.unpack_from("<Ifff", raw, at + 1 + 16 * i) for i in range(r)]
+        at += 1 + 16 * r
+        (windows,) = struct.unpack_from("<B", raw, at)
+        at += 1 + 10 * windows
+        if windows > 1 or at != len(raw):
+            raise ValueError(f"trace of {len(raw)} bytes, {at} read")
     except struct.error as error:
         raise ValueError(str(error)) from error
     return Trace(flags, partition, offset, p, merged, rows, row, scores, reasons)
