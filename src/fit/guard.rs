@@ -112,11 +112,7 @@ impl Detectors {
     }
 
     /// Those that attacks of our own can weigh in a sum, the others beside it with equal shares.
-    fn weighed(
-        &self,
-        weighed: &Weighed,
-        surprises: &Surprises<'_>,
-    ) -> Vec<Member> {
+    fn weighed(&self, weighed: &Weighed, surprises: &Surprises<'_>) -> Vec<Member> {
         let in_sum = |kind: &Kind| kind.role == Role::Attack;
         let group = |table: &Table, attacked, weight| {
             let all = surprises(&self.scores(table));
