@@ -11,7 +11,12 @@ use tripline::record::Columns;
 pub const PIXELS: usize = 784;
 
 /// Every column that a network fills: the autoencoder on x, the guarded model on x and on the twin.
-pub const EVERY_COLUMN: Columns = Columns::TWIN.and(Columns::ANSWER).and(Columns::TWIN_ANSWER);
+pub const EVERY_COLUMN: Columns = Columns::TWIN
+    .and(Columns::ANSWER)
+    .and(Columns::TWIN_ANSWER)
+    .and(Columns::RESTORED)
+    .and(Columns::RESTORED_ANSWER)
+    .and(Columns::SURPRISAL);
 
 pub fn model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fashion-mnist")
