@@ -178,6 +178,13 @@ fn every_record_leaves_exactly_once_though_the_process_is_killed_again_and_again
     assert_eq!(statuses(&report), ["firing", "resolved"], "{report}");
     assert_eq!(report["alerts"][0]["dedup_key"], report["alerts"][1]["dedup_key"]);
     assert_eq!(report["counts"]["dead-letter"], 500, "{report}");
+    // Alerts are CloudEvents, as their SDK reads them.
+    let events: Vec<&Value> = [0, 1].iter().map(|&i| &report["alerts"][i]["event"]).collect();
+    assert_eq!(events[0]["type"], "dev.tripline.incident.firing", "{report}");
+    assert_eq!(events[1]["type"], "dev.tripline.incident.resolved", "{report}");
+    assert_eq!(events[0]["source"], "/tripline/fashion", "{report}");
+    assert_eq!(events[0]["subject"], report["alerts"][0]["dedup_key"], "{report}");
+    assert_ne!(events[0]["id"], events[1]["id"], "{report}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use super::{Beginning, Change, Message, Output, Progress, Session, SessionError, Timing};
 use crate::config::Stream;
-use crate::incident::{Alert, Status};
+use crate::incident::{Alert, Event, Status};
 use crate::pipeline::{Judge, JudgeError};
 use crate::record::{Offset, Partition};
 use crate::watch::{Message as WatchMessage, Tick};
@@ -156,11 +156,13 @@ impl<S: Session> Judging<S> {
                 Status::Firing => warn!(incident = alert.dedup_key, "{}", alert.summary),
                 Status::Resolved => info!(incident = alert.dedup_key, "{}", alert.summary),
             }
+            let value = alert.to_bytes();
             self.session.send(Output {
                 topic: &self.stream.alerts.topic,
                 partition: None,
                 key: alert.dedup_key.as_bytes(),
-                value: &alert.to_bytes(),
+                value: &value,
+                headers: &Event::new(alert, &value).headers(),
             })?;
         }
         if tick {
@@ -169,6 +171,7 @@ impl<S: Session> Judging<S> {
                 partition: Some(EVIDENCE_PARTITION),
                 key: b"tick",
                 value: &WatchMessage::Tick(Tick { at: self.session.wall() }).to_bytes(),
+                headers: &[],
             })?;
         }
         self.session.barrier()?;
@@ -177,6 +180,7 @@ impl<S: Session> Judging<S> {
             partition: Some(EVIDENCE_PARTITION),
             key: JUDGE_KEY,
             value: &judge.to_bytes(),
+            headers: &[],
         })?;
         self.session.offsets(&[(EVIDENCE_PARTITION, heard)])?;
         self.session.commit()?;

@@ -161,7 +161,7 @@ pub struct Forward<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// A record of our own: no headers, the producer's time.
+/// A record of our own, with the producer's time.
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
     pub topic: &'a str,
@@ -169,6 +169,7 @@ pub struct Output<'a> {
     pub partition: Option<Partition>,
     pub key: &'a [u8],
     pub value: &'a [u8],
+    pub headers: &'a [(&'a str, &'a [u8])],
 }
 
 /// Partitions that came or went. The session's owner acts, then says so.

@@ -17,7 +17,7 @@ use crate::deliver::{
     BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, JUDGE_KEY, LANE_KEY, Output, Outputs,
     Progress, Session as _, SessionError, begin_judge, begin_lane,
 };
-use crate::incident::{Alert, Incident};
+use crate::incident::{Alert, Event, Incident};
 use crate::pipeline::{Guard, JudgeState, Lane, LaneState};
 use crate::record::{Offset, Partition};
 use crate::watch::Counts;
@@ -203,7 +203,8 @@ impl<'a> Watched<'a> {
             return Err(StateError::Moved(now.partition));
         }
         let send = |partition, key, value: &[u8]| {
-            session.send(Output { topic: state, partition: Some(partition), key, value })
+            let headers = &[];
+            session.send(Output { topic: state, partition: Some(partition), key, value, headers })
         };
         for (beginning, &(partition, next)) in plan.beginnings.iter().zip(&plan.next) {
             match plan.what {
@@ -215,11 +216,13 @@ impl<'a> Watched<'a> {
                 }
                 What::Judge => {
                     if let Some(alert) = self.ended(beginning) {
+                        let value = alert.to_bytes();
                         session.send(Output {
                             topic: &stream.alerts.topic,
                             partition: None,
                             key: alert.dedup_key.as_bytes(),
-                            value: &alert.to_bytes(),
+                            value: &value,
+                            headers: &Event::new(&alert, &value).headers(),
                         })?;
                     }
                     let fresh = judge(stream, guard).starting_at(next);

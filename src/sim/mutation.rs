@@ -119,6 +119,7 @@ impl<S: Session> Mutant<S> {
                 partition: polled.first().map(|&(partition, _)| partition),
                 key: b"mutant",
                 value: b"",
+                headers: &[],
             })?;
         }
         self.inner.offsets(&polled)?;
@@ -246,7 +247,8 @@ impl<S: Session> Session for Mutant<S> {
         self.ahead.set(false);
         for Kept { partition, key, value } in self.late.take() {
             let topic = self.alerts.as_str();
-            self.inner.send(Output { topic, partition, key: &key, value: &value })?;
+            let (key, value) = (&*key, &*value);
+            self.inner.send(Output { topic, partition, key, value, headers: &[] })?;
         }
         Ok(())
     }

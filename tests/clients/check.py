@@ -15,6 +15,7 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+from cloudevents.kafka import KafkaMessage, from_binary
 from inputs import decode
 
 VERDICT, TRACE, CONNECT = "tripline-verdict", "tripline-trace", "__connect.errors."
@@ -302,7 +303,10 @@ def as_alert(message):
     if message.value() is None:
         return {"status": "tombstone", "kind": None, "dedup_key": (message.key() or b"").decode(errors="replace")}
     alert = json.loads(message.value())
-    return {field: alert.get(field) for field in ("status", "kind", "dedup_key")}
+    # As the CloudEvents SDK understands the record.
+    event = from_binary(KafkaMessage(dict(message.headers() or []), message.key(), message.value()))
+    said = {field: alert.get(field) for field in ("status", "kind", "dedup_key")}
+    return said | {"event": {name: event[name] for name in ("id", "type", "source", "subject", "time")}}
 
 
 def main():

@@ -32,6 +32,7 @@ impl<R: Road> Desk<R> {
                     partition: EVIDENCE_PARTITION,
                     key: partition.to_string().as_bytes(),
                     value: &Message::Evidence(evidence).to_bytes(),
+                    headers: &[],
                 })?;
             }
         }
@@ -43,6 +44,7 @@ impl<R: Road> Desk<R> {
                 partition: Some(*partition),
                 key: LANE_KEY,
                 value: &slot.lane.to_bytes(),
+                headers: &[],
             })?;
         }
         let moved = self.slots.iter().filter(|(_, slot)| moved(slot));
@@ -80,6 +82,7 @@ impl<R: Road> Desk<R> {
                 partition: EVIDENCE_PARTITION,
                 key: partition.to_string().as_bytes(),
                 value: &Message::Presence(Presence { partition, quiet }).to_bytes(),
+                headers: &[],
             })?;
         }
         Ok(())

@@ -226,6 +226,7 @@ impl<R: Road> Desk<R> {
                 partition: Some(partition),
                 key: BOOT_KEY,
                 value: &boot,
+                headers: &[],
             })?;
             self.said.insert(partition, boot);
         }

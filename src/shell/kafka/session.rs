@@ -247,28 +247,26 @@ impl deliver::Session for Session {
     fn forward(&self, message: &Fetched<'_>, forward: Forward<'_>) -> Result<(), SessionError> {
         let message = &message.0;
         let own = message.headers().filter(|_| forward.keep_headers);
-        let mut headers = own.map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
-        for &(key, value) in forward.headers {
-            headers = headers.insert(Header { key, value: Some(value) });
-        }
+        let own = own.map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
         self.transactions.send(Sending {
             topic: forward.topic,
             partition: Some(message.partition()),
             key: message.key(),
             value: forward.value,
             timestamp_ms: message.timestamp().to_millis(),
-            headers: Some(headers),
+            headers: Some(with(own, forward.headers)),
         })
     }
 
     fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
+        let ours = !output.headers.is_empty();
         self.transactions.send(Sending {
             topic: output.topic,
             partition: output.partition.map(|partition| partition.0),
             key: Some(output.key),
             value: Some(output.value),
             timestamp_ms: None,
-            headers: None,
+            headers: ours.then(|| with(OwnedHeaders::new(), output.headers)),
         })
     }
 
@@ -359,6 +357,12 @@ impl deliver::Session for Session {
         self.progress.doing("asking for partitions");
         self.transactions.partitions_of(topic, EXCHANGE)
     }
+}
+
+/// `headers` with ours after them.
+fn with(headers: OwnedHeaders, ours: &[(&str, &[u8])]) -> OwnedHeaders {
+    ours.iter()
+        .fold(headers, |headers, &(key, value)| headers.insert(Header { key, value: Some(value) }))
 }
 
 /// A record in librdkafka's own memory.

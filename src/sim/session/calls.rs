@@ -149,8 +149,7 @@ impl deliver::Session for Session {
         if forward.keep_headers {
             headers.clone_from(&message.record.headers);
         }
-        let ours = forward.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec()));
-        headers.extend(ours);
+        headers.extend(owned(forward.headers));
         let record = Record {
             key: message.record.key.clone(),
             value: forward.value.map(<[u8]>::to_vec),
@@ -172,7 +171,7 @@ impl deliver::Session for Session {
         let record = Record {
             key: Some(output.key.to_vec()),
             value: Some(output.value.to_vec()),
-            headers: vec![],
+            headers: owned(output.headers).collect(),
             timestamp: cluster.now as i64,
         };
         drop(cluster);
@@ -349,4 +348,8 @@ impl deliver::Session for Session {
         drop(cluster);
         self.leave(strike, "metadata", n as i32)
     }
+}
+
+fn owned(headers: &[(&str, &[u8])]) -> impl Iterator<Item = (String, Vec<u8>)> {
+    headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec()))
 }
