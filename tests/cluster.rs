@@ -182,7 +182,7 @@ fn a_check_names_every_right_that_is_missing_and_the_command_that_grants_it() {
     println!("{said}");
     assert_eq!(code, Some(78), "{said}");
     let all = grants(&said);
-    assert_eq!((problems(&said).len(), all.len()), (10, 10), "{said}");
+    assert_eq!((problems(&said).len(), all.len()), (11, 11), "{said}");
     all.iter().for_each(|command| acls(&broker, command));
 
     // The brokers learn of a new rule within a moment.

@@ -2,13 +2,14 @@
 
 use super::Exit;
 use super::config::ConfigFile;
-use crate::config::Config;
+use crate::config::{Config, Route, To};
 use crate::decide::Mode;
 use crate::model::Runtime;
 use crate::shell::cgroup;
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::{self, Memory, mib};
 use crate::shell::registry::Registry;
+use crate::shell::routes::Routes;
 use crate::shell::run::Prepared;
 
 /// Say everything that is wrong with a configuration: its keys, its bundles and, with --connect,
@@ -28,6 +29,7 @@ impl Args {
         let Some(config) = self.config.read() else { return Exit::Config };
         println!("✓ {}: every key is fine", self.config.config.display());
         let mut problems = bundles(&config);
+        problems.extend(routes(&config));
         if self.connect {
             problems.extend(cluster(&config));
             problems.extend(registry(&config));
@@ -74,6 +76,7 @@ fn bundles(config: &Config) -> Vec<String> {
     }
     if problems.is_empty() {
         let memory: Memory = prepared.iter().map(|stream| stream.memory(&config.kafka)).sum();
+        let memory = memory + Memory::of_routes(config.routes.len());
         let limit = cgroup::limit();
         let bytes = limit.as_ref().map(|limit| limit.bytes);
         match memory::fits(&memory, limit) {
@@ -90,6 +93,23 @@ fn bundles(config: &Config) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Whom incidents would be told.
+fn routes(config: &Config) -> Vec<String> {
+    if let Err(error) = Routes::new(config) {
+        return vec![error.to_string()];
+    }
+    for Route { name, to, .. } in &config.routes {
+        let whom = match to {
+            To::Log => "the log",
+            To::Alertmanager { .. } => "an Alertmanager",
+            To::Webhook { secret: Some(_), .. } => "a webhook, signed",
+            To::Webhook { secret: None, .. } => "a webhook, unsigned",
+        };
+        println!("✓ route {name}: {whom}");
+    }
+    vec![]
 }
 
 /// Whether the registry of schemas, if there is one, knows us.

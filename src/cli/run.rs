@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tracing::error;
@@ -9,9 +10,15 @@ use tracing::error;
 use super::Exit;
 use super::config::ConfigFile;
 use crate::shell::kafka::{Clients, topics};
+use crate::shell::memory::Memory;
 use crate::shell::roster::Roster;
+use crate::shell::routes::Routes;
 use crate::shell::run::{Overview, prepare, run};
 use crate::shell::{admin, cgroup, memory, telemetry};
+
+/// How long a receiver that does not answer may keep us from ending. The routes were told when the
+/// workers were; of the 30 s that Kubernetes grants, workers may take 25.
+const ROUTES_END: Duration = Duration::from_secs(2);
 
 /// Guard the streams of a configuration until told to stop (SIGTERM, Ctrl-C)
 #[derive(Debug, clap::Args)]
@@ -52,7 +59,15 @@ impl Args {
                 return Exit::Config;
             }
         };
-        let memory = streams.iter().map(|stream| stream.memory(&config.kafka)).sum();
+        let routes = match Routes::new(&config) {
+            Ok(routes) => routes,
+            Err(error) => {
+                error!("{error}");
+                return Exit::Config;
+            }
+        };
+        let memory: Memory = streams.iter().map(|stream| stream.memory(&config.kafka)).sum();
+        let memory = memory + Memory::of_routes(config.routes.len());
         if let Err(too_much) = memory::fits(&memory, cgroup::limit()) {
             error!("{too_much}");
             return Exit::Config;
@@ -77,14 +92,23 @@ impl Args {
             }
         }
         let overview = Overview::new(&streams);
+        let roster = Roster::new(&streams, &overview, &config.kafka).telling(routes.counters());
         if let Some(listen) = config.admin
-            && let Err(error) =
-                admin::serve(listen, Roster::new(&streams, &overview, &config.kafka))
+            && let Err(error) = admin::serve(listen, roster)
         {
             error!("cannot serve health on {listen}: {error}");
             return Exit::Config;
         }
-        match run(&clients, streams, &overview, &stop) {
+        let routes = match routes.start(&clients, &stop) {
+            Ok(routes) => routes,
+            Err(error) => {
+                error!("{error}");
+                return Exit::Failed;
+            }
+        };
+        let ended = run(&clients, streams, &overview, &stop);
+        routes.end(ROUTES_END);
+        match ended {
             Ok(()) => Exit::Ok,
             Err(_) => Exit::Failed,
         }

@@ -5,6 +5,7 @@
 //! `tripline check`. `config/tripline.toml` shows every key; the fields here say what each means.
 
 mod claims;
+mod endpoint;
 mod field;
 mod kafka;
 mod near;
@@ -12,6 +13,7 @@ mod problem;
 mod reader;
 mod reference;
 mod registry;
+mod route;
 mod schema;
 mod stream;
 mod survey;
@@ -24,11 +26,13 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+pub use endpoint::Login;
 pub use kafka::{Delivery, GroupProtocol, Hidden, Kafka};
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
 pub use reference::reference;
-pub use registry::{Login, Registry};
+pub use registry::Registry;
+pub use route::{Endpoint, Route, To};
 pub use schema::schema;
 pub use stream::{Alerts, Stream, Topics};
 pub use survey::Survey;
@@ -63,6 +67,8 @@ pub struct Config {
     pub registry: Option<Registry>,
     /// `[[stream]]`: the streams to guard, at least one.
     pub streams: Vec<Stream>,
+    /// `[[route]]`: whom incidents are told; the log, unless there is one. Never empty.
+    pub routes: Vec<Route>,
 }
 
 impl Config {
@@ -113,7 +119,9 @@ fn read_all(
         admin: admin(root.section("admin")),
         registry: registry::read(root.section("registry")),
         streams: stream::read(&mut root),
+        routes: vec![],
     };
+    config.routes = route::read(&mut root, &config.streams);
     root.end();
     for stream in &mut config.streams {
         stream.codec.registry = config.registry.is_some();

@@ -349,18 +349,26 @@ impl<'a> Section<'a> {
 
     /// An array of tables within this one, at least one.
     pub fn require_sections(&mut self, key: &'static str, help: &str) -> Vec<Section<'a>> {
+        self.reader.demanded.borrow_mut().push(self.path_of(key));
+        if !self.table.contains_key(key) {
+            self.reader.note(self.path_of(key), None, "is missing", help);
+        }
+        self.sections(key, help)
+    }
+
+    /// An array of tables within this one; if it is there, at least one.
+    pub fn sections(&mut self, key: &'static str, help: &str) -> Vec<Section<'a>> {
         let path = self.path_of(key);
-        self.reader.demanded.borrow_mut().push(path.clone());
         let items = match self.take(key, Kind::Sections) {
+            None => return vec![],
             Some(Value { node: Node::List(items), .. }) if !items.is_empty() => items,
             Some(Value { node: Node::Table(_), origin }) => {
                 let help = format!("write [[{key}]], in double brackets");
                 self.reader.note(path, Some(&origin), "there can be several of this", help);
                 return vec![];
             }
-            other => {
-                let origin = other.map(|value| value.origin);
-                self.reader.note(path, origin.as_ref(), "is missing", help);
+            Some(other) => {
+                self.reader.note(path, Some(&other.origin), "is missing", help);
                 return vec![];
             }
         };

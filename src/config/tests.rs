@@ -66,7 +66,10 @@ fn every_key_that_may_be_left_out_changes_something() {
     let file = uncommented()
         .replace("KAFKA_PASSWORD", "USER")
         .replace("REGISTRY_PASSWORD", "USER")
-        .replace("REGISTRY_TOKEN", "USER");
+        .replace("REGISTRY_TOKEN", "USER")
+        .replace("RECEIVER_PASSWORD", "USER")
+        .replace("RECEIVER_TOKEN", "USER")
+        .replace("{ file = \"/run/secrets/webhook\" }", "{ env = \"USER\" }");
     let config = read(&file);
     assert_eq!(config.admin, Some("127.0.0.1:9090".parse().unwrap()));
     assert_eq!(config.onnxruntime.as_deref(), Some(Path::new("/usr/lib/libonnxruntime.so")));
@@ -79,6 +82,14 @@ fn every_key_that_may_be_left_out_changes_something() {
     assert_eq!(registry.url, "https://registry:8081");
     assert_eq!(registry.login, Login::Bearer(Hidden::new("hunter2".into())));
     assert_eq!(registry.ca_file.as_deref(), Some(Path::new("/etc/ssl/registry.pem")));
+    let [Route { name, to: To::Webhook { at, secret }, streams }] = &config.routes[..] else {
+        panic!("{:?}", config.routes)
+    };
+    assert_eq!((&**name, streams.as_deref()), ("log", Some(&["fashion".to_owned()][..])));
+    assert_eq!(at.url.expose(), "https://receiver.example/hook");
+    assert_eq!(at.login, Login::Bearer(Hidden::new("hunter2".into())));
+    assert_eq!(at.ca_file.as_deref(), Some(Path::new("/etc/ssl/receiver.pem")));
+    assert_eq!(secret.as_ref().map(|secret| &secret.expose()[..]), Some(&b"hunter2"[..]));
 }
 
 #[test]
@@ -91,6 +102,26 @@ fn a_registry_takes_secrets_by_reference_and_a_whole_login_only() {
     assert!(said.contains("must not stand in this file") && !said.contains("hunter2"), "{said}");
     assert!(problems("url = \"http://r\"\nuser = \"me\"").contains("registry.password"));
     assert!(problems("user = \"me\"\npassword = { env = \"USER\" }").contains("registry.url"));
+}
+
+#[test]
+fn a_signing_key_is_what_standard_webhooks_writes_or_any_text() {
+    let key = |secret: &'static str| {
+        let text = format!(
+            "{SMALLEST}\n[[route]]\nkind = \"webhook\"\nurl = \"http://a\"\nsecret = {{ env = \"S\" }}"
+        );
+        let config = Config::read(Path::new("f"), &text, [], &|_| Ok(secret.into()));
+        config.map(|config| match &config.routes[0].to {
+            To::Webhook { secret, .. } => secret.as_ref().map(|secret| secret.expose().clone()),
+            _ => None,
+        })
+    };
+    assert_eq!(key("whsec_aHVudGVyMg=="), Ok(Some(b"hunter2".to_vec())));
+    assert_eq!(key("hunter2"), Ok(Some(b"hunter2".to_vec())));
+    for bad in ["whsec_hunter2", "whsec_", ""] {
+        let said = key(bad).unwrap_err().to_string();
+        assert!(said.contains("route[0].secret") && !said.contains("hunter2"), "{said}");
+    }
 }
 
 #[test]
@@ -180,6 +211,21 @@ hold = "1 hour" # bad length of time
 topic = "digits.evidence" # topic taken
 [[stream]] # keys are missing: input, bundle
 name = "digits" # name taken
+[[route]]
+url = "http://alertmanager:9093" # a log has none
+[[route]] # name taken
+kind = "alertmanger" # unknown choice, near another
+[[route]]
+name = "pager"
+kind = "alertmanager"
+url = "http://me:hunter2@alertmanager:9093" # a login in the address
+secret = { file = "key" } # not for this kind
+streams = ["digit"] # no such stream
+resend_ms = 5 # out of range
+[[route]] # a key is missing: url
+name = "pager" # name taken
+kind = "webhook"
+secret = "hunter2" # secret in the file
 "#;
 
 #[test]
@@ -193,7 +239,9 @@ fn every_mistake_of_a_file_is_told_at_once_and_readably() {
     let marked = MISTAKES.lines().zip(1..).filter(|(line, _)| line.contains(" # "));
     let mut expected: Vec<usize> = marked.map(|(_, number)| number).collect();
     // The last stream lacks two keys, and both are told at its head.
-    expected.insert(expected.len() - 1, expected[expected.len() - 2]);
+    let head = MISTAKES.lines().position(|line| line.contains("input, bundle")).unwrap();
+    let head = expected.iter().position(|&line| line == head + 1).unwrap();
+    expected.insert(head, expected[head]);
     let found = problems.list.iter().filter_map(|problem| match problem.place {
         Place::File { line, .. } => Some(line),
         _ => None,
@@ -221,7 +269,7 @@ proptest! {
     fn no_file_and_no_variable_panics(
         lines in proptest::collection::vec(0..200_usize, 0..12),
         junk in "[a-z=\\[\\]\"'{}., 0-9\n]{0,30}",
-        name in "(STREAM|KAFKA|ADMIN|[A-Z]{1,3})(__(0|1|JSON|PROPERTIES|POINTERS|[a-z]?)){0,3}",
+        name in "(STREAM|KAFKA|ADMIN|ROUTE|[A-Z]{1,3})(__(0|1|JSON|PROPERTIES|POINTERS|[a-z]?)){0,3}",
         value in "[a-z0-9\\[\\]{}=\", ]{0,12}",
     ) {
         let all: Vec<&str> = EXAMPLE.lines().collect();
@@ -259,6 +307,17 @@ bundle = { file = "bundle" }
 budget = { env = "BUDGET" }
 mode = { env = "MODE" }
 fields = ["/a", { env = "FIELD" }]
+[[route]]
+name = { env = "NAME" }
+kind = "webhook"
+url = { env = "URL" }
+user = "me"
+password = 'c4n4ry'
+secret = "c4n4ry"
+[[route]]
+kind = { env = "KIND" }
+streams = [{ env = "NAME" }]
+token = { file = "token" }
 "#;
 
 /// One small accident of an editor.
@@ -287,7 +346,7 @@ proptest! {
     #[test]
     fn no_accident_shows_a_secret(
         accidents in proptest::collection::vec((0..6_u8, any::<usize>(), any::<usize>()), 0..5),
-        variable in "(KAFKA|STREAM__0|ADMIN)__(PROPERTIES|BUDGET|MODE|WORKERS|LISTEN)(__SASL_PASSWORD)?",
+        variable in "(KAFKA|STREAM__0|ADMIN|ROUTE__0)__(PROPERTIES|BUDGET|MODE|WORKERS|LISTEN|URL)(__SASL_PASSWORD)?",
         value in proptest::sample::select(vec![
             "c4n4ry", "{ env = \"X\" }", "[\"c4n4ry\"]", "{ a = \"c4n4ry\" }",
         ]),
@@ -304,7 +363,10 @@ proptest! {
                 prop_assert!(!shown.contains(CANARY), "{text}\n\n{shown}");
             }
             // A name or a topic is shown, wherever it is kept; a setting of Kafka is not.
-            Ok(config) => prop_assert!(!format!("{:?}", config.kafka).contains(CANARY), "{text}"),
+            Ok(config) => {
+                let to: Vec<_> = config.routes.iter().map(|route| &route.to).collect();
+                prop_assert!(!format!("{:?} {to:?}", config.kafka).contains(CANARY), "{text}");
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ use std::iter::Sum;
 use std::ops::Add;
 
 use super::cgroup::Limit;
+use super::kafka::QUEUE_KIB;
+use super::routes;
 use crate::config::{Kafka, Stream};
 use crate::deliver::BATCH_BYTES_MAX;
 use crate::pipeline::PART_NUMBERS_MAX;
@@ -136,6 +138,15 @@ impl Memory {
         }
     }
 
+    /// What `routes` routes may take: a consumer with a small queue, one more of its size while it
+    /// is found out what fires, alerts that wait and incidents that are open.
+    pub fn of_routes(routes: usize) -> Self {
+        let routes = routes as u64;
+        let fetched = 2 * 2 * (QUEUE_KIB << 10);
+        let desk = (routes::QUEUE_BYTES_MAX + routes::OPEN_BYTES_MAX) as u64;
+        Self { queues_max: routes * fetched, state_max: routes * desk, ..Self::default() }
+    }
+
     /// Everything at its largest.
     pub fn most(&self) -> u64 {
         self.parts().iter().map(|(_, bytes, _)| bytes).sum()
@@ -152,7 +163,7 @@ impl Memory {
                 "`queue.buffering.max.kbytes`, `queued.max.messages.kbytes` and `fetch.max.bytes` in \
                  [kafka.properties], or `workers`",
             ),
-            ("state", self.state_max, "the number of streams"),
+            ("state", self.state_max, "the number of streams and routes"),
             ("networks", self.networks, "`workers`"),
             ("the program itself", BASE, "nothing"),
         ]

@@ -8,9 +8,12 @@
 //! Source: Prometheus, "Exposition formats", text version 0.0.4.
 
 use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::cgroup;
 use super::roster::{Roster, Stream};
+use super::routes::Counters;
 use crate::deliver::{Buckets, Progress};
 use crate::record::{Fault, Timestamp};
 
@@ -26,6 +29,7 @@ pub fn render(roster: &Roster, now: Timestamp) -> String {
     partitions(&mut page, &roster.streams);
     durations(&mut page, &roster.streams);
     threads(&mut page, &roster.streams, now);
+    routes(&mut page, &roster.routes);
     memory(&mut page, roster);
     page.text
 }
@@ -170,6 +174,47 @@ fn threads(page: &mut Page, streams: &[Stream], now: Timestamp) {
     }
 }
 
+fn routes(page: &mut Page, routes: &[Arc<Counters>]) {
+    let mut family = |name, kind, help, value: &dyn Fn(&Counters) -> f64| {
+        page.family(name, kind, help);
+        for route in routes {
+            let labels = [("route", &*route.name), ("kind", route.kind)];
+            page.sample(name, &labels, value(route));
+        }
+    };
+    let get = |counter: &AtomicU64| Counters::get(counter) as f64;
+    let name = "tripline_route_sent_total";
+    let help = "Changes of incidents that the receiver took.";
+    family(name, "counter", help, &|r| get(&r.sent));
+    let name = "tripline_route_resent_total";
+    let help = "Times that what still fires was said again, and taken.";
+    family(name, "counter", help, &|r| get(&r.resent));
+    let name = "tripline_route_failed_total";
+    let help = "Requests that the receiver did not take; tried again unless refused for good.";
+    family(name, "counter", help, &|r| get(&r.failed));
+    let name = "tripline_route_refused_total";
+    let help = "Alerts that the receiver refused for good; passed over.";
+    family(name, "counter", help, &|r| get(&r.refused));
+    let name = "tripline_route_unreadable_total";
+    let help = "Records of the alerts topics that are no alerts; passed over.";
+    family(name, "counter", help, &|r| get(&r.unreadable));
+    let name = "tripline_route_failing";
+    let help = "1 while the receiver does not answer as it should.";
+    family(name, "gauge", help, &|r| f64::from(u8::from(r.is_failing())));
+    let name = "tripline_route_pending_alerts";
+    let help = "Alerts that are read and not taken yet; at most as many as are kept in memory.";
+    family(name, "gauge", help, &|r| get(&r.pending));
+    let name = "tripline_route_open_incidents";
+    let help = "Incidents that are said again.";
+    family(name, "gauge", help, &|r| get(&r.open));
+    let name = "tripline_route_partitions_assigned";
+    let help = "Partitions of the alerts topics that this process tells of; others have the rest.";
+    family(name, "gauge", help, &|r| get(&r.partitions));
+    let name = "tripline_route_last_success_timestamp_seconds";
+    let help = "When the receiver last answered as it should; 0 is never.";
+    family(name, "gauge", help, &|r| r.last_success().0 as f64 / 1000.0);
+}
+
 fn memory(page: &mut Page, roster: &Roster) {
     let name = "tripline_memory_declared_bytes";
     page.family(name, "gauge", "What the configuration lets this process take at most.");
@@ -274,6 +319,11 @@ mod tests {
         stream.workers[1].ends(Partition(6), Offset(30));
         stream.workers[1].stands(Partition(6), Offset(18));
         stream.judge.firing(true);
+        let route = &roster.routes[0];
+        Counters::add(&route.sent);
+        Counters::set(&route.pending, 3);
+        route.succeeded(Timestamp(1_795_459_870_123));
+        route.fails();
         let page = render(&roster, now);
         for line in [
             "tripline_records_total{stream=\"fashion\",route=\"sanitized\"} 4",
@@ -292,6 +342,10 @@ mod tests {
             "tripline_commit_duration_seconds_sum{stream=\"fashion\",role=\"worker\"} 0.008",
             "tripline_commit_duration_seconds_count{stream=\"fashion\",role=\"judge\"} 0",
             "tripline_thread_beat_age_seconds{stream=\"fashion\",thread=\"worker-0\"} 1.5",
+            "tripline_route_sent_total{route=\"pager\",kind=\"alertmanager\"} 1",
+            "tripline_route_failing{route=\"pager\",kind=\"alertmanager\"} 1",
+            "tripline_route_pending_alerts{route=\"pager\",kind=\"alertmanager\"} 3",
+            "tripline_route_last_success_timestamp_seconds{route=\"pager\",kind=\"alertmanager\"} 1795459870.123",
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
         }

@@ -15,20 +15,17 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use tracing::{error, info, warn};
 use ureq::Agent;
 use ureq::http::StatusCode;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
+use super::http::{self, CaFileError};
 use crate::codec::{Confluent, Language, SchemaId, SchemaText};
-use crate::config::{Hidden, Login, Registry as Config};
+use crate::config::{Hidden, Registry as Config};
 use crate::pipeline::{Guard, Input};
 
 /// One stream's way to its schemas, shared by its workers.
@@ -53,8 +50,8 @@ pub struct Unavailable {
 /// Why a registry cannot be asked at all.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    #[error("registry.ca_file {path}: {reason}", path = path.display())]
-    CaFile { path: PathBuf, reason: String },
+    #[error("registry.{0}")]
+    CaFile(#[from] CaFileError),
 }
 
 /// What is known besides the schemas.
@@ -91,33 +88,11 @@ impl Registry {
     /// # Errors
     /// If the certificates cannot be read.
     pub fn new(config: &Config) -> Result<Self, RegistryError> {
-        let roots = match &config.ca_file {
-            None => RootCerts::PlatformVerifier,
-            Some(path) => RootCerts::new_with_certs(&certificates(path)?),
-        };
-        let tls = TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(roots).build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            // A redirect would take our password to wherever it points.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("tripline/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
-        let login = match &config.login {
-            Login::Nobody => None,
-            Login::Bearer(token) => Some(format!("Bearer {}", token.expose())),
-            Login::Basic { user, password } => {
-                let both = format!("{user}:{}", password.expose());
-                Some(format!("Basic {}", STANDARD.encode(both)))
-            }
-        };
         let now = Instant::now();
         Ok(Self {
-            agent,
+            agent: http::agent(config.ca_file.as_deref())?,
             url: config.url.clone(),
-            login: login.map(Hidden::new),
+            login: http::authorization(&config.login),
             timeout: config.timeout,
             memory: Mutex::new(Memory {
                 absent: VecDeque::new(),
@@ -381,23 +356,6 @@ fn escaped(subject: &str) -> String {
         }
     }
     path
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, RegistryError> {
-    let wrong = |reason: String| RegistryError::CaFile { path: path.to_owned(), reason };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let mut certificates = vec![];
-    for item in parse_pem(&pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-            Ok(_) => {}
-            Err(error) => return Err(wrong(error.to_string())),
-        }
-    }
-    match certificates.is_empty() {
-        true => Err(wrong("it holds no certificate".into())),
-        false => Ok(certificates),
-    }
 }
 
 #[cfg(test)]

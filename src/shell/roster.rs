@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::memory::Memory;
+use super::routes::Counters;
 use super::run::{Overview, Prepared};
 use crate::config::Kafka;
 use crate::deliver::Progress;
@@ -13,6 +14,8 @@ use crate::record::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Roster {
     pub streams: Vec<Stream>,
+    /// Who tells incidents.
+    pub routes: Vec<Arc<Counters>>,
     /// What all of it may take.
     pub memory: Memory,
 }
@@ -33,6 +36,7 @@ impl Roster {
     pub fn new(streams: &[Prepared], overview: &Overview, kafka: &Kafka) -> Self {
         let mut threads = overview.threads.iter().cloned();
         let memory = streams.iter().map(|prepared| prepared.memory(kafka)).sum();
+        let routes = vec![];
         let streams = streams.iter().map(|prepared| Stream {
             name: prepared.stream.name.clone(),
             bundle: prepared.guard.digest().to_string(),
@@ -40,7 +44,13 @@ impl Roster {
             workers: threads.by_ref().take(prepared.stream.workers).collect(),
             judge: threads.next().expect("one per thread"),
         });
-        Self { streams: streams.collect(), memory }
+        Self { streams: streams.collect(), routes, memory }
+    }
+
+    /// The same with `routes`.
+    pub fn telling(self, routes: Vec<Arc<Counters>>) -> Self {
+        let memory = self.memory + Memory::of_routes(routes.len());
+        Self { routes, memory, ..self }
     }
 
     /// What keeps this process from being called alive: a line per thread that hangs.
@@ -125,7 +135,8 @@ pub mod tests {
             workers: vec![Arc::default(), Arc::default()],
             judge: Arc::default(),
         };
-        Roster { streams: vec![stream], memory: Memory::default() }
+        let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];
+        Roster { streams: vec![stream], routes, memory: Memory::default() }
     }
 
     #[test]

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 KAFKA = ("kafka",)
 PROPERTIES = ("kafka", "properties")
 STREAM = ("stream", 0)
+ROUTE = ("route", 0)
 
 # Where, which key, its new value (None: gone).
 REFUSED = [
@@ -51,6 +52,15 @@ REFUSED = [
     (STREAM + ("topics",), "state", "a/b"),
     (STREAM + ("alerts",), "false_pages", "1/fortnight"),
     (STREAM + ("alerts",), "hold", "1 hour"),
+    ((), "route", []),
+    (ROUTE, "kind", "pagerduty"),
+    (ROUTE, "url", "http://me:hunter2@receiver"),
+    (ROUTE, "url", "receiver:9093"),
+    (ROUTE, "name", "a b"),
+    (ROUTE, "streams", []),
+    (ROUTE, "resend_ms", 5),
+    (ROUTE, "timeout_ms", 30001),
+    (ROUTE, "shadow", True),
 ]
 TAKEN = [
     ((), "instance", {"env": "HOSTNAME"}),
@@ -65,6 +75,9 @@ TAKEN = [
     (STREAM, "fields", ["", "/a~1b/0", {"env": "A"}]),
     (STREAM + ("alerts",), "false_pages", "0.5 / month"),
     (STREAM + ("alerts",), "hold", "90m"),
+    (ROUTE, "url", "https://receiver/hook?key=1"),
+    (ROUTE, "url", {"env": "HOOK"}),
+    (ROUTE, "secret", {"file": "/run/keys/webhook"}),
 ]
 
 

@@ -118,7 +118,7 @@ fn topics(config: &Config) -> Needs {
             (&topics.dead_letter, vec![Write], "what could not be read"),
             (&topics.evidence, vec![Read, Write], "counts for the judge"),
             (&topics.state, vec![Read, Write], "what each partition remembers"),
-            (&stream.alerts.topic, vec![Write], "incidents"),
+            (&stream.alerts.topic, vec![Read, Write], "incidents, and telling them"),
         ] {
             needs.insert(topic.clone(), (operations, why));
         }
@@ -132,6 +132,10 @@ fn groups(clients: &Clients, config: &Config) -> Needs {
         let read = |why| (vec![Operation::Read], why);
         needs.insert(clients.workers(&stream.name), read("who scores"));
         needs.insert(clients.judges(&stream.name), read("who judges"));
+    }
+    for route in &config.routes {
+        let read = (vec![Operation::Read], "who tells incidents");
+        needs.insert(clients.route(&route.name), read);
     }
     needs
 }

@@ -51,6 +51,11 @@ impl Clients {
         format!("{}.{stream}.judge", self.kafka.group)
     }
 
+    /// The consumer group that tells incidents by `route`. No stream's group has a colon.
+    pub fn route(&self, route: &str) -> String {
+        format!("{}.route:{route}", self.kafka.group)
+    }
+
     /// What all transactional ids of this process begin with.
     pub fn transactional_prefix(&self) -> String {
         format!("{}.{}.", self.kafka.group, self.instance)

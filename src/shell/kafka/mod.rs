@@ -4,6 +4,7 @@ pub mod access;
 mod assignment;
 mod client;
 mod ending;
+mod feed;
 mod group;
 mod native;
 mod restore;
@@ -12,6 +13,7 @@ pub mod topics;
 mod transaction;
 
 pub use client::Clients;
+pub use feed::{Feed, Fetched, Place, QUEUE_KIB, Turn};
 pub use group::Group;
 pub use session::{Session, headers};
 pub use transaction::{Sending, Transactions};

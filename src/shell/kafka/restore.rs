@@ -141,7 +141,7 @@ fn scan(
 }
 
 /// The end of a partition is what we wait for, not an error to log; what matters comes with `poll`.
-struct Quiet;
+pub(super) struct Quiet;
 
 impl ClientContext for Quiet {
     fn error(&self, _: KafkaError, _: &str) {}

@@ -401,7 +401,7 @@ pub fn headers(all: &BorrowedHeaders) -> Headers<'_> {
 
 /// The consumer. Gone, it leaves the group, so that its partitions go to others at once. Its own
 /// drop polls until everything is given back; from here on the callback sees to that.
-struct Member(BaseConsumer<Assignments>);
+pub(super) struct Member(pub(super) BaseConsumer<Assignments>);
 
 impl Member {
     fn join(

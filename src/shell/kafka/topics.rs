@@ -103,7 +103,11 @@ fn of_stream(stream: &Stream) -> Vec<Topic> {
             role: "incidents, by key",
             like_input: None,
             partitions: 1,
-            settings: vec![("cleanup.policy", "compact".to_owned())],
+            settings: vec![
+                ("cleanup.policy", "compact".to_owned()),
+                // A receiver that was down for less than a week misses no step of an incident.
+                ("min.compaction.lag.ms", (7 * 24 * 3_600_000_u64).to_string()),
+            ],
         },
     ]
 }

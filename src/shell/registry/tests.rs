@@ -8,6 +8,7 @@ use std::thread;
 
 use super::*;
 use crate::codec::{Headers, Layout};
+use crate::config::Login;
 use crate::record::{Feature, Schema};
 
 const ID: SchemaId = SchemaId::Number(7);

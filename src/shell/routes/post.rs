@@ -1,0 +1,152 @@
+//! One POST, and what its answer means.
+//!
+//! What is not taken is tried again unless the receiver says that it is about this very alert: an
+//! expired token, a wrong path or a receiver that is down are mended one day, and then nothing is to
+//! be missing. No message has the address or a secret in it, nor an answer that repeats one.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::StatusCode;
+
+use super::Refusal;
+use crate::config::{Endpoint, Hidden, Login};
+use crate::shell::http::{self, CaFileError};
+
+/// A receiver's address, with who we are to it.
+pub struct Post {
+    agent: Agent,
+    url: Hidden<String>,
+    authorization: Option<Hidden<String>>,
+    /// What no message may repeat.
+    secrets: Vec<Hidden<String>>,
+    timeout: Duration,
+}
+
+/// Bytes of an answer that are read, and characters of it that are logged.
+const ANSWER_BYTES_MAX: u64 = 4 << 10;
+const ANSWER_CHARS_MAX: usize = 200;
+
+impl Post {
+    /// To `path` under the address of `at`.
+    ///
+    /// # Errors
+    /// If the certificates cannot be read.
+    pub fn new(at: &Endpoint, path: &str) -> Result<Self, CaFileError> {
+        let authorization = http::authorization(&at.login);
+        let mut secrets = vec![at.url.clone()];
+        match &at.login {
+            Login::Nobody => {}
+            Login::Basic { password, .. } => secrets.push(password.clone()),
+            Login::Bearer(token) => secrets.push(token.clone()),
+        }
+        secrets.extend(authorization.clone());
+        Ok(Self {
+            agent: http::agent(at.ca_file.as_deref())?,
+            url: Hidden::new(format!("{}{path}", at.url.expose())),
+            authorization,
+            secrets,
+            timeout: at.timeout,
+        })
+    }
+
+    /// Posts `body`, JSON, under `headers`.
+    ///
+    /// # Errors
+    /// Unless the receiver says that it has it.
+    pub fn send(&self, headers: &[(&str, &str)], body: &[u8]) -> Result<(), Refusal> {
+        let mut request = self
+            .agent
+            .post(self.url.expose())
+            .config()
+            .timeout_global(Some(self.timeout))
+            .build()
+            .header("Content-Type", "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization.expose());
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let later = |reason: String| Refusal::Later { reason, after: None };
+        let mut answer =
+            request.send(body).map_err(|error| later(self.words(&error.to_string())))?;
+        let after = answer.headers().get("Retry-After");
+        let after = after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        // Read to its end, so that the connection can be used again.
+        let mut said = vec![];
+        let _ = answer.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut said);
+        let said = self.words(&String::from_utf8_lossy(&said));
+        judge(answer.status(), after.map(Duration::from_secs), &said)
+    }
+
+    /// What may be logged of what somebody said.
+    fn words(&self, said: &str) -> String {
+        let repeats = |secret: &Hidden<String>| said.contains(secret.expose().as_str());
+        if self.secrets.iter().any(repeats) {
+            return "what was said repeats our address or a secret".into();
+        }
+        let visible = |c: char| if c.is_control() { ' ' } else { c };
+        said.chars().take(ANSWER_CHARS_MAX).map(visible).collect()
+    }
+}
+
+/// What an answer means.
+fn judge(status: StatusCode, after: Option<Duration>, said: &str) -> Result<(), Refusal> {
+    let words = if said.is_empty() { String::new() } else { format!(": {said}") };
+    let later =
+        |why: &str| Err(Refusal::Later { reason: format!("answered {status}{why}{words}"), after });
+    match status.as_u16() {
+        200..300 => Ok(()),
+        300..400 => later(" (redirects are not followed: look at `url`)"),
+        401 | 403 | 407 => later(" (look at `user`, `password` and `token`)"),
+        404 | 405 | 410 => later(" (look at `url`)"),
+        408 | 425 | 429 => later(""),
+        400..500 => Err(Refusal::Never { reason: format!("answered {status}{words}") }),
+        _ => later(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_about_the_alert_itself_is_not_tried_again() {
+        let never = |status: u16| {
+            let said = judge(StatusCode::from_u16(status).unwrap(), None, "");
+            matches!(said, Err(Refusal::Never { .. }))
+        };
+        let all: Vec<u16> = (100..600).filter(|&status| never(status)).collect();
+        assert!(all.iter().all(|status| (400..500).contains(status)));
+        for status in [400, 409, 413, 422] {
+            assert!(all.contains(&status), "{status}");
+        }
+        for status in [401, 403, 404, 408, 425, 429, 302, 500, 503] {
+            assert!(!all.contains(&status), "{status}");
+        }
+        let said = judge(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(3)), "slow down");
+        let reason = "answered 429 Too Many Requests: slow down".to_owned();
+        assert_eq!(said, Err(Refusal::Later { reason, after: Some(Duration::from_secs(3)) }));
+    }
+
+    #[test]
+    fn no_reason_repeats_a_secret_or_the_address() {
+        let at = Endpoint {
+            url: Hidden::new("http://127.0.0.1:1/c4n4ry".into()),
+            login: Login::Bearer(Hidden::new("hunter2".into())),
+            ca_file: None,
+            timeout: Duration::from_millis(300),
+        };
+        let post = Post::new(&at, "/path").unwrap();
+        for said in ["you are hunter2", "no http://127.0.0.1:1/c4n4ry here"] {
+            assert!(!post.words(said).contains("hunter2") && !post.words(said).contains("c4n4ry"));
+        }
+        assert_eq!(post.words("bad\nrequest"), "bad request");
+        let Err(Refusal::Later { reason, .. }) = post.send(&[], b"{}") else {
+            panic!("it was taken")
+        };
+        assert!(!reason.contains("c4n4ry"), "{reason}");
+    }
+}
