@@ -232,6 +232,9 @@ fn a_check_names_every_right_that_is_missing_and_the_command_that_grants_it() {
     wait_until("the end of the input", Duration::from_secs(60), || {
         broker.committed_and_end("tripline.fashion", "fashion.requests", 2) == (50, 50)
     });
+    wait_until("a route to begin", Duration::from_secs(60), || {
+        std::fs::read_to_string(&log).expect("a log").contains("telling incidents")
+    });
     assert_eq!(guard.terminate(Duration::from_secs(20)).code(), Some(0));
     let log = std::fs::read_to_string(log).expect("a log");
     assert!(!log.contains("uthorization") && !log.contains(PASSWORD), "{log}");

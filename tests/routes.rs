@@ -66,22 +66,26 @@ codec = "f32-le"
     }
 
     fn start(&self) -> Process {
-        let secret = [("HOOK_SECRET", SECRET)];
-        Process::tripline_with(&["run", "-c", &self.config, "--log", "json"], &secret, &self.log)
+        self.start_another("test-0", self.admin)
+    }
+
+    /// Another process of the same fleet.
+    fn start_another(&self, instance: &str, admin: u16) -> Process {
+        let listen = format!("127.0.0.1:{admin}");
+        let variables = [
+            ("HOOK_SECRET", SECRET),
+            ("TRIPLINE__INSTANCE", instance),
+            ("TRIPLINE__ADMIN__LISTEN", &listen),
+        ];
+        Process::tripline_with(&["run", "-c", &self.config, "--log", "json"], &variables, &self.log)
     }
 
     fn metrics(&self) -> String {
         get(self.admin, "/metrics").1
     }
 
-    /// The value of a metric of `route`; negative while it is not there.
     fn metric(&self, name: &str, route: &str) -> f64 {
-        let start = format!("tripline_route_{name}{{route=\"{route}\",");
-        let page = self.metrics();
-        let line = page.lines().find(|line| line.starts_with(&start));
-        line.map_or(-1.0, |line| {
-            line.rsplit_once(' ').expect("a value").1.parse().expect("a number")
-        })
+        metric(self.admin, name, route)
     }
 
     /// Where the group of `route` goes on, and where the topic ends but for the marker of a transaction.
@@ -115,6 +119,14 @@ codec = "f32-le"
         });
         self.write(key, Some(&alert.to_string()));
     }
+}
+
+/// The value of a metric of `route`; negative while it is not there.
+fn metric(admin: u16, name: &str, route: &str) -> f64 {
+    let start = format!("tripline_route_{name}{{route=\"{route}\",");
+    let page = get(admin, "/metrics").1;
+    let line = page.lines().find(|line| line.starts_with(&start));
+    line.map_or(-1.0, |line| line.rsplit_once(' ').expect("a value").1.parse().expect("a number"))
 }
 
 /// Status and body of an answer, empty while nobody is there.
@@ -485,13 +497,28 @@ timeout_ms = 30000
     let log = std::fs::read_to_string(&site.log).expect("a log");
     assert!(log.contains("refused for good"), "{log}");
 
-    // Nothing more is said when it starts once more.
+    // Of two processes one tells, and nothing more of what was told; the other goes on when it is killed.
     assert!(guard.terminate(Duration::from_secs(20)).success());
-    let _guard = site.start();
-    wait_until("the route", SOON, || site.metric("partitions_assigned", "hook") == 1.0);
+    let mut fleet = [0, 1].map(|number| {
+        let admin = free_port();
+        (admin, site.start_another(&format!("fleet-{number}"), admin))
+    });
+    let ports = fleet.each_ref().map(|(admin, _)| *admin);
+    let tells = |port| metric(port, "partitions_assigned", "hook") == 1.0;
+    let stands_by = |port| metric(port, "partitions_assigned", "hook") == 0.0;
+    wait_until("one of two", SOON, || {
+        let [a, b] = ports;
+        tells(a) && stands_by(b) || tells(b) && stands_by(a)
+    });
     site.say("b", "firing", "critical");
     let last = hook.wait_for(7);
     assert_eq!(last[6].says(), ("b".into(), "firing".into()));
+    wait_until("the commit", SOON, || site.committed("hook") == (6, 6));
+    fleet.iter_mut().find(|(port, _)| tells(*port)).expect("one tells").1.kill();
+    site.say("b", "resolved", "critical");
+    let last = hook.wait_for(8);
+    assert_eq!(last[7].says(), ("b".into(), "resolved".into()));
+    assert_eq!(hook.requests().len(), 8, "each once");
 }
 
 /// Every block of `language` in a page.
