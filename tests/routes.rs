@@ -521,6 +521,50 @@ timeout_ms = 30000
     assert_eq!(hook.requests().len(), 8, "each once");
 }
 
+/// More alerts than are kept in memory: reading stops, and goes on where it was.
+#[test]
+fn more_alerts_than_fit_in_memory_wait_in_the_topic_and_keep_their_order() {
+    const KEYS: usize = 50;
+    const ALL: usize = 2500;
+    let port = free_port();
+    let site = Site::new(&format!(
+        r#"
+[[route]]
+name = "hook"
+kind = "webhook"
+url = "http://127.0.0.1:{port}/"
+"#
+    ));
+    let _tail = ShowOnPanic(site.log.clone());
+    let mut guard = site.start();
+    wait_until("the route", SOON, || site.metric("partitions_assigned", "hook") == 1.0);
+    let producer: BaseProducer = site.broker.client().create().expect("a producer");
+    for number in 0..ALL {
+        let key = format!("k{}", number % KEYS);
+        let value = json!({"status": "updated", "stream": "rows", "number": number, "until": format!("{number:05}")});
+        let value = value.to_string();
+        producer.send(BaseRecord::to(ALERTS).key(&key).payload(&value)).expect("room");
+    }
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+    wait_until("what fits", SOON, || site.metric("pending_alerts", "hook") >= 1000.0);
+    std::thread::sleep(Duration::from_secs(2));
+    let waiting = site.metric("pending_alerts", "hook");
+    assert!(waiting <= 1100.0, "{waiting}");
+    let hook = Hook::listen(port, |_, _| Some(200));
+    wait_until("all of them", 2 * SOON, || hook.requests().len() >= ALL);
+    wait_until("the commit", SOON, || site.committed("hook") == (ALL as i64, ALL as i64));
+    let numbers: Vec<u64> = hook
+        .requests()
+        .iter()
+        .map(|request| {
+            let alert: Value = serde_json::from_slice(&request.body).expect("an alert");
+            alert["number"].as_u64().expect("a number")
+        })
+        .collect();
+    assert_eq!(numbers, (0..ALL as u64).collect::<Vec<_>>());
+    assert!(guard.terminate(Duration::from_secs(20)).success());
+}
+
 /// Every block of `language` in a page.
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");

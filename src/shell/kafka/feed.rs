@@ -165,6 +165,9 @@ impl Feed {
     /// # Errors
     /// If the consumer refuses.
     pub fn pause(&self, places: &[Place]) -> Result<(), SessionError> {
+        if places.is_empty() {
+            return Ok(());
+        }
         let list = list(places.iter().map(|place| (place, NativeOffset::Invalid)));
         let refused = |error: KafkaError| SessionError::Consumer { reason: error.to_string() };
         self.consumer().pause(&list).map_err(refused)
@@ -175,6 +178,9 @@ impl Feed {
     /// # Errors
     /// If the consumer refuses.
     pub fn resume(&self, places: &[Place]) -> Result<(), SessionError> {
+        if places.is_empty() {
+            return Ok(());
+        }
         let list = list(places.iter().map(|place| (place, NativeOffset::Invalid)));
         let refused = |error: KafkaError| SessionError::Consumer { reason: error.to_string() };
         self.consumer().resume(&list).map_err(refused)
