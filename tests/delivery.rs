@@ -145,9 +145,14 @@ fn every_record_leaves_exactly_once_though_the_process_is_killed_again_and_again
 
     // One incident fires and resolves; the judge needs a few windows of quiet to know.
     let checked = || check(&broker, &ledger);
+    // Unreadable records are an incident of their own; what is learned in between pages nobody.
+    let attack = |report: &Value| -> Vec<Value> {
+        let alerts = report["alerts"].as_array().expect("a list of alerts").iter();
+        alerts.filter(|alert| alert["kind"] == "attack").cloned().collect()
+    };
     let statuses = |report: &Value| -> Vec<String> {
-        let alerts = report["alerts"].as_array().expect("a list of alerts");
-        alerts.iter().map(|alert| alert["status"].as_str().expect("a status").to_owned()).collect()
+        let said = attack(report).into_iter();
+        said.map(|alert| alert["status"].as_str().expect("a status").to_owned()).collect()
     };
     wait_until("a resolved incident", Duration::from_secs(60), || {
         statuses(&checked().0).last().is_some_and(|status| status == "resolved")
@@ -175,16 +180,21 @@ fn every_record_leaves_exactly_once_though_the_process_is_killed_again_and_again
     ] {
         assert_eq!(report[nothing], 0, "{nothing}: {report}");
     }
-    assert_eq!(statuses(&report), ["firing", "resolved"], "{report}");
-    assert_eq!(report["alerts"][0]["dedup_key"], report["alerts"][1]["dedup_key"]);
+    // Killed partitions bring some of the attack late: the incident opens again, and pages nobody.
+    let said = statuses(&report);
+    assert_eq!(said.iter().filter(|status| *status == "firing").count(), 1, "{report}");
+    assert_eq!((said[0].as_str(), said.last().map(String::as_str)), ("firing", Some("resolved")));
+    let attack = attack(&report);
+    assert!(attack.iter().all(|alert| alert["dedup_key"] == attack[0]["dedup_key"]), "{report}");
     assert_eq!(report["counts"]["dead-letter"], 500, "{report}");
     // Alerts are CloudEvents, as their SDK reads them.
-    let events: Vec<&Value> = [0, 1].iter().map(|&i| &report["alerts"][i]["event"]).collect();
+    let events: Vec<&Value> = attack.iter().map(|alert| &alert["event"]).collect();
     assert_eq!(events[0]["type"], "dev.tripline.incident.firing", "{report}");
-    assert_eq!(events[1]["type"], "dev.tripline.incident.resolved", "{report}");
+    let last = events.last().expect("two at least");
+    assert_eq!(last["type"], "dev.tripline.incident.resolved", "{report}");
     assert_eq!(events[0]["source"], "/tripline/fashion", "{report}");
-    assert_eq!(events[0]["subject"], report["alerts"][0]["dedup_key"], "{report}");
-    assert_ne!(events[0]["id"], events[1]["id"], "{report}");
+    assert_eq!(events[0]["subject"], attack[0]["dedup_key"], "{report}");
+    assert_ne!(events[0]["id"], last["id"], "{report}");
 }
 
 #[test]

@@ -60,9 +60,14 @@ fn triggers_and_much_of_pgd_are_held_back_and_clean_images_are_not() {
 fn the_attack_is_one_incident_that_fires_and_resolves() {
     for report in &*RUNS {
         let alerts = report["alerts"].as_array().unwrap();
-        let statuses: Vec<_> = alerts.iter().map(|alert| &alert["status"]).collect();
+        // What is learned of it in between pages nobody.
+        let told = alerts.iter().filter(|alert| alert["status"] != "updated");
+        let statuses: Vec<_> = told.map(|alert| &alert["status"]).collect();
         assert_eq!(statuses, ["firing", "resolved"], "{report}");
-        assert_eq!(alerts[0]["dedup_key"], alerts[1]["dedup_key"], "{report}");
+        assert!(
+            alerts.iter().all(|alert| alert["dedup_key"] == alerts[0]["dedup_key"]),
+            "{report}"
+        );
     }
 }
 

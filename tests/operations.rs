@@ -166,9 +166,13 @@ window_ms = {WINDOW_MS}
         read
     }
 
+    /// What is said of attacks. Unreadable records are an incident of their own, and what is learned in
+    /// between pages nobody.
     fn alerts(&self) -> Vec<Value> {
         let alerts = self.read(&[("tripline.alerts", 1)]);
-        alerts.iter().map(|(value, _)| serde_json::from_slice(value).expect("JSON")).collect()
+        let alerts = alerts.iter().map(|(value, _)| serde_json::from_slice(value).expect("JSON"));
+        let told = |alert: &Value| alert["kind"] == "attack" && alert["status"] != "updated";
+        alerts.filter(told).collect()
     }
 
     /// Twenty seconds of clean rows, then ten with attacks, ending now; waits for the alert.

@@ -74,7 +74,13 @@ impl Road {
                         .clone()
                         .map(|range| self.batch.corrected()[range].to_vec()),
                     trace: self.batch.traces()[outcome.trace.clone()].to_vec(),
-                    outcome: Outcome { trace: 0..0, corrected: None, ..outcome.clone() },
+                    cells: self.batch.cells()[outcome.cells.clone()].to_vec(),
+                    outcome: Outcome {
+                        trace: 0..0,
+                        cells: 0..0,
+                        corrected: None,
+                        ..outcome.clone()
+                    },
                 });
             }
         }
@@ -111,6 +117,7 @@ struct Left {
     outcome: Outcome,
     corrected: Option<Vec<u8>>,
     trace: Vec<u8>,
+    cells: Vec<u16>,
 }
 
 impl Left {

@@ -11,7 +11,7 @@ use crate::record::{Probability, Schema};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Format version.
+    /// Format version: the least that reads it.
     pub version: u32,
     pub name: String,
     /// Share of clean records that may be flagged, unless the stream says otherwise.
@@ -29,6 +29,8 @@ pub struct Manifest {
     /// The detectors whose scores are merged, in the order their scores appear in traces.
     pub detectors: Vec<Member>,
     pub clean: CleanShare,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dependence: Option<Dependence>,
     pub provenance: Provenance,
     /// SHA-256 of every other file.
     pub files: BTreeMap<String, Digest>,
@@ -79,6 +81,18 @@ impl Role {
 pub struct CleanShare {
     pub rows: u64,
     pub flagged: u64,
+}
+
+/// How rows depend on those before them, if `fit` was told that they are in time order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dependence {
+    /// Correlation time of the slowest feature.
+    pub rows: f64,
+    /// One row of so long a time stands for all of them; 0 if they do not depend on each other.
+    pub slot_ms: u64,
+    /// Whether the rows' law stays as it is; if not, only the slow watch of inputs can keep its promise.
+    pub stationary: bool,
 }
 
 /// Where the bundle comes from.
@@ -150,6 +164,11 @@ impl Manifest {
             }
         }
         self.check_triggers()?;
+        if let Some(Dependence { rows, .. }) = self.dependence
+            && !(rows.is_finite() && rows >= 1.0)
+        {
+            return Err(format!("rows depend on {rows} others"));
+        }
         if self.clean.flagged > self.clean.rows {
             return Err(format!(
                 "{} of {} clean rows flagged",

@@ -13,7 +13,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use manifest::{AnswerKind, CleanShare, Manifest, Member, Provenance, Role, RowsUsed};
+pub use manifest::{
+    AnswerKind, CleanShare, Dependence, Manifest, Member, Provenance, Role, RowsUsed,
+};
 pub use tensors::{TensorError, Tensors};
 
 /// File names of a bundle. A manifest that names any other file is refused.

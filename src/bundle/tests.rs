@@ -21,6 +21,7 @@ fn bundle() -> Bundle {
                 role: Role::Attack,
             }],
             clean: CleanShare { rows: 10, flagged: 0 },
+            dependence: None,
             provenance: Provenance {
                 data_sha256: digest,
                 guarded_model_sha256: Some(digest),

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::Exit;
 use super::columns::File;
-use crate::fit::evaluate::{EvaluateError, Named, Options, Rows, Trial, compare, evaluate, html};
+use crate::fit::evaluate::{
+    EvaluateError, Named, Options, Rows, Trial, compare, drift, evaluate, html,
+};
 use crate::fit::progress::Reporter;
 use crate::model::Runtime;
 use crate::record::Probability;
@@ -58,6 +60,9 @@ pub struct Args {
     #[command(flatten)]
     file: File,
 
+    #[command(flatten)]
+    drift: Drift,
+
     /// Share of clean records that may be flagged [default: the bundle's own]
     #[arg(long, value_name = "SHARE")]
     budget: Option<Probability>,
@@ -73,6 +78,47 @@ pub struct Args {
     /// Write the report as JSON too
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+/// How rows are dealt out as streams.
+#[derive(clap::Args, Clone, Debug)]
+struct Drift {
+    /// Deal the rows out as streams instead, and say how often the alarm rings for nothing, how soon for
+    /// each suspect, and what it names
+    #[arg(long, requires = "clean")]
+    drift: bool,
+
+    /// Share of a stream's rows that are a suspect's
+    #[arg(long, value_name = "SHARE", default_value = "10%", requires = "drift")]
+    mix: Probability,
+
+    /// How many streams
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "drift")]
+    runs: usize,
+
+    /// Rows of a stream
+    #[arg(long, value_name = "N", default_value_t = 5000, requires = "drift")]
+    records: usize,
+
+    /// Rows of a stream before the suspect's begin
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "drift")]
+    before: usize,
+
+    /// One false page is allowed per so many rows
+    #[arg(long, value_name = "ROWS", default_value_t = 50_000, requires = "drift")]
+    per: u64,
+
+    /// Rows of a window
+    #[arg(long, value_name = "ROWS", default_value_t = 100, requires = "drift")]
+    window: u64,
+
+    /// The clean rows are one stream, in the order of their file
+    #[arg(long, requires = "drift")]
+    in_order: bool,
+
+    /// Rank one row of every window: for rows that depend on their neighbours
+    #[arg(long, requires = "drift")]
+    one_of_window: bool,
 }
 
 /// Missed, caught and wrongly flagged rows that a page shows, of each file as many.
@@ -116,6 +162,27 @@ impl Args {
             let evaluation = evaluate(&options, runtime, &mut reporter).map_err(words)?;
             return say(&evaluation, self.json, self.out.as_deref());
         };
+        if self.drift.drift {
+            let Drift { mix, runs, records, before, per, window, in_order, one_of_window, .. } =
+                self.drift;
+            let trial = drift::Trial {
+                bundle: self.bundle,
+                clean,
+                suspects: self.suspect,
+                reading: self.file.reading(),
+                budget: self.budget,
+                mix,
+                runs,
+                records,
+                before,
+                period: per.max(1),
+                window: window.max(1),
+                in_order,
+                one_of_window,
+            };
+            let report = drift::drift(&trial, runtime, &mut reporter).map_err(words)?;
+            return say(&report, self.json, self.out.as_deref());
+        }
         let trial = Trial {
             bundle: self.bundle,
             clean,

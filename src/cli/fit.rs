@@ -84,6 +84,12 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
 
+    /// The rows are in time order, one every so long, "1s" or "24h": measures how much they depend on those
+    /// before them and whether they stay as they are, and writes into the bundle how a stream of them
+    /// must be watched
+    #[arg(long, value_name = "DURATION", value_parser = crate::config::duration)]
+    every: Option<Duration>,
+
     /// Most epochs of training [default: 20, more for few rows]
     #[arg(long, value_name = "NUMBER")]
     epochs_max: Option<usize>,
@@ -143,6 +149,7 @@ impl Args {
             sample: self.sample,
             memory_max: self.memory_max,
             autoencoder: self.autoencoder,
+            every: self.every,
         };
         if self.schema_only {
             return match schema(&options, &mut reporter) {

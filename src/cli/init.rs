@@ -8,7 +8,7 @@ use super::Exit;
 use super::config::{refused, secret};
 use crate::config::{Answers, Config, NewStream, Survey, template};
 use crate::shell::kafka::Clients;
-use crate::shell::sample::sample;
+use crate::shell::sample::{Limits, sample};
 
 /// Write a commented configuration, from a sample of a topic if there is one
 ///
@@ -78,14 +78,16 @@ impl Args {
             Some(path) => Some((path, private(path).map_err(|e| failed(path, &e))?)),
         };
         let (mut survey, mut rows_written, mut disk) = (Survey::default(), 0, Ok(()));
-        let sampled = sample(&clients, topic, self.records as usize, |value, headers| {
-            survey.take(value, headers);
+        let sampled = sample(&clients, topic, Limits::of_a_look(self.records as usize), |seen| {
+            let Some(value) = seen.value else { return true };
+            survey.take(value, &seen.headers);
             if let (Some((_, file)), true) = (&mut rows, disk.is_ok())
                 && let Some(line) = json_line(value)
             {
                 disk = file.write_all(&line);
                 rows_written += 1;
             }
+            true
         });
         let sampled = sampled.map_err(|error| (Exit::Failed, error.to_string()))?;
         if let Some((path, _)) = &rows {

@@ -12,6 +12,7 @@ mod fit;
 mod init;
 #[cfg(feature = "fit")]
 mod redteam;
+mod replay;
 mod run;
 mod simulate;
 mod state;
@@ -35,6 +36,8 @@ enum Command {
     Init(init::Args),
     /// Guard the streams of a configuration until told to stop
     Run(run::Args),
+    /// Send recorded traffic through a configuration, or two, and say what would differ
+    Replay(replay::Args),
     /// Say everything that is wrong with a configuration
     Check(check::Args),
     /// Print what a configuration can say
@@ -72,6 +75,7 @@ impl Cli {
             Command::Demo(args) => args.run(),
             Command::Init(args) => args.run(),
             Command::Run(args) => args.run(),
+            Command::Replay(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Topics(args) => args.run(),

@@ -7,7 +7,8 @@ use crate::incident::Incident;
 use crate::record::{Offset, Partition};
 use crate::shell::kafka::Clients;
 use crate::shell::run::guard;
-use crate::shell::state::{Judged, Open, Plan, Remembered, Sight, StateError, Watched, What};
+use crate::shell::state::{At, Judged, Plan, Remembered, Sight, StateError, Watched, What};
+use crate::watch::Counts;
 
 /// Show or reset what the streams of a configuration remember
 #[derive(Debug, clap::Args)]
@@ -151,7 +152,7 @@ fn table(sight: &Sight) -> String {
         format!("{:>9} {:>10} {:>10} {:>10}  state", "partition", "committed", "covered", "end"),
     ];
     for seen in &sight.partitions {
-        let kept = seen.kept.map(windows);
+        let kept = seen.kept.map(|At {}| "fits".to_owned());
         lines.push(row(seen.partition.to_string(), seen, &sight.epoch, kept));
     }
     let kept = sight.judge.kept.as_ref().map(judged);
@@ -166,9 +167,6 @@ fn row<T>(who: String, seen: &Remembered<T>, epoch: &str, kept: Option<String>) 
         (None, None) => "✓ nothing yet".to_owned(),
         (None, Some(kept)) => format!("✓ {kept}"),
     };
-    if seen.problem.is_none() && seen.committed.is_some() && seen.committed < seen.covered {
-        said += "; the group tells an older offset: goes on at covered";
-    }
     if let Some(other) = seen.epoch.as_ref().filter(|other| *other != epoch) {
         said += &format!("; of epoch {other}, not {epoch}: forgotten at the next start");
     }
@@ -179,21 +177,14 @@ fn row<T>(who: String, seen: &Remembered<T>, epoch: &str, kept: Option<String>) 
     format!("{who:>9} {committed:>10} {covered:>10} {:>10}  {said}", seen.end.to_string())
 }
 
-fn windows(open: Open) -> String {
-    let counts = open.counts;
-    format!(
-        "{} open windows: {} rows, {} flagged, {} faults",
-        open.windows, counts.rows, counts.flagged, counts.faults
-    )
-}
-
 fn judged(judged: &Judged) -> String {
-    let firing = match &judged.firing {
-        None => "nothing fires".to_owned(),
-        Some(Incident { dedup_key, counts, .. }) => format!(
-            "incident {dedup_key} fires, {} of {} rows flagged",
-            counts.flagged, counts.rows
-        ),
-    };
-    format!("{} windows, {firing}", judged.windows)
+    let mut said = format!("{} windows", judged.windows);
+    for Incident { cause, dedup_key, counts, .. } in &judged.firing {
+        let (cause, Counts { rows, flagged, .. }) = (cause.name(), counts);
+        said += &format!(", {cause} incident {dedup_key} fires, {flagged} of {rows} rows flagged");
+    }
+    if judged.firing.is_empty() {
+        said += ", nothing fires";
+    }
+    said
 }

@@ -19,6 +19,7 @@ mod stream;
 mod survey;
 mod template;
 mod time;
+pub use time::duration;
 mod value;
 
 use std::net::SocketAddr;

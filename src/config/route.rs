@@ -129,7 +129,8 @@ fn name(section: &mut Section<'_>, earlier: &[Route]) -> String {
     let origin = section.origin_of("name").or(section.origin.clone());
     let name = section.read("name", NAME, check_name).unwrap_or_else(|| NAME_UNLESS_GIVEN.into());
     if earlier.iter().any(|route| route.name == name) {
-        let message = format!("an earlier route is called {name:?} too");
+        // Not which: a name may come from where secrets are kept.
+        let message = "an earlier route has this name too";
         let help = "write a `name` of its own";
         section.reader.note(section.path_of("name"), origin.as_ref(), message, help);
     }

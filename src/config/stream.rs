@@ -76,6 +76,9 @@ pub struct Alerts {
     pub period: Duration,
     /// `hold = "1h"`: how long an incident must be quiet before it is resolved.
     pub hold: Duration,
+    /// `silence`: an incident if no record came for so long, `"30m"`; never unless given. A plain rule:
+    /// it is not among the false pages that `false_pages` promises.
+    pub silence: Option<Duration>,
 }
 
 /// Reads every `[[stream]]`.
@@ -177,6 +180,7 @@ fn alerts(mut section: Section<'_>, claims: &mut Claims) -> Alerts {
         window: section.millis("window_ms", 100..=3_600_000, 10_000),
         period: section.read("false_pages", time::PERIOD, time::period).unwrap_or(WEEK),
         hold: section.read("hold", time::DURATION, time::duration).unwrap_or(HOUR),
+        silence: section.read("silence", time::DURATION, time::duration),
     };
     if alerts.period < alerts.window {
         let message = "would allow more than one false page per window";

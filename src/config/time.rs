@@ -24,7 +24,10 @@ pub(super) const PERIOD: Form<'static> = Form {
 };
 
 /// `"500ms"`, `"10s"`, `"5m"`, `"1h"`, `"1d"`
-pub(super) fn duration(written: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// If it is none of these, or no time at all.
+pub fn duration(written: &str) -> Result<Duration, String> {
     let bad = || format!("{written:?} is not a length of time");
     let digits = written.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
     let (number, unit) = written.split_at(digits);

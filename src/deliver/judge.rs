@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{Beginning, Change, Message, Output, Progress, Session, SessionError, Timing};
 use crate::config::Stream;
-use crate::incident::{Alert, Event, Status};
+use crate::incident::{Alert, Event};
 use crate::pipeline::{Judge, JudgeError};
 use crate::record::{Offset, Partition};
 use crate::watch::{Message as WatchMessage, Tick};
@@ -145,17 +145,17 @@ impl<S: Session> Judging<S> {
     /// Commits alerts, a tick, state and offset together.
     fn say(&mut self, alerts: &[Alert], tick: bool) -> Result<(), SessionError> {
         let Seat::Taken(judge) = &self.seat else { return Ok(()) };
-        let heard = judge.next();
-        if alerts.is_empty() && !tick && heard == self.committed {
+        // State may be large: it is written when somebody must hear of something, and with ticks. What
+        // was heard since is heard again by whoever comes next.
+        if alerts.is_empty() && !tick {
             return Ok(());
         }
+        let heard = judge.next();
         let started = self.session.now();
         let topics = &self.stream.topics;
         for alert in alerts {
-            match alert.status {
-                Status::Firing => warn!(incident = alert.dedup_key, "{}", alert.summary),
-                Status::Resolved => info!(incident = alert.dedup_key, "{}", alert.summary),
-            }
+            // Whoever must hear of it hears it from a route.
+            debug!(incident = alert.dedup_key, status = alert.status.name(), "{}", alert.summary);
             let value = alert.to_bytes();
             self.session.send(Output {
                 topic: &self.stream.alerts.topic,
@@ -186,6 +186,7 @@ impl<S: Session> Judging<S> {
         self.session.commit()?;
         self.committed = heard;
         self.progress.firing(judge.is_firing());
+        self.progress.alarm_level(judge.level());
         self.progress.committed(self.session.now().saturating_duration_since(started));
         Ok(())
     }
@@ -203,7 +204,7 @@ impl<S: Session> Judging<S> {
                     }
                 }
                 Change::Revoked(partitions) | Change::Lost(partitions) => {
-                    // Every turn commits what it heard: nothing is open here.
+                    // What it heard and did not commit, the next one hears too.
                     if partitions.contains(&EVIDENCE_PARTITION) {
                         self.seat = Seat::Empty;
                         self.progress.disown();

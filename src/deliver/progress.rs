@@ -56,6 +56,8 @@ pub struct Progress {
     pub commit_durations: Durations,
     /// The judge has an incident that is not over.
     firing: AtomicBool,
+    /// Bits of an `f64`.
+    alarm_level: AtomicU64,
     alive_at_ms: AtomicI64,
     beats: AtomicU64,
     doing: Mutex<&'static str>,
@@ -211,6 +213,16 @@ impl Progress {
         lock(&self.ends).clear();
         self.stopped_partitions.store(0, Ordering::Relaxed);
         self.firing.store(false, Ordering::Relaxed);
+        self.alarm_level(0.0);
+    }
+
+    /// Capital of the judge's watches: 1 rings.
+    pub fn alarm_level(&self, level: f64) {
+        self.alarm_level.store(level.to_bits(), Ordering::Relaxed);
+    }
+
+    pub fn get_alarm_level(&self) -> f64 {
+        f64::from_bits(self.alarm_level.load(Ordering::Relaxed))
     }
 
     /// Whether the judge has an incident that is not over.
@@ -282,7 +294,9 @@ mod tests {
     fn outcome(route: Route, judged: Result<Action, Fault>) -> Outcome {
         let verdict = |action| Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
         let judged = judged.map(verdict);
-        Outcome { route, judged, unscored: false, corrected: None, text: "", trace: 0..0 }
+        let (corrected, trace, cells) = (None, 0..0, 0..0);
+        let (unscored, imputed, text) = (false, false, "");
+        Outcome { route, judged, unscored, imputed, corrected, text, trace, cells }
     }
 
     fn counts(progress: &Progress) -> Vec<u64> {

@@ -32,6 +32,9 @@ pub trait Road {
     /// Bytes of corrected records.
     fn corrected(&self) -> &[u8];
 
+    /// Cells of rows in the stream's histograms.
+    fn cells(&self) -> &[u16];
+
     /// Bytes of trace headers.
     fn traces(&self) -> &[u8];
 }

@@ -82,6 +82,20 @@ impl Detector for LocalResidual {
         z
     }
 
+    fn strangest(
+        &self,
+        rows: &Rows<'_>,
+        i: usize,
+        side: usize,
+        scratch: &mut Vec<f32>,
+    ) -> Option<usize> {
+        let d = self.mean.ncols();
+        scratch.resize(d + self.neighbourhoods.scratch_len(), 0.0);
+        let (z, columns) = scratch.split_at_mut(d);
+        self.standardize(rows, i, z);
+        self.neighbourhoods.place(z, columns, side)
+    }
+
     fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
         self.neighbourhoods.explain(&self.parts(rows, i))
     }

@@ -56,6 +56,18 @@ pub trait Detector: Send + Sync {
     /// instead: a person reads its reasons against that.
     fn typical(&self, _rows: &Rows<'_>, _i: usize, _typical: &mut [f32]) {}
 
+    /// Where row `i` is strangest, on a grid of `side` × `side` over the image, row by row. `None` if it
+    /// does not look for places. `scratch` is reused.
+    fn strangest(
+        &self,
+        _rows: &Rows<'_>,
+        _i: usize,
+        _side: usize,
+        _scratch: &mut Vec<f32>,
+    ) -> Option<usize> {
+        None
+    }
+
     /// The same score with a gradient, `[n]`, for `redteam` to attack through; `None` if it has
     /// none: then nobody has shown what an attacker who knows it can do.
     ///

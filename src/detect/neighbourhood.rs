@@ -56,6 +56,19 @@ impl Neighbourhoods {
         self.search(z, scratch).0
     }
 
+    /// Where the strangest window is, on a grid of `side` × `side`; `None` if it is none of an image.
+    pub(super) fn place(&self, z: &[f32], scratch: &mut [f32], side: usize) -> Option<usize> {
+        match self.search(z, scratch).1 {
+            Place::Numbers => None,
+            Place::Window { plane, top, left } => {
+                let windows = |length: usize| (length + 1).saturating_sub(WINDOW).max(1);
+                let (y, x) =
+                    (top * side / windows(plane.height), left * side / windows(plane.width));
+                Some(y * side + x)
+            }
+        }
+    }
+
     /// The numbers of the strangest neighbourhood, as shares of their sum, and where it is.
     pub(super) fn explain(&self, z: &[f32]) -> Reasons {
         let mut inside = vec![0.0; z.len()];
@@ -114,7 +127,11 @@ impl Neighbourhoods {
 
     /// Scratch for [`Neighbourhoods::strangest`].
     pub(super) fn scratch(&self) -> Vec<f32> {
-        vec![0.0; self.planes.iter().map(|plane| plane.width).max().unwrap_or(0)]
+        vec![0.0; self.scratch_len()]
+    }
+
+    pub(super) fn scratch_len(&self) -> usize {
+        self.planes.iter().map(|plane| plane.width).max().unwrap_or(0)
     }
 
     fn search(&self, z: &[f32], columns: &mut [f32]) -> (f32, Place<'_>) {

@@ -15,6 +15,7 @@ pub mod budget;
 mod check;
 mod columns;
 pub mod data;
+pub mod dependence;
 pub mod evaluate;
 pub mod export;
 pub mod gradient;
@@ -36,6 +37,7 @@ pub mod reference;
 pub mod report;
 pub mod restorer;
 mod settle;
+mod signals;
 pub mod split;
 pub mod table;
 pub mod train;
@@ -44,6 +46,7 @@ mod weights;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::bundle::{
     Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, TensorError, Tensors, VERSION,
@@ -98,6 +101,8 @@ pub struct Options {
     pub memory_max: Option<Memory>,
     /// An autoencoder of the user's own, kept instead of training one.
     pub autoencoder: Option<PathBuf>,
+    /// The rows are in time order, one every so long.
+    pub every: Option<Duration>,
 }
 
 /// Hears what `fit` is doing, and may end the training.
@@ -183,6 +188,8 @@ pub fn fit(
         }
         None => None,
     };
+
+    let dependence = options.every.map(|every| dependence::measure(&x, &schema, every));
 
     let mut wanted = Wanted {
         setting: Setting { schema: &schema, labels: 1 },
@@ -270,11 +277,13 @@ pub fn fit(
     let mut tensors = Tensors::default();
     let members = detectors.save(&decider, &mut tensors);
     decider.save(&mut tensors);
+    let kept = (&schema, members.as_slice(), wanted.setting.labels);
+    signals::learn(kept, (&detectors, &decider), &ranks, &[&merged, &test]).save(&mut tensors);
     let (flagged, rows) = decider.clean_flagged();
     let count = |part: &Vec<usize>| part.len() as u64;
     let manifest = Manifest {
         version: match restorer.is_some() || likelihood.is_some() {
-            _ if decider.triggers().is_some() => VERSION,
+            _ if decider.triggers().is_some() || dependence.is_some() => VERSION,
             true => 2,
             false => 1,
         },
@@ -285,6 +294,7 @@ pub fn fit(
         triggers: decider.triggers(),
         detectors: members,
         clean: CleanShare { rows, flagged },
+        dependence: dependence.as_ref().map(|measured| measured.dependence),
         provenance: Provenance {
             data_sha256: Digest(data_digest),
             guarded_model_sha256: guarded.as_ref().map(|guarded| guarded.digest),
@@ -319,7 +329,17 @@ pub fn fit(
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
     let attacks = attacks.map(|attacks| (attacks.labels.len(), attacks.refused));
     let folder = options.out.clone();
-    Ok(Report { folder, digest, manifest, trained, accuracy, measured, attacks, no_gradient })
+    Ok(Report {
+        folder,
+        digest,
+        manifest,
+        trained,
+        accuracy,
+        measured,
+        attacks,
+        no_gradient,
+        dependence,
+    })
 }
 
 /// The schema that [`fit`] would learn, to be looked at or mended first.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::budget::flagged_interval;
+use super::dependence;
 use super::measured::Measured;
 use super::train::{Stopped, Trained};
 use crate::bundle::Manifest;
@@ -24,6 +25,8 @@ pub struct Report {
     pub measured: Measured,
     /// Why no attacks of our own could be made on the guarded model.
     pub no_gradient: Option<String>,
+    /// How rows in time order depend on each other.
+    pub dependence: Option<dependence::Measured>,
 }
 
 /// How often the guarded model is right on the test rows that have a label.
@@ -103,6 +106,9 @@ impl fmt::Display for Report {
                 share(right),
                 share(right_corrected)
             )?;
+        }
+        if let Some(measured) = &self.dependence {
+            writeln!(f, "  time order   {measured}")?;
         }
         let (low, high) = self.flagged_expected();
         write!(

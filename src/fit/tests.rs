@@ -61,6 +61,7 @@ fn options(folder: &Path, n: usize) -> Options {
         sample: None,
         memory_max: None,
         autoencoder: None,
+        every: None,
     }
 }
 

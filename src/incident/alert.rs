@@ -3,7 +3,8 @@
 use jiff::Timestamp as Instant;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Mode, OnFlagged, Policy};
+use super::{Cause, Finding, words};
+use crate::decide::Policy;
 use crate::record::{Offset, Partition, Probability, Timestamp};
 use crate::watch::Counts;
 
@@ -11,13 +12,14 @@ use crate::watch::Counts;
 /// per key is the incident's present state. Holds no payload, no key and no header of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Format version, 1.
+    /// Format version, 2; `docs/alert.schema.json` is its JSON Schema.
     pub version: u32,
     /// The same for everything said about one incident.
     pub dedup_key: String,
     pub status: Status,
-    /// `flagged-share`.
+    /// `attack`, `quality`, `drift` or `silence`.
     pub kind: String,
+    /// `critical` or `warning`.
     pub severity: String,
     pub stream: String,
     /// First sentence first: it is what a pager shows.
@@ -29,6 +31,11 @@ pub struct Alert {
     /// Counts from `since` to `until`.
     pub counts: Counts,
     pub budget: Budget,
+    /// What each watch that fired found, the first one first.
+    pub evidence: Vec<Finding>,
+    /// What came with it and pages nobody of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inhibited: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<Samples>,
     /// MITRE ATLAS techniques this looks like.
@@ -36,13 +43,28 @@ pub struct Alert {
     pub next_steps: Vec<String>,
     /// Which bundle and budget judged these records.
     pub epoch: String,
+    /// SHA-256 of the bundle.
+    pub bundle: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
+    /// The first word about an incident: a page.
     Firing,
+    /// More is known of it, or it came back within `hold`: no page.
+    Updated,
     Resolved,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Updated => "updated",
+            Self::Resolved => "resolved",
+        }
+    }
 }
 
 /// What was promised and what was seen.
@@ -51,7 +73,8 @@ pub struct Budget {
     /// Share of clean records that may be flagged.
     pub allowed_share: f64,
     pub seen_share: f64,
-    /// The alarm's own promise: at most this many false pages are expected per week.
+    /// The alarm's own promise: at most this many false pages are expected per week, over all watches
+    /// of the stream. Silence is a plain rule, outside of it.
     pub false_pages_per_week: f64,
 }
 
@@ -69,21 +92,41 @@ pub struct About {
     pub stream: String,
     pub input: String,
     pub quarantine: String,
+    pub dead_letter: String,
     pub epoch: String,
+    pub bundle: String,
     pub policy: Policy,
     pub budget: Probability,
     pub false_page_ms: u64,
 }
 
 /// What is known of one incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Incident {
+    pub cause: Cause,
     pub dedup_key: String,
     pub since: Timestamp,
     pub until: Timestamp,
     pub counts: Counts,
     pub first: Option<(Partition, Offset)>,
+    /// In the order in which they fired.
+    pub members: Vec<Member>,
+}
+
+/// A watch that fired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Its place among the stream's watches.
+    pub watch: usize,
+    pub cause: Cause,
+    pub since: Timestamp,
+    pub finding: Finding,
+    /// It pages nobody of its own: what it saw comes with the incident's cause.
+    pub inhibited: bool,
+    /// What it saw is still there.
+    pub firing: bool,
 }
 
 impl Alert {
@@ -96,14 +139,19 @@ impl Alert {
             partition,
             offset,
         });
+        let findings = |inhibited| -> Vec<Finding> {
+            let those = incident.members.iter().filter(|member| member.inhibited == inhibited);
+            those.map(|member| member.finding.clone()).collect()
+        };
+        let attack = incident.cause == Cause::Attack;
         Self {
-            version: 1,
+            version: 2,
             dedup_key: incident.dedup_key.clone(),
             status,
-            kind: "flagged-share".into(),
-            severity: "critical".into(),
+            kind: incident.cause.name().into(),
+            severity: incident.cause.severity().into(),
             stream: about.stream.clone(),
-            summary: summary(about, incident, status, share, note),
+            summary: words::summary(about, incident, status, share, note),
             since: utc(incident.since),
             until: utc(incident.until),
             counts,
@@ -112,10 +160,16 @@ impl Alert {
                 seen_share: share,
                 false_pages_per_week: WEEK_MS / about.false_page_ms as f64,
             },
-            next_steps: next_steps(about, samples.as_ref()),
+            evidence: findings(false),
+            inhibited: findings(true),
+            next_steps: words::next_steps(about, incident.cause, samples.as_ref()),
             samples,
-            atlas: vec!["AML.T0015".into(), "AML.T0043".into()],
+            atlas: match attack {
+                true => vec!["AML.T0015".into(), "AML.T0043".into()],
+                false => vec![],
+            },
             epoch: about.epoch.clone(),
+            bundle: about.bundle.clone(),
         }
     }
 
@@ -126,125 +180,8 @@ impl Alert {
 
 const WEEK_MS: f64 = 7.0 * 24.0 * 3600.0 * 1000.0;
 
-fn summary(
-    about: &About,
-    incident: &Incident,
-    status: Status,
-    share: f64,
-    note: Option<&str>,
-) -> String {
-    let Counts { rows, flagged, corrected, quarantined, faults } = incident.counts;
-    let (stream, percent) = (&about.stream, percent(share));
-    let done = match (about.policy.mode, about.policy.on_flagged) {
-        (Mode::Observe, _) => "Nothing was held back: the stream is in observe mode.".to_owned(),
-        (Mode::Enforce, OnFlagged::Quarantine) => format!("{quarantined} were held back."),
-        (Mode::Enforce, OnFlagged::Correct) => {
-            format!("{corrected} were corrected, {quarantined} held back.")
-        }
-    };
-    let unreadable = match faults {
-        0 => String::new(),
-        n => format!(" {n} more could not be read."),
-    };
-    match status {
-        Status::Firing => format!(
-            "{stream}: {flagged} of {rows} records look attacked ({percent}; {budget} is the \
-             budget) since {since}. {done}{unreadable}",
-            budget = about.budget,
-            since = utc(incident.since),
-        ),
-        Status::Resolved => {
-            let why = note.unwrap_or("the share of flagged records is back near its budget");
-            let (since, until) = (utc(incident.since), utc(incident.until));
-            format!(
-                "{stream}: over at {until}: {why}. {flagged} of {rows} records ({percent}) were \
-                 flagged since {since}. {done}{unreadable}"
-            )
-        }
-    }
-}
-
-fn next_steps(about: &About, samples: Option<&Samples>) -> Vec<String> {
-    let mut steps = vec![];
-    if let Some(Samples { topic, partition, offset }) = samples {
-        steps.push(format!(
-            "kcat -b $BROKERS -C -t {topic} -p {partition} -o {offset} -c 1 -f '%h %S bytes\\n'"
-        ));
-    }
-    let (mode, quarantine) = (about.policy.mode, &about.quarantine);
-    match mode {
-        Mode::Enforce => steps.push(format!(
-            "kcat -b $BROKERS -C -t {quarantine} -X isolation.level=read_committed -o -20 -e \
-             -f '%p %o %h\\n'"
-        )),
-        Mode::Observe => steps.push(
-            "hold such records back: set mode = \"enforce\" for this stream, then restart".into(),
-        ),
-    }
-    steps
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}%", share * 100.0)
-}
-
 /// RFC 3339, to the second.
-fn utc(at: Timestamp) -> String {
+pub(super) fn utc(at: Timestamp) -> String {
     let instant = Instant::from_millisecond(at.0).unwrap_or(Instant::UNIX_EPOCH);
     format!("{instant:.0}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn about(policy: Policy) -> About {
-        About {
-            stream: "fashion".into(),
-            input: "fashion.requests".into(),
-            quarantine: "fashion.quarantine".into(),
-            epoch: "e".into(),
-            policy,
-            budget: Probability::new(0.01).unwrap(),
-            false_page_ms: 7 * 24 * 3600 * 1000,
-        }
-    }
-
-    fn incident() -> Incident {
-        Incident {
-            dedup_key: "k".into(),
-            since: Timestamp(1_795_459_870_123),
-            until: Timestamp(1_795_459_990_000),
-            counts: Counts { rows: 980, flagged: 212, corrected: 12, quarantined: 200, faults: 3 },
-            first: Some((Partition(3), Offset(9_182_344))),
-        }
-    }
-
-    #[test]
-    fn the_first_sentence_says_who_what_how_many_and_then_what_was_done() {
-        let enforce = |on_flagged| Policy { mode: Mode::Enforce, on_flagged, ..Policy::default() };
-        let say = |policy, status| Alert::new(&about(policy), &incident(), status, None).summary;
-        insta::assert_snapshot!(
-            [
-                say(enforce(OnFlagged::Quarantine), Status::Firing),
-                say(enforce(OnFlagged::Correct), Status::Firing),
-                say(Policy::default(), Status::Firing),
-                say(enforce(OnFlagged::Quarantine), Status::Resolved),
-            ]
-            .join("\n"),
-            @r"
-        fashion: 212 of 980 records look attacked (21.6%; 1% is the budget) since 2026-11-23T18:51:10Z. 200 were held back. 3 more could not be read.
-        fashion: 212 of 980 records look attacked (21.6%; 1% is the budget) since 2026-11-23T18:51:10Z. 12 were corrected, 200 held back. 3 more could not be read.
-        fashion: 212 of 980 records look attacked (21.6%; 1% is the budget) since 2026-11-23T18:51:10Z. Nothing was held back: the stream is in observe mode. 3 more could not be read.
-        fashion: over at 2026-11-23T18:53:10Z: the share of flagged records is back near its budget. 212 of 980 records (21.6%) were flagged since 2026-11-23T18:51:10Z. 200 were held back. 3 more could not be read.
-        "
-        );
-    }
-
-    #[test]
-    fn an_alert_reads_back_as_it_was_written() {
-        let alert = Alert::new(&about(Policy::default()), &incident(), Status::Firing, None);
-        let read: Alert = serde_json::from_slice(&alert.to_bytes()).unwrap();
-        assert_eq!(read, alert);
-    }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Guard;
+use super::count;
 use super::look::Look;
 use super::scored::Scored;
 use crate::codec::{Headers, SchemaId};
@@ -36,12 +37,16 @@ pub struct Outcome {
     pub judged: Result<Verdict, Fault>,
     /// Passed because the guard could not score it; the verdict then means nothing.
     pub unscored: bool,
+    /// A value of it stands in for a missing one.
+    pub imputed: bool,
     /// Where in [`Batch::corrected`] the bytes to deliver are; `None` is the record's own.
     pub corrected: Option<Range<usize>>,
     /// Value of the verdict header.
     pub text: &'static str,
     /// Where in [`Batch::traces`] the trace header's value is.
     pub trace: Range<usize>,
+    /// Where in [`Batch::cells`] the cells of its rows are.
+    pub cells: Range<usize>,
 }
 
 /// The rows of one record among those scored together, and the most suspicious of them.
@@ -96,6 +101,10 @@ pub struct Batch {
     typical: Vec<f32>,
     shares: Vec<f32>,
     traces: Vec<u8>,
+    /// Cells of the stream's histograms, of every scored row.
+    cells: Vec<u16>,
+    values: Vec<f32>,
+    scratch: Vec<f32>,
     outcomes: Vec<Outcome>,
     /// One per outcome.
     spans: Vec<Span>,
@@ -124,6 +133,7 @@ impl Batch {
         self.spans.clear();
         self.corrected.clear();
         self.traces.clear();
+        self.cells.clear();
         // Records that are scored one by one, because together they could not be.
         let mut alone = 0;
         while self.outcomes.len() < inputs.len() {
@@ -169,6 +179,7 @@ impl Batch {
         self.spans.clear();
         self.corrected.clear();
         self.traces.clear();
+        self.cells.clear();
         self.outcomes.push(Outcome::of(Err(fault)));
         self.spans.push(Span { rows: 0..0, worst: 0 });
         self.finish(guard, std::slice::from_ref(input), 0);
@@ -203,6 +214,11 @@ impl Batch {
         &self.traces
     }
 
+    /// Cells of rows in the stream's histograms.
+    pub fn cells(&self) -> &[u16] {
+        &self.cells
+    }
+
     /// The rows of as many of `inputs` as are scored together, at most `most`, and how many those
     /// are; an outcome for each.
     fn read(
@@ -218,13 +234,15 @@ impl Batch {
             let start = self.rows.len() / width;
             let wanted = guard.wants(input);
             let judged = match (wanted, guard.policy.on_guard_failure) {
-                (None, _) => read(guard, input, &mut self.rows).map(|_| UNJUDGED),
-                (Some(_), OnGuardFailure::Open) => Ok(UNJUDGED),
+                (None, _) => read(guard, input, &mut self.rows),
+                (Some(_), OnGuardFailure::Open) => Ok(Read { rows: 0, imputed: false }),
                 (Some(id), OnGuardFailure::Closed) => {
                     return Err(GuardFailure { at: input.position, error: id.into() });
                 }
             };
-            self.outcomes.push(Outcome { unscored: wanted.is_some(), ..Outcome::of(judged) });
+            let imputed = judged.is_ok_and(|read| read.imputed);
+            let outcome = Outcome::of(judged.map(|_| UNJUDGED));
+            self.outcomes.push(Outcome { unscored: wanted.is_some(), imputed, ..outcome });
             self.spans.push(Span { rows: start..self.rows.len() / width, worst: start });
             if self.rows.len() >= PART_NUMBERS_MAX {
                 break;
@@ -241,13 +259,23 @@ impl Batch {
             if outcome.unscored {
                 continue;
             }
-            let (worst, merged) = worst(guard, &self.scored, span.rows.clone());
+            let (worst, merged) = worst(&self.scored, span.rows.clone());
             let p = guard.decider.p(merged, span.rows.len());
             let action = guard.decider.action(p, guard.policy);
             let reasons = match action {
                 Action::Pass => Reasons::default(),
                 _ => Look::new(guard, &self.scored, &self.rows, worst).reasons(&mut self.typical),
             };
+            let start = self.cells.len();
+            for row in span.rows.clone() {
+                let counted = guard.counted(&self.scored, self.scored.rows(&self.rows), row);
+                let detectors = guard.detectors.iter().map(|detector| &**detector);
+                let (scratch, values) = (&mut self.scratch, &mut self.values);
+                count::values(&guard.signals, counted, detectors, scratch, values);
+                let cells = self.values.iter().enumerate();
+                self.cells.extend(cells.map(|(i, &value)| guard.signals.cell(i, value) as u16));
+            }
+            outcome.cells = start..self.cells.len();
             span.worst = worst;
             *verdict = Verdict { action, p: p as f32, score: merged, reasons };
         }
@@ -275,7 +303,7 @@ impl Batch {
             }
             sanitized.clear();
             for row in rows.clone() {
-                let merged = guard.decider.merge(self.scored.scores(row));
+                let merged = self.scored.merged(row);
                 match guard.decider.flags(guard.decider.p(merged, rows.len())) {
                     true => sanitized_row(guard, &self.scored, &self.rows, row, &mut sanitized),
                     false => sanitized.extend_from_slice(&self.rows[row * width..][..width]),
@@ -288,7 +316,7 @@ impl Batch {
             let value = Some(&self.corrected[start..]);
             let before = self.corrections.len() / width;
             let again = read(guard, &Input { value, ..*input }, &mut self.corrections);
-            if again == Ok(rows.len()) {
+            if again.is_ok_and(|again| again.rows == rows.len()) {
                 outcome.corrected = Some(start..self.corrected.len());
                 candidates.push((i, before..before + rows.len()));
             }
@@ -323,7 +351,7 @@ impl Batch {
                     }
                 }
             }
-            let (_, merged) = worst(guard, &self.corrections_scored, rows);
+            let (_, merged) = worst(&self.corrections_scored, rows);
             if guard.decider.flags(guard.decider.p(merged, n)) {
                 self.outcomes[i].corrected = None;
             }
@@ -399,10 +427,10 @@ pub(super) fn sanitized_row(
 }
 
 /// The most suspicious of `rows`, the first of equals, and its merged score.
-fn worst(guard: &Guard, scored: &Scored, rows: Range<usize>) -> (usize, f32) {
+fn worst(scored: &Scored, rows: Range<usize>) -> (usize, f32) {
     let mut worst = (rows.start, f32::NEG_INFINITY);
     for row in rows {
-        let merged = guard.decider.merge(scored.scores(row));
+        let merged = scored.merged(row);
         if merged > worst.1 {
             worst = (row, merged);
         }
@@ -410,17 +438,25 @@ fn worst(guard: &Guard, scored: &Scored, rows: Range<usize>) -> (usize, f32) {
     worst
 }
 
-/// Appends the record's rows to `rows`, if it has valid ones, and says how many.
-fn read(guard: &Guard, input: &Input<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
+/// Rows of a record, and whether a value of them stands in for a missing one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Read {
+    rows: usize,
+    imputed: bool,
+}
+
+/// Appends the record's rows to `rows`, if it has valid ones.
+fn read(guard: &Guard, input: &Input<'_>, rows: &mut Vec<f32>) -> Result<Read, Fault> {
     let value = input.value.ok_or(Fault::NullValue)?;
     if value.len() > guard.value_bytes_max {
         return Err(Fault::TooLarge { bytes: value.len(), bytes_max: guard.value_bytes_max });
     }
     let start = rows.len();
     let n = guard.codecs.pick(&input.headers, value)?.decode(value, &input.headers, rows)?;
+    let imputed = rows[start..].iter().fold(false, |any, x| any | x.is_nan());
     let settled = rows[start..].chunks_exact_mut(guard.schema.width());
     let settled = settled.into_iter().try_for_each(|row| guard.bounds.settle(row));
-    settled.inspect_err(|_| rows.truncate(start)).map(|()| n)
+    settled.inspect_err(|_| rows.truncate(start)).map(|()| Read { rows: n, imputed })
 }
 
 /// Stands for the verdict of a record until it is scored.
@@ -433,9 +469,11 @@ impl Outcome {
             route: Route::Sanitized,
             judged,
             unscored: false,
+            imputed: false,
             corrected: None,
             text: "",
             trace: 0..0,
+            cells: 0..0,
         }
     }
 }

@@ -3,13 +3,16 @@
 use sha2::{Digest as _, Sha256};
 
 use super::Input;
-use crate::bundle::{Bundle, Digest, TensorError};
+use super::count::Counted;
+use super::scored::Scored;
+use crate::bundle::{Bundle, Dependence, Digest, TensorError};
 use crate::codec::{self, Codecs, Confluent, SchemaId};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
-use crate::record::{Columns, Probability, Schema};
+use crate::record::{Columns, Probability, Rows, Schema};
 use crate::sanitize::Reconstruct;
 use crate::validate::Bounds;
+use crate::watch::Signals;
 
 /// Bundle and configuration, ready to judge.
 pub struct Guard {
@@ -20,6 +23,8 @@ pub struct Guard {
     pub(super) needs: Columns,
     pub(super) decider: Decider,
     pub(super) reconstruct: Reconstruct,
+    pub(super) signals: Signals,
+    dependence: Option<Dependence>,
     pub(super) policy: Policy,
     pub(super) value_bytes_max: usize,
     digest: Digest,
@@ -72,8 +77,16 @@ impl Guard {
             Some(_) => Columns::TWIN.and(Columns::RESTORED),
             None => Columns::TWIN,
         };
-        let needs = detectors.iter().fold(correcting, |needs, d| needs.and(d.needs()));
+        // What is watched of answers is counted of every row.
+        let counting = if manifest.labels > 1 { Columns::ANSWER } else { Columns::X };
+        let always = correcting.and(counting);
+        let needs = detectors.iter().fold(always, |needs, d| needs.and(d.needs()));
         let decider = Decider::load(bundle, budget)?;
+        let signals = match Signals::are_in(&bundle.tensors) {
+            true => Signals::of(&manifest.schema, &manifest.detectors, manifest.labels)
+                .load(&bundle.tensors)?,
+            false => Signals::none(),
+        };
         let epoch = epoch(bundle.digest, decider.budget());
         Ok(Self {
             codecs: Codecs::new(&manifest.schema, reading),
@@ -83,6 +96,8 @@ impl Guard {
             detectors,
             needs,
             decider,
+            signals,
+            dependence: manifest.dependence,
             policy,
             value_bytes_max: reading.value_bytes_max,
             digest: bundle.digest,
@@ -110,6 +125,27 @@ impl Guard {
         &self.decider
     }
 
+    /// How rows depend on those before them, if that was measured.
+    pub fn dependence(&self) -> Option<Dependence> {
+        self.dependence
+    }
+
+    /// What is counted of every scored row.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// Row `row` of a batch that was scored.
+    pub(super) fn counted<'a>(
+        &'a self,
+        scored: &'a Scored,
+        rows: Rows<'a>,
+        row: usize,
+    ) -> Counted<'a, 'a> {
+        let (scores, merged) = (scored.scores(row), scored.merged(row));
+        Counted { rows, row, scores, merged }
+    }
+
     pub fn policy(&self) -> Policy {
         self.policy
     }
@@ -129,6 +165,8 @@ fn epoch(bundle: Digest, budget: Probability) -> String {
     let mut hash = Sha256::new();
     hash.update(bundle.0);
     hash.update(budget.get().to_le_bytes());
+    // What is counted, and how it is told.
+    hash.update(b"evidence 2");
     let digest = Digest(hash.finalize().into());
     digest.to_string()[..16].to_owned()
 }

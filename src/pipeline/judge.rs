@@ -7,23 +7,33 @@
 //! than a window older than the newest of its partition (`tests/determinism.rs`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::bundle::Digest;
-use crate::incident::{About, Alert, Incident, Status};
-use crate::record::{Offset, Partition, Timestamp};
+use super::incidents::{Fired, Incidents, Past};
+use crate::incident::{About, Alert, Cause, Finding, Incident};
+use crate::record::{Offset, Partition, Schema, Timestamp};
 use crate::watch::{
-    Counts, Evidence, FlaggedShare, Message, Presence, Terms, Transition, WindowCounts, WindowStart,
+    Counts, Evidence, Message, Panel, Presence, Signals, Tally, Terms, Transition, WindowStart,
 };
 
 /// Judge of one stream.
 #[derive(Clone, Debug)]
 pub struct Judge {
-    about: About,
-    terms: Terms,
+    frame: Arc<Frame>,
     state: State,
+}
+
+/// What a judge is told before it hears anything; frozen for an epoch.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub about: About,
+    pub terms: Terms,
+    pub signals: Signals,
+    pub schema: Schema,
+    /// No record for so long is an incident.
+    pub silence_ms: Option<u64>,
 }
 
 /// What is written to the state topic.
@@ -38,16 +48,16 @@ pub struct State {
     /// The shell's clock as last heard.
     clock: Timestamp,
     partitions: BTreeMap<Partition, Heard>,
-    /// Counts by window, of open windows and of those closed not long ago.
-    windows: BTreeMap<WindowStart, Vec<Part>>,
+    /// Counts of the open windows, over all partitions.
+    windows: BTreeMap<WindowStart, Open>,
+    /// Of windows that were closed not long ago.
+    past: BTreeMap<WindowStart, Open>,
     /// Windows that start before this are closed.
     frontier: Timestamp,
-    /// Windows that start before this are closed and not remembered any more.
-    forgotten: Timestamp,
-    watch: FlaggedShare,
-    incident: Option<Incident>,
-    /// The last incident, which a new alarm within `hold_ms` opens again.
-    last: Option<Incident>,
+    /// The clock when a record was last heard of.
+    record_at: Option<Timestamp>,
+    panel: Panel,
+    incidents: Incidents,
 }
 
 /// What was last heard of a partition.
@@ -59,16 +69,37 @@ struct Heard {
     at: Timestamp,
     /// Its worker says that there is nothing to read.
     quiet: bool,
-}
-
-/// Counts of one window from one partition and one first offset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Part {
-    partition: Partition,
+    /// The offsets of its last message: what lies below their end was counted.
     from: Offset,
     to: Offset,
+}
+
+/// Counts of one window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Open {
+    tally: Tally,
+    /// The first flagged record of the partition with the least number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    first: Option<(Partition, Offset)>,
+}
+
+/// What version 1 wrote, as far as it says anything today.
+#[derive(Deserialize)]
+struct StateV1 {
+    epoch: String,
+    next: Offset,
+    clock: Timestamp,
+    incident: Option<IncidentV1>,
+}
+
+#[derive(Deserialize)]
+struct IncidentV1 {
+    dedup_key: String,
+    since: Timestamp,
+    until: Timestamp,
     counts: Counts,
-    first_flagged: Option<Offset>,
+    first: Option<(Partition, Offset)>,
 }
 
 /// Why a judge cannot go on from what the state topic holds.
@@ -105,16 +136,17 @@ pub enum JudgeError {
 }
 
 /// Format version this build writes, and the newest it reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A partition that nobody speaks for, by the clock: its worker is gone, and others go on without
 /// it. Longer than a rebalance after a crash takes; what it has to say later is late, not lost.
 const GONE_AFTER_MS: i64 = 60_000;
-/// Windows remembered after they closed: late evidence of these is told apart from repeats.
-const WINDOWS_REMEMBERED: i64 = 64;
-/// Parts of windows held at a time: about 165 bytes each in the state, which must stay below the
-/// megabyte that a topic takes by default.
-const PARTS_MAX: usize = 4000;
+/// Windows remembered after they closed: an incident counts what came since its change.
+const PAST_MAX: i64 = 64;
+/// Windows open at a time, and cells in all of them: the state must stay below the megabyte that a
+/// topic takes by default.
+const WINDOWS_MAX: usize = 512;
+const CELLS_MAX: usize = 48 << 10;
 
 impl State {
     /// What a judge wrote, whatever version it had.
@@ -127,11 +159,27 @@ impl State {
             version: u32,
         }
         let VersionOnly { version } = serde_json::from_slice(bytes)?;
-        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line:
-        // `1 => Ok(serde_json::from_slice::<StateV1>(bytes)?.into())`.
+        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
         match version {
             VERSION => Ok(serde_json::from_slice(bytes)?),
+            1 => Ok(serde_json::from_slice::<StateV1>(bytes)?.into()),
             newer => Err(JudgeError::Version(newer)),
+        }
+    }
+
+    fn new(epoch: &str, panel: Panel) -> Self {
+        Self {
+            version: VERSION,
+            epoch: epoch.into(),
+            next: Offset(0),
+            clock: Timestamp(0),
+            partitions: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            past: BTreeMap::new(),
+            frontier: Timestamp(0),
+            record_at: None,
+            panel,
+            incidents: Incidents::default(),
         }
     }
 
@@ -146,36 +194,36 @@ impl State {
 
     /// How many windows are remembered, closed ones included.
     pub fn windows(&self) -> usize {
-        self.windows.len()
+        self.windows.len() + self.past.len()
     }
 
-    /// The incident that is not over.
-    pub fn incident(&self) -> Option<&Incident> {
-        self.incident.as_ref()
+    /// The incidents that are not over.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.open()
+    }
+}
+
+impl From<StateV1> for State {
+    fn from(StateV1 { epoch, next, clock, incident }: StateV1) -> Self {
+        let incident = incident.map(|incident| {
+            let IncidentV1 { dedup_key, since, until, counts, first } = incident;
+            let (cause, members) = (Cause::Attack, vec![]);
+            Incident { cause, dedup_key, since, until, counts, first, members }
+        });
+        let incidents = Incidents::former(incident);
+        Self { next, clock, incidents, ..Self::new(&epoch, Panel::empty()) }
     }
 }
 
 impl Judge {
-    /// A judge with nothing heard; `reference` are clean rows judged by this epoch.
-    pub fn new(about: About, terms: Terms, reference: WindowCounts) -> Self {
-        let state = State {
-            version: VERSION,
-            epoch: about.epoch.clone(),
-            next: Offset(0),
-            clock: Timestamp(0),
-            partitions: BTreeMap::new(),
-            windows: BTreeMap::new(),
-            frontier: Timestamp(0),
-            forgotten: Timestamp(0),
-            watch: FlaggedShare::new(reference),
-            incident: None,
-            last: None,
-        };
-        Self { about, terms, state }
+    /// A judge with nothing heard.
+    pub fn new(frame: Arc<Frame>) -> Self {
+        let state = State::new(&frame.about.epoch, Panel::new(&frame.terms));
+        Self { frame, state }
     }
 
-    /// The judge as its last commit left it. State of another epoch is forgotten, and an incident
-    /// that was open then is resolved with that reason: the alerts are returned.
+    /// The judge as its last commit left it. State of another epoch is forgotten, and incidents
+    /// that were open then are resolved with that reason: the alerts are returned.
     ///
     /// # Errors
     /// If the bytes cannot be read or do not cover all that the group committed.
@@ -201,20 +249,25 @@ impl Judge {
     }
 
     fn after(mut self, state: State) -> (Self, Vec<Alert>) {
-        if state.epoch == self.about.epoch {
+        let note = if state.panel == Panel::empty() {
+            "Tripline was upgraded, and begins to watch anew"
+        } else if state.epoch != self.frame.about.epoch {
+            "the bundle or the budget was changed"
+        } else if !state.panel.fits(&self.frame.terms) {
+            "what is watched was changed"
+        } else {
             self.state = state;
             return (self, vec![]);
-        }
+        };
         self.state.clock = state.clock;
         self.state.next = state.next;
-        let ended = self.end(&state, "the bundle or the budget was changed");
-        (self, ended.into_iter().collect())
+        let ended = self.end(&state, note);
+        (self, ended)
     }
 
-    /// What is said of an incident that was open in `state` and that nobody follows any more.
-    pub fn end(&self, state: &State, note: &str) -> Option<Alert> {
-        let incident = state.incident.as_ref()?;
-        Some(Alert::new(&self.about, incident, Status::Resolved, Some(note)))
+    /// What is said of incidents that were open in `state` and that nobody follows any more.
+    pub fn end(&self, state: &State, note: &str) -> Vec<Alert> {
+        state.incidents.abandon(&self.frame.about, note)
     }
 
     /// This judge, about to hear the message at `next` first.
@@ -239,7 +292,12 @@ impl Judge {
     }
 
     pub fn is_firing(&self) -> bool {
-        self.state.incident.is_some()
+        self.state.incidents.open().next().is_some()
+    }
+
+    /// Capital of all watches, in [0, 1): how near an alarm is.
+    pub fn level(&self) -> f64 {
+        self.state.panel.level()
     }
 
     /// Takes the message at `offset` of the evidence topic.
@@ -248,10 +306,12 @@ impl Judge {
         match message {
             Message::Tick(tick) => self.tick(tick.at),
             Message::Presence(presence) => self.hear_of(presence),
-            Message::Evidence(evidence) if evidence.epoch != self.about.epoch => return,
+            Message::Evidence(evidence) if evidence.epoch != self.frame.about.epoch => return,
             Message::Evidence(evidence) => self.hear(evidence, alerts),
+            Message::Former {} => return,
         }
         self.close_windows(alerts);
+        self.listen(alerts);
     }
 
     fn tick(&mut self, at: Timestamp) {
@@ -270,46 +330,48 @@ impl Judge {
     /// What is known of a partition that was heard of just now.
     fn heard(&mut self, partition: Partition) -> &mut Heard {
         let at = self.state.clock;
-        let unknown = Heard { newest: Timestamp(0), at, quiet: false };
+        let (newest, from, to) = (Timestamp(0), Offset(0), Offset(0));
+        let unknown = Heard { newest, at, quiet: false, from, to };
         let heard = self.state.partitions.entry(partition).or_insert(unknown);
         heard.at = at;
         heard
     }
 
     fn hear(&mut self, evidence: &Evidence, alerts: &mut Vec<Alert>) {
-        let heard = self.heard(evidence.partition);
-        heard.newest = heard.newest.max(evidence.window);
+        let Evidence { partition, from, to, begins, ref windows, .. } = *evidence;
+        let heard = self.heard(partition);
         heard.quiet = false;
-
-        if evidence.window < self.state.forgotten {
-            // Too old to be told from a repeat; its records were judged and delivered all the same.
+        let newest = windows.iter().map(|window| window.window).max();
+        heard.newest = newest.map_or(heard.newest, |newest| heard.newest.max(newest));
+        let repeated = (from, to) == (heard.from, heard.to);
+        if repeated || from < heard.to && !begins {
             return;
         }
-        let parts = self.state.windows.entry(evidence.window).or_default();
-        let same =
-            |part: &&mut Part| part.partition == evidence.partition && part.from == evidence.from;
-        let before = match parts.iter_mut().find(same) {
-            Some(part) if part.to >= evidence.to => return,
-            Some(part) => {
-                part.to = evidence.to;
-                part.first_flagged = evidence.first_flagged;
-                std::mem::replace(&mut part.counts, evidence.counts)
+        (heard.from, heard.to) = (from, to);
+        self.state.record_at = Some(self.state.clock);
+        for window in windows {
+            let first = window.first_flagged.map(|offset| (partition, offset));
+            let late = window.window < self.state.frontier;
+            let open = match late {
+                false => self.state.windows.entry(window.window).or_default(),
+                true => self.state.past.entry(window.window).or_default(),
+            };
+            // Partitions are heard in an order that is chance; the least is not.
+            open.first = match (open.first, first) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            if late {
+                open.tally.counts.add(&window.tally.counts);
+                // Which late part it is must not hang on when it was heard.
+                let part = (from.0 as u64).wrapping_mul(31).wrapping_add(partition.0 as u64 + 1);
+                let frame = self.frame.clone();
+                let (at, tally) = (window.window, &window.tally);
+                let transitions = self.state.panel.late(at, part, tally, &frame.terms);
+                self.live(at, tally.counts, transitions, alerts);
+            } else {
+                open.tally.add(&window.tally);
             }
-            None => {
-                parts.push(Part {
-                    partition: evidence.partition,
-                    from: evidence.from,
-                    to: evidence.to,
-                    counts: evidence.counts,
-                    first_flagged: evidence.first_flagged,
-                });
-                Counts::default()
-            }
-        };
-        if evidence.window < self.state.frontier {
-            let late = evidence.counts.since(&before);
-            let transition = self.state.watch.late(evidence.window, watched(&late), &self.terms);
-            self.live(evidence.window, late, transition, alerts);
         }
     }
 
@@ -322,45 +384,46 @@ impl Judge {
             }
             self.close(window, alerts);
         }
-        let old = Timestamp(self.state.frontier.0 - WINDOWS_REMEMBERED * self.length());
-        self.forget_before(old);
-        while self.state.windows.values().map(Vec::len).sum::<usize>() > PARTS_MAX {
+        let old = Timestamp(self.state.frontier.0 - PAST_MAX * self.length());
+        self.state.past = self.state.past.split_off(&old);
+        while self.is_full() {
             self.make_room(alerts);
         }
     }
 
     fn oldest_open(&self) -> Option<WindowStart> {
-        self.state.windows.range(self.state.frontier..).next().map(|(&window, _)| window)
+        self.state.windows.first_key_value().map(|(&window, _)| window)
     }
 
     fn close(&mut self, window: WindowStart, alerts: &mut Vec<Alert>) {
-        let mut counts = Counts::default();
-        for part in &self.state.windows[&window] {
-            counts.add(&part.counts);
-        }
-        self.state.frontier = Timestamp(window.0 + self.length());
-        let transition = self.state.watch.close(window, watched(&counts), &self.terms);
-        self.live(window, counts, transition, alerts);
+        let Open { tally, first } = self.state.windows.remove(&window).expect("it is open");
+        self.state.frontier = self.state.frontier.max(Timestamp(window.0 + self.length()));
+        let frame = self.frame.clone();
+        let transitions = self.state.panel.close(window, &tally, &frame.terms);
+        let counts = tally.counts;
+        let tally = Tally { counts, ..Tally::default() };
+        self.state.past.insert(window, Open { tally, first });
+        self.live(window, counts, transitions, alerts);
+    }
+
+    fn is_full(&self) -> bool {
+        let windows = self.state.windows.values();
+        windows.len() > WINDOWS_MAX
+            || windows.map(|open| open.tally.cells.occupied()).sum::<usize>() > CELLS_MAX
+                && self.state.windows.len() > 1
     }
 
     /// Lets go of one window: of the farthest in the future, which only a producer's made-up
-    /// timestamps reach; else of the oldest remembered one; else it closes the oldest open one
-    /// without waiting for partitions that are far behind: what they say later is late, not lost.
+    /// timestamps reach; else it closes the oldest without waiting for partitions that are far
+    /// behind: what they say later is late, not lost.
     fn make_room(&mut self, alerts: &mut Vec<Alert>) {
         let (&first, _) = self.state.windows.first_key_value().expect("it is full");
         let (&last, _) = self.state.windows.last_key_value().expect("it is full");
         if last > self.state.clock {
             self.state.windows.pop_last();
-        } else if first < self.state.frontier {
-            self.forget_before(Timestamp(first.0 + self.length()));
         } else {
             self.close(first, alerts);
         }
-    }
-
-    fn forget_before(&mut self, window: WindowStart) {
-        self.state.forgotten = self.state.forgotten.max(window);
-        self.state.windows = self.state.windows.split_off(&self.state.forgotten);
     }
 
     /// Everything before this is complete. A partition has gone past a window when it is a whole
@@ -377,69 +440,63 @@ impl Judge {
         slowest.map_or(self.state.clock, |slowest| behind(slowest).min(self.state.clock))
     }
 
-    /// An incident's life: begins, grows, ends.
+    /// Incidents begin, grow and end with what the watches say.
     fn live(
         &mut self,
         window: WindowStart,
         counts: Counts,
-        transition: Option<Transition>,
+        transitions: Vec<Transition>,
         alerts: &mut Vec<Alert>,
     ) {
-        let until = Timestamp(window.0 + self.length());
-        if let Some(incident) = &mut self.state.incident {
-            incident.counts.add(&counts);
-            incident.until = incident.until.max(until);
-        }
-        match transition {
-            None => {}
-            Some(Transition::Fired { since }) => {
-                let incident = self.begin(since);
-                alerts.push(Alert::new(&self.about, &incident, Status::Firing, None));
-                self.state.incident = Some(incident);
+        let Self { frame, state } = self;
+        let Frame { about, terms, signals, schema, .. } = &**frame;
+        let (length, hold_ms) = (terms.window_ms as i64, terms.hold_ms as i64);
+        let until = Timestamp(window.0 + length);
+        state.incidents.count(&counts, until);
+        let mut fired = state.incidents.due(until);
+        for transition in transitions {
+            match transition {
+                Transition::Resolved { watch } => {
+                    state.incidents.resolve(about, watch, hold_ms, alerts);
+                }
+                Transition::Fired { watch, since, seen, event } => {
+                    let of = &terms.watches[watch];
+                    let finding = Finding::new(of, &seen, event, signals, schema);
+                    fired.push(Fired { cause: Cause::of(of.kind), watch, since, finding });
+                }
             }
-            Some(Transition::Resolved) => {
-                let ended = self.state.incident.take().expect("only an incident ends");
-                alerts.push(Alert::new(&self.about, &ended, Status::Resolved, None));
-                self.state.last = Some(ended);
-            }
         }
+        // Late evidence may be about a window long closed: all that is closed belongs to it.
+        let past = |since: Timestamp| {
+            let until = state.frontier;
+            let mut past = Past { counts: Counts::default(), until, first: None };
+            for (_, open) in state.past.range(since..until.max(since)) {
+                past.counts.add(&open.tally.counts);
+                past.first = past.first.or(open.first);
+            }
+            past
+        };
+        state.incidents.fire(about, fired, hold_ms, past, alerts);
     }
 
-    fn begin(&self, since: WindowStart) -> Incident {
-        // Late evidence may be about a window long closed: all that is closed belongs to it.
-        let until = self.state.frontier;
-        let mut counts = Counts::default();
-        let mut first = None;
-        for parts in self.state.windows.range(since..until).map(|(_, parts)| parts) {
-            parts.iter().for_each(|part| counts.add(&part.counts));
-            // Parts lie in the order they were heard, which is chance; the least is not.
-            let flagged = |part: &Part| part.first_flagged.map(|offset| (part.partition, offset));
-            first = first.or(parts.iter().filter_map(flagged).min());
-        }
-        let hold_ms = self.terms.hold_ms as i64;
-        match &self.state.last {
-            Some(last) if since.0 - last.until.0 < hold_ms => {
-                counts.add(&last.counts);
-                let since = last.since.min(since);
-                let first = last.first.or(first);
-                Incident { dedup_key: last.dedup_key.clone(), since, until, counts, first }
+    /// A plain rule, outside the budget: a stream that had records has none for too long.
+    fn listen(&mut self, alerts: &mut Vec<Alert>) {
+        let Self { frame, state } = self;
+        let (Some(silence_ms), Some(heard)) = (frame.silence_ms, state.record_at) else { return };
+        let silent = state.clock.0.saturating_sub(heard.0) >= silence_ms as i64;
+        match (silent, state.incidents.is_open(Cause::Silence)) {
+            (true, false) => {
+                let hold_ms = frame.terms.hold_ms as i64;
+                state.incidents.silence(&frame.about, heard, hold_ms, alerts);
             }
-            _ => {
-                let About { stream, epoch, .. } = &self.about;
-                let name = format!("{stream}\0{epoch}\0flagged-share\0{}", since.0);
-                let digest = Digest(Sha256::digest(name).into()).to_string();
-                Incident { dedup_key: digest[..32].to_owned(), since, until, counts, first }
-            }
+            (false, true) => state.incidents.end(&frame.about, Cause::Silence, alerts),
+            _ => {}
         }
     }
 
     fn length(&self) -> i64 {
-        self.terms.window_ms as i64
+        self.frame.terms.window_ms as i64
     }
-}
-
-fn watched(counts: &Counts) -> WindowCounts {
-    WindowCounts { rows: counts.rows, flagged: counts.flagged }
 }
 
 #[cfg(test)]

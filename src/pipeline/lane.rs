@@ -1,24 +1,26 @@
 //! The memory of one partition: a plain value, without I/O, clock or lock.
 //!
-//! Holds the next offset and the counts of the windows still open; nothing else. State at offset
-//! `o` is a function of the epoch and the records below `o`, whenever and wherever it was written:
-//! a lane restored from it goes on as if nothing had happened.
+//! What it remembers is the next offset: the counts of what lies below it are in the evidence topic,
+//! written in the same transaction. A lane restored from it goes on as if nothing had happened.
 
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use crate::record::{Action, Offset, Partition, Position, Timestamp};
-use crate::watch::{Counts, Evidence, WindowStart};
+use crate::watch::{Evidence, Tally, Window, WindowStart};
 
-/// One partition's memory.
+/// One partition's memory, and what was counted since it was last told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     state: State,
     window_ms: u64,
-    /// Windows whose counts changed since [`Lane::drain_evidence`], and evidence of windows that
-    /// were pushed out.
-    dirty: Vec<WindowStart>,
-    pushed_out: Vec<Evidence>,
+    /// Counts of the offsets from `from` on, by window, ascending.
+    from: Offset,
+    pending: Vec<Window>,
+    /// Evidence that became too much for one message.
+    full: Vec<Evidence>,
+    /// Nothing was told yet.
+    begins: bool,
 }
 
 /// What is written to the state topic.
@@ -29,29 +31,24 @@ pub struct State {
     version: u32,
     epoch: String,
     partition: Partition,
-    /// The next input offset: everything below it is in the outputs and in the counts.
+    /// The next input offset: everything below it is in the outputs and in the evidence.
     next: Offset,
-    /// Open windows, oldest first, at most [`WINDOWS_OPEN_MAX`].
-    open: Vec<Open>,
 }
 
-/// Counts of a window over the offsets `from..to`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Open {
-    window: WindowStart,
-    from: Offset,
-    to: Offset,
-    counts: Counts,
-    first_flagged: Option<Offset>,
+/// What version 1 wrote: open windows with their counts too, of an epoch that no build of today has.
+#[derive(Deserialize)]
+struct StateV1 {
+    epoch: String,
+    partition: Partition,
+    next: Offset,
 }
 
 /// Format version this build writes, and the newest it reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// Windows kept open per partition. Records of a partition are nearly in order of time; one that
-/// belongs to an older window opens it again, as evidence of its own.
-const WINDOWS_OPEN_MAX: usize = 4;
+/// Windows of one message: records of a partition are nearly in order of time, and what a producer of
+/// wild timestamps makes is cut up before it is larger than a topic takes.
+const WINDOWS_MAX: usize = 8;
 
 /// The end of the year 9999.
 const TIMESTAMP_MAX: i64 = 253_402_300_799_999;
@@ -93,13 +90,13 @@ pub enum LaneError {
 impl Lane {
     /// A lane that starts at `next` with nothing counted.
     pub fn new(epoch: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
-        let state = State { version: VERSION, epoch: epoch.into(), partition, next, open: vec![] };
-        Self { state, window_ms, dirty: vec![], pushed_out: vec![] }
+        let state = State { version: VERSION, epoch: epoch.into(), partition, next };
+        Self { state, window_ms, from: next, pending: vec![], full: vec![], begins: true }
     }
 
-    /// A lane as its last commit left it. State of another epoch keeps its offset and forgets its
-    /// counts: they were judged by other knowledge. It goes on where the state ends, also if the group
-    /// tells an older offset: see [`begin_lane`](crate::deliver::begin_lane).
+    /// A lane as its last commit left it. State of another epoch keeps its offset. It goes on where the
+    /// state ends, also if the group tells an older offset: see
+    /// [`begin_lane`](crate::deliver::begin_lane).
     ///
     /// # Errors
     /// If the bytes cannot be read or do not cover all that the group committed.
@@ -133,13 +130,10 @@ impl Lane {
     }
 
     fn of(state: State, epoch: &str, window_ms: u64) -> Self {
-        if state.epoch != epoch {
-            return Self::new(epoch, state.partition, state.next, window_ms);
-        }
-        Self { state, window_ms, dirty: vec![], pushed_out: vec![] }
+        Self::new(epoch, state.partition, state.next, window_ms)
     }
 
-    /// What goes to the state topic: a few hundred bytes of JSON.
+    /// What goes to the state topic: a hundred bytes of JSON.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(&self.state).expect("plain data")
     }
@@ -153,80 +147,76 @@ impl Lane {
         self.state.next
     }
 
-    /// Counts what became of the record at `position`. Records come in order; offsets may have
-    /// gaps (transaction markers, compaction).
+    /// Counts what became of the record at `position`, and the `cells` of its rows. Records come in
+    /// order; offsets may have gaps (transaction markers, compaction).
     ///
     /// # Panics
     /// If the record is not of this partition, or was settled before: that is our bug.
-    pub fn settle(&mut self, position: Position, timestamp: Timestamp, outcome: &Outcome) {
+    pub fn settle(
+        &mut self,
+        position: Position,
+        timestamp: Timestamp,
+        outcome: &Outcome,
+        cells: &[u16],
+    ) {
         assert_eq!(position.partition, self.state.partition);
         assert!(position.offset >= self.state.next, "offset {} twice", position.offset);
-        self.state.next = position.offset.next();
-        let open = self.open(self.window_of(timestamp), position.offset);
-        open.to = position.offset.next();
+        let window = self.open(self.window_of(timestamp), position.offset);
+        let counts = &mut window.tally.counts;
         match outcome.judged {
-            Err(_) => open.counts.faults += 1,
+            Err(_) => counts.faults += 1,
             Ok(_) if outcome.unscored => {}
             Ok(verdict) => {
-                open.counts.rows += 1;
+                counts.rows += 1;
+                counts.imputed += u64::from(outcome.imputed);
+                counts.flagged += u64::from(verdict.action != Action::Pass);
+                counts.corrected += u64::from(verdict.action == Action::Correct);
+                counts.quarantined += u64::from(verdict.action == Action::Quarantine);
                 if verdict.action != Action::Pass {
-                    open.counts.flagged += 1;
-                    open.first_flagged.get_or_insert(position.offset);
+                    window.first_flagged.get_or_insert(position.offset);
                 }
-                open.counts.corrected += u64::from(verdict.action == Action::Correct);
-                open.counts.quarantined += u64::from(verdict.action == Action::Quarantine);
             }
         }
+        cells.iter().for_each(|&cell| window.tally.cells.push(cell.into()));
+        self.state.next = position.offset.next();
     }
 
-    /// Evidence of every window that changed since the last call, oldest window first: the judge
-    /// takes a later window as the sign that earlier ones are complete.
+    /// Evidence of everything since the last call: each message the offsets after those of the one
+    /// before.
     pub fn drain_evidence(&mut self, into: &mut Vec<Evidence>) {
-        let start = into.len();
-        into.append(&mut self.pushed_out);
-        let dirty = std::mem::take(&mut self.dirty);
-        let changed = self.state.open.iter().filter(|open| dirty.contains(&open.window));
-        into.extend(changed.map(|open| self.evidence(open)));
-        into[start..].sort_by_key(|evidence| (evidence.window, evidence.from));
-    }
-
-    fn open(&mut self, window: WindowStart, offset: Offset) -> &mut Open {
-        if !self.dirty.contains(&window) {
-            self.dirty.push(window);
+        into.append(&mut self.full);
+        if !self.pending.is_empty() {
+            let evidence = self.cut(self.state.next);
+            into.push(evidence);
         }
-        let open = &mut self.state.open;
-        let at = match open.binary_search_by_key(&window, |open| open.window) {
-            Ok(at) => at,
-            Err(mut at) => {
-                let counts = Counts::default();
-                let fresh = Open { window, from: offset, to: offset, counts, first_flagged: None };
-                open.insert(at, fresh);
-                if open.len() > WINDOWS_OPEN_MAX {
-                    // The oldest goes, unless it is the one this record needs.
-                    let oldest = usize::from(at == 0);
-                    let gone = self.state.open.remove(oldest);
-                    at -= usize::from(oldest < at);
-                    if let Some(i) = self.dirty.iter().position(|&w| w == gone.window) {
-                        self.dirty.remove(i);
-                        let evidence = self.evidence(&gone);
-                        self.pushed_out.push(evidence);
-                    }
-                }
-                at
-            }
-        };
-        &mut self.state.open[at]
+        self.from = self.state.next;
     }
 
-    fn evidence(&self, open: &Open) -> Evidence {
+    /// The window, among those of the message that is being counted; of the next one if it is full.
+    fn open(&mut self, window: WindowStart, offset: Offset) -> &mut Window {
+        let find = |pending: &[Window]| pending.binary_search_by_key(&window, |w| w.window);
+        let at = match find(&self.pending) {
+            Ok(at) => return &mut self.pending[at],
+            Err(_) if self.pending.len() == WINDOWS_MAX => {
+                let evidence = self.cut(offset);
+                self.full.push(evidence);
+                0
+            }
+            Err(at) => at,
+        };
+        let fresh = Window { window, tally: Tally::default(), first_flagged: None };
+        self.pending.insert(at, fresh);
+        &mut self.pending[at]
+    }
+
+    fn cut(&mut self, to: Offset) -> Evidence {
         Evidence {
             epoch: self.state.epoch.clone(),
             partition: self.state.partition,
-            window: open.window,
-            from: open.from,
-            to: open.to,
-            counts: open.counts,
-            first_flagged: open.first_flagged,
+            from: std::mem::replace(&mut self.from, to),
+            to,
+            begins: std::mem::replace(&mut self.begins, false),
+            windows: std::mem::take(&mut self.pending),
         }
     }
 
@@ -252,10 +242,10 @@ impl State {
             version: u32,
         }
         let VersionOnly { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
-        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line:
-        // `1 => serde_json::from_slice::<StateV1>(bytes).map_err(unreadable).map(Self::from)`.
+        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
         match version {
             VERSION => serde_json::from_slice(bytes).map_err(unreadable),
+            1 => serde_json::from_slice::<StateV1>(bytes).map_err(unreadable).map(Self::from),
             got => Err(LaneError::Version { partition, got }),
         }
     }
@@ -268,17 +258,11 @@ impl State {
     pub fn next(&self) -> Offset {
         self.next
     }
+}
 
-    /// How many windows are open.
-    pub fn windows(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Counts of the open windows together.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        self.open.iter().for_each(|open| counts.add(&open.counts));
-        counts
+impl From<StateV1> for State {
+    fn from(StateV1 { epoch, partition, next }: StateV1) -> Self {
+        Self { version: VERSION, epoch, partition, next }
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Scored {
     detectors: usize,
     /// `[n · detectors]`.
     scores: Vec<f32>,
+    /// `[n]`.
+    merged: Vec<f32>,
 }
 
 impl Scored {
@@ -35,6 +37,9 @@ impl Scored {
         for (detector, column) in guard.detectors.iter().zip(scores.columns_mut()) {
             detector.score(&rows, column);
         }
+        self.merged.clear();
+        let each = self.scores.chunks_exact(self.detectors.max(1));
+        self.merged.extend(each.map(|scores| guard.decider.merge(scores)));
         Ok(())
     }
 
@@ -45,6 +50,11 @@ impl Scored {
     /// Scores of row `i`, `[detectors]`.
     pub fn scores(&self, i: usize) -> &[f32] {
         &self.scores[i * self.detectors..][..self.detectors]
+    }
+
+    /// The merged score of row `i`.
+    pub fn merged(&self, i: usize) -> f32 {
+        self.merged[i]
     }
 
     /// Row `i` of `x` as it was before an attack, as far as the guard can tell.

@@ -38,13 +38,17 @@ pub struct Memory {
 /// is declared and what is resident on every machine.
 pub const BASE: u64 = 64 << 20;
 
-/// A lane with its boot record and the reason it may be held for: 4 windows of 200 bytes, 400 of a
-/// reason, twice while it is written.
+/// A lane with its boot record and the reason it may be held for: 400 bytes of a reason, twice while
+/// it is written.
 const LANE_BYTES: u64 = 3 << 10;
 /// Partitions that one process has at most, as far as we declare: more of them cost 3 KiB each.
 const LANES: u64 = 4096;
-/// The judge's 4000 parts, 100 bytes each, and their 165 bytes of JSON while they are written.
-const JUDGE_BYTES: u64 = 4000 * (100 + 2 * 165);
+/// Windows in which rows were counted since the last commit, over all partitions of a stream.
+const LANE_WINDOWS: u64 = 256;
+/// Windows that a judge holds, open or looked back on; about a megabyte of JSON while it is written,
+/// and what its watches remember.
+const JUDGE_WINDOWS: u64 = 512 + 64;
+const JUDGE_BYTES: u64 = 4 << 20;
 
 /// Share of the limit that may be declared: the rest is for what this file cannot see.
 const SHARE: (u64, u64) = (4, 5);
@@ -90,6 +94,8 @@ pub struct Shape {
     pub wide: usize,
     /// Columns of `labels` numbers a row.
     pub answers: usize,
+    /// Cells in which its rows are counted.
+    pub cells: usize,
 }
 
 impl Memory {
@@ -132,7 +138,9 @@ impl Memory {
             batches_max: workers * columns(part_max),
             values_max: workers * (values + corrected),
             queues_max: clients * (fetched + sending),
-            state_max: LANES * LANE_BYTES + JUDGE_BYTES,
+            state_max: LANES * LANE_BYTES
+                + JUDGE_BYTES
+                + (LANE_WINDOWS + JUDGE_WINDOWS) * 4 * shape.cells as u64,
             // Every worker has its own, as read and as packed for this processor.
             networks: workers * 2 * networks + tensors,
         }
@@ -227,7 +235,7 @@ mod tests {
              [[stream]]\nname = \"n\"\ninput = \"i\"\nbundle = \"b\"\n{stream}"
         );
         let config = Config::read("f".as_ref(), &text, [], &|_| Err(String::new())).unwrap();
-        let shape = Shape { width, labels, wide: 2, answers: 2 };
+        let shape = Shape { width, labels, wide: 2, answers: 2, cells: 10_000 };
         Memory::of(&config.streams[0], shape, (1000, 10), &config.kafka)
     }
 
@@ -258,6 +266,6 @@ mod tests {
         assert!(fits(&memory, None).is_ok());
         assert!(fits(&memory, limit(enough)).is_ok());
         assert!(fits(&memory, limit(enough - 10)).is_err());
-        insta::assert_snapshot!(fits(&memory, limit(512 << 20)).unwrap_err(), @"at most 1070 MiB of memory may be needed (values 389 MiB, queues 340 MiB, batches 264 MiB, the program itself 64 MiB, state 14 MiB, networks 1 MiB), but /c/memory.max allows 512 MiB, of which 410 MiB are ours to declare; lower `value_bytes_max` or `workers`, or allow at least 1337 MiB");
+        insta::assert_snapshot!(fits(&memory, limit(512 << 20)).unwrap_err(), @"at most 1104 MiB of memory may be needed (values 389 MiB, queues 340 MiB, batches 264 MiB, the program itself 64 MiB, state 48 MiB, networks 1 MiB), but /c/memory.max allows 512 MiB, of which 410 MiB are ours to declare; lower `value_bytes_max` or `workers`, or allow at least 1380 MiB");
     }
 }

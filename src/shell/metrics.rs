@@ -134,6 +134,9 @@ fn partitions(page: &mut Page, streams: &[Stream]) {
     let name = "tripline_incident_firing";
     page.family(name, "gauge", "1 while the judge of this process has an incident that is open.");
     per_stream(page, name, streams, |s| u8::from(s.judge.is_firing()));
+    let name = "tripline_alarm_level";
+    page.family(name, "gauge", "How near the judge of this process is to an alarm: 1 rings.");
+    per_stream(page, name, streams, |s| s.judge.get_alarm_level());
 }
 
 fn durations(page: &mut Page, streams: &[Stream]) {
@@ -326,6 +329,7 @@ mod tests {
         stream.workers[1].ends(Partition(6), Offset(30));
         stream.workers[1].stands(Partition(6), Offset(18));
         stream.judge.firing(true);
+        stream.judge.alarm_level(0.25);
         let route = &roster.routes[0];
         Counters::add(&route.sent);
         Counters::set(&route.pending, 3);
@@ -341,6 +345,7 @@ mod tests {
             "tripline_partition_held{stream=\"fashion\",partition=\"7\"} 1",
             "tripline_consumer_lag_records{stream=\"fashion\",partition=\"6\"} 12",
             "tripline_incident_firing{stream=\"fashion\"} 1",
+            "tripline_alarm_level{stream=\"fashion\"} 0.25",
             "tripline_batch_records_bucket{stream=\"fashion\",le=\"2\"} 0",
             "tripline_batch_records_bucket{stream=\"fashion\",le=\"4\"} 2",
             "tripline_batch_records_sum{stream=\"fashion\"} 6",

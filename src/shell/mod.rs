@@ -11,6 +11,7 @@ pub mod memory;
 mod metrics;
 pub mod registry;
 pub mod road;
+pub mod replay;
 pub mod roster;
 pub mod routes;
 pub mod run;

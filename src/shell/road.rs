@@ -55,6 +55,10 @@ impl deliver::Road for Road {
         self.batch.corrected()
     }
 
+    fn cells(&self) -> &[u16] {
+        self.batch.cells()
+    }
+
     fn traces(&self) -> &[u8] {
         self.batch.traces()
     }

@@ -20,8 +20,8 @@ use crate::config::{self, Config, Delivery, Kafka, Stream};
 use crate::deliver::{self, Judging, Outputs, Progress, SessionError, Timing, Worker};
 use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
-use crate::pipeline::{Guard, GuardError, Judge};
-use crate::watch::{Key, Terms, WindowCounts};
+use crate::pipeline::{Frame, Guard, GuardError, Judge};
+use crate::watch::{Flagged, Kind, Terms, Times, roster};
 
 /// Why the process ends before it is told to.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,12 @@ pub enum RunError {
     Guard { stream: String, path: PathBuf, error: GuardError },
     #[error("stream {stream}: bundle {path}: {error}", path = path.display())]
     Model { stream: String, path: PathBuf, error: ModelError },
+    #[error(
+        "stream {stream}: bundle {path}: its rows depend on those before them, and one in {slot_ms} ms is \
+         ranked: set window_ms in [stream.alerts] to {slot_ms} or more",
+        path = path.display()
+    )]
+    Window { stream: String, path: PathBuf, slot_ms: u64 },
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error("stream {stream}: {role}: {error}")]
@@ -66,6 +72,10 @@ impl Prepared {
         let name = || stream.name.clone();
         let path = || stream.bundle.clone();
         let (bundle, guard) = guard(stream)?;
+        let slot_ms = guard.dependence().map_or(0, |dependence| dependence.slot_ms);
+        if u128::from(slot_ms) > stream.alerts.window.as_millis() {
+            return Err(RunError::Window { stream: name(), path: path(), slot_ms });
+        }
         let registry = registry.map(Registry::new).transpose()?.map(Arc::new);
         let networks = (0..stream.workers)
             .map(|_| {
@@ -82,12 +92,21 @@ impl Prepared {
         Ok(Self { stream, guard, registry, networks, bundle_bytes })
     }
 
+    /// One worker's road, and the judge's frame.
+    pub fn into_road(self) -> (Road, Frame) {
+        let Self { stream, guard, registry, networks, .. } = self;
+        let frame = frame(&stream, &guard);
+        let networks = networks.into_iter().next().expect("a stream has a worker");
+        (Road::new(guard, registry, networks), frame)
+    }
+
     /// What this stream may take in this process.
     pub fn memory(&self, kafka: &Kafka) -> Memory {
         let networks = self.networks.first();
         let (wide, answers) = networks.map_or((2, 2), Networks::columns);
         let labels = networks.map_or(1, Networks::labels);
-        let shape = Shape { width: self.guard.schema().width(), labels, wide, answers };
+        let (width, cells) = (self.guard.schema().width(), self.guard.signals().cells());
+        let shape = Shape { width, labels, wide, answers, cells };
         Memory::of(&self.stream, shape, self.bundle_bytes, kafka)
     }
 }
@@ -107,6 +126,11 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
 
 /// A judge of `stream` that has heard nothing.
 pub fn judge(stream: &Stream, guard: &Guard) -> Judge {
+    Judge::new(Arc::new(frame(stream, guard)))
+}
+
+/// What the judge of `stream` is told.
+pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     let (flagged, rows) = guard.decider().clean_flagged();
     let budget = guard.decider().budget();
     let false_page_ms = stream.alerts.period.as_millis() as u64;
@@ -114,19 +138,29 @@ pub fn judge(stream: &Stream, guard: &Guard) -> Judge {
         stream: stream.name.clone(),
         input: stream.input.clone(),
         quarantine: stream.topics.quarantine.clone(),
+        dead_letter: stream.topics.dead_letter.clone(),
         epoch: guard.epoch().to_owned(),
+        bundle: guard.digest().to_string(),
         policy: guard.policy(),
         budget,
         false_page_ms,
     };
-    let terms = Terms {
-        budget,
+    let times = Times {
         window_ms: stream.alerts.window.as_millis() as u64,
         false_page_ms,
         hold_ms: stream.alerts.hold.as_millis() as u64,
-        key: Key::new(guard.epoch(), &stream.name, "flagged-share"),
     };
-    Judge::new(about, terms, WindowCounts { rows, flagged })
+    let signals = guard.signals().clone();
+    // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
+    let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
+    let wanted = |kind| !(moves && matches!(kind, Kind::InputDrift | Kind::AnswerDrift));
+    let watches = roster(&signals, Flagged { budget, rows, flagged }, wanted);
+    let mut terms = Terms::new(guard.epoch(), &stream.name, watches, times);
+    if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {
+        terms.draws_max = 1;
+    }
+    let silence_ms = stream.alerts.silence.map(|silence| silence.as_millis() as u64);
+    Frame { about, terms, signals, schema: guard.schema().clone(), silence_ms }
 }
 
 /// Counters of every thread of a process, by stream.

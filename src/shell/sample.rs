@@ -1,7 +1,7 @@
 //! The newest records of a topic, looked at without leaving a trace in it.
 //!
-//! Partitions are assigned, not subscribed to, and nothing is committed: no group notices. Records of
-//! transactions that are open or were aborted are seen too; a sample need not be exact.
+//! Partitions are assigned, not subscribed to, and nothing is committed: no group notices. Unless only
+//! what was committed is asked for, records of transactions that are open or were aborted are seen too.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,34 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::kafka::Clients;
 use super::kafka::headers;
 use crate::codec::Headers;
+use crate::record::{self, Partition, Position, Timestamp};
+
+/// One record, as it lies in its topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    pub position: Position,
+    pub timestamp: Timestamp,
+    pub headers: Headers<'a>,
+    pub value: Option<&'a [u8]>,
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub records: usize,
+    pub bytes: usize,
+    pub time: Duration,
+    /// Only what was committed.
+    pub committed: bool,
+}
+
+impl Limits {
+    /// What a person has patience for; values are looked at one by one, but a topic may hold large
+    /// ones.
+    pub fn of_a_look(records: usize) -> Self {
+        Self { records, bytes: 64 << 20, time: TIMEOUT, committed: false }
+    }
+}
 
 /// How much was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,20 +61,18 @@ pub enum SampleError {
     NoTopic(String),
 }
 
-/// Values are looked at one by one, but a topic may hold large ones: 64 MiB are enough.
-const BYTES_MAX: usize = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Shows `each` up to `records_max` records, value and `content-type`, from the newest part of
-/// every partition.
+/// Shows `each` the records from the newest part of every partition, as many as the limits allow;
+/// `each` says whether it wants more.
 ///
 /// # Errors
 /// If the topic is not there or Kafka does not answer.
 pub fn sample(
     clients: &Clients,
     topic: &str,
-    records_max: usize,
-    mut each: impl FnMut(&[u8], &Headers<'_>),
+    limits: Limits,
+    mut each: impl FnMut(Seen<'_>) -> bool,
 ) -> Result<Sampled, SampleError> {
     let failed = |what| move |error| SampleError::Kafka { what, error };
     let mut config = clients.common("sample");
@@ -54,7 +80,10 @@ pub fn sample(
         .set("group.id", format!("{}.sample", clients.kafka().group))
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_uncommitted")
+        .set(
+            "isolation.level",
+            if limits.committed { "read_committed" } else { "read_uncommitted" },
+        )
         .set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = config.create().map_err(failed("create client"))?;
     let metadata =
@@ -70,7 +99,7 @@ pub fn sample(
         marks.push((partition.id(), low, high));
     }
     let counts: Vec<i64> = marks.iter().map(|&(_, low, high)| high - low).collect();
-    let shares = shares(&counts, records_max as i64);
+    let shares = shares(&counts, limits.records as i64);
     let mut assignment = TopicPartitionList::new();
     for (&(partition, _, high), share) in marks.iter().zip(&shares) {
         if *share > 0 {
@@ -84,9 +113,9 @@ pub fn sample(
         return Ok(sampled);
     }
     consumer.assign(&assignment).map_err(failed("assign"))?;
-    let (deadline, mut bytes) = (Instant::now() + TIMEOUT, 0);
-    while reading > 0 && sampled.records < records_max {
-        if bytes >= BYTES_MAX || Instant::now() >= deadline {
+    let (deadline, mut bytes) = (Instant::now() + limits.time, 0);
+    while reading > 0 && sampled.records < limits.records {
+        if bytes >= limits.bytes || Instant::now() >= deadline {
             sampled.cut_short = true;
             break;
         }
@@ -94,10 +123,16 @@ pub fn sample(
             Some(Ok(message)) => {
                 sampled.records += 1;
                 bytes += message.payload_len();
+                let (partition, offset) = (message.partition(), message.offset());
+                let position =
+                    Position { partition: Partition(partition), offset: record::Offset(offset) };
+                let timestamp = Timestamp(message.timestamp().to_millis().unwrap_or(-1));
                 let headers = message.headers().map(headers).unwrap_or_default();
-                match message.payload() {
-                    Some(value) => each(value, &headers),
-                    None => sampled.empty += 1,
+                let value = message.payload();
+                sampled.empty += usize::from(value.is_none());
+                if !each(Seen { position, timestamp, headers, value }) {
+                    sampled.cut_short = true;
+                    break;
                 }
             }
             Some(Err(KafkaError::PartitionEOF(_))) => reading -= 1,

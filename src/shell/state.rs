@@ -20,7 +20,6 @@ use crate::deliver::{
 use crate::incident::{Alert, Event, Incident};
 use crate::pipeline::{Guard, JudgeState, Lane, LaneState};
 use crate::record::{Offset, Partition};
-use crate::watch::Counts;
 
 /// One stream as its topics show it.
 #[derive(Clone, Debug, Serialize)]
@@ -31,7 +30,7 @@ pub struct Sight {
     pub group: String,
     /// Who is in the group now, by client id and host.
     pub members: Vec<String>,
-    pub partitions: Vec<Remembered<Open>>,
+    pub partitions: Vec<Remembered<At>>,
     /// As partition 0, which evidence has alone.
     pub judge: Remembered<Judged>,
 }
@@ -55,20 +54,16 @@ pub struct Remembered<T> {
     pub kept: Option<T>,
 }
 
-/// What a lane's state holds.
+/// A lane's state holds nothing beyond where it stands.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Open {
-    pub windows: usize,
-    /// Of the open windows together.
-    pub counts: Counts,
-}
+pub struct At {}
 
 /// What a judge's state holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Judged {
     pub windows: usize,
-    /// The incident that is not over.
-    pub firing: Option<Incident>,
+    /// The incidents that are not over.
+    pub firing: Vec<Incident>,
 }
 
 /// Why nothing was reset.
@@ -215,7 +210,7 @@ impl<'a> Watched<'a> {
                     send(partition, BOOT_KEY, &Boot::take_over(None, next, 0).to_bytes())?;
                 }
                 What::Judge => {
-                    if let Some(alert) = self.ended(beginning) {
+                    for alert in self.ended(beginning) {
                         let value = alert.to_bytes();
                         session.send(Output {
                             topic: &stream.alerts.topic,
@@ -236,17 +231,17 @@ impl<'a> Watched<'a> {
     }
 
     /// What is said of an incident that a reset of the judge forgets.
-    fn ended(self, beginning: &Beginning) -> Option<Alert> {
-        let state = JudgeState::read(kept(beginning, 0)?).ok()?;
-        judge(self.stream, self.guard).end(&state, "the judge's state was reset")
+    fn ended(self, beginning: &Beginning) -> Vec<Alert> {
+        let state = kept(beginning, 0).and_then(|bytes| JudgeState::read(bytes).ok());
+        let end = |state| judge(self.stream, self.guard).end(&state, "the judge's state was reset");
+        state.map(end).unwrap_or_default()
     }
 
-    fn lane(self, beginning: &Beginning, group: &Group) -> Result<Remembered<Open>, StateError> {
+    fn lane(self, beginning: &Beginning, group: &Group) -> Result<Remembered<At>, StateError> {
         let epoch = self.guard.epoch();
         let fit = begin_lane(beginning, epoch, self.stream, self.offsets_lag());
         let state = kept(beginning, 0).and_then(|b| LaneState::read(b, beginning.partition).ok());
         let boot = kept(beginning, 1).and_then(|bytes| serde_json::from_slice(bytes).ok());
-        let open = |s: &LaneState| Open { windows: s.windows(), counts: s.counts() };
         Ok(Remembered {
             partition: beginning.partition,
             committed: beginning.committed,
@@ -256,7 +251,7 @@ impl<'a> Watched<'a> {
             problem: fit.err().map(|error| error.to_string()),
             epoch: state.as_ref().map(|state| state.epoch().to_owned()),
             boot,
-            kept: state.as_ref().map(open),
+            kept: state.as_ref().map(|_| At {}),
         })
     }
 
@@ -264,8 +259,10 @@ impl<'a> Watched<'a> {
         let fresh = judge(self.stream, self.guard);
         let fit = begin_judge(&fresh, beginning, self.offsets_lag());
         let state = kept(beginning, 0).and_then(|bytes| JudgeState::read(bytes).ok());
-        let judged =
-            |s: &JudgeState| Judged { windows: s.windows(), firing: s.incident().cloned() };
+        let judged = |s: &JudgeState| Judged {
+            windows: s.windows(),
+            firing: s.incidents().cloned().collect(),
+        };
         Ok(Remembered {
             partition: beginning.partition,
             committed: beginning.committed,
@@ -377,15 +374,15 @@ fn why(beginning: &Beginning, end: Offset) -> String {
     }
 }
 
-fn forgets_of_lane(seen: &Remembered<Open>, at: Offset) -> Vec<String> {
+fn forgets_of_lane(seen: &Remembered<At>, at: Offset) -> Vec<String> {
     let mut lines = vec![];
     match (&seen.kept, &seen.problem) {
-        (Some(Open { windows, counts }), _) => lines.push(format!(
-            "forgets {windows} open windows: {} rows, {} flagged, {} faults; what the judge heard of \
-             them stays",
-            counts.rows, counts.flagged, counts.faults
-        )),
-        (None, Some(problem)) => lines.push(format!("nothing is known of what it forgets: {problem}")),
+        (Some(At {}), _) => {
+            lines.push("forgets where it stands; what the judge heard of it stays".into());
+        }
+        (None, Some(problem)) => {
+            lines.push(format!("nothing is known of what it forgets: {problem}"))
+        }
         (None, None) => lines.push("there is nothing to forget".into()),
     }
     match seen.covered {
@@ -411,7 +408,7 @@ fn forgets_of_judge(seen: &Remembered<Judged>) -> Vec<String> {
         ),
         (None, None) => "there is nothing to forget".into(),
     }];
-    if let Some(incident) = seen.kept.as_ref().and_then(|kept| kept.firing.as_ref()) {
+    for incident in seen.kept.iter().flat_map(|kept| &kept.firing) {
         lines.push(format!(
             "incident {} is firing: an alert says that it is over, because of this reset",
             incident.dedup_key
@@ -452,10 +449,7 @@ mod tests {
             problem: problem.map(str::to_owned),
             epoch: None,
             boot: None,
-            kept: covered.map(|_| Open {
-                windows: 2,
-                counts: Counts { rows: 8, flagged: 3, faults: 1, ..Counts::default() },
-            }),
+            kept: covered.map(|_| At {}),
         };
         let say = |covered, problem| forgets_of_lane(&seen(covered, problem), Offset(9)).join("\n");
         insta::assert_snapshot!(
@@ -468,10 +462,10 @@ mod tests {
             ]
             .join("\n"),
             @r"
-        forgets 2 open windows: 8 rows, 3 flagged, 1 faults; what the judge heard of them stays
-        forgets 2 open windows: 8 rows, 3 flagged, 1 faults; what the judge heard of them stays
+        forgets where it stands; what the judge heard of it stays
+        forgets where it stands; what the judge heard of it stays
         records from 8 up to 9 are passed over: nobody works on them
-        forgets 2 open windows: 8 rows, 3 flagged, 1 faults; what the judge heard of them stays
+        forgets where it stands; what the judge heard of it stays
         records from 9 up to 12 were worked on before: they leave again and are counted again
         nothing is known of what it forgets: it cannot be read
         there is nothing to forget

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::cluster::{Cluster, End, Txn};
 use super::expect::{self, Expected};
 use super::log::Record;
+use super::road;
 use super::scene::{EPOCH, Scene};
 use super::world::{JUDGES, WORKERS, World};
 use crate::deliver::{JUDGE_KEY, LANE_KEY};
@@ -49,7 +50,7 @@ const BYTES: &str = "I3 bytes, key, headers and timestamp are kept";
 const ORDER: &str = "I4 order is kept per partition and topic";
 const STATE: &str = "I5 state is the fold of the records below the offset it covers";
 const COVERED: &str = "I6 state and offset are committed together";
-const EVIDENCE: &str = "I6 evidence adds up to the state's counts";
+const EVIDENCE: &str = "I6 evidence is what the records below the offset come to, each once";
 const ALERTS: &str = "I7 alerts are a function of the evidence topic";
 const FENCED: &str = "I8 who was fenced commits nothing";
 const CRASH: &str = "poison is dead-lettered, and nothing innocent with it";
@@ -292,14 +293,10 @@ impl Checker<'_> {
                 states.entry(Position { offset, ..at }).or_default().push(record.clone());
             }
         }
-        let mut told: BTreeMap<(Partition, i64, Offset), Evidence> = BTreeMap::new();
+        let mut told: BTreeMap<Partition, Vec<Evidence>> = BTreeMap::new();
         for (_, record) in self.records(&self.scene.stream.topics.evidence) {
             if let Message::Evidence(evidence) = read(record) {
-                let key = (evidence.partition, evidence.window.0, evidence.from);
-                let kept = told.entry(key).or_insert_with(|| evidence.clone());
-                if evidence.to >= kept.to {
-                    *kept = evidence;
-                }
+                told.entry(evidence.partition).or_default().push(evidence);
             }
         }
         let n = self.cluster.topics[self.cluster.topic(&self.scene.stream.input)].partitions.len();
@@ -308,10 +305,11 @@ impl Checker<'_> {
             let at = |offset| Position { partition, offset: Offset(offset) };
             if self.is_ambiguous(partition) {
                 states.retain(|at, _| at.partition != partition);
-                told.retain(|(of, _, _), _| *of != partition);
+                told.remove(&partition);
                 continue;
             }
             let mut lane = Lane::new(EPOCH, partition, Offset(0), window_ms);
+            let mut counted = BTreeMap::new();
             let mut compare = |lane: &Lane, found: &mut Vec<_>| {
                 for state in states.remove(&at(lane.next().0)).unwrap_or_default() {
                     if state.value.as_ref() != Some(&lane.to_bytes()) {
@@ -330,23 +328,39 @@ impl Checker<'_> {
                 let Some(expected) = expected.into_iter().find(|e| e.text == text) else {
                     continue;
                 };
-                lane.settle(*at, input.timestamp(), &expected.outcome);
+                let cells = road::cells(*at, &expected.outcome);
+                lane.settle(*at, input.timestamp(), &expected.outcome, &cells);
                 compare(&lane, &mut found);
+                counted.insert(at.offset, (input.timestamp(), expected.outcome, cells));
             }
-            let mut all = vec![];
-            lane.drain_evidence(&mut all);
-            for evidence in all {
-                let key = (partition, evidence.window.0, evidence.from);
-                let heard = told.remove(&key);
-                if heard.as_ref() != Some(&evidence) {
-                    found
-                        .push((EVIDENCE, format!("told {heard:?} where the fold is {evidence:?}")));
+            let told = told.remove(&partition).unwrap_or_default();
+            let mut end = Offset(0);
+            for evidence in &told {
+                let Evidence { from, to, .. } = *evidence;
+                if self.scene.exactly_once && from != end {
+                    let what = format!("partition {partition}: told up to {end}, then from {from}");
+                    found.push((EVIDENCE, what));
                 }
+                end = to;
+                let mut part = Lane::new(EPOCH, partition, from, window_ms);
+                for (&offset, (timestamp, outcome, cells)) in counted.range(from..to) {
+                    part.settle(Position { partition, offset }, *timestamp, outcome, cells);
+                }
+                let mut fold = vec![];
+                part.drain_evidence(&mut fold);
+                if fold.iter().flat_map(|part| &part.windows).ne(&evidence.windows) {
+                    let what = format!("told {evidence:?} where the fold is {fold:?}");
+                    found.push((EVIDENCE, what));
+                }
+            }
+            if end != lane.next() {
+                let what =
+                    format!("partition {partition}: told up to {end}, left up to {}", lane.next());
+                found.push((EVIDENCE, what));
             }
         }
         // What is left covers an offset at which no record ends.
         found.extend(states.keys().map(|at| (STATE, format!("a state covers {at:?}"))));
-        found.extend(told.values().map(|evidence| (EVIDENCE, format!("told {evidence:?}"))));
         found.into_iter().for_each(|(invariant, what)| self.violated(invariant, what));
     }
 

@@ -24,6 +24,7 @@ pub struct Toy {
     outcomes: Vec<Outcome>,
     corrected: Vec<u8>,
     traces: Vec<u8>,
+    cells: Vec<u16>,
 }
 
 /// What becomes of a value that nothing gets in the way of.
@@ -66,8 +67,17 @@ pub fn outcome(
     let verdict = |action| Verdict { action, p: 0.5, score: 1.0, reasons: Reasons::NONE };
     let judged = judged.map(verdict);
     let trace = format!("{}/{} {text}", position.partition, position.offset).into_bytes();
-    let outcome = Outcome { route, judged, unscored, corrected: None, text, trace: 0..0 };
+    let imputed = judged.is_ok() && !unscored && position.offset.0 % 11 == 0;
+    let (corrected, none) = (None, 0..0);
+    let (cells, at) = (none.clone(), none);
+    let outcome = Outcome { route, judged, unscored, imputed, corrected, text, trace: at, cells };
     (outcome, trace)
+}
+
+/// Cells of a scored record's rows: as many as there may be rows.
+pub fn cells(position: Position, outcome: &Outcome) -> Vec<u16> {
+    let rows = if outcome.judged.is_ok() && !outcome.unscored { position.offset.0 % 3 } else { 0 };
+    (0..rows).map(|row| ((position.offset.0 * 7 + row) % 97) as u16).collect()
 }
 
 impl Toy {
@@ -81,6 +91,7 @@ impl Toy {
             outcomes: vec![],
             corrected: vec![],
             traces: vec![],
+            cells: vec![],
         }
     }
 
@@ -88,6 +99,7 @@ impl Toy {
         self.outcomes.clear();
         self.corrected.clear();
         self.traces.clear();
+        self.cells.clear();
     }
 
     fn push(&mut self, input: &Input<'_>, judged: Result<Action, Fault>, unscored: bool) {
@@ -101,6 +113,9 @@ impl Toy {
         let start = self.traces.len();
         self.traces.extend(trace);
         outcome.trace = start..self.traces.len();
+        let start = self.cells.len();
+        self.cells.extend(cells(input.position, &outcome));
+        outcome.cells = start..self.cells.len();
         self.outcomes.push(outcome);
     }
 
@@ -190,6 +205,10 @@ impl Road for Toy {
 
     fn corrected(&self) -> &[u8] {
         &self.corrected
+    }
+
+    fn cells(&self) -> &[u16] {
+        &self.cells
     }
 
     fn traces(&self) -> &[u8] {

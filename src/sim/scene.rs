@@ -15,9 +15,9 @@ use crate::config::{Alerts, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
 use crate::incident::About;
-use crate::pipeline::Judge;
-use crate::record::{Partition, Probability};
-use crate::watch::{Key, Terms, WindowCounts};
+use crate::pipeline::{Frame, Judge};
+use crate::record::{Partition, Probability, Schema};
+use crate::watch::{Flagged, Signals, Terms, Times, roster};
 
 /// A world before anything happened.
 #[derive(Debug)]
@@ -92,6 +92,7 @@ impl Scene {
             window: Duration::from_millis(window_ms),
             period: Duration::from_secs(3600),
             hold: Duration::from_secs(20),
+            silence: None,
         };
         let stream = Stream {
             name: "toy".into(),
@@ -151,19 +152,24 @@ impl Scene {
             stream: name.clone(),
             input: input.clone(),
             quarantine: topics.quarantine.clone(),
+            dead_letter: topics.dead_letter.clone(),
             epoch: EPOCH.into(),
+            bundle: "toy".into(),
             policy: *policy,
             budget,
             false_page_ms,
         };
-        let terms = Terms {
-            budget,
+        let times = Times {
             window_ms: alerts.window.as_millis() as u64,
             false_page_ms,
             hold_ms: alerts.hold.as_millis() as u64,
-            key: Key::new(EPOCH, name, "flagged-share"),
         };
-        Judge::new(about, terms, WindowCounts { rows: 3000, flagged: 30 })
+        let signals = Signals::none();
+        let clean = Flagged { budget, rows: 3000, flagged: 30 };
+        let terms = Terms::new(EPOCH, name, roster(&signals, clean, |_| true), times);
+        let schema = Schema { features: vec![] };
+        let silence_ms = alerts.silence.map(|silence| silence.as_millis() as u64);
+        Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms }))
     }
 
     /// The cluster before anything happened.

@@ -1,60 +1,45 @@
-//! What a lane knows about one window of its partition, and how it travels.
+//! What a lane tells the judge, and how it travels.
 //!
-//! Counts add up: in any order, over any split into lanes, after any restart, the sum for a
-//! window is the same. A message carries the counts of the offsets `from..to` *so far* and
-//! replaces earlier messages with the same `from`, so telling the judge twice changes nothing.
+//! A message holds the counts of the offsets `from..to` of one partition and of no others. Sums do not
+//! depend on how the offsets were cut, and a judge that knows up to where it heard a partition counts
+//! nothing twice. So a lane has nothing to remember of what it said.
 
 use serde::{Deserialize, Serialize};
 
+use super::Tally;
 use crate::record::{Offset, Partition, Timestamp};
 
 /// Start of a window, by the records' own timestamps.
 pub type WindowStart = Timestamp;
 
-/// Integer counts of some records: a commutative monoid under [`Counts::add`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Counts {
-    /// Records with a row that was scored.
-    pub rows: u64,
-    pub flagged: u64,
-    pub corrected: u64,
-    pub quarantined: u64,
-    pub faults: u64,
-}
-
-impl Counts {
-    pub fn add(&mut self, other: &Self) {
-        self.rows += other.rows;
-        self.flagged += other.flagged;
-        self.corrected += other.corrected;
-        self.quarantined += other.quarantined;
-        self.faults += other.faults;
-    }
-
-    /// What `self` has beyond `earlier`, counts of the same range when it was shorter.
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            rows: self.rows.saturating_sub(earlier.rows),
-            flagged: self.flagged.saturating_sub(earlier.flagged),
-            corrected: self.corrected.saturating_sub(earlier.corrected),
-            quarantined: self.quarantined.saturating_sub(earlier.quarantined),
-            faults: self.faults.saturating_sub(earlier.faults),
-        }
-    }
-}
-
-/// The counts of one window of one partition over the input offsets `from..to`.
+/// The counts of the input offsets `from..to` of one partition, by window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Which knowledge judged these records; counts of different epochs are never merged.
     pub epoch: String,
     pub partition: Partition,
-    pub window: WindowStart,
     pub from: Offset,
     pub to: Offset,
-    pub counts: Counts,
+    /// The first message since its worker took the partition over. Where offsets were moved back, it
+    /// counts again what comes again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub begins: bool,
+    /// By their start, ascending.
+    pub windows: Vec<Window>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// What the records of one window came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    pub window: WindowStart,
+    pub tally: Tally,
     /// The first flagged offset, for a person who wants to look.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_flagged: Option<Offset>,
@@ -81,9 +66,13 @@ pub struct Presence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Message {
+    #[serde(rename = "counts")]
     Evidence(Evidence),
     Presence(Presence),
     Tick(Tick),
+    /// Counts as version 1 wrote them, of an epoch that no judge of today has: they say nothing.
+    #[serde(rename = "evidence", skip_serializing)]
+    Former {},
 }
 
 impl Message {

@@ -1,11 +1,24 @@
 //! Evidence over the stream: additive counts, and the bets that turn them into an alarm.
 
-mod e_detector;
+mod bag;
+mod bets;
+mod capital;
+mod change;
 mod evidence;
-mod flagged_share;
+mod firing;
 mod keyed;
+mod odds;
+mod panel;
+mod roster;
+mod signals;
+mod tally;
 
-pub use e_detector::EDetector;
-pub use evidence::{Counts, Evidence, Message, Presence, Tick, WindowStart};
-pub use flagged_share::{FlaggedShare, Terms, Transition, WindowCounts};
+pub use bag::Bag;
+pub use bets::Bets;
+pub use evidence::{Evidence, Message, Presence, Tick, Window, WindowStart};
 pub use keyed::Key;
+pub use odds::Odds;
+pub use panel::{Panel, Terms, Times, Transition};
+pub use roster::{Flagged, Kind, Source, TOLERANCE, Watch, roster};
+pub use signals::{Bins, Of, PLACES, Patch, Signal, Signals, Stat};
+pub use tally::{Cells, Counts, Tally};

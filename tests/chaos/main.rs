@@ -15,7 +15,6 @@ mod guard;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod observer;
-mod offsets;
 mod options;
 mod programs;
 mod proxy;

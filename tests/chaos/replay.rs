@@ -12,11 +12,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use tripline::config::{Config, Secret};
-use tripline::incident::About;
-use tripline::pipeline::{Guard, Judge};
+use tripline::pipeline::Guard;
 use tripline::record::Offset;
 use tripline::shell::bundle;
-use tripline::watch::{Key, Message, Terms, WindowCounts};
+use tripline::watch::Message;
 
 /// What was said, and what should have been.
 pub struct Replay {
@@ -35,26 +34,7 @@ pub fn replay(client: &ClientConfig, config: &Path) -> Result<Replay, String> {
     let bundle = bundle::read(&stream.bundle).map_err(|error| error.to_string())?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec);
     let guard = guard.map_err(|error| error.to_string())?;
-    let (flagged, rows) = guard.decider().clean_flagged();
-    let budget = guard.decider().budget();
-    let false_page_ms = stream.alerts.period.as_millis() as u64;
-    let about = About {
-        stream: stream.name.clone(),
-        input: stream.input.clone(),
-        quarantine: stream.topics.quarantine.clone(),
-        epoch: guard.epoch().to_owned(),
-        policy: guard.policy(),
-        budget,
-        false_page_ms,
-    };
-    let terms = Terms {
-        budget,
-        window_ms: stream.alerts.window.as_millis() as u64,
-        false_page_ms,
-        hold_ms: stream.alerts.hold.as_millis() as u64,
-        key: Key::new(guard.epoch(), &stream.name, "flagged-share"),
-    };
-    let mut judge = Judge::new(about, terms, WindowCounts { rows, flagged });
+    let mut judge = tripline::shell::run::judge(stream, &guard);
 
     // What the judge had not yet heard when it was stopped, it has said nothing about.
     let heard = committed(

@@ -8,6 +8,7 @@ Whoever ran the stream watches that. Alerts are judged by replaying the evidence
 """
 
 import argparse
+import base64
 import hashlib
 import json
 import struct
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 
 from check import CONNECT, FLAGGED, HOME, NotRead, OUTPUTS, TRACE, VERDICT, flags_fit, read_trace
 
-WINDOWS_OPEN_MAX = 4
 TIMESTAMP_MAX = 253_402_300_799_999
 
 WHAT = {
@@ -191,64 +191,79 @@ def window_of(timestamp, window_ms):
     return at - at % window_ms
 
 
-def fold(records, outcomes, since, window_ms):
-    """(next, open windows) after every outcome from offset `since` on, as lane.rs documents its state."""
-    following, opened = since, {}
-    for offset in sorted(o for o in outcomes if o >= since):
-        following = offset + 1
+def fold(records, outcomes, since, until, window_ms):
+    """Windows of the outcomes with offsets in `since..until`, as a message of the evidence topic has them."""
+    opened = {}
+    for offset in sorted(o for o in outcomes if since <= o < until):
         window = window_of(records[offset].timestamp, window_ms)
-        if window not in opened:
-            fresh = {"window": window, "from": offset, "to": offset, "counts": no_counts(), "first_flagged": None}
-            opened[window] = fresh
-            if len(opened) > WINDOWS_OPEN_MAX:
-                del opened[min(w for w in opened if w != window)]
-        part = opened[window]
-        part["to"] = following
+        part = opened.setdefault(window, {"window": window, "counts": no_counts(), "first_flagged": None})
         count(part["counts"], outcomes[offset])
-        verdict = outcomes[offset].verdict
-        if part["first_flagged"] is None and verdict in ("correct", "quarantine"):
+        if part["first_flagged"] is None and outcomes[offset].verdict in ("correct", "quarantine"):
             part["first_flagged"] = offset
-    return following, [opened[w] for w in sorted(opened)]
+    return [opened[w] for w in sorted(opened)]
+
+
+def told(said):
+    """The windows of a message, without what only a guard can count."""
+    counts = lambda tally: {key: n for key, n in tally["counts"].items() if key != "imputed"}
+    return [
+        {"window": w["window"], "counts": counts(w["tally"]), "first_flagged": w.get("first_flagged")} for w in said["windows"]
+    ]
+
+
+def rows_told(said):
+    """Rows that the messages count in each histogram, if they count any: a multiple of the histograms' number."""
+    return sum(n for w in said["windows"] for n in cells(w["tally"].get("cells", "")))
+
+
+def cells(text):
+    """Counts by cell: base64 of pairs of varints, how many cells are passed over and what stands in the next one."""
+    raw, numbers, value, shift = base64.b64decode(text + "=" * (-len(text) % 4)), [], 0, 0
+    for byte in raw:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append(value)
+            value, shift = 0, 0
+    return numbers[1::2]
 
 
 def check_state(inputs, outcomes, lanes, evidence, window_ms, cases, name):
     """`lanes`: {partition: last state}. `evidence`: messages of the evidence topic in log order."""
-    begun, last = defaultdict(dict), {}
+    begun, ends, covered = defaultdict(dict), {}, Counter()
     for said in evidence:
-        if said.get("kind") != "evidence":
+        if said.get("kind") != "counts":
             continue
-        begins = begun[said["partition"]]
-        begins[said["epoch"]] = min(said["from"], begins.get(said["epoch"], said["from"]))
-        at = (said["epoch"], said["partition"], said["window"], said["from"])
-        if at not in last or last[at]["to"] < said["to"]:
-            last[at] = said
+        partition, since, until = said["partition"], said["from"], said["to"]
+        begins = begun[partition]
+        begins[said["epoch"]] = min(since, begins.get(said["epoch"], since))
+        if since < ends.get(partition, since):
+            cases.wrong("I5", "evidence_twice", f"{name}: {said}, after evidence up to {ends[partition]}")
+        ends[partition] = until
+        # Each message says what its records were.
+        parts = fold(inputs[partition], outcomes[partition], since, until, window_ms)
+        if parts != told(said):
+            cases.wrong("I5", "evidence_differs", f"{name}: {said}; outputs say {parts}")
+        rows = sum(part["counts"]["rows"] for part in parts)
+        counted = rows_told(said)
+        if counted and (not rows or counted % rows):
+            cases.wrong("I5", "evidence_differs", f"{name}: {rows} rows, {counted} counted: {said}")
+        covered[partition] += sum(part["counts"]["rows"] + part["counts"]["faults"] for part in parts)
     for partition, records in inputs.items():
         if not records:
             continue
         if (lane := lanes.get(partition)) is None:
             cases.wrong("I5", "state_missing", f"{name}: partition {partition}")
             continue
-        since = begun[partition].get(lane["epoch"], min(records))
-        following, opened = fold(records, outcomes[partition], since, window_ms)
-        got = (lane["partition"], lane["next"], lane["open"])
-        if got != (partition, following, opened):
-            cases.wrong("I5", "state_differs", f"{name}: partition {partition}: {got}; outputs say {following, opened}")
-
-    # Each part of a window says what its records were, and the parts cover every record once.
-    covered = Counter()
-    for (_, partition, window, since), said in last.items():
-        records, became = inputs[partition], outcomes[partition]
-        counts = no_counts()
-        for offset in range(since, said["to"]):
-            if offset in became and window_of(records[offset].timestamp, window_ms) == window:
-                covered[partition] += 1
-                count(counts, became[offset])
-        if counts != said["counts"]:
-            cases.wrong("I5", "evidence_differs", f"{name}: {said}; outputs say {counts}")
-    for partition, records in inputs.items():
-        if covered[partition] != len(outcomes[partition]):
+        following = max((offset + 1 for offset in outcomes[partition]), default=None)
+        got = (lane["partition"], lane["next"])
+        if got != (partition, following) or ends.get(partition) != following:
+            cases.wrong("I5", "state_differs", f"{name}: partition {partition}: {got}, evidence up to {ends.get(partition)}; "
+                                               f"outputs say {following}")
+        scored = sum(outcome.verdict != "unscored" for outcome in outcomes[partition].values())
+        if covered[partition] != scored:
             cases.wrong("I5", "evidence_gap", f"{name}: partition {partition}: evidence of {covered[partition]} records, "
-                                              f"{len(outcomes[partition])} left")
+                                              f"{scored} left")
     return begun
 
 
@@ -272,7 +287,7 @@ def check_epochs(evidence, begun, outcomes, budgets, cases, name):
     """I13: no partition returns to knowledge it left, and every verdict is that of the budget then in force."""
     now, left = {}, defaultdict(set)
     for said in evidence:
-        if said.get("kind") != "evidence":
+        if said.get("kind") != "counts":
             continue
         partition, epoch = said["partition"], said["epoch"]
         if now.get(partition, epoch) != epoch:

@@ -7,7 +7,6 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::report::{alert_lines, heading_text, name, percent, thousands};
-use crate::incident::Status;
 use crate::shell::demo::{Moment, Options, Phase, Truth};
 
 /// The view of a demo that goes on.
@@ -126,13 +125,5 @@ fn phase_text(phase: Option<Phase>) -> &'static str {
         Some(Phase::Before) => "clean images only",
         Some(Phase::Attack) => "attacks among them",
         Some(Phase::After) => "clean images again",
-    }
-}
-
-/// How an alert's status looks before its sentence.
-pub fn status_text(status: Status) -> &'static str {
-    match status {
-        Status::Firing => "firing",
-        Status::Resolved => "resolved",
     }
 }

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::live::status_text;
 use crate::incident::{Alert, Status};
 use crate::shell::demo::{Depth, Kind, Options, Outcome, Truth, half_blocks};
 
@@ -162,7 +161,7 @@ pub fn alert_lines(alert: &Alert) -> Vec<String> {
             lines.push(word.to_owned());
         }
     }
-    let status = |i| if i == 0 { status_text(alert.status) } else { "" };
+    let status = |i| if i == 0 { alert.status.name() } else { "" };
     lines.iter().enumerate().map(|(i, line)| format!("  {:<10}{line}", status(i))).collect()
 }
 

@@ -245,7 +245,8 @@ impl<R: Road> Desk<R> {
         for (message, outcome) in messages.iter().zip(self.road.outcomes()) {
             let at = message.position();
             let slot = self.slots.get_mut(&at.partition).expect("gathered by lane");
-            slot.lane.settle(at, message.timestamp(), outcome);
+            let cells = &self.road.cells()[outcome.cells.clone()];
+            slot.lane.settle(at, message.timestamp(), outcome, cells);
             slot.last_record = now;
             // The evidence of this record will say that the partition is not quiet.
             slot.told_quiet = Some(false);

@@ -9,6 +9,7 @@
 //! beside it.
 
 mod columns;
+pub mod drift;
 pub mod html;
 pub mod labelled;
 pub mod measure;

@@ -41,6 +41,7 @@ fn load(csv: &str, change: impl FnOnce(&mut Options)) -> Result<Reference, Strin
         sample: None,
         memory_max: None,
         autoencoder: None,
+        every: None,
     };
     change(&mut options);
     Reference::load(&options, None, &mut Silent)

@@ -3,39 +3,56 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::bundle::{Member, Role};
 use crate::decide::Policy;
-use crate::record::Probability;
-use crate::watch::{Key, Tick};
+use crate::incident::Status;
+use crate::record::{Feature, Probability};
+use crate::watch::{Cells, Flagged, Tick, Times, Window, roster};
 
 const WINDOW_MS: i64 = 1000;
 
-fn judge() -> Judge {
+fn frame(epoch: &str) -> Frame {
     let budget = Probability::new(0.01).unwrap();
     let false_page_ms = 7 * 24 * 3600 * 1000;
     let about = About {
         stream: "s".into(),
         input: "s.requests".into(),
         quarantine: "s.quarantine".into(),
-        epoch: "e".into(),
+        dead_letter: "s.dead-letter".into(),
+        epoch: epoch.into(),
+        bundle: "b".into(),
         policy: Policy::default(),
         budget,
         false_page_ms,
     };
-    let key = Key::new("e", "s", "flagged-share");
-    let window_ms = WINDOW_MS as u64;
-    let terms = Terms { budget, window_ms, false_page_ms, hold_ms: 3_600_000, key };
-    Judge::new(about, terms, WindowCounts { rows: 3000, flagged: 30 })
+    let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, hold_ms: 3_600_000 };
+    let signals = Signals::none();
+    let clean = Flagged { budget, rows: 3000, flagged: 30 };
+    let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
+    Frame { about, terms, signals, schema: Schema { features: vec![] }, silence_ms: None }
+}
+
+fn judge() -> Judge {
+    Judge::new(Arc::new(frame("e")))
 }
 
 fn evidence(partition: i32, window: i64, from: i64, rows: u64, flagged: u64) -> Message {
+    let counts = Counts { rows, flagged, quarantined: flagged, ..Counts::default() };
+    said(partition, window, from, rows, counts)
+}
+
+fn said(partition: i32, window: i64, from: i64, records: u64, counts: Counts) -> Message {
     Message::Evidence(Evidence {
         epoch: "e".into(),
         partition: Partition(partition),
-        window: Timestamp(window * WINDOW_MS),
         from: Offset(from),
-        to: Offset(from + rows as i64),
-        counts: Counts { rows, flagged, quarantined: flagged, ..Counts::default() },
-        first_flagged: (flagged > 0).then_some(Offset(from)),
+        to: Offset(from + records as i64),
+        begins: false,
+        windows: vec![Window {
+            window: Timestamp(window * WINDOW_MS),
+            tally: Tally { counts, ..Tally::default() },
+            first_flagged: (counts.flagged > 0).then_some(Offset(from)),
+        }],
     })
 }
 
@@ -71,7 +88,7 @@ fn attacked(seed: u64) -> Vec<[u64; 4]> {
 /// Its evidence, with partitions taking turns in `order` and every `chunks`-th part told twice.
 fn messages(seconds: &[[u64; 4]], order: u64, repeat: usize) -> Vec<Message> {
     let mut rng = ChaCha8Rng::seed_from_u64(order);
-    let mut said = vec![tick(10_000_000)];
+    let mut all = vec![tick(10_000_000)];
     for (second, flagged) in seconds.iter().enumerate() {
         let mut partitions = [0, 1, 2, 3];
         for i in (1..4).rev() {
@@ -80,14 +97,14 @@ fn messages(seconds: &[[u64; 4]], order: u64, repeat: usize) -> Vec<Message> {
         for p in partitions {
             let message = evidence(p as i32, second as i64, second as i64 * 25, 25, flagged[p]);
             if second % repeat == 0 {
-                said.push(message.clone());
+                all.push(message.clone());
             }
-            said.push(message);
+            all.push(message);
         }
     }
     // Nothing more to read: the last windows close.
-    said.extend((0..4).map(quiet));
-    said
+    all.extend((0..4).map(quiet));
+    all
 }
 
 #[test]
@@ -218,12 +235,107 @@ fn a_new_bundle_resolves_the_open_incident_and_says_why() {
     let mut old = judge();
     let firing = run(&mut old, &messages(&attacked(1)[..120], 0, 1000));
     assert_eq!(firing.len(), 1, "{firing:#?}");
-    let mut fresh = judge();
-    fresh.about.epoch = "another".into();
-    fresh.state.epoch = "another".into();
+    let fresh = Judge::new(Arc::new(frame("another")));
     let (restored, alerts) = fresh.restore(&old.to_bytes(), old.next()).unwrap();
     assert_eq!(alerts.len(), 1);
     assert_eq!((alerts[0].status, &alerts[0].dedup_key), (Status::Resolved, &firing[0].dedup_key));
     assert!(alerts[0].summary.contains("the bundle or the budget was changed"));
     assert!(!restored.is_firing());
+}
+
+#[test]
+fn a_storm_of_unreadable_records_is_one_incident_that_is_not_an_attack() {
+    let mut judge = judge();
+    run(&mut judge, &[tick(10_000_000)]);
+    let second = |w: i64, faults: u64| {
+        let (rows, flagged) = (1000 - faults, (1000 - faults) / 100);
+        said(0, w, w * 1000, 1000, Counts { rows, flagged, faults, ..Counts::default() })
+    };
+    let mut alerts = run(&mut judge, &(0..50).map(|w| second(w, 0)).collect::<Vec<_>>());
+    alerts.extend(run(&mut judge, &(50..150).map(|w| second(w, 990)).collect::<Vec<_>>()));
+    let seen: Vec<_> = alerts.iter().map(|alert| (alert.kind.as_str(), alert.status)).collect();
+    assert_eq!(seen, [("quality", Status::Firing)], "{alerts:#?}");
+    assert!(
+        alerts[0].summary.contains("unreadable records: 99.0%, usually 0.1%"),
+        "{}",
+        alerts[0].summary
+    );
+    let ended = run(&mut judge, &(150..9000).map(|w| second(w, 0)).collect::<Vec<_>>());
+    assert_eq!(ended.iter().map(|alert| alert.status).collect::<Vec<_>>(), [Status::Resolved]);
+    assert_eq!(ended[0].counts.faults, 99_000);
+}
+
+#[test]
+fn silence_is_told_by_the_clock_and_ends_with_the_next_record() {
+    let mut judge = Judge::new(Arc::new(Frame { silence_ms: Some(60_000), ..frame("e") }));
+    let mut alerts = run(&mut judge, &[tick(1_000_000), tick(2_000_000)]);
+    assert_eq!(alerts, [], "nothing was ever heard");
+    alerts = run(&mut judge, &[evidence(0, 2000, 0, 10, 0), tick(2_059_000)]);
+    assert_eq!(alerts, []);
+    alerts = run(&mut judge, &[tick(2_060_000), tick(2_070_000), evidence(0, 2070, 10, 1, 0)]);
+    let seen: Vec<_> = alerts.iter().map(|alert| (alert.kind.as_str(), alert.status)).collect();
+    assert_eq!(seen, [("silence", Status::Firing), ("silence", Status::Resolved)]);
+}
+
+#[test]
+fn offsets_that_were_moved_back_on_purpose_are_counted_again_and_repeats_are_not() {
+    let mut judge = judge();
+    let first = evidence(0, 1, 0, 10, 0);
+    run(&mut judge, &[tick(10_000_000), first.clone(), first.clone(), evidence(0, 1, 5, 3, 0)]);
+    let rows = |judge: &Judge| judge.state.windows[&Timestamp(1000)].tally.counts.rows;
+    assert_eq!(rows(&judge), 10);
+    let Message::Evidence(again) = first else { unreachable!() };
+    let again = Message::Evidence(Evidence { begins: true, to: Offset(4), ..again });
+    run(&mut judge, &[again.clone(), again]);
+    assert_eq!(rows(&judge), 20);
+}
+
+#[cfg(feature = "fit")]
+#[test]
+fn the_state_of_a_busy_stream_of_wide_images_fits_what_a_topic_takes() {
+    let image =
+        Feature::Image { name: "image".into(), channels: 3, height: 64, width: 64, scale: 255.0 };
+    let schema = Schema { features: vec![image] };
+    let member = |i: usize| Member {
+        kind: if i == 0 { "local-residual".into() } else { format!("d{i}") },
+        weight: 1.0,
+        role: Role::Attack,
+    };
+    let members: Vec<Member> = (0..8).map(member).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut signals = Signals::of(&schema, &members, 64);
+    let width = signals.list().len();
+    let mut rows = |n: usize| -> Vec<Vec<f32>> {
+        (0..n).map(|_| (0..width).map(|_| rng.random::<f32>() * 60.0).collect()).collect()
+    };
+    signals.learn_edges(&rows(2000));
+    let clean = rows(2000);
+    signals.count_clean(&clean);
+    signals.bound_places(clean.iter());
+    let (stream, mut frame) = (rows(1000), frame("e"));
+    let clean = Flagged { budget: frame.about.budget, rows: 3000, flagged: 30 };
+    let times = Times { window_ms: 1000, false_page_ms: 604_800_000, hold_ms: 3_600_000 };
+    frame.terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
+    frame.signals = signals.clone();
+    frame.schema = schema;
+    let mut judge = Judge::new(Arc::new(frame));
+    let mut cells = Cells::default();
+    for row in &stream {
+        row.iter().enumerate().for_each(|(i, &x)| cells.push(signals.cell(i, x)));
+    }
+    let counts = Counts { rows: 1000, flagged: 10, ..Counts::default() };
+    let mut most = 0;
+    for w in 0..100 {
+        // Every partition is behind: windows stay open as long as there is room.
+        let tally = Tally { counts, cells: cells.clone() };
+        let window = Window { window: Timestamp(w * 1000), tally, first_flagged: None };
+        let (from, to) = (Offset(w * 1000), Offset(w * 1000 + 1000));
+        let (epoch, partition, windows) = ("e".into(), Partition(0), vec![window]);
+        let begins = false;
+        let said = Evidence { epoch, partition, from, to, begins, windows };
+        run(&mut judge, &[tick(1_000_000), presence(1, false), Message::Evidence(said)]);
+        most = most.max(judge.to_bytes().len());
+    }
+    assert!(most < 900_000, "{most} bytes");
+    assert!(most > 100_000, "{most} bytes: the stream is not busy");
 }

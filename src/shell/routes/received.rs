@@ -5,9 +5,10 @@
 //! such object cannot be told. It bounds what it keeps, and takes control characters out of what a
 //! person reads: anybody who may write to the topic can write anything.
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use crate::incident::id;
+use crate::incident::{Finding, id};
 use crate::record::Timestamp;
 
 /// What is said of one incident.
@@ -114,11 +115,15 @@ impl Received {
     }
 }
 
-/// What an item of a list says: a text, or whatever it is, in JSON.
+/// What an item of a list says: a text, a finding's words, or whatever it is, in JSON.
 fn line(item: &Value) -> String {
-    match item {
-        Value::String(text) => plain(text),
-        other => plain(&other.to_string()),
+    match (item, Finding::deserialize(item)) {
+        (Value::String(text), _) => plain(text),
+        (_, Ok(finding)) => {
+            let Finding { watch, psi, rows, .. } = &finding;
+            plain(&format!("{watch}: {} (PSI {psi}, {rows} rows)", finding.words()))
+        }
+        (other, _) => plain(&other.to_string()),
     }
 }
 
@@ -141,7 +146,9 @@ mod tests {
     fn what_cannot_be_read_of_an_alert_is_empty_and_the_rest_is_told() {
         let alert = read(
             r#"{"version": 9, "status": "updated", "severity": 3, "stream": "s", "new": {"a": [1]},
-            "summary": "two\nlines", "evidence": ["a", {"feature": "x"}], "next_steps": "none"}"#,
+            "summary": "two\nlines", "evidence": ["a", {"feature": "x"}, {"watch": "input-drift",
+            "feature": "amount", "measure": "median", "typical": 1.5, "seen": 3.25, "psi": 0.4,
+            "chi2": 12, "rows": 980}], "next_steps": "none"}"#,
         );
         let alert = alert.unwrap();
         assert_eq!((&*alert.dedup_key, &*alert.status, &*alert.severity), ("k", "updated", ""));
@@ -149,6 +156,8 @@ mod tests {
             (&*alert.summary, alert.evidence[1].as_str()),
             ("two lines", r#"{"feature":"x"}"#)
         );
+        let said = "input-drift: amount: median 3.25, usually 1.5 (PSI 0.4, 980 rows)";
+        assert_eq!(alert.evidence[2], said);
         assert!(alert.next_steps.is_empty() && !alert.is_over());
     }
 

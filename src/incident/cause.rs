@@ -1,0 +1,54 @@
+//! What an incident is about, and which other incidents that explains.
+
+use serde::{Deserialize, Serialize};
+
+use crate::watch::Kind;
+
+/// One incident per cause and stream is open at a time: ten drifted features are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Records look attacked.
+    Attack,
+    /// Records are broken, incomplete or of another make.
+    Quality,
+    /// Inputs or answers are distributed in another way.
+    Drift,
+    /// There are no records.
+    Silence,
+}
+
+impl Cause {
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::FlaggedShare | Kind::ScoreTail | Kind::TriggerRecurrence => Self::Attack,
+            Kind::DataQuality => Self::Quality,
+            Kind::InputDrift | Kind::AnswerDrift | Kind::SlowDrift => Self::Drift,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Attack => "attack",
+            Self::Quality => "quality",
+            Self::Drift => "drift",
+            Self::Silence => "silence",
+        }
+    }
+
+    pub fn severity(self) -> &'static str {
+        match self {
+            Self::Attack | Self::Silence => "critical",
+            Self::Quality | Self::Drift => "warning",
+        }
+    }
+
+    /// While one of these is open, this one is what it brings along, and pages nobody. An attack is
+    /// never somebody's child: a drift that lasts for days must not hide it.
+    pub fn parents(self) -> &'static [Self] {
+        match self {
+            Self::Drift => &[Self::Attack, Self::Quality],
+            Self::Attack | Self::Quality | Self::Silence => &[],
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Which watch saw what: what was usual, what is seen now, and how far apart they are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Schema;
+use crate::watch::{Bins, Of, Signals, Source, Watch};
+
+/// What one watch found since the change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `input-drift`, `flagged-share`, …
+    pub watch: String,
+    /// The feature, label or place.
+    pub feature: String,
+    /// What `typical` and `seen` are: `median` of the feature, in its unit, or `share` of rows.
+    pub measure: String,
+    pub typical: f64,
+    pub seen: f64,
+    /// Population stability index of what is seen against the reference.
+    pub psi: f64,
+    /// χ² per degree of freedom, of the same counts.
+    pub chi2: f64,
+    /// Rows since the change.
+    pub rows: u64,
+}
+
+impl Finding {
+    /// What `watch` found in the counts `seen` by bin; of a watch on events, in the `event`th.
+    pub fn new(
+        watch: &Watch,
+        seen: &[u64],
+        event: Option<usize>,
+        signals: &Signals,
+        schema: &Schema,
+    ) -> Self {
+        let (clean, feature) = match &watch.source {
+            Source::Signal { index, .. } => {
+                let signal = &signals.list()[*index];
+                let name = match (&signal.of, event) {
+                    (Of::Place, Some(bin)) => signal.bin_name(bin, schema),
+                    _ => watch.feature.clone(),
+                };
+                (signals.clean(*index).bins().to_vec(), name)
+            }
+            Source::Bin { index, bin, .. } => {
+                let clean = signals.clean(*index);
+                let inside = clean.bins()[*bin];
+                (vec![clean.rows() - inside, inside], signals.list()[*index].bin_name(*bin, schema))
+            }
+            Source::Flagged | Source::Faults | Source::Imputed => {
+                (watch.usual(), watch.feature.clone())
+            }
+        };
+        let (measure, typical, now) = match (&watch.source, event) {
+            (Source::Signal { index, .. }, None) => match &signals.list()[*index].bins {
+                Bins::Edges(edges) => ("median", median(&clean, edges), median(seen, edges)),
+                Bins::Numbered(_) => ("share", 0.0, 0.0),
+            },
+            (Source::Signal { index, .. }, Some(event)) => match &signals.list()[*index].bins {
+                Bins::Edges(edges) => ("median", median(&clean, edges), median(seen, edges)),
+                Bins::Numbered(_) => ("share", share(&clean, event), share(seen, event)),
+            },
+            _ => ("share", share(&clean, 1), share(seen, 1)),
+        };
+        let (psi, chi2) = distance(&clean, seen);
+        Self {
+            watch: watch.kind.name().into(),
+            feature,
+            measure: measure.into(),
+            typical: short(typical),
+            seen: short(now),
+            psi: short(psi),
+            chi2: short(chi2),
+            rows: seen.iter().sum(),
+        }
+    }
+
+    /// `amount: median 31.2, usually 12.5`.
+    pub fn words(&self) -> String {
+        let Self { feature, typical, seen, .. } = self;
+        match self.measure.as_str() {
+            "median" => format!("{feature}: median {seen}, usually {typical}"),
+            _ => format!("{feature}: {}, usually {}", percent(*seen), percent(*typical)),
+        }
+    }
+}
+
+/// A share as a person reads it.
+pub fn percent(share: f64) -> String {
+    match share * 100.0 {
+        0.0 => "0%".into(),
+        small if small < 0.1 => format!("{small:.3}%"),
+        share => format!("{share:.1}%"),
+    }
+}
+
+fn share(counts: &[u64], bin: usize) -> f64 {
+    counts[bin] as f64 / counts.iter().sum::<u64>().max(1) as f64
+}
+
+/// The edge nearest to the middle row.
+fn median(counts: &[u64], edges: &[f32]) -> f64 {
+    let half = counts.iter().sum::<u64>() / 2;
+    let mut below = 0;
+    let bin = counts.iter().position(|&count| {
+        below += count;
+        below > half
+    });
+    let bin = bin.unwrap_or(0);
+    let (low, high) = (edges[bin.saturating_sub(1)], edges[bin.min(edges.len() - 1)]);
+    f64::midpoint(low.into(), high.into())
+}
+
+/// PSI and χ² per degree of freedom, over at most 16 groups of bins that lie side by side.
+fn distance(clean: &[u64], seen: &[u64]) -> (f64, f64) {
+    let group = clean.len().div_ceil(16).max(1);
+    let sums = |counts: &[u64]| -> Vec<f64> {
+        counts.chunks(group).map(|bins| bins.iter().sum::<u64>() as f64).collect()
+    };
+    let (clean, seen) = (sums(clean), sums(seen));
+    let totals =
+        [&clean, &seen].map(|counts| counts.iter().sum::<f64>() + clean.len() as f64 / 2.0);
+    let (mut psi, mut chi2) = (0.0, 0.0);
+    for (&a, &b) in clean.iter().zip(&seen) {
+        let (p, q) = ((a + 0.5) / totals[0], (b + 0.5) / totals[1]);
+        psi += (q - p) * (q / p).ln();
+        chi2 += (q - p) * (q - p) / p * totals[1];
+    }
+    (psi, chi2 / (clean.len() as f64 - 1.0).max(1.0))
+}
+
+/// Three digits: more would be noise, and differ from machine to machine.
+fn short(x: f64) -> f64 {
+    format!("{x:.2e}").parse().unwrap_or(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_laws_are_at_no_distance_and_others_further_the_more_they_differ() {
+        let clean = [100, 200, 400, 200, 100];
+        let (none, _) = distance(&clean, &[10, 20, 40, 20, 10]);
+        let (some, _) = distance(&clean, &[5, 15, 40, 25, 15]);
+        let (much, chi2) = distance(&clean, &[0, 5, 15, 30, 50]);
+        assert!(none < 0.02 && none < some && some < much && chi2 > 10.0, "{none} {some} {much}");
+    }
+
+    #[test]
+    fn a_median_lies_between_the_edges_of_its_bin() {
+        assert_eq!(median(&[1, 1, 10, 1], &[0.0, 1.0, 2.0]), 1.5);
+        assert_eq!(median(&[0, 0, 0, 9], &[0.0, 1.0, 2.0]), 2.0);
+    }
+}

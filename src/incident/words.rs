@@ -1,0 +1,218 @@
+//! An incident in words: who, what, how many, what was already done, what to do next.
+
+use super::alert::utc;
+use super::finding::percent;
+use super::{About, Cause, Incident, Samples, Status};
+use crate::decide::{Mode, OnFlagged};
+use crate::watch::Counts;
+
+/// Findings that the first sentence names.
+const NAMED: usize = 3;
+
+/// What a pager shows.
+pub fn summary(
+    about: &About,
+    incident: &Incident,
+    status: Status,
+    share: f64,
+    note: Option<&str>,
+) -> String {
+    let Counts { rows, flagged, .. } = incident.counts;
+    let (stream, since, until) = (&about.stream, utc(incident.since), utc(incident.until));
+    let (flagged_share, done) = (percent(share), done(about, incident));
+    if status == Status::Resolved {
+        let why = note.unwrap_or(match incident.cause {
+            Cause::Attack => "the share of suspicious records is back near what is usual",
+            Cause::Quality => "records are sound again",
+            Cause::Drift => "inputs and answers are as they were",
+            Cause::Silence => "records come again",
+        });
+        return format!(
+            "{stream}: over at {until}: {why}. {flagged} of {rows} records ({flagged_share}) were \
+             flagged since {since}. {done}"
+        );
+    }
+    let what = match incident.cause {
+        Cause::Attack => {
+            let budget = about.budget;
+            let found = others(incident, "flagged-share");
+            format!(
+                "{flagged} of {rows} records look attacked ({flagged_share}; {budget} is the budget) \
+                 since {since}.{found}"
+            )
+        }
+        Cause::Quality => {
+            format!("records are not what they were since {since}.{}", others(incident, ""))
+        }
+        Cause::Drift => {
+            let features = incident.members.len();
+            let changed = if features == 1 { "one thing" } else { &format!("{features} things") };
+            format!("{changed} changed in {rows} records since {since}.{}", others(incident, ""))
+        }
+        Cause::Silence => format!("no records since {since}."),
+    };
+    format!("{stream}: {what} {done}")
+}
+
+/// What the watches found, but for the one that the sentence before has told.
+fn others(incident: &Incident, told: &str) -> String {
+    let members = incident.members.iter().filter(|member| !member.inhibited);
+    let findings: Vec<_> =
+        members.map(|member| &member.finding).filter(|finding| finding.watch != told).collect();
+    let mut text: String =
+        findings.iter().take(NAMED).map(|finding| format!(" {}.", finding.words())).collect();
+    if findings.len() > NAMED {
+        text += &format!(" {} more.", findings.len() - NAMED);
+    }
+    text
+}
+
+fn done(about: &About, incident: &Incident) -> String {
+    let Counts { corrected, quarantined, faults, .. } = incident.counts;
+    let done = match (incident.cause, about.policy.mode, about.policy.on_flagged) {
+        (Cause::Silence, ..) => "Nobody sends, or nobody reads.".to_owned(),
+        (_, Mode::Observe, _) => "Nothing was held back: the stream is in observe mode.".to_owned(),
+        (_, Mode::Enforce, OnFlagged::Quarantine) => format!("{quarantined} were held back."),
+        (_, Mode::Enforce, OnFlagged::Correct) => {
+            format!("{corrected} were corrected, {quarantined} held back.")
+        }
+    };
+    match faults {
+        0 => done,
+        n => format!("{done} {n} more could not be read."),
+    }
+}
+
+/// Commands that a person copies.
+pub fn next_steps(about: &About, cause: Cause, samples: Option<&Samples>) -> Vec<String> {
+    let mut steps = vec![];
+    let stream = &about.stream;
+    if let (Cause::Attack | Cause::Drift, Some(Samples { topic, partition, offset })) =
+        (cause, samples)
+    {
+        steps.push(format!(
+            "kcat -b $BROKERS -C -t {topic} -p {partition} -o {offset} -c 1 -f '%h %S bytes\\n'"
+        ));
+    }
+    let newest = |topic: &str| {
+        format!(
+            "kcat -b $BROKERS -C -t {topic} -X isolation.level=read_committed -o -20 -e \
+             -f '%p %o %h\\n'"
+        )
+    };
+    match (cause, about.policy.mode) {
+        (Cause::Attack, Mode::Enforce) => steps.push(newest(&about.quarantine)),
+        (Cause::Attack, Mode::Observe) => steps.push(
+            "hold such records back: set mode = \"enforce\" for this stream, then restart".into(),
+        ),
+        (Cause::Quality, _) => steps.push(newest(&about.dead_letter)),
+        (Cause::Drift, _) => steps.push(format!(
+            "if the change is meant to stay, fit a bundle on newer data and give it to stream {stream}"
+        )),
+        (Cause::Silence, _) => steps.push(format!(
+            "kcat -b $BROKERS -C -t {} -o -1 -e -f '%p %o %T\\n'",
+            about.input
+        )),
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::Policy;
+    use crate::incident::{Alert, Finding, Member};
+    use crate::record::{Offset, Partition, Probability, Timestamp};
+
+    fn about(policy: Policy) -> About {
+        About {
+            stream: "fashion".into(),
+            input: "fashion.requests".into(),
+            quarantine: "fashion.quarantine".into(),
+            dead_letter: "fashion.dead-letter".into(),
+            epoch: "e".into(),
+            bundle: "b".into(),
+            policy,
+            budget: Probability::new(0.01).unwrap(),
+            false_page_ms: 7 * 24 * 3600 * 1000,
+        }
+    }
+
+    fn member(watch: &str, feature: &str, measure: &str, typical: f64, seen: f64) -> Member {
+        let (watch, feature, measure) = (watch.into(), feature.into(), measure.into());
+        let (psi, chi2, rows) = (0.4, 12.0, 980);
+        let finding = Finding { watch, feature, measure, typical, seen, psi, chi2, rows };
+        let (cause, since) = (Cause::Drift, Timestamp(0));
+        Member { watch: 0, cause, since, finding, inhibited: false, firing: true }
+    }
+
+    fn incident(cause: Cause, members: Vec<Member>) -> Incident {
+        Incident {
+            cause,
+            dedup_key: "k".into(),
+            since: Timestamp(1_795_459_870_123),
+            until: Timestamp(1_795_459_990_000),
+            counts: Counts {
+                rows: 980,
+                flagged: 212,
+                corrected: 12,
+                quarantined: 200,
+                faults: 3,
+                imputed: 0,
+            },
+            first: Some((Partition(3), Offset(9_182_344))),
+            members,
+        }
+    }
+
+    fn flagged() -> Vec<Member> {
+        vec![
+            member("flagged-share", "flagged records", "share", 0.01, 0.216),
+            member("trigger-recurrence", "label 3, row 0 and column 8 of 9", "share", 0.0004, 0.11),
+        ]
+    }
+
+    #[test]
+    fn the_first_sentence_says_who_what_how_many_and_then_what_was_done() {
+        let enforce = |on_flagged| Policy { mode: Mode::Enforce, on_flagged, ..Policy::default() };
+        let say = |policy, status| {
+            Alert::new(&about(policy), &incident(Cause::Attack, flagged()), status, None).summary
+        };
+        let drift =
+            ["a", "b", "c", "d"].map(|name| member("input-drift", name, "median", 1.5, 3.25));
+        let rest = |cause, members| {
+            let incident = incident(cause, members);
+            Alert::new(&about(Policy::default()), &incident, Status::Firing, None).summary
+        };
+        let broken = vec![member("data-quality", "unreadable records", "share", 0.001, 0.4)];
+        insta::assert_snapshot!(
+            [
+                say(enforce(OnFlagged::Quarantine), Status::Firing),
+                say(enforce(OnFlagged::Correct), Status::Updated),
+                say(Policy::default(), Status::Firing),
+                say(enforce(OnFlagged::Quarantine), Status::Resolved),
+                rest(Cause::Drift, drift.to_vec()),
+                rest(Cause::Quality, broken),
+                rest(Cause::Silence, vec![]),
+            ]
+            .join("\n"),
+            @r"
+        fashion: 212 of 980 records look attacked (21.6%; 1% is the budget) since 2026-11-23T18:51:10Z. label 3, row 0 and column 8 of 9: 11.0%, usually 0.040%. 200 were held back. 3 more could not be read.
+        fashion: 212 of 980 records look attacked (21.6%; 1% is the budget) since 2026-11-23T18:51:10Z. label 3, row 0 and column 8 of 9: 11.0%, usually 0.040%. 12 were corrected, 200 held back. 3 more could not be read.
+        fashion: 212 of 980 records look attacked (21.6%; 1% is the budget) since 2026-11-23T18:51:10Z. label 3, row 0 and column 8 of 9: 11.0%, usually 0.040%. Nothing was held back: the stream is in observe mode. 3 more could not be read.
+        fashion: over at 2026-11-23T18:53:10Z: the share of suspicious records is back near what is usual. 212 of 980 records (21.6%) were flagged since 2026-11-23T18:51:10Z. 200 were held back. 3 more could not be read.
+        fashion: 4 things changed in 980 records since 2026-11-23T18:51:10Z. a: median 3.25, usually 1.5. b: median 3.25, usually 1.5. c: median 3.25, usually 1.5. 1 more. Nothing was held back: the stream is in observe mode. 3 more could not be read.
+        fashion: records are not what they were since 2026-11-23T18:51:10Z. unreadable records: 40.0%, usually 0.1%. Nothing was held back: the stream is in observe mode. 3 more could not be read.
+        fashion: no records since 2026-11-23T18:51:10Z. Nobody sends, or nobody reads. 3 more could not be read.
+        "
+        );
+    }
+
+    #[test]
+    fn an_alert_reads_back_as_it_was_written() {
+        let incident = incident(Cause::Attack, flagged());
+        let alert = Alert::new(&about(Policy::default()), &incident, Status::Firing, None);
+        let read: Alert = serde_json::from_slice(&alert.to_bytes()).unwrap();
+        assert_eq!(read, alert);
+    }
+}

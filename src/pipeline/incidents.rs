@@ -1,0 +1,206 @@
+//! The life of a stream's incidents: fires, grows, resolves, comes back.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::bundle::Digest;
+use crate::incident::{About, Alert, Cause, Finding, Incident, Member, Status};
+use crate::record::{Offset, Partition, Timestamp};
+use crate::watch::Counts;
+
+/// Open incidents, and those of each cause that ended last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incidents {
+    open: BTreeMap<Cause, Incident>,
+    /// A new alarm within the hold opens them again.
+    last: BTreeMap<Cause, Incident>,
+    /// What came with an incident that is over and is still there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    orphans: Vec<Orphan>,
+}
+
+/// A watch that was inhibited by an incident that is over. It may only be slower to see the end; if it
+/// is still firing when it is due, it has an incident of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Orphan {
+    fired: Fired,
+    due: Timestamp,
+}
+
+/// A watch that fired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fired {
+    pub cause: Cause,
+    pub watch: usize,
+    pub since: Timestamp,
+    pub finding: Finding,
+}
+
+/// What came out of the windows since some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Past {
+    pub counts: Counts,
+    pub until: Timestamp,
+    pub first: Option<(Partition, Offset)>,
+}
+
+/// Watches of one incident that are told one by one; those beyond are only counted.
+const MEMBERS_MAX: usize = 64;
+
+impl Incidents {
+    pub fn open(&self) -> impl Iterator<Item = &Incident> {
+        self.open.values()
+    }
+
+    pub fn is_open(&self, cause: Cause) -> bool {
+        self.open.contains_key(&cause)
+    }
+
+    /// Counts a window into every open incident.
+    pub fn count(&mut self, counts: &Counts, until: Timestamp) {
+        for incident in self.open.values_mut() {
+            incident.counts.add(counts);
+            incident.until = incident.until.max(until);
+        }
+    }
+
+    /// Some watches fired together. What another cause brings along joins that one's incident; what has
+    /// one of its own already joins it; the rest begins one. `past` says what came since a time.
+    pub fn fire(
+        &mut self,
+        about: &About,
+        mut fired: Vec<Fired>,
+        hold_ms: i64,
+        past: impl Fn(Timestamp) -> Past,
+        alerts: &mut Vec<Alert>,
+    ) {
+        // Causes before what they bring along.
+        fired.sort_by_key(|fired| (fired.cause, fired.watch));
+        let mut touched: BTreeMap<Cause, Status> = BTreeMap::new();
+        for Fired { cause, watch, since, finding } in fired {
+            let parent = cause.parents().iter().find(|parent| self.open.contains_key(parent));
+            let home = *parent.unwrap_or(&cause);
+            let inhibited = parent.is_some();
+            let member = Member { watch, cause, since, finding, inhibited, firing: true };
+            if !self.open.contains_key(&home) {
+                let (incident, status) = self.begin(about, home, since, hold_ms, past(since));
+                self.open.insert(home, incident);
+                touched.insert(home, status);
+            }
+            let incident = self.open.get_mut(&home).expect("it is there now");
+            let members = &mut incident.members;
+            match members.iter().position(|member| member.watch == watch) {
+                Some(at) => members[at] = member,
+                None if members.len() < MEMBERS_MAX => {
+                    members.push(member);
+                    // Whenever there are twice as many: what matters is told early, and not a
+                    // hundred times.
+                    let own = members.iter().filter(|member| !member.inhibited).count();
+                    if !inhibited && own.is_power_of_two() {
+                        touched.entry(home).or_insert(Status::Updated);
+                    }
+                }
+                None => {}
+            }
+        }
+        for (cause, status) in touched {
+            alerts.push(Alert::new(about, &self.open[&cause], status, None));
+        }
+    }
+
+    /// What a watch saw is gone; an incident is over when that is so for all of its own watches.
+    pub fn resolve(&mut self, about: &About, watch: usize, hold_ms: i64, alerts: &mut Vec<Alert>) {
+        self.orphans.retain(|orphan| orphan.fired.watch != watch);
+        let mut over = vec![];
+        for (&cause, incident) in &mut self.open {
+            let member = incident.members.iter_mut().find(|member| member.watch == watch);
+            member.into_iter().for_each(|member| member.firing = false);
+            let still = |member: &Member| member.firing && !member.inhibited;
+            if !incident.members.is_empty() && !incident.members.iter().any(still) {
+                over.push(cause);
+            }
+        }
+        for cause in over {
+            let incident = &self.open[&cause];
+            let due = Timestamp(incident.until.0.saturating_add(hold_ms));
+            let still = incident.members.iter().filter(|member| member.inhibited && member.firing);
+            let orphan = |member: &Member| {
+                let Member { watch, cause, since, ref finding, .. } = *member;
+                Orphan { fired: Fired { cause, watch, since, finding: finding.clone() }, due }
+            };
+            self.orphans.extend(still.map(orphan));
+            self.end(about, cause, alerts);
+        }
+    }
+
+    /// What was inhibited, is still there, and has had its time.
+    pub fn due(&mut self, until: Timestamp) -> Vec<Fired> {
+        let due = |orphan: &mut Orphan| orphan.due <= until;
+        self.orphans.extract_if(.., due).map(|orphan| orphan.fired).collect()
+    }
+
+    /// The incident of this cause is over.
+    pub fn end(&mut self, about: &About, cause: Cause, alerts: &mut Vec<Alert>) {
+        if let Some(ended) = self.open.remove(&cause) {
+            alerts.push(Alert::new(about, &ended, Status::Resolved, None));
+            self.last.insert(cause, ended);
+        }
+    }
+
+    /// An incident without watches: nobody sends.
+    pub fn silence(
+        &mut self,
+        about: &About,
+        since: Timestamp,
+        hold_ms: i64,
+        alerts: &mut Vec<Alert>,
+    ) {
+        let past = Past { counts: Counts::default(), until: since, first: None };
+        let (incident, status) = self.begin(about, Cause::Silence, since, hold_ms, past);
+        alerts.push(Alert::new(about, &incident, status, None));
+        self.open.insert(Cause::Silence, incident);
+    }
+
+    fn begin(
+        &self,
+        about: &About,
+        cause: Cause,
+        since: Timestamp,
+        hold_ms: i64,
+        past: Past,
+    ) -> (Incident, Status) {
+        let Past { mut counts, until, first } = past;
+        if let Some(last) = self.last.get(&cause)
+            && since.0.saturating_sub(last.until.0) < hold_ms
+        {
+            counts.add(&last.counts);
+            let (since, first) = (last.since.min(since), last.first.or(first));
+            let (dedup_key, members) = (last.dedup_key.clone(), vec![]);
+            let again = Incident { cause, dedup_key, since, until, counts, first, members };
+            return (again, Status::Updated);
+        }
+        let About { stream, epoch, .. } = about;
+        let name = format!("{stream}\0{epoch}\0{}\0{}", cause.name(), since.0);
+        let digest = Digest(Sha256::digest(name).into()).to_string();
+        let dedup_key = digest[..32].to_owned();
+        let begun = Incident { cause, dedup_key, since, until, counts, first, members: vec![] };
+        (begun, Status::Firing)
+    }
+
+    /// What is said of incidents that nobody follows any more.
+    pub fn abandon(&self, about: &About, note: &str) -> Vec<Alert> {
+        let say = |incident| Alert::new(about, incident, Status::Resolved, Some(note));
+        self.open.values().map(say).collect()
+    }
+
+    /// Incidents of a build that knew one cause only.
+    pub(super) fn former(incident: Option<Incident>) -> Self {
+        let open = incident.map(|incident| (incident.cause, incident)).into_iter().collect();
+        Self { open, ..Self::default() }
+    }
+}

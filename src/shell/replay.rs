@@ -1,0 +1,214 @@
+//! Recorded traffic through a configuration: what would become of it, and what on-call would hear.
+//!
+//! Nothing is produced and nothing committed. Windows are cut by the records' own timestamps and judged
+//! in their order, as a stream's are when every record comes in time; which record would have come too
+//! late a recording does not say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::road::Road;
+use crate::codec::Headers;
+use crate::deliver::Road as _;
+use crate::incident::{Alert, Status};
+use crate::pipeline::{Frame, GuardFailure, Input, Judge, Lane};
+use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::watch::{Counts, Evidence, Message, Tally, Tick, Window, WindowStart};
+
+/// One recorded record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    pub position: Position,
+    pub timestamp: Timestamp,
+    pub value: Option<Vec<u8>>,
+    /// `content-type`, `__value_schema_id` and `Inference-Header-Content-Length`.
+    pub headers: [Option<Vec<u8>>; 3],
+}
+
+/// A line of a recording: what `kcat -J` writes, or with the payload in base64.
+#[derive(Deserialize)]
+struct Line {
+    partition: i32,
+    offset: i64,
+    ts: i64,
+    #[serde(default)]
+    headers: Vec<String>,
+    payload: Option<String>,
+    payload_base64: Option<String>,
+}
+
+/// One configuration at work on the recording.
+pub struct Replaying {
+    road: Road,
+    frame: Arc<Frame>,
+    epoch: String,
+    /// Merged over partitions.
+    windows: BTreeMap<WindowStart, Window>,
+    verdicts: BTreeMap<Position, &'static str>,
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+/// What became of the recording.
+pub struct Replayed {
+    /// The verdict's text of every record.
+    pub verdicts: BTreeMap<Position, &'static str>,
+    pub counts: Counts,
+    /// In the order in which on-call would hear them.
+    pub alerts: Vec<Alert>,
+    /// From the first record to the last.
+    pub span: Duration,
+    /// Pages allowed in a week.
+    pub allowed_per_week: f64,
+}
+
+const WEEK_MS: f64 = 7.0 * 24.0 * 3600.0 * 1000.0;
+
+impl Recorded {
+    /// A line of `kcat -J`; `payload_base64` instead of `payload` for bytes that are no text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of_line(line: &str) -> Result<Self, String> {
+        use base64::Engine as _;
+        let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let value = match (line.payload, line.payload_base64) {
+            (Some(_), Some(_)) => return Err("it has payload and payload_base64".into()),
+            (payload, None) => payload.map(String::into_bytes),
+            (None, Some(text)) => {
+                let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+                Some(bytes.map_err(|error| format!("payload_base64: {error}"))?)
+            }
+        };
+        let header = |name: &str| {
+            let pairs = line.headers.chunks_exact(2);
+            let found = pairs.into_iter().find(|pair| pair[0].eq_ignore_ascii_case(name));
+            found.map(|pair| pair[1].clone().into_bytes())
+        };
+        Ok(Self {
+            position: Position {
+                partition: Partition(line.partition),
+                offset: Offset(line.offset),
+            },
+            timestamp: Timestamp(line.ts),
+            value,
+            headers: ["content-type", "__value_schema_id", "inference-header-content-length"]
+                .map(header),
+        })
+    }
+
+    fn input(&self) -> Input<'_> {
+        let [content_type, schema_id, json_length] = &self.headers;
+        let headers = Headers {
+            content_type: content_type.as_deref(),
+            schema_id: schema_id.as_deref(),
+            json_length: json_length.as_deref(),
+        };
+        Input { position: self.position, headers, value: self.value.as_deref() }
+    }
+}
+
+impl Replaying {
+    pub fn new(road: Road, frame: Frame) -> Self {
+        let epoch = frame.about.epoch.clone();
+        let (windows, verdicts) = (BTreeMap::new(), BTreeMap::new());
+        Self { road, frame: Arc::new(frame), epoch, windows, verdicts, span: None }
+    }
+
+    /// Takes some records, of one partition in their order.
+    ///
+    /// # Errors
+    /// If the guard cannot score and may not pass what it cannot score.
+    pub fn take(&mut self, records: &[Recorded]) -> Result<(), GuardFailure> {
+        let inputs: Vec<Input<'_>> = records.iter().map(Recorded::input).collect();
+        self.road.supply(&inputs);
+        self.road.turn(&inputs)?;
+        let mut evidence = vec![];
+        for (record, outcome) in records.iter().zip(self.road.outcomes()) {
+            let at = record.position;
+            // A lane of its own for each: repeats and gaps of a recording are nobody's fault.
+            let window_ms = self.frame.terms.window_ms;
+            let mut lane = Lane::new(&self.epoch, at.partition, at.offset, window_ms);
+            lane.settle(at, record.timestamp, outcome, &self.road.cells()[outcome.cells.clone()]);
+            lane.drain_evidence(&mut evidence);
+            self.verdicts.insert(at, outcome.text);
+            let (first, last) = self.span.unwrap_or((record.timestamp, record.timestamp));
+            self.span = Some((first.min(record.timestamp), last.max(record.timestamp)));
+        }
+        for window in evidence.into_iter().flat_map(|evidence| evidence.windows) {
+            let start = window.window;
+            let sum = self.windows.entry(start).or_insert_with(|| Window {
+                window: start,
+                tally: Tally::default(),
+                first_flagged: None,
+            });
+            sum.tally.add(&window.tally);
+            sum.first_flagged = sum.first_flagged.or(window.first_flagged);
+        }
+        Ok(())
+    }
+
+    /// Judges what was counted.
+    pub fn finish(self) -> Replayed {
+        let Self { frame, epoch, windows, verdicts, span, .. } = self;
+        let allowed_per_week = WEEK_MS / frame.terms.false_page_ms as f64;
+        let (length, mut judge) = (frame.terms.window_ms as i64, Judge::new(frame));
+        let (mut counts, mut alerts) = (Counts::default(), vec![]);
+        let mut said = |message| judge.take(judge.next(), &message, &mut alerts);
+        for (n, (start, window)) in (0..).zip(windows) {
+            counts.add(&window.tally.counts);
+            said(Message::Tick(Tick { at: Timestamp(start.0 + 3 * length) }));
+            said(Message::Evidence(Evidence {
+                epoch: epoch.clone(),
+                partition: Partition(0),
+                from: Offset(n),
+                to: Offset(n + 1),
+                begins: n == 0,
+                windows: vec![window],
+            }));
+        }
+        let quiet = crate::watch::Presence { partition: Partition(0), quiet: true };
+        said(Message::Presence(quiet));
+        let (first, last) = span.unwrap_or((Timestamp(0), Timestamp(0)));
+        let span = Duration::from_millis((last.0 - first.0).max(0) as u64);
+        Replayed { verdicts, counts, alerts, span, allowed_per_week }
+    }
+}
+
+impl Replayed {
+    /// Alerts that would page.
+    pub fn pages(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(|alert| alert.status == Status::Firing)
+    }
+
+    /// Pages in a week, if it went on like this; `None` of a recording without length.
+    pub fn per_week(&self) -> Option<f64> {
+        let ms = self.span.as_millis() as f64;
+        (ms > 0.0).then(|| self.pages().count() as f64 * WEEK_MS / ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_as_kcat_writes_it_and_bytes_as_base64() {
+        let line = r#"{"topic":"t","partition":3,"offset":7,"tstype":"create","ts":1795459870123,"broker":0,"headers":["Content-Type","application/json"],"key":null,"payload":"[1, 2]"}"#;
+        let read = Recorded::of_line(line).unwrap();
+        assert_eq!(read.position, Position { partition: Partition(3), offset: Offset(7) });
+        assert_eq!(read.value.as_deref(), Some(&b"[1, 2]"[..]));
+        assert_eq!(read.headers[0].as_deref(), Some(&b"application/json"[..]));
+        let bytes = r#"{"partition":0,"offset":0,"ts":1,"payload_base64":"AP8="}"#;
+        assert_eq!(Recorded::of_line(bytes).unwrap().value, Some(vec![0, 255]));
+        assert_eq!(
+            Recorded::of_line(r#"{"partition":0,"offset":0,"ts":1,"payload":null}"#).unwrap().value,
+            None
+        );
+        for bad in ["", "{}", r#"{"partition":0,"offset":0,"ts":1,"payload_base64":"?"}"#] {
+            assert!(Recorded::of_line(bad).is_err(), "{bad}");
+        }
+    }
+}

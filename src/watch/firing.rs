@@ -1,0 +1,89 @@
+//! A watch that fired: how its end is told from a lull.
+//!
+//! What was seen since the change is a number c per row with a mean far from what clean rows have. A
+//! second set of bets plays against "at least half of that excess is still there" and resolves: while
+//! it is, the expected number of false resolves is at most time / hold. Hysteresis with a budget.
+
+use serde::{Deserialize, Serialize};
+
+use super::bets::RETURN_ONE;
+use super::capital::{Capital, ONE, credit};
+use super::{Odds, WindowStart};
+
+/// The life of a firing watch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firing {
+    /// Where the change probably began.
+    pub since: WindowStart,
+    /// What of the watch fired: the bet on ranks that won most, or the event.
+    pub champion: usize,
+    /// c of a row: 1 where less than usual happens.
+    pub down: bool,
+    /// Half-way between the usual mean of c and the mean since the change, `RETURN_ONE` is 1.
+    half: u64,
+    /// The largest c there is.
+    most: u64,
+    resolve: Capital,
+}
+
+/// How bold the resolving bets are, in tenths.
+const BOLDNESS: [i128; 3] = [1, 3, 9];
+
+/// Caps a bet's return: one row must not outvote a hundred.
+pub const MOST_OF_A_BET: u64 = 3 * RETURN_ONE;
+
+impl Firing {
+    /// Ended by returns of bet `champion`, whose mean was `mean` since the change, 1 before.
+    pub fn of_bet(since: WindowStart, champion: usize, mean: u64) -> Self {
+        let excess = mean.saturating_sub(RETURN_ONE) / 2;
+        let half = RETURN_ONE + excess.clamp(RETURN_ONE / 50, 19 * RETURN_ONE / 10);
+        Self::new(since, champion, false, half, MOST_OF_A_BET)
+    }
+
+    /// Ended by the share of rows, which was `usual` and became `seen`.
+    pub fn of_share(since: WindowStart, champion: usize, usual: f64, seen: f64) -> Self {
+        let down = seen < usual;
+        let half = f64::midpoint(usual, seen);
+        let half = if down { 1.0 - half } else { half }.clamp(1e-5, 0.99);
+        Self::new(since, champion, down, (half * RETURN_ONE as f64) as u64, RETURN_ONE)
+    }
+
+    fn new(since: WindowStart, champion: usize, down: bool, half: u64, most: u64) -> Self {
+        Self { since, champion, down, half, most, resolve: Capital::new(BOLDNESS.len()) }
+    }
+
+    /// What a row with c pays, per bet: 1 on average where the mean is `half`, less above it.
+    fn returns(&self, c: u64) -> [u32; 3] {
+        let (half, c) = (i128::from(self.half), i128::from(c.min(self.most)));
+        BOLDNESS.map(|tenths| {
+            let gain = (tenths * (half - c) * i128::from(RETURN_ONE))
+                .div_euclid(10 * (i128::from(self.most) - half));
+            u32::try_from(i128::from(RETURN_ONE) + gain).unwrap_or(0)
+        })
+    }
+
+    /// What one row with c is credited: `rows` of them share the time.
+    pub fn credit(elapsed_ms: u64, hold_ms: u64, rows: u64) -> u64 {
+        credit(elapsed_ms.min(hold_ms / 20), hold_ms, rows, 1, BOLDNESS.len() as u64)
+    }
+
+    /// One row; true if it is over.
+    pub fn row(&mut self, c: u64, credit: u64) -> bool {
+        let returns = self.returns(c);
+        self.resolve.play(&[credit; 3], &returns);
+        self.resolve.sum() >= ONE
+    }
+
+    /// A window of which `hits` of `rows` had c = 1; true if it is over.
+    pub fn window(&mut self, hits: u64, rows: u64, credit: u64) -> bool {
+        let hits = if self.down { rows - hits } else { hits };
+        let (of_hit, of_miss) = (self.returns(RETURN_ONE), self.returns(0));
+        let odds = |e: u32| Odds::below(f64::from(e) / RETURN_ONE as f64);
+        let pairs = of_hit.into_iter().zip(of_miss);
+        let products =
+            pairs.map(|(hit, miss)| odds(hit).power(hits).times(odds(miss).power(rows - hits)));
+        self.resolve.multiply(credit, products);
+        self.resolve.sum() >= ONE
+    }
+}
