@@ -41,6 +41,8 @@ fn no_seed_breaks_an_invariant_and_together_they_meet_every_fault() {
         "revoked, records in flight",
         "members thrown out",
         "offset unstable",
+        "state unstable",
+        "a coordinator tells old offsets",
         "crash before at commit",
         "crash after at commit",
         "crash before at offsets",
@@ -95,6 +97,11 @@ fn a_partition_handed_over_without_its_commit_is_caught() {
 #[test]
 fn a_judge_that_commits_before_it_says_what_follows_is_caught() {
     check_caught(Mutation::JudgeCommitsFirst, 60);
+}
+
+#[test]
+fn waiting_for_a_group_that_tells_old_offsets_is_caught() {
+    check_caught(Mutation::WaitForTheGroup, 100);
 }
 
 #[test]

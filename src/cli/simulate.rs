@@ -96,6 +96,11 @@ impl Args {
         for (seed, violations) in violated.iter().take(SHOWN_MAX) {
             self.print_violations(*seed, violations);
         }
+        let more: Vec<String> =
+            violated.iter().skip(SHOWN_MAX).map(|(seed, _)| seed.to_string()).collect();
+        if !more.is_empty() {
+            println!("also: {}", more.join(", "));
+        }
         println!(
             "{ran} seeds in {took:.1} s ({:.0} per second): {} with violations",
             ran as f64 / took,

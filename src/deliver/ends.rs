@@ -4,9 +4,9 @@
 //! say that a transaction ended and write no marker: Kafka 4.4 passes over partitions whose leader it
 //! does not know at that moment, as if they were deleted. Whatever ends the *next* transaction of
 //! our id there then ends those records too: a commit would bring back what was given up. So
-//! whoever begins to write under an id doubts every partition that it may have written to before,
-//! until it has seen that everything below its present end has ended, and commits nothing into one
-//! that it doubts.
+//! whoever begins to write under an id, or again after a failure, doubts every partition that this id
+//! may have written to before, whichever process had it, until it has seen that everything below its
+//! present end has ended, and commits nothing into one that it doubts.
 //!
 //! Where something hangs a session aborts a transaction that touches just these partitions: its
 //! markers end what our id left. They too are believed only when they are seen.
@@ -83,14 +83,32 @@ impl Ends {
     /// Whoever had our id before may have left something anywhere. `widths` are the topics and how
     /// many partitions each has; [`GROUP`] is one more.
     pub fn new(shared: &Outputs, widths: impl IntoIterator<Item = (String, i32)>) -> Self {
-        let widths: BTreeMap<String, i32> = widths.into_iter().collect();
-        let all = widths.iter().flat_map(|(topic, &width)| {
+        let mut ends = Self {
+            shared: shared.clone(),
+            widths: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            doubted: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            witnesses: BTreeSet::new(),
+        };
+        ends.take_over(widths);
+        ends
+    }
+
+    /// A new producer has our id. Another process may have had it since the last one was made, and
+    /// have left something anywhere: to who takes an id over it does not show whether it was its own.
+    pub fn take_over(&mut self, widths: impl IntoIterator<Item = (String, i32)>) {
+        self.widths.extend(widths);
+        let all = self.widths.iter().flat_map(|(topic, &width)| {
             (0..width).map(|p| (Place { topic: topic.clone(), partition: Partition(p) }, None))
         });
-        let doubted = all.collect();
-        let (touched, watched) = (BTreeMap::new(), BTreeMap::new());
-        let witnesses = BTreeSet::new();
-        Self { shared: shared.clone(), widths, touched, doubted, watched, witnesses }
+        self.doubted.extend(all.collect::<Vec<_>>());
+        self.doubt();
+    }
+
+    /// What is written to.
+    pub fn topics(&self) -> &[String] {
+        &self.shared.topics
     }
 
     /// A record goes to this partition; to any of the topic if its key decides.
@@ -180,12 +198,15 @@ impl Ends {
         places
     }
 
-    /// A transaction into these was aborted, and may hang as well.
-    pub fn aborted(&mut self, places: Vec<Place>) {
+    /// A transaction into these was aborted, and may hang as well. True if that may have undone
+    /// offsets that were committed before: who committed them must look where it stands.
+    #[must_use]
+    pub fn aborted(&mut self, places: Vec<Place>) -> bool {
         let own = places.iter().filter(|place| !self.is_shared(place));
         self.witnesses = own.cloned().collect();
         self.doubted.extend(places.into_iter().map(|place| (place, None)));
-        self.watched.clear();
+        let watched = mem::take(&mut self.watched);
+        watched.keys().any(|place| place.topic == GROUP)
     }
 
     /// Whether what was written last went anywhere that only we write to.
@@ -301,7 +322,7 @@ mod tests {
         assert_eq!(places, [place("evidence", 0), place("out", 0)]);
         ends.saw(&place("out", 0), Offset(3), Offset(3));
         assert_eq!(ends.hanging(), Some(&place("evidence", 0)), "nothing was aborted yet");
-        ends.aborted(places);
+        assert!(!ends.aborted(places));
         ends.saw(&place("evidence", 0), Offset(8), Offset(5));
         ends.saw(&place("out", 0), Offset(4), Offset(3));
         assert_eq!((ends.doubts().len(), ends.endless()), (2, None));
@@ -320,7 +341,7 @@ mod tests {
         assert_eq!(ends.hanging(), Some(&place(GROUP, 0)));
         let places = ends.to_abort();
         assert_eq!(places, [place("out", 0)], "a witness; the group needs no record");
-        ends.aborted(places);
+        assert!(!ends.aborted(places));
         ends.saw(&place("out", 0), Offset(3), Offset(3));
         assert!(ends.is_calm());
     }
@@ -328,7 +349,7 @@ mod tests {
     #[test]
     fn a_witness_that_a_later_transaction_ended_speaks_for_no_evidence() {
         let mut ends = calm(&[("evidence", 1), ("out", 1)]);
-        ends.aborted(vec![place("evidence", 0), place("out", 0)]);
+        assert!(!ends.aborted(vec![place("evidence", 0), place("out", 0)]));
         ends.touch("out", Some(Partition(0)));
         ends.doubt();
         ends.saw(&place("out", 0), Offset(5), Offset(5));
@@ -338,13 +359,32 @@ mod tests {
     #[test]
     fn a_commit_that_ended_says_nothing_of_where_it_did_not_go() {
         let mut ends = calm(&[("evidence", 1), ("out", 2)]);
-        ends.aborted(vec![place("evidence", 0), place("out", 0)]);
+        assert!(!ends.aborted(vec![place("evidence", 0), place("out", 0)]));
         ends.touch("out", Some(Partition(1)));
         assert_eq!(ends.hanging(), None);
         ends.doubt();
         ends.saw(&place("out", 1), Offset(5), Offset(5));
         ends.forgive();
         assert_eq!(ends.doubts(), [place("evidence", 0), place("out", 0)]);
+    }
+
+    #[test]
+    fn an_abort_that_undoes_offsets_says_so() {
+        let mut ends = calm(&[(GROUP, 1), ("state", 1)]);
+        for topic in [GROUP, "state"] {
+            ends.touch(topic, Some(Partition(0)));
+        }
+        ends.watch();
+        assert!(ends.aborted(vec![place("state", 0)]));
+        assert!(!ends.aborted(vec![place("state", 0)]), "once");
+    }
+
+    #[test]
+    fn who_takes_an_id_over_again_doubts_also_where_it_did_not_write() {
+        let mut ends = calm(&[("out", 1)]);
+        ends.touch("out", Some(Partition(0)));
+        ends.take_over([("out".to_owned(), 2)]);
+        assert_eq!(ends.doubts(), [place("out", 0), place("out", 1)]);
     }
 
     #[test]

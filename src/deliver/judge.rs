@@ -228,6 +228,9 @@ impl<S: Session> Judging<S> {
         }
         let topic = &self.stream.topics.state;
         let found = self.session.beginnings(&[EVIDENCE_PARTITION], topic, &[JUDGE_KEY]);
+        if let Err(error @ SessionError::Fenced { .. }) = found {
+            return Err(error);
+        }
         let judge = found.map_err(|error| error.to_string()).and_then(|found| {
             let beginning = found.first().ok_or("nobody knows of the evidence topic")?;
             let begun = begin_judge(&self.fresh, beginning, self.timing.offsets_lag);
@@ -245,6 +248,15 @@ impl<S: Session> Judging<S> {
                 info!(stream = self.stream.name, from = %judge.next(), "judging");
                 self.session.resume(&[(EVIDENCE_PARTITION, judge.next())])?;
                 self.committed = committed.unwrap_or(judge.next());
+                if !self.timing.offsets_lag && self.committed < judge.next() {
+                    // What it says next writes the offset anew, and there is something to say: that.
+                    warn!(
+                        committed = %self.committed, state = %judge.next(),
+                        "the group of judges tells an offset behind the judge's state; going on where the \
+                         state ends"
+                    );
+                    Progress::add(&self.progress.offsets_behind_state, 1);
+                }
                 self.seat = Seat::Taken(Box::new(judge));
                 self.progress.held(0);
                 if ended.is_empty() { Ok(()) } else { self.say(&ended, false) }
@@ -310,7 +322,8 @@ impl<S: Session> Judging<S> {
 }
 
 /// The judge that goes on from `beginning`, whose first kept value is its state, with what there is
-/// to say about an incident of another epoch; `offsets_lag` as in [`Timing`].
+/// to say about an incident of another epoch; `offsets_lag` as in [`Timing`]. Offsets behind the state
+/// as for [`begin_lane`](super::begin_lane).
 ///
 /// # Errors
 /// If state and committed offset do not fit each other.
@@ -320,11 +333,18 @@ pub fn begin_judge(
     offsets_lag: bool,
 ) -> Result<(Judge, Vec<Alert>), JudgeError> {
     let fresh = fresh.clone();
-    match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
-        (None, None) => Ok((fresh.starting_at(beginning.oldest), vec![])),
-        (None, Some(committed)) if offsets_lag => Ok((fresh.starting_at(committed), vec![])),
-        (None, Some(committed)) => Err(JudgeError::Missing { committed }),
-        (Some(state), _) if offsets_lag => fresh.covering(state),
-        (Some(state), committed) => fresh.restore(state, committed.unwrap_or(beginning.oldest)),
-    }
+    let (judge, ended) =
+        match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
+            (None, None) => Ok((fresh.starting_at(beginning.oldest), vec![])),
+            (None, Some(committed)) if offsets_lag => Ok((fresh.starting_at(committed), vec![])),
+            (None, Some(committed)) => Err(JudgeError::Missing { committed }),
+            (Some(state), _) if offsets_lag => fresh.covering(state),
+            (Some(state), Some(committed)) => fresh.restore(state, committed),
+            (Some(state), None) => match fresh.covering(state)? {
+                (judge, ended) if judge.next() == beginning.oldest => Ok((judge, ended)),
+                (judge, _) => Err(JudgeError::NoOffset { covered: judge.next() }),
+            },
+        }?;
+    let (next, end) = (judge.next(), beginning.end);
+    if next > end { Err(JudgeError::Beyond { next, end }) } else { Ok((judge, ended)) }
 }

@@ -42,6 +42,8 @@ pub struct Progress {
     /// Changes of the assignment, and those that came while a transaction was open.
     pub rebalances: AtomicU64,
     pub rebalances_in_flight: AtomicU64,
+    /// Times a partition was begun where its state ends, because its group told an older offset.
+    pub offsets_behind_state: AtomicU64,
     /// Partitions that are ours now.
     pub partitions: AtomicU64,
     /// Partitions of ours that are held still now: their state does not fit, an output topic lacks

@@ -91,6 +91,17 @@ pub enum JudgeError {
          the group's offsets were moved by hand, move this one back to {covered}"
     )]
     Mismatch { covered: Offset, committed: Offset },
+    #[error(
+        "the judge's state covers evidence below {covered}, but its group has no offset: the evidence \
+         topic was made anew, or the group's offset expired or was deleted; only if the topic is still \
+         the same, give the group {covered} by hand"
+    )]
+    NoOffset { covered: Offset },
+    #[error(
+        "the judge heard evidence up to {next}, but the topic ends at {end}: it was made anew, or lost its \
+         newest records"
+    )]
+    Beyond { next: Offset, end: Offset },
 }
 
 /// Format version this build writes, and the newest it reads.
@@ -167,14 +178,14 @@ impl Judge {
     /// that was open then is resolved with that reason: the alerts are returned.
     ///
     /// # Errors
-    /// If the bytes cannot be read or do not cover exactly what the group committed.
+    /// If the bytes cannot be read or do not cover all that the group committed.
     pub fn restore(
         self,
         bytes: &[u8],
         committed: Offset,
     ) -> Result<(Self, Vec<Alert>), JudgeError> {
         let state = State::read(bytes)?;
-        if state.next != committed {
+        if state.next < committed {
             return Err(JudgeError::Mismatch { covered: state.next, committed });
         }
         Ok(self.after(state))

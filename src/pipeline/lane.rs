@@ -73,10 +73,16 @@ pub enum LaneError {
     Missing { partition: Partition, committed: Offset },
     #[error(
         "partition {partition}: its state covers offsets below {covered}, but the group committed \
-         {committed}: records would be counted twice or not at all; if the group's offsets were \
-         moved by hand, move this one back to {covered}"
+         {committed}: records would not be counted; if the group's offsets were moved by hand, move \
+         this one back to {covered}"
     )]
     Mismatch { partition: Partition, covered: Offset, committed: Offset },
+    #[error(
+        "partition {partition}: its state covers offsets below {covered}, but the group has no offset: \
+         the input topic was made anew, or the group's offset expired or was deleted; only if the topic \
+         is still the same, give the group {covered} by hand"
+    )]
+    NoOffset { partition: Partition, covered: Offset },
     #[error(
         "partition {partition}: it was read up to {next}, but ends at {end}: the input topic was made \
          anew, or lost its newest records; what comes below {next} would be passed over"
@@ -92,10 +98,11 @@ impl Lane {
     }
 
     /// A lane as its last commit left it. State of another epoch keeps its offset and forgets its
-    /// counts: they were judged by other knowledge.
+    /// counts: they were judged by other knowledge. It goes on where the state ends, also if the group
+    /// tells an older offset: see [`begin_lane`](crate::deliver::begin_lane).
     ///
     /// # Errors
-    /// If the bytes cannot be read or do not cover exactly what the group committed.
+    /// If the bytes cannot be read or do not cover all that the group committed.
     pub fn restore(
         bytes: &[u8],
         epoch: &str,
@@ -105,7 +112,7 @@ impl Lane {
     ) -> Result<Self, LaneError> {
         let state = State::read(bytes, partition)?;
         let covered = state.next;
-        if covered != committed || state.partition != partition {
+        if covered < committed || state.partition != partition {
             return Err(LaneError::Mismatch { partition, covered, committed });
         }
         Ok(Self::of(state, epoch, window_ms))

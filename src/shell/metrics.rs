@@ -95,6 +95,13 @@ fn transactions(page: &mut Page, streams: &[Stream]) {
     let name = "tripline_rebalances_in_flight_total";
     page.family(name, "counter", "Of these, while records were in an open transaction.");
     per_thread(page, name, streams, |t| Progress::get(&t.rebalances_in_flight));
+    let name = "tripline_offsets_behind_state_total";
+    page.family(
+        name,
+        "counter",
+        "Partitions begun where their state ends, because the group told an older offset.",
+    );
+    per_thread(page, name, streams, |t| Progress::get(&t.offsets_behind_state));
 }
 
 fn partitions(page: &mut Page, streams: &[Stream]) {

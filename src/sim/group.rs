@@ -22,8 +22,12 @@ pub struct Group {
     pub offsets: Vec<Option<Offset>>,
     /// Offsets in transactions without an end marker here.
     pending: Vec<(TxnId, Partition, Offset)>,
+    /// The same, of which the coordinator knows nothing any more.
+    forgotten: Vec<(TxnId, Partition, Offset)>,
     /// Every offset that was committed, in order.
     pub history: Vec<(Partition, Offset)>,
+    /// Where its owner was told an older offset than was committed, and none was committed since.
+    misled: BTreeSet<Partition>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,10 +135,37 @@ impl Group {
         if committed {
             ended.into_iter().for_each(|(_, partition, offset)| self.commit(partition, offset));
         }
+        let (ended, open): (Vec<_>, Vec<_>) = self.forgotten.drain(..).partition(|p| p.0 == txn);
+        self.forgotten = open;
+        for (_, partition, offset) in ended.into_iter().filter(|_| committed) {
+            self.offsets[partition.0 as usize].get_or_insert(offset);
+            // Whoever came next did not have to wait for this marker.
+            if self.committed(partition) < Some(offset) {
+                self.history.push((partition, offset));
+            }
+        }
+    }
+
+    /// The coordinator tells what was committed long ago, the first `commits` of all, for as long as
+    /// nothing newer is; and, if it `forgets`, nothing of what is pending. Of a partition it knows at
+    /// least what was committed first: one without any offset may be another topic's, and is held.
+    pub fn grow_stale(&mut self, commits: usize, forgets: bool) {
+        let mut told = vec![None; self.offsets.len()];
+        for (i, &(partition, offset)) in self.history.iter().enumerate() {
+            let told = &mut told[partition.0 as usize];
+            if i < commits || told.is_none() {
+                *told = Some(offset);
+            }
+        }
+        self.offsets = told;
+        if forgets {
+            self.forgotten.append(&mut self.pending);
+        }
     }
 
     pub fn commit(&mut self, partition: Partition, offset: Offset) {
         self.offsets[partition.0 as usize] = Some(offset);
+        self.misled.remove(&partition);
         self.history.push((partition, offset));
     }
 
@@ -143,8 +174,24 @@ impl Group {
         self.pending.iter().any(|&(_, pending, _)| pending == partition)
     }
 
+    /// What a member is told who asks.
+    pub fn tell(&mut self, id: MemberId, partition: Partition) -> Option<Offset> {
+        let told = self.offsets.get(partition.0 as usize).copied().flatten();
+        let owns = |member: &Member| member.id == id && member.owned.contains(&partition);
+        if told != self.committed(partition) && self.members.iter().any(owns) {
+            self.misled.insert(partition);
+        }
+        told
+    }
+
+    /// Who was told an old offset has gone on from a newer one, and should have said so.
+    pub fn misled(&self) -> impl Iterator<Item = Partition> {
+        self.misled.iter().copied()
+    }
+
+    /// What was committed last, whatever the coordinator tells.
     pub fn committed(&self, partition: Partition) -> Option<Offset> {
-        self.offsets.get(partition.0 as usize).copied().flatten()
+        self.history.iter().rev().find(|(p, _)| *p == partition).map(|&(_, offset)| offset)
     }
 }
 

@@ -24,10 +24,12 @@ pub enum Mutation {
     ReuseProducer,
     /// State is taken for what the group committed, whatever it covers.
     RestoreUnchecked,
-    /// What was read before a partition was handed over is not committed.
+    /// When a partition is handed over, neither state nor offset of what was read before is committed.
     ForgetOnRevoke,
     /// The judge commits what it heard, and sends what followed from it after that.
     JudgeCommitsFirst,
+    /// A partition waits until the group tells the offset that its state covers.
+    WaitForTheGroup,
     /// That a transaction ended is believed because a broker said so. It is inside a session, and
     /// only the simulated one has it.
     BelieveTheEnd,
@@ -60,13 +62,14 @@ struct Kept {
 }
 
 impl Mutation {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CommitBeforeProduce,
         Self::NoRewind,
         Self::ReuseProducer,
         Self::RestoreUnchecked,
         Self::ForgetOnRevoke,
         Self::JudgeCommitsFirst,
+        Self::WaitForTheGroup,
         Self::BelieveTheEnd,
     ];
 
@@ -78,6 +81,7 @@ impl Mutation {
             Self::RestoreUnchecked => "restore-unchecked",
             Self::ForgetOnRevoke => "forget-on-revoke",
             Self::JudgeCommitsFirst => "judge-commits-first",
+            Self::WaitForTheGroup => "wait-for-the-group",
             Self::BelieveTheEnd => "believe-the-end",
         }
     }
@@ -224,6 +228,10 @@ impl<S: Session> Session for Mutant<S> {
             self.late.borrow_mut().push(kept);
             return Ok(());
         }
+        let forgets = self.is(Mutation::ForgetOnRevoke) && self.revoked.get();
+        if forgets && output.topic == *self.kept_in.borrow() {
+            return Ok(());
+        }
         self.inner.send(output)
     }
 
@@ -276,12 +284,24 @@ impl<S: Session> Session for Mutant<S> {
         if self.is(Mutation::RestoreUnchecked) {
             found.iter_mut().for_each(believe);
         }
+        let disagree = |b: &Beginning| b.committed.is_some() && covered(b) > b.committed;
+        if self.is(Mutation::WaitForTheGroup) && found.iter().any(disagree) {
+            let reason = "state and offset differ".to_owned();
+            return Err(SessionError::Exchange { what: "restore", reason });
+        }
         Ok(found)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
         self.inner.partitions_of(topic)
     }
+}
+
+/// Where the state ends.
+fn covered(beginning: &Beginning) -> Option<Offset> {
+    let state = beginning.kept.first()?.as_ref()?;
+    let value: serde_json::Value = serde_json::from_slice(state).ok()?;
+    value["next"].as_i64().map(Offset)
 }
 
 /// Makes the state say that it covers what the group committed.

@@ -96,7 +96,7 @@ impl Session {
         resume_at: &Rc<Cell<Ms>>,
     ) -> Self {
         let lease = ground.cluster.borrow_mut().init(place.producer);
-        let ends = ending::doubted(ground, &place);
+        let ends = Ends::new(&place.outputs, ending::widths(ground, &place));
         let mine =
             Mine { lease, consumer: None, queue: vec![], open: false, offsets: vec![], ends };
         let session = Self {

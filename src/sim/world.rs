@@ -41,7 +41,11 @@ pub struct World {
     /// How often a process ended, or stood still so that the group may have gone on without it: to
     /// the next one both look the same.
     pub ended: RefCell<BTreeMap<u32, usize>>,
+    /// How often a process that lives lost a partition, or gave it back while it could not commit: what
+    /// it last said there stands, and to the next one that looks the same too.
+    pub parted: RefCell<BTreeMap<(u32, Partition), usize>>,
 }
+
 /// A thread of a process.
 struct Seat {
     process: Rc<Process>,
@@ -74,6 +78,7 @@ impl World {
             ids: Cell::new(0),
             depth: Cell::new(0),
             ended: RefCell::default(),
+            parted: RefCell::default(),
         });
         *world.ground.world.borrow_mut() = Rc::downgrade(&world);
         (0..machines).for_each(|_| world.scale_up());
@@ -249,6 +254,12 @@ impl World {
         let committed = cluster.groups[JUDGES].committed(Partition(0));
         if committed.map_or(0, |offset| offset.0) < end as i64 {
             behind.push(format!("evidence: committed {committed:?} of {end}"));
+        }
+        for (of, group) in [("input", WORKERS), ("evidence", JUDGES)] {
+            let misled = cluster.groups[group].misled();
+            behind.extend(
+                misled.map(|p| format!("{of} partition {p}: the group tells an old offset")),
+            );
         }
         behind
     }

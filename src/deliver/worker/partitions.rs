@@ -6,15 +6,25 @@ use super::{Desk, LANE_KEY, Slot};
 use crate::config::Stream;
 use crate::deliver::emit::Refused;
 use crate::deliver::hold::{Hold, Why};
-use crate::deliver::{BOOT_KEY, Beginning, Boot, Change, Output, Road, Session, SessionError};
+use crate::deliver::{
+    BOOT_KEY, Beginning, Boot, Change, Output, Progress, Road, Session, SessionError,
+};
 use crate::pipeline::{Lane, LaneError};
 use crate::record::{Offset, Partition, Position};
 
-/// A lane, and what the group committed of it: under at-least-once that may be less.
+/// A lane, and what the group committed of it: that may be less.
 type Begun = (Lane, Option<Offset>);
+/// The same, or why it cannot be known yet.
+type Restored = Result<Begun, Why>;
 
 /// The lane that goes on from `beginning`, whose first kept value is its state; `offsets_lag` as in
 /// [`Timing`](super::Timing).
+///
+/// Under exactly-once one transaction holds outputs, state and the group's offset. So state that is
+/// committed says as well as the group does where the partition stands, and a group that tells an
+/// older offset tells an old one: whoever coordinates it lost some, or somebody moved it by hand.
+/// Reading from there would double all in between. A group that is *further* than the state says that
+/// state was lost; one without any offset, that the topic may be another: there nobody guesses.
 ///
 /// # Errors
 /// If state and committed offset do not fit each other.
@@ -32,10 +42,13 @@ pub fn begin(
         (None, Some(committed)) if offsets_lag => Ok(fresh(committed)),
         (None, Some(committed)) => Err(LaneError::Missing { partition, committed }),
         (Some(state), _) if offsets_lag => Lane::covering(state, epoch, partition, window_ms),
-        (Some(state), committed) => {
-            let committed = committed.unwrap_or(beginning.oldest);
+        (Some(state), Some(committed)) => {
             Lane::restore(state, epoch, partition, committed, window_ms)
         }
+        (Some(state), None) => match Lane::covering(state, epoch, partition, window_ms)? {
+            lane if lane.next() == beginning.oldest => Ok(lane),
+            lane => Err(LaneError::NoOffset { partition, covered: lane.next() }),
+        },
     }?;
     let (next, end) = (lane.next(), beginning.end);
     if next > end { Err(LaneError::Beyond { partition, next, end }) } else { Ok(lane) }
@@ -83,7 +96,7 @@ impl<R: Road> Desk<R> {
         partitions: &[Partition],
     ) -> Result<(), SessionError> {
         let (mut from, mut held, mut free) = (vec![], vec![], vec![]);
-        for (partition, lane) in self.restore(session, partitions) {
+        for (partition, lane) in self.restore(session, partitions)? {
             match lane {
                 Ok((lane, committed)) => {
                     from.push((partition, lane.next()));
@@ -178,7 +191,7 @@ impl<R: Road> Desk<R> {
         let (known, unknown): (Vec<Partition>, Vec<Partition>) =
             due.into_iter().partition(|partition| self.slots.contains_key(partition));
         let mut free = known;
-        for (partition, lane) in self.restore(session, &unknown) {
+        for (partition, lane) in self.restore(session, &unknown)? {
             match lane {
                 Ok((lane, committed)) => {
                     self.slots.insert(partition, Slot::new(lane, committed, session.now()));
@@ -238,14 +251,15 @@ impl<R: Road> Desk<R> {
     }
 
     /// The lanes of these partitions as the last commit left them, or why one cannot be known yet.
+    /// Whoever is fenced does not wait for that.
     fn restore<S: Session>(
         &mut self,
         session: &S,
         partitions: &[Partition],
-    ) -> Vec<(Partition, Result<Begun, Why>)> {
+    ) -> Result<Vec<(Partition, Restored)>, SessionError> {
         let held = |partition: Partition, why: String| (partition, Err(Why::Restore(why)));
         if let Err(error) = self.count_outputs(session, partitions) {
-            return partitions.iter().map(|&p| held(p, error.to_string())).collect();
+            return Ok(partitions.iter().map(|&p| held(p, error.to_string())).collect());
         }
         // A partition that an output topic lacks cannot be worked on: nothing of it could leave.
         let (whole, lacking): (Vec<Partition>, Vec<Partition>) =
@@ -256,14 +270,15 @@ impl<R: Road> Desk<R> {
         );
         let mut lanes: Vec<_> = lacking.into_iter().map(|p| held(p, why.clone())).collect();
         if whole.is_empty() {
-            return lanes;
+            return Ok(lanes);
         }
         let keys = [LANE_KEY, BOOT_KEY];
         match session.beginnings(&whole, &self.stream.topics.state, &keys) {
             Ok(found) => lanes.extend(found.iter().map(|b| (b.partition, self.lane(b)))),
+            Err(error @ SessionError::Fenced { .. }) => return Err(error),
             Err(error) => lanes.extend(whole.into_iter().map(|p| held(p, error.to_string()))),
         }
-        lanes
+        Ok(lanes)
     }
 
     fn lane(&mut self, beginning: &Beginning) -> Result<Begun, Why> {
@@ -287,6 +302,17 @@ impl<R: Road> Desk<R> {
             }
             begun
         });
+        if let Some(committed) = beginning.committed.filter(|&committed| committed < lane.next())
+            && !self.timing.offsets_lag
+        {
+            warn!(
+                %partition, %committed, state = %lane.next(),
+                "the group tells an offset behind the state; going on where the state ends"
+            );
+            Progress::add(&self.progress.offsets_behind_state, 1);
+            // A commit follows at once, and writes the offset anew.
+            self.unannounced.insert(partition);
+        }
         // Nothing was committed, and there is nothing to commit yet.
         let fresh = state.is_none();
         let committed = beginning.committed.or_else(|| fresh.then(|| lane.next()));

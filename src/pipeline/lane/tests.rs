@@ -72,16 +72,18 @@ proptest! {
 }
 
 #[test]
-fn state_that_covers_other_offsets_than_the_group_committed_is_refused() {
+fn state_that_ends_before_what_the_group_committed_is_refused_and_one_that_ends_after_goes_on() {
     let mut lane = Lane::new("e", Partition(1), Offset(5), WINDOW_MS);
     settle(&mut lane, 7, 0, 0);
-    for committed in [7, 9] {
-        let restored =
-            Lane::restore(&lane.to_bytes(), "e", Partition(1), Offset(committed), WINDOW_MS);
-        let message = restored.expect_err("accepted").to_string();
-        assert!(message.contains("covers offsets below 8"), "{message}");
-        assert!(message.contains("move this one back to 8"), "{message}");
+    let restore = |committed| {
+        Lane::restore(&lane.to_bytes(), "e", Partition(1), Offset(committed), WINDOW_MS)
+    };
+    for committed in [5, 7, 8] {
+        assert_eq!(restore(committed).expect("accepted").next(), Offset(8), "{committed}");
     }
+    let message = restore(9).expect_err("accepted").to_string();
+    assert!(message.contains("covers offsets below 8"), "{message}");
+    assert!(message.contains("move this one back to 8"), "{message}");
 }
 
 #[test]

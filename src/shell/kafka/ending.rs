@@ -49,7 +49,7 @@ pub struct ToGroup<'a> {
 impl Transactions {
     /// Sees to it that nothing of ours hangs where it is doubted. What still does then is tried
     /// again later, and nothing is committed there before. If what hangs `was_committed` after
-    /// all, it is left to the next commit.
+    /// all, it is left to the next commit. True if offsets that were committed may be undone now.
     ///
     /// # Errors
     /// If nobody answers: to be tried again.
@@ -57,26 +57,26 @@ impl Transactions {
         &self,
         to: ToGroup<'_>,
         was_committed: impl FnOnce() -> bool,
-    ) -> Result<(), SessionError> {
+    ) -> Result<bool, SessionError> {
         self.looked.set(Some(Instant::now()));
         if self.delivery != Delivery::ExactlyOnce || self.look(OTHERS, to, Ends::is_calm)? {
-            return Ok(());
+            return Ok(false);
         }
         let hanging = self.ends.borrow().to_abort();
         if was_committed() {
             error!(places = %names(&hanging), "committed, but its end is missing: the next commit ends it");
             self.ends.borrow_mut().believe();
-            return Ok(());
+            return Ok(false);
         }
         info!(places = %names(&hanging), "something has no end: ended by an aborted transaction");
         let aborted = self.abort_into(&hanging, to);
-        self.ends.borrow_mut().aborted(hanging);
+        let undone = self.ends.borrow_mut().aborted(hanging);
         aborted?;
         if !self.look(OTHERS, to, Ends::is_calm)? {
             let left = self.ends.borrow().doubts();
             warn!(places = %names(&left), "something still has no end; nothing is committed there");
         }
-        Ok(())
+        Ok(undone)
     }
 
     /// Whether it is time to [`Transactions::settle`] once more.

@@ -2,6 +2,7 @@
 //! some keys.
 
 use std::collections::BTreeMap;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -12,19 +13,24 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::deliver::{Beginning, SessionError};
+use super::native;
+use crate::deliver::{Beginning, Place, SessionError};
 use crate::record::{self, Partition};
 
 /// Records read from the end before the whole partition is: the last value of a key that is
 /// written with every commit is near the end.
 const TAIL: i64 = 2000;
 
+/// Between two looks whether an open transaction has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How long one exchange with the broker may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
 /// Where `partitions` of `topic` begin again, for the group of `consumer`; of `kept`, a topic and
-/// keys, the last committed values. Offsets that an open transaction hides are waited for as long as
-/// `patience`.
+/// keys, the last committed values. What an open transaction may still change, offsets and values, is
+/// waited for as long as `patience`, each by itself: a group that tells old offsets has forgotten too
+/// that newer ones are on their way.
 ///
 /// # Errors
 /// If the cluster does not answer.
@@ -36,6 +42,15 @@ pub fn beginnings<C: ConsumerContext>(
     (kept_in, keys): (&str, &[&[u8]]),
     patience: Duration,
 ) -> Result<Vec<Beginning>, SessionError> {
+    let places = partitions.iter().map(|&p| Place { topic: kept_in.to_owned(), partition: p });
+    let places: Vec<Place> = places.collect();
+    let latest_of = |committed| {
+        native::latest(consumer.client(), &places, committed, EXCHANGE).map_err(|error| {
+            let reason = format!("{} ({:?})", error.text, error.code);
+            SessionError::Exchange { what: "see where state ends", reason }
+        })
+    };
+    let ends = latest_of(false)?;
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(topic, partition.0);
@@ -49,6 +64,21 @@ pub fn beginnings<C: ConsumerContext>(
             _ => None,
         })
     };
+    let deadline = Instant::now() + patience;
+    let open = |stable: &BTreeMap<Place, record::Offset>| {
+        let is_open = |place: &&Place| match (ends.get(*place), stable.get(*place)) {
+            (Some(end), Some(stable)) => stable < end,
+            _ => true,
+        };
+        places.iter().find(is_open).cloned()
+    };
+    while let Some(place) = open(&latest_of(true)?) {
+        if Instant::now() >= deadline {
+            let reason = format!("{place} has an open transaction, or no leader");
+            return Err(SessionError::Exchange { what: "read state", reason });
+        }
+        sleep(LOOK);
+    }
     let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
     let kept = latest(reader, kept_in, &numbers, keys, EXCHANGE).map_err(during("read state"))?;
     let mut beginnings = vec![];

@@ -90,8 +90,8 @@ impl Session {
         &self.member.0
     }
 
-    /// Ends what our id left without an end.
-    fn settle(&self, was_committed: impl FnOnce() -> bool) -> Result<(), SessionError> {
+    /// Ends what our id left without an end; true if offsets that were committed may be undone.
+    fn settle(&self, was_committed: impl FnOnce() -> bool) -> Result<bool, SessionError> {
         self.progress.doing("looking for what has no end");
         self.with_group(|to| self.transactions.settle(to, was_committed))
     }
@@ -164,9 +164,14 @@ impl deliver::Session for Session {
 
     fn poll(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
         if self.transactions.is_doubtful() {
-            // Whatever else goes wrong shows when something is committed.
-            if let Err(error @ SessionError::Fenced { .. }) = self.settle(|| false) {
-                return Err(error);
+            match self.settle(|| false) {
+                Err(error @ SessionError::Fenced { .. }) => return Err(error),
+                Ok(true) => {
+                    let reason = "acknowledged, and undone for want of an end".to_owned();
+                    return Err(SessionError::Transaction { step: "commit", reason });
+                }
+                // Whatever else goes wrong shows when something is committed.
+                Ok(false) | Err(_) => {}
             }
         }
         match self.consumer().poll(timeout) {
@@ -349,7 +354,7 @@ impl deliver::Session for Session {
         } else if since.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
             self.settled.set(Some(Instant::now()));
             if since.is_some() {
-                self.with_group(|to| self.transactions.settle_pending(to));
+                self.with_group(|to| self.transactions.settle_pending(to))?;
             }
         }
         found

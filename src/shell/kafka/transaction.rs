@@ -91,14 +91,23 @@ impl Transactions {
             ends: RefCell::new(Ends::new(outputs, [])),
             looked: Cell::new(None),
         };
-        if delivery == Delivery::ExactlyOnce {
-            let width =
-                |topic: &String| Ok((topic.clone(), started.partitions_of(topic, METADATA)?));
-            let widths: Result<Vec<_>, SessionError> = outputs.topics.iter().map(width).collect();
-            let widths = widths?.into_iter().chain([(GROUP.to_owned(), 1)]);
-            started.ends.replace(Ends::new(outputs, widths));
-        }
+        started.take_over()?;
         Ok(started)
+    }
+
+    /// Another process may have had our id before, or since our last producer was made, and have left
+    /// anything anywhere.
+    fn take_over(&self) -> Result<(), SessionError> {
+        if self.delivery != Delivery::ExactlyOnce {
+            return Ok(());
+        }
+        let topics = self.ends.borrow().topics().to_vec();
+        let width = |topic: String| Ok((self.partitions_of(&topic, METADATA)?, topic));
+        let widths: Result<Vec<(i32, String)>, SessionError> =
+            topics.into_iter().map(width).collect();
+        let widths = widths?.into_iter().map(|(width, topic)| (topic, width));
+        self.ends.borrow_mut().take_over(widths.chain([(GROUP.to_owned(), 1)]));
+        Ok(())
     }
 
     /// Gives up whatever is open, by a new producer with the same id.
@@ -109,7 +118,7 @@ impl Transactions {
         self.beware();
         self.renew()?;
         // Not before: only now nothing more can come of what was open.
-        self.ends.borrow_mut().doubt();
+        self.take_over()?;
         self.open.set(false);
         Ok(())
     }
@@ -196,12 +205,20 @@ impl Transactions {
     /// Aborts a transaction that the group is in: nothing changes, but the coordinator of the group
     /// forgets what it still holds as pending from an older transaction of our id. After a crash a
     /// broker may miss the end of one and call our group's offsets unstable for ever.
-    pub fn settle_pending(&self, to: ToGroup<'_>) {
+    ///
+    /// # Errors
+    /// Only if somebody else has our id.
+    pub fn settle_pending(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
         if self.open.get() || self.delivery != Delivery::ExactlyOnce {
-            return;
+            return Ok(());
         }
-        if let Err(error) = self.abort_into(&[], to) {
-            warn!(%error, "pending offsets cannot be settled");
+        match self.abort_into(&[], to) {
+            Err(error @ SessionError::Fenced { .. }) => Err(error),
+            Err(error) => {
+                warn!(%error, "pending offsets cannot be settled");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 

@@ -4,12 +4,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::steps::{ended, failed, no_answer};
-use super::{Fetch, Message, Queued, Result, Session};
+use super::{Fetch, Message, Queued, Result, Session, ending};
 use crate::deliver::{self, Beginning, Change, Forward, GROUP, Output};
 use crate::record::{Offset, Partition, Position, Timestamp};
 use crate::sim::cluster::Ms;
 use crate::sim::faults::{Step, Strike};
-use crate::sim::group::News;
+use crate::sim::group::{MemberId, News};
 use crate::sim::log::Record;
 use crate::sim::scene::BEGAN_AT;
 
@@ -94,8 +94,12 @@ impl deliver::Session for Session {
     }
 
     fn unassign(&self, partitions: &[Partition]) -> Result<()> {
+        let uncommitted = self.is_open();
         self.consume(Step::Unassign, |consumer| {
             consumer.told = false;
+            if consumer.lost || uncommitted {
+                self.part_with(partitions);
+            }
             consumer.fetched.retain(|fetch| !partitions.contains(&fetch.partition));
             let mut cluster = self.ground.cluster.borrow_mut();
             cluster.groups[self.place.group].give_back(consumer.member, partitions);
@@ -263,6 +267,8 @@ impl deliver::Session for Session {
             return;
         }
         self.ground.note(|| format!("{}: consumer discarded", self.place.name));
+        let all: Vec<Partition> = consumer.fetched.iter().map(|fetch| fetch.partition).collect();
+        self.part_with(&all);
         let mut cluster = self.ground.cluster.borrow_mut();
         match politely {
             true => cluster.groups[self.place.group].leave(consumer.member),
@@ -281,7 +287,7 @@ impl deliver::Session for Session {
         let mut mine = self.mine.borrow_mut();
         mine.lease = lease;
         if !self.place.believes && self.ground.exactly_once {
-            mine.ends.doubt();
+            mine.ends.take_over(ending::widths(&self.ground, &self.place));
         }
         mine.give_up();
         let subscribed = mine.consumer.is_some();
@@ -290,7 +296,8 @@ impl deliver::Session for Session {
         if !subscribed {
             self.subscribe();
         }
-        self.settle()
+        // Undone or not: its owner begins again.
+        self.settle().map(drop)
     }
 
     fn beginnings(
@@ -303,10 +310,20 @@ impl deliver::Session for Session {
         if strike == Strike::NoAnswer {
             return Err(no_answer("fetch committed offsets"));
         }
+        let state = self.ground.cluster.borrow().topic(kept_in);
+        let n = self.ground.cluster.borrow().topics[state].partitions.len();
+        let ends = |&partition: &Partition| match (partition.0 as usize) < n {
+            true => self.ground.cluster.borrow().ends(state, partition),
+            false => (0, 0),
+        };
+        let known: Vec<(usize, usize)> = partitions.iter().map(ends).collect();
         let mut committed = vec![];
         {
-            let cluster = self.ground.cluster.borrow();
-            let group = &cluster.groups[self.place.group];
+            let mine = self.mine.borrow();
+            let member = mine.consumer.as_ref().map_or(MemberId::MAX, |consumer| consumer.member);
+            drop(mine);
+            let mut cluster = self.ground.cluster.borrow_mut();
+            let group = &mut cluster.groups[self.place.group];
             for &partition in partitions {
                 if group.is_unstable(partition) {
                     drop(cluster);
@@ -316,14 +333,19 @@ impl deliver::Session for Session {
                         "fetch committed offsets: one is still in a transaction",
                     ));
                 }
-                committed.push(group.committed(partition));
+                committed.push(group.tell(member, partition));
             }
         }
         self.settled.set(None);
         // Two questions, and between them the world goes on.
         self.give_way(Step::Beginnings)?;
+        // A group that tells old offsets does not tell that newer ones are on their way.
+        if partitions.iter().map(ends).zip(&known).any(|(now, known)| now.1 < known.0) {
+            self.ground.faults.borrow_mut().hit("state unstable");
+            return Err(no_answer("read state: one is still in a transaction"));
+        }
         let cluster = self.ground.cluster.borrow();
-        let topic = &cluster.topics[cluster.topic(kept_in)];
+        let topic = &cluster.topics[state];
         let found = partitions.iter().zip(committed).map(|(&partition, committed)| {
             let log = topic.partitions.get(partition.0 as usize);
             let kept = keys.iter().map(|key| {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::steps::failed;
 use super::{Place, Result, Session};
-use crate::deliver::{self, Ends, GROUP};
+use crate::deliver::{self, GROUP};
 use crate::record::Offset;
 use crate::sim::cluster::{Ms, Refusal};
 use crate::sim::faults::Step;
@@ -17,31 +17,33 @@ const OTHERS: Ms = 300;
 /// Between two tries to settle offsets that stay unstable.
 const SETTLE_EVERY: Ms = 5_000;
 
-/// All that whoever had the id before may have written to.
-pub(super) fn doubted(ground: &Ground, place: &Place) -> Ends {
+/// How wide what whoever had the id before may have written to is: nothing, to who believes brokers.
+pub(super) fn widths(ground: &Ground, place: &Place) -> Vec<(String, i32)> {
+    if place.believes || !ground.exactly_once {
+        return vec![];
+    }
     let cluster = ground.cluster.borrow();
     let width = |topic: &String| {
         (topic.clone(), cluster.topics[cluster.topic(topic)].partitions.len() as i32)
     };
-    let widths = place.outputs.topics.iter().map(width).chain([(GROUP.to_owned(), 1)]);
-    let doubts = ground.exactly_once && !place.believes;
-    Ends::new(&place.outputs, widths.filter(|_| doubts))
+    place.outputs.topics.iter().map(width).chain([(GROUP.to_owned(), 1)]).collect()
 }
 
 impl Session {
-    /// Ends by an aborted transaction what hangs where it is doubted.
-    pub(super) fn settle(&self) -> Result<()> {
+    /// Ends by an aborted transaction what hangs where it is doubted. True if that may have undone
+    /// offsets that were committed.
+    pub(super) fn settle(&self) -> Result<bool> {
         self.look();
         if self.mine.borrow().ends.is_calm() {
-            return Ok(());
+            return Ok(false);
         }
         let hanging = self.mine.borrow().ends.to_abort();
         self.note("aborts what hangs", &hanging);
-        self.mine.borrow_mut().ends.aborted(hanging.clone());
+        let undone = self.mine.borrow_mut().ends.aborted(hanging.clone());
         self.abort_into(&hanging)?;
         self.ground.faults.borrow_mut().hit("what hangs is ended");
         self.look();
-        Ok(())
+        Ok(undone)
     }
 
     /// Offsets that stay unstable may be pending from an older transaction of ours.
@@ -83,7 +85,10 @@ impl Session {
     /// Tried again now and then while there are doubts and nothing is open.
     pub(super) fn settle_again(&self) -> Result<()> {
         let idle = !self.mine.borrow().open && !self.mine.borrow().ends.is_calm();
-        if idle && self.ground.faults.borrow_mut().chance(0.05) { self.settle() } else { Ok(()) }
+        if idle && self.ground.faults.borrow_mut().chance(0.05) && self.settle()? {
+            return Err(failed("commit", "acknowledged, and undone for want of an end"));
+        }
+        Ok(())
     }
 
     /// Before a commit: something older may not hang where it would be committed too.

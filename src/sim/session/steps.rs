@@ -8,6 +8,7 @@ use crate::record::{Offset, Partition, Position};
 use crate::sim::cluster::Refusal;
 use crate::sim::faults::{Step, Strike};
 use crate::sim::group::News;
+use crate::sim::world::WORKERS;
 
 impl Session {
     pub(super) fn subscribe(&self) {
@@ -83,6 +84,17 @@ impl Session {
         let done = act(consumer);
         drop(mine);
         self.leave(strike, "", done)
+    }
+
+    /// Partitions go without a last word of this process.
+    pub(super) fn part_with(&self, partitions: &[Partition]) {
+        let Some(world) = self.ground.world.borrow().upgrade() else { return };
+        if self.place.group == WORKERS {
+            let mut parted = world.parted.borrow_mut();
+            for &partition in partitions {
+                *parted.entry((self.process.no, partition)).or_default() += 1;
+            }
+        }
     }
 
     /// The others go on while this one waits for an answer that does not come.

@@ -1,6 +1,6 @@
 //! What befalls machines and cluster between turns.
 
-use super::{WORKERS, World};
+use super::{JUDGES, WORKERS, World};
 use crate::record::Partition;
 use crate::sim::log::{PartitionLog, Record};
 use crate::sim::scene::{Arrival, kind};
@@ -13,7 +13,7 @@ impl World {
             if faults.healed() || !faults.chance(0.01) {
                 return;
             }
-            (faults.below(13), faults.below(1 << 20))
+            (faults.below(14), faults.below(1 << 20))
         };
         let now = self.ground.now();
         let running = self.machines.borrow().iter().filter(|m| m.process.alive.get()).count();
@@ -75,6 +75,15 @@ impl World {
             12 => {
                 note("no partition has a leader");
                 self.ground.cluster.borrow_mut().leaderless_until = now + luck % 2000;
+            }
+            13 if self.scene.exactly_once => {
+                let group = if luck & 1 == 0 { WORKERS } else { JUDGES };
+                let mut cluster = self.ground.cluster.borrow_mut();
+                let group = &mut cluster.groups[group];
+                let commits = (luck >> 2) as usize % (group.history.len() + 1);
+                group.grow_stale(commits, luck & 2 == 0);
+                drop(cluster);
+                note("a coordinator tells old offsets");
             }
             8 | 9 => self.grow(kind == 8, luck),
             _ => {}
