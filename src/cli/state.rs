@@ -167,6 +167,9 @@ fn row<T>(who: String, seen: &Remembered<T>, epoch: &str, kept: Option<String>) 
         (None, None) => "✓ nothing yet".to_owned(),
         (None, Some(kept)) => format!("✓ {kept}"),
     };
+    if seen.problem.is_none() && seen.committed.is_some() && seen.committed < seen.covered {
+        said += "; the group tells an older offset: goes on at covered";
+    }
     if let Some(other) = seen.epoch.as_ref().filter(|other| *other != epoch) {
         said += &format!("; of epoch {other}, not {epoch}: forgotten at the next start");
     }

@@ -6,8 +6,8 @@
 //! ended two processes alone, and is dead-lettered unread.
 //!
 //! It cannot tell a record that crashes us from somebody who kills us, or stops us until the group
-//! goes on without us, twice while just that record is judged alone, after two starts without
-//! progress.
+//! goes on without us, or lets us commit nothing until we have handed the partition over, twice while
+//! just that record is judged alone, after two starts without progress.
 
 use std::fmt;
 

@@ -4,9 +4,9 @@
 //! say that a transaction ended and write no marker: Kafka 4.4 passes over partitions whose leader it
 //! does not know at that moment, as if they were deleted. Whatever ends the *next* transaction of
 //! our id there then ends those records too: a commit would bring back what was given up. So
-//! whoever begins to write under an id doubts every partition that it may have written to before,
-//! until it has seen that everything below its present end has ended, and commits nothing into one
-//! that it doubts.
+//! whoever begins to write under an id, or again after a failure, doubts every partition that this id
+//! may have written to before, whichever process had it, until it has seen that everything below its
+//! present end has ended, and commits nothing into one that it doubts.
 //!
 //! Where something hangs a session aborts a transaction that touches just these partitions: its
 //! markers end what our id left. They too are believed only when they are seen.

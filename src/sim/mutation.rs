@@ -24,7 +24,7 @@ pub enum Mutation {
     ReuseProducer,
     /// State is taken for what the group committed, whatever it covers.
     RestoreUnchecked,
-    /// What was read before a partition was handed over is not committed.
+    /// When a partition is handed over, neither state nor offset of what was read before is committed.
     ForgetOnRevoke,
     /// The judge commits what it heard, and sends what followed from it after that.
     JudgeCommitsFirst,
@@ -227,6 +227,10 @@ impl<S: Session> Session for Mutant<S> {
             let Output { partition, key, value, .. } = output;
             let kept = Kept { partition, key: key.to_vec(), value: value.to_vec() };
             self.late.borrow_mut().push(kept);
+            return Ok(());
+        }
+        let forgets = self.is(Mutation::ForgetOnRevoke) && self.revoked.get();
+        if forgets && output.topic == *self.kept_in.borrow() {
             return Ok(());
         }
         self.inner.send(output)

@@ -15,6 +15,7 @@ mod guard;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod observer;
+mod offsets;
 mod options;
 mod programs;
 mod proxy;

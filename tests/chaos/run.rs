@@ -17,6 +17,7 @@ use crate::cluster::Cluster;
 use crate::fleet::{Fleet, OURSELVES};
 use crate::harness::Process;
 use crate::observer::Observer;
+use crate::offsets::went_back;
 use crate::options::Options;
 use crate::programs::{
     BUDGETS, CALM, GROUP, INPUT, PARTITIONS, SESSION, STREAM, TRANSACTION, TURNED, apply, bound_mb,
@@ -243,6 +244,7 @@ impl Stage {
 
         let aborted_transactions = self.cluster.aborted_transactions();
         let checked = check(options, &self.cluster.direct());
+        let went_back = went_back(&self.cluster.client(), &format!("{GROUP}."));
         let replayed = replay(&self.cluster.client(), &self.configs[0]);
         let seen = std::mem::take(&mut *self.observer.seen());
         Measured {
@@ -250,6 +252,7 @@ impl Stage {
             seen,
             checked,
             replayed,
+            went_back,
             load,
             problems,
             caught_up,

@@ -22,6 +22,8 @@ pub struct Tally {
     pub exits: u64,
     pub fencings: u64,
     pub given_up: u64,
+    /// Times a partition went on where its state ends, because its group told an older offset.
+    pub behind: u64,
     pub rebalances: u64,
     pub rebalances_in_flight: u64,
     pub zombies: u64,
@@ -45,6 +47,7 @@ impl Tally {
         let said = message(line);
         self.fencings += u64::from(is_fencing(line));
         self.given_up += u64::from(said.contains("beginning again"));
+        self.behind += u64::from(said.contains("tells an offset behind"));
         self.rebalances += u64::from(["assigned", "handed over"].contains(&said));
         self.rebalances += u64::from(said.starts_with("lost:"));
         let in_flight = line["fields"]["in_flight"].as_bool().unwrap_or(false);

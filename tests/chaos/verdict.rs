@@ -18,6 +18,8 @@ pub struct Measured {
     /// What the checker said.
     pub checked: Result<Value, String>,
     pub replayed: Result<Replay, String>,
+    /// Commits that the log of offsets holds, and those that went back.
+    pub went_back: Result<(u64, Vec<String>), String>,
     pub load: Value,
     /// What went wrong beside the invariants.
     pub problems: Vec<String>,
@@ -51,7 +53,11 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
             problems.push(format!("{name}: {} times: {first}", cases.len()));
         }
     };
-    violated("I2 committed went back", &seen.decreased);
+    let went_back = match &measured.went_back {
+        Ok((_, went_back)) => went_back.clone(),
+        Err(error) => vec![error.clone()],
+    };
+    violated("I2 committed went back", &went_back);
     if exactly_once {
         violated("I2 visible above committed", &seen.above_committed);
         violated("I8 a zombie", &tally.zombie_faults);
@@ -110,7 +116,7 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
     }
     let mut checks = report["checks"].clone();
     for (name, holds) in [
-        ("I2", seen.decreased.is_empty() && seen.above_committed.is_empty()),
+        ("I2", went_back.is_empty() && seen.above_committed.is_empty()),
         ("I7", replayed.as_ref().is_ok_and(|replay| replay.differences.is_empty())),
         ("I8", tally.zombie_faults.is_empty()),
         ("I9", measured.caught_up.is_some()),
@@ -147,7 +153,9 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         "caught_up_s": measured.caught_up.map(round),
         "records": report["records"], "partitions": measured.partitions,
         "alerts": alerts["said"], "evidence": alerts["evidence"],
-        "steps": measured.faults.len(), "samples": seen.samples, "looks_without_offsets": seen.forgotten, "visible_checks": seen.visible_checks,
+        "steps": measured.faults.len(), "samples": seen.samples, "looks_without_offsets": seen.forgotten,
+        "offsets_told_older": seen.told_older, "offset_commits": measured.went_back.as_ref().map_or(0, |(n, _)| *n),
+        "offsets_behind_state": tally.behind, "visible_checks": seen.visible_checks,
         "latest_load_s": measured.load["latest_s"],
         "invariants": holds,
         "failed": problems.len(),

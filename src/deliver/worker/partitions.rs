@@ -14,6 +14,8 @@ use crate::record::{Offset, Partition, Position};
 
 /// A lane, and what the group committed of it: that may be less.
 type Begun = (Lane, Option<Offset>);
+/// The same, or why it cannot be known yet.
+type Restored = Result<Begun, Why>;
 
 /// What is known of a partition that was taken over: its lane, or why there is none yet.
 type Restored = (Partition, Result<Begun, Why>);
@@ -258,7 +260,7 @@ impl<R: Road> Desk<R> {
         &mut self,
         session: &S,
         partitions: &[Partition],
-    ) -> Result<Vec<Restored>, SessionError> {
+    ) -> Result<Vec<(Partition, Restored)>, SessionError> {
         let held = |partition: Partition, why: String| (partition, Err(Why::Restore(why)));
         if let Err(error) = self.count_outputs(session, partitions) {
             return Ok(partitions.iter().map(|&p| held(p, error.to_string())).collect());
