@@ -5,6 +5,7 @@ mod local_residual;
 mod mahalanobis;
 mod nearest_prototypes;
 mod neighbourhood;
+mod neighbours;
 mod prediction_match;
 mod prototypes;
 mod pseudo_likelihood;

@@ -7,10 +7,11 @@
 
 use ndarray::ArrayViewMut1;
 
-use super::prototypes::{Prototypes, least};
-use super::tabular::{Tabular, suits};
+use super::neighbours::Neighbours;
+use super::prototypes::least;
+use super::tabular::suits;
 use super::{Detector, Kind, Setting};
-use crate::bundle::{Role, TensorError, Tensors};
+use crate::bundle::{Role, Tensors};
 use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
@@ -23,29 +24,15 @@ pub(super) const KIND: Kind = Kind {
     voice: |_| 1.0,
     #[cfg(feature = "fit")]
     learn: |rows, setting, rng| Box::new(NearestPrototypes::learn(rows, setting, rng)),
-    load: |tensors, setting| Ok(Box::new(NearestPrototypes::load(tensors, setting)?)),
+    load: |tensors, setting| {
+        Ok(Box::new(NearestPrototypes(Neighbours::load(tensors, NAME, false, setting)?)))
+    },
 };
 
 const NAME: &str = "nearest-prototypes";
 
 /// Euclidean distance to the nearest prototype, in deviations.
-struct NearestPrototypes {
-    tabular: Tabular,
-    prototypes: Prototypes,
-}
-
-impl NearestPrototypes {
-    fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
-        let tabular = Tabular::load(tensors, NAME, setting.schema)?;
-        let prototypes = Prototypes::load(tensors, NAME, tabular.width())?;
-        Ok(Self { tabular, prototypes })
-    }
-
-    /// Scratch for one call: `[d]` and `[k]`.
-    fn scratch(&self) -> (Vec<f32>, Vec<f32>) {
-        (vec![0.0; self.prototypes.width()], vec![0.0; self.prototypes.len()])
-    }
-}
+struct NearestPrototypes(Neighbours);
 
 impl Detector for NearestPrototypes {
     fn needs(&self) -> Columns {
@@ -53,36 +40,21 @@ impl Detector for NearestPrototypes {
     }
 
     fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
-        let (mut z, mut squares) = self.scratch();
-        for (row, score) in rows.x.rows().into_iter().zip(&mut scores) {
-            self.tabular.standardize(row, &mut z);
-            self.prototypes.squares(&z, &mut squares);
-            *score = least(&squares).1.sqrt();
-        }
+        self.0.score(rows, &mut scores, |squares| least(squares).1.sqrt());
     }
 
     /// Where the row differs most from its nearest prototype.
     fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
-        let (mut z, mut squares) = self.scratch();
-        self.tabular.standardize(rows.x.row(i), &mut z);
-        self.prototypes.squares(&z, &mut squares);
-        let centre = self.prototypes.get(least(&squares).0);
-        z.iter_mut().zip(centre).for_each(|(z, c)| *z = (*z - c) * (*z - c));
-        self.tabular.spread(&z, rows.x.ncols())
+        self.0.parts_of_nearest(rows, i)
     }
 
     /// The nearest prototype.
     fn typical(&self, rows: &Rows<'_>, i: usize, typical: &mut [f32]) {
-        let (mut z, mut squares) = self.scratch();
-        self.tabular.standardize(rows.x.row(i), &mut z);
-        self.prototypes.squares(&z, &mut squares);
-        let nearest = self.prototypes.get(least(&squares).0);
-        self.tabular.restore(nearest.iter().copied(), typical);
+        self.0.nearest(rows, i, typical);
     }
 
     fn save(&self, tensors: &mut Tensors) {
-        self.tabular.save(tensors, NAME);
-        self.prototypes.save(tensors, NAME);
+        self.0.save(tensors);
     }
 }
 
@@ -92,6 +64,7 @@ mod learn {
     use rand_chacha::ChaCha8Rng;
 
     use super::super::prototypes::affordable;
+    use super::super::tabular::Tabular;
     use super::*;
     use crate::math::{draw, k_means};
 
@@ -107,8 +80,8 @@ mod learn {
             let x = rows.x.select(Axis(0), &drawn);
             let x = tabular.matrix(x.view());
             let k = affordable(CENTRES.min(x.nrows()), x.ncols());
-            let prototypes = Prototypes::of(&k_means(&x, k, rng));
-            Self { tabular, prototypes }
+            let centres = k_means(&x, k, rng);
+            Self(Neighbours::of(NAME, tabular, &centres))
         }
     }
 }

@@ -12,10 +12,11 @@
 
 use ndarray::ArrayViewMut1;
 
-use super::prototypes::{Prototypes, least};
-use super::tabular::{Tabular, compress, suits};
+use super::neighbours::Neighbours;
+use super::prototypes::least;
+use super::tabular::suits;
 use super::{Detector, Kind, Setting};
-use crate::bundle::{Role, TensorError, Tensors};
+use crate::bundle::{Role, Tensors};
 use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
@@ -28,7 +29,9 @@ pub(super) const KIND: Kind = Kind {
     voice: |_| 1.5,
     #[cfg(feature = "fit")]
     learn: |rows, setting, rng| Box::new(SampledNeighbours::learn(rows, setting, rng)),
-    load: |tensors, setting| Ok(Box::new(SampledNeighbours::load(tensors, setting)?)),
+    load: |tensors, setting| {
+        Ok(Box::new(SampledNeighbours(Neighbours::load(tensors, NAME, true, setting)?)))
+    },
 };
 
 const NAME: &str = "sampled-neighbours";
@@ -38,23 +41,8 @@ const SAMPLE: usize = 16;
 
 /// Mean over the samples of the distance to the nearest row, in robust deviations, their logarithm
 /// beyond three.
-struct SampledNeighbours {
-    tabular: Tabular,
-    /// One sample after the other; the last may be shorter.
-    drawn: Prototypes,
-}
-
-impl SampledNeighbours {
-    fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
-        let tabular = Tabular::load(tensors, NAME, setting.schema)?;
-        let drawn = Prototypes::load(tensors, NAME, tabular.width())?;
-        Ok(Self { tabular, drawn })
-    }
-
-    fn scratch(&self) -> (Vec<f32>, Vec<f32>) {
-        (vec![0.0; self.drawn.width()], vec![0.0; self.drawn.len()])
-    }
-}
+/// One sample after the other; the last may be shorter.
+struct SampledNeighbours(Neighbours);
 
 impl Detector for SampledNeighbours {
     fn needs(&self) -> Columns {
@@ -62,35 +50,23 @@ impl Detector for SampledNeighbours {
     }
 
     fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
-        let (mut z, mut squares) = self.scratch();
-        let samples = squares.len().div_ceil(SAMPLE) as f32;
-        for (row, score) in rows.x.rows().into_iter().zip(&mut scores) {
-            self.tabular.standardize(row, &mut z);
-            compress(&mut z);
-            self.drawn.squares(&z, &mut squares);
-            *score = squares.chunks(SAMPLE).map(|s| least(s).1.sqrt()).sum::<f32>() / samples;
-        }
+        let samples = self.0.len().div_ceil(SAMPLE) as f32;
+        self.0.score(rows, &mut scores, |squares| {
+            squares.chunks(SAMPLE).map(|sample| least(sample).1.sqrt()).sum::<f32>() / samples
+        });
     }
 
     /// Where the row differs most from the nearest of each sample.
     fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
-        let (mut z, mut squares) = self.scratch();
-        self.tabular.standardize(rows.x.row(i), &mut z);
-        compress(&mut z);
-        self.drawn.squares(&z, &mut squares);
-        let mut parts = vec![0.0; z.len()];
-        for (at, sample) in squares.chunks(SAMPLE).enumerate() {
-            let nearest = self.drawn.get(at * SAMPLE + least(sample).0);
-            for ((part, z), c) in parts.iter_mut().zip(&z).zip(nearest) {
-                *part += (z - c) * (z - c);
-            }
-        }
-        self.tabular.spread(&parts, rows.x.ncols())
+        self.0.parts(rows, i, |squares| {
+            let samples = squares.chunks(SAMPLE).enumerate();
+            let nearest: Vec<_> = samples.map(|(at, s)| at * SAMPLE + least(s).0).collect();
+            nearest.into_iter()
+        })
     }
 
     fn save(&self, tensors: &mut Tensors) {
-        self.tabular.save(tensors, NAME);
-        self.drawn.save(tensors, NAME);
+        self.0.save(tensors);
     }
 }
 
@@ -101,6 +77,7 @@ mod learn {
 
     use super::super::isolation_forest::crowd;
     use super::super::prototypes::affordable;
+    use super::super::tabular::Tabular;
     use super::*;
     use crate::math::draw;
 
@@ -117,9 +94,8 @@ mod learn {
             let samples = affordable(SAMPLES * SAMPLE, tabular.width()).div_ceil(SAMPLE);
             let drawn: Vec<usize> =
                 (0..samples).flat_map(|_| draw(x.nrows(), SAMPLE, rng)).collect();
-            let mut x = tabular.matrix(x.select(Axis(0), &drawn).view());
-            compress(x.as_slice_mut().expect("its own layout"));
-            Self { tabular, drawn: Prototypes::of(&x) }
+            let x = tabular.matrix(x.select(Axis(0), &drawn).view());
+            Self(Neighbours::compressed(NAME, tabular, x))
         }
     }
 

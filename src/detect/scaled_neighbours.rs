@@ -12,8 +12,8 @@
 
 use ndarray::{Array1, ArrayViewMut1};
 
-use super::prototypes::{Prototypes, least};
-use super::tabular::{Tabular, suits};
+use super::neighbours::{Neighbours, mean_of_nearest};
+use super::tabular::suits;
 use super::{Detector, Kind, Setting};
 use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Rows};
@@ -38,36 +38,18 @@ const NEIGHBOURS: usize = 5;
 
 /// Mean over the nearest prototypes of distance · weight, in √deviations.
 struct ScaledNeighbours {
-    tabular: Tabular,
-    prototypes: Prototypes,
+    neighbours: Neighbours,
     /// Of each prototype 1 / √(mean distance to its own neighbours), `[k]`.
     weight: Array1<f32>,
 }
 
 impl ScaledNeighbours {
     fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
-        let tabular = Tabular::load(tensors, NAME, setting.schema)?;
-        let prototypes = Prototypes::load(tensors, NAME, tabular.width())?;
+        let neighbours = Neighbours::load(tensors, NAME, false, setting)?;
         let range = (f32::MIN_POSITIVE, WEIGHT_MAX);
         let expected = "positive numbers up to 1e6";
-        let weight = tensors.within(WEIGHT, prototypes.len(), range, expected)?;
-        Ok(Self { tabular, prototypes, weight })
-    }
-
-    fn scratch(&self) -> (Vec<f32>, Vec<f32>) {
-        (vec![0.0; self.prototypes.width()], vec![0.0; self.prototypes.len()])
-    }
-
-    /// Given squared distances to all prototypes, which it may overwrite.
-    fn mean(&self, squares: &mut [f32]) -> f32 {
-        let count = NEIGHBOURS.min(squares.len());
-        let mut sum = 0.0;
-        for _ in 0..count {
-            let (k, square) = least(squares);
-            sum += square.sqrt() * self.weight[k];
-            squares[k] = f32::INFINITY;
-        }
-        sum / count as f32
+        let weight = tensors.within(WEIGHT, neighbours.len(), range, expected)?;
+        Ok(Self { neighbours, weight })
     }
 }
 
@@ -80,27 +62,18 @@ impl Detector for ScaledNeighbours {
     }
 
     fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
-        let (mut z, mut squares) = self.scratch();
-        for (row, score) in rows.x.rows().into_iter().zip(&mut scores) {
-            self.tabular.standardize(row, &mut z);
-            self.prototypes.squares(&z, &mut squares);
-            *score = self.mean(&mut squares);
-        }
+        self.neighbours.score(rows, &mut scores, |squares| {
+            mean_of_nearest(squares, NEIGHBOURS, |k| self.weight[k])
+        });
     }
 
     /// Where the row differs most from its nearest prototype.
     fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
-        let (mut z, mut squares) = self.scratch();
-        self.tabular.standardize(rows.x.row(i), &mut z);
-        self.prototypes.squares(&z, &mut squares);
-        let nearest = self.prototypes.get(least(&squares).0);
-        z.iter_mut().zip(nearest).for_each(|(z, c)| *z = (*z - c) * (*z - c));
-        self.tabular.spread(&z, rows.x.ncols())
+        self.neighbours.parts_of_nearest(rows, i)
     }
 
     fn save(&self, tensors: &mut Tensors) {
-        self.tabular.save(tensors, NAME);
-        self.prototypes.save(tensors, NAME);
+        self.neighbours.save(tensors);
         tensors.put(WEIGHT, &[self.weight.len()], self.weight.to_vec());
     }
 }
@@ -112,7 +85,8 @@ mod learn {
     use ndarray::Axis;
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::prototypes::affordable;
+    use super::super::prototypes::{Prototypes, affordable};
+    use super::super::tabular::Tabular;
     use super::*;
     use crate::math::draw;
 
@@ -131,9 +105,8 @@ mod learn {
             let k = affordable(PROTOTYPES, tabular.width());
             let x = rows.x.select(Axis(0), &draw(rows.len(), k, rng));
             let x = tabular.matrix(x.view());
-            let prototypes = Prototypes::of(&x);
-            let weight = weights(&x, &prototypes);
-            Self { tabular, prototypes, weight }
+            let weight = weights(&x, &Prototypes::of(&x));
+            Self { neighbours: Neighbours::of(NAME, tabular, &x), weight }
         }
     }
 
@@ -167,7 +140,6 @@ mod learn {
         use ndarray::{Array2, array};
 
         use super::*;
-        use crate::record::{Feature, Schema};
 
         #[test]
         fn distances_and_radii_are_those_of_sklearn() {
@@ -177,17 +149,12 @@ mod learn {
                 0 => (i * i) as f32 / 10.0,
                 _ => (i * 3 % 7) as f32,
             });
-            let number = |name: &str| Feature::number(name, -1e3, 1e3);
-            let schema = Schema { features: vec![number("a"), number("b")] };
             let prototypes = Prototypes::of(&x);
             let weight = weights(&x, &prototypes);
-            let rows = Rows::only(x.view());
-            let tabular = Tabular::learn(&rows, &schema);
-            let detector = ScaledNeighbours { tabular, prototypes, weight };
             for (z, expected) in [([1.0, 2.0], 0.743_221_2_f32), ([30.0, -4.0], 6.890_725)] {
-                let mut squares = detector.scratch().1;
-                detector.prototypes.squares(&z, &mut squares);
-                let mean = detector.mean(&mut squares);
+                let mut squares = vec![0.0; prototypes.len()];
+                prototypes.squares(&z, &mut squares);
+                let mean = mean_of_nearest(&mut squares, NEIGHBOURS, |k| weight[k]);
                 assert!((mean / expected - 1.0).abs() < 1e-5, "{mean}, not {expected}");
             }
         }

@@ -12,10 +12,10 @@
 
 use ndarray::ArrayViewMut1;
 
-use super::prototypes::{Prototypes, least};
-use super::tabular::{Tabular, compress, suits};
+use super::neighbours::{Neighbours, mean_of_nearest};
+use super::tabular::suits;
 use super::{Detector, Kind, Setting};
-use crate::bundle::{Role, TensorError, Tensors};
+use crate::bundle::{Role, Tensors};
 use crate::record::{Columns, Rows};
 
 pub(super) const KIND: Kind = Kind {
@@ -28,7 +28,9 @@ pub(super) const KIND: Kind = Kind {
     voice: |_| 1.5,
     #[cfg(feature = "fit")]
     learn: |rows, setting, rng| Box::new(TrimmedNeighbours::learn(rows, setting, rng)),
-    load: |tensors, setting| Ok(Box::new(TrimmedNeighbours::load(tensors, setting)?)),
+    load: |tensors, setting| {
+        Ok(Box::new(TrimmedNeighbours(Neighbours::load(tensors, NAME, true, setting)?)))
+    },
 };
 
 const NAME: &str = "trimmed-neighbours";
@@ -37,22 +39,7 @@ const NAME: &str = "trimmed-neighbours";
 const NEIGHBOURS: usize = 5;
 
 /// Mean distance to the nearest rows, in robust deviations, their logarithm beyond three.
-struct TrimmedNeighbours {
-    tabular: Tabular,
-    crowd: Prototypes,
-}
-
-impl TrimmedNeighbours {
-    fn load(tensors: &Tensors, setting: Setting<'_>) -> Result<Self, TensorError> {
-        let tabular = Tabular::load(tensors, NAME, setting.schema)?;
-        let crowd = Prototypes::load(tensors, NAME, tabular.width())?;
-        Ok(Self { tabular, crowd })
-    }
-
-    fn scratch(&self) -> (Vec<f32>, Vec<f32>) {
-        (vec![0.0; self.crowd.width()], vec![0.0; self.crowd.len()])
-    }
-}
+struct TrimmedNeighbours(Neighbours);
 
 impl Detector for TrimmedNeighbours {
     fn needs(&self) -> Columns {
@@ -60,36 +47,16 @@ impl Detector for TrimmedNeighbours {
     }
 
     fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
-        let (mut z, mut squares) = self.scratch();
-        let count = NEIGHBOURS.min(squares.len());
-        for (row, score) in rows.x.rows().into_iter().zip(&mut scores) {
-            self.tabular.standardize(row, &mut z);
-            compress(&mut z);
-            self.crowd.squares(&z, &mut squares);
-            let mut sum = 0.0;
-            for _ in 0..count {
-                let (k, square) = least(&squares);
-                squares[k] = f32::INFINITY;
-                sum += square.sqrt();
-            }
-            *score = sum / count as f32;
-        }
+        self.0.score(rows, &mut scores, |squares| mean_of_nearest(squares, NEIGHBOURS, |_| 1.0));
     }
 
     /// Where the row differs most from its nearest.
     fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
-        let (mut z, mut squares) = self.scratch();
-        self.tabular.standardize(rows.x.row(i), &mut z);
-        compress(&mut z);
-        self.crowd.squares(&z, &mut squares);
-        let nearest = self.crowd.get(least(&squares).0);
-        z.iter_mut().zip(nearest).for_each(|(z, c)| *z = (*z - c) * (*z - c));
-        self.tabular.spread(&z, rows.x.ncols())
+        self.0.parts_of_nearest(rows, i)
     }
 
     fn save(&self, tensors: &mut Tensors) {
-        self.tabular.save(tensors, NAME);
-        self.crowd.save(tensors, NAME);
+        self.0.save(tensors);
     }
 }
 
@@ -100,6 +67,7 @@ mod learn {
 
     use super::super::isolation_forest::crowd;
     use super::super::prototypes::affordable;
+    use super::super::tabular::Tabular;
     use super::*;
     use crate::math::draw;
 
@@ -114,9 +82,8 @@ mod learn {
             let x = rows.x.select(Axis(0), &crowd);
             let tabular = Tabular::robust(x.view(), setting.schema);
             let drawn = draw(x.nrows(), affordable(ROWS, tabular.width()), rng);
-            let mut x = tabular.matrix(x.select(Axis(0), &drawn).view());
-            compress(x.as_slice_mut().expect("its own layout"));
-            Self { tabular, crowd: Prototypes::of(&x) }
+            let x = tabular.matrix(x.select(Axis(0), &drawn).view());
+            Self(Neighbours::compressed(NAME, tabular, x))
         }
     }
 
