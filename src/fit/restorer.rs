@@ -78,8 +78,13 @@ pub fn image(schema: &Schema) -> Option<(usize, usize, usize)> {
     }
 }
 
-/// An image plus a correction of it, kept in [0, 1]: two halvings, a code of 96, and back up with
-/// what the first halving saw beside it. For 28×28 a million multiply-adds.
+/// An image plus a correction of it, kept in [0, 1]: two halvings, a code of 128, and back up with
+/// what the first halving saw beside it, then two layers at full size. For 28×28 two million
+/// multiply-adds, half of what the classifier takes that it was chosen with.
+///
+/// With half of that, one layer at full size and a fifth fewer rows, attacks of our own on training
+/// rows were caught and corrected less: Carlini and Wagner .81 and .97 instead of .84 and .98, PGD .1
+/// on the support .89 and .84 instead of .94 and .86; clean rows lost .014 instead of .011.
 ///
 /// # Errors
 /// If candle does not take a weight.
@@ -87,11 +92,14 @@ pub fn convolutional(
     (c, h, w): (usize, usize, usize),
     rng: &mut ChaCha8Rng,
 ) -> Result<Function, GradientError> {
-    /// Channels after the first and the second halving, numbers in the code, channels on the way up.
-    const FIRST: usize = 12;
-    const SECOND: usize = 24;
-    const CODE: usize = 96;
+    /// Channels after the first and the second halving, numbers in the code, channels on the way up,
+    /// from the code, at full size, and of the layer before the last.
+    const FIRST: usize = 16;
+    const SECOND: usize = 32;
+    const CODE: usize = 128;
     const UP: usize = 8;
+    const WHOLE: usize = 4;
+    const FINE: usize = 8;
     let mut b = Builder::new("restorer", c * h * w, rng);
     let whole = b.reshape(&b.input(), &[c, h, w]);
     // Halved twice: sides that 4 does not divide get zeros below and to the right, taken off again.
@@ -119,10 +127,12 @@ pub fn convolutional(
     let up = b.convolution(&up, (SECOND, 4 * UP), 3, 1, 2.0);
     let up = double(&mut b, &up);
     let beside = b.node("Concat", &[&up, &first], vec![int("axis", 1)]);
-    let up = b.convolution(&beside, (UP + FIRST, 8), 3, 1, 2.0);
+    let up = b.convolution(&beside, (UP + FIRST, 4 * WHOLE), 3, 1, 2.0);
     let up = double(&mut b, &up);
     let beside = b.node("Concat", &[&up, &x], vec![int("axis", 1)]);
-    let mut correction = b.convolution(&beside, (2 + c, c), 3, 1, 0.1);
+    let fine = b.convolution(&beside, (WHOLE + c, FINE), 3, 1, 2.0);
+    let fine = b.relu(&fine);
+    let mut correction = b.convolution(&fine, (FINE, c), 3, 1, 0.1);
     if (tall, wide) != (h, w) {
         let [starts, ends, axes] = [[0, 0], [h as i64, w as i64], [2, 3]].map(|v| b.ints(&v));
         correction = b.node("Slice", &[&correction, &starts, &ends, &axes], vec![]);

@@ -25,8 +25,7 @@ pub enum How {
 }
 
 /// Attacked copies of the rows `x` [n · d], whose answers shall move away from `labels`; in turn,
-/// by blocks of rows, FGSM, PGD in 3 and 6 steps, L2 (every second time only as far as it must go),
-/// and PGD towards a label drawn at random.
+/// by blocks of rows, FGSM, PGD in 3 and 6 steps, L2, and PGD towards a label drawn at random.
 /// Strengths are log-uniform in .02 to .2; every second block only touches the support.
 ///
 /// # Errors
@@ -50,11 +49,7 @@ pub fn pool(
         let climb = Climb { norm, steps, random_start, on_support: (i / 5) % 2 == 1 };
         let targets: Vec<u32> = labels.iter().map(|_| (unit(rng) * k as f32) as u32).collect();
         let goal = if i % 5 == 4 { Goal::To(&targets) } else { Goal::Away(labels) };
-        let attacked = climb.run(model, space, rows, &strengths, goal, rng)?;
-        match norm {
-            Norm::Euclid if (i / 10) % 2 == 1 => nearest(model, space, rows, attacked, labels),
-            _ => Ok(attacked),
-        }
+        climb.run(model, space, rows, &strengths, goal, rng)
     };
     let blocks: Vec<_> = x.chunks(BLOCK * d).zip(labels.chunks(BLOCK)).enumerate().collect();
     let mut out = Vec::with_capacity(x.len());
@@ -66,36 +61,6 @@ pub fn pool(
         done(out.len() / d);
     }
     Ok(out)
-}
-
-/// The rows on the way from `x` to `attacked` where the answer just leaves `labels`: what an attack
-/// that looks for the least change ends with. Rows whose answer does not move stay `attacked`.
-fn nearest(
-    model: &Function,
-    space: &Space,
-    x: &[f32],
-    attacked: Vec<f32>,
-    labels: &[u32],
-) -> Result<Vec<f32>, GradientError> {
-    /// Each halves the way in question.
-    const HALVINGS: usize = 4;
-    let d = space.width();
-    let between = |share: &[f32]| -> Vec<f32> {
-        let pairs = x.iter().zip(&attacked).enumerate();
-        let at =
-            |(i, (x, z)): (usize, (&f32, &f32))| space.settle(i % d, x + share[i / d] * (z - x));
-        pairs.map(at).collect()
-    };
-    // Below `low` the answer stands, at `high` it has moved or cannot be moved.
-    let (mut low, mut high) = (vec![0.0_f32; labels.len()], vec![1.0_f32; labels.len()]);
-    for _ in 0..HALVINGS {
-        let middle: Vec<f32> = low.iter().zip(&high).map(|(l, h)| (l + h) / 2.0).collect();
-        for (i, got) in super::labels(model, &between(&middle), d)?.into_iter().enumerate() {
-            let end = if got == labels[i] { &mut low[i] } else { &mut high[i] };
-            *end = middle[i];
-        }
-    }
-    Ok(between(&high))
 }
 
 /// Rows of one kind of attack, which go through the networks together: so few that what is in
