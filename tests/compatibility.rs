@@ -1,6 +1,6 @@
 //! What was written by version 1 of each format is read by every later build, with the same meaning.
 //!
-//! `tests/frozen/v1` (and `trace-v3`, `bundle-v2`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
+//! `tests/frozen/v1` (and `trace-v3`, `bundle-v2`, `bundle-v3`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
 //! Today's code must still write it byte for byte (the judge's state: once it has read it). If that fails you changed a format: raise its
 //! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
 //! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
@@ -302,6 +302,7 @@ fn small_bundle() -> Bundle {
         budget: Probability::new(0.01).unwrap(),
         labels: 3,
         answer: Some(AnswerKind::Logits),
+        triggers: None,
         schema: Schema {
             features: vec![Feature::number("a", 0.0, 1.0), Feature::number("b", -2.5, 2.5)],
         },
@@ -361,6 +362,23 @@ fn a_bundle_of_version_2_is_read_with_every_key() {
     let (read, expected) = (Bundle::from_files(files).expect("read"), sample());
     assert_eq!((read.restorer, read.likelihood), (expected.restorer, expected.likelihood));
     assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, expected.manifest);
+}
+
+#[test]
+fn a_bundle_of_version_3_is_read_with_every_key() {
+    let sample = || {
+        let mut bundle = small_bundle();
+        bundle.manifest.version = 3;
+        bundle.manifest.triggers = Some(0.1);
+        bundle.manifest.detectors[0].role = Role::Both;
+        bundle.manifest.detectors[1].role = Role::Trigger;
+        bundle
+    };
+    let today = sample().into_files();
+    let frozen = |name: &String| check(&format!("../bundle-v3/{name}"), &today[name]);
+    let files = today.keys().map(|name| (name.clone(), frozen(name))).collect();
+    let read = Bundle::from_files(files).expect("read");
+    assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, sample().manifest);
 }
 
 /// What meets state of a version that it does not know must not touch it.

@@ -11,7 +11,7 @@ use crate::record::{Probability, Schema};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Format version, 1.
+    /// Format version.
     pub version: u32,
     pub name: String,
     /// Share of clean records that may be flagged, unless the stream says otherwise.
@@ -21,6 +21,10 @@ pub struct Manifest {
     /// What the guarded model's output means; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerKind>,
+    /// Share of the budget for detectors of triggers, which are summed among themselves. Without it,
+    /// as before version 3, each stands alone with a share of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<f32>,
     pub schema: Schema,
     /// The detectors whose scores are merged, in the order their scores appear in traces.
     pub detectors: Vec<Member>,
@@ -43,7 +47,7 @@ pub enum AnswerKind {
 #[serde(deny_unknown_fields)]
 pub struct Member {
     pub kind: String,
-    /// Its weight in the merged score, ≥ 0; of a trigger member its share, below 1.
+    /// Its weight in the merged score, ≥ 0; of a trigger member before version 3 its share, below 1.
     pub weight: f32,
     #[serde(default, skip_serializing_if = "Role::is_attack")]
     pub role: Role,
@@ -56,8 +60,10 @@ pub enum Role {
     /// In a weighted sum: attacks of our own making, or clean rows, can say how much it counts.
     #[default]
     Attack,
-    /// Beside the sum, alone: it is there for what no attack of ours shows.
+    /// Beside the sum: it is there for what no attack of ours shows.
     Trigger,
+    /// In the sum with its weight, and with the detectors of triggers beside it.
+    Both,
 }
 
 impl Role {
@@ -143,10 +149,7 @@ impl Manifest {
                 return Err(format!("detector {} appears twice", member.kind));
             }
         }
-        let triggers = self.detectors.iter().filter(|member| member.role == Role::Trigger);
-        if triggers.map(|member| f64::from(member.weight)).sum::<f64>() >= 1.0 {
-            return Err("the shares of the trigger members leave nothing for the others".into());
-        }
+        self.check_triggers()?;
         if self.clean.flagged > self.clean.rows {
             return Err(format!(
                 "{} of {} clean rows flagged",
@@ -154,6 +157,27 @@ impl Manifest {
             ));
         }
         Ok(())
+    }
+
+    fn check_triggers(&self) -> Result<(), String> {
+        let of = |role| self.detectors.iter().filter(move |member| member.role == role);
+        match self.triggers {
+            Some(_) if self.version < 3 => Err("triggers came with version 3".into()),
+            Some(share) if !(share > 0.0 && share < 1.0) => {
+                Err(format!("triggers is {share}, not a share of the budget"))
+            }
+            Some(_) if of(Role::Trigger).chain(of(Role::Both)).next().is_none() => {
+                Err("triggers have a share of the budget and no detector".into())
+            }
+            Some(_) => Ok(()),
+            None if of(Role::Both).next().is_some() => {
+                Err("a member of both roles, and no share of the budget for triggers".into())
+            }
+            None if of(Role::Trigger).map(|m| f64::from(m.weight)).sum::<f64>() >= 1.0 => {
+                Err("the shares of the trigger members leave nothing for the others".into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// More labels than any classifier we met has; bounds what a hostile manifest can ask for.

@@ -25,7 +25,7 @@ pub const LIKELIHOOD: &str = "likelihood.onnx";
 pub const TENSORS: &str = "reference.safetensors";
 
 /// Format version this build writes, and the newest it reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A bundle's files by name, as read from disk.
 pub type Files = BTreeMap<String, Vec<u8>>;

@@ -3,7 +3,7 @@
 use crate::bundle::{Member, Role, TensorError, Tensors};
 use crate::math::RankTail;
 
-/// A weighted sum of surprises, and beside it the detectors of triggers, each alone.
+/// A weighted sum of surprises, and beside it a sum of those of the detectors of triggers.
 ///
 /// The sum is Σ wᵢ · surpriseᵢ, a surprise being −ln of a rank p-value (Fisher's method when weights
 /// are 1): several half-convinced detectors speak together, which is what a small perturbation
@@ -11,9 +11,12 @@ use crate::math::RankTail;
 /// the last reference score.
 ///
 /// Attacks of our own making can say how much each of them counts, and would say that a detector of
-/// triggers counts nothing: they carry none. So those stand beside the sum, each with a share of the
-/// budget, and the loudest decides: with S the surprise of the sum itself among clean rows and c
-/// what the shares leave, max(S, surpriseⱼ − ln(c / shareⱼ)). Without them it is the sum.
+/// triggers counts nothing: they carry none. So those are summed among themselves, all alike, and
+/// have a share t of the budget; the louder of the two sums decides: with S and T their surprises
+/// among clean rows, max(S, T − ln((1 − t) / t)). Without them it is the first sum as it is.
+///
+/// Bundles of version 2 let each detector of triggers stand alone, max(S, surpriseⱼ − ln(c / shareⱼ))
+/// with c what the shares leave. A trigger that two of them hear was then no louder than in one.
 ///
 /// It is only an order: [`super::Calibration`] turns it into a probability, valid however the
 /// detectors depend on each other.
@@ -24,18 +27,45 @@ use crate::math::RankTail;
 #[derive(Clone, Debug)]
 pub struct Merge {
     members: Vec<(Member, RankTail)>,
-    /// Sums of clean rows, if there are members beside the sum.
-    sums: Option<RankTail>,
+    beside: Beside,
 }
+
+/// Who stands beside the sum, and how loud the sum itself is among clean rows.
+#[derive(Clone, Debug)]
+enum Beside {
+    Nobody,
+    /// As before version 3: each trigger member, its weight being its share.
+    Each {
+        sums: RankTail,
+    },
+    /// All trigger members in a sum of their own with this share.
+    Together {
+        sums: RankTail,
+        triggers: RankTail,
+        share: f32,
+    },
+}
+
+/// How surprising a detector of triggers alone must find a row for it to count as one with a
+/// trigger: p ≤ .01. Attacks of our own seldom make one that loud (8 % of PGD on the shipped
+/// bundle), triggers nearly always.
+const LOUD: f32 = 4.6;
 
 impl Merge {
     /// Each member with its scores on clean rows that it did not learn from, one row after the
-    /// other in all of them.
-    pub fn new(members: Vec<(Member, RankTail)>, clean: &[Vec<f32>]) -> Self {
+    /// other in all of them. `triggers` is the share of those that are not in the sum, or in both.
+    pub fn new(
+        members: Vec<(Member, RankTail)>,
+        clean: &[Vec<f32>],
+        triggers: Option<f32>,
+    ) -> Self {
         assert!(!members.is_empty(), "nothing to merge");
-        let mut merge = Self { members, sums: None };
-        if merge.members.iter().any(|(member, _)| member.role == Role::Trigger) {
-            merge.sums = Some(RankTail::new(clean.iter().map(|row| merge.sum(row)).collect()));
+        let mut merge = Self { members, beside: Beside::Nobody };
+        if let Some(share) = triggers {
+            let sums = clean.iter().map(|row| merge.sum(row)).collect();
+            let beside = clean.iter().map(|row| merge.trigger_sum(row)).collect();
+            let (sums, triggers) = (RankTail::of_sums(sums), RankTail::of_sums(beside));
+            merge.beside = Beside::Together { sums, triggers, share };
         }
         merge
     }
@@ -44,37 +74,71 @@ impl Merge {
         self.members.iter().map(|(member, _)| member.clone()).collect()
     }
 
+    /// The share of the budget that detectors of triggers have together.
+    pub(super) fn triggers(&self) -> Option<f32> {
+        match self.beside {
+            Beside::Together { share, .. } => Some(share),
+            _ => None,
+        }
+    }
+
     /// Shape: `scores` `[k]`, one per member, finite and ≥ 0. At least 0. O(k log m).
     ///
     /// # Panics
     /// If there is not one score per member.
     pub fn score(&self, scores: &[f32]) -> f32 {
+        let (sum, beside) = self.voices(scores);
+        sum.max(beside)
+    }
+
+    /// What the sum says, and what the loudest beside it says: −∞ if nobody is there.
+    fn voices(&self, scores: &[f32]) -> (f32, f32) {
         let sum = self.sum(scores);
-        let Some(sums) = &self.sums else { return sum };
-        self.alone(scores).map(|(_, part)| part).fold(sums.surprise(sum), f32::max)
+        match &self.beside {
+            Beside::Nobody => (sum, f32::NEG_INFINITY),
+            Beside::Each { sums } => {
+                let alone = self.alone(scores).map(|(_, part)| part);
+                (sums.surprise(sum), alone.fold(f32::NEG_INFINITY, f32::max))
+            }
+            Beside::Together { sums, triggers, share } => {
+                let together = triggers.surprise(self.trigger_sum(scores));
+                (sums.surprise(sum), together - price(*share))
+            }
+        }
     }
 
     /// Index of the member that speaks loudest; the first of equals.
     pub(super) fn leading(&self, scores: &[f32]) -> usize {
         let first =
             |best: (usize, f32), next: (usize, f32)| if next.1 > best.1 { next } else { best };
-        let summed = self.parts(scores).fold((0, f32::NEG_INFINITY), first);
-        let Some(sums) = &self.sums else { return summed.0 };
-        let start = (summed.0, sums.surprise(self.sum(scores)));
-        self.alone(scores).fold(start, first).0
+        let start = (0, f32::NEG_INFINITY);
+        let (sum, beside) = self.voices(scores);
+        match (&self.beside, beside > sum) {
+            (_, false) => self.parts(scores).fold(start, first).0,
+            (Beside::Together { .. }, true) => self.surprises_beside(scores).fold(start, first).0,
+            (_, true) => self.alone(scores).fold(start, first).0,
+        }
     }
 
     /// What each member adds to what is said, as a share of it.
     pub(super) fn shares(&self, scores: &[f32], shares: &mut Vec<f32>) {
         shares.clear();
         shares.resize(scores.len(), 0.0);
-        self.parts(scores).for_each(|(i, part)| shares[i] = part);
-        if let Some(sums) = &self.sums {
-            // As loud together as their sum is among sums.
-            let sum = self.sum(scores);
-            let loud = if sum > 0.0 { sums.surprise(sum) / sum } else { 0.0 };
-            shares.iter_mut().for_each(|share| *share *= loud);
-            self.alone(scores).for_each(|(i, part)| shares[i] = part.max(0.0));
+        let (sum, beside) = self.voices(scores);
+        match &self.beside {
+            Beside::Together { .. } if beside > sum => {
+                self.surprises_beside(scores).for_each(|(i, part)| shares[i] = part);
+            }
+            Beside::Nobody | Beside::Together { .. } => {
+                self.parts(scores).for_each(|(i, part)| shares[i] = part);
+            }
+            Beside::Each { .. } => {
+                // As loud together as their sum is among sums.
+                let whole = self.sum(scores);
+                let loud = if whole > 0.0 { sum / whole } else { 0.0 };
+                self.parts(scores).for_each(|(i, part)| shares[i] = part * loud);
+                self.alone(scores).for_each(|(i, part)| shares[i] = part.max(0.0));
+            }
         }
         let sum: f32 = shares.iter().sum();
         if sum > 0.0 {
@@ -86,34 +150,60 @@ impl Merge {
     /// together: what an attacker who wants a merged score below `level` descends. Shape: `[k]` both.
     pub(super) fn slopes(&self, scores: &[f32], level: f32) -> Vec<f32> {
         let mut slopes = vec![0.0; scores.len()];
-        let sum = self.sum(scores);
-        let (height, steep) = match &self.sums {
-            Some(sums) => (sums.surprise(sum), sums.slope(sum)),
-            None => (sum, 1.0),
+        let (height, beside) = self.voices(scores);
+        let steep = match &self.beside {
+            Beside::Nobody => 1.0,
+            Beside::Each { sums } | Beside::Together { sums, .. } => sums.slope(self.sum(scores)),
         };
         let slope = |i: usize| self.members[i].1.slope(scores[i]);
         if height > level {
-            let parts = self.of(Role::Attack, scores);
-            parts.for_each(|(i, weight, _)| slopes[i] = steep * weight * slope(i));
+            let parts = self.parts(scores);
+            parts.for_each(|(i, _)| slopes[i] = steep * self.members[i].0.weight * slope(i));
         }
-        if self.sums.is_some() {
-            let loud = self.alone(scores).filter(|(_, part)| *part > level);
-            loud.for_each(|(i, _)| slopes[i] = slope(i));
+        match &self.beside {
+            Beside::Nobody => {}
+            Beside::Each { .. } => {
+                let loud = self.alone(scores).filter(|(_, part)| *part > level);
+                loud.for_each(|(i, _)| slopes[i] = slope(i));
+            }
+            Beside::Together { triggers, .. } if beside > level => {
+                let steep = triggers.slope(self.trigger_sum(scores));
+                self.surprises_beside(scores).for_each(|(i, _)| slopes[i] += steep * slope(i));
+            }
+            Beside::Together { .. } => {}
         }
         slopes
     }
 
-    pub(super) fn role(&self, member: usize) -> Role {
-        self.members[member].0.role
+    /// Whether a row that is flagged shall count as one with a trigger: a detector that only
+    /// triggers are for is loud by itself, or leads where each stands alone.
+    pub(super) fn hears_trigger(&self, scores: &[f32]) -> bool {
+        match &self.beside {
+            Beside::Together { .. } => {
+                self.of(Role::Trigger, scores).any(|(_, _, surprise)| surprise >= LOUD)
+            }
+            _ => self.members[self.leading(scores)].0.role == Role::Trigger,
+        }
     }
 
     fn sum(&self, scores: &[f32]) -> f32 {
         self.parts(scores).map(|(_, part)| part).sum()
     }
 
+    fn trigger_sum(&self, scores: &[f32]) -> f32 {
+        self.surprises_beside(scores).map(|(_, surprise)| surprise).sum()
+    }
+
     /// What each member of the sum adds to it.
     fn parts(&self, scores: &[f32]) -> impl Iterator<Item = (usize, f32)> {
-        self.of(Role::Attack, scores).map(|(i, weight, surprise)| (i, weight * surprise))
+        let both = self.of(Role::Attack, scores).chain(self.of(Role::Both, scores));
+        both.map(|(i, weight, surprise)| (i, weight * surprise))
+    }
+
+    /// What each member of the sum of triggers adds to that.
+    fn surprises_beside(&self, scores: &[f32]) -> impl Iterator<Item = (usize, f32)> {
+        let both = self.of(Role::Trigger, scores).chain(self.of(Role::Both, scores));
+        both.map(|(i, _, surprise)| (i, surprise))
     }
 
     /// What each member beside the sum says alone.
@@ -131,36 +221,67 @@ impl Merge {
         these.map(|(i, ((member, tail), &score))| (i, member.weight, tail.surprise(score)))
     }
 
-    pub(super) fn load(tensors: &Tensors, members: &[Member]) -> Result<Self, TensorError> {
-        let load = |member: &Member| Ok((member.clone(), positive(tensors, &tensor_name(member))?));
-        let members: Vec<_> = members.iter().map(load).collect::<Result<_, _>>()?;
-        let beside = members.iter().any(|(member, _)| member.role == Role::Trigger);
-        let sums = if beside { Some(positive(tensors, SUMS)?) } else { None };
-        Ok(Self { members, sums })
+    /// `triggers` as the manifest says.
+    pub(super) fn load(
+        tensors: &Tensors,
+        members: &[Member],
+        triggers: Option<f32>,
+    ) -> Result<Self, TensorError> {
+        let ranks = |member: &Member| {
+            let scores = positive(tensors, &tensor_name(member))?;
+            Ok((member.clone(), RankTail::new(scores)))
+        };
+        let members: Vec<_> = members.iter().map(ranks).collect::<Result<_, _>>()?;
+        let alone = members.iter().any(|(member, _)| member.role == Role::Trigger);
+        let beside = match triggers {
+            Some(share) => Beside::Together {
+                sums: RankTail::of_sums(positive(tensors, SUMS)?),
+                triggers: RankTail::of_sums(positive(tensors, TRIGGERS)?),
+                share,
+            },
+            None if alone => Beside::Each { sums: RankTail::new(positive(tensors, SUMS)?) },
+            None => Beside::Nobody,
+        };
+        Ok(Self { members, beside })
     }
 
     pub(super) fn save(&self, tensors: &mut Tensors) {
         for (member, tail) in &self.members {
-            let scores = tail.sorted().to_vec();
-            tensors.put(tensor_name(member), &[scores.len()], scores);
+            put(tensors, &tensor_name(member), tail);
         }
-        if let Some(sums) = &self.sums {
-            tensors.put(SUMS, &[sums.sorted().len()], sums.sorted().to_vec());
+        match &self.beside {
+            Beside::Nobody => {}
+            Beside::Each { sums } => put(tensors, SUMS, sums),
+            Beside::Together { sums, triggers, .. } => {
+                put(tensors, SUMS, sums);
+                put(tensors, TRIGGERS, triggers);
+            }
         }
     }
 }
 
-const SUMS: &str = "ranks";
+/// What a share of the budget costs a voice beside the one that has the rest, in nats.
+fn price(share: f32) -> f32 {
+    ((1.0 - share) / share).ln()
+}
 
-/// The ranks that a bundle keeps under this name.
-fn positive(tensors: &Tensors, name: &str) -> Result<RankTail, TensorError> {
+const SUMS: &str = "ranks";
+/// No detector has this name.
+const TRIGGERS: &str = "ranks.+triggers";
+
+fn put(tensors: &mut Tensors, name: &str, tail: &RankTail) {
+    tensors.put(name, &[tail.sorted().len()], tail.sorted().to_vec());
+}
+
+/// The scores that a bundle keeps under this name.
+fn positive(tensors: &Tensors, name: &str) -> Result<Vec<f32>, TensorError> {
     let scores = tensors.vector(name, None)?.to_vec();
     match scores.iter().find(|score| **score < 0.0) {
         Some(&value) => {
             let name = name.to_owned();
             Err(TensorError::Value { name, value, expected: "scores of at least 0" })
         }
-        None => Ok(RankTail::new(scores)),
+        None => Ok(scores),
     }
 }
 
@@ -177,16 +298,28 @@ mod tests {
         (Member { kind: kind.into(), weight, role }, tail)
     }
 
-    fn merge(roles: [Role; 3]) -> Merge {
+    /// Clean rows on which the members agree.
+    fn merge(roles: [Role; 3], triggers: Option<f32>) -> Merge {
         let [a, b, c] = roles;
         let members = vec![member("a", 1.0, a), member("b", 0.5, b), member("c", 0.2, c)];
         let clean: Vec<Vec<f32>> = (0..999).map(|i| vec![i as f32; 3]).collect();
-        Merge::new(members, &clean)
+        Merge::new(members, &clean, triggers)
     }
+
+    /// As a bundle of version 2 has it.
+    fn each(roles: [Role; 3]) -> Merge {
+        let mut merge = merge(roles, None);
+        let sums = RankTail::new((0..999).map(|i| merge.sum(&[i as f32; 3])).collect());
+        merge.beside = Beside::Each { sums };
+        merge
+    }
+
+    const ONE: [Role; 3] = [Role::Attack, Role::Attack, Role::Trigger];
+    const TWO: [Role; 3] = [Role::Attack, Role::Both, Role::Trigger];
 
     #[test]
     fn without_detectors_of_triggers_the_merged_score_is_the_weighted_sum() {
-        let merge = merge([Role::Attack; 3]);
+        let merge = merge([Role::Attack; 3], None);
         // Half of the reference is as large: ln 2 each.
         let expected = (1.0 + 0.5 + 0.2) * 2.0_f32.ln();
         assert!((merge.score(&[500.0; 3]) - expected).abs() < 0.01);
@@ -194,36 +327,61 @@ mod tests {
     }
 
     #[test]
-    fn a_detector_of_triggers_that_is_certain_decides_and_one_that_is_not_changes_nothing() {
-        let merge = merge([Role::Attack, Role::Attack, Role::Trigger]);
-        let quiet = merge.score(&[500.0, 500.0, 0.0]);
-        assert!((quiet - 2.0_f32.ln()).abs() < 0.01, "{quiet}");
-        assert_eq!(merge.leading(&[500.0, 500.0, 0.0]), 0);
-        // 25 of 1000 are as large; its share of the budget is a fifth, four fifths are left.
-        let loud = merge.score(&[500.0, 500.0, 975.0]);
-        assert!((loud - (40.0_f32.ln() - 4.0_f32.ln())).abs() < 0.01, "{loud}");
-        let leading = merge.leading(&[500.0, 500.0, 975.0]);
-        assert_eq!((leading, merge.role(leading)), (2, Role::Trigger));
+    fn detectors_of_triggers_that_are_certain_decide_and_if_they_are_not_change_nothing() {
+        for merge in [merge(ONE, Some(0.2)), each(ONE)] {
+            let quiet = merge.score(&[500.0, 500.0, 0.0]);
+            assert!((quiet - 2.0_f32.ln()).abs() < 0.01, "{quiet}");
+            assert_eq!(merge.leading(&[500.0, 500.0, 0.0]), 0);
+            assert!(!merge.hears_trigger(&[500.0, 500.0, 0.0]));
+            // 25 of 1000 are as large; a fifth of the budget is theirs.
+            let loud = merge.score(&[500.0, 500.0, 975.0]);
+            assert!((loud - (40.0_f32.ln() - 4.0_f32.ln())).abs() < 0.01, "{loud}");
+            assert_eq!(merge.leading(&[500.0, 500.0, 975.0]), 2);
+            assert!(merge.hears_trigger(&[500.0, 500.0, 998.0]));
+        }
+    }
+
+    #[test]
+    fn what_two_detectors_of_triggers_hear_is_louder_than_what_one_hears() {
+        let merge = merge(TWO, Some(0.2));
+        let [one, two] = [[0.0, 500.0, 990.0], [0.0, 990.0, 990.0]].map(|row| merge.score(&row));
+        assert!(two > one + 1.0, "{one} {two}");
+        // And it keeps growing beyond the last reference score.
+        let [near, far] = [[0.0, 2e3, 2e3], [0.0, 2e4, 2e4]].map(|row| merge.score(&row));
+        assert!(far > near + 1.0, "{near} {far}");
+    }
+
+    #[test]
+    fn shares_are_of_the_louder_sum() {
+        let merge = merge(TWO, Some(0.2));
+        let mut shares = vec![];
+        merge.shares(&[2000.0, 0.0, 0.0], &mut shares);
+        assert_eq!(shares, [1.0, 0.0, 0.0]);
+        merge.shares(&[0.0, 500.0, 2000.0], &mut shares);
+        assert!(shares[0] == 0.0 && shares[2] > shares[1] && shares[1] > 0.0, "{shares:?}");
+        assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-6);
     }
 
     #[test]
     fn slopes_are_those_of_what_speaks_above_the_level() {
-        let merge = merge([Role::Attack, Role::Attack, Role::Trigger]);
-        assert_eq!(merge.slopes(&[100.0; 3], 1.0), [0.0; 3]);
-        let loud = merge.slopes(&[900.0, 900.0, 100.0], 1.0);
-        assert!(loud[0] > loud[1] && loud[1] > 0.0 && loud[2] == 0.0, "{loud:?}");
-        let trigger = merge.slopes(&[100.0, 100.0, 2000.0], 1.0);
-        assert!(trigger[0] == 0.0 && trigger[2] > 0.0, "{trigger:?}");
+        for merge in [merge(ONE, Some(0.2)), each(ONE)] {
+            assert_eq!(merge.slopes(&[100.0; 3], 1.0), [0.0; 3]);
+            let loud = merge.slopes(&[900.0, 900.0, 100.0], 1.0);
+            assert!(loud[0] > loud[1] && loud[1] > 0.0 && loud[2] == 0.0, "{loud:?}");
+            let trigger = merge.slopes(&[100.0, 100.0, 2000.0], 1.0);
+            assert!(trigger[0] == 0.0 && trigger[2] > 0.0, "{trigger:?}");
+        }
     }
 
     #[test]
     fn a_merge_saved_and_loaded_gives_the_same_bits() {
-        let merge = merge([Role::Attack, Role::Trigger, Role::Trigger]);
-        let mut tensors = Tensors::default();
-        merge.save(&mut tensors);
-        let loaded = Merge::load(&tensors, &merge.members()).unwrap();
-        for scores in [[0.0; 3], [5.0, 998.0, 3.0], [1e9, 2.0, 700.0]] {
-            assert_eq!(merge.score(&scores).to_bits(), loaded.score(&scores).to_bits());
+        for merge in [merge(TWO, Some(0.1)), each(ONE), merge([Role::Attack; 3], None)] {
+            let mut tensors = Tensors::default();
+            merge.save(&mut tensors);
+            let loaded = Merge::load(&tensors, &merge.members(), merge.triggers()).unwrap();
+            for scores in [[0.0; 3], [5.0, 998.0, 3.0], [1e9, 2.0, 700.0]] {
+                assert_eq!(merge.score(&scores).to_bits(), loaded.score(&scores).to_bits());
+            }
         }
     }
 }

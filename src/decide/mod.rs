@@ -1,13 +1,15 @@
 //! Scores → one score → one p-value → what to do.
 
 mod calibration;
+mod correction;
 mod merge;
 mod policy;
 
-use crate::bundle::{Bundle, Member, Role, TensorError, Tensors};
+use crate::bundle::{Bundle, Member, TensorError, Tensors};
 use crate::record::{Action, Probability};
 
 pub use calibration::Calibration;
+pub use correction::Version;
 pub use merge::Merge;
 pub use policy::{Mode, OnFlagged, OnGuardFailure, Policy};
 
@@ -66,7 +68,7 @@ impl Decider {
     /// If a tensor is missing or misshapen, or the budget is too small for the calibration.
     pub fn load(bundle: &Bundle, budget: Option<Probability>) -> Result<Self, DeciderError> {
         let manifest = &bundle.manifest;
-        let merge = Merge::load(&bundle.tensors, &manifest.detectors)?;
+        let merge = Merge::load(&bundle.tensors, &manifest.detectors, manifest.triggers)?;
         let calibration = Calibration::load(&bundle.tensors)?;
         let clean = bundle.tensors.vector(CLEAN, None)?.to_vec();
         Ok(Self::new(merge, calibration, clean, budget.unwrap_or(manifest.budget))?)
@@ -81,6 +83,11 @@ impl Decider {
     /// The detectors and their weights, in the order of their scores.
     pub fn members(&self) -> Vec<Member> {
         self.merge.members()
+    }
+
+    /// The share of the budget that detectors of triggers have together, if they are summed.
+    pub fn triggers(&self) -> Option<f32> {
+        self.merge.triggers()
     }
 
     pub fn budget(&self) -> Probability {
@@ -117,11 +124,6 @@ impl Decider {
     /// row that passes. Shape: `[k]` both.
     pub fn slopes(&self, scores: &[f32]) -> Vec<f32> {
         self.merge.slopes(scores, self.calibration.threshold(self.budget))
-    }
-
-    /// What kind of detector that is.
-    pub fn leading_role(&self, scores: &[f32]) -> Role {
-        self.merge.role(self.merge.leading(scores))
     }
 
     /// Whether a row with this p-value is flagged.

@@ -18,7 +18,7 @@ pub(super) const KIND: Kind = Kind {
     name: "prediction-match",
     needs: COLUMNS,
     needs_guarded_model: true,
-    role: Role::Trigger,
+    role: Role::Both,
     suits: |_| true,
     contaminated_only: false,
     voice: |_| 1.0,

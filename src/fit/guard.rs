@@ -8,10 +8,10 @@ use super::columns::Table;
 use super::merge_weights::weights;
 use super::split::{Use, stream};
 use crate::bundle::{Member, Role, Tensors};
-use crate::decide::{BudgetTooSmall, Calibration, Decider, Merge};
+use crate::decide::{BudgetTooSmall, Calibration, Decider, Merge, Version};
 use crate::detect::{Detector, Kind, ROSTER, Setting};
 use crate::math::RankTail;
-use crate::record::{Columns, Probability};
+use crate::record::{Columns, Probability, Rows};
 
 /// The detectors of a bundle in roster order.
 pub struct Detectors {
@@ -99,7 +99,10 @@ impl Detectors {
             None => self.equal(&weights(&surprises(&scores), &self.voices)),
             Some(weighing) => self.weighed(weighing, &surprises),
         };
-        let merge = Merge::new(members.into_iter().zip(tails).collect(), &by_row(&scores));
+        let beside = members.iter().any(|member| member.role != Role::Attack);
+        let triggers = beside.then_some(TRIGGERS);
+        let merge =
+            Merge::new(members.into_iter().zip(tails).collect(), &by_row(&scores), triggers);
         let calibration = Calibration::new(merge_rows(&self.scores(merged), |s| merge.score(s)));
         let clean = merge_rows(&self.scores(clean), |s| merge.score(s));
         Decider::new(merge, calibration, clean, budget)
@@ -111,9 +114,9 @@ impl Detectors {
         pairs.map(|((kind, _), &weight)| member(kind, weight, Role::Attack)).collect()
     }
 
-    /// Those that attacks of our own can weigh in a sum, the others beside it with equal shares.
+    /// Those that attacks of our own can weigh in a sum; those of triggers in one beside it.
     fn weighed(&self, weighed: &Weighed, surprises: &Surprises<'_>) -> Vec<Member> {
-        let in_sum = |kind: &Kind| kind.role == Role::Attack;
+        let in_sum = |kind: &Kind| kind.role != Role::Trigger;
         let group = |table: &Table, attacked, weight| {
             let all = surprises(&self.scores(table));
             let summed = all.into_iter().zip(&self.learned).filter(|(_, (kind, _))| in_sum(kind));
@@ -125,10 +128,9 @@ impl Detectors {
         groups.extend(weighed.attacks.iter().map(|(table, w)| group(table, true, f64::from(*w))));
         let k = self.learned.iter().filter(|(kind, _)| in_sum(kind)).count();
         let mut weights = attack_weights::learn(&groups, k).into_iter();
-        let beside = (self.learned.len() - k).max(1) as f32;
         let member = |(kind, _): &(&'static Kind, Box<dyn Detector>)| match kind.role {
-            Role::Attack => member(kind, weights.next().expect("one each"), Role::Attack),
-            Role::Trigger => member(kind, TRIGGERS / beside, Role::Trigger),
+            Role::Trigger => member(kind, 1.0, Role::Trigger),
+            role => member(kind, weights.next().expect("one each"), role),
         };
         self.learned.iter().map(member).collect()
     }
@@ -138,10 +140,16 @@ impl Detectors {
         merge_rows(&self.scores(table), |scores| decider.merge(scores))
     }
 
-    /// Puts what they learned where a bundle keeps it: that of those with a weight in `decider`. The
+    /// The version of every row that would be delivered instead of it, `[n]`.
+    pub fn versions(&self, decider: &Decider, table: &Table) -> Vec<Version> {
+        let (rows, scores) = (table.rows(), by_row(&self.scores(table)));
+        (0..rows.len()).map(|i| decider.version(&rows, i, &scores[i])).collect()
+    }
+
+    /// Puts what they learned where a bundle keeps it: that of those that `decider` hears. The
     /// others change no merged score, and a stream should not pay for them.
     pub fn save(&self, decider: &Decider, tensors: &mut Tensors) -> Vec<Member> {
-        let heard = |(_, member): &((_, _), Member)| member.weight > 0.0;
+        let heard = |(_, m): &((_, _), Member)| m.weight > 0.0 || m.role != Role::Attack;
         let pairs = self.each().zip(decider.members()).filter(heard);
         pairs
             .map(|((_, detector), member)| {
@@ -190,8 +198,9 @@ pub fn trimmed(all: &Table, share: Probability, wanted: Wanted<'_>) -> Option<Ve
     Some(order)
 }
 
-/// Share of the budget for detectors of triggers; with none at all triggers pass.
-const TRIGGERS: f32 = 0.2;
+/// Share of the budget for detectors of triggers; with none at all triggers pass. With .2 attacks of
+/// our own lose half a point of what is caught, with .05 triggers do.
+const TRIGGERS: f32 = 0.1;
 
 /// Of what is not attacked, how much rows count that nobody touched; the rest are disturbed ones.
 const CLEAN: f64 = 0.7;
@@ -208,6 +217,15 @@ type Surprises<'a> = dyn Fn(&[Array1<f32>]) -> Vec<Array1<f32>> + 'a;
 
 fn member(kind: &Kind, weight: f32, role: Role) -> Member {
     Member { kind: kind.name.into(), weight, role }
+}
+
+/// The label that the guarded model gives this version of row `i`.
+pub(super) fn label_of(rows: &Rows<'_>, version: Version, i: usize) -> usize {
+    let answer = match version {
+        Version::Restored => rows.restored_answer,
+        Version::Twin => rows.twin_answer,
+    };
+    Rows { answer, ..*rows }.label(i)
 }
 
 pub(super) fn score(detector: &dyn Detector, table: &Table) -> Array1<f32> {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use ndarray::{Array1, s};
 
 use super::columns::{BATCH_ROWS, Table};
-use super::guard::{Detectors, Weighed, score};
+use super::guard::{Detectors, Weighed, label_of, score};
 use super::networks::Weighing;
 use crate::bundle::Member;
 use crate::decide::{Calibration, Decider};
@@ -53,7 +53,7 @@ pub struct OwnLine {
 #[derive(Clone, Debug)]
 pub struct Line {
     pub kind: String,
-    /// In the merged score, 0 to 1; a detector of weight 0 is not in the bundle.
+    /// In the sum; a detector of weight 0 is not in the bundle, unless it stands beside the sum.
     pub weight: f32,
     /// Of a row, in batches of 256, without the networks; `None` if there was no row to time.
     pub cost_us: Option<f64>,
@@ -120,10 +120,13 @@ impl Detectors {
         let flagged = |s| decider.flags(decider.p(s, 1));
         let line = |family: &str, table: &Table, labels: Option<&[u32]>| {
             let rows = table.rows();
-            let answers = Rows { answer: rows.restored_answer, ..rows };
             let same = |labels: &[u32]| {
-                let each = labels.iter().enumerate();
-                let right = each.filter(|&(i, &label)| answers.label(i) == label as usize).count();
+                let versions = self.versions(decider, table);
+                let each = labels.iter().zip(versions).enumerate();
+                let right = each.filter(|&(i, (&label, version))| {
+                    label_of(&rows, version, i) == label as usize
+                });
+                let right = right.count();
                 right as f64 / labels.len().max(1) as f64
             };
             let caught = caught(&clean, &self.merged(decider, table), flagged);

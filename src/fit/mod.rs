@@ -48,7 +48,7 @@ use std::path::PathBuf;
 use crate::bundle::{
     Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, TensorError, Tensors, VERSION,
 };
-use crate::decide::BudgetTooSmall;
+use crate::decide::{BudgetTooSmall, Version};
 use crate::detect::Setting;
 use crate::model::{ModelError, Networks, Onnx, Runtime};
 use crate::record::{Columns, Probability, Rows, Schema};
@@ -262,7 +262,10 @@ pub fn fit(
     if let Some((weighing, weighed)) = weighing.zip(weighed.as_ref()) {
         measured.own = detectors.own(&decider, &test, &weighing, weighed);
     }
-    let accuracy = y.filter(|_| guarded.is_some()).map(|y| accuracy(&test.rows(), &split.test, &y));
+    let accuracy = y.filter(|_| guarded.is_some()).map(|y| {
+        let versions = detectors.versions(&decider, &test);
+        accuracy(&test.rows(), &versions, &split.test, &y)
+    });
 
     let mut tensors = Tensors::default();
     let members = detectors.save(&decider, &mut tensors);
@@ -270,11 +273,16 @@ pub fn fit(
     let (flagged, rows) = decider.clean_flagged();
     let count = |part: &Vec<usize>| part.len() as u64;
     let manifest = Manifest {
-        version: if restorer.is_some() || likelihood.is_some() { VERSION } else { 1 },
+        version: match restorer.is_some() || likelihood.is_some() {
+            _ if decider.triggers().is_some() => VERSION,
+            true => 2,
+            false => 1,
+        },
         name: options.name.clone(),
         budget: options.budget,
         labels: wanted.setting.labels,
         answer: guarded.as_ref().map(|guarded| guarded.kind),
+        triggers: decider.triggers(),
         detectors: members,
         clean: CleanShare { rows, flagged },
         provenance: Provenance {
@@ -322,14 +330,16 @@ pub fn schema(options: &Options, watch: &mut dyn Watch) -> Result<Schema, FitErr
     Ok(Reference::load(options, None, watch)?.schema)
 }
 
-/// How often the guarded model gives row `part[i]` its label `y[part[i]]`.
-fn accuracy(rows: &Rows<'_>, part: &[usize], y: &[i64]) -> Accuracy {
-    let restored = rows.restored_answer.ncols() > 0;
-    let answer = if restored { rows.restored_answer } else { rows.twin_answer };
-    let corrected = Rows { answer, ..*rows };
-    let right =
-        |rows: &Rows<'_>| (0..part.len()).filter(|&i| rows.label(i) as i64 == y[part[i]]).count();
-    Accuracy { rows: part.len(), right: right(rows), right_corrected: right(&corrected) }
+/// How often the guarded model gives row `part[i]` its label `y[part[i]]`; corrected in `versions[i]`.
+fn accuracy(rows: &Rows<'_>, versions: &[Version], part: &[usize], y: &[i64]) -> Accuracy {
+    let right = |label: &dyn Fn(usize) -> usize| {
+        (0..part.len()).filter(|&i| label(i) as i64 == y[part[i]]).count()
+    };
+    Accuracy {
+        rows: part.len(),
+        right: right(&|i| rows.label(i)),
+        right_corrected: right(&|i| guard::label_of(rows, versions[i], i)),
+    }
 }
 
 #[cfg(test)]

@@ -96,11 +96,11 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
     assert_eq!(alone.install(|| run(&again)).unwrap().digest, report.digest);
     let bundle = bundle_dir::read(&guarded.out).unwrap();
     let manifest = bundle.manifest;
-    assert_eq!((manifest.labels, manifest.version), (2, 2));
+    assert_eq!((manifest.labels, manifest.version), (2, 3));
     assert!(bundle.restorer.is_some() && bundle.likelihood.is_some());
-    let triggers = manifest.detectors.iter().filter(|member| member.role == Role::Trigger);
-    let triggers: Vec<_> = triggers.map(|member| member.kind.as_str()).collect();
-    assert_eq!(triggers, ["local-residual", "prediction-match"]);
+    let of = |role| manifest.detectors.iter().find(|member| member.role == role).unwrap();
+    assert_eq!(of(Role::Trigger).kind, "local-residual");
+    assert_eq!((of(Role::Both).kind.as_str(), manifest.triggers), ("prediction-match", Some(0.1)));
     assert!(manifest.detectors.iter().any(|member| member.role == Role::Attack));
     assert_eq!(manifest.provenance.rows.train, 1400);
     assert_eq!(manifest.clean, report.manifest.clean);
@@ -236,5 +236,5 @@ fn accuracy_counts_the_answers_that_are_the_label() {
     let rows =
         Rows { answer: answer.view(), twin_answer: twin_answer.view(), ..Rows::only(x.view()) };
     let expected = Accuracy { rows: 2, right: 2, right_corrected: 1 };
-    assert_eq!(accuracy(&rows, &[5, 3], &[9, 9, 9, 1, 9, 0]), expected);
+    assert_eq!(accuracy(&rows, &[Version::Twin; 2], &[5, 3], &[9, 9, 9, 1, 9, 0]), expected);
 }

@@ -1,6 +1,8 @@
 //! A score's rank among reference scores, as a number that keeps growing beyond the last of them.
 
-/// Sorted reference scores and an exponential tail above their 98 % quantile.
+/// Sorted reference scores and an exponential tail above their 98 % quantile: of ln(1 + score), since
+/// detectors' scores are squares and ratios; of sums of surprises, which are logarithms already, of
+/// the score itself ([`RankTail::of_sums`]).
 ///
 /// The tail gives *order* beyond the reference, not a probability: whoever needs a p-value
 /// calibrates what is made of it.
@@ -10,8 +12,9 @@ pub struct RankTail {
     knee: f32,
     /// Surprise just above the knee.
     start: f32,
-    /// Mean excess of ln(1 + score) over the knee.
+    /// Mean excess over the knee, of ln(1 + score) or of the score.
     excess: f32,
+    linear: bool,
 }
 
 /// Share of the reference above which the exponential tail takes over.
@@ -22,14 +25,27 @@ impl RankTail {
     ///
     /// # Panics
     /// If `scores` is empty or holds a number that is negative or not finite.
-    pub fn new(mut scores: Vec<f32>) -> Self {
+    pub fn new(scores: Vec<f32>) -> Self {
+        Self::with(scores, false)
+    }
+
+    /// The same for sums of surprises: beyond the reference they keep growing as they did in its tail.
+    ///
+    /// # Panics
+    /// As [`RankTail::new`].
+    pub fn of_sums(scores: Vec<f32>) -> Self {
+        Self::with(scores, true)
+    }
+
+    fn with(mut scores: Vec<f32>, linear: bool) -> Self {
         assert!(!scores.is_empty(), "no reference scores");
         assert!(scores.iter().all(|s| s.is_finite() && *s >= 0.0), "a score is not in [0, ∞)");
         scores.sort_unstable_by(f32::total_cmp);
         let m = scores.len();
         let beyond = ((m as f32 * TAIL_SHARE) as usize).max(1);
         let knee = scores[m - beyond];
-        let excess = scores[m - beyond..].iter().map(|s| s.ln_1p() - knee.ln_1p()).sum::<f32>();
+        let over = scores[m - beyond..].iter().map(|&s| over(s, knee, linear));
+        let excess = over.sum::<f32>();
         let (above, excess) = match beyond < m && scores[m - beyond - 1] == knee {
             false => (beyond, (excess / beyond as f32).max(1e-6)),
             // The knee lies among equal scores: nearly all clean rows have nothing to report. The
@@ -42,7 +58,7 @@ impl RankTail {
             }
         };
         let start = -((1 + above) as f32 / (m + 1) as f32).ln();
-        Self { sorted: scores, knee, start, excess }
+        Self { sorted: scores, knee, start, excess, linear }
     }
 
     pub fn sorted(&self) -> &[f32] {
@@ -57,7 +73,7 @@ impl RankTail {
             let at_least = m - self.sorted.partition_point(|&r| r < score);
             -((1 + at_least) as f32 / (m + 1) as f32).ln()
         } else {
-            self.start + (score.ln_1p() - self.knee.ln_1p()) / self.excess
+            self.start + over(score, self.knee, self.linear) / self.excess
         }
     }
 }
@@ -67,7 +83,8 @@ impl RankTail {
     /// them, beyond the knee exactly. ≥ 0; 0 where the ranks have no score to tell apart.
     pub fn slope(&self, score: f32) -> f32 {
         if score > self.knee {
-            return ((1.0 + score) * self.excess).recip();
+            let steep = if self.linear { 1.0 } else { 1.0 + score };
+            return (steep * self.excess).recip();
         }
         let m = self.sorted.len();
         let (at, reach) = (self.sorted.partition_point(|&r| r < score), (m / 200).max(1));
@@ -76,6 +93,11 @@ impl RankTail {
         let rise = self.surprise(self.sorted[high]) - self.surprise(self.sorted[low]);
         if width > 0.0 { rise / width } else { 0.0 }
     }
+}
+
+/// How far `score` is above the knee.
+fn over(score: f32, knee: f32, linear: bool) -> f32 {
+    if linear { score - knee } else { score.ln_1p() - knee.ln_1p() }
 }
 
 #[cfg(test)]
@@ -91,10 +113,11 @@ mod tests {
             a in 0.0_f32..1e9,
             b in 0.0_f32..1e9,
         ) {
-            let tail = RankTail::new(reference);
             let (low, high) = (a.min(b), a.max(b));
-            prop_assert!(tail.surprise(low) <= tail.surprise(high));
-            prop_assert!(tail.surprise(high).is_finite() && tail.surprise(low) >= 0.0);
+            for tail in [RankTail::new(reference.clone()), RankTail::of_sums(reference)] {
+                prop_assert!(tail.surprise(low) <= tail.surprise(high));
+                prop_assert!(tail.surprise(high).is_finite() && tail.surprise(low) >= 0.0);
+            }
         }
     }
 
@@ -116,14 +139,24 @@ mod tests {
 
     #[test]
     fn the_slope_is_that_of_the_surprise() {
-        let tail = RankTail::new((1..2000).map(|i| (i as f32 / 100.0).powi(2)).collect());
-        for score in [40.0, 250.0, 395.0, 500.0, 4000.0] {
-            let step = 0.02 * score;
-            let expected = tail.surprise(score + step) - tail.surprise(score - step);
-            let got = tail.slope(score) * 2.0 * step;
-            assert!((got - expected).abs() < 0.15 * expected, "{score}: {got}, not {expected}");
+        let scores: Vec<f32> = (1..2000).map(|i| (i as f32 / 100.0).powi(2)).collect();
+        for tail in [RankTail::new(scores.clone()), RankTail::of_sums(scores)] {
+            for score in [40.0, 250.0, 395.0, 500.0, 4000.0] {
+                let step = 0.02 * score;
+                let expected = tail.surprise(score + step) - tail.surprise(score - step);
+                let got = tail.slope(score) * 2.0 * step;
+                assert!((got - expected).abs() < 0.15 * expected, "{score}: {got}, not {expected}");
+            }
         }
         assert_eq!(RankTail::new(vec![0.0; 100]).slope(0.0), 0.0);
+    }
+
+    #[test]
+    fn a_sum_twice_as_far_beyond_the_knee_is_twice_as_surprising_beyond_it() {
+        let tail = RankTail::of_sums((0..1000).map(|i| -(1.0 - i as f32 / 1000.0).ln()).collect());
+        let knee = tail.surprise(tail.knee);
+        let beyond = |far| tail.surprise(tail.knee + far) - knee;
+        assert!((beyond(8.0) / beyond(4.0) - 2.0).abs() < 0.05, "{} {}", beyond(4.0), beyond(8.0));
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl Batch {
             for row in rows.clone() {
                 let merged = guard.decider.merge(self.scored.scores(row));
                 match guard.decider.flags(guard.decider.p(merged, rows.len())) {
-                    true => sanitized_row(guard, &self.scored, row, &mut sanitized),
+                    true => sanitized_row(guard, &self.scored, &self.rows, row, &mut sanitized),
                     false => sanitized.extend_from_slice(&self.rows[row * width..][..width]),
                 }
             }
@@ -387,9 +387,15 @@ impl Batch {
     }
 }
 
-/// Appends what is delivered instead of row `row`, if it is flagged.
-pub(super) fn sanitized_row(guard: &Guard, scored: &Scored, row: usize, out: &mut Vec<f32>) {
-    guard.reconstruct.apply(scored.restored(guard, row), out);
+/// Appends what is delivered instead of row `row` of `x`, if it is flagged.
+pub(super) fn sanitized_row(
+    guard: &Guard,
+    scored: &Scored,
+    x: &[f32],
+    row: usize,
+    out: &mut Vec<f32>,
+) {
+    guard.reconstruct.apply(scored.restored(guard, x, row), out);
 }
 
 /// The most suspicious of `rows`, the first of equals, and its merged score.

@@ -30,7 +30,8 @@ impl<'a> Look<'a> {
 
     /// Appends what would be delivered instead of it, flagged or not, `[d]`.
     pub fn corrected(&self, out: &mut Vec<f32>) {
-        sanitized_row(self.guard, self.scored, self.row, out);
+        let x = self.rows.x.to_slice().expect("rows side by side");
+        sanitized_row(self.guard, self.scored, x, self.row, out);
     }
 
     /// Every detector's score, `[k]`.

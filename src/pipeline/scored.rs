@@ -3,7 +3,7 @@
 use ndarray::ArrayViewMut2;
 
 use super::Guard;
-use crate::bundle::Role;
+use crate::decide::Version;
 use crate::model::{Filled, ModelError, Networks};
 use crate::record::Rows;
 
@@ -47,13 +47,12 @@ impl Scored {
         &self.scores[i * self.detectors..][..self.detectors]
     }
 
-    /// Row `i` as it was before an attack: the restorer's version, which keeps detail; that of the
-    /// autoencoder, whose code is too narrow for a trigger, where a trigger's detector spoke.
-    pub fn restored(&self, guard: &Guard, i: usize) -> &[f32] {
+    /// Row `i` of `x` as it was before an attack, as far as the guard can tell.
+    pub fn restored(&self, guard: &Guard, x: &[f32], i: usize) -> &[f32] {
         let twin = self.filled.twin(i);
-        match guard.decider.leading_role(self.scores(i)) {
-            Role::Attack => self.filled.restored(i).unwrap_or(twin),
-            Role::Trigger => twin,
+        match guard.decider.version(&self.filled.rows(x), i, self.scores(i)) {
+            Version::Restored => self.filled.restored(i).unwrap_or(twin),
+            Version::Twin => twin,
         }
     }
 }
