@@ -61,7 +61,7 @@ evaluate: ## Measure detection on the data sets in DATA and write docs/detection
 	@test -d "$(DATA)" || { echo "evaluate: make evaluate DATA=DIR, with adbench, nsl-kdd, fashion-mnist and fashion-attacks in it"; exit 2; }
 	@scripts/setup evaluate
 	$(CARGO) build --bin tripline
-	.tools/venv-evaluate/bin/python scripts/evaluate $(DATA) $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WORK),--work $(WORK))
+	.tools/venv-evaluate/bin/python scripts/evaluate $(DATA) $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(BACKDOORED),--backdoored $(BACKDOORED)) $(if $(WORK),--work $(WORK))
 
 kafka: ## A real Kafka on 127.0.0.1:19092 to play with, until Ctrl-C; its data stays in .tools/kafka/play
 	@scripts/setup test

@@ -72,9 +72,17 @@ class Page:
         self.table, self.adaptive, self.published, self.root = table, adaptive, published, root
 
     def text(self):
-        parts = [HEAD, self.on_support(), self.redteam(), BACKGROUND, self.clean(), self.asked(), self.images(),
+        parts = [HEAD, self.seeds(), self.on_support(), self.redteam(), BACKGROUND, self.clean(), self.asked(), self.images(),
                  self.harmless(), self.adbench(), self.nsl_kdd(), self.blind(), HOW]  # fmt: skip
         return "\n\n".join(part.strip() for part in parts) + "\n"
+
+    def seeds(self):
+        """How many seeds the medians are of."""
+        images = [(f"the guard of {guards}", {"group": "fashion", "guards": guards}) for guards in (CLASSIFIER, BADNETS, BLENDED)]
+        groups = [*images, *((f"ADBench, {case.name}", {"group": f"adbench-{case.name}"}) for case in ADBENCH),
+                  ("NSL-KDD", {"group": "nsl-kdd"})]  # fmt: skip
+        counts = [f"{name} {len(self.table.seeds(**where)) or NOT_RUN}" for name, where in groups]
+        return f"Seeds: {'; '.join(counts)}."
 
     def lines(self, header, rows):
         head = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
@@ -285,7 +293,7 @@ PGD that changes the object only, against the guarded classifier, on Fashion-MNI
 
 REDTEAM_TEXT = """## An attacker who has the bundle
 
-`tripline redteam`: attacks through the guarded model and the merged score together; the share that fools both. Nothing here is robust
+`tripline redteam --rows 50 --restarts 1`: attacks through the guarded model and the merged score together; the share that fools both. Nothing here is robust
 against them, and no claim is made that it is."""
 
 BACKGROUND = """## The black background
@@ -330,7 +338,8 @@ HOW = """## How to run it again
 
 `make evaluate DATA=DIR` with the data sets' official files: `adbench/*.npz`, `nsl-kdd/` (both official files, gzipped), `fashion-mnist/`
 (IDX), `fashion-attacks/`. `ONLY=tables`, `ONLY=nsl-kdd` or `ONLY=fashion` measures a part and leaves the rest of this page as it is;
-`SEEDS=1` is quicker. What was measured with the same binary is kept in `.tools/evaluate` and not measured again."""
+`SEEDS=1` is quicker,
+`BACKDOORED=1` measures the guards of the two backdoored classifiers with one seed. What was measured with the same binary is kept in `.tools/evaluate` and not measured again."""
 
 
 if __name__ == "__main__":
