@@ -17,9 +17,6 @@ type Begun = (Lane, Option<Offset>);
 /// The same, or why it cannot be known yet.
 type Restored = Result<Begun, Why>;
 
-/// What is known of a partition that was taken over: its lane, or why there is none yet.
-type Restored = (Partition, Result<Begun, Why>);
-
 /// The lane that goes on from `beginning`, whose first kept value is its state; `offsets_lag` as in
 /// [`Timing`](super::Timing).
 ///
