@@ -142,8 +142,11 @@ fn alarms(transitions: &[Transition]) -> u64 {
     u64::from(transitions.iter().any(|t| matches!(t, Transition::Fired { .. })))
 }
 
-/// Upper 99 % bound of a Poisson law.
+/// Upper 99 % bound of a Poisson law; of a large mean by the normal law.
 fn poisson_99(mean: f64) -> u64 {
+    if mean > 500.0 {
+        return (mean + 2.326 * mean.sqrt()).ceil() as u64;
+    }
     let (mut term, mut sum, mut k) = ((-mean).exp(), 0.0, 0);
     loop {
         sum += term;

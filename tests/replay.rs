@@ -61,7 +61,10 @@ fn a_recording_says_what_would_be_flagged_which_incidents_there_would_be_and_how
     let (said, fine) = replay(dir.path(), &["--from", &place("attack.jsonl")]);
     assert!(fine, "{said}");
     assert!(said.contains("stream shuttle: 1500 records over 0.0 hours"), "{said}");
-    assert!(said.contains("  1 pages, "), "{said}");
+    // The drift that an attack brings may be seen before it, and is a warning of its own then.
+    let pages = said.lines().filter(|line| line.starts_with("  firing "));
+    let attacks = pages.clone().filter(|line| line.contains("look attacked")).count();
+    assert!(attacks == 1 && pages.count() <= 2, "{said}");
     assert!(said.contains("at most 1.00 a week would be false"), "{said}");
     assert!(said.contains("firing 2026-11-18T"), "{said}");
 

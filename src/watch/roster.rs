@@ -68,7 +68,7 @@ pub struct Watch {
     pub feature: String,
     pub source: Source,
     pub game: Game,
-    /// Share of the budget, in [`STAKE_ONE`]ths.
+    /// Share of the budget, in 2⁻²⁰.
     pub stake: u64,
 }
 
