@@ -175,7 +175,7 @@ fn clean() {
         for (budget, streams, rows) in
             [(1_000, 1500, 20_000), (10_000, 150, 200_000), (100_000, 16, 2_500_000)]
         {
-            let streams = (f64::from(streams) * share) as u64;
+            let streams = ((f64::from(streams) * share) as u64).max(1);
             let (mut seen, start) = (0, Instant::now());
             for seed in 0..streams {
                 let mut stream = Stream::new(&base, 2000, budget, 100, kinds, 1000 + seed);
