@@ -29,6 +29,8 @@ pub struct Session {
     resume_at: Rc<Cell<Ms>>,
     /// Since when offsets are not told, or when they were last settled.
     settled: Cell<Option<Ms>>,
+    /// When it last heard that its id is its own.
+    used: Cell<Ms>,
     mine: RefCell<Mine>,
 }
 
@@ -105,6 +107,7 @@ impl Session {
             place,
             resume_at: resume_at.clone(),
             settled: Cell::new(None),
+            used: Cell::new(ground.now()),
             mine: RefCell::new(mine),
         };
         session.subscribe();

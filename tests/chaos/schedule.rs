@@ -83,6 +83,9 @@ pub struct Limits {
     pub zombie: Duration,
     /// Whether there is time for everything once; else only for what is quick.
     pub long: bool,
+    /// Only instances that come and go: partitions are handed over all the time, many with records in
+    /// flight, and nothing else hides what becomes of them.
+    pub handovers: bool,
 }
 
 /// An endless sequence of steps.
@@ -91,12 +94,13 @@ pub struct Schedule {
     limits: Limits,
     first: Vec<Fault>,
     armed: bool,
+    many: bool,
 }
 
 impl Schedule {
     pub fn new(seed: u64, limits: Limits) -> Self {
-        let mut schedule =
-            Self { dice: ChaCha8Rng::seed_from_u64(seed), limits, first: vec![], armed: false };
+        let dice = ChaCha8Rng::seed_from_u64(seed);
+        let mut schedule = Self { dice, limits, first: vec![], armed: false, many: false };
         schedule.first = schedule.every_kind();
         schedule.first.reverse();
         schedule
@@ -105,6 +109,9 @@ impl Schedule {
     /// What every run must have had, if there is time for it.
     fn every_kind(&mut self) -> Vec<Fault> {
         let mut first = vec![Fault::Scale { to: 2 }];
+        if self.limits.handovers {
+            return first;
+        }
         let mut kinds: Vec<Fault> = Window::ALL.map(|window| self.failpoint(window)).into();
         kinds.push(self.replies());
         kinds.push(Fault::Kill { who: self.who(), many: 1 });
@@ -147,6 +154,11 @@ impl Schedule {
 
     fn any(&mut self) -> Fault {
         let limits = self.limits;
+        if limits.handovers {
+            // Whoever stays gives up partitions when others come.
+            self.many = !self.many;
+            return Fault::Scale { to: if self.many { 4 } else { self.dice.random_range(1..=2) } };
+        }
         match self.dice.random_range(0..100) {
             0..28 => Fault::Kill { who: self.who(), many: 1 },
             28..48 => Fault::Kill { who: self.who(), many: 2 },

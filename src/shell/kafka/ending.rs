@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const ANSWER: Duration = Duration::from_secs(5);
 /// Between two tries to end what hangs.
 const AGAIN: Duration = Duration::from_secs(5);
+/// After this long without a commit an id is asked about.
+const IDLE: Duration = Duration::from_secs(30);
 /// How long commits are checked after something went wrong: longer than a broker takes to be
 /// known again to a cluster that had given it up (its session is 9 s by default).
 const WARY: Duration = Duration::from_secs(15);
@@ -83,6 +85,17 @@ impl Transactions {
     pub fn is_doubtful(&self) -> bool {
         let due = || self.looked.get().is_none_or(|at| at.elapsed() >= AGAIN);
         !self.is_open() && !self.ends.borrow().is_calm() && due()
+    }
+
+    /// Whether it is time to ask whose our id is: whoever has had nothing to write for long may be fenced
+    /// and not know it, and what the other left under the id is then nobody's to end. An aborted
+    /// transaction that touches nothing asks.
+    pub fn is_idle(&self) -> bool {
+        let idle = !self.is_open() && self.used.get().elapsed() >= IDLE;
+        if idle {
+            self.used.set(Instant::now());
+        }
+        idle
     }
 
     /// Before a commit: something older may not hang where it would be committed too.

@@ -174,6 +174,9 @@ impl deliver::Session for Session {
                 Ok(false) | Err(_) => {}
             }
         }
+        if self.transactions.is_idle() {
+            self.with_group(|to| self.transactions.settle_pending(to))?;
+        }
         match self.consumer().poll(timeout) {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(Fetched(message))),

@@ -49,6 +49,8 @@ pub struct Transactions {
     pub(super) ends: RefCell<Ends>,
     /// When that was last looked at.
     pub(super) looked: Cell<Option<Instant>>,
+    /// When we last heard that the id is ours.
+    pub(super) used: Cell<Instant>,
 }
 
 /// A call that took this long may have asked twice. librdkafka waits at least a second for an
@@ -90,6 +92,7 @@ impl Transactions {
             wary: Cell::new(Some(Instant::now())),
             ends: RefCell::new(Ends::new(outputs, [])),
             looked: Cell::new(None),
+            used: Cell::new(Instant::now()),
         };
         started.take_over()?;
         Ok(started)
@@ -238,6 +241,7 @@ impl Transactions {
             self.abort_if(error.requires_abort);
             self.classify("commit", error.code, error.text)
         })?;
+        self.used.set(Instant::now());
         self.was_ended(to)?;
         self.ends.borrow_mut().committed();
         self.open.set(false);

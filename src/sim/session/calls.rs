@@ -28,6 +28,7 @@ impl deliver::Session for Session {
     fn poll(&self, timeout: Duration) -> Result<Option<Message>> {
         let strike = self.enter(Step::Poll)?;
         self.settle_again()?;
+        self.ask_whose_id()?;
         let mut mine = self.mine.borrow_mut();
         let mut found = None;
         if let Some(consumer) = mine.consumer.as_mut() {
@@ -253,6 +254,7 @@ impl deliver::Session for Session {
         if slow {
             self.was_ended()?;
         }
+        self.used.set(self.ground.now());
         let mut mine = self.mine.borrow_mut();
         mine.ends.committed();
         mine.give_up();
@@ -335,14 +337,15 @@ impl deliver::Session for Session {
                 committed.push(group.tell(member, partition));
             }
         }
-        self.settled.set(None);
         // Two questions, and between them the world goes on.
         self.give_way(Step::Beginnings)?;
         // A group that tells old offsets does not tell that newer ones are on their way.
         if partitions.iter().map(ends).zip(&known).any(|(now, known)| now.1 < known.0) {
             self.ground.faults.borrow_mut().hit("state unstable");
+            self.settle_pending()?;
             return Err(no_answer("read state: one is still in a transaction"));
         }
+        self.settled.set(None);
         let cluster = self.ground.cluster.borrow();
         let topic = &cluster.topics[state];
         let found = partitions.iter().zip(committed).map(|(&partition, committed)| {

@@ -16,6 +16,8 @@ use crate::sim::log::Record;
 const OTHERS: Ms = 300;
 /// Between two tries to settle offsets that stay unstable.
 const SETTLE_EVERY: Ms = 5_000;
+/// After this long without a commit an id is asked about.
+const IDLE: Ms = 30_000;
 
 /// How wide what whoever had the id before may have written to is: nothing, to who believes brokers.
 pub(super) fn widths(ground: &Ground, place: &Place) -> Vec<(String, i32)> {
@@ -89,6 +91,19 @@ impl Session {
             return Err(failed("commit", "acknowledged, and undone for want of an end"));
         }
         Ok(())
+    }
+
+    /// Whoever has had nothing to write for long may be fenced and not know it, and what the other left
+    /// under the id is then nobody's to end.
+    pub(super) fn ask_whose_id(&self) -> Result<()> {
+        let now = self.ground.now();
+        let idle = !self.mine.borrow().open && now - self.used.get() >= IDLE;
+        if !idle || !self.ground.exactly_once {
+            return Ok(());
+        }
+        self.used.set(now);
+        self.ground.faults.borrow_mut().hit("asked whose id it is");
+        self.abort_into(&[])
     }
 
     /// Before a commit: something older may not hang where it would be committed too.
