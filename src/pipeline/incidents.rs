@@ -82,13 +82,15 @@ impl Incidents {
         // Causes before what they bring along.
         fired.sort_by_key(|fired| (fired.cause, fired.watch));
         let mut touched: BTreeMap<Cause, Status> = BTreeMap::new();
+        let mut absorbed = vec![];
         for Fired { cause, watch, since, finding } in fired {
             let parent = cause.parents().iter().find(|parent| self.open.contains_key(parent));
             let home = *parent.unwrap_or(&cause);
             let inhibited = parent.is_some();
             let member = Member { watch, cause, since, finding, inhibited, firing: true };
             if !self.open.contains_key(&home) {
-                let (incident, status) = self.begin(about, home, since, hold_ms, past(since));
+                let (mut incident, status) = self.begin(about, home, since, hold_ms, &past);
+                absorbed.extend(self.absorb(&mut incident, hold_ms));
                 self.open.insert(home, incident);
                 touched.insert(home, status);
             }
@@ -111,6 +113,28 @@ impl Incidents {
         for (cause, status) in touched {
             alerts.push(Alert::new(about, &self.open[&cause], status, None));
         }
+        for (child, note) in absorbed {
+            self.end(about, child, Some(&note), alerts);
+        }
+    }
+
+    /// What `incident` brings along was seen before it, and not long before: it is no incident of its
+    /// own any more. Gives which those are, and what to say of them.
+    fn absorb(&self, incident: &mut Incident, hold_ms: i64) -> Vec<(Cause, String)> {
+        let earliest = incident.since.0.saturating_sub(hold_ms);
+        let brought = |child: &&Incident| {
+            child.cause.parents().contains(&incident.cause) && child.since.0 > earliest
+        };
+        let children: Vec<&Incident> = self.open.values().filter(brought).collect();
+        for child in &children {
+            let members = child.members.iter().filter(|member| member.firing).cloned();
+            let inhibited = members.map(|member| Member { inhibited: true, ..member });
+            let room = MEMBERS_MAX.saturating_sub(incident.members.len() + 1);
+            incident.members.extend(inhibited.take(room));
+        }
+        let note =
+            format!("it came with {} incident {}", incident.cause.name(), incident.dedup_key);
+        children.into_iter().map(|child| (child.cause, note.clone())).collect()
     }
 
     /// What a watch saw is gone; an incident is over when that is so for all of its own watches.
@@ -134,7 +158,7 @@ impl Incidents {
                 Orphan { fired: Fired { cause, watch, since, finding: finding.clone() }, due }
             };
             self.orphans.extend(still.map(orphan));
-            self.end(about, cause, alerts);
+            self.end(about, cause, None, alerts);
         }
     }
 
@@ -144,10 +168,16 @@ impl Incidents {
         self.orphans.extract_if(.., due).map(|orphan| orphan.fired).collect()
     }
 
-    /// The incident of this cause is over.
-    pub fn end(&mut self, about: &About, cause: Cause, alerts: &mut Vec<Alert>) {
+    /// The incident of this cause is over, for the reason that `note` gives.
+    pub fn end(
+        &mut self,
+        about: &About,
+        cause: Cause,
+        note: Option<&str>,
+        alerts: &mut Vec<Alert>,
+    ) {
         if let Some(ended) = self.open.remove(&cause) {
-            alerts.push(Alert::new(about, &ended, Status::Resolved, None));
+            alerts.push(Alert::new(about, &ended, Status::Resolved, note));
             self.last.insert(cause, ended);
         }
     }
@@ -160,8 +190,8 @@ impl Incidents {
         hold_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
-        let past = Past { counts: Counts::default(), until: since, first: None };
-        let (incident, status) = self.begin(about, Cause::Silence, since, hold_ms, past);
+        let nothing = |until| Past { counts: Counts::default(), until, first: None };
+        let (incident, status) = self.begin(about, Cause::Silence, since, hold_ms, nothing);
         alerts.push(Alert::new(about, &incident, status, None));
         self.open.insert(Cause::Silence, incident);
     }
@@ -172,18 +202,20 @@ impl Incidents {
         cause: Cause,
         since: Timestamp,
         hold_ms: i64,
-        past: Past,
+        past: impl Fn(Timestamp) -> Past,
     ) -> (Incident, Status) {
-        let Past { mut counts, until, first } = past;
         if let Some(last) = self.last.get(&cause)
             && since.0.saturating_sub(last.until.0) < hold_ms
         {
+            // The change may have begun before it was told that all was over.
+            let Past { mut counts, until, first } = past(since.max(last.until));
             counts.add(&last.counts);
             let (since, first) = (last.since.min(since), last.first.or(first));
             let (dedup_key, members) = (last.dedup_key.clone(), vec![]);
             let again = Incident { cause, dedup_key, since, until, counts, first, members };
             return (again, Status::Updated);
         }
+        let Past { counts, until, first } = past(since);
         let About { stream, epoch, .. } = about;
         let name = format!("{stream}\0{epoch}\0{}\0{}", cause.name(), since.0);
         let digest = Digest(Sha256::digest(name).into()).to_string();
@@ -204,3 +236,6 @@ impl Incidents {
         Self { open, ..Self::default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,14 @@
 //! How the workers cut, commit and interleave does not show either, as long as no record is more
 //! than a window older than the newest of its partition (`tests/determinism.rs`).
 
-use std::collections::BTreeMap;
+mod state;
+
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use super::incidents::{Fired, Incidents, Past};
-use crate::incident::{About, Alert, Cause, Finding, Incident};
+use self::state::{Heard, Open};
+pub use self::state::{JudgeError, State};
+use super::incidents::{Fired, Past};
+use crate::incident::{About, Alert, Cause, Finding};
 use crate::record::{Offset, Partition, Schema, Timestamp};
 use crate::watch::{
     Counts, Evidence, Message, Panel, Presence, Signals, Tally, Terms, Transition, WindowStart,
@@ -36,108 +37,6 @@ pub struct Frame {
     pub silence_ms: Option<u64>,
 }
 
-/// What is written to the state topic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct State {
-    /// Format version, [`VERSION`].
-    version: u32,
-    epoch: String,
-    /// The next offset of the evidence topic.
-    next: Offset,
-    /// The shell's clock as last heard.
-    clock: Timestamp,
-    partitions: BTreeMap<Partition, Heard>,
-    /// Counts of the open windows, over all partitions.
-    windows: BTreeMap<WindowStart, Open>,
-    /// Of windows that were closed not long ago.
-    past: BTreeMap<WindowStart, Open>,
-    /// Windows that start before this are closed.
-    frontier: Timestamp,
-    /// The clock when a record was last heard of.
-    record_at: Option<Timestamp>,
-    panel: Panel,
-    incidents: Incidents,
-}
-
-/// What was last heard of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Heard {
-    /// Its newest window; see [`Judge::watermark`] for which earlier ones are complete.
-    newest: WindowStart,
-    /// The clock at that message.
-    at: Timestamp,
-    /// Its worker says that there is nothing to read.
-    quiet: bool,
-    /// The offsets of its last message: what lies below their end was counted.
-    from: Offset,
-    to: Offset,
-}
-
-/// Counts of one window.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Open {
-    tally: Tally,
-    /// The first flagged record of the partition with the least number.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    first: Option<(Partition, Offset)>,
-}
-
-/// What version 1 wrote, as far as it says anything today.
-#[derive(Deserialize)]
-struct StateV1 {
-    epoch: String,
-    next: Offset,
-    clock: Timestamp,
-    incident: Option<IncidentV1>,
-}
-
-#[derive(Deserialize)]
-struct IncidentV1 {
-    dedup_key: String,
-    since: Timestamp,
-    until: Timestamp,
-    counts: Counts,
-    first: Option<(Partition, Offset)>,
-}
-
-/// Why a judge cannot go on from what the state topic holds.
-#[derive(Debug, thiserror::Error)]
-pub enum JudgeError {
-    #[error("cannot read the judge's state: {0}")]
-    Unreadable(#[from] serde_json::Error),
-    #[error(
-        "the judge's state is version {0}; this build reads 1 to {VERSION}: run the build that \
-         wrote it, or a newer one"
-    )]
-    Version(u32),
-    #[error(
-        "the group of judges committed {committed}, but there is no state: the state topic was \
-         emptied, or the group's offsets are another program's"
-    )]
-    Missing { committed: Offset },
-    #[error(
-        "the judge's state covers evidence below {covered}, but the group committed {committed}; if \
-         the group's offsets were moved by hand, move this one back to {covered}"
-    )]
-    Mismatch { covered: Offset, committed: Offset },
-    #[error(
-        "the judge's state covers evidence below {covered}, but its group has no offset: the evidence \
-         topic was made anew, or the group's offset expired or was deleted; only if the topic is still \
-         the same, give the group {covered} by hand"
-    )]
-    NoOffset { covered: Offset },
-    #[error(
-        "the judge heard evidence up to {next}, but the topic ends at {end}: it was made anew, or lost its \
-         newest records"
-    )]
-    Beyond { next: Offset, end: Offset },
-}
-
-/// Format version this build writes, and the newest it reads.
-const VERSION: u32 = 2;
-
 /// A partition that nobody speaks for, by the clock: its worker is gone, and others go on without
 /// it. Longer than a rebalance after a crash takes; what it has to say later is late, not lost.
 const GONE_AFTER_MS: i64 = 60_000;
@@ -147,73 +46,6 @@ const PAST_MAX: i64 = 64;
 /// topic takes by default.
 const WINDOWS_MAX: usize = 512;
 const CELLS_MAX: usize = 48 << 10;
-
-impl State {
-    /// What a judge wrote, whatever version it had.
-    ///
-    /// # Errors
-    /// If the bytes cannot be read, or a newer build wrote them.
-    pub fn read(bytes: &[u8]) -> Result<Self, JudgeError> {
-        #[derive(Deserialize)]
-        struct VersionOnly {
-            version: u32,
-        }
-        let VersionOnly { version } = serde_json::from_slice(bytes)?;
-        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
-        match version {
-            VERSION => Ok(serde_json::from_slice(bytes)?),
-            1 => Ok(serde_json::from_slice::<StateV1>(bytes)?.into()),
-            newer => Err(JudgeError::Version(newer)),
-        }
-    }
-
-    fn new(epoch: &str, panel: Panel) -> Self {
-        Self {
-            version: VERSION,
-            epoch: epoch.into(),
-            next: Offset(0),
-            clock: Timestamp(0),
-            partitions: BTreeMap::new(),
-            windows: BTreeMap::new(),
-            past: BTreeMap::new(),
-            frontier: Timestamp(0),
-            record_at: None,
-            panel,
-            incidents: Incidents::default(),
-        }
-    }
-
-    pub fn epoch(&self) -> &str {
-        &self.epoch
-    }
-
-    /// The next offset of the evidence topic: it covers those below.
-    pub fn next(&self) -> Offset {
-        self.next
-    }
-
-    /// How many windows are remembered, closed ones included.
-    pub fn windows(&self) -> usize {
-        self.windows.len() + self.past.len()
-    }
-
-    /// The incidents that are not over.
-    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.incidents.open()
-    }
-}
-
-impl From<StateV1> for State {
-    fn from(StateV1 { epoch, next, clock, incident }: StateV1) -> Self {
-        let incident = incident.map(|incident| {
-            let IncidentV1 { dedup_key, since, until, counts, first } = incident;
-            let (cause, members) = (Cause::Attack, vec![]);
-            Incident { cause, dedup_key, since, until, counts, first, members }
-        });
-        let incidents = Incidents::former(incident);
-        Self { next, clock, incidents, ..Self::new(&epoch, Panel::empty()) }
-    }
-}
 
 impl Judge {
     /// A judge with nothing heard.
@@ -489,7 +321,7 @@ impl Judge {
                 let hold_ms = frame.terms.hold_ms as i64;
                 state.incidents.silence(&frame.about, heard, hold_ms, alerts);
             }
-            (false, true) => state.incidents.end(&frame.about, Cause::Silence, alerts),
+            (false, true) => state.incidents.end(&frame.about, Cause::Silence, None, alerts),
             _ => {}
         }
     }

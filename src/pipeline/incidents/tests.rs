@@ -1,0 +1,105 @@
+use super::*;
+use crate::decide::Policy;
+use crate::record::Probability;
+
+const HOLD_MS: i64 = 3_600_000;
+const DRIFT: usize = 0;
+const ATTACK: usize = 1;
+
+fn about() -> About {
+    About {
+        stream: "s".into(),
+        input: "s.requests".into(),
+        quarantine: "s.quarantine".into(),
+        dead_letter: "s.dead-letter".into(),
+        epoch: "e".into(),
+        bundle: "b".into(),
+        policy: Policy::default(),
+        budget: Probability::new(0.01).unwrap(),
+        false_page_ms: 7 * 24 * 3_600_000,
+    }
+}
+
+fn fired(cause: Cause, watch: usize, since: i64) -> Fired {
+    let finding = Finding {
+        watch: cause.name().into(),
+        feature: format!("watch {watch}"),
+        measure: "share".into(),
+        typical: 0.01,
+        seen: 0.5,
+        psi: 1.0,
+        chi2: 1.0,
+        rows: 100,
+    };
+    Fired { cause, watch, since: Timestamp(since), finding }
+}
+
+/// Ten rows a second since then, up to `until`.
+fn rows(until: i64) -> impl Fn(Timestamp) -> Past {
+    move |since| {
+        let rows = (until - since.0).max(0) as u64 / 100;
+        let counts = Counts { rows, ..Counts::default() };
+        Past { counts, until: Timestamp(until), first: None }
+    }
+}
+
+/// What was said of which cause, in order.
+fn told(alerts: &[Alert]) -> Vec<(&str, Status)> {
+    alerts.iter().map(|alert| (alert.kind.as_str(), alert.status)).collect()
+}
+
+/// A drift since 0, and an attack `later` than that.
+fn drift_then_attack(later: i64) -> (Incidents, Vec<Alert>) {
+    let (mut incidents, mut alerts) = (Incidents::default(), vec![]);
+    let drift = vec![fired(Cause::Drift, DRIFT, 0)];
+    incidents.fire(&about(), drift, HOLD_MS, rows(1000), &mut alerts);
+    let attack = vec![fired(Cause::Attack, ATTACK, later)];
+    incidents.fire(&about(), attack, HOLD_MS, rows(later + 1000), &mut alerts);
+    (incidents, alerts)
+}
+
+#[test]
+fn a_drift_seen_shortly_before_its_attack_ends_with_the_attacks_key_and_is_told_within_it() {
+    let (incidents, alerts) = drift_then_attack(HOLD_MS - 1);
+    let (firing, resolved) = (Status::Firing, Status::Resolved);
+    let expected = [("drift", firing), ("attack", firing), ("drift", resolved)];
+    assert_eq!(told(&alerts), expected);
+    assert_eq!(alerts[0].dedup_key, alerts[2].dedup_key);
+    let note = format!("it came with attack incident {}", alerts[1].dedup_key);
+    assert!(alerts[2].summary.contains(&note), "{}", alerts[2].summary);
+    let inhibited: Vec<_> = alerts[1].inhibited.iter().map(|f| f.feature.as_str()).collect();
+    assert_eq!(inhibited, ["watch 0"]);
+    assert!(!incidents.is_open(Cause::Drift));
+}
+
+#[test]
+fn a_drift_that_is_older_than_hold_stays_an_incident_beside_the_attack() {
+    let (incidents, alerts) = drift_then_attack(HOLD_MS);
+    assert_eq!(told(&alerts), [("drift", Status::Firing), ("attack", Status::Firing)]);
+    assert!(alerts[1].inhibited.is_empty());
+    assert!(incidents.is_open(Cause::Drift) && incidents.is_open(Cause::Attack));
+}
+
+#[test]
+fn a_drift_that_outlasts_its_attack_comes_back_under_its_own_key() {
+    let (mut incidents, mut alerts) = drift_then_attack(1000);
+    incidents.resolve(&about(), ATTACK, HOLD_MS, &mut alerts);
+    assert_eq!(told(&alerts)[3..], [("attack", Status::Resolved)]);
+    let until = 2000 + HOLD_MS;
+    assert_eq!(incidents.due(Timestamp(until - 1)), []);
+    let due = incidents.due(Timestamp(until));
+    incidents.fire(&about(), due, HOLD_MS, rows(until), &mut alerts);
+    assert_eq!(told(&alerts)[4..], [("drift", Status::Updated)]);
+    assert_eq!(alerts[4].dedup_key, alerts[0].dedup_key);
+    // Ten a second since it began: none is counted twice.
+    assert_eq!(alerts[4].counts.rows, until as u64 / 100);
+}
+
+#[test]
+fn a_drift_that_ends_with_its_attack_is_not_heard_of_again() {
+    let (mut incidents, mut alerts) = drift_then_attack(1000);
+    incidents.resolve(&about(), DRIFT, HOLD_MS, &mut alerts);
+    incidents.resolve(&about(), ATTACK, HOLD_MS, &mut alerts);
+    assert_eq!(told(&alerts)[3..], [("attack", Status::Resolved)]);
+    assert_eq!(incidents.due(Timestamp(i64::MAX)), []);
+}

@@ -1,0 +1,179 @@
+//! What a judge remembers: what it writes to the state topic, and earlier versions of that.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::incident::{Cause, Incident};
+use crate::pipeline::incidents::Incidents;
+use crate::record::{Offset, Partition, Timestamp};
+use crate::watch::{Counts, Panel, Tally, WindowStart};
+
+/// What is written to the state topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Format version, [`VERSION`].
+    pub(super) version: u32,
+    pub(super) epoch: String,
+    /// The next offset of the evidence topic.
+    pub(super) next: Offset,
+    /// The shell's clock as last heard.
+    pub(super) clock: Timestamp,
+    pub(super) partitions: BTreeMap<Partition, Heard>,
+    /// Counts of the open windows, over all partitions.
+    pub(super) windows: BTreeMap<WindowStart, Open>,
+    /// Of windows that were closed not long ago.
+    pub(super) past: BTreeMap<WindowStart, Open>,
+    /// Windows that start before this are closed.
+    pub(super) frontier: Timestamp,
+    /// The clock when a record was last heard of.
+    pub(super) record_at: Option<Timestamp>,
+    pub(super) panel: Panel,
+    pub(super) incidents: Incidents,
+}
+
+/// What was last heard of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Heard {
+    /// Its newest window; see `Judge::watermark` for which earlier ones are complete.
+    pub newest: WindowStart,
+    /// The clock at that message.
+    pub at: Timestamp,
+    /// Its worker says that there is nothing to read.
+    pub quiet: bool,
+    /// The offsets of its last message: what lies below their end was counted.
+    pub from: Offset,
+    pub to: Offset,
+}
+
+/// Counts of one window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Open {
+    pub tally: Tally,
+    /// The first flagged record of the partition with the least number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first: Option<(Partition, Offset)>,
+}
+
+/// What version 1 wrote, as far as it says anything today.
+#[derive(Deserialize)]
+struct StateV1 {
+    epoch: String,
+    next: Offset,
+    clock: Timestamp,
+    incident: Option<IncidentV1>,
+}
+
+#[derive(Deserialize)]
+struct IncidentV1 {
+    dedup_key: String,
+    since: Timestamp,
+    until: Timestamp,
+    counts: Counts,
+    first: Option<(Partition, Offset)>,
+}
+
+/// Why a judge cannot go on from what the state topic holds.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    #[error("cannot read the judge's state: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error(
+        "the judge's state is version {0}; this build reads 1 to {VERSION}: run the build that \
+         wrote it, or a newer one"
+    )]
+    Version(u32),
+    #[error(
+        "the group of judges committed {committed}, but there is no state: the state topic was \
+         emptied, or the group's offsets are another program's"
+    )]
+    Missing { committed: Offset },
+    #[error(
+        "the judge's state covers evidence below {covered}, but the group committed {committed}; if \
+         the group's offsets were moved by hand, move this one back to {covered}"
+    )]
+    Mismatch { covered: Offset, committed: Offset },
+    #[error(
+        "the judge's state covers evidence below {covered}, but its group has no offset: the evidence \
+         topic was made anew, or the group's offset expired or was deleted; only if the topic is still \
+         the same, give the group {covered} by hand"
+    )]
+    NoOffset { covered: Offset },
+    #[error(
+        "the judge heard evidence up to {next}, but the topic ends at {end}: it was made anew, or lost its \
+         newest records"
+    )]
+    Beyond { next: Offset, end: Offset },
+}
+
+/// Format version this build writes, and the newest it reads.
+const VERSION: u32 = 2;
+
+impl State {
+    /// What a judge wrote, whatever version it had.
+    ///
+    /// # Errors
+    /// If the bytes cannot be read, or a newer build wrote them.
+    pub fn read(bytes: &[u8]) -> Result<Self, JudgeError> {
+        #[derive(Deserialize)]
+        struct VersionOnly {
+            version: u32,
+        }
+        let VersionOnly { version } = serde_json::from_slice(bytes)?;
+        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
+        match version {
+            VERSION => Ok(serde_json::from_slice(bytes)?),
+            1 => Ok(serde_json::from_slice::<StateV1>(bytes)?.into()),
+            newer => Err(JudgeError::Version(newer)),
+        }
+    }
+
+    pub(super) fn new(epoch: &str, panel: Panel) -> Self {
+        Self {
+            version: VERSION,
+            epoch: epoch.into(),
+            next: Offset(0),
+            clock: Timestamp(0),
+            partitions: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            past: BTreeMap::new(),
+            frontier: Timestamp(0),
+            record_at: None,
+            panel,
+            incidents: Incidents::default(),
+        }
+    }
+
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The next offset of the evidence topic: it covers those below.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// How many windows are remembered, closed ones included.
+    pub fn windows(&self) -> usize {
+        self.windows.len() + self.past.len()
+    }
+
+    /// The incidents that are not over.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.open()
+    }
+}
+
+impl From<StateV1> for State {
+    fn from(StateV1 { epoch, next, clock, incident }: StateV1) -> Self {
+        let incident = incident.map(|incident| {
+            let IncidentV1 { dedup_key, since, until, counts, first } = incident;
+            let (cause, members) = (Cause::Attack, vec![]);
+            Incident { cause, dedup_key, since, until, counts, first, members }
+        });
+        let incidents = Incidents::former(incident);
+        Self { next, clock, incidents, ..Self::new(&epoch, Panel::empty()) }
+    }
+}
