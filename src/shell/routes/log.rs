@@ -1,7 +1,7 @@
 //! A structured line of the log per change: for whoever collects logs, and where no route is
 //! configured. Nobody is woken by it.
 
-use tracing::{info, warn};
+use tracing::{Level, event};
 
 use super::received::Received;
 use super::{Receiver, Refusal};
@@ -22,13 +22,14 @@ impl Receiver for Log {
     fn tell(&self, news: &Received, _: Option<&Received>, _: Timestamp) -> Result<(), Refusal> {
         let Received { dedup_key, status, kind, severity, stream, since, until, summary, .. } =
             news;
-        let route = &self.route;
+        let (route, incident) = (&self.route, dedup_key);
         // A level must be known when the program is built.
-        match news.is_over() {
-            false => {
-                warn!(
+        macro_rules! line {
+            ($level:expr) => {
+                event!(
+                    $level,
                     route,
-                    incident = dedup_key,
+                    incident,
                     status,
                     kind,
                     severity,
@@ -36,21 +37,13 @@ impl Receiver for Log {
                     since,
                     until,
                     "{summary}"
-                );
-            }
-            true => {
-                info!(
-                    route,
-                    incident = dedup_key,
-                    status,
-                    kind,
-                    severity,
-                    stream,
-                    since,
-                    until,
-                    "{summary}"
-                );
-            }
+                )
+            };
+        }
+        if news.is_over() {
+            line!(Level::INFO)
+        } else {
+            line!(Level::WARN)
         }
         Ok(())
     }

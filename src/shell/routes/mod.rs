@@ -4,6 +4,7 @@ mod alertmanager;
 mod counters;
 mod desk;
 mod log;
+mod open;
 mod post;
 pub mod received;
 mod sender;
@@ -12,7 +13,8 @@ mod webhook;
 use std::time::Duration;
 
 pub use counters::Counters;
-pub use desk::{OPEN_BYTES_MAX, QUEUE_BYTES_MAX};
+pub use desk::QUEUE_BYTES_MAX;
+pub use open::OPEN_BYTES_MAX;
 pub use sender::{RouteError, Routes};
 
 use self::received::Received;

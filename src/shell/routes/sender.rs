@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use super::desk::{Desk, Open, Task};
+use super::desk::{Desk, Task};
+use super::open::Open;
 use super::received::Received;
 use super::{Counters, Receiver, Refusal, receiver};
 use crate::config::Config;
@@ -230,7 +231,7 @@ impl Sender {
             partition = %place.partition,
             %next,
             new = committed.is_none(),
-            open = open.incidents(),
+            open = open.incidents().len(),
             "telling incidents"
         );
         self.desk.ours(place, open, Instant::now());
