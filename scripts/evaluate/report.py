@@ -123,12 +123,15 @@ class Page:
     def redteam(self):
         if not self.adaptive:
             return REDTEAM_TEXT + "\n\nNot run."
+        header = ["attack", "where", "L∞", "fools the model", "fools the model and passes"]
         tables = []
         for seed, told in self.adaptive.items():
-            for name, rows in found(told):
-                keys = list(dict.fromkeys(key for row in rows for key, value in row.items() if flat(value)))
-                shown = [[number(row.get(k)) if isinstance(row.get(k), float) else row.get(k) for k in keys] for row in rows]
-                tables.append(f"Seed {seed}, {name}:\n\n" + self.lines([key.replace("_", " ") for key in keys], shown))
+            rows = [
+                [row["attack"], "object only" if row["on_support"] else "anywhere",
+                 number(row["strength"], 2), percent(row["fooled"], 0), percent(row["passed"], 0)]
+                for row in told["attacks"]
+            ]  # fmt: skip
+            tables.append(f"The guard of {CLASSIFIER}, seed {seed}, {told['rows']} images:\n\n" + self.lines(header, rows))
         return "\n\n".join([REDTEAM_TEXT, *tables])
 
     def clean(self):
@@ -267,23 +270,10 @@ class Page:
         return BLIND_TEXT + "\n\n" + self.lines(["detector", "what", "cannot see"], rows)
 
 
-def flat(value):
-    return isinstance(value, (int, float, str)) or value is None
-
-
-def found(told, name="redteam"):
-    """The lists of records inside a report, each with the name it stands under."""
-    if isinstance(told, list) and told and all(isinstance(row, dict) for row in told):
-        yield name, told
-    elif isinstance(told, dict):
-        for key, value in told.items():
-            yield from found(value, key)
-
-
 HEAD = """# Detection, measured
 
 Made by `make evaluate DATA=DIR`, which runs `tripline fit`, `evaluate` and `redteam` on official data sets; every number is in
-[detection.csv](detection.csv). Do not edit: run it again. Cells are medians over seeds, AUROC / share caught where 1 % of clean rows
+[detection.csv](detection.csv) or `detection-adaptive.json`. Do not edit: run it again. Cells are medians over seeds, AUROC / share caught where 1 % of clean rows
 are flagged, by the one merged score. "Known before" is the best recipe known to us, a prototype of ours; the floor is .01 AUROC,
 .05 of the share and .01 accuracy below it."""
 
