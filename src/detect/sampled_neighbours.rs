@@ -15,7 +15,7 @@ use ndarray::ArrayViewMut1;
 use super::neighbours::Neighbours;
 use super::prototypes::least;
 use super::tabular::suits;
-use super::{Detector, Kind, Setting};
+use super::{Detector, Kind};
 use crate::bundle::{Role, Tensors};
 use crate::record::{Columns, Rows};
 
@@ -75,6 +75,7 @@ mod learn {
     use ndarray::Axis;
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::Setting;
     use super::super::isolation_forest::crowd;
     use super::super::prototypes::affordable;
     use super::super::tabular::Tabular;

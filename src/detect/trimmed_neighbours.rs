@@ -14,7 +14,7 @@ use ndarray::ArrayViewMut1;
 
 use super::neighbours::{Neighbours, mean_of_nearest};
 use super::tabular::suits;
-use super::{Detector, Kind, Setting};
+use super::{Detector, Kind};
 use crate::bundle::{Role, Tensors};
 use crate::record::{Columns, Rows};
 
@@ -65,6 +65,7 @@ mod learn {
     use ndarray::Axis;
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::Setting;
     use super::super::isolation_forest::crowd;
     use super::super::prototypes::affordable;
     use super::super::tabular::Tabular;

@@ -1,5 +1,7 @@
 //! How a run is asked for: `cargo test --test chaos -- --minutes 5 --seed 7`, or `make chaos MINUTES=5 SEED=7`.
 
+use tripline::sim::Mutation;
+
 /// What `make chaos` can say.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -83,5 +85,11 @@ impl Options {
     /// Whether there is time to show everything.
     pub fn long(&self) -> bool {
         self.minutes >= 5.0 || self.kills.is_some()
+    }
+
+    /// Whether partitions are handed over all the time and nothing else happens: what a bug of handing
+    /// over needs to show.
+    pub fn handovers(&self) -> bool {
+        self.mutation.as_deref() == Some(Mutation::ForgetOnRevoke.name())
     }
 }

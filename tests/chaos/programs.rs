@@ -37,6 +37,10 @@ pub fn config(
     if options.delivery != "exactly_once" {
         kafka += &format!("delivery = \"{}\"\n", options.delivery);
     }
+    if options.handovers() {
+        // A transaction is open nearly all the time.
+        kafka += "commit_interval_ms = 1000\n";
+    }
     format!(
         r#"
 instance = "{instance}"

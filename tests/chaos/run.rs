@@ -43,8 +43,8 @@ pub fn run(options: &Options) -> bool {
     std::fs::copy(ourselves, dir.join(OURSELVES)).expect("a copy");
 
     let zombie = SESSION.max(TRANSACTION) + Duration::from_secs(3);
-    let handovers = options.mutation.as_deref() == Some(Mutation::ForgetOnRevoke.name());
-    let limits = Limits { nodes: options.nodes, zombie, long: options.long(), handovers };
+    let (long, handovers) = (options.long(), options.handovers());
+    let limits = Limits { nodes: options.nodes, zombie, long, handovers };
     println!("chaos: seed {}, {} node(s), data in {}", options.seed, options.nodes, dir.display());
     let plan = Schedule::new(options.seed, limits).take(40).map(|step| step.fault.to_string());
     println!("chaos: the first of what comes: {}", plan.collect::<Vec<_>>().join("; "));
