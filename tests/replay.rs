@@ -65,12 +65,21 @@ fn a_recording_says_what_would_be_flagged_which_incidents_there_would_be_and_how
     let count = |what: &str| said.lines().filter(|line| line.contains(what)).count();
     let (pages, warnings) = (count("  firing "), count("it came with attack incident"));
     assert!(pages - warnings == 1 && warnings <= 1, "{said}");
-    assert_eq!(count("look attacked"), 1, "{said}");
+    let attack = |line: &&str| line.starts_with("  firing ") && line.contains("look attacked");
+    assert_eq!(said.lines().filter(attack).count(), 1, "{said}");
     assert!(said.contains("at most 1.00 a week would be false"), "{said}");
     assert!(said.contains("firing 2026-11-18T"), "{said}");
 
     let (said, fine) = replay(dir.path(), &["--from", &place("calm.jsonl")]);
     assert!(fine && said.contains("  0 pages, 0.0 a week"), "{said}");
+
+    let apart = config("1%") + "per_partition = true\n";
+    std::fs::write(dir.path().join("a.toml"), apart).expect("a.toml");
+    let (said, fine) = replay(dir.path(), &["--from", &place("attack.jsonl")]);
+    assert!(fine, "{said}");
+    let attack = said.lines().find(|line| line.contains("look attacked")).expect("an attack");
+    assert!(attack.contains(" on partition 0: ") || attack.contains(" on partition 1: "), "{said}");
+    write("a.toml", config("1%"));
 
     let against = ["--from", &place("calm.jsonl"), "--against", &place("b.toml"), "--show", "2"];
     let (said, fine) = replay(dir.path(), &against);

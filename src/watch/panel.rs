@@ -1,8 +1,8 @@
 //! All watches of a stream under one budget: they share one sum, and ring one bell.
 //!
 //! From a common start the sum is never later than separate alarms with a share of the budget each.
-//! Windows come merged over all partitions, so how the stream was split shows nowhere. Proofs and
-//! simulations are in `docs/evidence.md`.
+//! Windows come merged over all partitions, so how the stream was split shows nowhere; or each partition
+//! has a panel and its share of the budget. Proofs and simulations are in `docs/evidence.md`.
 //!
 //! Cannot see: a change that shows in no signal; what was in the stream from its first record, if the
 //! reference is small; a campaign rarer than about half the budget of flagged records.
@@ -17,7 +17,7 @@ use super::change::hits;
 use super::firing::Firing;
 use super::onset::Onset;
 use super::roster::{Game, STAKE_ONE, Watch};
-use super::{Bag, Odds, Tally, Terms, WindowStart};
+use super::{Bag, Odds, Share, Tally, Terms, WindowStart};
 use crate::record::Timestamp;
 
 /// What the watches remember. Everything beyond it is in the terms.
@@ -73,9 +73,6 @@ pub enum Transition {
 /// The largest part of the period that one window buys: the hours before a rare row must not page by
 /// themselves. Crediting less than elapsed is always allowed, and busy streams stay far below this.
 const CREDIT_PART: u64 = 500;
-/// Windows kept to look for the start of a change, and cells in all of them.
-const RECENT_MAX: usize = 64;
-const RECENT_CELLS_MAX: usize = 32 << 10;
 /// A watch is among the loudest with so large a part of the capital of the loudest.
 const LOUD: u64 = 8;
 
@@ -86,8 +83,9 @@ struct Round<'a> {
     part: u64,
     tally: &'a Tally,
     elapsed_ms: u64,
-    /// The part of it that is credited.
+    /// The part of it that is credited to all panels together.
     bought_ms: u64,
+    share: Share,
     terms: &'a Terms,
 }
 
@@ -146,8 +144,14 @@ impl Panel {
         self.total() as f64 / ONE as f64
     }
 
-    /// Takes the merged counts of a closed window; windows come in order, each once.
-    pub fn close(&mut self, window: WindowStart, tally: &Tally, terms: &Terms) -> Vec<Transition> {
+    /// Takes the counts of a closed window; windows come in order, each once.
+    pub fn close(
+        &mut self,
+        window: WindowStart,
+        tally: &Tally,
+        share: Share,
+        terms: &Terms,
+    ) -> Vec<Transition> {
         if tally.counts.rows + tally.counts.faults == 0 {
             return vec![];
         }
@@ -157,7 +161,7 @@ impl Panel {
         let elapsed = before.map_or(length, |before| end.0.saturating_sub(before.0));
         let elapsed_ms = u64::try_from(elapsed).unwrap_or(0);
         let bought_ms = elapsed_ms.min(terms.false_page_ms / CREDIT_PART);
-        self.play(Round { window, part: 0, tally, elapsed_ms, bought_ms, terms })
+        self.play(Round { window, part: 0, tally, elapsed_ms, bought_ms, share, terms })
     }
 
     /// Takes counts that came after their window closed, the `part`th of them: tested like all others,
@@ -167,23 +171,24 @@ impl Panel {
         window: WindowStart,
         part: u64,
         tally: &Tally,
+        share: Share,
         terms: &Terms,
     ) -> Vec<Transition> {
-        self.play(Round { window, part, tally, elapsed_ms: 0, bought_ms: 0, terms })
+        self.play(Round { window, part, tally, elapsed_ms: 0, bought_ms: 0, share, terms })
     }
 
     fn play(&mut self, round: Round<'_>) -> Vec<Transition> {
         let mut outcome = Outcome::default();
         self.play_ranks(&round, &mut outcome);
         self.play_bounds(&round, &mut outcome);
-        self.remember(round.window, round.tally);
+        self.remember(&round);
         let resolved = outcome.over.into_iter().map(|watch| {
             self.states[watch].firing = None;
             Transition::Resolved { watch }
         });
         let mut transitions: Vec<_> = resolved.collect();
         for (watch, champion) in outcome.rung {
-            transitions.push(self.fire(watch, champion, round.terms));
+            transitions.push(self.fire(watch, champion, &round));
         }
         transitions
     }
@@ -235,16 +240,16 @@ impl Panel {
 
     /// What every watch on ranks has to play.
     fn turns(&self, round: &Round<'_>) -> Vec<Turn> {
-        let Round { terms, .. } = round;
+        let &Round { window, part, tally, share, terms, .. } = round;
         let mut turns = vec![];
         for (watch, Watch { source, game, stake, .. }) in terms.watches.iter().enumerate() {
             let Game::Ranks { bets, .. } = game else { continue };
-            let draws = terms.draws(watch, (round.window, round.part), source.counts(round.tally));
+            let draws = terms.draws(watch, (share, window, part), source.counts(tally));
             let rows = draws.len();
             let credits = match self.states[watch].firing {
                 Some(_) => vec![Firing::credit(round.elapsed_ms, terms.hold_ms, rows)],
                 None => {
-                    let of = STAKE_ONE * 1000;
+                    let of = STAKE_ONE * 1000 * share.panels;
                     let stake = |weight: &u32| stake * u64::from(*weight);
                     let weights = bets.weights().iter();
                     let each = |w| credit(round.bought_ms, terms.false_page_ms, rows, stake(w), of);
@@ -258,13 +263,13 @@ impl Panel {
 
     /// A window at a time: what is held against a bound needs no order.
     fn play_bounds(&mut self, round: &Round<'_>, outcome: &mut Outcome) {
-        let Round { terms, .. } = round;
+        let &Round { window, part, tally, share, terms, .. } = round;
         for (i, watch) in terms.watches.iter().enumerate() {
             let Game::Bounds(events) = &watch.game else { continue };
-            let mut counts = watch.source.counts(round.tally);
+            let mut counts = watch.source.counts(tally);
             if terms.draws_max == 1 {
                 // Rows of a window depend on each other: one stands for all.
-                let drawn = terms.draws(i, (round.window, round.part), counts.clone()).next();
+                let drawn = terms.draws(i, (share, window, part), counts.clone()).next();
                 counts.fill(0);
                 drawn.into_iter().for_each(|(bin, _)| counts[bin] = 1);
             }
@@ -280,7 +285,7 @@ impl Panel {
                 }
                 continue;
             }
-            let of = STAKE_ONE * capital.bets() as u64;
+            let of = STAKE_ONE * capital.bets() as u64 * share.panels;
             let credit = credit(round.bought_ms, terms.false_page_ms, 1, watch.stake, of);
             let products = events.iter().flat_map(|event| {
                 let (hits, rows) = hits(&counts, &event.bins);
@@ -310,7 +315,8 @@ impl Panel {
     }
 
     /// Starts to fire, and looks for the change among the recent windows that are in the bag.
-    fn fire(&mut self, watch: usize, champion: usize, terms: &Terms) -> Transition {
+    fn fire(&mut self, watch: usize, champion: usize, round: &Round<'_>) -> Transition {
+        let &Round { share, terms, .. } = round;
         let Watch { source, game, .. } = &terms.watches[watch];
         let State { bag, quiet, firing, .. } = &mut self.states[watch];
         let start = self.recent.len() - (*quiet).clamp(1, self.recent.len());
@@ -324,7 +330,7 @@ impl Panel {
             }
             Game::Ranks { bets, measure, .. } => {
                 let bag = bag.as_mut().expect("it ranks");
-                let draws = |window, counts| terms.draws(watch, (window, 0), counts);
+                let draws = |window, counts| terms.draws(watch, (share, window, 0), counts);
                 (Onset::of_ranks(&windows, (bets, *measure), champion, bag, draws), None)
             }
         };
@@ -334,12 +340,18 @@ impl Panel {
         Transition::Fired { watch, since, seen, event }
     }
 
-    fn remember(&mut self, window: WindowStart, tally: &Tally) {
-        self.recent.push_back(Seen { window, tally: tally.clone() });
+    fn remember(&mut self, round: &Round<'_>) {
+        self.recent.push_back(Seen { window: round.window, tally: round.tally.clone() });
         let quiet = self.states.iter_mut().filter(|state| state.firing.is_none());
         quiet.for_each(|state| state.quiet += 1);
+        self.trim(round.share);
+    }
+
+    /// Forgets the oldest windows, as far as the share has no room for them.
+    pub fn trim(&mut self, share: Share) {
+        let (windows_max, cells_max) = share.room();
         let mut cells: usize = self.recent.iter().map(|seen| seen.tally.cells.occupied()).sum();
-        while self.recent.len() > RECENT_MAX || cells > RECENT_CELLS_MAX && self.recent.len() > 1 {
+        while self.recent.len() > windows_max || cells > cells_max && self.recent.len() > 1 {
             cells -= self.recent.pop_front().map_or(0, |seen| seen.tally.cells.occupied());
         }
         let kept = self.recent.len();

@@ -1,7 +1,8 @@
 //! What the watches of a stream were promised: frozen for an epoch.
 
-use super::bag::{Draws, Order};
-use super::{Key, Watch, WindowStart};
+use super::bag::Draws;
+use super::share::panels_max;
+use super::{Key, Share, Watch, WindowStart};
 
 /// What the watches were promised; frozen for an epoch.
 #[derive(Clone, Debug)]
@@ -37,10 +38,15 @@ impl Terms {
     pub(super) fn draws(
         &self,
         watch: usize,
-        (window, part): (WindowStart, u64),
+        (share, window, part): (Share, WindowStart, u64),
         counts: Vec<u32>,
     ) -> Draws {
-        Draws::new(counts, self.draws_max, Order { key: self.keys[watch], window, part })
+        Draws::new(counts, self.draws_max, share.order(self.keys[watch], window, part))
+    }
+
+    /// Panels that a judge has room for, where each partition has one: those beyond share the last.
+    pub fn panels_max(&self) -> usize {
+        panels_max(&self.watches)
     }
 }
 

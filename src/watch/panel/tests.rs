@@ -52,11 +52,17 @@ fn a_panel_does_what_it_always_did_bit_for_bit() {
     let (mut fired, mut resolved) = (0, 0);
     for n in 0..400 {
         let tally = window(&mut rng, &signals, (100..160).contains(&n));
-        let mut transitions = panel.close(Timestamp(n * 1000), &tally, &terms);
+        let mut transitions = panel.close(Timestamp(n * 1000), &tally, Share::WHOLE, &terms);
         if n % 7 == 3 {
             let counts = Counts { faults: n as u64 % 2, ..tally.counts };
             let late = Tally { counts, ..tally };
-            transitions.extend(panel.late(Timestamp(n * 1000 - 2000), 5, &late, &terms));
+            transitions.extend(panel.late(
+                Timestamp(n * 1000 - 2000),
+                5,
+                &late,
+                Share::WHOLE,
+                &terms,
+            ));
         }
         for transition in &transitions {
             match transition {
