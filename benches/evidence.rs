@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::record::{Feature, Probability, Schema, Timestamp};
 use tripline::watch::{
-    Counts, Flagged, Kind, Panel, Signals, Tally, Terms, Times, Transition, roster,
+    Counts, Flagged, Kind, Panel, Share, Signals, Tally, Terms, Times, Transition, roster,
 };
 
 #[path = "evidence/adwin.rs"]
@@ -133,7 +133,7 @@ impl Stream {
         }
         let window = Timestamp(self.at);
         self.at += rows as i64;
-        self.panel.close(window, &tally, &self.terms)
+        self.panel.close(window, &tally, Share::WHOLE, &self.terms)
     }
 }
 

@@ -98,6 +98,10 @@ fn a_lane_goes_on_from_state_of_version_2() {
 }
 
 fn judge() -> Judge {
+    judging(false)
+}
+
+fn judging(per_partition: bool) -> Judge {
     let budget = Probability::new(0.01).unwrap();
     let false_page_ms = 7 * 24 * 3600 * 1000;
     let policy =
@@ -118,7 +122,7 @@ fn judge() -> Judge {
     let times = Times { window_ms: WINDOW_MS, false_page_ms, hold_ms: 3_600_000 };
     let terms = Terms::new("e", "s", watches, times);
     let schema = Schema { features: vec![] };
-    Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms: None }))
+    Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms: None, per_partition }))
 }
 
 /// A clean minute, then an attack.
@@ -162,7 +166,11 @@ fn lines(messages: &[Message]) -> Vec<u8> {
 
 /// The judge of this evidence, and what it said.
 fn judged(messages: &[Message]) -> (Judge, Vec<Alert>) {
-    let (mut judge, mut alerts) = (judge(), vec![]);
+    heard(judge(), messages)
+}
+
+fn heard(mut judge: Judge, messages: &[Message]) -> (Judge, Vec<Alert>) {
+    let mut alerts = vec![];
     for message in messages {
         judge.take(judge.next(), message, &mut alerts);
     }
@@ -449,6 +457,7 @@ fn conforms(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_
         serde_json::Value::Object(_) => "object",
         serde_json::Value::Array(_) => "array",
         serde_json::Value::String(_) => "string",
+        serde_json::Value::Bool(_) => "boolean",
         serde_json::Value::Number(n) if n.is_f64() => "number",
         serde_json::Value::Number(_) => "integer",
         _ => "nothing we write",
@@ -480,6 +489,20 @@ fn alerts_are_what_their_published_schema_says() {
     let state = JudgeState::read(&judge.to_bytes()).unwrap();
     alerts.extend(judge.end(&state, "over"));
     assert!(alerts.len() >= 2 && alerts.iter().any(|alert| !alert.evidence.is_empty()));
+    // Of a partition with a panel of its own, and of one without.
+    for number in [0, 40] {
+        let mut messages = messages();
+        for message in &mut messages {
+            if let Message::Evidence(evidence) = message {
+                evidence.partition = Partition(number);
+            }
+        }
+        messages.retain(|message| !matches!(message, Message::Presence(_)));
+        let (_, told) = heard(judging(true), &messages);
+        let finding = &told[0].evidence[0];
+        assert!(finding.partition.is_some() && finding.and_above == (number == 40), "{told:#?}");
+        alerts.extend(told);
+    }
     for alert in &alerts {
         conforms(&serde_json::to_value(alert).unwrap(), &schema, &schema);
     }

@@ -64,8 +64,9 @@ struct Told {
     records: BTreeMap<Position, Left>,
     /// The last word on every window of every partition.
     evidence: BTreeMap<(WindowStart, Partition), Tally>,
-    /// The alerts topic, value by value.
-    alerts: Vec<String>,
+    /// The alerts topic, value by value: of a judge of the merged stream, and of one that judges partitions
+    /// one by one.
+    alerts: [Vec<String>; 2],
 }
 
 /// 1,500 records of a minute: real images in three formats, some with several rows, some broken,
@@ -129,7 +130,8 @@ fn run(stream: &[Recorded], guard: &Guard, networks: &mut [Networks], seed: u64)
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let workers = networks.len();
     let owners: Vec<usize> = (0..PARTITIONS).map(|_| rng.random_range(0..workers)).collect();
-    let mut told = Told { records: BTreeMap::new(), evidence: BTreeMap::new(), alerts: vec![] };
+    let mut told =
+        Told { records: BTreeMap::new(), evidence: BTreeMap::new(), alerts: [vec![], vec![]] };
     let said: Vec<Vec<Message>> = thread::scope(|scope| {
         let working = |(worker, networks)| {
             let owners = &owners;
@@ -154,7 +156,7 @@ fn run(stream: &[Recorded], guard: &Guard, networks: &mut [Networks], seed: u64)
             }
         }
     }
-    told.alerts = judge(guard, said, &mut rng);
+    told.alerts = [false, true].map(|apart| judge(guard, said.clone(), apart, &mut rng));
     told
 }
 
@@ -227,7 +229,12 @@ fn commit(
 }
 
 /// What the judge makes of it: the workers' messages in some order that keeps each worker's.
-fn judge(guard: &Guard, said: Vec<Vec<Message>>, rng: &mut ChaCha8Rng) -> Vec<String> {
+fn judge(
+    guard: &Guard,
+    said: Vec<Vec<Message>>,
+    per_partition: bool,
+    rng: &mut ChaCha8Rng,
+) -> Vec<String> {
     let budget = guard.decider().budget();
     let about = About {
         stream: "s".into(),
@@ -245,7 +252,8 @@ fn judge(guard: &Guard, said: Vec<Vec<Message>>, rng: &mut ChaCha8Rng) -> Vec<St
     let watches = roster(guard.signals(), Flagged { budget, rows, flagged }, |_| true);
     let terms = Terms::new(guard.epoch(), "s", watches, times);
     let (signals, schema) = (guard.signals().clone(), guard.schema().clone());
-    let frame = Arc::new(Frame { about, terms, signals, schema, silence_ms: None });
+    let silence_ms = None;
+    let frame = Arc::new(Frame { about, terms, signals, schema, silence_ms, per_partition });
     let fresh = || Judge::new(frame.clone());
 
     let presence = |quiet| {
@@ -289,11 +297,14 @@ fn cuts_workers_commits_and_restarts_change_nothing_that_is_told() {
     let of = |kind: &str, status: &str| {
         let both = [format!("\"kind\":\"{kind}\""), format!("\"status\":\"{status}\"")];
         let has = |alert: &&String| both.iter().all(|part| alert.contains(part));
-        expected.alerts.iter().filter(has).count()
+        expected.alerts[0].iter().filter(has).count()
     };
     // Unreadable records are an incident of their own, beside the attack.
     let seen = ["firing", "resolved"].map(|status| (of("attack", status), of("quality", status)));
     assert_eq!(seen, [(1, 1), (1, 0)], "{:#?}", expected.alerts);
+    let named = |alert: &String| alert.contains("on partition");
+    assert!(expected.alerts[1].iter().any(named), "{:#?}", expected.alerts[1]);
+    assert!(!expected.alerts[0].iter().any(named), "{:#?}", expected.alerts[0]);
 
     for way in 1..=20 {
         for workers in 1..=3 {

@@ -73,6 +73,14 @@ fn a_recording_says_what_would_be_flagged_which_incidents_there_would_be_and_how
     let (said, fine) = replay(dir.path(), &["--from", &place("calm.jsonl")]);
     assert!(fine && said.contains("  0 pages, 0.0 a week"), "{said}");
 
+    let apart = config("1%") + "per_partition = true\n";
+    std::fs::write(dir.path().join("a.toml"), apart).expect("a.toml");
+    let (said, fine) = replay(dir.path(), &["--from", &place("attack.jsonl")]);
+    assert!(fine, "{said}");
+    let attack = said.lines().find(|line| line.contains("look attacked")).expect("an attack");
+    assert!(attack.contains(" on partition 0: ") || attack.contains(" on partition 1: "), "{said}");
+    write("a.toml", config("1%"));
+
     let against = ["--from", &place("calm.jsonl"), "--against", &place("b.toml"), "--show", "2"];
     let (said, fine) = replay(dir.path(), &against);
     assert!(fine, "{said}");

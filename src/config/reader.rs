@@ -52,6 +52,8 @@ pub(super) enum Kind {
     Text(Option<&'static str>),
     Choice(Vec<String>),
     Integer(RangeInclusive<u64>),
+    /// `true` or `false`.
+    Flag,
     /// An array of strings, each as the expression says.
     Texts(Option<&'static str>),
     /// A number between 0 and 1, or a string such as `"1%"`.
@@ -323,6 +325,19 @@ impl<'a> Section<'a> {
             _ => format!("a whole number is wanted, and this is {}", value.noun()),
         };
         let help = format!("write a whole number from {} to {}", range.start(), range.end());
+        self.reader.note(self.path_of(key), Some(&value.origin), message, help);
+        default
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        let Some(mut value) = self.take(key, Kind::Flag) else { return default };
+        value.read_raw(false);
+        if let Node::Bool(flag) = value.node {
+            return flag;
+        }
+        let message = format!("true or false is wanted, and this is {}", value.noun());
+        let help = "write true or false, without quotes";
         self.reader.note(self.path_of(key), Some(&value.origin), message, help);
         default
     }

@@ -179,6 +179,7 @@ fn takes(entry: &Entry) -> String {
         Kind::Text(_) => format!("string{example}"),
         Kind::Choice(names) => or(&names.iter().map(String::as_str).collect::<Vec<_>>()),
         Kind::Integer(range) => format!("{} to {}", range.start(), range.end()),
+        Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Texts(_) => format!("array of strings{example}"),
         Kind::Share => "share: `0.01` or `\"1%\"`".to_owned(),
         Kind::Section | Kind::Sections | Kind::Settings => "table".to_owned(),

@@ -87,6 +87,7 @@ fn property(entries: &[Entry], entry: &Entry) -> Value {
         Kind::Integer(range) => {
             json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() })
         }
+        Kind::Flag => json!({ "type": "boolean" }),
         Kind::Texts(pattern) => json!({
             "type": "array",
             "minItems": 1,

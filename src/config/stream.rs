@@ -79,6 +79,9 @@ pub struct Alerts {
     /// `silence`: an incident if no record came for so long, `"30m"`; never unless given. A plain rule:
     /// it is not among the false pages that `false_pages` promises.
     pub silence: Option<Duration>,
+    /// `per_partition = false`: whether each partition is judged by itself, under the same
+    /// `false_pages`; for topics whose partitions are different senders.
+    pub per_partition: bool,
 }
 
 /// Reads every `[[stream]]`.
@@ -181,6 +184,7 @@ fn alerts(mut section: Section<'_>, claims: &mut Claims) -> Alerts {
         period: section.read("false_pages", time::PERIOD, time::period).unwrap_or(WEEK),
         hold: section.read("hold", time::DURATION, time::duration).unwrap_or(HOUR),
         silence: section.read("silence", time::DURATION, time::duration),
+        per_partition: section.flag("per_partition", false),
     };
     if alerts.period < alerts.window {
         let message = "would allow more than one false page per window";

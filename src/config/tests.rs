@@ -93,6 +93,22 @@ fn every_key_that_may_be_left_out_changes_something() {
 }
 
 #[test]
+fn a_flag_is_true_or_false_without_quotes_and_a_variable_may_set_it() {
+    const VARIABLE: &str = "TRIPLINE__STREAM__0__ALERTS__PER_PARTITION";
+    let with = |text: &str, variables: &[(&str, &str)]| {
+        let text = format!("{SMALLEST}[stream.alerts]\n{text}");
+        read_with(&text, variables).map(|config| config.streams[0].alerts.per_partition)
+    };
+    assert!(with("per_partition = true", &[]).unwrap());
+    assert!(!with("", &[]).unwrap());
+    assert!(!with("per_partition = true", &[(VARIABLE, "false")]).unwrap());
+    for wrong in ["\"true\"", "1"] {
+        let said = with(&format!("per_partition = {wrong}"), &[]).unwrap_err().to_string();
+        assert!(said.contains("true or false is wanted"), "{said}");
+    }
+}
+
+#[test]
 fn a_registry_takes_secrets_by_reference_and_a_whole_login_only() {
     let problems = |section: &str| {
         let text = format!("{SMALLEST}\n[registry]\n{section}");

@@ -129,6 +129,13 @@ pub struct Member {
     pub firing: bool,
 }
 
+impl Member {
+    /// Which watch it is: of which partition, if those are judged one by one, and its number.
+    pub fn place(&self) -> (Option<Partition>, usize) {
+        (self.finding.partition, self.watch)
+    }
+}
+
 impl Alert {
     /// The message for `incident` in `status`.
     pub fn new(about: &About, incident: &Incident, status: Status, note: Option<&str>) -> Self {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Schema;
+use crate::record::{Partition, Schema};
 use crate::watch::{Bins, Of, Signals, Source, Watch};
 
 /// What one watch found since the change.
@@ -22,6 +22,17 @@ pub struct Finding {
     pub chi2: f64,
     /// Rows since the change.
     pub rows: u64,
+    /// Where partitions are judged one by one: of which these rows are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+    /// They are of that partition and of all with a larger number: those share a panel.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub and_above: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Finding {
@@ -72,15 +83,27 @@ impl Finding {
             psi: short(psi),
             chi2: short(chi2),
             rows: seen.iter().sum(),
+            partition: None,
+            and_above: false,
         }
     }
 
-    /// `amount: median 31.2, usually 12.5`.
+    /// The same, found on one partition or, `and_above`, on it and those after it.
+    pub fn on(self, partition: Option<Partition>, and_above: bool) -> Self {
+        Self { partition, and_above, ..self }
+    }
+
+    /// `amount: median 31.2, usually 12.5`, or `amount on partition 3: …`.
     pub fn words(&self) -> String {
         let Self { feature, typical, seen, .. } = self;
+        let at = match (self.partition, self.and_above) {
+            (None, _) => String::new(),
+            (Some(partition), false) => format!(" on partition {partition}"),
+            (Some(partition), true) => format!(" on partition {partition} or above"),
+        };
         match self.measure.as_str() {
-            "median" => format!("{feature}: median {seen}, usually {typical}"),
-            _ => format!("{feature}: {}, usually {}", percent(*seen), percent(*typical)),
+            "median" => format!("{feature}{at}: median {seen}, usually {typical}"),
+            _ => format!("{feature}{at}: {}, usually {}", percent(*seen), percent(*typical)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::alert::utc;
 use super::finding::percent;
-use super::{About, Cause, Incident, Samples, Status};
+use super::{About, Cause, Finding, Incident, Samples, Status};
 use crate::decide::{Mode, OnFlagged};
 use crate::watch::Counts;
 
@@ -54,11 +54,13 @@ pub fn summary(
     format!("{stream}: {what} {done}")
 }
 
-/// What the watches found, but for the one that the sentence before has told.
+/// What the watches found, but for the one that the sentence before has told; where it was, that one
+/// did not say.
 fn others(incident: &Incident, told: &str) -> String {
     let members = incident.members.iter().filter(|member| !member.inhibited);
+    let is_told = |finding: &Finding| finding.watch == told && finding.partition.is_none();
     let findings: Vec<_> =
-        members.map(|member| &member.finding).filter(|finding| finding.watch != told).collect();
+        members.map(|member| &member.finding).filter(|finding| !is_told(finding)).collect();
     let mut text: String =
         findings.iter().take(NAMED).map(|finding| format!(" {}.", finding.words())).collect();
     if findings.len() > NAMED {
@@ -121,7 +123,7 @@ pub fn next_steps(about: &About, cause: Cause, samples: Option<&Samples>) -> Vec
 mod tests {
     use super::*;
     use crate::decide::Policy;
-    use crate::incident::{Alert, Finding, Member};
+    use crate::incident::{Alert, Member};
     use crate::record::{Offset, Partition, Probability, Timestamp};
 
     fn about(policy: Policy) -> About {
@@ -141,7 +143,19 @@ mod tests {
     fn member(watch: &str, feature: &str, measure: &str, typical: f64, seen: f64) -> Member {
         let (watch, feature, measure) = (watch.into(), feature.into(), measure.into());
         let (psi, chi2, rows) = (0.4, 12.0, 980);
-        let finding = Finding { watch, feature, measure, typical, seen, psi, chi2, rows };
+        let (partition, and_above) = (None, false);
+        let finding = Finding {
+            watch,
+            feature,
+            measure,
+            typical,
+            seen,
+            psi,
+            chi2,
+            rows,
+            partition,
+            and_above,
+        };
         let (cause, since) = (Cause::Drift, Timestamp(0));
         Member { watch: 0, cause, since, finding, inhibited: false, firing: true }
     }
@@ -206,6 +220,18 @@ mod tests {
         fashion: no records since 2026-11-23T18:51:10Z. Nobody sends, or nobody reads. 3 more could not be read.
         "
         );
+    }
+
+    #[test]
+    fn where_partitions_are_judged_one_by_one_the_words_name_those_that_changed() {
+        let of = |number, and_above| {
+            let mut member = member("flagged-share", "flagged records", "share", 0.01, 0.216);
+            member.finding = member.finding.on(Some(Partition(number)), and_above);
+            member
+        };
+        let incident = incident(Cause::Attack, vec![of(3, false), of(12, true)]);
+        let alert = Alert::new(&about(Policy::default()), &incident, Status::Firing, None);
+        insta::assert_snapshot!(alert.summary, @"fashion: 212 of 980 records look attacked (21.6%; 1% is the budget) since 2026-11-23T18:51:10Z. flagged records on partition 3: 21.6%, usually 1.0%. flagged records on partition 12 or above: 21.6%, usually 1.0%. Nothing was held back: the stream is in observe mode. 3 more could not be read.");
     }
 
     #[test]

@@ -70,17 +70,18 @@ impl Incidents {
     }
 
     /// Some watches fired together. What another cause brings along joins that one's incident; what has
-    /// one of its own already joins it; the rest begins one. `past` says what came since a time.
+    /// one of its own already joins it; the rest begins one. `past` says what came since a time; its first
+    /// flagged record is one of the partition, if they are judged one by one.
     pub fn fire(
         &mut self,
         about: &About,
         mut fired: Vec<Fired>,
         hold_ms: i64,
-        past: impl Fn(Timestamp) -> Past,
+        past: impl Fn(Timestamp, Option<Partition>) -> Past,
         alerts: &mut Vec<Alert>,
     ) {
         // Causes before what they bring along.
-        fired.sort_by_key(|fired| (fired.cause, fired.watch));
+        fired.sort_by_key(|fired| (fired.cause, fired.watch, fired.finding.partition));
         let mut touched: BTreeMap<Cause, Status> = BTreeMap::new();
         let mut absorbed = vec![];
         for Fired { cause, watch, since, finding } in fired {
@@ -89,14 +90,16 @@ impl Incidents {
             let inhibited = parent.is_some();
             let member = Member { watch, cause, since, finding, inhibited, firing: true };
             if !self.open.contains_key(&home) {
-                let (mut incident, status) = self.begin(about, home, since, hold_ms, &past);
+                let partition = member.finding.partition;
+                let past = |since| past(since, partition);
+                let (mut incident, status) = self.begin(about, home, since, hold_ms, past);
                 absorbed.extend(self.absorb(&mut incident, hold_ms));
                 self.open.insert(home, incident);
                 touched.insert(home, status);
             }
             let incident = self.open.get_mut(&home).expect("it is there now");
             let members = &mut incident.members;
-            match members.iter().position(|member| member.watch == watch) {
+            match members.iter().position(|known| known.place() == member.place()) {
                 Some(at) => members[at] = member,
                 None if members.len() < MEMBERS_MAX => {
                     members.push(member);
@@ -137,12 +140,20 @@ impl Incidents {
         children.into_iter().map(|child| (child.cause, note.clone())).collect()
     }
 
-    /// What a watch saw is gone; an incident is over when that is so for all of its own watches.
-    pub fn resolve(&mut self, about: &About, watch: usize, hold_ms: i64, alerts: &mut Vec<Alert>) {
-        self.orphans.retain(|orphan| orphan.fired.watch != watch);
+    /// What a watch saw, on a partition if they are judged one by one, is gone; an incident is over when
+    /// that is so for all of its own watches.
+    pub fn resolve(
+        &mut self,
+        about: &About,
+        place: (Option<Partition>, usize),
+        hold_ms: i64,
+        alerts: &mut Vec<Alert>,
+    ) {
+        let of = |fired: &Fired| (fired.finding.partition, fired.watch);
+        self.orphans.retain(|orphan| of(&orphan.fired) != place);
         let mut over = vec![];
         for (&cause, incident) in &mut self.open {
-            let member = incident.members.iter_mut().find(|member| member.watch == watch);
+            let member = incident.members.iter_mut().find(|member| member.place() == place);
             member.into_iter().for_each(|member| member.firing = false);
             let still = |member: &Member| member.firing && !member.inhibited;
             if !incident.members.is_empty() && !incident.members.iter().any(still) {

@@ -1,23 +1,23 @@
 //! Evidence → incidents. One judge per stream, whatever the number of lanes and workers.
 //!
 //! A pure function of the evidence topic: the same messages in the same order give the same
-//! alerts, live or in replay. It merges the counts of a window over all partitions, closes the
-//! window when every partition has gone past it, is empty or is gone, and lets the watches play.
+//! alerts, live or in replay. It adds up the counts of a window, over all partitions or of each one,
+//! closes the window when every partition has gone past it, is empty or is gone, and lets the watches play.
 //! How the workers cut, commit and interleave does not show either, as long as no record is more
 //! than a window older than the newest of its partition (`tests/determinism.rs`).
 
+mod panels;
 mod state;
 
 use std::sync::Arc;
 
+use self::panels::Said;
 use self::state::{Heard, Open};
 pub use self::state::{JudgeError, State};
 use super::incidents::{Fired, Past};
 use crate::incident::{About, Alert, Cause, Finding};
 use crate::record::{Offset, Partition, Schema, Timestamp};
-use crate::watch::{
-    Counts, Evidence, Message, Panel, Presence, Signals, Tally, Terms, Transition, WindowStart,
-};
+use crate::watch::{Counts, Evidence, Message, Presence, Signals, Terms, Transition, WindowStart};
 
 /// Judge of one stream.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Frame {
     pub schema: Schema,
     /// No record for so long is an incident.
     pub silence_ms: Option<u64>,
+    /// Each partition is judged by itself, under the same budget.
+    pub per_partition: bool,
 }
 
 /// A partition that nobody speaks for, by the clock: its worker is gone, and others go on without
@@ -42,15 +44,15 @@ pub struct Frame {
 const GONE_AFTER_MS: i64 = 60_000;
 /// Windows remembered after they closed: an incident counts what came since its change.
 const PAST_MAX: i64 = 64;
-/// Windows open at a time, and cells in all of them: the state must stay below the megabyte that a
-/// topic takes by default.
+/// Windows open at a time, or parts of windows if partitions are judged one by one, and cells in all of
+/// them: the state must stay below the megabyte that a topic takes by default.
 const WINDOWS_MAX: usize = 512;
 const CELLS_MAX: usize = 48 << 10;
 
 impl Judge {
     /// A judge with nothing heard.
     pub fn new(frame: Arc<Frame>) -> Self {
-        let state = State::new(&frame.about.epoch, Panel::new(&frame.terms));
+        let state = State::fresh(&frame);
         Self { frame, state }
     }
 
@@ -81,11 +83,11 @@ impl Judge {
     }
 
     fn after(mut self, state: State) -> (Self, Vec<Alert>) {
-        let note = if state.panel == Panel::empty() {
+        let note = if state.is_former() {
             "Tripline was upgraded, and begins to watch anew"
         } else if state.epoch != self.frame.about.epoch {
             "the bundle or the budget was changed"
-        } else if !state.panel.fits(&self.frame.terms) {
+        } else if !state.fits(&self.frame) {
             "what is watched was changed"
         } else {
             self.state = state;
@@ -127,11 +129,6 @@ impl Judge {
         self.state.incidents.open().next().is_some()
     }
 
-    /// Capital of all watches, in [0, 1): how near an alarm is.
-    pub fn level(&self) -> f64 {
-        self.state.panel.level()
-    }
-
     /// Takes the message at `offset` of the evidence topic.
     pub fn take(&mut self, offset: Offset, message: &Message, alerts: &mut Vec<Alert>) {
         self.state.next = offset.next();
@@ -164,9 +161,12 @@ impl Judge {
         let at = self.state.clock;
         let (newest, from, to) = (Timestamp(0), Offset(0), Offset(0));
         let unknown = Heard { newest, at, quiet: false, from, to };
-        let heard = self.state.partitions.entry(partition).or_insert(unknown);
-        heard.at = at;
-        heard
+        let known = self.state.partitions.len();
+        self.state.partitions.entry(partition).or_insert(unknown).at = at;
+        if self.state.partitions.len() > known {
+            self.trim();
+        }
+        self.state.partitions.get_mut(&partition).expect("it is there now")
     }
 
     fn hear(&mut self, evidence: &Evidence, alerts: &mut Vec<Alert>) {
@@ -181,29 +181,18 @@ impl Judge {
         }
         (heard.from, heard.to) = (from, to);
         self.state.record_at = Some(self.state.clock);
+        let slot = self.slot(partition);
         for window in windows {
-            let first = window.first_flagged.map(|offset| (partition, offset));
-            let late = window.window < self.state.frontier;
-            let open = match late {
-                false => self.state.windows.entry(window.window).or_default(),
-                true => self.state.past.entry(window.window).or_default(),
-            };
-            // Partitions are heard in an order that is chance; the least is not.
-            open.first = match (open.first, first) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            if late {
-                open.tally.counts.add(&window.tally.counts);
-                // Which late part it is must not hang on when it was heard.
-                let part = (from.0 as u64).wrapping_mul(31).wrapping_add(partition.0 as u64 + 1);
-                let frame = self.frame.clone();
-                let (at, tally) = (window.window, &window.tally);
-                let transitions = self.state.panel.late(at, part, tally, &frame.terms);
-                self.live(at, tally.counts, transitions, alerts);
-            } else {
-                open.tally.add(&window.tally);
+            let at = window.window;
+            if at >= self.state.frontier {
+                self.state.windows.entry(at).or_default().add(window, partition, slot);
+                continue;
             }
+            self.state.past.entry(at).or_default().count(window, partition, slot);
+            // Which late part it is must not hang on when it was heard.
+            let part = (from.0 as u64).wrapping_mul(31).wrapping_add(partition.0 as u64 + 1);
+            let said = self.play_late(at, part, slot, &window.tally);
+            self.live(at, window.tally.counts, said, alerts);
         }
     }
 
@@ -228,21 +217,18 @@ impl Judge {
     }
 
     fn close(&mut self, window: WindowStart, alerts: &mut Vec<Alert>) {
-        let Open { tally, first } = self.state.windows.remove(&window).expect("it is open");
+        let open = self.state.windows.remove(&window).expect("it is open");
         self.state.frontier = self.state.frontier.max(Timestamp(window.0 + self.length()));
-        let frame = self.frame.clone();
-        let transitions = self.state.panel.close(window, &tally, &frame.terms);
-        let counts = tally.counts;
-        let tally = Tally { counts, ..Tally::default() };
-        self.state.past.insert(window, Open { tally, first });
-        self.live(window, counts, transitions, alerts);
+        let (said, counts) = (self.play(window, &open), open.tally.counts);
+        self.state.past.insert(window, open.closed());
+        self.live(window, counts, said, alerts);
     }
 
     fn is_full(&self) -> bool {
-        let windows = self.state.windows.values();
-        windows.len() > WINDOWS_MAX
-            || windows.map(|open| open.tally.cells.occupied()).sum::<usize>() > CELLS_MAX
-                && self.state.windows.len() > 1
+        let windows = &self.state.windows;
+        let parts: usize = windows.values().map(|open| open.parts.len().max(1)).sum();
+        let cells = || windows.values().map(Open::cells).sum::<usize>();
+        windows.len() > 1 && (parts > WINDOWS_MAX || cells() > CELLS_MAX)
     }
 
     /// Lets go of one window: of the farthest in the future, which only a producer's made-up
@@ -277,7 +263,7 @@ impl Judge {
         &mut self,
         window: WindowStart,
         counts: Counts,
-        transitions: Vec<Transition>,
+        said: Vec<Said>,
         alerts: &mut Vec<Alert>,
     ) {
         let Self { frame, state } = self;
@@ -286,25 +272,33 @@ impl Judge {
         let until = Timestamp(window.0 + length);
         state.incidents.count(&counts, until);
         let mut fired = state.incidents.due(until);
-        for transition in transitions {
-            match transition {
-                Transition::Resolved { watch } => {
-                    state.incidents.resolve(about, watch, hold_ms, alerts);
-                }
-                Transition::Fired { watch, since, seen, event } => {
-                    let of = &terms.watches[watch];
-                    let finding = Finding::new(of, &seen, event, signals, schema);
-                    fired.push(Fired { cause: Cause::of(of.kind), watch, since, finding });
+        let last = frame.shared_from();
+        for Said { slot, transitions } in said {
+            for transition in transitions {
+                match transition {
+                    Transition::Resolved { watch } => {
+                        state.incidents.resolve(about, (slot, watch), hold_ms, alerts);
+                    }
+                    Transition::Fired { watch, since, seen, event } => {
+                        let of = &terms.watches[watch];
+                        let finding = Finding::new(of, &seen, event, signals, schema);
+                        let finding = finding.on(slot, slot.is_some() && slot == last);
+                        fired.push(Fired { cause: Cause::of(of.kind), watch, since, finding });
+                    }
                 }
             }
         }
         // Late evidence may be about a window long closed: all that is closed belongs to it.
-        let past = |since: Timestamp| {
+        let past = |since: Timestamp, slot: Option<Partition>| {
             let until = state.frontier;
             let mut past = Past { counts: Counts::default(), until, first: None };
             for (_, open) in state.past.range(since..until.max(since)) {
                 past.counts.add(&open.tally.counts);
-                past.first = past.first.or(open.first);
+                let first = match slot {
+                    None => open.first,
+                    Some(slot) => open.firsts.get(&slot).copied(),
+                };
+                past.first = past.first.or(first);
             }
             past
         };

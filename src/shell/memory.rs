@@ -48,6 +48,8 @@ const LANE_WINDOWS: u64 = 256;
 /// Windows that a judge holds, open or looked back on; about a megabyte of JSON while it is written,
 /// and what its watches remember.
 const JUDGE_WINDOWS: u64 = 512 + 64;
+/// The same if it judges partitions one by one: parts of windows.
+const JUDGE_PARTS: u64 = 512 + 512;
 const JUDGE_BYTES: u64 = 4 << 20;
 
 /// Share of the limit that may be declared: the rest is for what this file cannot see.
@@ -133,6 +135,7 @@ impl Memory {
         let answer = queued.min(50 << 20).max(number("message.max.bytes", 1_000_000));
         let fetched = 2 * (queued + number("fetch.max.bytes", answer));
         let sending = number("queue.buffering.max.kbytes", 64 << 10) << 10;
+        let judged = if stream.alerts.per_partition { JUDGE_PARTS } else { JUDGE_WINDOWS };
         Self {
             batches: workers * columns(stream.rows_max * width),
             batches_max: workers * columns(part_max),
@@ -140,7 +143,7 @@ impl Memory {
             queues_max: clients * (fetched + sending),
             state_max: LANES * LANE_BYTES
                 + JUDGE_BYTES
-                + (LANE_WINDOWS + JUDGE_WINDOWS) * 4 * shape.cells as u64,
+                + (LANE_WINDOWS + judged) * 4 * shape.cells as u64,
             // Every worker has its own, as read and as packed for this processor.
             networks: workers * 2 * networks + tensors,
         }

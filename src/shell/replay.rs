@@ -4,7 +4,7 @@
 //! in their order, as a stream's are when every record comes in time; which record would have come too
 //! late a recording does not say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::deliver::Road as _;
 use crate::incident::{Alert, Status};
 use crate::pipeline::{Frame, GuardFailure, Input, Judge, Lane};
 use crate::record::{Offset, Partition, Position, Timestamp};
-use crate::watch::{Counts, Evidence, Message, Tally, Tick, Window, WindowStart};
+use crate::watch::{Counts, Evidence, Message, Presence, Tally, Tick, Window, WindowStart};
 
 /// One recorded record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub struct Replaying {
     road: Road,
     frame: Arc<Frame>,
     epoch: String,
-    /// Merged over partitions.
-    windows: BTreeMap<WindowStart, Window>,
+    /// Of each partition if those are judged one by one; else merged, as of partition 0.
+    windows: BTreeMap<(WindowStart, Partition), Window>,
     verdicts: BTreeMap<Position, &'static str>,
     span: Option<(Timestamp, Timestamp)>,
 }
@@ -137,15 +137,18 @@ impl Replaying {
             let (first, last) = self.span.unwrap_or((record.timestamp, record.timestamp));
             self.span = Some((first.min(record.timestamp), last.max(record.timestamp)));
         }
-        for window in evidence.into_iter().flat_map(|evidence| evidence.windows) {
-            let start = window.window;
-            let sum = self.windows.entry(start).or_insert_with(|| Window {
-                window: start,
-                tally: Tally::default(),
-                first_flagged: None,
-            });
-            sum.tally.add(&window.tally);
-            sum.first_flagged = sum.first_flagged.or(window.first_flagged);
+        for Evidence { partition, windows, .. } in evidence {
+            let partition = if self.frame.per_partition { partition } else { Partition(0) };
+            for window in windows {
+                let start = window.window;
+                let sum = self.windows.entry((start, partition)).or_insert_with(|| Window {
+                    window: start,
+                    tally: Tally::default(),
+                    first_flagged: None,
+                });
+                sum.tally.add(&window.tally);
+                sum.first_flagged = sum.first_flagged.or(window.first_flagged);
+            }
         }
         Ok(())
     }
@@ -157,20 +160,24 @@ impl Replaying {
         let (length, mut judge) = (frame.terms.window_ms as i64, Judge::new(frame));
         let (mut counts, mut alerts) = (Counts::default(), vec![]);
         let mut said = |message| judge.take(judge.next(), &message, &mut alerts);
-        for (n, (start, window)) in (0..).zip(windows) {
+        let partitions: BTreeSet<Partition> =
+            windows.keys().map(|&(_, partition)| partition).collect();
+        let quiet = |partition| Message::Presence(Presence { partition, quiet: true });
+        partitions.iter().for_each(|&partition| said(quiet(partition)));
+        let mut begun = BTreeSet::new();
+        for (n, ((start, partition), window)) in (0..).zip(windows) {
             counts.add(&window.tally.counts);
             said(Message::Tick(Tick { at: Timestamp(start.0 + 3 * length) }));
             said(Message::Evidence(Evidence {
                 epoch: epoch.clone(),
-                partition: Partition(0),
+                partition,
                 from: Offset(n),
                 to: Offset(n + 1),
-                begins: n == 0,
+                begins: begun.insert(partition),
                 windows: vec![window],
             }));
         }
-        let quiet = crate::watch::Presence { partition: Partition(0), quiet: true };
-        said(Message::Presence(quiet));
+        partitions.iter().for_each(|&partition| said(quiet(partition)));
         let (first, last) = span.unwrap_or((Timestamp(0), Timestamp(0)));
         let span = Duration::from_millis((last.0 - first.0).max(0) as u64);
         Replayed { verdicts, counts, alerts, span, allowed_per_week }

@@ -160,7 +160,8 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
         terms.draws_max = 1;
     }
     let silence_ms = stream.alerts.silence.map(|silence| silence.as_millis() as u64);
-    Frame { about, terms, signals, schema: guard.schema().clone(), silence_ms }
+    let (schema, per_partition) = (guard.schema().clone(), stream.alerts.per_partition);
+    Frame { about, terms, signals, schema, silence_ms, per_partition }
 }
 
 /// Counters of every thread of a process, by stream.

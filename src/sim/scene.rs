@@ -93,6 +93,8 @@ impl Scene {
             period: Duration::from_secs(3600),
             hold: Duration::from_secs(20),
             silence: None,
+            // Not drawn: older seeds keep their worlds.
+            per_partition: seed % 4 == 3,
         };
         let stream = Stream {
             name: "toy".into(),
@@ -169,7 +171,14 @@ impl Scene {
         let terms = Terms::new(EPOCH, name, roster(&signals, clean, |_| true), times);
         let schema = Schema { features: vec![] };
         let silence_ms = alerts.silence.map(|silence| silence.as_millis() as u64);
-        Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms }))
+        Judge::new(Arc::new(Frame {
+            about,
+            terms,
+            signals,
+            schema,
+            silence_ms,
+            per_partition: alerts.per_partition,
+        }))
     }
 
     /// The cluster before anything happened.

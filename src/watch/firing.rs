@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bets::RETURN_ONE;
 use super::capital::{Capital, ONE, credit};
-use super::{Odds, WindowStart};
+use super::roster::Measure;
+use super::{Bag, Bets, Odds, WindowStart};
 
 /// The life of a firing watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub struct Firing {
 const BOLDNESS: [i128; 3] = [1, 3, 9];
 
 /// Caps a bet's return: one row must not outvote a hundred.
-pub const MOST_OF_A_BET: u64 = 3 * RETURN_ONE;
+const MOST_OF_A_BET: u64 = 3 * RETURN_ONE;
 
 impl Firing {
     /// Ended by returns of bet `champion`, whose mean was `mean` since the change, 1 before.
@@ -51,6 +52,15 @@ impl Firing {
 
     fn new(since: WindowStart, champion: usize, down: bool, half: u64, most: u64) -> Self {
         Self { since, champion, down, half, most, resolve: Capital::new(BOLDNESS.len()) }
+    }
+
+    /// c of a row of `bin`; `u` says where it stands among its equals.
+    pub fn c_of(&self, measure: Measure, bets: &Bets, bag: &Bag, (bin, u): (usize, u32)) -> u64 {
+        match measure {
+            Measure::Share { .. } if (bin == 1) != self.down => RETURN_ONE,
+            Measure::Share { .. } => 0,
+            Measure::Ranks | Measure::Tail => return_of(bets, bag, self.champion, (bin, u)),
+        }
     }
 
     /// What a row with c pays, per bet: 1 on average where the mean is `half`, less above it.
@@ -86,4 +96,9 @@ impl Firing {
         self.resolve.multiply(credit, products);
         self.resolve.sum() >= ONE
     }
+}
+
+/// What bet `champion` pays for a row, capped.
+pub fn return_of(bets: &Bets, bag: &Bag, champion: usize, (bin, u): (usize, u32)) -> u64 {
+    u64::from(bets.returns(bag.rank(bin, u))[champion]).min(MOST_OF_A_BET)
 }

@@ -6,6 +6,10 @@ use sha2::{Digest as _, Sha256};
 use siphasher::sip::SipHasher24;
 
 use super::WindowStart;
+use crate::record::{Partition, Timestamp};
+
+/// A purpose that no draw of rows has.
+const OF_PARTITION: u8 = 255;
 
 /// A key for the draws of one watch.
 ///
@@ -18,6 +22,12 @@ impl Key {
     pub fn new(epoch: &str, stream: &str, watch: &str) -> Self {
         let digest = Sha256::digest([epoch, stream, watch].join("\0"));
         Self(digest[..16].try_into().expect("a SHA-256 has 32 bytes"))
+    }
+
+    /// The key for the same draws of one partition, where each is judged by itself.
+    pub fn of_partition(&self, partition: Partition) -> Self {
+        let half = |i| self.draw(Timestamp(partition.0.into()), OF_PARTITION, i).to_le_bytes();
+        Self([half(0), half(1)].concat().try_into().expect("two halves"))
     }
 
     /// The `i`th number for `purpose` in `window`, uniform over `u64`.

@@ -26,7 +26,9 @@ use crate::model::Runtime;
 use crate::pipeline::Guard;
 use crate::record::{Action, Probability, Timestamp};
 use crate::shell;
-use crate::watch::{Cells, Counts, Flagged, Kind, Panel, Tally, Terms, Times, Transition, roster};
+use crate::watch::{
+    Cells, Counts, Flagged, Kind, Panel, Share, Tally, Terms, Times, Transition, roster,
+};
 
 /// What is dealt out, and how.
 #[derive(Clone, Debug)]
@@ -330,7 +332,8 @@ impl Stream {
         }
         let window = Timestamp(self.at);
         self.at += self.terms.window_ms as i64;
-        let transitions = self.panel.close(window, &Tally { counts, cells }, &self.terms);
+        let transitions =
+            self.panel.close(window, &Tally { counts, cells }, Share::WHOLE, &self.terms);
         let fired = transitions.into_iter().filter_map(|transition| match transition {
             Transition::Fired { watch, seen, event, .. } => {
                 Some(Fired { watch, kind: self.terms.watches[watch].kind, seen, event })

@@ -30,13 +30,15 @@ fn fired(cause: Cause, watch: usize, since: i64) -> Fired {
         psi: 1.0,
         chi2: 1.0,
         rows: 100,
+        partition: None,
+        and_above: false,
     };
     Fired { cause, watch, since: Timestamp(since), finding }
 }
 
 /// Ten rows a second since then, up to `until`.
-fn rows(until: i64) -> impl Fn(Timestamp) -> Past {
-    move |since| {
+fn rows(until: i64) -> impl Fn(Timestamp, Option<Partition>) -> Past {
+    move |since, _| {
         let rows = (until - since.0).max(0) as u64 / 100;
         let counts = Counts { rows, ..Counts::default() };
         Past { counts, until: Timestamp(until), first: None }
@@ -83,7 +85,7 @@ fn a_drift_that_is_older_than_hold_stays_an_incident_beside_the_attack() {
 #[test]
 fn a_drift_that_outlasts_its_attack_comes_back_under_its_own_key() {
     let (mut incidents, mut alerts) = drift_then_attack(1000);
-    incidents.resolve(&about(), ATTACK, HOLD_MS, &mut alerts);
+    incidents.resolve(&about(), (None, ATTACK), HOLD_MS, &mut alerts);
     assert_eq!(told(&alerts)[3..], [("attack", Status::Resolved)]);
     let until = 2000 + HOLD_MS;
     assert_eq!(incidents.due(Timestamp(until - 1)), []);
@@ -98,8 +100,29 @@ fn a_drift_that_outlasts_its_attack_comes_back_under_its_own_key() {
 #[test]
 fn a_drift_that_ends_with_its_attack_is_not_heard_of_again() {
     let (mut incidents, mut alerts) = drift_then_attack(1000);
-    incidents.resolve(&about(), DRIFT, HOLD_MS, &mut alerts);
-    incidents.resolve(&about(), ATTACK, HOLD_MS, &mut alerts);
+    incidents.resolve(&about(), (None, DRIFT), HOLD_MS, &mut alerts);
+    incidents.resolve(&about(), (None, ATTACK), HOLD_MS, &mut alerts);
     assert_eq!(told(&alerts)[3..], [("attack", Status::Resolved)]);
     assert_eq!(incidents.due(Timestamp(i64::MAX)), []);
+}
+
+#[test]
+fn one_incident_holds_a_watch_of_several_partitions_and_ends_with_the_last_of_them() {
+    let (mut incidents, mut alerts) = (Incidents::default(), vec![]);
+    let on = |partition| {
+        let fired = fired(Cause::Attack, ATTACK, 0);
+        let finding = fired.finding.on(Some(Partition(partition)), false);
+        Fired { finding, ..fired }
+    };
+    incidents.fire(&about(), vec![on(7), on(3)], HOLD_MS, rows(1000), &mut alerts);
+    assert_eq!(told(&alerts), [("attack", Status::Firing)]);
+    let named: Vec<_> = alerts[0].evidence.iter().map(|finding| finding.partition).collect();
+    assert_eq!(named, [Some(Partition(3)), Some(Partition(7))]);
+    for partition in [3, 5] {
+        let place = (Some(Partition(partition)), ATTACK);
+        incidents.resolve(&about(), place, HOLD_MS, &mut alerts);
+        assert!(incidents.is_open(Cause::Attack), "7 is still there");
+    }
+    incidents.resolve(&about(), (Some(Partition(7)), ATTACK), HOLD_MS, &mut alerts);
+    assert_eq!(told(&alerts)[1..], [("attack", Status::Resolved)]);
 }

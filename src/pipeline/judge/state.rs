@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::incident::{Cause, Incident};
 use crate::pipeline::incidents::Incidents;
 use crate::record::{Offset, Partition, Timestamp};
-use crate::watch::{Counts, Panel, Tally, WindowStart};
+use crate::watch::{Counts, Panel, Tally, Window, WindowStart};
 
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct State {
     /// The shell's clock as last heard.
     pub(super) clock: Timestamp,
     pub(super) partitions: BTreeMap<Partition, Heard>,
-    /// Counts of the open windows, over all partitions.
+    /// Counts of the open windows.
     pub(super) windows: BTreeMap<WindowStart, Open>,
     /// Of windows that were closed not long ago.
     pub(super) past: BTreeMap<WindowStart, Open>,
@@ -29,7 +29,11 @@ pub struct State {
     pub(super) frontier: Timestamp,
     /// The clock when a record was last heard of.
     pub(super) record_at: Option<Timestamp>,
+    /// Of the merged stream; empty if each partition has one.
     pub(super) panel: Panel,
+    /// Of each partition, if they are judged one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) panels: Option<BTreeMap<Partition, Panel>>,
     pub(super) incidents: Incidents,
 }
 
@@ -51,10 +55,52 @@ pub(super) struct Heard {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Open {
+    /// Over all partitions; cells only if they are judged together.
     pub tally: Tally,
     /// The first flagged record of the partition with the least number.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first: Option<(Partition, Offset)>,
+    /// By panel, if partitions are judged one by one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub parts: BTreeMap<Partition, Tally>,
+    /// As `first`, by panel.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub firsts: BTreeMap<Partition, (Partition, Offset)>,
+}
+
+impl Open {
+    /// What `partition`, whose panel is `slot`, says of this window: for panels to play later.
+    pub fn add(&mut self, window: &Window, partition: Partition, slot: Option<Partition>) {
+        match slot {
+            None => self.tally.cells.add(&window.tally.cells),
+            Some(slot) => self.parts.entry(slot).or_default().add(&window.tally),
+        }
+        self.count(window, partition, slot);
+    }
+
+    /// The same of a window that is closed: for incidents.
+    pub fn count(&mut self, window: &Window, partition: Partition, slot: Option<Partition>) {
+        self.tally.counts.add(&window.tally.counts);
+        let Some(first) = window.first_flagged.map(|offset| (partition, offset)) else { return };
+        // Partitions are heard in an order that is chance; the least is not.
+        self.first = Some(self.first.map_or(first, |known| known.min(first)));
+        if let Some(slot) = slot {
+            let known = self.firsts.entry(slot).or_insert(first);
+            *known = first.min(*known);
+        }
+    }
+
+    /// What incidents need of a window once it is closed.
+    pub fn closed(self) -> Self {
+        let counts = self.tally.counts;
+        Self { tally: Tally { counts, ..Tally::default() }, parts: [].into(), ..self }
+    }
+
+    /// Cells with a row in them.
+    pub fn cells(&self) -> usize {
+        let parts = self.parts.values().chain([&self.tally]);
+        parts.map(|tally| tally.cells.occupied()).sum()
+    }
 }
 
 /// What version 1 wrote, as far as it says anything today.
@@ -142,6 +188,7 @@ impl State {
             frontier: Timestamp(0),
             record_at: None,
             panel,
+            panels: None,
             incidents: Incidents::default(),
         }
     }

@@ -7,7 +7,9 @@ use crate::bundle::{Member, Role};
 use crate::decide::Policy;
 use crate::incident::Status;
 use crate::record::{Feature, Probability};
-use crate::watch::{Cells, Flagged, Tick, Times, Window, roster};
+use crate::watch::{Cells, Flagged, Tally, Tick, Times, Window, roster};
+
+mod partitions;
 
 const WINDOW_MS: i64 = 1000;
 
@@ -29,11 +31,22 @@ fn frame(epoch: &str) -> Frame {
     let signals = Signals::none();
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
     let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
-    Frame { about, terms, signals, schema: Schema { features: vec![] }, silence_ms: None }
+    Frame {
+        about,
+        terms,
+        signals,
+        schema: Schema { features: vec![] },
+        silence_ms: None,
+        per_partition: false,
+    }
 }
 
 fn judge() -> Judge {
-    Judge::new(Arc::new(frame("e")))
+    judging(false)
+}
+
+fn judging(per_partition: bool) -> Judge {
+    Judge::new(Arc::new(Frame { per_partition, ..frame("e") }))
 }
 
 fn evidence(partition: i32, window: i64, from: i64, rows: u64, flagged: u64) -> Message {
@@ -119,7 +132,7 @@ fn an_attack_is_one_incident_that_fires_and_resolves() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn alerts_do_not_depend_on_the_order_of_lanes_repeats_or_restarts(
@@ -127,9 +140,12 @@ proptest! {
         order: u64,
         repeat in 1_usize..50,
         restart_every in 1_usize..200,
+        per_partition: bool,
     ) {
+        let judge = || judging(per_partition);
         let seconds = attacked(seed);
         let expected = run(&mut judge(), &messages(&seconds, 0, 1000));
+        prop_assert!(expected.len() >= 2);
         let mut alerts = vec![];
         let mut running = judge();
         for (i, message) in messages(&seconds, order, repeat).iter().enumerate() {
@@ -202,20 +218,23 @@ fn late_evidence_of_an_old_window_can_fire() {
 
 #[test]
 fn made_up_timestamps_and_partitions_far_behind_do_not_make_the_state_grow_without_bound() {
-    let mut judge = judge();
-    run(&mut judge, &[tick(10_000_000), presence(1, false)]);
-    let mut wild = ChaCha8Rng::seed_from_u64(3);
-    for i in 0..20_000 {
-        // Partition 0 races ahead of partition 1, among records with made-up times in the future.
-        let window = if i % 2 == 0 { i / 2 } else { wild.random_range(1_000_000..200_000_000_000) };
-        run(&mut judge, &[evidence(0, window, i, 1, 0)]);
+    for per_partition in [false, true] {
+        let mut judge = judging(per_partition);
+        run(&mut judge, &[tick(10_000_000), presence(1, false)]);
+        let mut wild = ChaCha8Rng::seed_from_u64(3);
+        for i in 0..20_000 {
+            // Partition 0 races ahead of partition 1, among records with made-up times in the future.
+            let window =
+                if i % 2 == 0 { i / 2 } else { wild.random_range(1_000_000..200_000_000_000) };
+            run(&mut judge, &[evidence(0, window, i, 1, 0)]);
+        }
+        let bytes = judge.to_bytes().len();
+        assert!(bytes < 1_000_000, "{bytes} bytes do not fit the state topic");
+        // It still judges: what is past is closed, what is behind is late but heard.
+        assert!(judge.state.frontier > Timestamp(0));
+        let attack = evidence(1, 9_990, 0, 1000, 500);
+        assert_eq!(run(&mut judge, &[attack, quiet(1), quiet(0)]).len(), 1);
     }
-    let bytes = judge.to_bytes().len();
-    assert!(bytes < 1_000_000, "{bytes} bytes do not fit the state topic");
-    // It still judges: what is past is closed, what is behind is late but heard.
-    assert!(judge.state.frontier > Timestamp(0));
-    let attack = evidence(1, 9_990, 0, 1000, 500);
-    assert_eq!(run(&mut judge, &[attack, quiet(1), quiet(0)]).len(), 1);
 }
 
 #[test]
@@ -291,8 +310,7 @@ fn offsets_that_were_moved_back_on_purpose_are_counted_again_and_repeats_are_not
 }
 
 #[cfg(feature = "fit")]
-#[test]
-fn the_state_of_a_busy_stream_of_wide_images_fits_what_a_topic_takes() {
+fn wide_images(labels: usize, per_partition: bool) -> (Judge, Cells) {
     let image =
         Feature::Image { name: "image".into(), channels: 3, height: 64, width: 64, scale: 255.0 };
     let schema = Schema { features: vec![image] };
@@ -303,7 +321,7 @@ fn the_state_of_a_busy_stream_of_wide_images_fits_what_a_topic_takes() {
     };
     let members: Vec<Member> = (0..8).map(member).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut signals = Signals::of(&schema, &members, 64);
+    let mut signals = Signals::of(&schema, &members, labels);
     let width = signals.list().len();
     let mut rows = |n: usize| -> Vec<Vec<f32>> {
         (0..n).map(|_| (0..width).map(|_| rng.random::<f32>() * 60.0).collect()).collect()
@@ -318,24 +336,53 @@ fn the_state_of_a_busy_stream_of_wide_images_fits_what_a_topic_takes() {
     frame.terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
     frame.signals = signals.clone();
     frame.schema = schema;
-    let mut judge = Judge::new(Arc::new(frame));
+    frame.per_partition = per_partition;
     let mut cells = Cells::default();
     for row in &stream {
         row.iter().enumerate().for_each(|(i, &x)| cells.push(signals.cell(i, x)));
     }
+    (Judge::new(Arc::new(frame)), cells)
+}
+
+/// Partition 99 is behind: windows stay open as long as there is room.
+#[cfg(feature = "fit")]
+fn most_bytes(mut judge: Judge, cells: &Cells, partitions: i32, windows: i64) -> usize {
     let counts = Counts { rows: 1000, flagged: 10, ..Counts::default() };
     let mut most = 0;
-    for w in 0..100 {
-        // Every partition is behind: windows stay open as long as there is room.
-        let tally = Tally { counts, cells: cells.clone() };
-        let window = Window { window: Timestamp(w * 1000), tally, first_flagged: None };
-        let (from, to) = (Offset(w * 1000), Offset(w * 1000 + 1000));
-        let (epoch, partition, windows) = ("e".into(), Partition(0), vec![window]);
-        let begins = false;
-        let said = Evidence { epoch, partition, from, to, begins, windows };
-        run(&mut judge, &[tick(1_000_000), presence(1, false), Message::Evidence(said)]);
+    run(&mut judge, &[tick(10_000_000), presence(99, false)]);
+    for w in 0..windows {
+        for partition in (0..partitions).map(Partition) {
+            let tally = Tally { counts, cells: cells.clone() };
+            let first_flagged = Some(Offset(w * 1000));
+            let windows = vec![Window { window: Timestamp(w * 1000), tally, first_flagged }];
+            let (from, to) = (Offset(w * 1000), Offset(w * 1000 + 1000));
+            let (epoch, begins) = ("e".into(), false);
+            let said = Evidence { epoch, partition, from, to, begins, windows };
+            run(&mut judge, &[Message::Evidence(said)]);
+        }
         most = most.max(judge.to_bytes().len());
     }
+    println!("{most} bytes at most");
+    most
+}
+
+#[cfg(feature = "fit")]
+#[test]
+fn the_state_of_a_busy_stream_of_wide_images_fits_what_a_topic_takes() {
+    let (judge, cells) = wide_images(64, false);
+    let most = most_bytes(judge, &cells, 1, 100);
     assert!(most < 900_000, "{most} bytes");
     assert!(most > 100_000, "{most} bytes: the stream is not busy");
+}
+
+#[cfg(feature = "fit")]
+#[test]
+fn the_state_of_wide_images_fits_with_as_many_panels_as_there_is_room_for() {
+    for (labels, fit) in [(64, 2), (10, 3)] {
+        let (judge, cells) = wide_images(labels, true);
+        assert_eq!(judge.frame.terms.panels_max(), fit, "{labels} labels: docs/evidence.md tells");
+        let most = most_bytes(judge, &cells, 6, 30);
+        assert!(most < 900_000, "{labels} labels: {most} bytes");
+        assert!(most > 300_000, "{labels} labels: {most} bytes: the stream is not busy");
+    }
 }

@@ -1,0 +1,59 @@
+//! What the watches of a stream were promised: frozen for an epoch.
+
+use super::bag::Draws;
+use super::share::panels_max;
+use super::{Key, Share, Watch, WindowStart};
+
+/// What the watches were promised; frozen for an epoch.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Length of a window.
+    pub window_ms: u64,
+    /// At most one false alarm is expected per this time.
+    pub false_page_ms: u64,
+    /// At most one false resolve is expected per this time while half of a change remains.
+    pub hold_ms: u64,
+    /// Rows of one window and watch that are ranked; the rest join the bag unranked. Bounds the
+    /// judge's work. 1 where rows of a window depend on each other.
+    pub draws_max: u64,
+    pub watches: Vec<Watch>,
+    /// Of the draws, one per watch.
+    keys: Vec<Key>,
+}
+
+/// Rows of a window that are ranked unless a stream asks for fewer; the keyed order makes the choice
+/// exact.
+pub const DRAWS_MAX: u64 = 1000;
+
+impl Terms {
+    /// `epoch` and `stream` make the draws unpredictable for who does not know them.
+    pub fn new(epoch: &str, stream: &str, watches: Vec<Watch>, time: Times) -> Self {
+        let name = |watch: &Watch| format!("{}\0{}", watch.kind.name(), watch.feature);
+        let keys = watches.iter().map(|watch| Key::new(epoch, stream, &name(watch))).collect();
+        let Times { window_ms, false_page_ms, hold_ms } = time;
+        Self { window_ms, false_page_ms, hold_ms, draws_max: DRAWS_MAX, watches, keys }
+    }
+
+    /// The rows of a window, or of its late `part`, that `watch` ranks: in keyed order.
+    pub(super) fn draws(
+        &self,
+        watch: usize,
+        (share, window, part): (Share, WindowStart, u64),
+        counts: Vec<u32>,
+    ) -> Draws {
+        Draws::new(counts, self.draws_max, share.order(self.keys[watch], window, part))
+    }
+
+    /// Panels that a judge has room for, where each partition has one: those beyond share the last.
+    pub fn panels_max(&self) -> usize {
+        panels_max(&self.watches)
+    }
+}
+
+/// Lengths of time that an operator sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub window_ms: u64,
+    pub false_page_ms: u64,
+    pub hold_ms: u64,
+}
