@@ -113,6 +113,12 @@ impl<S: Session> Mutant<S> {
         self.mutation == Some(mutation)
     }
 
+    /// Whether partitions go without a commit. A worker that hears of it commits what is open before it
+    /// hands over, or because there is nothing else to do: neither is done.
+    fn forgets(&self) -> bool {
+        self.is(Mutation::ForgetOnRevoke) && (self.revoked.get() || self.inner.has_news())
+    }
+
     /// Commits the offsets of records that were not sent on yet.
     fn commit_ahead(&self) -> Result<(), SessionError> {
         let polled: Vec<_> = self.polled.borrow().iter().map(|(&p, &o)| (p, o)).collect();
@@ -229,8 +235,7 @@ impl<S: Session> Session for Mutant<S> {
             self.late.borrow_mut().push(kept);
             return Ok(());
         }
-        let forgets = self.is(Mutation::ForgetOnRevoke) && self.revoked.get();
-        if forgets && output.topic == *self.kept_in.borrow() {
+        if self.forgets() && output.topic == *self.kept_in.borrow() {
             return Ok(());
         }
         self.inner.send(output)
@@ -241,14 +246,15 @@ impl<S: Session> Session for Mutant<S> {
     }
 
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        if self.is(Mutation::ForgetOnRevoke) && self.revoked.get() {
+        if self.forgets() {
             return Ok(());
         }
         self.inner.offsets(next)
     }
 
     fn commit(&self) -> Result<(), SessionError> {
-        if self.is(Mutation::ForgetOnRevoke) && self.revoked.replace(false) {
+        if self.forgets() {
+            self.revoked.set(false);
             return Ok(());
         }
         self.inner.commit()?;

@@ -39,7 +39,7 @@ pub fn config(
     }
     if options.handovers() {
         // A transaction is open nearly all the time.
-        kafka += "commit_interval_ms = 4000\n";
+        kafka += "commit_interval_ms = 1000\n";
     }
     format!(
         r#"
