@@ -5,22 +5,20 @@
 //! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
 //! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
 
-use std::collections::BTreeMap;
+mod bundles;
+mod schema;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tripline::bundle::{
-    self, AnswerKind, Bundle, CleanShare, Digest, Manifest, Member, Provenance, Role, RowsUsed,
-    Tensors,
-};
 use tripline::decide::{Mode, OnFlagged, Policy};
 use tripline::deliver::Boot;
 use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
 use tripline::incident::{About, Alert, Status};
 use tripline::pipeline::{Frame, Judge, JudgeState, Lane, LaneState, Outcome, Route};
 use tripline::record::{
-    Action, Fault, Feature, FeatureId, Offset, Partition, Position, Probability, Reasons, Schema,
-    Timestamp, Verdict, Window,
+    Action, Fault, FeatureId, Offset, Partition, Position, Probability, Reasons, Schema, Timestamp,
+    Verdict, Window,
 };
 use tripline::watch::{
     Cells, Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick, Times,
@@ -341,96 +339,6 @@ fn the_headers_of_a_dead_letter_keep_their_names_and_texts() {
     check("dead-letter.txt", text.as_bytes());
 }
 
-fn small_bundle() -> Bundle {
-    let mut tensors = Tensors::default();
-    tensors.put("a", &[2], vec![1.0, f32::MIN_POSITIVE]);
-    let digest = Digest([7; 32]);
-    let manifest = Manifest {
-        version: 1,
-        name: "small".into(),
-        budget: Probability::new(0.01).unwrap(),
-        labels: 3,
-        answer: Some(AnswerKind::Logits),
-        triggers: None,
-        schema: Schema {
-            features: vec![Feature::number("a", 0.0, 1.0), Feature::number("b", -2.5, 2.5)],
-        },
-        detectors: vec![
-            Member { kind: "reconstruction".into(), weight: 1.0, role: Role::Attack },
-            Member { kind: "mahalanobis".into(), weight: 0.5, role: Role::Attack },
-        ],
-        clean: CleanShare { rows: 10, flagged: 1 },
-        dependence: None,
-        provenance: Provenance {
-            data_sha256: digest,
-            guarded_model_sha256: Some(digest),
-            seed: 7,
-            tripline: "0.1.0".into(),
-            onnxruntime: "1.24".into(),
-            rows: RowsUsed { train: 1, validation: 2, ranks: 3, merged: 4, test: 5 },
-            epochs: 6,
-            train_loss: 0.5,
-            validation_loss: 0.25,
-        },
-        files: BTreeMap::new(),
-    };
-    Bundle {
-        manifest,
-        digest,
-        autoencoder: b"autoencoder".to_vec(),
-        guarded_model: Some(b"model".to_vec()),
-        restorer: None,
-        likelihood: None,
-        tensors,
-    }
-}
-
-#[test]
-fn a_bundle_of_version_1_is_read_with_every_key() {
-    let names = [bundle::MANIFEST, bundle::AUTOENCODER, bundle::GUARDED_MODEL, bundle::TENSORS];
-    let today = small_bundle().into_files();
-    let files = names.map(|name| (name.to_owned(), check(&format!("bundle/{name}"), &today[name])));
-    let read = Bundle::from_files(files.into_iter().collect()).expect("read");
-    let expected = small_bundle();
-    assert_eq!(read.tensors, expected.tensors);
-    assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, expected.manifest);
-}
-
-#[test]
-fn a_bundle_of_version_2_is_read_with_every_key() {
-    let sample = || {
-        let mut bundle = small_bundle();
-        bundle.manifest.version = 2;
-        bundle.manifest.detectors[1].role = Role::Trigger;
-        bundle.restorer = Some(b"restorer".to_vec());
-        bundle.likelihood = Some(b"likelihood".to_vec());
-        bundle
-    };
-    let today = sample().into_files();
-    let frozen = |name: &String| check(&format!("../bundle-v2/{name}"), &today[name]);
-    let files = today.keys().map(|name| (name.clone(), frozen(name))).collect();
-    let (read, expected) = (Bundle::from_files(files).expect("read"), sample());
-    assert_eq!((read.restorer, read.likelihood), (expected.restorer, expected.likelihood));
-    assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, expected.manifest);
-}
-
-#[test]
-fn a_bundle_of_version_3_is_read_with_every_key() {
-    let sample = || {
-        let mut bundle = small_bundle();
-        bundle.manifest.version = 3;
-        bundle.manifest.triggers = Some(0.1);
-        bundle.manifest.detectors[0].role = Role::Both;
-        bundle.manifest.detectors[1].role = Role::Trigger;
-        bundle
-    };
-    let today = sample().into_files();
-    let frozen = |name: &String| check(&format!("../bundle-v3/{name}"), &today[name]);
-    let files = today.keys().map(|name| (name.clone(), frozen(name))).collect();
-    let read = Bundle::from_files(files).expect("read");
-    assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, sample().manifest);
-}
-
 /// What meets state of a version that it does not know must not touch it.
 #[test]
 fn state_of_a_newer_version_is_refused_and_the_refusal_says_which_build_to_run() {
@@ -446,67 +354,4 @@ fn state_of_a_newer_version_is_refused_and_the_refusal_says_which_build_to_run()
             "{said}"
         );
     }
-}
-
-/// Whether `value` is what `schema` says: its type, its members and no others, its words.
-fn conforms(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value) {
-    if let Some(name) = schema["$ref"].as_str() {
-        return conforms(value, &root["$defs"][name.rsplit('/').next().unwrap()], root);
-    }
-    let kind = match value {
-        serde_json::Value::Object(_) => "object",
-        serde_json::Value::Array(_) => "array",
-        serde_json::Value::String(_) => "string",
-        serde_json::Value::Bool(_) => "boolean",
-        serde_json::Value::Number(n) if n.is_f64() => "number",
-        serde_json::Value::Number(_) => "integer",
-        _ => "nothing we write",
-    };
-    let wanted = schema["type"].as_str().expect("every schema has a type");
-    assert!(wanted == kind || (wanted, kind) == ("number", "integer"), "{value} is no {wanted}");
-    if let Some(words) = schema["enum"].as_array() {
-        assert!(words.contains(value), "{value} is not among {words:?}");
-    }
-    for (name, member) in value.as_object().into_iter().flatten() {
-        let schema = &schema["properties"][name];
-        assert!(!schema.is_null(), "{name} is not in the schema");
-        conforms(member, schema, root);
-    }
-    for name in schema["required"].as_array().into_iter().flatten() {
-        assert!(value.get(name.as_str().unwrap()).is_some(), "{name} is missing in {value}");
-    }
-    for item in value.as_array().into_iter().flatten() {
-        conforms(item, &schema["items"], root);
-    }
-}
-
-#[test]
-fn alerts_are_what_their_published_schema_says() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/alert.schema.json");
-    let schema: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let (judge, mut alerts) = judged(&messages());
-    let state = JudgeState::read(&judge.to_bytes()).unwrap();
-    alerts.extend(judge.end(&state, "over"));
-    assert!(alerts.len() >= 2 && alerts.iter().any(|alert| !alert.evidence.is_empty()));
-    // Of a partition with a panel of its own, and of one without.
-    for number in [0, 40] {
-        let mut messages = messages();
-        for message in &mut messages {
-            if let Message::Evidence(evidence) = message {
-                evidence.partition = Partition(number);
-            }
-        }
-        messages.retain(|message| !matches!(message, Message::Presence(_)));
-        let (_, told) = heard(judging(true), &messages);
-        let finding = &told[0].evidence[0];
-        assert!(finding.partition.is_some() && finding.and_above == (number == 40), "{told:#?}");
-        alerts.extend(told);
-    }
-    for alert in &alerts {
-        conforms(&serde_json::to_value(alert).unwrap(), &schema, &schema);
-    }
-    let wrong = serde_json::json!({ "version": 3 });
-    let refused = std::panic::catch_unwind(|| conforms(&wrong, &schema, &schema));
-    assert!(refused.is_err(), "the check cannot fail");
 }
