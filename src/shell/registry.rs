@@ -9,10 +9,16 @@
 //! would be ours. Whatever else is not an answer is the world's doing ([`Unavailable`]), and after
 //! it nobody asks for a while.
 //!
-//! A sender who makes up ids makes us ask for each. `LOOKUPS` bounds how often; what goes beyond
-//! waits, or passes unscored, as if the registry did not answer.
+//! A sender who makes up ids makes us ask for each. Who sends a record, the log does not say; its
+//! partition is the nearest that it says. So each partition may name so many schemas that the registry
+//! does not have (`ABSENT_MAX`); then an id that nobody knows is taken for another one, and its record is
+//! dead-lettered without a question. The other partitions go on asking. `LOOKUPS` bounds how often the
+//! registry is asked in all; what goes beyond waits, or passes unscored, as if it did not answer.
+//!
+//! What it cannot see: who of one partition's senders makes up ids. A schema that is new while another
+//! sender of its partition floods it with invented ones may be taken for one of those.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Display;
 use std::io::Read as _;
 use std::sync::{Mutex, PoisonError};
@@ -27,6 +33,7 @@ use super::http::{self, CaFileError};
 use crate::codec::{Confluent, Language, SchemaId, SchemaText};
 use crate::config::{Hidden, Registry as Config};
 use crate::pipeline::{Guard, Input};
+use crate::record::Partition;
 
 /// One stream's way to its schemas, shared by its workers.
 pub struct Registry {
@@ -58,12 +65,43 @@ pub enum RegistryError {
 struct Memory {
     /// Schemas that the registry did not have, the oldest first.
     absent: VecDeque<(Instant, SchemaId)>,
+    /// Schemas that were not asked for, because their partition named too many that it did not have.
+    unasked: VecDeque<(Instant, SchemaId)>,
+    /// How many more of those each partition may name.
+    partitions: BTreeMap<Partition, Allowance>,
     /// Attempts in a row without an answer, and when the next may be made.
     failures: u32,
     retry_at: Instant,
-    /// Lookups that may be made now, and when they were counted.
-    lookups: f64,
+    /// Lookups that may be made now.
+    lookups: Allowance,
+}
+
+/// What may be done so often, and comes back as time goes by.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    left: f64,
     counted: Instant,
+    most: f64,
+    per_second: f64,
+}
+
+impl Allowance {
+    fn full(most: f64, per_second: f64, now: Instant) -> Self {
+        Self { left: most, counted: now, most, per_second }
+    }
+
+    /// Whether it may be done once more now.
+    fn is_left(&mut self, now: Instant) -> bool {
+        let earned = now.saturating_duration_since(self.counted).as_secs_f64() * self.per_second;
+        self.left = (self.left + earned).min(self.most);
+        self.counted = now;
+        self.left >= 1.0
+    }
+
+    /// How long until it may.
+    fn wait(&self) -> Duration {
+        Duration::from_secs_f64((1.0 - self.left).max(0.0) / self.per_second)
+    }
 }
 
 /// Lookups that may be made at once, and how many come back each second: enough for all schemas of
@@ -71,8 +109,16 @@ struct Memory {
 const LOOKUPS: f64 = 200.0;
 const LOOKUPS_PER_SECOND: f64 = 20.0;
 
-/// How long we believe that a schema does not exist.
-const ABSENT_FOR: Duration = Duration::from_secs(60);
+/// Schemas that the registry does not have, and that one partition's records may name: at once, and
+/// how many come back each second. An honest sender registers a schema before it writes by it.
+const ABSENT_MAX: f64 = 20.0;
+const ABSENT_PER_SECOND: f64 = 1.0;
+
+/// How long we believe that a schema does not exist: whoever guesses the next id must not keep out for
+/// long those who will register it.
+const ABSENT_FOR: Duration = Duration::from_secs(5);
+/// How long a schema that was not asked for counts as one that does not exist: as long as a batch takes.
+const UNASKED_FOR: Duration = Duration::from_secs(1);
 
 /// The shortest and the longest wait after an attempt without an answer.
 const WAIT_MIN: Duration = Duration::from_millis(250);
@@ -96,10 +142,11 @@ impl Registry {
             timeout: config.timeout,
             memory: Mutex::new(Memory {
                 absent: VecDeque::new(),
+                unasked: VecDeque::new(),
+                partitions: BTreeMap::new(),
                 failures: 0,
                 retry_at: now,
-                lookups: LOOKUPS,
-                counted: now,
+                lookups: Allowance::full(LOOKUPS, LOOKUPS_PER_SECOND, now),
             }),
         })
     }
@@ -126,7 +173,7 @@ impl Registry {
                 memory.forget(schemas, Instant::now());
                 // Another worker may have brought it while we waited.
                 if guard.wants(input).is_some() {
-                    self.bring(&mut memory, schemas, id)?;
+                    self.bring(&mut memory, schemas, id, input.position.partition)?;
                 }
             }
         }
@@ -138,20 +185,25 @@ impl Registry {
         memory: &mut Memory,
         schemas: &Confluent,
         id: SchemaId,
+        partition: Partition,
     ) -> Result<(), Unavailable> {
         let now = Instant::now();
+        if !memory.allowance(partition, now).is_left(now) {
+            memory.unasked.push_back((now, id));
+            schemas.learn(id, None).expect("that there is nothing cannot be misread");
+            return Ok(());
+        }
         let unavailable =
             |reason: &str, retry_at| Unavailable { id, reason: reason.into(), retry_at };
         if now < memory.retry_at {
             let reason = "the registry did not answer a moment ago";
             return Err(unavailable(reason, memory.retry_at));
         }
-        memory.count(now);
-        if memory.lookups < 1.0 {
-            let wait = Duration::from_secs_f64((1.0 - memory.lookups) / LOOKUPS_PER_SECOND);
-            return Err(unavailable("too many schemas were asked for", now + wait));
+        if !memory.lookups.is_left(now) {
+            let retry_at = now + memory.lookups.wait();
+            return Err(unavailable("too many schemas were asked for", retry_at));
         }
-        memory.lookups -= 1.0;
+        memory.lookups.left -= 1.0;
         let lookup = Lookup { registry: self, deadline: now + self.timeout };
         let useless = |reason: &dyn Display| {
             error!(%id, %reason, "schema cannot be read by; its records are dead-lettered");
@@ -163,6 +215,7 @@ impl Registry {
             },
             Ok(Found::Nothing) => {
                 memory.absent.push_back((now, id));
+                memory.allowance(partition, now).left -= 1.0;
                 let learned = schemas.learn(id, None);
                 learned.expect("that there is nothing cannot be misread");
                 info!(%id, "the registry has no such schema; its records are dead-lettered");
@@ -187,18 +240,19 @@ impl Registry {
 impl Memory {
     /// Schemas that were looked for a while ago may exist by now.
     fn forget(&mut self, schemas: &Confluent, now: Instant) {
-        while let Some(&(at, id)) = self.absent.front()
-            && now.saturating_duration_since(at) >= ABSENT_FOR
-        {
-            schemas.forget(id);
-            self.absent.pop_front();
+        for (known, long) in [(&mut self.absent, ABSENT_FOR), (&mut self.unasked, UNASKED_FOR)] {
+            while let Some(&(at, id)) = known.front()
+                && now.saturating_duration_since(at) >= long
+            {
+                schemas.forget(id);
+                known.pop_front();
+            }
         }
     }
 
-    fn count(&mut self, now: Instant) {
-        let earned = now.saturating_duration_since(self.counted).as_secs_f64() * LOOKUPS_PER_SECOND;
-        self.lookups = (self.lookups + earned).min(LOOKUPS);
-        self.counted = now;
+    fn allowance(&mut self, partition: Partition, now: Instant) -> &mut Allowance {
+        let full = || Allowance::full(ABSENT_MAX, ABSENT_PER_SECOND, now);
+        self.partitions.entry(partition).or_insert_with(full)
     }
 }
 
