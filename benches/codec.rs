@@ -28,7 +28,7 @@ fn bytes() -> Vec<u8> {
 
 fn config(pointers: &[&str]) -> Config {
     let fields = Fields::new(pointers.iter().map(|&p| p.into()).collect()).ok();
-    Config { format: Format::Json, fields, value_bytes_max: 1 << 20, registry: false }
+    Config { fields, ..Config::default() }
 }
 
 fn decode(c: &mut Criterion) {

@@ -44,7 +44,7 @@ struct Recorded {
 impl Recorded {
     fn input(&self) -> Input<'_> {
         let content_type = self.content_type.map(str::as_bytes);
-        let headers = Headers { content_type, ..Headers::default() };
+        let headers = Headers { content_type: content_type.into(), ..Headers::default() };
         Input { position: self.position, headers, value: self.value.as_deref() }
     }
 }
@@ -121,7 +121,8 @@ fn recorded() -> Vec<Recorded> {
 
 fn guard() -> Guard {
     let fields = Fields::new(vec![String::new()]).ok();
-    let reading = Config { format: Format::U8, fields, value_bytes_max: 1 << 17, registry: false };
+    let reading =
+        Config { format: Format::U8, fields, value_bytes_max: 1 << 17, ..Config::default() };
     Guard::new(&shipped::bundle(), None, POLICY, &reading).expect("a guard")
 }
 

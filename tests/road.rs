@@ -47,8 +47,12 @@ impl Road {
         let bundle = bundle();
         let pointers = vec!["/pixels".to_owned()];
         let fields = Fields::new(pointers).ok();
-        let reading =
-            codec::Config { format: Format::U8, fields, value_bytes_max: 1 << 17, registry: false };
+        let reading = codec::Config {
+            format: Format::U8,
+            fields,
+            value_bytes_max: 1 << 17,
+            ..codec::Config::default()
+        };
         let guard = Guard::new(&bundle, None, policy, &reading).expect("a guard");
         let networks = Networks::load(runtime(), &bundle).expect("networks");
         Self { guard, networks, batch: Batch::default() }
@@ -107,7 +111,7 @@ struct Record {
 
 impl Record {
     fn headers(&self) -> Headers<'_> {
-        Headers { content_type: self.content_type.map(str::as_bytes), ..Headers::default() }
+        Headers { content_type: self.content_type.map(str::as_bytes).into(), ..Headers::default() }
     }
 }
 

@@ -10,7 +10,7 @@ fuzz_target!(|value: &[u8]| {
     // Where the last brace is, the JSON ends most often.
     let end = value.iter().rposition(|&byte| byte == b'}').map_or(0, |at| at + 1);
     let length = end.to_string();
-    let headers = Headers { json_length: Some(length.as_bytes()), ..Headers::default() };
+    let headers = Headers { json_length: length.as_bytes().into(), ..Headers::default() };
     for stream in STREAMS.iter() {
         stream.check(Format::OipJson, value, false);
         let codec = stream.codecs.get(Format::OipJson).expect("always there");

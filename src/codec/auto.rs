@@ -1,26 +1,29 @@
-//! Which format a record is in: by what its headers say, else by its stream, else by its bytes.
+//! Which format a record is in.
 //!
-//! 1. A `__value_schema_id` header, where a registry is configured and the stream is `auto` or
-//!    `confluent`: `confluent`.
+//! A stream that names its format has that one: no header of a sender changes it. Only under `auto`
+//! are headers and bytes asked, and they must agree:
+//!
+//! 1. A `__value_schema_id` header, where a registry is configured: `confluent`.
 //! 2. `content-type`. A type that belongs to one format is that format. JSON, Protobuf and Avro
 //!    behind a frame (first byte 0 or 1, which none of them begins with) are `confluent`, where a
-//!    registry is configured. `application/json` and `+json` are the JSON dialect that the stream
-//!    is configured for, or else the one the document shows. A type we do not know is a fault.
-//!    `application/octet-stream` says as much as no header.
-//! 3. The stream's format, unless that is `auto`.
-//! 4. `auto`: an `Inference-Header-Content-Length` header is `oip-json`; a frame is `confluent`;
-//!    what reads as JSON is the dialect it shows; what reads as the outline of a
-//!    `ModelInferRequest` is `oip-protobuf`; whole rows of 4 bytes per number are `f32-le`; whole
-//!    rows of 1 byte per number are `u8`.
+//!    registry is configured. `application/json`, `+json` and their like are the JSON dialect that the
+//!    document shows. A type that we do not know is a fault. `application/octet-stream`, `text/plain`
+//!    and what `curl` writes by itself say as much as no header.
+//! 3. An `Inference-Header-Content-Length` header is `oip-json`; a frame is `confluent`; what reads
+//!    as JSON is the dialect it shows; what reads as the outline of a `ModelInferRequest` is
+//!    `oip-protobuf`; whole rows of 4 bytes per number are `f32-le`; whole rows of 1 byte per number
+//!    are `u8`.
 //!
 //! A JSON dialect shows by members of the document: `specversion`, `instances`, `inputs` (an array
 //! of objects is V2, anything else TensorFlow's columns), or none of them.
 //!
-//! What it cannot see: a value that is valid in two formats. Four `u8` rows are as long as one of
-//! `f32-le`; with a registry, a raw row that begins with 0 or 1 is taken for a frame. Where the
-//! sender could choose what we score, it is refused: a document that shows two dialects, or one
-//! dialect and members named as the stream's features. Streams whose senders are not trusted
-//! should still name their format.
+//! The sender must not choose what we score. So `auto` refuses: a document that shows two dialects, or
+//! one dialect and members named as the stream's features; text that looks like JSON, in UTF-8,
+//! UTF-16 or UTF-32, and is read as anything else; JSON that reads as Protobuf too.
+//!
+//! What it cannot see: whether bytes are meant as raw numbers of another size. Four `u8` rows are as
+//! long as one of `f32-le`; with a registry, a raw row that begins with 0 or 1 is taken for a frame.
+//! Streams whose senders are not trusted should name their format.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -28,9 +31,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::fold;
 use super::format::ContentType;
-use super::{Fields, Format, Headers, Layout};
-use crate::record::Fault;
+use super::{Fields, Format, Headers, Layout, text};
+use crate::record::{Ambiguity, Fault};
 
 /// What a stream knows before it sees a record.
 #[derive(Clone, Debug)]
@@ -65,42 +69,58 @@ impl Rules {
         Self { format, registry, cells, names }
     }
 
-    /// The same for what is inside an envelope: its own type, or any.
+    /// The same for what is inside an envelope, which says itself what it holds.
     pub fn inside(&self) -> Self {
-        let format = if self.format == Format::CloudEvents { Format::Auto } else { self.format };
-        Self { format, ..self.clone() }
+        Self { format: Format::Auto, ..self.clone() }
     }
 
     /// # Errors
-    /// `UnknownFormat` if the `content-type` names none of ours, or, under `auto`, the bytes are
-    /// none of ours or of two: guessing would score noise.
+    /// Under `auto`: `UnknownFormat` if the `content-type` names none of ours or the bytes are none of
+    /// ours; `Ambiguous` if headers and bytes disagree, or the bytes read in two formats.
     pub fn pick(&self, headers: &Headers<'_>, value: &[u8]) -> Result<Format, Fault> {
-        let said = match headers.content_type {
+        if self.format != Format::Auto {
+            return Ok(self.format);
+        }
+        let said = match headers.content_type.get()? {
             Some(header) => ContentType::read(header).ok_or(Fault::UnknownFormat)?,
             None => ContentType::Bytes,
         };
-        let mayhap = matches!(self.format, Format::Auto | Format::Confluent);
-        let framed = self.registry && matches!(value.first(), Some(0 | 1));
-        if self.registry && mayhap && headers.schema_id.is_some() {
+        if self.registry && headers.schema_id.is_there() {
             return Ok(Format::Confluent);
         }
+        let framed = self.registry && matches!(value.first(), Some(0 | 1));
+        let disagree = Fault::Ambiguous(Ambiguity::Format);
+        let json = |format: Format| match self.dialect(value)? {
+            Some(shown) if shown != format => Err(disagree),
+            _ => Ok(format),
+        };
+        let no_json = |format: Format| match self.is_text(value) {
+            true => Err(disagree),
+            false => Ok(format),
+        };
         match said {
-            ContentType::Of(format) => Ok(format),
             ContentType::Json | ContentType::Protobuf | ContentType::Avro if framed => {
                 Ok(Format::Confluent)
             }
-            ContentType::Json if self.format.is_json() => Ok(self.format),
+            ContentType::Of(Format::CloudEvents) => json(Format::CloudEvents),
+            ContentType::Of(format) => no_json(format),
             ContentType::Json => Ok(self.dialect(value)?.unwrap_or(Format::Json)),
-            ContentType::Protobuf => Ok(Format::OipProtobuf),
-            ContentType::Avro => Ok(Format::Confluent),
-            ContentType::Bytes if self.format != Format::Auto => Ok(self.format),
-            ContentType::Bytes if headers.json_length.is_some() => Ok(Format::OipJson),
+            ContentType::Protobuf => no_json(Format::OipProtobuf),
+            ContentType::Avro => no_json(Format::Confluent),
+            ContentType::Bytes if headers.json_length.is_there() => json(Format::OipJson),
             ContentType::Bytes if framed => Ok(Format::Confluent),
             ContentType::Bytes => self.recognize(value),
         }
     }
 
     fn recognize(&self, value: &[u8]) -> Result<Format, Fault> {
+        if self.is_text(value) {
+            let dialect = self.dialect(value)?;
+            return match is_infer_request(value) {
+                true => Err(Fault::Ambiguous(Ambiguity::Format)),
+                false => dialect.ok_or(Fault::UnknownFormat),
+            };
+        }
         // A row of pixels may read as one long number: only where a row is one cell is it JSON.
         let first = value.iter().find(|byte| !byte.is_ascii_whitespace());
         let json = match first {
@@ -124,6 +144,31 @@ impl Rules {
         }
     }
 
+    /// Whether a reader of JSON would take the value for a document, also one that we do not read:
+    /// Python guesses UTF-16 and UTF-32, and takes `NaN`; Go takes bytes that are no UTF-8.
+    fn is_text(&self, value: &[u8]) -> bool {
+        let mut ends = [None, None];
+        for letter in text::letters(value) {
+            match letter {
+                None => return false,
+                Some(' ' | '\t' | '\n' | '\r') => {}
+                Some(letter) => {
+                    let first = *ends[0].get_or_insert(letter);
+                    if !matches!(first, '{' | '[' | '"' | '0'..='9' | '-') {
+                        return false;
+                    }
+                    ends[1] = Some(letter);
+                }
+            }
+        }
+        match ends {
+            [Some('{'), Some('}')] | [Some('['), Some(']')] | [Some('"'), Some('"')] => true,
+            // A bare number, where that is a whole row.
+            [Some('0'..='9' | '-'), Some(last)] => self.cells == Some(1) && last.is_ascii_digit(),
+            _ => false,
+        }
+    }
+
     /// The dialect that a document shows; `None` if it is not JSON. Bytes may follow it.
     fn dialect(&self, value: &[u8]) -> Result<Option<Format>, Fault> {
         let mut document = serde_json::Deserializer::from_slice(value);
@@ -139,7 +184,7 @@ impl Rules {
         match signs.seen.iter().flatten().next() {
             None if !signs.twice => Ok(Some(Format::Json)),
             Some(&only) if shown == 1 && !signs.named && !signs.twice => Ok(Some(only)),
-            _ => Err(Fault::UnknownFormat),
+            _ => Err(Fault::Ambiguous(Ambiguity::Format)),
         }
     }
 }
@@ -153,13 +198,14 @@ enum Sign {
 }
 
 impl Sign {
+    /// Whatever the case of its letters: some readers do not mind it.
     fn of(key: &str) -> Option<Self> {
-        match key {
-            "specversion" => Some(Self::Specversion),
-            "instances" => Some(Self::Instances),
-            "inputs" => Some(Self::Inputs),
-            _ => None,
-        }
+        let signs = [
+            ("specversion", Self::Specversion),
+            ("instances", Self::Instances),
+            ("inputs", Self::Inputs),
+        ];
+        signs.into_iter().find(|(name, _)| fold::is_same(name, key)).map(|(_, sign)| sign)
     }
 }
 
@@ -248,6 +294,7 @@ fn is_infer_request(mut value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Header;
     use crate::record::{Feature, Schema};
 
     fn rules(format: Format, registry: bool) -> Rules {
@@ -258,11 +305,11 @@ mod tests {
     fn check(rules: &Rules, headers: Headers<'_>, value: &[u8], expected: Option<Format>) {
         let picked = rules.pick(&headers, value);
         let text = String::from_utf8_lossy(value);
-        assert_eq!(picked, expected.ok_or(Fault::UnknownFormat), "{headers:?} {text}");
+        assert_eq!(picked.ok(), expected, "{picked:?} {headers:?} {text}");
     }
 
     fn said(content_type: &str) -> Headers<'_> {
-        Headers { content_type: Some(content_type.as_bytes()), ..Headers::default() }
+        Headers { content_type: content_type.as_bytes().into(), ..Headers::default() }
     }
 
     const V1: &str = r#" {"signature_name": "s", "instances": [[1, 2]]}"#;
@@ -285,25 +332,85 @@ mod tests {
             for headers in [Headers::default(), said("application/json"), said("a/b+json")] {
                 check(&rules(Format::Auto, false), headers, text.as_bytes(), Some(format));
             }
-            // Without a dialect of its own, a stream of bytes is as open as `auto`.
-            let json = said("application/json");
-            check(&rules(Format::U8, false), json, text.as_bytes(), Some(format));
+        }
+    }
+
+    /// A sender's headers must not choose what is scored.
+    #[test]
+    fn no_header_and_no_bytes_change_the_format_that_a_stream_names() {
+        let types = ["application/json", "application/cloudevents+json", "application/x-u8", "a/b"];
+        for format in Format::ALL.into_iter().filter(|&format| format != Format::Auto) {
+            for text in [V1, V2, EVENT, PLAIN, "", "no json"] {
+                for content_type in types {
+                    let headers = Headers {
+                        schema_id: b"7"[..].into(),
+                        json_length: b"2"[..].into(),
+                        ..said(content_type)
+                    };
+                    check(&rules(format, true), headers, text.as_bytes(), Some(format));
+                    check(&rules(format, false), headers, text.as_bytes(), Some(format));
+                }
+                let twice = Headers { content_type: Header::Contradictory, ..Headers::default() };
+                check(&rules(format, false), twice, text.as_bytes(), Some(format));
+            }
         }
     }
 
     #[test]
-    fn the_stream_settles_the_dialect_and_the_header_settles_the_rest() {
-        for format in [Format::Json, Format::KserveV1, Format::OipJson, Format::CloudEvents] {
-            for text in [V1, V2, EVENT, PLAIN, "", "no json"] {
-                let rules = rules(format, true);
-                check(&rules, said("application/json"), text.as_bytes(), Some(format));
-                check(&rules, said("application/octet-stream"), text.as_bytes(), Some(format));
-                let event = said("Application/CloudEvents+json; charset=UTF-8");
-                check(&rules, event, text.as_bytes(), Some(Format::CloudEvents));
-                check(&rules, said("application/x-u8"), text.as_bytes(), Some(Format::U8));
-                check(&rules, said("text/csv"), text.as_bytes(), None);
+    fn headers_and_bytes_that_disagree_are_refused() {
+        let auto = rules(Format::Auto, false);
+        for text in [V1, V2, PLAIN, "[1, 2]", "{\"x\": NaN}"] {
+            for content_type in [
+                "application/x-u8",
+                "application/x-f32-le",
+                "application/x-protobuf",
+                "application/avro",
+            ] {
+                check(&auto, said(content_type), text.as_bytes(), None);
             }
         }
+        for text in [V1, V2, PLAIN] {
+            check(&auto, said("application/cloudevents+json"), text.as_bytes(), None);
+        }
+        let event = said("Application/CloudEvents+json; charset=UTF-8");
+        check(&auto, event, EVENT.as_bytes(), Some(Format::CloudEvents));
+        let length = Headers { json_length: b"2"[..].into(), ..Headers::default() };
+        check(&auto, length, V1.as_bytes(), None);
+        let twice = Headers { content_type: Header::Contradictory, ..Headers::default() };
+        check(&auto, twice, V1.as_bytes(), None);
+        check(&auto, said("text/csv"), b"1,2", None);
+    }
+
+    /// Python reads UTF-16 and UTF-32; rows of numbers may have the same length.
+    #[test]
+    fn text_that_another_reader_takes_for_json_is_never_a_row_of_bytes() {
+        let auto = rules(Format::Auto, false);
+        for pad in 0..8 {
+            let text = format!("{{\"x\": 1, \"y\": 20}}{}", " ".repeat(pad));
+            let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let utf32: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+            let bom = [&[0xef, 0xbb, 0xbf], text.as_bytes()].concat();
+            let latin = [b"{\"x\": 1, \"z\xe9\": 0}", &b" ".repeat(pad)[..]].concat();
+            let nan = format!("{{\"x\": NaN, \"y\": 2}}{}", " ".repeat(pad)).into_bytes();
+            for value in [utf16, utf32, bom, latin, nan] {
+                check(&auto, Headers::default(), &value, None);
+            }
+        }
+        let rows: Vec<u8> =
+            [0.5_f32, -1.0, 0.0, 1e-9].iter().flat_map(|x| x.to_le_bytes()).collect();
+        check(&auto, Headers::default(), &rows, Some(Format::F32Le));
+        check(&auto, Headers::default(), b"{\x00,}", Some(Format::U8));
+    }
+
+    /// Protobuf reads `\n ` as a name of 32 letters, `*` as a tensor.
+    #[test]
+    fn what_reads_as_json_and_as_protobuf_is_refused() {
+        let name = format!("{{\"x\": 1, \"y\": 2, \"pad\": \"{}", " ".repeat(7));
+        assert_eq!(name.len(), 32);
+        let tensor = format!("{}\"}}", " ".repeat(32));
+        let polyglot = format!("\n {name}*\"{tensor}");
+        assert!(is_infer_request(polyglot.as_bytes()));
+        check(&rules(Format::Auto, false), Headers::default(), polyglot.as_bytes(), None);
     }
 
     #[test]
@@ -334,8 +441,9 @@ mod tests {
         check(&auto, none, b"\x0a\x01m\x3a\x01r\x2a\x02ab", Some(Format::OipProtobuf));
         check(&auto, none, b"\x2a\x03a\x2a", Some(Format::U8));
         check(&auto, none, b"\x0a\x02ab", Some(Format::U8));
-        let length = Headers { json_length: Some(b"2"), ..none };
-        check(&auto, length, b"{}", Some(Format::OipJson));
+        let length = Headers { json_length: b"2"[..].into(), ..none };
+        check(&auto, length, b"{}", None);
+        check(&auto, length, V2.as_bytes(), Some(Format::OipJson));
         let mut tail = V2.as_bytes().to_vec();
         tail.extend([0xff; 5]);
         check(&auto, none, &tail, Some(Format::OipJson));
@@ -344,16 +452,14 @@ mod tests {
     #[test]
     fn a_frame_counts_only_where_there_is_a_registry_to_ask() {
         let frame = [0, 0, 0, 0, 7, 1, 2, 3];
-        let header = Headers { schema_id: Some(b"7"), ..Headers::default() };
-        for format in [Format::Auto, Format::Confluent] {
-            for kind in ["application/json", "application/protobuf", "avro/binary"] {
-                check(&rules(format, true), said(kind), &frame, Some(Format::Confluent));
-            }
-            check(&rules(format, true), Headers::default(), &frame, Some(Format::Confluent));
-            check(&rules(format, true), header, b"{}", Some(Format::Confluent));
+        let header = Headers { schema_id: b"7"[..].into(), ..Headers::default() };
+        for kind in ["application/json", "application/protobuf", "avro/binary"] {
+            check(&rules(Format::Auto, true), said(kind), &frame, Some(Format::Confluent));
         }
-        check(&rules(Format::Auto, false), Headers::default(), &frame, Some(Format::F32Le));
-        check(&rules(Format::Auto, false), header, b"{}", Some(Format::Json));
-        check(&rules(Format::U8, true), Headers::default(), &frame, Some(Format::U8));
+        let auto = |registry| rules(Format::Auto, registry);
+        check(&auto(true), Headers::default(), &frame, Some(Format::Confluent));
+        check(&auto(true), header, b"{}", Some(Format::Confluent));
+        check(&auto(false), Headers::default(), &frame, Some(Format::F32Le));
+        check(&auto(false), header, b"{}", Some(Format::Json));
     }
 }

@@ -7,6 +7,7 @@
 use half::{bf16, f16};
 
 use super::{Cell, Scalar};
+use crate::record::{Ambiguity, Fault};
 
 /// What the elements of a tensor are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +97,27 @@ impl Datatype {
     }
 
     /// What a number of this type says of a cell whose integers are divided by `scale`.
-    pub fn scalar(self, number: f64, scale: f32) -> Scalar<'static> {
-        match self {
+    ///
+    /// # Errors
+    /// `Ambiguous` for a number that the type cannot hold: a reader cuts 45.9 to an `INT32`'s 45, and
+    /// lets 297 run over to an `INT8`'s 41.
+    pub fn scalar(self, number: f64, scale: f32) -> Result<Scalar<'static>, Fault> {
+        let holds = match (self, self.range()) {
+            (Self::Bool, _) => number == 0.0 || number == 1.0,
+            (_, Some((min, max))) => (min..=max).contains(&number) && number.fract() == 0.0,
+            // Some readers round it, some read it as it stands.
+            (Self::Fp16, _) => f16::from_f64(number).to_f32() == number as f32 || number.is_nan(),
+            (Self::Bf16, _) => bf16::from_f64(number).to_f32() == number as f32 || number.is_nan(),
+            _ => true,
+        };
+        if !holds {
+            return Err(Fault::Ambiguous(Ambiguity::Number));
+        }
+        Ok(match self {
             Self::Bool => Scalar::Bool(number != 0.0),
             _ if self.range().is_some() => Scalar::Number(number / f64::from(scale)),
             _ => Scalar::Number(number),
-        }
+        })
     }
 
     /// The number of this type that says `cell` best, rounded and clamped; nothing if none does,
@@ -210,6 +226,31 @@ mod tests {
         check(Datatype::Fp16, 1e9, 255.0, 65504.0);
         check(Datatype::Fp32, 0.1, 255.0, 0.1_f32.into());
         check(Datatype::Bool, 0.7, 1.0, 1.0);
+    }
+
+    #[test]
+    fn a_number_that_its_type_cannot_hold_is_a_fault() {
+        let check = |datatype: Datatype, number: f64, expected: Option<f64>| {
+            let scalar = expected.map(Scalar::Number).ok_or(Fault::Ambiguous(Ambiguity::Number));
+            assert_eq!(datatype.scalar(number, 1.0), scalar, "{datatype:?} {number}");
+        };
+        check(Datatype::Int32, 45.9, None);
+        check(Datatype::Int32, 45.0, Some(45.0));
+        check(Datatype::Int8, 297.0, None);
+        check(Datatype::Int8, -128.0, Some(-128.0));
+        check(Datatype::Uint8, -1.0, None);
+        check(Datatype::Uint8, 255.0, Some(255.0));
+        check(Datatype::Int64, 2_f64.powi(64), None);
+        check(Datatype::Int64, -(2_f64.powi(63)), Some(-(2_f64.powi(63))));
+        check(Datatype::Uint64, -1.0, None);
+        check(Datatype::Int16, f64::NAN, None);
+        check(Datatype::Fp16, 0.1, None);
+        check(Datatype::Fp16, 1e6, None);
+        check(Datatype::Fp16, -0.25, Some(-0.25));
+        check(Datatype::Bf16, 0.1, None);
+        assert!(Datatype::Fp16.scalar(f64::NAN, 1.0).is_ok());
+        check(Datatype::Fp64, 0.1, Some(0.1));
+        assert!(Datatype::Bool.scalar(2.0, 1.0).is_err());
     }
 
     #[test]

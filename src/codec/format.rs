@@ -103,8 +103,15 @@ impl Format {
 
 impl ContentType {
     /// The types we know, beside every `+json` type, which is JSON.
-    const KNOWN: [(&'static str, Self); 13] = [
+    const KNOWN: [(&'static str, Self); 19] = [
         ("application/json", Self::Json),
+        ("text/json", Self::Json),
+        ("application/x-ndjson", Self::Json),
+        ("application/jsonlines", Self::Json),
+        // What senders write who say nothing: no header's value, an editor's, `curl -d`'s own.
+        ("", Self::Bytes),
+        ("text/plain", Self::Bytes),
+        ("application/x-www-form-urlencoded", Self::Bytes),
         ("application/cloudevents+json", Self::Of(Format::CloudEvents)),
         ("application/x-f32-le", Self::Of(Format::F32Le)),
         ("application/x-u8", Self::Of(Format::U8)),
@@ -119,9 +126,11 @@ impl ContentType {
         ("avro/binary", Self::Avro),
     ];
 
-    /// What `header` names, whatever its case and parameters.
+    /// What `header` names, whatever its case and parameters. Spring writes it in quotes.
     pub fn read(header: &[u8]) -> Option<Self> {
-        let header = std::str::from_utf8(header).ok()?;
+        let header = std::str::from_utf8(header).ok()?.trim_ascii();
+        let quoted = header.strip_prefix('"').and_then(|header| header.strip_suffix('"'));
+        let header = quoted.unwrap_or(header);
         let essence = header.split(';').next().unwrap_or(header).trim_ascii();
         let known = Self::KNOWN.iter().find(|(name, _)| essence.eq_ignore_ascii_case(name));
         if let Some(&(_, known)) = known {
@@ -197,7 +206,7 @@ mod tests {
         #[test]
         fn case_blanks_and_parameters_do_not_change_a_content_type(
             which in 0..=ContentType::KNOWN.len(),
-            upper in proptest::collection::vec(any::<bool>(), 32),
+            upper in proptest::collection::vec(any::<bool>(), 64),
             tail in "[ \t]{0,2}(;[ -~]{0,9})?",
         ) {
             let other = ("model/x.v2+json", ContentType::Json);

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::shape::RowShape;
 use crate::record::{Fault, Feature, FeatureId, MISSING, Schema};
 
 /// One value of a record, as its format wrote it.
@@ -40,6 +41,8 @@ pub struct Layout {
 pub struct Place {
     pub name: String,
     pub cells: Range<usize>,
+    /// Channels, height and width, if the cells are an image's pixels.
+    pub image: Option<[usize; 3]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +93,13 @@ impl Layout {
                 Feature::Id { .. } => layout.slots.push(Slot::Id),
             }
             let cells = first..layout.slots.len();
-            layout.places.push(Place { name: feature.name().to_owned(), cells });
+            let image = match *feature {
+                Feature::Image { channels, height, width, .. } => {
+                    Some([channels, height, width].map(|length| length as usize))
+                }
+                _ => None,
+            };
+            layout.places.push(Place { name: feature.name().to_owned(), cells, image });
         }
         let number = |slot: &Slot| matches!(slot, Slot::Number(_));
         layout.plain = layout.slots.iter().all(number);
@@ -102,6 +111,12 @@ impl Layout {
             Slot::Id => false,
         });
         layout
+    }
+
+    /// The same layout; a record may hold at most `rows_max` rows.
+    pub fn with_rows_max(mut self, rows_max: usize) -> Self {
+        self.rows_max = self.rows_max.min(rows_max.max(1));
+        self
     }
 
     /// Numbers of a row.
@@ -127,6 +142,16 @@ impl Layout {
     /// The features in the schema's order.
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// What nested arrays of these cells look like: all of them, or those of a feature. `None` for a
+    /// row of several features with an image among them, which is no regular array.
+    pub(super) fn row_shape(&self, cells: &Range<usize>) -> Option<RowShape> {
+        if let Some(place) = self.places.iter().find(|place| place.cells == *cells) {
+            return Some(RowShape::of(place));
+        }
+        let flat = self.places.iter().all(|place| place.image.is_none());
+        flat.then(|| RowShape::whole(self))
     }
 
     /// What an integer of each column is divided by to reach model units, `[width]`.

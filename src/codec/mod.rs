@@ -8,14 +8,20 @@ mod dense;
 mod edits;
 mod f32_le;
 mod fields;
+mod fold;
 mod format;
+mod headers;
+mod inputs;
 mod json;
 mod layout;
 mod oip_protobuf;
+mod parameters;
 mod raw_u8;
+mod shape;
 #[cfg(test)]
 mod table;
 mod tensor;
+mod text;
 mod wire;
 
 use std::fmt;
@@ -32,6 +38,8 @@ pub use confluent::{
 pub use f32_le::F32Le;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
+pub use headers::{Excess, HEADER_BYTES_MAX, HEADERS_MAX, Header, Headers, OwnedHeaders};
+pub use inputs::{Inputs, InputsBy};
 pub use json::{Json, KserveV1, OipJson};
 pub use layout::{Cell, Layout, Place, Scalar};
 pub use oip_protobuf::OipProtobuf;
@@ -61,28 +69,37 @@ pub trait Codec: fmt::Debug + Send + Sync {
     fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>);
 }
 
-/// The headers of a record that say how its value is to be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Headers<'a> {
-    /// `content-type`
-    pub content_type: Option<&'a [u8]>,
-    /// `__value_schema_id`: the schema of a value without a frame, as Confluent's clients say it.
-    pub schema_id: Option<&'a [u8]>,
-    /// `Inference-Header-Content-Length`: where the JSON of a V2 request ends and tensors begin.
-    pub json_length: Option<&'a [u8]>,
-}
-
 /// How a stream's values are read.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// How values are written that do not say it themselves.
     pub format: Format,
     /// Where in a value the features are; unless given, each under its own name.
     pub fields: Option<Fields>,
+    /// Which inputs of a request may stand where.
+    pub inputs: Inputs,
     /// Larger values are not read; bounds the rows of a record too.
     pub value_bytes_max: usize,
+    /// Rows that one record may hold, at least 1.
+    pub rows_per_record_max: usize,
     /// Whether there is a registry to ask for the schemas of framed values.
     pub registry: bool,
+}
+
+/// Rows that one record may hold, unless its stream allows others.
+pub const ROWS_PER_RECORD_MAX: usize = 64;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            format: Format::default(),
+            fields: None,
+            inputs: Inputs::default(),
+            value_bytes_max: 1 << 20,
+            rows_per_record_max: ROWS_PER_RECORD_MAX,
+            registry: false,
+        }
+    }
 }
 
 /// Every codec, ready for one stream's schema: a record may be in any of their formats.
@@ -95,13 +112,14 @@ pub struct Codecs {
 
 impl Codecs {
     pub fn new(schema: &Schema, config: &Config) -> Self {
-        let layout = Arc::new(Layout::new(schema, config.value_bytes_max));
-        let fields = config.fields.as_ref();
+        let (bytes_max, rows_max) = (config.value_bytes_max, config.rows_per_record_max);
+        let layout = Arc::new(Layout::new(schema, bytes_max).with_rows_max(rows_max));
+        let (fields, inputs) = (config.fields.as_ref(), &config.inputs);
         let mut roster: Vec<(Format, Arc<dyn Codec>)> = vec![
             (Format::Json, Arc::new(Json::new(layout.clone(), fields))),
-            (Format::KserveV1, Arc::new(KserveV1::new(layout.clone(), fields))),
-            (Format::OipJson, Arc::new(OipJson::new(layout.clone()))),
-            (Format::OipProtobuf, Arc::new(OipProtobuf::new(layout.clone()))),
+            (Format::KserveV1, Arc::new(KserveV1::new(layout.clone(), fields, inputs))),
+            (Format::OipJson, Arc::new(OipJson::new(layout.clone(), inputs))),
+            (Format::OipProtobuf, Arc::new(OipProtobuf::new(layout.clone(), inputs))),
             (Format::F32Le, Arc::new(F32Le::new(layout.clone()))),
             (Format::U8, Arc::new(RawU8::new(layout.clone()))),
         ];
@@ -191,20 +209,31 @@ mod tests {
         Codecs::new(&schema, &Config { format: default, value_bytes_max: 99, ..Config::default() })
     }
 
-    fn check_pick(header: Option<&[u8]>, value: &[u8], expected: Result<f32, Fault>) {
-        let codecs = codecs(Format::U8);
+    fn check_pick(
+        stream: Format,
+        header: Option<&[u8]>,
+        value: &[u8],
+        expected: Result<f32, Fault>,
+    ) {
+        let codecs = codecs(stream);
         let mut rows = Vec::new();
-        let headers = Headers { content_type: header, ..Headers::default() };
+        let headers = Headers { content_type: header.into(), ..Headers::default() };
         let codec = codecs.pick(&headers, value);
         let read = codec.and_then(|codec| codec.decode(value, &headers, &mut rows));
         assert_eq!(read.map(|_| rows[0]), expected);
     }
 
     #[test]
-    fn the_header_wins_over_the_default_and_its_absence_means_the_default() {
-        check_pick(None, &[9], Ok(9.0));
-        check_pick(Some(b"application/json"), b"[0.5]", Ok(0.5));
-        check_pick(Some(b"application/x-f32-le"), &0.25_f32.to_le_bytes(), Ok(0.25));
+    fn a_streams_own_format_wins_over_every_header_and_auto_asks_it() {
+        let u8 = Format::U8;
+        check_pick(u8, None, &[9], Ok(9.0));
+        check_pick(u8, Some(b"application/x-f32-le"), &[9], Ok(9.0));
+        check_pick(u8, Some(b"text/csv"), &[9], Ok(9.0));
+        let auto = Format::Auto;
+        check_pick(auto, Some(b"application/json"), b"[0.5]", Ok(0.5));
+        check_pick(auto, Some(b"\"application/json\""), b"[0.5]", Ok(0.5));
+        check_pick(auto, Some(b"text/plain;charset=UTF-8"), b"[0.5]", Ok(0.5));
+        check_pick(auto, Some(b"application/x-f32-le"), &0.25_f32.to_le_bytes(), Ok(0.25));
     }
 
     #[test]
@@ -213,15 +242,20 @@ mod tests {
         for format in [Format::Confluent, Format::Auto] {
             let codecs = codecs(format);
             assert_eq!(codecs.wants(&Headers::default(), &framed), None);
-            let headers = Headers { content_type: Some(b"application/avro"), ..Headers::default() };
-            assert_eq!(codecs.pick(&headers, &framed).err(), Some(Fault::UnknownFormat));
+            let headers =
+                Headers { content_type: b"application/avro"[..].into(), ..Headers::default() };
+            assert_eq!(
+                codecs.pick(&headers, &framed).err(),
+                Some(Fault::UnknownFormat),
+                "{format}"
+            );
         }
     }
 
     #[test]
     fn an_unknown_or_unreadable_header_is_a_fault_not_the_default() {
-        for header in [&b"text/csv"[..], b"", b"\xff", b"application/json; x=\xff"] {
-            check_pick(Some(header), &[9], Err(Fault::UnknownFormat));
+        for header in [&b"text/csv"[..], b"\xff", b"application/json; x=\xff"] {
+            check_pick(Format::Auto, Some(header), &[9], Err(Fault::UnknownFormat));
         }
     }
 
@@ -230,7 +264,7 @@ mod tests {
     fn an_event_in_binary_mode_needs_nothing_but_its_content_type() {
         let codecs = codecs(Format::Auto);
         for value in [&b"[0.5]"[..], br#"{"instances": [0.5]}"#, br#"{"x": 0.5}"#] {
-            let content_type = Some(&b"application/json; charset=utf-8"[..]);
+            let content_type = b"application/json; charset=utf-8"[..].into();
             let headers = Headers { content_type, ..Headers::default() };
             let codec = codecs.pick(&headers, value).unwrap();
             assert_eq!(conformance::check_decode(codec, 1, value), Some(vec![0.5]));

@@ -3,24 +3,33 @@
 //!
 //! A request says rows in one of two ways. One tensor `[n, …]`, the only one, holds all cells of
 //! `n` rows, whatever its name; or every feature has a tensor of its own name, `[n]`, `[n, 1]` or
-//! `[n, …]`, and the others are left alone. The shape decides which, so no request has two
-//! readings. A single row may come without its first dimension, if its tensor is the only one.
+//! `[n, …]`, in the schema's order unless readers go by name. Besides those only tensors may come that
+//! the operator listed. The shape decides which way it is, so no request has two readings. A single
+//! row may come without its first dimension, if its tensor is the only one.
 //!
-//! It cannot tell a transposed shape from a right one where the lengths agree, nor which tensors a
-//! model really reads: one that names no feature is not scored.
+//! The dimensions behind the first are those of the row: `[cells]`, or an image's `[c, h, w]`; ones
+//! among them do not matter. A server reads `[9, 1]` as nine rows of one cell, and `[1, 32, 32, 3]` as
+//! an image whose colours stand side by side: neither is our row, so both are faults.
+//!
+//! It cannot tell `[c, h, w]` from `[h, w, c]` where the numbers are the same.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Layout;
-use crate::record::Fault;
+use super::inputs::Sequence;
+use super::shape::{RowShape, Shape};
+use super::{Inputs, Layout};
+use crate::record::{Ambiguity, Fault};
 
 /// Which tensors of a request hold which cells.
 #[derive(Debug)]
 pub(super) struct Tensors {
     pub layout: Arc<Layout>,
+    inputs: Inputs,
     by_name: HashMap<String, usize>,
+    /// What a row of all cells looks like.
+    row: RowShape,
 }
 
 /// One tensor's share: its elements are these cells of row 0, then of row 1, ….
@@ -39,46 +48,23 @@ pub(super) struct Parts {
     pub parts: Vec<Part>,
 }
 
-/// The lengths of a tensor's dimensions, as far as they matter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Shape {
-    /// None for a tensor without dimensions: one element.
-    first: Option<usize>,
-    pub elements: usize,
-}
-
-impl Default for Shape {
-    fn default() -> Self {
-        Self { first: None, elements: 1 }
-    }
-}
-
-impl Shape {
-    /// Takes the next dimension; nothing if it is negative, or if there are more elements than
-    /// can be counted.
-    pub fn push(&mut self, length: i64) -> Option<()> {
-        let length = usize::try_from(length).ok()?;
-        self.first.get_or_insert(length);
-        self.elements = self.elements.checked_mul(length)?;
-        Some(())
-    }
-
-    /// The rows that this tensor holds if each has so many `cells` in it.
-    fn rows(&self, cells: usize) -> Option<usize> {
-        self.first.filter(|&n| n > 0 && n.checked_mul(cells) == Some(self.elements))
-    }
-}
-
 impl Tensors {
-    pub fn new(layout: Arc<Layout>) -> Self {
+    pub fn new(layout: Arc<Layout>, inputs: Inputs) -> Self {
         let names = layout.places().iter().zip(0..);
         let by_name = names.map(|(place, i)| (place.name.clone(), i)).collect();
-        Self { layout, by_name }
+        Self { row: RowShape::whole(&layout), layout, inputs, by_name }
     }
 
     /// Begins to take the tensors of a request.
     pub fn roll(&self) -> Roll<'_> {
-        Roll { tensors: self, count: 0, first: Shape::default(), named: vec![] }
+        Roll {
+            tensors: self,
+            sequence: self.inputs.sequence(),
+            count: 0,
+            main: vec![],
+            stray: None,
+            table: false,
+        }
     }
 }
 
@@ -86,14 +72,19 @@ impl Tensors {
 #[derive(Debug)]
 pub(super) struct Roll<'t> {
     tensors: &'t Tensors,
+    sequence: Sequence<'t>,
     count: usize,
-    first: Shape,
-    named: Vec<Named>,
+    /// Those that are not listed as extra; one more than there are features at most.
+    main: Vec<Main>,
+    /// What is wrong with them unless the only one holds all cells.
+    stray: Option<Fault>,
+    /// A server makes a table of the request: one tensor is one column.
+    table: bool,
 }
 
 #[derive(Debug)]
-struct Named {
-    feature: usize,
+struct Main {
+    feature: Option<usize>,
     tensor: usize,
     shape: Shape,
     at: usize,
@@ -103,20 +94,29 @@ impl Roll<'_> {
     /// Takes the request's next tensor, which stands at byte `at`.
     ///
     /// # Errors
-    /// If more tensors have a feature's name than there are features.
+    /// If there are more tensors than features, and the operator did not list them.
     pub fn call(&mut self, name: &str, shape: Shape, at: usize) -> Result<(), Fault> {
         let tensor = self.count;
-        if tensor == 0 {
-            self.first = shape;
-        }
-        if let Some(&feature) = self.tensors.by_name.get(name) {
-            if self.named.len() == self.tensors.by_name.len() {
-                return Err(Fault::Unreadable { at });
-            }
-            self.named.push(Named { feature, tensor, shape, at });
-        }
         self.count += 1;
+        let feature = self.tensors.by_name.get(name).copied();
+        let met = match feature {
+            Some(feature) => self.sequence.feature(feature),
+            None => self.sequence.stranger(name),
+        };
+        if feature.is_none() && met.is_ok() {
+            return Ok(());
+        }
+        if self.main.len() > self.tensors.by_name.len() {
+            return Err(self.stray.unwrap_or(Fault::Unreadable { at }));
+        }
+        self.stray = self.stray.or(met.err());
+        self.main.push(Main { feature, tensor, shape, at });
         Ok(())
+    }
+
+    /// Takes in that a server makes a table of the request.
+    pub fn is_table(&mut self) {
+        self.table = true;
     }
 
     /// How many tensors were called.
@@ -125,46 +125,65 @@ impl Roll<'_> {
     }
 
     /// # Errors
-    /// If no reading fits the shapes, or a feature has two tensors.
-    pub fn parts(mut self) -> Result<Parts, Fault> {
-        let layout = &self.tensors.layout;
-        let (cells, only) = (layout.cells(), self.count == 1);
-        let whole = |rows| Parts { rows, parts: vec![Part { tensor: 0, cells: 0..cells }] };
-        if only && let Some(rows) = self.first.rows(cells) {
-            return Ok(whole(rows));
-        }
-        match self.by_name() {
-            Err(Fault::WrongArity { .. }) if only && self.first.elements == cells => Ok(whole(1)),
-            parts => parts,
+    /// If no reading fits the shapes, or more than one does.
+    pub fn parts(self) -> Result<Parts, Fault> {
+        let cells = self.tensors.layout.cells();
+        let [main] = &self.main[..] else { return self.by_name() };
+        let first = main.tensor == 0 || self.tensors.inputs.by_name();
+        let columns = self.table && self.tensors.layout.places().len() > 1;
+        let whole = |rows| {
+            if columns {
+                return Err(Fault::Ambiguous(Ambiguity::Parameter));
+            }
+            let parts = vec![Part { tensor: main.tensor, cells: 0..cells }];
+            if first { Ok(Parts { rows, parts }) } else { Err(Fault::Ambiguous(Ambiguity::Order)) }
+        };
+        let row = self.tensors.row;
+        match (main.shape.rows(row), main.feature) {
+            (Ok(rows), _) => whole(rows),
+            // A tensor of one feature; but as long as a whole row, which a server may take it for.
+            (Err(_), Some(_)) => match self.by_name() {
+                Ok(_) if main.shape.elements == cells => Err(Fault::Ambiguous(Ambiguity::Shape)),
+                Err(_) if row.is_exactly(main.shape.lengths()) => whole(1),
+                parts => parts,
+            },
+            (Err(_), None) if row.is_exactly(main.shape.lengths()) => whole(1),
+            (Err(fault), None) => Err(fault),
         }
     }
 
-    fn by_name(&mut self) -> Result<Parts, Fault> {
+    fn by_name(&self) -> Result<Parts, Fault> {
         let places = self.tensors.layout.places();
-        self.named.sort_unstable_by_key(|named| (named.feature, named.tensor));
-        let twice = self.named.windows(2).find(|pair| pair[0].feature == pair[1].feature);
-        if let Some(pair) = twice {
-            return Err(Fault::Unreadable { at: pair[1].at });
-        }
-        self.named.sort_unstable_by_key(|named| named.tensor);
+        let mut seen = vec![false; places.len()];
         let mut rows = None;
-        let mut parts = Vec::with_capacity(self.named.len());
-        for named in &self.named {
-            let cells = places[named.feature].cells.clone();
-            let n = named.shape.rows(cells.len());
-            let expected = cells.len().saturating_mul(rows.or(n).unwrap_or(1));
-            if n.is_none() || rows.is_some_and(|rows| n != Some(rows)) {
-                return Err(Fault::WrongArity { got: named.shape.elements, expected });
+        let mut parts = Vec::with_capacity(self.main.len());
+        for main in &self.main {
+            let Some(feature) = main.feature else { continue };
+            if std::mem::replace(&mut seen[feature], true) {
+                return Err(Fault::Unreadable { at: main.at });
             }
-            rows = n;
-            parts.push(Part { tensor: named.tensor, cells });
+        }
+        if let Some(fault) = self.stray {
+            return Err(fault);
+        }
+        for main in &self.main {
+            let place = &places[main.feature.expect("a stranger is stray")];
+            let cells = place.cells.clone();
+            let expected = cells.len().saturating_mul(rows.unwrap_or(1));
+            let arity = Fault::WrongArity { got: main.shape.elements, expected };
+            let n = main.shape.rows(RowShape::of(place)).map_err(|fault| match fault {
+                Fault::WrongArity { .. } => arity,
+                fault => fault,
+            })?;
+            if rows.is_some_and(|rows| n != rows) {
+                return Err(arity);
+            }
+            rows = Some(n);
+            parts.push(Part { tensor: main.tensor, cells });
         }
         match rows {
             Some(rows) => Ok(Parts { rows, parts }),
-            None => {
-                let got = if self.count == 0 { 0 } else { self.first.elements };
-                Err(Fault::WrongArity { got, expected: self.tensors.layout.cells() })
-            }
+            None => Err(Fault::WrongArity { got: 0, expected: self.tensors.layout.cells() }),
         }
     }
 }
@@ -182,7 +201,8 @@ mod tests {
             Feature::Category { name: "c".into(), values, impute: None },
             Feature::Image { name: "i".into(), channels: 1, height: 1, width: 2, scale: 255.0 },
         ];
-        Tensors::new(Arc::new(Layout::new(&Schema { features }, 1000)))
+        let inputs = Inputs { extra: ["mask".to_owned()].into(), ..Inputs::default() };
+        Tensors::new(Arc::new(Layout::new(&Schema { features }, 1000)), inputs)
     }
 
     fn parts(request: &[(&str, &[i64])]) -> Result<Parts, Fault> {
@@ -209,10 +229,14 @@ mod tests {
         assert_eq!(parts(request), Err(Fault::WrongArity { got, expected }), "{request:?}");
     }
 
+    fn check_ambiguous(request: &[(&str, &[i64])], what: Ambiguity) {
+        assert_eq!(parts(request), Err(Fault::Ambiguous(what)), "{request:?}");
+    }
+
     #[test]
     fn the_only_tensor_holds_all_cells_of_its_rows_whatever_its_name() {
         check(&[("input-0", &[3, 4])], 3, &[(0, 0..4)]);
-        check(&[("x", &[3, 2, 2])], 3, &[(0, 0..4)]);
+        check(&[("x", &[3, 1, 4])], 3, &[(0, 0..4)]);
         check(&[("input-0", &[4])], 1, &[(0, 0..4)]);
         check_arity(&[("input-0", &[2, 3])], 6, 4);
         check_arity(&[("input-0", &[8])], 8, 4);
@@ -222,19 +246,65 @@ mod tests {
     }
 
     #[test]
-    fn tensors_are_taken_by_name_and_strangers_are_left_alone() {
-        check(
-            &[("i", &[2, 1, 2]), ("stranger", &[9, 9]), ("x", &[2, 1]), ("c", &[2])],
-            2,
-            &[(0, 2..4), (2, 0..1), (3, 1..2)],
-        );
+    fn tensors_are_taken_by_name_in_the_schemas_order() {
+        let all = [(0, 0..1), (1, 1..2), (2, 2..4)];
+        check(&[("x", &[2, 1]), ("c", &[2]), ("i", &[2, 1, 2])], 2, &all);
+        check(&[("x", &[2]), ("c", &[2]), ("i", &[2, 1, 2]), ("mask", &[7])], 2, &all);
+        check(&[("input-0", &[2, 4]), ("mask", &[7])], 2, &[(0, 0..4)]);
+        check_ambiguous(&[("c", &[2]), ("x", &[2])], Ambiguity::Order);
+        check_ambiguous(&[("mask", &[2]), ("x", &[2])], Ambiguity::Order);
+        check_ambiguous(&[("mask", &[2]), ("input-0", &[2, 4])], Ambiguity::Order);
         // What is not there is missing, not a fault of the shapes.
         check(&[("c", &[5])], 5, &[(0, 1..2)]);
-        // Four rows of one feature, and not one row of four.
-        check(&[("x", &[4])], 4, &[(0, 0..1)]);
+        // Four rows of one feature, or one row of four.
+        check_ambiguous(&[("x", &[4])], Ambiguity::Shape);
         check_arity(&[("x", &[2]), ("c", &[3])], 3, 2);
         check_arity(&[("x", &[2]), ("i", &[2])], 2, 4);
-        check_arity(&[("a", &[1, 4]), ("b", &[1, 4])], 4, 4);
+        check_ambiguous(&[("a", &[1, 4]), ("b", &[1, 4])], Ambiguity::Stranger);
+    }
+
+    /// A server may take the first tensor, whatever its name.
+    #[test]
+    fn a_tensor_that_nobody_named_is_refused_wherever_it_stands() {
+        let stranger = ("input-0", &[1, 4][..]);
+        let named = [("x", &[1][..]), ("c", &[1]), ("i", &[1, 2])];
+        for at in 0..=3 {
+            let mut request = named.to_vec();
+            request.insert(at, stranger);
+            check_ambiguous(&request, Ambiguity::Stranger);
+        }
+        check_ambiguous(&[("x", &[1]), ("X", &[1])], Ambiguity::Stranger);
+    }
+
+    /// A server keeps every dimension.
+    #[test]
+    fn a_shape_that_says_other_rows_is_refused() {
+        check_ambiguous(&[("input-0", &[1, 2, 2])], Ambiguity::Shape);
+        check_arity(&[("input-0", &[4, 1])], 4, 4);
+        check_arity(&[("input-0", &[2, 2])], 4, 4);
+        let features = |channels, height, width| {
+            let name = "i".to_owned();
+            vec![Feature::Image { name, channels, height, width, scale: 255.0 }]
+        };
+        let rows = |features: Vec<Feature>, dimensions: &[i64]| {
+            let layout = Layout::new(&Schema { features }, 100_000);
+            let tensors = Tensors::new(Arc::new(layout), Inputs::default());
+            let mut roll = tensors.roll();
+            let mut shape = Shape::default();
+            dimensions.iter().for_each(|&length| shape.push(length).unwrap());
+            roll.call("input-0", shape, 0).unwrap();
+            roll.parts().map(|parts| parts.rows)
+        };
+        let ambiguous = Err(Fault::Ambiguous(Ambiguity::Shape));
+        let colour = || features(3, 4, 5);
+        assert_eq!(rows(colour(), &[2, 3, 4, 5]), Ok(2));
+        assert_eq!(rows(colour(), &[3, 4, 5]), Ok(1));
+        assert_eq!(rows(colour(), &[2, 60]), Ok(2));
+        assert_eq!(rows(colour(), &[2, 4, 5, 3]), ambiguous);
+        let grey = || features(1, 4, 5);
+        assert_eq!(rows(grey(), &[2, 4, 5, 1]), Ok(2));
+        assert_eq!(rows(grey(), &[4, 5]), Ok(1));
+        assert_eq!(rows(grey(), &[1, 5, 4]), ambiguous);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::claims::Claims;
 use super::reader::{Kind, Section};
 use super::time;
 use super::value::Node;
-use crate::codec::{self, Fields, Format};
+use crate::codec::{self, Fields, Format, Inputs, InputsBy, ROWS_PER_RECORD_MAX};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::record::{BadProbability, Probability};
 
@@ -20,10 +20,15 @@ pub struct Stream {
     pub input: String,
     /// `bundle`: the folder that `tripline fit` wrote. Required.
     pub bundle: PathBuf,
-    /// `codec = "json"`: how values without a `content-type` header are written: `"json"`,
-    /// `"f32-le"`, `"u8"` or `"confluent"`.
+    /// `codec = "json"`: how values are written, whatever a sender's headers say; or `"auto"`: as
+    /// headers and bytes say, where they agree.
     /// `fields`: where in a value the features are, as JSON pointers in the schema's order; `""` is
     /// the whole value. Unless given, each under its own name.
+    /// `inputs_by = "position"`: how readers find the inputs of a KServe request: features must stand in
+    /// the schema's order; with `"name"` they may stand anywhere.
+    /// `extra_inputs = []`: inputs of a KServe request that are no features and may come; any other is
+    /// a fault, because a server may take the first input whatever its name.
+    /// `rows_per_record_max = 64`: records with more rows are dead-lettered, 1 to 65536.
     /// `value_bytes_max = 1048576`: larger values are dead-lettered unread, 1 to 1000000000; a
     /// record's rows together hold at most as many numbers.
     pub codec: codec::Config,
@@ -99,6 +104,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
     let on_flagged = [("correct", OnFlagged::Correct), ("quarantine", OnFlagged::Quarantine)];
     let on_failure = [("open", OnGuardFailure::Open), ("closed", OnGuardFailure::Closed)];
     let formats = Format::ALL.map(|format| (format.name(), format));
+    let inputs_by = [("position", InputsBy::Position), ("name", InputsBy::Name)];
     let name = claims.name(&mut section);
     section.demand("bundle", "\"models/digits\"");
     let stream = Stream {
@@ -107,6 +113,18 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
         codec: codec::Config {
             format: section.choice("codec", &formats, Format::Json),
             fields: fields(&mut section),
+            inputs: Inputs {
+                by: section.choice("inputs_by", &inputs_by, InputsBy::default()),
+                extra: section
+                    .texts("extra_inputs", None)
+                    .map(|(names, _)| names.into_iter().collect())
+                    .unwrap_or_default(),
+            },
+            rows_per_record_max: section.integer(
+                "rows_per_record_max",
+                1..=65_536,
+                ROWS_PER_RECORD_MAX as u64,
+            ) as usize,
             value_bytes_max: section.integer("value_bytes_max", 1..=1_000_000_000, 1 << 20)
                 as usize,
             // Known once the whole file is read.

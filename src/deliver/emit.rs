@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Forward, Message, Road, Session, SessionError};
 use crate::bundle::Digest;
 use crate::config::Stream;
-use crate::emit::{TRACE, VERDICT, connect_headers};
+use crate::emit::{TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
 use crate::pipeline::{Input, Outcome, Route};
 use crate::record::Fault;
 
@@ -23,8 +23,8 @@ pub fn input<M: Message>(message: &M) -> Input<'_> {
     Input { position: message.position(), headers: message.headers(), value: message.value() }
 }
 
-/// Sends a record where its outcome says: its own key, partition number, timestamp and headers,
-/// then ours.
+/// Sends a record where its outcome says: its own key, partition number, timestamp and headers but
+/// those of our names, then ours. A record of too many headers leaves as a pointer.
 ///
 /// # Errors
 /// If the transaction cannot go on.
@@ -35,6 +35,9 @@ pub fn forward<S: Session>(
     message: &S::Message<'_>,
     outcome: &Outcome,
 ) -> Result<(), SessionError> {
+    if let Err(Fault::TooManyHeaders { .. }) = outcome.judged {
+        return forward_pointer(session, stream, road, message, outcome);
+    }
     let value = match &outcome.corrected {
         Some(range) => Some(&road.corrected()[range.clone()]),
         None => message.value(),
@@ -86,10 +89,12 @@ fn send<S: Session>(
         Route::Quarantine => &topics.quarantine,
         Route::DeadLetter => &topics.dead_letter,
     };
-    let keep_headers = content_type.is_none();
-    let plain = Forward { topic, value, keep_headers, headers: &ours };
     let fault = outcome.judged.err().filter(|_| outcome.route == Route::DeadLetter);
-    if keep_headers && fault.is_none() {
+    let keep: fn(&[u8]) -> bool =
+        if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
+    let keep = Some(keep).filter(|_| content_type.is_none());
+    let plain = Forward { topic, value, keep, headers: &ours };
+    if keep.is_some() && fault.is_none() {
         return session.forward(message, plain);
     }
     let connect =

@@ -147,6 +147,8 @@ pub trait Message {
     fn timestamp(&self) -> Timestamp;
     /// The headers that say how the value is to be read.
     fn headers(&self) -> Headers<'_>;
+    /// What the headers take in memory, as far as a batch is bounded by it.
+    fn header_bytes(&self) -> usize;
     fn value(&self) -> Option<&[u8]>;
 }
 
@@ -155,8 +157,8 @@ pub trait Message {
 pub struct Forward<'a> {
     pub topic: &'a str,
     pub value: Option<&'a [u8]>,
-    /// Whether the record's own headers go with it.
-    pub keep_headers: bool,
+    /// Which of the record's own headers go with it, by their names; `None`: not one.
+    pub keep: Option<fn(&[u8]) -> bool>,
     /// Headers of ours, after them.
     pub headers: &'a [(&'a str, &'a [u8])],
 }

@@ -28,6 +28,8 @@ pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
             Fault::UnknownSchema => "would-dead-letter:unknown-schema",
             Fault::Undeliverable { .. } => "would-dead-letter:undeliverable",
             Fault::Crash => "would-dead-letter:crash",
+            Fault::Ambiguous(_) => "would-dead-letter:ambiguous",
+            Fault::TooManyHeaders { .. } => "would-dead-letter:too-many-headers",
         },
     };
     match mode {
@@ -42,7 +44,7 @@ pub const UNSCORED: &str = "unscored";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::FeatureId;
+    use crate::record::{Ambiguity, FeatureId};
 
     #[test]
     fn the_text_of_a_dead_letter_ends_in_the_name_of_its_fault() {
@@ -61,6 +63,8 @@ mod tests {
             Fault::UnknownSchema,
             Fault::Undeliverable { bytes: 3 },
             Fault::Crash,
+            Fault::Ambiguous(Ambiguity::Case),
+            Fault::TooManyHeaders { headers: None, bytes: 0 },
         ];
         assert_eq!(faults.len(), Fault::NAMES.len());
         for fault in faults {

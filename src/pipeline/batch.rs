@@ -183,11 +183,6 @@ impl Batch {
         self.outcomes.push(Outcome::of(Err(fault)));
         self.spans.push(Span { rows: 0..0, worst: 0 });
         self.finish(guard, std::slice::from_ref(input), 0);
-        if let Fault::Undeliverable { .. } = fault {
-            let outcome = &mut self.outcomes[0];
-            outcome.route = Route::DeadLetter;
-            outcome.text = verdict_text(Mode::Enforce, Err(fault));
-        }
     }
 
     /// One outcome per input of the last turn, in order.
@@ -369,14 +364,15 @@ impl Batch {
 
     /// Routes and header values, now that everything is known.
     fn finish(&mut self, guard: &Guard, inputs: &[Input<'_>], first: usize) {
-        let observed = guard.policy.mode == Mode::Observe;
         let judged = self.outcomes.iter_mut().zip(&self.spans);
         for (input, (outcome, span)) in inputs.iter().zip(judged).skip(first) {
+            let held_back = outcome.judged.is_err_and(|fault| fault.holds_back());
+            let mode = if held_back { Mode::Enforce } else { guard.policy.mode };
+            let observed = mode == Mode::Observe;
             let scored = outcome.judged.is_ok() && !outcome.unscored;
             let scores = if scored { self.scored.scores(span.worst) } else { &[] };
             let action = outcome.judged.map(|verdict| verdict.action);
-            outcome.text =
-                if outcome.unscored { UNSCORED } else { verdict_text(guard.policy.mode, action) };
+            outcome.text = if outcome.unscored { UNSCORED } else { verdict_text(mode, action) };
             outcome.route = match action {
                 _ if observed => Route::Sanitized,
                 Ok(Action::Pass | Action::Correct) => Route::Sanitized,
@@ -447,6 +443,7 @@ struct Read {
 
 /// Appends the record's rows to `rows`, if it has valid ones.
 fn read(guard: &Guard, input: &Input<'_>, rows: &mut Vec<f32>) -> Result<Read, Fault> {
+    input.headers.check()?;
     let value = input.value.ok_or(Fault::NullValue)?;
     if value.len() > guard.value_bytes_max {
         return Err(Fault::TooLarge { bytes: value.len(), bytes_max: guard.value_bytes_max });

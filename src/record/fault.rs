@@ -33,11 +33,41 @@ pub enum Fault {
     Undeliverable { bytes: usize },
     /// Judging it ended the process, again and again.
     Crash,
+    /// Two common readers would read the value differently: its sender would choose what we score.
+    Ambiguous(Ambiguity),
+    /// More headers than a record may have. Kafka's client shows none of them beyond 100,000: then
+    /// `headers` is `None`.
+    TooManyHeaders { headers: Option<usize>, bytes: usize },
+}
+
+/// What readers of one value do not agree about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambiguity {
+    /// A name differs only in the case of its letters from one that is read: Go's JSON reader takes
+    /// either.
+    Case,
+    /// An input that the schema does not have stands among those that are read: a server may take
+    /// the first one whatever its name.
+    Stranger,
+    /// The inputs stand in another order than the schema's: a server may go by their places.
+    Order,
+    /// The shape says other rows than the features do.
+    Shape,
+    /// The datatype cannot hold this number: readers cut it or let it run over.
+    Number,
+    /// A parameter makes a server read other bytes, or read these otherwise.
+    Parameter,
+    /// The values stand there twice, in two forms.
+    Twice,
+    /// The value reads in two formats, or is of another format than its headers say.
+    Format,
+    /// A header that says how to read the value stands there twice, with two values.
+    Header,
 }
 
 impl Fault {
     /// Every name a fault can have, in the order of the variants.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 15] = [
         "null-value",
         "too-large",
         "unknown-format",
@@ -51,7 +81,15 @@ impl Fault {
         "unknown-schema",
         "undeliverable",
         "crash",
+        "ambiguous",
+        "too-many-headers",
     ];
+
+    /// Whether the record cannot go on as it is, whatever the mode: then it is dead-lettered in observe
+    /// mode too.
+    pub fn holds_back(&self) -> bool {
+        matches!(self, Self::Undeliverable { .. } | Self::TooManyHeaders { .. })
+    }
 
     /// Short name, stable across versions: headers, metrics and alerts carry it.
     pub fn name(&self) -> &'static str {
@@ -69,6 +107,8 @@ impl Fault {
             Self::UnknownSchema => 10,
             Self::Undeliverable { .. } => 11,
             Self::Crash => 12,
+            Self::Ambiguous(_) => 13,
+            Self::TooManyHeaders { .. } => 14,
         };
         Self::NAMES[at]
     }
@@ -105,6 +145,33 @@ impl fmt::Display for Fault {
                 write!(f, "{name}: its topic does not take a record of {bytes} bytes")
             }
             Self::Crash => write!(f, "{name}: judging it alone ended the process twice"),
+            Self::Ambiguous(what) => write!(f, "{name}: {what}"),
+            Self::TooManyHeaders { headers: Some(headers), bytes } => {
+                write!(f, "{name}: {headers} headers of {bytes} bytes in all")
+            }
+            Self::TooManyHeaders { headers: None, .. } => {
+                write!(f, "{name}: so many headers that the Kafka client reads none")
+            }
         }
+    }
+}
+
+impl fmt::Display for Ambiguity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Case => "a name differs from a wanted one only in the case of its letters",
+            Self::Stranger => {
+                "an input that the schema does not have; `extra_inputs` lists those that may come"
+            }
+            Self::Order => {
+                "the inputs are not in the schema's order; `inputs_by = \"name\"` allows that"
+            }
+            Self::Shape => "the shape says other rows than the schema does",
+            Self::Number => "a number that its datatype cannot hold",
+            Self::Parameter => "a parameter that changes how a server reads the values",
+            Self::Twice => "the values stand there twice",
+            Self::Format => "readable in two formats, or in another one than the headers say",
+            Self::Header => "a header that says how to read it stands there twice",
+        })
     }
 }

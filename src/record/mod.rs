@@ -7,7 +7,7 @@ mod rows;
 mod schema;
 mod verdict;
 
-pub use fault::Fault;
+pub use fault::{Ambiguity, Fault};
 pub use position::{Offset, Partition, Position, Timestamp};
 pub use probability::{BadProbability, Probability};
 pub use rows::{Columns, MISSING, Rows};

@@ -10,8 +10,9 @@ use std::iter::Sum;
 use std::ops::Add;
 
 use super::cgroup::Limit;
-use super::kafka::QUEUE_KIB;
+use super::kafka::{HEADERS_SENDING_MAX, OVERHEAD, QUEUE_KIB};
 use super::routes;
+use crate::codec::{HEADER_BYTES_MAX, HEADERS_MAX};
 use crate::config::{Kafka, Stream};
 use crate::deliver::BATCH_BYTES_MAX;
 use crate::pipeline::PART_NUMBERS_MAX;
@@ -23,7 +24,7 @@ pub struct Memory {
     pub batches: u64,
     /// The same if every record is as large as it may be and full of rows.
     pub batches_max: u64,
-    /// Values of a batch, read and corrected.
+    /// Values and headers of a batch, read and corrected.
     pub values_max: u64,
     /// What Kafka's clients hold of what was fetched and of what is to be sent.
     pub queues_max: u64,
@@ -51,6 +52,10 @@ const JUDGE_WINDOWS: u64 = 512 + 64;
 /// The same if it judges partitions one by one: parts of windows.
 const JUDGE_PARTS: u64 = 512 + 512;
 const JUDGE_BYTES: u64 = 4 << 20;
+
+/// What librdkafka makes of the 100,000 headers that it reads of a record at most, for as long as it
+/// takes to count them; with two bytes each 12 MiB were measured.
+const HEADERS_READ_MAX: u64 = 16 << 20;
 
 /// Share of the limit that may be declared: the rest is for what this file cannot see.
 const SHARE: (u64, u64) = (4, 5);
@@ -111,7 +116,8 @@ impl Memory {
         let width = shape.width.max(1);
         let (wide, answers) = (shape.wide as u64, (shape.answers * shape.labels) as u64);
         let workers = stream.workers as u64;
-        let record_max = (stream.codec.value_bytes_max / width).max(1) * width;
+        let rows = stream.codec.value_bytes_max / width;
+        let record_max = rows.clamp(1, stream.codec.rows_per_record_max) * width;
         let part_max = (PART_NUMBERS_MAX + record_max).min(stream.rows_max * record_max);
         // All columns a second time for corrected records.
         let columns = |numbers: usize| {
@@ -122,6 +128,10 @@ impl Memory {
         // original's.
         let values = (BATCH_BYTES_MAX + stream.codec.value_bytes_max) as u64;
         let corrected = values + 16 * part_max as u64;
+        // The headers of a batch are among its bytes. Besides: those of its last record; a record of
+        // too many of them while it is looked at; copies that wait to be sent.
+        let headers = (HEADERS_MAX * OVERHEAD + HEADER_BYTES_MAX + HEADERS_SENDING_MAX) as u64
+            + HEADERS_READ_MAX;
         // The judge has a consumer and a producer too.
         let clients = workers + 1;
         let number = |name: &str, default: u64| {
@@ -139,7 +149,7 @@ impl Memory {
         Self {
             batches: workers * columns(stream.rows_max * width),
             batches_max: workers * columns(part_max),
-            values_max: workers * (values + corrected),
+            values_max: workers * (values + corrected + headers),
             queues_max: clients * (fetched + sending),
             state_max: LANES * LANE_BYTES
                 + JUDGE_BYTES
@@ -255,9 +265,11 @@ mod tests {
 
     #[test]
     fn records_of_many_rows_are_bounded_by_a_part_and_one_record() {
-        let memory = memory("value_bytes_max = 1048576", 4, 1);
+        let few = memory("value_bytes_max = 1048576", 4, 1);
+        assert_eq!(few.batches_max, 4 * 256 * 64 * (4 * 4 + 4));
+        let memory = memory("value_bytes_max = 1048576\nrows_per_record_max = 65536", 4, 1);
         assert_eq!(memory.batches, 4 * 256 * (4 * 4 + 4));
-        assert_eq!(memory.batches_max, 4 * (PART_NUMBERS_MAX as u64 + 1_048_576) * 5);
+        assert_eq!(memory.batches_max, 4 * (PART_NUMBERS_MAX as u64 + 4 * 65_536) * 5);
         assert!(memory.most() > memory.batches_max + memory.queues_max);
     }
 
@@ -269,6 +281,6 @@ mod tests {
         assert!(fits(&memory, None).is_ok());
         assert!(fits(&memory, limit(enough)).is_ok());
         assert!(fits(&memory, limit(enough - 10)).is_err());
-        insta::assert_snapshot!(fits(&memory, limit(512 << 20)).unwrap_err(), @"at most 1104 MiB of memory may be needed (values 389 MiB, queues 340 MiB, batches 264 MiB, the program itself 64 MiB, state 48 MiB, networks 1 MiB), but /c/memory.max allows 512 MiB, of which 410 MiB are ours to declare; lower `value_bytes_max` or `workers`, or allow at least 1380 MiB");
+        insta::assert_snapshot!(fits(&memory, limit(512 << 20)).unwrap_err(), @"at most 1231 MiB of memory may be needed (values 517 MiB, queues 340 MiB, batches 263 MiB, the program itself 64 MiB, state 48 MiB, networks 1 MiB), but /c/memory.max allows 512 MiB, of which 410 MiB are ours to declare; lower `value_bytes_max` or `workers`, or allow at least 1538 MiB");
     }
 }

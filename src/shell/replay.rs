@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::road::Road;
-use crate::codec::Headers;
+use crate::codec::{Headers, OwnedHeaders};
 use crate::deliver::Road as _;
 use crate::incident::{Alert, Status};
 use crate::pipeline::{Frame, GuardFailure, Input, Judge, Lane};
@@ -24,8 +24,7 @@ pub struct Recorded {
     pub position: Position,
     pub timestamp: Timestamp,
     pub value: Option<Vec<u8>>,
-    /// `content-type`, `__value_schema_id` and `Inference-Header-Content-Length`.
-    pub headers: [Option<Vec<u8>>; 3],
+    pub headers: OwnedHeaders,
 }
 
 /// A line of a recording: what `kcat -J` writes, or with the payload in base64.
@@ -82,11 +81,9 @@ impl Recorded {
                 Some(bytes.map_err(|error| format!("payload_base64: {error}"))?)
             }
         };
-        let header = |name: &str| {
-            let pairs = line.headers.chunks_exact(2);
-            let found = pairs.into_iter().find(|pair| pair[0].eq_ignore_ascii_case(name));
-            found.map(|pair| pair[1].clone().into_bytes())
-        };
+        let pairs = line.headers.chunks_exact(2);
+        let pairs = pairs.map(|pair| (pair[0].as_bytes(), Some(pair[1].as_bytes())));
+        let headers = Headers::read(pairs).into();
         Ok(Self {
             position: Position {
                 partition: Partition(line.partition),
@@ -94,19 +91,16 @@ impl Recorded {
             },
             timestamp: Timestamp(line.ts),
             value,
-            headers: ["content-type", "__value_schema_id", "inference-header-content-length"]
-                .map(header),
+            headers,
         })
     }
 
     fn input(&self) -> Input<'_> {
-        let [content_type, schema_id, json_length] = &self.headers;
-        let headers = Headers {
-            content_type: content_type.as_deref(),
-            schema_id: schema_id.as_deref(),
-            json_length: json_length.as_deref(),
-        };
-        Input { position: self.position, headers, value: self.value.as_deref() }
+        Input {
+            position: self.position,
+            headers: self.headers.borrow(),
+            value: self.value.as_deref(),
+        }
     }
 }
 
@@ -207,7 +201,8 @@ mod tests {
         let read = Recorded::of_line(line).unwrap();
         assert_eq!(read.position, Position { partition: Partition(3), offset: Offset(7) });
         assert_eq!(read.value.as_deref(), Some(&b"[1, 2]"[..]));
-        assert_eq!(read.headers[0].as_deref(), Some(&b"application/json"[..]));
+        let content_type = read.headers.borrow().content_type.get();
+        assert_eq!(content_type, Ok(Some(&b"application/json"[..])));
         let bytes = r#"{"partition":0,"offset":0,"ts":1,"payload_base64":"AP8="}"#;
         assert_eq!(Recorded::of_line(bytes).unwrap().value, Some(vec![0, 255]));
         assert_eq!(

@@ -11,7 +11,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::kafka::Clients;
-use super::kafka::headers;
+use super::kafka::RecordHeaders;
 use crate::codec::Headers;
 use crate::record::{self, Partition, Position, Timestamp};
 
@@ -127,7 +127,8 @@ pub fn sample(
                 let position =
                     Position { partition: Partition(partition), offset: record::Offset(offset) };
                 let timestamp = Timestamp(message.timestamp().to_millis().unwrap_or(-1));
-                let headers = message.headers().map(headers).unwrap_or_default();
+                let taken = RecordHeaders::take(&message);
+                let headers = taken.reading();
                 let value = message.payload();
                 sampled.empty += usize::from(value.is_none());
                 if !each(Seen { position, timestamp, headers, value }) {

@@ -65,7 +65,8 @@ impl Record {
     }
 
     pub fn reading(&self) -> Headers<'_> {
-        Headers { content_type: self.header("content-type"), ..Headers::default() }
+        let pairs = self.headers.iter();
+        Headers::read(pairs.map(|(name, value)| (name.as_bytes(), Some(value.as_slice()))))
     }
 }
 

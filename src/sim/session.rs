@@ -172,6 +172,10 @@ impl deliver::Message for Message {
         self.record.reading()
     }
 
+    fn header_bytes(&self) -> usize {
+        self.record.headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     fn value(&self) -> Option<&[u8]> {
         self.record.value.as_deref()
     }

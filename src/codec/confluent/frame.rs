@@ -47,9 +47,9 @@ pub struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// # Errors
     /// `UnknownSchema` if a header is there and holds no id; `Unreadable` if neither says which
-    /// schema it is.
+    /// schema it is; `Ambiguous` if the header is there twice.
     pub fn read(value: &'a [u8], headers: &Headers<'a>) -> Result<Self, Fault> {
-        let header = headers.schema_id;
+        let header = headers.schema_id.get()?;
         let bytes = header.unwrap_or(value);
         let mut rest = Bytes::new(bytes, 0..bytes.len());
         let id = match rest.byte() {
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_header_leaves_the_value_to_the_payload() {
         let header = *b"\x01\x89\x79\x12\x34\x56\x78\x40\x00\x80\x00\x00\x11\x22\x33\x44\x55\0";
-        let headers = Headers { schema_id: Some(&header), ..Headers::default() };
+        let headers = Headers { schema_id: header[..].into(), ..Headers::default() };
         let frame = Frame::read(b"payload", &headers).unwrap();
         assert_eq!(frame.id.to_string(), "89791234-5678-4000-8000-001122334455");
         assert_eq!(frame.payload(), 0);
@@ -129,7 +129,7 @@ mod tests {
             let value = [b"\0\0\0\0\x01", path].concat();
             assert!(Frame::read(&value, &Headers::default()).unwrap().message().is_err());
         }
-        let headers = Headers { schema_id: Some(b"17"), ..Headers::default() };
+        let headers = Headers { schema_id: b"17"[..].into(), ..Headers::default() };
         let fault = Frame::read(b"\0\0\0\0\x01", &headers).map(|frame| frame.id);
         assert_eq!(fault, Err(Fault::UnknownSchema));
     }

@@ -29,7 +29,7 @@ pub use self::frame::SchemaId;
 use self::cells::Wanted;
 use self::frame::Frame;
 use super::{Codec, Fields, Headers, Json, Layout};
-use crate::record::Fault;
+use crate::record::{Ambiguity, Fault};
 
 /// A schema as the registry keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,6 +142,17 @@ impl Confluent {
     /// If there is no frame, or no schema for it.
     fn reader(&self, value: &[u8], headers: &Headers<'_>) -> Result<Reader, Fault> {
         let frame = Frame::read(value, headers)?;
+        // A reader that knows no such header takes the frame that the value begins with.
+        if headers.schema_id.is_there()
+            && let Ok(other) = Frame::read(value, &Headers::default())
+            && other.id != frame.id
+            && matches!(
+                self.known(other.id),
+                Some(Known::Avro(_) | Known::Protobuf(_) | Known::Json)
+            )
+        {
+            return Err(Fault::Ambiguous(Ambiguity::Twice));
+        }
         match self.known(frame.id).ok_or(Fault::UnknownSchema)? {
             Known::Avro(plan) => Ok(Reader::Avro(plan, frame.payload())),
             Known::Protobuf(plans) => {

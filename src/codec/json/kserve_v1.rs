@@ -2,7 +2,8 @@
 //! `{"inputs": {feature: [value of every row, …], …}}`.
 //!
 //! An instance is values by position, an object by name or by the configured pointers, or a bare
-//! value where a row has one cell. Columns go by name. `inputs` that is an array is instances, as
+//! value where a row has one cell. Columns go by name. KServe's servers make a table of objects and of
+//! columns, in the sender's order: unless readers go by name, features stand in the schema's. `inputs` that is an array is instances, as
 //! with a model of one input. What it cannot read: `{"b64": …}` in place of a value.
 
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 use super::Document;
 use super::members::{Members, look};
 use super::plan::Plan;
-use super::run::{Run, Sink, count};
-use crate::codec::{Fields, Layout};
-use crate::record::Fault;
+use super::run::{Form, Run, Sink, count};
+use crate::codec::{Fields, Inputs, Layout};
+use crate::record::{Ambiguity, Fault};
 
 /// `kserve-v1`
 #[derive(Debug)]
@@ -24,10 +25,12 @@ pub struct KserveV1 {
 }
 
 impl KserveV1 {
-    pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
-        let request = Plan::of_names(["instances", "inputs"].map(Some).into_iter());
-        let columns = Plan::of_features(&layout);
-        Self { members: Members::new(layout.clone(), fields), layout, request, columns }
+    pub fn new(layout: Arc<Layout>, fields: Option<&Fields>, inputs: &Inputs) -> Self {
+        let request =
+            Plan::of_names(["instances", "inputs", "specversion", "data"].map(Some).into_iter());
+        let columns = Plan::of_features_in_order(&layout, inputs);
+        let members = Members::new(layout.clone(), fields, Some(inputs));
+        Self { members, layout, request, columns }
     }
 
     fn columns<'t>(
@@ -45,7 +48,8 @@ impl KserveV1 {
             if rows == 0 {
                 rows = (count(raw) / cells.len()).max(1);
             }
-            sink(Run { raw, rows: 0..rows, cells, datatype: None })?;
+            let form = Form::Rows(self.layout.row_shape(&cells));
+            sink(Run { raw, rows: 0..rows, cells, datatype: None, form })?;
         }
         match rows {
             0 => Err(Fault::WrongArity { got: 0, expected: self.layout.cells() }),
@@ -61,10 +65,12 @@ impl Document for KserveV1 {
 
     fn find<'t>(&self, text: &'t str, sink: &mut Sink<'_, 't>) -> Result<usize, Fault> {
         match look(&self.request, text, text)?.raw[..] {
-            [Some(rows), None] | [None, Some(rows)] if rows.starts_with('[') => {
-                self.members.rows(rows, text, sink)
+            // KServe's servers take a body with such members for an event, and read its data.
+            [.., Some(_), _] | [.., Some(_)] => Err(Fault::Ambiguous(Ambiguity::Format)),
+            [Some(rows), None, ..] | [None, Some(rows), ..] if rows.starts_with('[') => {
+                self.members.rows(rows, text, Form::Rows, sink)
             }
-            [None, Some(columns)] => self.columns(columns, text, sink),
+            [None, Some(columns), ..] => self.columns(columns, text, sink),
             // Neither, or both: a server would choose.
             _ => Err(Fault::Unreadable { at: text.len() }),
         }

@@ -8,12 +8,13 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::plan::Plan;
-use super::run::{Run, Sink, count, unreadable};
+use super::run::{Form, Run, Sink, count, unreadable};
 use super::walk::{Found, Walk};
-use crate::codec::{Fields, Layout};
+use crate::codec::shape::RowShape;
+use crate::codec::{Fields, Inputs, Layout};
 use crate::record::Fault;
 
 /// Finds rows in JSON text and gives their pieces to a sink. Each way says how many rows it found;
@@ -28,13 +29,20 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
+    /// With `inputs`, objects whose members some readers take by their places.
+    pub fn new(layout: Arc<Layout>, fields: Option<&Fields>, inputs: Option<&Inputs>) -> Self {
         let own = |ids: bool| -> Vec<_> {
             let cells = layout.places().iter().map(|place| place.cells.clone());
             cells.filter(|cells| ids || !cells.clone().all(|cell| layout.is_id(cell))).collect()
         };
         let (plan, cells) = match fields {
-            None => (Plan::of_features(&layout), Some(own(true))),
+            None => {
+                let plan = match inputs {
+                    None => Plan::of_features(&layout),
+                    Some(inputs) => Plan::of_features_in_order(&layout, inputs),
+                };
+                (plan, Some(own(true)))
+            }
             // As many pointers as features, with the ids or without them: each has its own.
             Some(fields) => {
                 let pointers = fields.pointers();
@@ -57,26 +65,26 @@ impl Members {
         Ok(1)
     }
 
-    /// The rows of `raw`, a part of `text`: an array of objects, or values by position, which need
-    /// not have been validated.
+    /// The rows of `raw`, a part of `text`: an array of objects, or values by position in arrays of this
+    /// form, which need not have been validated.
     pub fn rows<'t>(
         &self,
         raw: &'t str,
         text: &'t str,
+        form: fn(Option<RowShape>) -> Form,
         sink: &mut Sink<'_, 't>,
     ) -> Result<usize, Fault> {
         let mut document = serde_json::Deserializer::from_str(raw);
         let inside = raw.trim_ascii_start().strip_prefix('[').map(str::trim_ascii_start);
         if inside.is_some_and(|inside| inside.starts_with('{')) {
-            let mut each = Each { members: self, text, sink, rows: 0, fault: None };
+            let found = Found::new(&self.plan);
+            let mut each = Each { members: self, text, sink, rows: 0, found };
             let read = document.deserialize_seq(&mut each).and_then(|()| document.end());
-            return match (each.fault, read) {
-                (Some(fault), _) => Err(fault),
-                (None, Err(error)) => Err(unreadable(&error, raw, text)),
-                (None, Ok(())) => Ok(each.rows),
-            };
+            each.found.doubt.settle(read, |error| unreadable(error, raw, text))?;
+            return Ok(each.rows);
         }
-        sink(Run::open(raw, &self.layout))?;
+        let row = self.layout.row_shape(&(0..self.layout.cells()));
+        sink(Run::open(raw, &self.layout, form(row)))?;
         Ok(0)
     }
 
@@ -91,13 +99,17 @@ impl Members {
         if found.iter().all(Option::is_none) {
             return Err(Fault::WrongArity { got: 0, expected });
         }
-        let mut run = |raw, cells| sink(Run { raw, rows: row..row + 1, cells, datatype: None });
+        let run = |raw, cells, form| Run { raw, rows: row..row + 1, cells, datatype: None, form };
         if let Some(cells) = &self.cells {
             // An absent feature and one that is null are missing, all cells of them.
             let there = found.iter().zip(cells).filter_map(|(raw, cells)| Some(((*raw)?, cells)));
             let mut there = there.filter(|(raw, _)| *raw != "null");
-            return there.try_for_each(|(raw, cells)| run(raw, cells.clone()));
+            return there.try_for_each(|(raw, cells)| {
+                let row = self.layout.row_shape(cells);
+                sink(run(raw, cells.clone(), Form::Row(row)))
+            });
         }
+        let mut run = |raw, cells| sink(run(raw, cells, Form::Any));
         if let [Some(raw)] = found {
             return run(raw, 0..expected);
         }
@@ -126,7 +138,7 @@ pub(super) fn look<'t>(plan: &Plan, raw: &'t str, text: &str) -> Result<Found<'t
     let mut found = Found::new(plan);
     let read = Walk::over(plan, &mut found).deserialize(&mut document);
     let read = read.and_then(|()| document.end());
-    read.map_err(|error| unreadable(&error, raw, text))?;
+    found.doubt.settle(read, |error| unreadable(error, raw, text))?;
     Ok(found)
 }
 
@@ -136,7 +148,7 @@ struct Each<'a, 's, 'i, 't> {
     text: &'t str,
     sink: &'s mut Sink<'i, 't>,
     rows: usize,
-    fault: Option<Fault>,
+    found: Found<'t>,
 }
 
 impl<'t> Visitor<'t> for &mut Each<'_, '_, '_, 't> {
@@ -148,14 +160,11 @@ impl<'t> Visitor<'t> for &mut Each<'_, '_, '_, 't> {
 
     fn visit_seq<A: SeqAccess<'t>>(self, mut array: A) -> Result<(), A::Error> {
         let plan = &self.members.plan;
-        let mut found = Found::new(plan);
-        while array.next_element_seed(Walk::over(plan, &mut found))?.is_some() {
-            if let Err(fault) = self.members.runs(self.rows, &found.raw, self.text, self.sink) {
-                self.fault = Some(fault);
-                return Err(A::Error::custom("a fault in a row"));
-            }
+        while array.next_element_seed(Walk::over(plan, &mut self.found))?.is_some() {
+            let runs = self.members.runs(self.rows, &self.found.raw, self.text, self.sink);
+            self.found.doubt.refuse(runs)?;
             self.rows += 1;
-            found.clear();
+            self.found.clear();
         }
         Ok(())
     }

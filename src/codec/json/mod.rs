@@ -1,16 +1,21 @@
 //! Rows in a JSON document, read without building the document and written back into its text.
 //!
 //! Without pointers, an array is rows by position (`[…]`, `[[…], …]`, or one object per row) and an
-//! object is a row by name: what is not there is missing, and what is no feature is skipped. With
+//! object is a row by name: what is not there is missing, and what is no feature is skipped. A row by
+//! position is an array of its own, whose nested arrays are an image's dimensions, or it is the
+//! document. With
 //! pointers (RFC 6901) the document is one row; each leads to a value or to nested arrays of them.
 //! They are the features', one by one, if they are as many (ids need none); otherwise they fill the
 //! cells in order.
 //! Whatever else the document holds is kept to the byte.
 //!
-//! What it cannot do: see the shape of nested arrays; read base64, or a number inside a string.
+//! What it cannot do: see the shape of what one pointer leads to; read base64, or a number inside a
+//! string.
 
 mod kserve_v1;
 mod members;
+mod nest;
+pub(super) mod object;
 mod oip;
 mod plan;
 mod run;
@@ -24,7 +29,7 @@ pub use self::oip::OipJson;
 pub(super) use self::run::{offset, unreadable};
 
 use self::members::Members;
-use self::run::{Reader, Run, Sink, edit};
+use self::run::{Form, Reader, Run, Sink, edit};
 use super::edits::Edits;
 use super::{Codec, Fields, Headers, Layout};
 use crate::record::Fault;
@@ -39,7 +44,7 @@ pub struct Json {
 
 impl Json {
     pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
-        let members = Members::new(layout.clone(), fields);
+        let members = Members::new(layout.clone(), fields, None);
         Self { layout, members, pointers: fields.is_some() }
     }
 }
@@ -53,7 +58,7 @@ impl Document for Json {
         if self.pointers || text.trim_ascii_start().starts_with('{') {
             return self.members.row(text, sink);
         }
-        self.members.rows(text, text, sink)
+        self.members.rows(text, text, Form::Document, sink)
     }
 }
 

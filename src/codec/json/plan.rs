@@ -2,8 +2,10 @@
 //!
 //! All pointers become one tree, so a document is read once however many there are.
 
-use crate::codec::Layout;
+use std::collections::HashMap;
+
 use crate::codec::fields::keys;
+use crate::codec::{Inputs, Layout, fold};
 
 /// The tree of all pointers. Node 0 is the document.
 #[derive(Debug)]
@@ -11,6 +13,15 @@ pub(super) struct Plan {
     pub nodes: Vec<Node>,
     /// How many pointers there are.
     pub pointers: usize,
+    /// Which members may stand where in the document, if that matters.
+    pub order: Option<Order>,
+}
+
+/// The features of an object by their names, ids among them, for readers who may go by position.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub inputs: Inputs,
+    pub places: HashMap<String, usize>,
 }
 
 /// A place of the document that is wanted or leads to one that is.
@@ -20,6 +31,8 @@ pub(super) struct Node {
     pub pointer: Option<usize>,
     /// Nodes below, if this is an object: sorted by key.
     keys: Vec<(String, usize)>,
+    /// The same keys with their letters folded, sorted.
+    folded: Vec<String>,
     /// The same nodes, if this is an array: sorted by index.
     pub indices: Vec<(usize, usize)>,
 }
@@ -40,6 +53,15 @@ impl Plan {
         }))
     }
 
+    /// The same for an object whose members some readers take by their places: unless those who read
+    /// the stream go by name, features stand in the schema's order and nothing before them.
+    pub fn of_features_in_order(layout: &Layout, inputs: &Inputs) -> Self {
+        let places = layout.places().iter().zip(0..);
+        let places = places.map(|(place, at)| (place.name.clone(), at)).collect();
+        let order = (!inputs.by_name()).then(|| Order { inputs: inputs.clone(), places });
+        Self { order, ..Self::of_features(layout) }
+    }
+
     /// The members of an object by their names; an empty place is never found.
     pub fn of_names<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Self {
         let mut plan = Self::new(std::iter::empty());
@@ -56,7 +78,7 @@ impl Plan {
     }
 
     fn new(paths: impl Iterator<Item = Vec<String>>) -> Self {
-        let mut plan = Self { nodes: vec![Node::default()], pointers: 0 };
+        let mut plan = Self { nodes: vec![Node::default()], pointers: 0, order: None };
         for path in paths {
             let node = path.into_iter().fold(0, |node, key| child(&mut plan.nodes, node, key));
             plan.nodes[node].pointer = Some(plan.pointers);
@@ -75,6 +97,11 @@ impl Node {
         let at = self.keys.binary_search_by(|(k, _)| k.as_str().cmp(key)).ok()?;
         Some(self.keys[at].1)
     }
+
+    /// Whether `key` differs from a key of this node only in the case of its letters.
+    pub fn is_nearly(&self, key: &str) -> bool {
+        self.folded.binary_search_by(|folded| fold::compare(folded, key)).is_ok()
+    }
 }
 
 /// The node below `parent` under `key`, made if it is not there.
@@ -89,6 +116,10 @@ fn child(nodes: &mut Vec<Node>, parent: usize, key: String) -> usize {
     let digits = !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit());
     if digits && (key == "0" || !key.starts_with('0')) {
         node.indices.extend(key.parse::<usize>().ok().map(|index| (index, made)));
+    }
+    let folded = fold::folded(&key);
+    if let Err(at) = node.folded.binary_search(&folded) {
+        node.folded.insert(at, folded);
     }
     node.keys.insert(at, (key, made));
     nodes.push(Node::default());

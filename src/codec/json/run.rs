@@ -4,7 +4,7 @@
 //! validates them. What is written back has been read before, so splitting it takes no parser:
 //! brackets, commas and blanks separate scalars.
 //!
-//! What it cannot see: the shape of nested arrays, `[1, [2, 3]]` reads as `[[1, 2], 3]`; a number
+//! [`super::nest`] says whether the arrays around the scalars are the rows that they fill. A number
 //! beyond `f64` is unreadable, one beyond `f32` infinite and left to validation.
 
 use std::fmt;
@@ -12,6 +12,8 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 
+pub use super::nest::Form;
+use super::nest::Nest;
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
 use crate::codec::{Cell, Layout, Scalar};
@@ -25,6 +27,8 @@ pub struct Run<'t> {
     pub cells: Range<usize>,
     /// What the numbers are, if the document says it: integers are pixels, not model units.
     pub datatype: Option<Datatype>,
+    /// What nested arrays mean.
+    pub form: Form,
 }
 
 /// End of `rows` where the number of scalars tells how many rows there are.
@@ -34,9 +38,9 @@ pub const OPEN: usize = usize::MAX;
 pub type Sink<'s, 't> = dyn FnMut(Run<'t>) -> Result<(), Fault> + 's;
 
 impl<'t> Run<'t> {
-    /// All rows of a document, by position.
-    pub fn open(raw: &'t str, layout: &Layout) -> Self {
-        Self { raw, rows: 0..OPEN, cells: 0..layout.cells(), datatype: None }
+    /// All rows of `raw`, by position.
+    pub fn open(raw: &'t str, layout: &Layout, form: Form) -> Self {
+        Self { raw, rows: 0..OPEN, cells: 0..layout.cells(), datatype: None, form }
     }
 }
 
@@ -85,13 +89,18 @@ impl<'a> Reader<'a> {
         }
         let text = self.text;
         let place = Place { run, row: run.rows.start, cell: run.cells.start, got: 0 };
-        let mut fill = Fill { reader: self, place, fault: None };
+        let nest = Nest::new(run.cells.len());
+        let mut fill = Fill { reader: self, place, nest, fault: None };
         let mut document = serde_json::Deserializer::from_str(run.raw);
         let read = fill.deserialize(&mut document).and_then(|()| document.end());
         match (fill.fault, read) {
             (Some(fault), _) => Err(fault),
             (None, Err(error)) => Err(unreadable(&error, run.raw, text)),
-            (None, Ok(())) => fill.place.rows().and_then(|n| self.begin(n)),
+            (None, Ok(())) => {
+                let n = fill.place.rows()?;
+                fill.nest.check(run.form)?;
+                self.begin(n)
+            }
         }
     }
 }
@@ -132,6 +141,7 @@ impl Place<'_, '_> {
 struct Fill<'f, 'a, 'r, 't> {
     reader: &'f mut Reader<'a>,
     place: Place<'r, 't>,
+    nest: Nest,
     fault: Option<Fault>,
 }
 
@@ -139,6 +149,7 @@ impl Fill<'_, '_, '_, '_> {
     fn put<E: Error>(&mut self, value: Scalar<'_>) -> Result<(), E> {
         let Place { run, row, cell, .. } = self.place;
         self.place.step();
+        self.nest.scalar();
         let layout = self.reader.layout;
         // Rows past the limit are counted, for the message, but not kept.
         if row >= run.rows.end || row >= layout.rows_max() {
@@ -146,13 +157,14 @@ impl Fill<'_, '_, '_, '_> {
         }
         let value = match (value, run.datatype) {
             (Scalar::Number(x), Some(datatype)) => datatype.scalar(x, layout.scale_of(cell)),
-            (value, _) => value,
+            (value, _) => Ok(value),
         };
         let begun = if row < self.reader.begun { Ok(()) } else { self.reader.begin(row + 1) };
         let width = layout.width();
         let start = self.reader.start + row * width;
         let put = begun
-            .and_then(|()| layout.put(&mut self.reader.rows[start..start + width], cell, value));
+            .and(value)
+            .and_then(|value| layout.put(&mut self.reader.rows[start..start + width], cell, value));
         put.map_err(|fault| {
             self.fault = Some(fault);
             E::custom("a fault")
@@ -200,7 +212,12 @@ impl<'de> Visitor<'de> for &mut Fill<'_, '_, '_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        while array.next_element_seed(&mut *self)?.is_some() {}
+        self.nest.enter();
+        let mut length = 0;
+        while array.next_element_seed(&mut *self)?.is_some() {
+            length += 1;
+        }
+        self.nest.leave(length);
         Ok(())
     }
 }

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::plan::{Node, Plan};
+use super::object::Doubt;
+use super::plan::{Node, Order, Plan};
+use crate::codec::inputs::Sequence;
+use crate::record::{Ambiguity, Fault};
 
 /// What a walk brings home.
 #[derive(Debug)]
@@ -16,11 +19,16 @@ pub(super) struct Found<'de> {
     pub raw: Vec<Option<&'de str>>,
     /// Which nodes the document has led to: a second time is a duplicated key.
     seen: Vec<bool>,
+    pub doubt: Doubt,
 }
 
 impl Found<'_> {
     pub fn new(plan: &Plan) -> Self {
-        Self { raw: vec![None; plan.pointers], seen: vec![false; plan.nodes.len()] }
+        Self {
+            raw: vec![None; plan.pointers],
+            seen: vec![false; plan.nodes.len()],
+            doubt: Doubt::default(),
+        }
     }
 
     /// As new.
@@ -77,7 +85,11 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
-        while let Some(child) = object.next_key_seed(Key(self.node()))? {
+        let order = self.plan.order.as_ref().filter(|_| self.node == 0);
+        let mut order = order.map(|order| (order, order.inputs.sequence()));
+        loop {
+            let key = Key { node: self.node(), order: order.as_mut(), doubt: &self.found.doubt };
+            let Some(child) = object.next_key_seed(key)? else { break };
             match child {
                 Some(child) => object.next_value_seed(self.at(child))?,
                 None => drop(object.next_value::<IgnoredAny>()?),
@@ -113,9 +125,13 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
 }
 
 /// Which node below, if any, a key leads to.
-struct Key<'a>(&'a Node);
+struct Key<'a, 's> {
+    node: &'a Node,
+    order: Option<&'a mut (&'s Order, Sequence<'s>)>,
+    doubt: &'a Doubt,
+}
 
-impl<'de> DeserializeSeed<'de> for Key<'_> {
+impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Option<usize>, D::Error> {
@@ -123,14 +139,24 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
     }
 }
 
-impl Visitor<'_> for Key<'_> {
+impl Visitor<'_> for Key<'_, '_> {
     type Value = Option<usize>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.get(key))
+    fn visit_str<E: Error>(self, key: &str) -> Result<Option<usize>, E> {
+        let child = self.node.get(key);
+        if child.is_none() && self.node.is_nearly(key) {
+            self.doubt.refuse::<(), E>(Err(Fault::Ambiguous(Ambiguity::Case)))?;
+        }
+        if let Some((order, sequence)) = self.order {
+            self.doubt.refuse(match order.places.get(key) {
+                Some(&at) => sequence.feature(at),
+                None => sequence.stranger(key),
+            })?;
+        }
+        Ok(child)
     }
 }

@@ -19,7 +19,7 @@ use self::request::{Element, Form, Request, Value, Visit};
 use super::datatype::Datatype;
 use super::tensor::Tensors;
 use super::wire::{Frame, Patch};
-use super::{Cell, Codec, Headers, Layout, Scalar};
+use super::{Cell, Codec, Headers, Inputs, Layout, Scalar};
 use crate::record::Fault;
 
 /// `application/x-protobuf` and its like.
@@ -29,8 +29,8 @@ pub struct OipProtobuf {
 }
 
 impl OipProtobuf {
-    pub fn new(layout: Arc<Layout>) -> Self {
-        Self { tensors: Tensors::new(layout) }
+    pub fn new(layout: Arc<Layout>, inputs: &Inputs) -> Self {
+        Self { tensors: Tensors::new(layout, inputs.clone()) }
     }
 
     fn layout(&self) -> &Layout {
@@ -49,7 +49,7 @@ impl OipProtobuf {
                 let row = &mut block[row * width..][..width];
                 match element.value {
                     Value::Number(x) => {
-                        let scalar = element.datatype.scalar(x, layout.scale_of(cell));
+                        let scalar = element.datatype.scalar(x, layout.scale_of(cell))?;
                         layout.put(row, cell, scalar)
                     }
                     // What is not UTF-8 is no value that was learned, but may well be an id.

@@ -9,17 +9,21 @@ use std::ops::Range;
 use prost::encoding::decode_varint;
 
 use super::super::datatype::Datatype;
-use super::super::tensor::{Part, Parts, Shape, Tensors};
+use super::super::parameters::{self, Of};
+use super::super::shape::Shape;
+use super::super::tensor::{Part, Parts, Tensors};
 use super::super::wire::{Content, Field, Fields, Frame};
-use crate::record::Fault;
+use crate::record::{Ambiguity, Fault};
 
 /// Fields of `ModelInferRequest`.
+const REQUEST_PARAMETERS: u32 = 4;
 const INPUTS: u32 = 5;
 const RAW_INPUT_CONTENTS: u32 = 7;
 /// Fields of `InferInputTensor`.
 const NAME: u32 = 1;
 const DATATYPE: u32 = 2;
 const SHAPE: u32 = 3;
+const PARAMETERS: u32 = 4;
 const CONTENTS: u32 = 5;
 
 /// A request whose shapes are known to make sense; what its tensors hold is not.
@@ -69,7 +73,10 @@ impl<'a> Head<'a> {
                     }
                 }
                 (CONTENTS, Content::Delimited(frame)) => head.typed |= !frame.body.is_empty(),
-                (NAME | DATATYPE | SHAPE | CONTENTS, _) => return Err(fault),
+                (PARAMETERS, Content::Delimited(frame)) => {
+                    parameter(Of::Tensor, value, frame)?;
+                }
+                (NAME | DATATYPE | SHAPE | PARAMETERS | CONTENTS, _) => return Err(fault),
                 _ => {}
             }
         }
@@ -125,6 +132,11 @@ impl Request {
                 RAW_INPUT_CONTENTS => {
                     delimited(&field)?;
                     raw += 1;
+                }
+                REQUEST_PARAMETERS => {
+                    if parameter(Of::Request, value, &delimited(&field)?)? {
+                        roll.is_table();
+                    }
                 }
                 _ => {}
             }
@@ -229,6 +241,11 @@ impl<'a, V: Visit> Cursor<'a, V> {
         for field in Fields::new(value, contents.body.clone()) {
             let field = field?;
             if field.tag != wanted {
+                // Elements of another type: a server may take the first list that has any.
+                let empty = matches!(&field.content, Content::Delimited(f) if f.body.is_empty());
+                if FIELDS_OF_CONTENTS.contains(&field.tag) && !empty {
+                    return Err(Fault::Ambiguous(Ambiguity::Twice));
+                }
                 continue;
             }
             match (form, field.content) {
@@ -307,6 +324,34 @@ impl<'a, V: Visit> Cursor<'a, V> {
         let number = self.datatype.read(&value[span.clone()]);
         self.next(Form::Plain, span, Value::Number(number))
     }
+}
+
+/// The fields of `InferTensorContents`, one for each type of elements.
+const FIELDS_OF_CONTENTS: std::ops::RangeInclusive<u32> = 1..=8;
+
+/// An entry of a map of parameters: a name, and an `InferParameter` whose text is field 3. Says whether
+/// it makes a table of the request.
+///
+/// # Errors
+/// If it changes how a server reads the tensors.
+fn parameter(of: Of, value: &[u8], entry: &Frame) -> Result<bool, Fault> {
+    const TEXT: u32 = 3;
+    let text = |frame: &Frame| str::from_utf8(&value[frame.body.clone()]).unwrap_or("\u{fffd}");
+    let (mut name, mut said) = ("", None);
+    for field in Fields::new(value, entry.body.clone()) {
+        match field? {
+            Field { tag: 1, content: Content::Delimited(frame), .. } => name = text(&frame),
+            Field { tag: 2, content: Content::Delimited(frame), .. } => {
+                for field in Fields::new(value, frame.body) {
+                    if let Field { tag: TEXT, content: Content::Delimited(frame), .. } = field? {
+                        said = Some(text(&frame));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    parameters::check(of, name, said)
 }
 
 /// Which field of `InferTensorContents` holds a datatype's elements, and how; there is none for

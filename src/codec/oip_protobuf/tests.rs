@@ -4,8 +4,14 @@ use prost::Message;
 use prost::encoding::{WireType, bytes, double, encode_key, float, int32, int64, string, uint32};
 
 use super::*;
+use crate::codec::InputsBy;
 use crate::codec::conformance::{check_decode, encode};
 use crate::record::{Feature, MISSING, Schema};
+
+/// Inputs of the documented requests that are no features.
+fn inputs() -> Inputs {
+    Inputs { by: InputsBy::Name, extra: ["input1", "k", "stranger"].map(String::from).into() }
+}
 
 /// The message as its specification has it, for prost to read what we wrote.
 #[derive(Clone, PartialEq, Message)]
@@ -72,13 +78,13 @@ fn codec() -> OipProtobuf {
         },
         Feature::Image { name: "image".into(), channels: 1, height: 1, width: 2, scale: 255.0 },
     ];
-    OipProtobuf::new(Arc::new(Layout::new(&Schema { features }, 1000)))
+    OipProtobuf::new(Arc::new(Layout::new(&Schema { features }, 1000)), &inputs())
 }
 
 /// `n` numbers `x0`, `x1`, ….
 fn numbers(n: usize) -> OipProtobuf {
     let features = (0..n).map(|i| Feature::number(format!("x{i}"), -1e30, 1e30)).collect();
-    OipProtobuf::new(Arc::new(Layout::new(&Schema { features }, 1000)))
+    OipProtobuf::new(Arc::new(Layout::new(&Schema { features }, 1000)), &inputs())
 }
 
 fn tensor(
@@ -183,23 +189,23 @@ fn a_word_in_a_tensor_of_numbers_and_a_number_in_one_of_words_are_faults() {
 #[test]
 fn a_feature_without_a_tensor_is_missing_and_stays_so() {
     let contents = InferTensorContents { fp32_contents: vec![0.5, 0.25], ..Default::default() };
-    let value = request(vec![tensor("x1", "FP32", &[2], contents)], vec![]);
-    let codec = numbers(2);
-    let read = check_decode(&codec, 2, &value).unwrap();
+    let value = request(vec![tensor("x1", "FP32", &[2, 1], contents)], vec![]);
+    let codec = numbers(3);
+    let read = check_decode(&codec, 3, &value).unwrap();
     assert_eq!(
         read.iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
-        [MISSING, 0.5, MISSING, 0.25].map(f32::to_bits)
+        [MISSING, 0.5, MISSING, MISSING, 0.25, MISSING].map(f32::to_bits)
     );
-    let written = encode(&codec, &value, &[7.0, 0.5, 7.0, 1.0]);
+    let written = encode(&codec, &value, &[7.0, 0.5, 7.0, 7.0, 1.0, 7.0]);
     let expected = InferTensorContents { fp32_contents: vec![0.5, 1.0], ..Default::default() };
-    assert_eq!(written, request(vec![tensor("x1", "FP32", &[2], expected)], vec![]));
+    assert_eq!(written, request(vec![tensor("x1", "FP32", &[2, 1], expected)], vec![]));
 }
 
 #[test]
 fn a_word_that_a_tensor_of_numbers_cannot_say_is_left_as_it_was() {
     let values = ["7", "tcp"].map(String::from).to_vec();
     let features = vec![Feature::Category { name: "word".into(), values, impute: None }];
-    let codec = OipProtobuf::new(Arc::new(Layout::new(&Schema { features }, 1000)));
+    let codec = OipProtobuf::new(Arc::new(Layout::new(&Schema { features }, 1000)), &inputs());
     let contents = InferTensorContents { int64_contents: vec![7, 8], ..Default::default() };
     let value = request(vec![tensor("word", "INT64", &[2], contents)], vec![]);
     assert_eq!(check_decode(&codec, 2, &value), Some(vec![1.0, 0.0, 0.0, 0.0]));

@@ -12,7 +12,7 @@ use crate::deliver::{Boot, Message, Road, Session, SessionError};
 use crate::pipeline::{Input, Route};
 use crate::record::{Fault, Offset, Partition, Position};
 
-/// A batch closes at this many bytes of values, whatever its rows.
+/// A batch closes at this many bytes of values and headers, whatever its rows.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 
 impl<R: Road> Desk<R> {
@@ -52,7 +52,7 @@ impl<R: Road> Desk<R> {
             let expected = !self.holds.contains(at.partition)
                 && self.slots.get(&at.partition).is_some_and(|s| at.offset >= s.lane.next());
             if expected {
-                bytes += message.value().map_or(0, <[u8]>::len);
+                bytes += message.value().map_or(0, <[u8]>::len) + message.header_bytes();
                 messages.push(message);
             }
             let waited = session

@@ -15,5 +15,6 @@ mod transaction;
 pub use client::Clients;
 pub use feed::{Feed, Fetched, Place, QUEUE_KIB, Turn};
 pub use group::Group;
-pub use session::{Session, headers};
+pub use native::{OVERHEAD, RecordHeaders};
+pub use session::{HEADERS_SENDING_MAX, Session};
 pub use transaction::{Sending, Transactions};

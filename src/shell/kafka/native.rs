@@ -1,6 +1,8 @@
-//! Everything `unsafe` of this crate: calls that the safe API lacks or gets wrong.
+//! Everything `unsafe` of this crate, here and below: calls that the safe API lacks or gets wrong.
 
 #![allow(unsafe_code)]
+
+mod headers;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -15,6 +17,8 @@ use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
 use crate::deliver::Place;
 use crate::record::{Offset, Partition};
+
+pub use self::headers::{OVERHEAD, RecordHeaders};
 
 /// What librdkafka said.
 #[derive(Clone, Debug)]

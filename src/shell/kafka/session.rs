@@ -8,20 +8,24 @@ use std::time::{Duration, Instant};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use tracing::warn;
 
+use super::Clients;
 use super::assignment::{Assignments, News};
 use super::ending::ToGroup;
+use super::native::RecordHeaders;
 use super::restore::{self, during};
 use super::transaction::{Sending, Transactions, part_with};
-use super::{Clients, native};
 use crate::codec::Headers;
 use crate::config::Delivery;
 use crate::deliver::{self, Beginning, Change, Forward, Output, Outputs, Progress, SessionError};
 use crate::record::{Offset, Partition, Position, Timestamp};
 use crate::shell::clock;
+
+/// Bytes of headers that may wait to be sent.
+pub const HEADERS_SENDING_MAX: usize = 16 << 20;
 
 /// Reads one topic as a member of a group; writes outputs, state and offsets in one transaction.
 pub struct Session {
@@ -35,6 +39,8 @@ pub struct Session {
     transactions: Transactions,
     /// Since when offsets are not told, or when they were last settled.
     settled: Cell<Option<Instant>>,
+    /// Bytes of headers sent since nothing waited.
+    sending: Cell<usize>,
     /// The offsets sent last; at-least-once commits them when all that was sent has arrived.
     sent: RefCell<Vec<(Partition, Offset)>>,
     /// What the group had before those.
@@ -77,6 +83,7 @@ impl Session {
             topic: topic.to_owned(),
             transactions,
             settled: Cell::new(None),
+            sending: Cell::new(0),
             sent: RefCell::default(),
             known: RefCell::default(),
         };
@@ -179,7 +186,10 @@ impl deliver::Session for Session {
         }
         match self.consumer().poll(timeout) {
             None => Ok(None),
-            Some(Ok(message)) => Ok(Some(Fetched(message))),
+            Some(Ok(message)) => {
+                let headers = RecordHeaders::take(&message);
+                Ok(Some(Fetched { message, headers }))
+            }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 Err(unusable("consume")(error))
             }
@@ -253,9 +263,15 @@ impl deliver::Session for Session {
     }
 
     fn forward(&self, message: &Fetched<'_>, forward: Forward<'_>) -> Result<(), SessionError> {
-        let message = &message.0;
-        let own = message.headers().filter(|_| forward.keep_headers);
-        let own = own.map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
+        let Fetched { message, headers } = message;
+        // librdkafka bounds the values that wait to be sent, and does not count their headers.
+        let sending = self.sending.get() + headers.bytes();
+        self.sending.set(sending);
+        if sending > HEADERS_SENDING_MAX {
+            self.transactions.flush()?;
+            self.sending.set(0);
+        }
+        let own = forward.keep.map_or_else(OwnedHeaders::new, |keep| headers.copy(keep));
         self.transactions.send(Sending {
             topic: forward.topic,
             partition: Some(message.partition()),
@@ -297,6 +313,7 @@ impl deliver::Session for Session {
 
     fn commit(&self) -> Result<(), SessionError> {
         self.progress.doing("committing");
+        self.sending.set(0);
         if self.is_transactional() {
             self.with_group(|to| self.transactions.commit(to))?;
             let sent = self.sent.take();
@@ -374,36 +391,31 @@ fn with(headers: OwnedHeaders, ours: &[(&str, &[u8])]) -> OwnedHeaders {
 }
 
 /// A record in librdkafka's own memory.
-pub struct Fetched<'a>(BorrowedMessage<'a>);
+pub struct Fetched<'a> {
+    message: BorrowedMessage<'a>,
+    headers: RecordHeaders,
+}
 
 impl deliver::Message for Fetched<'_> {
     fn position(&self) -> Position {
-        Position { partition: Partition(self.0.partition()), offset: Offset(self.0.offset()) }
+        let (partition, offset) = (self.message.partition(), self.message.offset());
+        Position { partition: Partition(partition), offset: Offset(offset) }
     }
 
     fn timestamp(&self) -> Timestamp {
-        Timestamp(self.0.timestamp().to_millis().unwrap_or(-1))
+        Timestamp(self.message.timestamp().to_millis().unwrap_or(-1))
     }
 
     fn headers(&self) -> Headers<'_> {
-        self.0.headers().map(headers).unwrap_or_default()
+        self.headers.reading()
+    }
+
+    fn header_bytes(&self) -> usize {
+        self.headers.bytes()
     }
 
     fn value(&self) -> Option<&[u8]> {
-        self.0.payload()
-    }
-}
-
-/// The headers that say how a value is to be read. Kafka minds the case of a name; those that come
-/// from HTTP, which does not, are written in either: KServe's client says
-/// `inference-header-content-length`, Triton's `Inference-Header-Content-Length`.
-pub fn headers(all: &BorrowedHeaders) -> Headers<'_> {
-    let header = native::header;
-    let length = header(all, c"Inference-Header-Content-Length");
-    Headers {
-        content_type: header(all, c"content-type").or_else(|| header(all, c"Content-Type")),
-        schema_id: header(all, c"__value_schema_id"),
-        json_length: length.or_else(|| header(all, c"inference-header-content-length")),
+        self.message.payload()
     }
 }
 

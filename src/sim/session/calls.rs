@@ -151,8 +151,9 @@ impl deliver::Session for Session {
 
     fn forward(&self, message: &Message, forward: Forward<'_>) -> Result<()> {
         let mut headers = vec![];
-        if forward.keep_headers {
-            headers.clone_from(&message.record.headers);
+        if let Some(keep) = forward.keep {
+            let own = message.record.headers.iter().filter(|(name, _)| keep(name.as_bytes()));
+            headers.extend(own.cloned());
         }
         headers.extend(owned(forward.headers));
         let record = Record {

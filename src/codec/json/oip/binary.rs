@@ -59,7 +59,7 @@ impl Binary {
                     let text = std::str::from_utf8(&bytes[4..]);
                     Scalar::Text(text.map_err(|_| Fault::Unreadable { at: place.start })?)
                 }
-                datatype => datatype.scalar(datatype.read(bytes), layout.scale_of(cell)),
+                datatype => datatype.scalar(datatype.read(bytes), layout.scale_of(cell))?,
             };
             layout.put(&mut rows[row * width..][..width], cell, scalar)
         })

@@ -11,22 +11,18 @@
 //! What it cannot read: tensors in shared memory, and compressed bodies.
 
 mod binary;
+mod body;
 
-use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
 use self::binary::Binary;
-use super::run::{Reader, Run, byte_of, edit, offset};
+use self::body::{Body, Input, body};
+use super::run::{Form, Reader, Run, edit, offset};
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
-use crate::codec::tensor::{Part, Parts, Shape, Tensors};
-use crate::codec::{Codec, Headers, Layout};
+use crate::codec::tensor::{Part, Parts, Tensors};
+use crate::codec::{Codec, Headers, Inputs, Layout};
 use crate::record::Fault;
 
 /// `oip-json`
@@ -44,40 +40,9 @@ struct Request<'v> {
     binary: Vec<Option<Range<usize>>>,
 }
 
-#[derive(Deserialize)]
-struct Body<'v> {
-    #[serde(borrow)]
-    inputs: Vec<Input<'v>>,
-}
-
-#[derive(Deserialize)]
-struct Input<'v> {
-    #[serde(borrow)]
-    name: Cow<'v, str>,
-    shape: Shape,
-    #[serde(borrow)]
-    datatype: Cow<'v, str>,
-    #[serde(borrow)]
-    data: Option<&'v RawValue>,
-    #[serde(borrow)]
-    parameters: Option<Parameters<'v>>,
-}
-
-#[derive(Deserialize)]
-struct Parameters<'v> {
-    #[serde(borrow)]
-    binary_data_size: Option<&'v RawValue>,
-}
-
-impl Input<'_> {
-    fn binary_data_size(&self) -> Option<&RawValue> {
-        self.parameters.as_ref()?.binary_data_size
-    }
-}
-
 impl OipJson {
-    pub fn new(layout: Arc<Layout>) -> Self {
-        Self { tensors: Tensors::new(layout) }
+    pub fn new(layout: Arc<Layout>, inputs: &Inputs) -> Self {
+        Self { tensors: Tensors::new(layout, inputs.clone()) }
     }
 
     fn layout(&self) -> &Layout {
@@ -85,15 +50,18 @@ impl OipJson {
     }
 
     fn request<'v>(&self, value: &'v [u8], headers: &Headers<'_>) -> Result<Request<'v>, Fault> {
-        let (inputs, length) = body(value, headers.json_length)?;
+        let Body { inputs, table, end: length } = body(value, headers.json_length.get()?)?;
         let json = std::str::from_utf8(&value[..length])
             .map_err(|error| Fault::Unreadable { at: error.valid_up_to() })?;
         let unreadable = Fault::Unreadable { at: length };
         let (mut roll, mut end) = (self.tensors.roll(), length);
         let mut binary = Vec::with_capacity(inputs.len());
+        if table {
+            roll.is_table();
+        }
         for input in &inputs {
             roll.call(&input.name, input.shape, length)?;
-            let size = input.binary_data_size().map(|size| size.get().parse::<usize>());
+            let size = input.binary_data_size.map(|size| size.get().parse::<usize>());
             let size = size.transpose().map_err(|_| unreadable)?;
             binary.push(size.map(|size| end..end.saturating_add(size)));
             end = end.saturating_add(size.unwrap_or(0));
@@ -106,33 +74,6 @@ impl OipJson {
     }
 }
 
-/// The tensors of the JSON that `value` begins with, and its length.
-fn body<'v>(value: &'v [u8], length: Option<&[u8]>) -> Result<(Vec<Input<'v>>, usize), Fault> {
-    let length = match length {
-        None => None,
-        Some(length) => {
-            let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
-            let length = length.filter(|&length| length <= value.len());
-            Some(length.ok_or(Fault::Unreadable { at: value.len() })?)
-        }
-    };
-    let json = &value[..length.unwrap_or(value.len())];
-    // serde reads a struct from an array too; the protocol does not.
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Fault::Unreadable { at: 0 });
-    }
-    let mut documents = serde_json::Deserializer::from_slice(json).into_iter::<Body<'v>>();
-    let body = documents.next().expect("there is a brace");
-    let body = body.map_err(|error| Fault::Unreadable { at: byte_of(&error, json) })?;
-    let end = documents.byte_offset();
-    match length {
-        Some(length) if !json[end..].trim_ascii().is_empty() => {
-            Err(Fault::Unreadable { at: end.min(length) })
-        }
-        length => Ok((body.inputs, length.unwrap_or(end))),
-    }
-}
-
 impl<'v> Request<'v> {
     /// The elements of a part.
     fn elements(&self, part: &Part) -> Result<Elements<'v>, Fault> {
@@ -142,7 +83,8 @@ impl<'v> Request<'v> {
         let (rows, cells) = (0..self.parts.rows, part.cells.clone());
         match (input.data, binary) {
             (Some(data), None) => {
-                Ok(Elements::Text(Run { raw: data.get(), rows, cells, datatype: Some(datatype) }))
+                let (raw, datatype, form) = (data.get(), Some(datatype), Form::Any);
+                Ok(Elements::Text(Run { raw, rows, cells, datatype, form }))
             }
             (None, Some(bytes)) => Ok(Elements::Binary(Binary { bytes, rows, cells, datatype })),
             _ => Err(unreadable),
@@ -195,7 +137,7 @@ impl Codec for OipJson {
                 Elements::Text(run) => edit(layout, request.json, &run, &before, rows, &mut json),
                 Elements::Binary(binary) => {
                     let grown = binary.edit(layout, original, &before, rows, &mut tensors);
-                    let size = request.inputs[part.tensor].binary_data_size();
+                    let size = request.inputs[part.tensor].binary_data_size;
                     let size = size.expect("it is binary").get();
                     if grown != 0 {
                         let at = offset(size, request.json);
@@ -207,7 +149,7 @@ impl Codec for OipJson {
         }
         let (start, length) = (out.len(), request.json.len());
         json.apply(request.json.as_bytes(), out);
-        if headers.json_length.is_some() && !fit(out, start, length) {
+        if headers.json_length.is_there() && !fit(out, start, length) {
             out.truncate(start);
             out.extend_from_slice(original);
             return;
@@ -238,31 +180,6 @@ fn fit(out: &mut Vec<u8>, start: usize, length: usize) -> bool {
         out.resize(start + length, b' ');
     }
     excess == 0
-}
-
-impl<'de> Deserialize<'de> for Shape {
-    fn deserialize<D: Deserializer<'de>>(shape: D) -> Result<Self, D::Error> {
-        shape.deserialize_seq(Dimensions)
-    }
-}
-
-/// Multiplies dimensions without keeping them.
-struct Dimensions;
-
-impl<'de> Visitor<'de> for Dimensions {
-    type Value = Shape;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the lengths of a tensor's dimensions")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut lengths: A) -> Result<Shape, A::Error> {
-        let mut shape = Shape::default();
-        while let Some(length) = lengths.next_element()? {
-            shape.push(length).ok_or_else(|| A::Error::custom("a tensor that nothing can hold"))?;
-        }
-        Ok(shape)
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::InputsBy;
 use crate::codec::conformance::{check_decode, check_with, encode};
 use crate::codec::table::{self, Row, Table, Word};
 use crate::record::{Feature, FeatureId, Schema};
+
+/// Inputs of the documented requests that are no features.
+fn inputs() -> Inputs {
+    Inputs { by: InputsBy::Name, extra: ["input1", "k", "stranger"].map(String::from).into() }
+}
 
 /// Features of one number each, and of two pixels.
 fn codec(names: &[&str], image: &str) -> OipJson {
@@ -14,7 +20,7 @@ fn codec(names: &[&str], image: &str) -> OipJson {
         let name = image.into();
         features.push(Feature::Image { name, channels: 1, height: 1, width: 2, scale: 255.0 });
     }
-    OipJson::new(Arc::new(Layout::new(&Schema { features }, 1000)))
+    OipJson::new(Arc::new(Layout::new(&Schema { features }, 1000)), &inputs())
 }
 
 fn read(codec: &OipJson, value: &[u8]) -> Result<Vec<f32>, Fault> {
@@ -56,10 +62,10 @@ fn the_documented_binary_request_is_read_with_the_header_and_without_it() {
     tensors[0] = 255;
     assert_eq!(after, body(json, &tensors));
     let length = json.len().to_string();
-    let headers = Headers { json_length: Some(length.as_bytes()), ..Headers::default() };
+    let headers = Headers { json_length: length.as_bytes().into(), ..Headers::default() };
     assert_eq!(check_with(&codec, 2, &value, &headers), Ok(vec![0.0, 0.2, 1.0, 0.4]));
     for wrong in ["", "-1", "4000000000", "99999999999999999999999", "\u{e9}", "10"] {
-        let headers = Headers { json_length: Some(wrong.as_bytes()), ..Headers::default() };
+        let headers = Headers { json_length: wrong.as_bytes().into(), ..Headers::default() };
         let read = check_with(&codec, 2, &value, &headers);
         assert!(matches!(read, Err(Fault::Unreadable { .. })), "{wrong}");
     }
@@ -189,7 +195,7 @@ fn forms() -> impl Strategy<Value = Form> {
 
 #[test]
 fn a_longer_word_takes_its_room_from_blanks_or_the_original_stays() {
-    let codec = OipJson::new(table::layout());
+    let codec = OipJson::new(table::layout(), &inputs());
     let spaced = r#"{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]}"#;
     let tight = spaced.replace(' ', "");
     let mut after = table::row_of(0.125, 0.0, None, [0.0; 2]);
@@ -203,7 +209,7 @@ fn a_longer_word_takes_its_room_from_blanks_or_the_original_stays() {
         (tight.clone(), &tight[..]),
     ] {
         let length = json.len().to_string();
-        let headers = Headers { json_length: Some(length.as_bytes()), ..Headers::default() };
+        let headers = Headers { json_length: length.as_bytes().into(), ..Headers::default() };
         let mut out = vec![];
         codec.encode(json.as_bytes(), &headers, &after, &mut out);
         // Three bytes are gone from between the parts, or nothing was written.
@@ -220,7 +226,7 @@ proptest! {
         form in forms(),
         hits in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
     ) {
-        let codec = OipJson::new(table::layout());
+        let codec = OipJson::new(table::layout(), &inputs());
         let (json, tensors) = form.json_and_tensors(&form.settle(before));
         let mut value = body(&json, &tensors);
         for (at, byte) in hits {
@@ -238,7 +244,7 @@ proptest! {
         form in forms(),
     ) {
         let (before, after) = (form.settle(before), form.settle(after));
-        let codec = OipJson::new(table::layout());
+        let codec = OipJson::new(table::layout(), &inputs());
         let (json, tensors) = form.json_and_tensors(&before);
         let value = body(&json, &tensors);
         let read = check_decode(&codec, table::WIDTH, &value);
@@ -256,11 +262,11 @@ proptest! {
         form in forms(),
     ) {
         let (before, after) = (form.settle(before), form.settle(after));
-        let codec = OipJson::new(table::layout());
+        let codec = OipJson::new(table::layout(), &inputs());
         let (json, tensors) = form.json_and_tensors(&before);
         let value = body(&json, &tensors);
         let length = json.len().to_string();
-        let headers = Headers { json_length: Some(length.as_bytes()), ..Headers::default() };
+        let headers = Headers { json_length: length.as_bytes().into(), ..Headers::default() };
         let mut out = vec![];
         codec.encode(&value, &headers, &after.matrix(), &mut out);
         let longer = form.json_and_tensors(&after).0.len().saturating_sub(json.len());
