@@ -9,7 +9,7 @@ CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(
 	$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(MUTATION),--mutation $(MUTATION)) $(if $(KEEP),--keep $(KEEP))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint fuzz bench evaluate kafka
+.PHONY: help demo test chaos lint fuzz differ bench evaluate kafka
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ fuzz: ## Fuzz every target in fuzz/, RUNS inputs each (default 1000000; needs ni
 		echo "fuzz: $$target, $(RUNS) runs"; \
 		$(CARGO) +nightly fuzz run $$target -- -runs=$(RUNS); \
 	done
+
+differ: ## Fuzz by difference: RUNS requests (default 1000000) read by us and by six real readers must come to the same rows
+	@scripts/setup test
+	RUNS=$(RUNS) $(CARGO) test --test readers differ -- --nocapture
 
 bench: ## Measure throughput and latency on this machine
 	@scripts/setup test
