@@ -20,6 +20,8 @@ mod topics;
 
 use clap::{Parser, Subcommand};
 
+use crate::shell::out;
+
 /// Guards the inputs of a served model: attacked records are corrected or held back, on Kafka.
 #[derive(Debug, Parser)]
 #[command(name = "tripline", version, propagate_version = true)]
@@ -71,7 +73,7 @@ pub enum Exit {
 impl Cli {
     /// Runs the command; errors are printed already.
     pub fn run(self) -> Exit {
-        match self.command {
+        let exit = match self.command {
             Command::Demo(args) => args.run(),
             Command::Init(args) => args.run(),
             Command::Run(args) => args.run(),
@@ -87,6 +89,10 @@ impl Cli {
             Command::Evaluate(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Redteam(args) => args.run(),
+        };
+        match (exit, out::finish()) {
+            (Exit::Ok, false) => Exit::Failed,
+            (exit, _) => exit,
         }
     }
 }
