@@ -5,12 +5,13 @@ use super::config::ConfigFile;
 use crate::config::{Config, Route, To};
 use crate::decide::Mode;
 use crate::model::Runtime;
-use crate::shell::cgroup;
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::{self, Memory, mib};
 use crate::shell::registry::Registry;
 use crate::shell::routes::Routes;
 use crate::shell::run::Prepared;
+use crate::shell::trial::Trial;
+use crate::shell::{bundle, cgroup};
 
 /// Say everything that is wrong with a configuration: its keys, its bundles and, with --connect,
 /// its cluster
@@ -55,8 +56,16 @@ fn bundles(config: &Config) -> Vec<String> {
     };
     println!("✓ ONNX Runtime, build {}", runtime.build());
     let (mut problems, mut prepared) = (vec![], vec![]);
+    let trial = Trial::by_this_program();
     for stream in &config.streams {
-        match Prepared::new(&runtime, stream, config.registry.as_ref()) {
+        for path in bundle::writable_by_all(&stream.bundle) {
+            println!(
+                "– stream {}: everybody on this machine may write to {}: chmod o-w",
+                stream.name,
+                path.display()
+            );
+        }
+        match Prepared::new(&runtime, &trial, stream, config.registry.as_ref()) {
             Ok(sound) => {
                 println!(
                     "✓ stream {}: {}, bundle {} ({}), budget {}",

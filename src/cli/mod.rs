@@ -17,6 +17,7 @@ mod run;
 mod simulate;
 mod state;
 mod topics;
+mod trial;
 
 use clap::{Parser, Subcommand};
 
@@ -50,6 +51,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Show or reset what the streams remember
     State(state::Args),
+    #[command(hide = true)]
+    Trial(trial::Args),
     /// Learn from clean rows what is normal, and write a bundle
     #[cfg(feature = "fit")]
     Fit(Box<fit::Args>),
@@ -83,6 +86,7 @@ impl Cli {
             Command::Topics(args) => args.run(),
             Command::Simulate(args) => args.run(),
             Command::State(args) => args.run(),
+            Command::Trial(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),
             #[cfg(feature = "fit")]

@@ -21,4 +21,5 @@ pub mod run;
 pub mod sample;
 pub mod state;
 pub mod telemetry;
+pub mod trial;
 mod watchdog;
