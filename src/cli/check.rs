@@ -29,6 +29,7 @@ impl Args {
     pub fn run(self) -> Exit {
         let Some(config) = self.config.read() else { return Exit::Config };
         println!("✓ {}: every key is fine", self.config.config.display());
+        admin(&config);
         let mut problems = bundles(&config);
         problems.extend(routes(&config));
         if self.connect {
@@ -45,6 +46,21 @@ impl Args {
                 Exit::Config
             }
         }
+    }
+}
+
+/// Who may look at us. An address that is open to all is said and is no problem: it can only be read,
+/// and what is read are names and counts. A guard that does not start for it would cost more.
+fn admin(config: &Config) {
+    let Some(admin) = &config.admin else { return };
+    let listen = admin.listen;
+    match (admin.is_open(), &admin.token) {
+        (true, _) => println!(
+            "– admin: whoever reaches {listen} may read the metrics: write `token = {{ env = \
+             \"ADMIN_TOKEN\" }}` in [admin], or listen on 127.0.0.1"
+        ),
+        (false, Some(_)) => println!("✓ admin: {listen}, metrics for those who bring the token"),
+        (false, None) => println!("✓ admin: {listen}, for this machine alone"),
     }
 }
 

@@ -94,10 +94,10 @@ impl Args {
         }
         let overview = Overview::new(&streams);
         let roster = Roster::new(&streams, &overview, &config.kafka).telling(routes.counters());
-        if let Some(listen) = config.admin
-            && let Err(error) = admin::serve(listen, roster)
+        if let Some(admin) = &config.admin
+            && let Err(error) = admin::serve(admin, roster)
         {
-            error!("cannot serve health on {listen}: {error}");
+            error!("{error}");
             return Exit::Config;
         }
         let routes = match routes.start(&clients, &stop) {
