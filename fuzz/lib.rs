@@ -1,10 +1,13 @@
-//! What every fuzz target holds a codec to, on any bytes at all.
+//! What every fuzz target holds a codec to, on any bytes at all; `targets` has the targets, those of
+//! bundles, configuration and state among them.
 //!
 //! `cargo +nightly fuzz run -s none codec_json fuzz/corpus/codec_json fuzz/seeds/codec_json`;
 //! `codec_pick` takes `-- -dict=fuzz/codec_pick.dict`. Without a sanitizer (`-s none`), because the
 //! codecs are safe Rust, and librdkafka's configure does not link a zstd built with one.
 //!
 //! It holds them to their contract on one value at a time; it says nothing about speed.
+
+pub mod targets;
 
 use std::sync::LazyLock;
 
