@@ -50,7 +50,8 @@ fuzz: ## Fuzz every target in fuzz/, RUNS inputs each (default 1000000; needs ni
 		echo "fuzz: rustup toolchain install nightly && cargo install --locked cargo-fuzz"; exit 1; }
 	@set -e; for target in $$($(CARGO) +nightly fuzz list); do \
 		echo "fuzz: $$target, $(RUNS) runs"; \
-		$(CARGO) +nightly fuzz run $$target -- -runs=$(RUNS); \
+		mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+		$(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -runs=$(RUNS); \
 	done
 
 differ: ## Fuzz by difference: RUNS requests (default 1000000) read by us and by six real readers must come to the same rows

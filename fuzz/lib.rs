@@ -1,10 +1,13 @@
-//! What every fuzz target holds a codec to, on any bytes at all.
+//! What every fuzz target holds a codec to, on any bytes at all; `targets` has the targets, those of
+//! bundles, configuration and state among them.
 //!
 //! `cargo +nightly fuzz run -s none codec_json fuzz/corpus/codec_json fuzz/seeds/codec_json`;
 //! `codec_pick` takes `-- -dict=fuzz/codec_pick.dict`. Without a sanitizer (`-s none`), because the
 //! codecs are safe Rust, and librdkafka's configure does not link a zstd built with one.
 //!
 //! It holds them to their contract on one value at a time; it says nothing about speed.
+
+pub mod targets;
 
 use std::sync::LazyLock;
 
@@ -51,10 +54,9 @@ pub static STREAMS: LazyLock<Vec<Stream>> = LazyLock::new(|| {
 fn stream(features: Vec<Feature>, format: Format, pointers: &[&str]) -> Stream {
     let schema = Schema { features };
     let fields = Fields::new(pointers.iter().map(|&p| p.into()).collect()).ok();
-    let codecs = Codecs::new(
-        &schema,
-        &Config { format, fields, value_bytes_max: 1 << 16, registry: format == Format::Confluent },
-    );
+    let registry = format == Format::Confluent;
+    let config = Config { format, fields, value_bytes_max: 1 << 16, registry, ..Config::default() };
+    let codecs = Codecs::new(&schema, &config);
     Stream { bounds: Bounds::new(&schema), schema, codecs }
 }
 

@@ -38,6 +38,7 @@ pub mod deliver;
 
 pub mod sim;
 
+#[macro_use]
 pub mod shell;
 
 #[cfg(feature = "fit")]

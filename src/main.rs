@@ -4,9 +4,9 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     if !cpu_is_supported() {
-        eprintln!(
+        tripline::shell::out::to_stderr(format_args!(
             "error: this build needs an x86-64-v3 CPU (AVX2, FMA, BMI2): build your own for older ones"
-        );
+        ));
         return ExitCode::from(78);
     }
     ExitCode::from(tripline::cli::Cli::parse().run() as u8)

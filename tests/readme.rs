@@ -108,10 +108,12 @@ fn ci_runs_the_readmes_test_command_and_nothing_else() {
 
 #[test]
 fn the_kubernetes_configuration_is_one_that_run_would_take() {
-    use tripline::config::Config;
+    use tripline::config::{Config, Secret};
 
     let path = Path::new("k8s/base/tripline.toml");
-    let config = Config::read(path, &read("k8s/base/tripline.toml"), [], &|_| unreachable!());
+    let token = |_: Secret<'_>| Ok("a-token-that-a-Secret-holds".to_owned());
+    let config = Config::read(path, &read("k8s/base/tripline.toml"), [], &token);
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
-    assert!(config.admin.is_some(), "the probes ask /live and /ready");
+    let admin = config.admin.expect("the probes ask /live and /ready");
+    assert!(!admin.is_open(), "whoever reaches the pod may read its metrics");
 }

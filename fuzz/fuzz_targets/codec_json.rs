@@ -2,11 +2,5 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tripline::codec::Format;
-use tripline_fuzz::STREAMS;
 
-fuzz_target!(|value: &[u8]| {
-    for stream in STREAMS.iter() {
-        stream.check(Format::Json, value, true);
-    }
-});
+fuzz_target!(|input: &[u8]| tripline_fuzz::targets::codec_json(input));

@@ -3,17 +3,5 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tripline::codec::Headers;
-use tripline::record::Fault;
-use tripline_fuzz::STREAMS;
 
-fuzz_target!(|record: (Option<&[u8]>, Option<&[u8]>, &[u8])| {
-    let (content_type, json_length, value) = record;
-    let headers = Headers { content_type, json_length, schema_id: None };
-    for stream in STREAMS.iter() {
-        match stream.codecs.pick(&headers, value) {
-            Ok(codec) => stream.check_with(codec, &headers, value, false),
-            Err(fault) => assert_eq!(fault, Fault::UnknownFormat),
-        }
-    }
-});
+fuzz_target!(|input: &[u8]| tripline_fuzz::targets::codec_pick(input));

@@ -111,6 +111,16 @@ impl Bundle {
         })
     }
 
+    /// ONNX bytes of the networks: autoencoder, guarded model, restorer, likelihood.
+    pub fn networks(&self) -> [Option<&[u8]>; 4] {
+        [
+            Some(&self.autoencoder[..]),
+            self.guarded_model.as_deref(),
+            self.restorer.as_deref(),
+            self.likelihood.as_deref(),
+        ]
+    }
+
     /// The files of this bundle with the digests filled in: what [`Bundle::from_files`] reads.
     pub fn into_files(mut self) -> Files {
         let mut files = Files::new();

@@ -5,12 +5,13 @@ use super::config::ConfigFile;
 use crate::config::{Config, Route, To};
 use crate::decide::Mode;
 use crate::model::Runtime;
-use crate::shell::cgroup;
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::{self, Memory, mib};
 use crate::shell::registry::Registry;
 use crate::shell::routes::Routes;
 use crate::shell::run::Prepared;
+use crate::shell::trial::Trial;
+use crate::shell::{bundle, cgroup};
 
 /// Say everything that is wrong with a configuration: its keys, its bundles and, with --connect,
 /// its cluster
@@ -28,6 +29,7 @@ impl Args {
     pub fn run(self) -> Exit {
         let Some(config) = self.config.read() else { return Exit::Config };
         println!("✓ {}: every key is fine", self.config.config.display());
+        admin(&config);
         let mut problems = bundles(&config);
         problems.extend(routes(&config));
         if self.connect {
@@ -47,6 +49,21 @@ impl Args {
     }
 }
 
+/// Who may look at us. An address that is open to all is said and is no problem: it can only be read,
+/// and what is read are names and counts. A guard that does not start for it would cost more.
+fn admin(config: &Config) {
+    let Some(admin) = &config.admin else { return };
+    let listen = admin.listen;
+    match (admin.is_open(), &admin.token) {
+        (true, _) => println!(
+            "– admin: whoever reaches {listen} may read the metrics: write `token = {{ env = \
+             \"ADMIN_TOKEN\" }}` in [admin], or listen on 127.0.0.1"
+        ),
+        (false, Some(_)) => println!("✓ admin: {listen}, metrics for those who bring the token"),
+        (false, None) => println!("✓ admin: {listen}, for this machine alone"),
+    }
+}
+
 /// Loads every bundle as `run` would.
 fn bundles(config: &Config) -> Vec<String> {
     let runtime = match Runtime::load(config.onnxruntime.as_deref()) {
@@ -55,8 +72,16 @@ fn bundles(config: &Config) -> Vec<String> {
     };
     println!("✓ ONNX Runtime, build {}", runtime.build());
     let (mut problems, mut prepared) = (vec![], vec![]);
+    let trial = Trial::by_this_program();
     for stream in &config.streams {
-        match Prepared::new(&runtime, stream, config.registry.as_ref()) {
+        for path in bundle::writable_by_all(&stream.bundle) {
+            println!(
+                "– stream {}: everybody on this machine may write to {}: chmod o-w",
+                stream.name,
+                path.display()
+            );
+        }
+        match Prepared::new(&runtime, &trial, stream, config.registry.as_ref()) {
             Ok(sound) => {
                 println!(
                     "✓ stream {}: {}, bundle {} ({}), budget {}",
@@ -69,6 +94,9 @@ fn bundles(config: &Config) -> Vec<String> {
                     &sound.guard.digest().to_string()[..16],
                     sound.guard.decider().budget(),
                 );
+                for said in sound.guard.schema().scaling() {
+                    println!("– stream {}: {said}", stream.name);
+                }
                 prepared.push(sound);
             }
             Err(error) => problems.push(error.to_string()),

@@ -17,8 +17,11 @@ mod run;
 mod simulate;
 mod state;
 mod topics;
+mod trial;
 
 use clap::{Parser, Subcommand};
+
+use crate::shell::out;
 
 /// Guards the inputs of a served model: attacked records are corrected or held back, on Kafka.
 #[derive(Debug, Parser)]
@@ -48,6 +51,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Show or reset what the streams remember
     State(state::Args),
+    #[command(hide = true)]
+    Trial(trial::Args),
     /// Learn from clean rows what is normal, and write a bundle
     #[cfg(feature = "fit")]
     Fit(Box<fit::Args>),
@@ -71,7 +76,7 @@ pub enum Exit {
 impl Cli {
     /// Runs the command; errors are printed already.
     pub fn run(self) -> Exit {
-        match self.command {
+        let exit = match self.command {
             Command::Demo(args) => args.run(),
             Command::Init(args) => args.run(),
             Command::Run(args) => args.run(),
@@ -81,12 +86,17 @@ impl Cli {
             Command::Topics(args) => args.run(),
             Command::Simulate(args) => args.run(),
             Command::State(args) => args.run(),
+            Command::Trial(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Evaluate(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Redteam(args) => args.run(),
+        };
+        match (exit, out::finish()) {
+            (Exit::Ok, false) => Exit::Failed,
+            (exit, _) => exit,
         }
     }
 }

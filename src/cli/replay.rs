@@ -15,6 +15,7 @@ use crate::shell::kafka::Clients;
 use crate::shell::replay::{Recorded, Replayed, Replaying};
 use crate::shell::run::Prepared;
 use crate::shell::sample::{Limits, Seen, sample};
+use crate::shell::trial::Trial;
 
 /// Send recorded traffic through a configuration, or two, and say what would differ
 ///
@@ -186,7 +187,8 @@ fn begin(config: &Config, name: &str) -> Result<Replaying, String> {
         let names: Vec<_> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
         format!("there is no stream {name:?}; there are {}", names.join(", "))
     })?;
-    let prepared = Prepared::new(&runtime, stream, config.registry.as_ref());
+    let trial = Trial::by_this_program();
+    let prepared = Prepared::new(&runtime, &trial, stream, config.registry.as_ref());
     let (road, frame) = prepared.map_err(|error| error.to_string())?.into_road();
     Ok(Replaying::new(road, frame))
 }

@@ -14,6 +14,7 @@ use crate::shell::memory::Memory;
 use crate::shell::roster::Roster;
 use crate::shell::routes::Routes;
 use crate::shell::run::{Overview, prepare, run};
+use crate::shell::trial::Trial;
 use crate::shell::{admin, cgroup, memory, telemetry};
 
 /// How long a receiver that does not answer may keep us from ending. The routes were told when the
@@ -52,7 +53,7 @@ impl Args {
                 return Exit::Failed;
             }
         }
-        let streams = match prepare(&config) {
+        let streams = match prepare(&config, &Trial::by_this_program()) {
             Ok(streams) => streams,
             Err(error) => {
                 error!("{error}");
@@ -93,10 +94,10 @@ impl Args {
         }
         let overview = Overview::new(&streams);
         let roster = Roster::new(&streams, &overview, &config.kafka).telling(routes.counters());
-        if let Some(listen) = config.admin
-            && let Err(error) = admin::serve(listen, roster)
+        if let Some(admin) = &config.admin
+            && let Err(error) = admin::serve(admin, roster)
         {
-            error!("cannot serve health on {listen}: {error}");
+            error!("{error}");
             return Exit::Config;
         }
         let routes = match routes.start(&clients, &stop) {

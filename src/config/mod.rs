@@ -4,6 +4,7 @@
 //! arguments. What can only be known outside (does the bundle exist, do the brokers answer) is for
 //! `tripline check`. `config/tripline.toml` shows every key; the fields here say what each means.
 
+mod admin;
 mod claims;
 mod endpoint;
 mod field;
@@ -22,11 +23,11 @@ mod time;
 pub use time::duration;
 mod value;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+pub use admin::Admin;
 pub use endpoint::Login;
 pub use kafka::{Delivery, GroupProtocol, Hidden, Kafka};
 pub use problem::{Place, Problem, Problems};
@@ -39,7 +40,7 @@ pub use stream::{Alerts, Stream, Topics};
 pub use survey::Survey;
 pub use template::{Answers, NewStream, template};
 
-use self::reader::{Form, Reader, Section};
+use self::reader::{Reader, Section};
 use self::value::{override_with, tree};
 
 /// A file with every key and its default, each with its words: `config/tripline.toml`.
@@ -61,9 +62,8 @@ pub struct Config {
     pub onnxruntime: Option<PathBuf>,
     /// `[kafka]`
     pub kafka: Kafka,
-    /// `[admin] listen`: where health, metrics and control are served, `"127.0.0.1:9090"`; nowhere
-    /// unless given.
-    pub admin: Option<SocketAddr>,
+    /// `[admin]`: where health and metrics are served, and to whom; nowhere unless it has `listen`.
+    pub admin: Option<Admin>,
     /// `[registry]`: where the schemas of framed values are, if there is one.
     pub registry: Option<Registry>,
     /// `[[stream]]`: the streams to guard, at least one.
@@ -117,7 +117,7 @@ fn read_all(
         instance: instance(&mut root),
         onnxruntime: root.file("onnxruntime"),
         kafka: Kafka::read(root.section("kafka")),
-        admin: admin(root.section("admin")),
+        admin: Admin::read(root.section("admin")),
         registry: registry::read(root.section("registry")),
         streams: stream::read(&mut root),
         routes: vec![],
@@ -133,18 +133,6 @@ fn read_all(
 fn instance(root: &mut Section<'_>) -> String {
     root.demand("instance", "\"tripline-0\"");
     root.read("instance", claims::NAME, claims::check_name).unwrap_or_default()
-}
-
-fn admin(mut section: Section<'_>) -> Option<SocketAddr> {
-    let form = Form {
-        help: "write an address and a port: \"127.0.0.1:9090\"",
-        pattern: Some("^.+:[0-9]{1,5}$"),
-    };
-    let listen = section.read("listen", form, |written| {
-        written.parse().map_err(|_| format!("{written:?} is not an address and a port"))
-    });
-    section.end();
-    listen
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ bundle = "../models/fashion-mnist"
 fn fetch(secret: Secret<'_>) -> Result<String, String> {
     match secret {
         Secret::Env("USER") => Ok("hunter2".into()),
+        Secret::Env("ADMIN_TOKEN") => Ok("hunter2-of-sixteen".into()),
         Secret::File(path) if path == Path::new("etc/key") => Ok("from a file\r\n".into()),
         Secret::Env(name) => Err(format!("the environment has no {name}")),
         Secret::File(path) => Err(format!("{}: permission denied", path.display())),
@@ -42,7 +43,7 @@ fn the_example_is_the_smallest_file_with_its_defaults_written_out() {
 #[test]
 fn the_example_leaves_no_key_out() {
     let file = uncommented();
-    let reader = Reader::new(&file, Path::new(""), &|_| Ok("x".into()));
+    let reader = Reader::new(&file, Path::new(""), &|_| Ok("a-secret-of-any-kind".into()));
     read_all(&reader, []).unwrap();
     assert_eq!(*reader.problems.borrow(), []);
     let shown = reference::entries();
@@ -71,7 +72,10 @@ fn every_key_that_may_be_left_out_changes_something() {
         .replace("RECEIVER_TOKEN", "USER")
         .replace("{ file = \"/run/secrets/webhook\" }", "{ env = \"USER\" }");
     let config = read(&file);
-    assert_eq!(config.admin, Some("127.0.0.1:9090".parse().unwrap()));
+    let admin = config.admin.clone().unwrap();
+    assert_eq!(admin.listen, "127.0.0.1:9090".parse().unwrap());
+    assert_eq!(admin.probe_listen, Some("127.0.0.1:9091".parse().unwrap()));
+    assert_eq!(admin.token.unwrap().expose(), "hunter2-of-sixteen");
     assert_eq!(config.onnxruntime.as_deref(), Some(Path::new("/usr/lib/libonnxruntime.so")));
     assert_eq!(config.streams[0].budget, Probability::new(0.01).ok());
     let properties = &config.kafka.properties;
@@ -106,6 +110,37 @@ fn a_flag_is_true_or_false_without_quotes_and_a_variable_may_set_it() {
         let said = with(&format!("per_partition = {wrong}"), &[]).unwrap_err().to_string();
         assert!(said.contains("true or false is wanted"), "{said}");
     }
+}
+
+#[test]
+fn an_address_for_metrics_is_open_unless_it_is_local_or_asks_for_a_token() {
+    let with = |keys: &str| {
+        let text = format!("{SMALLEST}\n[admin]\n{keys}");
+        read_with(&text, &[]).map(|config| config.admin.unwrap())
+    };
+    let token = "token = { env = \"ADMIN_TOKEN\" }";
+    for (listen, open) in [
+        ("127.0.0.1:9", false),
+        ("[::1]:9", false),
+        ("[::ffff:127.0.0.1]:9", false),
+        ("0.0.0.0:9", true),
+        ("[::]:9", true),
+        ("10.0.0.1:9", true),
+    ] {
+        let listen = format!("listen = \"{listen}\"\n");
+        assert_eq!(with(&listen).unwrap().is_open(), open, "{listen}");
+        assert!(!with(&format!("{listen}{token}")).unwrap().is_open(), "{listen}");
+    }
+    let said = |keys: &str| with(keys).unwrap_err().to_string();
+    let local = "listen = \"127.0.0.1:9\"\n";
+    let short = said(&format!("{local}token = {{ env = \"USER\" }}"));
+    assert!(short.contains("admin.token") && !short.contains("hunter2"), "{short}");
+    let written = said(&format!("{local}token = \"hunter2-of-sixteen\""));
+    assert!(written.contains("must not stand in this file"), "{written}");
+    assert!(!written.contains("hunter2"), "{written}");
+    assert!(said(token).contains("admin.listen"));
+    assert!(said("probe_listen = \"127.0.0.1:9\"").contains("admin.listen"));
+    assert!(said(&format!("{local}probe_{local}")).contains("another port"));
 }
 
 #[test]

@@ -2,11 +2,9 @@
 //! of one row.
 //!
 //! The whole guard stands on a row having one twin, whatever batch it comes in and however often it
-//! is asked. So the file may hold only operators of the ONNX standard, nothing random, no branches,
-//! no data beside it; and then it is tried. A network that draws its random numbers from the row
+//! is asked. So the file may hold only what `model::graph` lets every network of the guard hold; and
+//! then it is tried. A network that draws its random numbers from the row
 //! itself, or counts its calls beyond the few hundred made here, would pass.
-
-use prost::Message;
 
 use super::columns::BATCH_ROWS;
 use crate::model::{ModelError, Network, Runtime};
@@ -14,18 +12,6 @@ use crate::model::{ModelError, Network, Runtime};
 /// Why a network cannot be the autoencoder.
 #[derive(Debug, thiserror::Error)]
 pub enum BroughtError {
-    #[error("the autoencoder is no ONNX file: {0}")]
-    NotOnnx(prost::DecodeError),
-    #[error("the autoencoder is an ONNX file without a graph: export it again")]
-    NoGraph,
-    #[error(
-        "the autoencoder uses {op} of the domain {domain:?}; export it with operators of the ONNX standard only"
-    )]
-    Domain { op: String, domain: String },
-    #[error("the autoencoder uses {op}, which {why}; {advice}")]
-    Operator { op: String, why: &'static str, advice: &'static str },
-    #[error("the autoencoder keeps the tensor {tensor:?} in another file; export it into one file")]
-    External { tensor: String },
     #[error(
         "the autoencoder gives {got} for number {column} of row {row} {how}, and {expected} for the \
          same row alone: export it in inference mode, without batch statistics or state"
@@ -34,19 +20,6 @@ pub enum BroughtError {
     #[error(transparent)]
     Model(#[from] ModelError),
 }
-
-/// Operators whose output is drawn, not computed.
-const RANDOM: &[&str] = &[
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-];
-
-/// Operators that run other graphs.
-const CONTROL: &[&str] = &["If", "Loop", "Scan", "SequenceMap"];
 
 /// Rows it is tried on, one by one and together.
 pub const TRIAL_ROWS: usize = 256;
@@ -65,13 +38,6 @@ pub fn check(
     sample: &[f32],
     width: usize,
 ) -> Result<(), BroughtError> {
-    let model = Model::decode(onnx).map_err(BroughtError::NotOnnx)?;
-    let graph = model.graph.ok_or(BroughtError::NoGraph)?;
-    if let Some(function) = model.functions.first() {
-        let (op, domain) = (function.name.clone(), function.domain.clone());
-        return Err(BroughtError::Domain { op, domain });
-    }
-    graph.check()?;
     let mut network = Network::load(runtime, "the autoencoder", onnx, width)?;
     if network.outputs() != width {
         return Err(BroughtError::Model(ModelError::Signature {
@@ -143,109 +109,6 @@ pub fn loss(
         }
     }
     Ok(sum / (which.len() * width).max(1) as f64)
-}
-
-impl Graph {
-    fn check(&self) -> Result<(), BroughtError> {
-        for tensor in &self.initializer {
-            tensor.check()?;
-        }
-        for node in &self.node {
-            let op = || node.op_type.clone();
-            if !["", "ai.onnx"].contains(&node.domain.as_str()) {
-                return Err(BroughtError::Domain { op: op(), domain: node.domain.clone() });
-            }
-            if RANDOM.contains(&node.op_type.as_str()) {
-                let (why, advice) = ("is drawn, not computed", "export it in inference mode");
-                return Err(BroughtError::Operator { op: op(), why, advice });
-            }
-            let branches = node.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty());
-            if branches || CONTROL.contains(&node.op_type.as_str()) {
-                let why = "runs another graph: what it costs depends on the row";
-                let advice = "export it without branches and loops";
-                return Err(BroughtError::Operator { op: op(), why, advice });
-            }
-            for tensor in node.attribute.iter().flat_map(|a| a.t.iter().chain(&a.tensors)) {
-                tensor.check()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Tensor {
-    fn check(&self) -> Result<(), BroughtError> {
-        const EXTERNAL: i32 = 1;
-        match self.data_location == EXTERNAL || !self.external_data.is_empty() {
-            true => Err(BroughtError::External { tensor: self.name.clone() }),
-            false => Ok(()),
-        }
-    }
-}
-
-// The parts of `onnx.proto3` that this file asks about; the rest is skipped.
-
-/// `ModelProto`
-#[derive(Clone, PartialEq, Message)]
-struct Model {
-    #[prost(message, optional, tag = "7")]
-    graph: Option<Graph>,
-    #[prost(message, repeated, tag = "25")]
-    functions: Vec<Function>,
-}
-
-/// `FunctionProto`
-#[derive(Clone, PartialEq, Message)]
-struct Function {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "10")]
-    domain: String,
-}
-
-/// `GraphProto`
-#[derive(Clone, PartialEq, Message)]
-struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    node: Vec<Node>,
-    #[prost(message, repeated, tag = "5")]
-    initializer: Vec<Tensor>,
-}
-
-/// `NodeProto`
-#[derive(Clone, PartialEq, Message)]
-struct Node {
-    #[prost(string, tag = "4")]
-    op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    attribute: Vec<Attribute>,
-    #[prost(string, tag = "7")]
-    domain: String,
-}
-
-/// `AttributeProto`
-#[derive(Clone, PartialEq, Message)]
-struct Attribute {
-    #[prost(message, optional, tag = "5")]
-    t: Option<Tensor>,
-    #[prost(message, optional, tag = "6")]
-    g: Option<Graph>,
-    #[prost(message, repeated, tag = "10")]
-    tensors: Vec<Tensor>,
-    #[prost(message, repeated, tag = "11")]
-    graphs: Vec<Graph>,
-}
-
-/// `TensorProto`
-#[derive(Clone, PartialEq, Message)]
-struct Tensor {
-    #[prost(string, tag = "8")]
-    name: String,
-    /// `StringStringEntryProto`s, of which only the presence counts.
-    #[prost(message, repeated, tag = "13")]
-    external_data: Vec<()>,
-    #[prost(int32, tag = "14")]
-    data_location: i32,
 }
 
 #[cfg(test)]

@@ -68,6 +68,9 @@ impl fmt::Display for Report {
             rows.merged,
             rows.test
         )?;
+        for said in schema.scaling() {
+            writeln!(f, "  scaling      {said}")?;
+        }
         let Trained { epoch, epochs, loss, loss_validation, .. } = self.trained;
         let came = |why: &str| format!("epoch {epoch} of {epochs}{why}");
         let came = match self.trained.stopped {

@@ -1,11 +1,13 @@
 //! ONNX networks as a capability: they fill columns, and nothing else runs them.
 
 mod deadline;
+pub mod graph;
 mod network;
 mod networks;
 mod runtime;
 
 pub use deadline::Deadline;
+pub use graph::GraphError;
 pub use network::{ModelError, Network};
-pub use networks::{Filled, Networks, Onnx};
+pub use networks::{Filled, NETWORKS, Networks, Onnx};
 pub use runtime::{Runtime, RuntimeError};

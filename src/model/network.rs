@@ -6,6 +6,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
+use super::graph::{self, GraphError, Vocabulary};
 use super::{Deadline, Runtime};
 
 /// A network that takes `[n, ...]` and gives `[n, k]`, for any n.
@@ -27,6 +28,8 @@ pub struct Network {
 pub enum ModelError {
     #[error("{network} cannot be loaded: {reason}")]
     Load { network: &'static str, reason: String },
+    #[error("{network} {why}")]
+    Refused { network: &'static str, why: GraphError },
     #[error("{network} must have {expected}; it has {got}")]
     Signature { network: &'static str, expected: String, got: String },
     #[error("{network} failed on a batch of {rows} rows: {reason}")]
@@ -41,14 +44,23 @@ impl Network {
     /// Shapes: `onnx` has one `f32` input of `[batch, ...]` whose other axes multiply to
     /// `inputs`; its first output is `f32` `[batch, k]`. The batch axis must be dynamic.
     ///
+    /// What is loaded are the very bytes that were checked.
+    ///
     /// # Errors
-    /// If ONNX Runtime refuses it or its signature is another.
+    /// If it is made of something that no network may be made of ([`graph::check`]), ONNX Runtime
+    /// refuses it or its signature is another.
     pub fn load(
         runtime: &Runtime,
         name: &'static str,
         onnx: &[u8],
         inputs: usize,
     ) -> Result<Self, ModelError> {
+        let vocabulary = match name == super::networks::PROTECTED {
+            true => Vocabulary::Exported,
+            false => Vocabulary::Standard,
+        };
+        let refused = |why| ModelError::Refused { network: name, why };
+        graph::check(onnx, vocabulary).map_err(refused)?;
         let failed = |e: String| ModelError::Load { network: name, reason: e };
         let session = Session::builder(&runtime.environment)
             .map_err(|e| failed(e.to_string()))?
@@ -57,6 +69,9 @@ impl Network {
             .with_inter_threads(1)
             .map_err(|e| failed(e.to_string()))?
             .with_optimization_level(GraphOptimizationLevel::Level3)
+            .map_err(|e| failed(e.to_string()))?
+            // Else the first bytes of the file would say in what format the rest is.
+            .with_config_entry("session.load_model_format", "ONNX")
             .map_err(|e| failed(e.to_string()))?
             .commit_from_memory(onnx)
             .map_err(|e| failed(e.to_string()))?;

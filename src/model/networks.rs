@@ -9,6 +9,13 @@ use crate::bundle::{AnswerKind, Bundle};
 use crate::math::log_softmax_rows;
 use crate::record::{Columns, Rows};
 
+/// What messages call the networks of a bundle, in the order of [`Bundle::networks`].
+pub const NETWORKS: [&str; 4] = [AUTOENCODER, PROTECTED, RESTORER, LIKELIHOOD];
+const AUTOENCODER: &str = "the autoencoder";
+pub(super) const PROTECTED: &str = "the guarded model";
+const RESTORER: &str = "the restorer";
+const LIKELIHOOD: &str = "the likelihood";
+
 /// The networks of a bundle. One set per worker thread.
 pub struct Networks {
     autoencoder: Network,
@@ -55,7 +62,7 @@ impl Networks {
         match &networks.guarded {
             Some((network, _)) if network.outputs() != manifest.labels => {
                 Err(ModelError::Signature {
-                    network: "the guarded model",
+                    network: PROTECTED,
                     expected: format!("{} answers, as the manifest says", manifest.labels),
                     got: network.outputs().to_string(),
                 })
@@ -81,19 +88,14 @@ impl Networks {
             })
         };
         let guarded = match onnx.guarded {
-            Some((kind, onnx)) => {
-                Some((Network::load(runtime, "the guarded model", onnx, width)?, kind))
-            }
+            Some((kind, onnx)) => Some((Network::load(runtime, PROTECTED, onnx, width)?, kind)),
             None => None,
         };
         Ok(Self {
-            autoencoder: same_width("the autoencoder", onnx.autoencoder)?,
+            autoencoder: same_width(AUTOENCODER, onnx.autoencoder)?,
             guarded,
-            restorer: onnx.restorer.map(|onnx| same_width("the restorer", onnx)).transpose()?,
-            likelihood: onnx
-                .likelihood
-                .map(|onnx| same_width("the likelihood", onnx))
-                .transpose()?,
+            restorer: onnx.restorer.map(|onnx| same_width(RESTORER, onnx)).transpose()?,
+            likelihood: onnx.likelihood.map(|onnx| same_width(LIKELIHOOD, onnx)).transpose()?,
             width,
         })
     }

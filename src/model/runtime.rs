@@ -1,7 +1,7 @@
 //! ONNX Runtime, loaded from a shared library at start.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
 
@@ -9,6 +9,7 @@ use ort::environment::Environment;
 #[derive(Clone)]
 pub struct Runtime {
     pub(super) environment: Environment,
+    library: Arc<Path>,
 }
 
 /// Why ONNX Runtime cannot be used.
@@ -53,7 +54,12 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|e| failed(e.to_string()))?;
-        Ok(loaded.insert(Self { environment }).clone())
+        Ok(loaded.insert(Self { environment, library: library.into() }).clone())
+    }
+
+    /// The loaded file.
+    pub fn library(&self) -> &Path {
+        &self.library
     }
 
     /// The commit the loaded library was built from, as it reports itself.

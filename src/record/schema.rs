@@ -135,6 +135,18 @@ impl Schema {
         self.features.iter().flat_map(spread).collect()
     }
 
+    /// What is said of every image whose integers are divided on their way into a row: a server that
+    /// does not divide sees another image than we score.
+    pub fn scaling(&self) -> impl Iterator<Item = String> + '_ {
+        self.features.iter().filter_map(|feature| match feature {
+            Feature::Image { name, scale, .. } if *scale != 1.0 => Some(format!(
+                "integers of {name} are divided by {scale}, floats are taken as they are; a server \
+                 that divides otherwise sees another image than we score"
+            )),
+            _ => None,
+        })
+    }
+
     /// The features, each with the columns of a row that are its own.
     pub fn columns(&self) -> impl Iterator<Item = (&Feature, Range<usize>)> {
         self.features.iter().scan(0, |start, feature| {

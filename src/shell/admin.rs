@@ -1,270 +1,142 @@
 //! `/live`, `/ready` and `/metrics`, for whoever supervises the process. Reads counters, changes
 //! nothing.
 //!
-//! Whoever reaches the port may be hostile: connections are few and short, a request is small, and
-//! no answer holds more than names from the configuration, offsets and counts. It cannot tell a
-//! probe from a flood: whoever can keep `CONNECTIONS_MAX` connections open keeps probes out, which
-//! is what the network policy is for.
+//! Whoever reaches the port may be hostile. `door.rs` bounds what connections cost and sees to it that
+//! a probe always finds a place; `token.rs` asks who it is. Probes are answered whoever asks: a kubelet
+//! brings no secret. Without the token they learn one word; no answer at all holds more than names
+//! from the configuration, offsets and counts. It speaks no TLS: a token on a network that somebody
+//! else reads needs a mesh or a proxy that does.
+
+mod door;
+mod token;
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Sleep;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::net::TcpListener;
 
+use self::door::{Door, Seat};
+use self::token::Token;
 use super::clock;
 use super::metrics;
 use super::roster::Roster;
+use crate::config::Admin;
 
 /// A thread that did not come around for this long hangs: restart it. Restoring after a rebalance
 /// may wait for three transaction timeouts.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Connections open at a time. Prometheus and the kubelet need three; each may cost
-/// [`REQUEST_BYTES_MAX`] of buffer, so all of them 2 MiB.
-const CONNECTIONS_MAX: usize = 64;
-/// How long a connection lasts, whatever it is doing: a probe takes a millisecond.
-const CONNECTION_LASTS: Duration = Duration::from_secs(5);
-/// Bytes that a connection may send in all its life; a scrape's request has about 300.
-const REQUEST_BYTES_MAX: usize = 32 << 10;
-
-/// Serves until the process ends, on a thread of its own.
+/// Serves what `admin` says until the process ends, each address on a thread of its own.
 ///
 /// # Errors
-/// If the address cannot be bound.
-pub fn serve(listen: SocketAddr, roster: Roster) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = runtime.block_on(TcpListener::bind(listen))?;
-    tracing::info!(%listen, "serving /live, /ready and /metrics");
-    std::thread::Builder::new().name("admin".into()).spawn(move || {
-        let door = Door { listener, open: Arc::new(()) };
-        let ended = runtime.block_on(async { axum::serve(door, router(roster)).await });
-        if let Err(error) = ended {
-            tracing::error!(%error, "health is not served any more");
-        }
-    })?;
+/// If an address cannot be bound; it is named.
+pub fn serve(admin: &Admin, roster: Roster) -> Result<(), String> {
+    let roster = Arc::new(roster);
+    let token = admin.token.as_ref().map(Token::new).map(Arc::new);
+    if admin.is_open() {
+        let listen = admin.listen;
+        tracing::warn!(%listen, "whoever reaches this address may read the metrics: set `token` in [admin]");
+    }
+    let pages = Site { roster: roster.clone(), token, pages: true };
+    listen("admin", admin.listen, pages)?;
+    if let Some(address) = admin.probe_listen {
+        let detail = admin.token.as_ref().map(Token::new).map(Arc::new);
+        listen("probes", address, Site { roster, token: detail, pages: false })?;
+    }
     Ok(())
 }
 
-fn router(roster: Roster) -> Router {
-    let roster = Arc::new(roster);
-    let (live, ready) = (roster.clone(), roster.clone());
-    Router::new()
-        .route(
-            "/live",
-            get(async move || answer("alive", live.stuck(clock::now(), PATIENCE), vec![])),
-        )
-        .route(
-            "/ready",
-            get(async move || {
-                let unready = ready.unready(clock::now(), PATIENCE);
-                answer("ready", unready, ready.held())
-            }),
-        )
-        .route(
-            "/metrics",
-            get(async move || {
-                let page = metrics::render(&roster, clock::now());
-                ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page)
-            }),
-        )
+fn listen(name: &str, address: SocketAddr, site: Site) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot serve health on {address}: {error}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(failed)?;
+    let listener = runtime.block_on(TcpListener::bind(address)).map_err(failed)?;
+    tracing::info!(listen = %address, "serving {}", site.paths());
+    let site = Arc::new(site);
+    let serving = move || runtime.block_on(Door::new(listener).serve(site));
+    std::thread::Builder::new().name(name.into()).spawn(serving).map_err(failed)?;
+    Ok(())
 }
 
-/// `what` it is unless something stands `against` it; `besides` is said and changes nothing.
-fn answer(what: &str, against: Vec<String>, besides: Vec<String>) -> impl IntoResponse {
+/// What one address answers.
+struct Site {
+    roster: Arc<Roster>,
+    token: Option<Arc<Token>>,
+    /// Whether there is more than probes.
+    pages: bool,
+}
+
+impl Site {
+    fn paths(&self) -> &'static str {
+        if self.pages { "/live, /ready and /metrics" } else { "/live and /ready" }
+    }
+
+    fn answer(&self, request: &Request<Incoming>, seat: &Seat) -> Response<String> {
+        let path = request.uri().path();
+        let known = matches!(path, "/live" | "/ready") || self.pages && path == "/metrics";
+        if known && !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut answer = words(StatusCode::METHOD_NOT_ALLOWED, "");
+            answer.headers_mut().insert(ALLOW, "GET, HEAD".parse().expect("a header"));
+            return answer;
+        }
+        let trusted = self.token.as_ref().is_none_or(|token| token.is_in(request.headers()));
+        let (roster, now) = (&self.roster, clock::now());
+        match path {
+            "/live" => probe("alive", roster.stuck(now, PATIENCE), vec![], trusted),
+            "/ready" => probe("ready", roster.unready(now, PATIENCE), roster.held(), trusted),
+            _ if !self.pages => words(StatusCode::NOT_FOUND, ""),
+            _ if !trusted => {
+                let mut answer = words(StatusCode::UNAUTHORIZED, "");
+                answer.headers_mut().insert(WWW_AUTHENTICATE, "Bearer".parse().expect("a header"));
+                answer
+            }
+            "/metrics" if seat.reserve_page() => {
+                let mut answer = words(StatusCode::OK, "");
+                *answer.body_mut() = metrics::render(roster, now);
+                let kind = metrics::CONTENT_TYPE.parse().expect("a header");
+                answer.headers_mut().insert(CONTENT_TYPE, kind);
+                answer
+            }
+            "/metrics" => {
+                let mut answer = words(StatusCode::SERVICE_UNAVAILABLE, "too many readers\n");
+                answer.headers_mut().insert(RETRY_AFTER, "1".parse().expect("a header"));
+                answer
+            }
+            _ => words(StatusCode::NOT_FOUND, ""),
+        }
+    }
+}
+
+fn words(status: StatusCode, body: &str) -> Response<String> {
+    let mut answer = Response::new(body.to_owned());
+    *answer.status_mut() = status;
+    let plain = "text/plain; charset=utf-8".parse().expect("a header");
+    answer.headers_mut().insert(CONTENT_TYPE, plain);
+    answer.headers_mut().insert(CACHE_CONTROL, "no-store".parse().expect("a header"));
+    answer
+}
+
+/// `what` it is unless something stands `against` it; `besides` is said and changes nothing. Why is
+/// for those who are `trusted`.
+fn probe(
+    what: &str,
+    against: Vec<String>,
+    besides: Vec<String>,
+    trusted: bool,
+) -> Response<String> {
     let (status, first) = match against.is_empty() {
         true => (StatusCode::OK, what.to_owned()),
         false => (StatusCode::SERVICE_UNAVAILABLE, format!("not {what}")),
     };
     let held = besides.into_iter().map(|line| format!("held still: {line}"));
-    let lines: Vec<String> = std::iter::once(first).chain(against).chain(held).collect();
-    (status, lines.join("\n") + "\n")
-}
-
-/// Lets in so many at a time, each for so long and with so many bytes.
-struct Door {
-    listener: TcpListener,
-    /// One clone per open connection.
-    open: Arc<()>,
-}
-
-impl axum::serve::Listener for Door {
-    type Io = Guest;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Guest, SocketAddr) {
-        loop {
-            let (stream, from) = axum::serve::Listener::accept(&mut self.listener).await;
-            // One too many is turned away at once: waiting would make it everybody's wait.
-            if Arc::strong_count(&self.open) <= CONNECTIONS_MAX {
-                let over = Box::pin(tokio::time::sleep(CONNECTION_LASTS));
-                let open = self.open.clone();
-                return (Guest { stream, over, bytes: REQUEST_BYTES_MAX, _open: open }, from);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that ends when its time or its bytes are over.
-struct Guest {
-    stream: TcpStream,
-    over: Pin<Box<Sleep>>,
-    bytes: usize,
-    _open: Arc<()>,
-}
-
-impl Guest {
-    fn check_time(&mut self, context: &mut Context<'_>) -> std::io::Result<()> {
-        match self.over.as_mut().poll(context) {
-            Poll::Ready(()) => Err(std::io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
-        }
-    }
-}
-
-impl AsyncRead for Guest {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        self.check_time(context)?;
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        match self.bytes.checked_sub(buffer.filled().len() - before) {
-            Some(left) => self.bytes = left,
-            None => return Poll::Ready(Err(std::io::ErrorKind::QuotaExceeded.into())),
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Guest {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        self.check_time(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        self.check_time(context)?;
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        self.check_time(context)?;
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    let why = against.into_iter().chain(held).filter(|_| trusted);
+    let lines: Vec<String> = std::iter::once(first).chain(why).collect();
+    words(status, &(lines.join("\n") + "\n"))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-    use std::time::Instant;
-
-    use super::*;
-    use crate::record::Partition;
-    use crate::shell::roster::tests::roster;
-
-    fn listening(roster: Roster) -> SocketAddr {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        serve(free, roster).unwrap();
-        free
-    }
-
-    fn send(to: SocketAddr, request: &[u8]) -> String {
-        let mut stream = TcpStream::connect(to).unwrap();
-        stream.set_read_timeout(Some(4 * CONNECTION_LASTS)).unwrap();
-        // The other end may hang up in the middle of a hostile request.
-        let _ = stream.write_all(request);
-        let mut said = vec![];
-        let _ = stream.read_to_end(&mut said);
-        String::from_utf8_lossy(&said).into_owned()
-    }
-
-    fn ask(to: SocketAddr, path: &str) -> String {
-        send(to, format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
-    }
-
-    #[test]
-    fn ready_names_what_is_held_and_stays_ready_for_the_rest() {
-        let roster = roster();
-        let threads: Vec<_> =
-            roster.streams[0].workers.iter().chain([&roster.streams[0].judge]).cloned().collect();
-        let at = listening(roster);
-        assert!(ask(at, "/ready").starts_with("HTTP/1.1 503"));
-        assert!(ask(at, "/live").contains("not alive\nstream fashion: worker-0 has not begun\n"));
-        for thread in &threads {
-            thread.beat(clock::now());
-            thread.join();
-        }
-        threads[0].held(1);
-        threads[0].hold(Partition(3), "its state is gone");
-        let said = ask(at, "/ready");
-        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
-        let body = "ready\nheld still: stream fashion: partition 3: its state is gone\n";
-        assert!(said.ends_with(body), "{said}");
-        assert!(ask(at, "/live").ends_with("\r\n\r\nalive\n"));
-        let page = ask(at, "/metrics");
-        assert!(page.contains("content-type: text/plain; version=0.0.4"), "{page}");
-        assert!(page.contains("tripline_partitions_held{stream=\"fashion\"} 1\n"), "{page}");
-    }
-
-    #[test]
-    fn a_request_that_never_ends_is_cut_off_and_others_are_served_meanwhile() {
-        let at = listening(roster());
-        let long = [b"GET /live HTTP/1.1\r\nx: ".as_slice(), &vec![b'a'; 1 << 20]].concat();
-        let said = send(at, &long);
-        assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
-        let started = Instant::now();
-        let mut slow: Vec<TcpStream> =
-            (0..CONNECTIONS_MAX - 1).map(|_| TcpStream::connect(at).unwrap()).collect();
-        slow.iter_mut().for_each(|stream| stream.write_all(b"GET /li").unwrap());
-        assert!(ask(at, "/live").starts_with("HTTP/1.1 503"), "one place is left");
-        let mut end = vec![];
-        let last = slow.last_mut().unwrap();
-        last.set_read_timeout(Some(4 * CONNECTION_LASTS)).unwrap();
-        let _ = last.read_to_end(&mut end);
-        assert!(started.elapsed() < 3 * CONNECTION_LASTS, "a slow client stays");
-    }
-
-    #[test]
-    fn only_the_three_pages_are_there_and_only_to_be_read() {
-        let at = listening(roster());
-        for (request, status) in [
-            ("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "404"),
-            ("GET /metrics/../live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "404"),
-            (
-                "POST /live HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-                "405",
-            ),
-            ("\0\0\0\0\r\n\r\n", "400"),
-        ] {
-            let said = send(at, request.as_bytes());
-            assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{request:?}: {said}");
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,18 @@
 //! A bundle's directory.
+//!
+//! Whoever filled it may be hostile. Each file is opened once and read once, within a bound; what was
+//! checked, tried and loaded are these bytes, whatever becomes of the files meanwhile. Only regular
+//! files count, and only those that lie within the directory: a link may lead from one place in it to
+//! another, as Kubernetes' `..data` does, and nowhere else. It cannot see who may replace the
+//! directory as a whole.
 
-use std::fs;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::bundle::{
     AUTOENCODER, Bundle, BundleError, Files, GUARDED_MODEL, LIKELIHOOD, MANIFEST, RESTORER, TENSORS,
@@ -20,38 +30,125 @@ pub enum BundleDirError {
     Exists { path: PathBuf },
     #[error("{path} is larger than {max} bytes", path = path.display())]
     TooLarge { path: PathBuf, max: u64 },
+    #[error("{path} is {what}; a bundle holds regular files", path = path.display())]
+    NotAFile { path: PathBuf, what: &'static str },
+    #[error(
+        "{path} leads to {target}, outside the bundle's directory; copy the file into it",
+        path = path.display(), target = target.display()
+    )]
+    Outside { path: PathBuf, target: PathBuf },
     #[error("{path}: {error}", path = path.display())]
     Bundle { path: PathBuf, error: BundleError },
 }
 
-/// A file of a bundle may be this large: 1 GiB. Hostile directories stop here.
+/// Bytes of a manifest: a schema of 10,000 features is 1 MiB.
+const MANIFEST_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of any other file.
 const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of all files together: what reading a hostile directory can cost.
+const BYTES_MAX: u64 = 2 << 30;
 
 /// Reads the bundle in `dir` and checks it against its manifest. Files that are not a bundle's are
 /// not looked at: a README or a slice of data may lie beside them.
 ///
 /// # Errors
-/// If a file cannot be read or the bundle refuses it.
+/// If a file cannot be read, is none, or the bundle refuses it.
 pub fn read(dir: &Path) -> Result<Bundle, BundleDirError> {
-    let mut files = Files::new();
+    let root =
+        dir.canonicalize().map_err(|error| BundleDirError::Io { path: dir.into(), error })?;
+    let (mut files, mut left) = (Files::new(), BYTES_MAX);
     for name in NAMES {
         let path = dir.join(name);
-        let file = match fs::File::open(&path) {
+        let file = match open(&path, &root) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && name != MANIFEST => continue,
-            Err(error) => return Err(BundleDirError::Io { path, error }),
+            Err(BundleDirError::Io { error, .. })
+                if error.kind() == io::ErrorKind::NotFound && name != MANIFEST =>
+            {
+                continue;
+            }
+            Err(error) => return Err(error),
         };
+        let max = if name == MANIFEST { MANIFEST_BYTES_MAX } else { FILE_BYTES_MAX.min(left) };
         let mut bytes = vec![];
-        let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+        let read = file.take(max + 1).read_to_end(&mut bytes);
         if let Err(error) = read {
             return Err(BundleDirError::Io { path, error });
         }
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(BundleDirError::TooLarge { path, max: FILE_BYTES_MAX });
+        if bytes.len() as u64 > max {
+            return Err(BundleDirError::TooLarge { path, max });
         }
+        left = left.saturating_sub(bytes.len() as u64);
         files.insert(name.to_owned(), bytes);
     }
     Bundle::from_files(files).map_err(|error| BundleDirError::Bundle { path: dir.into(), error })
+}
+
+/// Opens a regular file that lies within `root`.
+fn open(path: &Path, root: &Path) -> Result<File, BundleDirError> {
+    let failed = |error| BundleDirError::Io { path: path.into(), error };
+    let check = |found: &Metadata| match kind(found) {
+        None => Ok(()),
+        Some(what) => Err(BundleDirError::NotAFile { path: path.into(), what }),
+    };
+    // Before it is opened, because opening a device may do something; and then what was opened, which
+    // may be another. A FIFO that nobody writes to is not waited for.
+    check(&fs::metadata(path).map_err(failed)?)?;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = File::options();
+    options.read(true).custom_flags(flags.bits() as i32);
+    let file = options.open(path).map_err(failed)?;
+    check(&file.metadata().map_err(failed)?)?;
+    let lies = match fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        Ok(target) => target,
+        // Without /proc: as good as it gets.
+        Err(_) => path.canonicalize().map_err(failed)?,
+    };
+    match lies.starts_with(root) {
+        true => Ok(file),
+        false => Err(BundleDirError::Outside { path: path.into(), target: lies }),
+    }
+}
+
+/// What it is, unless it is a regular file.
+fn kind(found: &Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let kind = found.file_type();
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_dir() => Some("a directory"),
+        () if kind.is_fifo() => Some("a FIFO"),
+        () if kind.is_socket() => Some("a socket"),
+        () => Some("a device"),
+    }
+}
+
+/// What of the bundle in `dir` everybody on this machine may write to: its directory, its files, and
+/// the directories that they really lie in. A digest does not help there: whoever writes a network can
+/// write the manifest too.
+pub fn writable_by_all(dir: &Path) -> Vec<PathBuf> {
+    const OTHERS_WRITE: u32 = 0o002;
+    let mut places = vec![dir.to_owned()];
+    for path in NAMES.map(|name| dir.join(name)) {
+        let lies = path.canonicalize().ok();
+        let folder = lies.as_deref().and_then(Path::parent);
+        places.extend(folder.map(Path::to_owned));
+        places.push(path);
+    }
+    let writable = |path: &PathBuf| {
+        let found = fs::metadata(path);
+        found.is_ok_and(|found| found.permissions().mode() & OTHERS_WRITE != 0)
+    };
+    places.retain(writable);
+    let root = dir.canonicalize().ok();
+    let mut named: Vec<PathBuf> = vec![];
+    for path in places {
+        // The directory under one name.
+        let path = if Some(&path) == root.as_ref() { dir.to_owned() } else { path };
+        if !named.contains(&path) {
+            named.push(path);
+        }
+    }
+    named
 }
 
 /// Whether a bundle can be written to `dir`: there must be none yet. Other files may lie there.
@@ -113,5 +210,90 @@ mod tests {
         write(place.path(), &Files::from([(TENSORS.to_owned(), vec![2])])).unwrap();
         let message = read(place.path()).unwrap_err().to_string();
         assert!(message.contains(MANIFEST), "{message}");
+    }
+
+    /// The shipped bundle of tables, in a directory of its own.
+    fn shuttle(into: &Path) {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/shuttle");
+        fs::create_dir_all(into).unwrap();
+        for name in NAMES.map(|name| shipped.join(name)).iter().filter(|path| path.exists()) {
+            fs::copy(name, into.join(name.file_name().unwrap())).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join(AUTOENCODER);
+        let refused = || read(place.path()).unwrap_err().to_string();
+        shuttle(place.path());
+        read(place.path()).unwrap();
+        fs::remove_file(&file).unwrap();
+        mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(refused().contains("is a FIFO"), "{}", refused());
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(refused().contains("is a directory"), "{}", refused());
+        fs::remove_dir(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        assert!(refused().contains("is a device"), "{}", refused());
+        fs::remove_file(&file).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(&file).unwrap();
+        assert!(refused().contains("is a socket"), "{}", refused());
+    }
+
+    #[test]
+    fn a_link_may_stay_within_the_directory_and_not_leave_it() {
+        use std::os::unix::fs::symlink;
+
+        // As Kubernetes mounts a volume: every file a link through `..data`.
+        let place = tempfile::tempdir().unwrap();
+        let mount = place.path().join("mount");
+        shuttle(&mount.join("..2026_01_01"));
+        symlink("..2026_01_01", mount.join("..data")).unwrap();
+        for name in NAMES.iter().filter(|name| mount.join("..data").join(name).exists()) {
+            symlink(Path::new("..data").join(name), mount.join(name)).unwrap();
+        }
+        read(&mount).unwrap();
+        // A link to the directory itself is the operator's own.
+        symlink(&mount, place.path().join("current")).unwrap();
+        read(&place.path().join("current")).unwrap();
+        let outside = place.path().join("elsewhere.onnx");
+        fs::copy(mount.join(AUTOENCODER), &outside).unwrap();
+        for target in [outside.as_path(), Path::new("../elsewhere.onnx")] {
+            fs::remove_file(mount.join(AUTOENCODER)).unwrap();
+            symlink(target, mount.join(AUTOENCODER)).unwrap();
+            let refused = read(&mount).unwrap_err().to_string();
+            assert!(refused.contains("outside the bundle's directory"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_of_gigabytes_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let file = File::create(place.path().join(MANIFEST)).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let refused = read(place.path()).unwrap_err().to_string();
+        assert!(refused.contains("larger than 4194304 bytes"), "{refused}");
+    }
+
+    #[test]
+    fn what_everybody_may_write_to_is_named_once() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("a");
+        shuttle(&dir);
+        let allow = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        allow(&dir, 0o755);
+        for name in NAMES.map(|name| dir.join(name)).iter().filter(|path| path.exists()) {
+            allow(name, 0o644);
+        }
+        assert_eq!(writable_by_all(&dir), Vec::<PathBuf>::new());
+        allow(&dir, 0o777);
+        allow(&dir.join(TENSORS), 0o666);
+        assert_eq!(writable_by_all(&dir), [dir.clone(), dir.join(TENSORS)]);
     }
 }

@@ -1,5 +1,8 @@
 //! The only I/O: Kafka, disk, HTTP, clock, signals, logs.
 
+#[macro_use]
+pub mod out;
+
 pub mod admin;
 pub mod bundle;
 pub mod cgroup;
@@ -18,4 +21,5 @@ pub mod run;
 pub mod sample;
 pub mod state;
 pub mod telemetry;
+pub mod trial;
 mod watchdog;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::bundle::{self, BundleDirError};
 use super::clock;
@@ -14,6 +14,7 @@ use super::kafka::{Clients, Session};
 use super::memory::{Memory, Shape};
 use super::registry::{Registry, RegistryError};
 use super::road::Road;
+use super::trial::{Trial, TrialError};
 use super::watchdog;
 use crate::bundle::Bundle;
 use crate::config::{self, Config, Delivery, Kafka, Stream};
@@ -32,6 +33,8 @@ pub enum RunError {
     Bundle { stream: String, error: BundleDirError },
     #[error("stream {stream}: bundle {path}: {error}", path = path.display())]
     Guard { stream: String, path: PathBuf, error: GuardError },
+    #[error("stream {stream}: bundle {path}: {error}", path = path.display())]
+    Trial { stream: String, path: PathBuf, error: TrialError },
     #[error("stream {stream}: bundle {path}: {error}", path = path.display())]
     Model { stream: String, path: PathBuf, error: ModelError },
     #[error(
@@ -59,13 +62,15 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Loads the bundle, one set of networks per worker. Nothing is asked of the registry yet.
+    /// Loads the bundle, as `trial` has tried it, one set of networks per worker. Nothing is asked of
+    /// the registry yet. Every file is read once: what was checked and tried is what is used.
     ///
     /// # Errors
-    /// If the bundle cannot be read, is not what its manifest says, or cannot keep the budget; if
-    /// the registry's certificates cannot be read.
+    /// If the bundle cannot be read, is not what its manifest says, does not pass its trial, or cannot
+    /// keep the budget; if the registry's certificates cannot be read.
     pub fn new(
         runtime: &Runtime,
+        trial: &Trial,
         stream: &Stream,
         registry: Option<&config::Registry>,
     ) -> Result<Self, RunError> {
@@ -77,6 +82,9 @@ impl Prepared {
             return Err(RunError::Window { stream: name(), path: path(), slot_ms });
         }
         let registry = registry.map(Registry::new).transpose()?.map(Arc::new);
+        trial
+            .run(runtime, &bundle, stream.rows_max, stream.guard_timeout)
+            .map_err(|error| RunError::Trial { stream: name(), path: path(), error })?;
         let networks = (0..stream.workers)
             .map(|_| {
                 let networks = Networks::load(runtime, &bundle)?;
@@ -117,6 +125,10 @@ impl Prepared {
 /// If it cannot be read, is not what its manifest says, or cannot keep the budget.
 pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     let name = || stream.name.clone();
+    for path in bundle::writable_by_all(&stream.bundle) {
+        let path = path.display();
+        warn!(stream = stream.name, %path, "everybody on this machine may write to a bundle: chmod o-w");
+    }
     let bundle =
         bundle::read(&stream.bundle).map_err(|error| RunError::Bundle { stream: name(), error })?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
@@ -182,10 +194,11 @@ impl Overview {
 ///
 /// # Errors
 /// The first stream that cannot be guarded.
-pub fn prepare(config: &Config) -> Result<Vec<Prepared>, RunError> {
+pub fn prepare(config: &Config, trial: &Trial) -> Result<Vec<Prepared>, RunError> {
     let runtime = Runtime::load(config.onnxruntime.as_deref())?;
     let registry = config.registry.as_ref();
-    config.streams.iter().map(|stream| Prepared::new(&runtime, stream, registry)).collect()
+    let prepared = |stream| Prepared::new(&runtime, trial, stream, registry);
+    config.streams.iter().map(prepared).collect()
 }
 
 /// Which thread of a stream.

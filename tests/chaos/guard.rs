@@ -13,6 +13,7 @@ use tripline::config::{Config, Secret};
 use tripline::shell::kafka::{Clients, Session};
 use tripline::shell::run::{Overview, Role, Wrap, prepare, run_with};
 use tripline::shell::telemetry;
+use tripline::shell::trial::Trial;
 use tripline::sim::{Mutant, Mutation};
 
 use crate::failpoints::{Aim, Failpoints, Window};
@@ -93,7 +94,7 @@ fn run(file: &Path, wrapping: &Wrapping) -> Result<(), String> {
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, stop.clone()).map_err(|error| told(&error))?;
     }
-    let streams = prepare(&config).map_err(|error| told(&error))?;
+    let streams = prepare(&config, &Trial::none()).map_err(|error| told(&error))?;
     let clients = Clients::new(config.kafka.clone(), &config.instance);
     let overview = Overview::new(&streams);
     run_with(wrapping, &clients, streams, &overview, &stop).map_err(|error| told(&error))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes the networks in this folder, with ONNX's own Python library: what `fit --autoencoder` takes
-and what it refuses, on rows of 4; and one of 9 that works until it is asked the wrong thing.
+and what it refuses, on rows of 4; one of 9 that works until it is asked the wrong thing, and hostile ones
+that no bundle may have.
 
     .tools/venv/bin/python tests/onnx/make.py
 """
@@ -33,6 +34,50 @@ def node(op, inputs, output="twin", **attributes):
     return helper.make_node(op, inputs, [output], **attributes)
 
 
+def zeros(shape, output):
+    """The operator and the constant that make so many zeros out of nothing."""
+    value = numpy_helper.from_array(np.zeros(1, np.float32))
+    name = f"shape of {output}"
+    return node("ConstantOfShape", [name], output, value=value), constant(name, shape, np.int64)
+
+
+def hostile():
+    """Networks of 9 that stall whoever runs them, or fill its memory."""
+    body = helper.make_graph(
+        [node("Identity", ["go_on"], "still"), node("Identity", ["value"], "same")], "body",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []),
+         helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+         helper.make_tensor_value_info("value", TensorProto.FLOAT, ["n", 9])],
+        [helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+         helper.make_tensor_value_info("same", TensorProto.FLOAT, ["n", 9])])
+    save("endless", [node("Loop", ["trips", "always", "x"], body=body)],
+         [constant("trips", 2 ** 62, np.int64), constant("always", True, np.bool_)], width=9, inputs=9)
+    # 40 GB, once, while it is loaded; and for every row, of a size that only the row says.
+    large, shape = zeros([10_000, 1_000_000], "large")
+    total = [node("ReduceSum", ["large"], "total", keepdims=0), node("Add", ["x", "total"])]
+    save("forty-gigabytes", [large, *total], [shape], width=9, inputs=9)
+    asked = [node("ReduceMax", ["x"], "most", axes=[0, 1], keepdims=1), node("Reshape", ["most", "flat"], "one"),
+             node("Cast", ["one"], "size", to=TensorProto.INT64), node("ConstantOfShape", ["size"], "large")]
+    save("as-the-row-says", [*asked, *total], [constant("flat", [1], np.int64)], width=9, inputs=9)
+    # A hundred megabytes for each row.
+    tall, shape = zeros([1, 5_000, 5_000], "square")
+    each = [node("ReduceSum", ["x"], "sum", axes=[1], keepdims=1), node("Reshape", ["sum", "cube"], "thin"),
+            node("Add", ["thin", "square"], "large"), node("ReduceMax", ["large"], "total", axes=[1, 2], keepdims=0),
+            node("Reshape", ["total", "column"], "flat"), node("Add", ["x", "flat"])]
+    save("hundred-megabytes-a-row", [tall, *each], [
+        shape, constant("cube", [-1, 1, 1], np.int64), constant("column", [-1, 1], np.int64)], width=9, inputs=9)
+    # Seconds for a row; and so long to load that nobody waits for it.
+    for name, width, layers in (("slow", 2000, 400), ("never-loaded", 8000, 400)):
+        (first, a), (again, b), (last, c) = zeros([9, width], "first"), zeros([width, width], "again"), zeros([width, 9], "last")
+        start = ["x", "first"] if name == "slow" else ["again", "again"]
+        chain = [node("MatMul", start, "0")]
+        chain += [node("MatMul", [str(i), "again"], str(i + 1)) for i in range(layers)]
+        ends = [node("MatMul", [str(layers), "last"], "nothing"), node("Add", ["x", "nothing"])]
+        if name != "slow":
+            ends = [node("ReduceMax", [str(layers)], "nothing", keepdims=0), node("Add", ["x", "nothing"])]
+        save(name, [first, again, last, *chain, *ends], [a, b, c], width=9, inputs=9)
+
+
 def main():
     weights = [
         constant("cube", [-1, 1, 4], np.int64),
@@ -62,32 +107,17 @@ def main():
         [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 4])])
     choice = node("If", ["always"], then_branch=branch, else_branch=branch)
     save("branch", [choice], [constant("always", True, np.bool_)])
-    # Gives back what it gets; never comes back where a first feature is above 100, and gives
-    # infinities where it is below -13.
-    body = helper.make_graph(
-        [node("Identity", ["go_on"], "still"), node("Identity", ["value"], "same")], "body",
-        [helper.make_tensor_value_info("i", TensorProto.INT64, []),
-         helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
-         helper.make_tensor_value_info("value", TensorProto.FLOAT, ["n", 9])],
-        [helper.make_tensor_value_info("still", TensorProto.BOOL, []),
-         helper.make_tensor_value_info("same", TensorProto.FLOAT, ["n", 9])])
+    # Gives back what it gets, and infinities where a first feature is below -13.
     sick = [
         node("Slice", ["x", "zero", "one", "axis"], "first"),
-        node("ReduceMax", ["first"], "highest", keepdims=0),
-        node("Sub", ["highest", "hundred"], "above"),
-        node("Relu", ["above"], "beyond"),
-        node("Mul", ["beyond", "many"], "turns"),
-        node("Cast", ["turns"], "trips", to=TensorProto.INT64),
-        node("Loop", ["trips", "always", "x"], "came_back", body=body),
         node("Less", ["first", "low"], "is_low"),
         node("Where", ["is_low", "infinity", "nothing"], "more"),
-        node("Add", ["came_back", "more"]),
+        node("Add", ["x", "more"]),
     ]
     save("sick", sick, [
         constant("zero", [0], np.int64), constant("one", [1], np.int64), constant("axis", [1], np.int64),
-        constant("hundred", 100), constant("many", 1e15),
-        constant("always", True, np.bool_), constant("low", -13),
-        constant("infinity", np.inf), constant("nothing", 0)], width=9, inputs=9)
+        constant("low", -13), constant("infinity", np.inf), constant("nothing", 0)], width=9, inputs=9)
+    hostile()
     square = np.eye(4)[:, :3]
     save("narrow", [node("MatMul", ["x", "narrow"])], [constant("narrow", square)], width=3)
 

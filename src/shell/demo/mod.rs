@@ -26,6 +26,7 @@ use super::bundle::{self, BundleDirError};
 use super::clock;
 use super::kafka::{Clients, topics};
 use super::run::{Overview, RunError, prepare, run as guard};
+use super::trial::Trial;
 use crate::config::{Config, Problems};
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::pipeline::{Guard, GuardError};
@@ -191,7 +192,7 @@ fn show(
     watch: &mut dyn FnMut(&Moment<'_>),
 ) -> Result<Watched, DemoError> {
     let stream = &config.streams[0];
-    let prepared = prepare(config)?;
+    let prepared = prepare(config, &Trial::none())?;
     let clients = Clients::new(config.kafka.clone(), &config.instance);
     let overview = Overview::new(&prepared);
     let (stop, fed, came_out) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
