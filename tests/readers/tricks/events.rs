@@ -119,6 +119,11 @@ pub fn tricks() -> Book {
     book.one("a batch of one", |row| format!("[{}]", data(&object(row))));
     book.two("a batch of two", |a, b| format!("[{}, {}]", data(&object(a)), data(&object(b))));
     book.two("a second event behind", |a, b| data(&object(a)) + &data(&object(b)));
+    book.two("an array and a second document behind, in base64, as long as floats", |a, b| {
+        let mut text = format!("[{}]\n[{}]", numbers(a), numbers(b)).into_bytes();
+        text.resize(text.len().next_multiple_of(36), b' ');
+        event(&base64(text))
+    });
     book.one("UTF-16 in base64", |row| {
         let bytes: Vec<u8> = object(row).encode_utf16().flat_map(u16::to_le_bytes).collect();
         event(&base64(bytes))
@@ -205,6 +210,24 @@ pub fn auto() -> Book {
         });
         book.two(&format!("a second document behind, as long as {of}"), |a, b| {
             padded((object(a) + &object(b)).into_bytes(), by, b" ")
+        });
+        book.two(&format!("an array and a second document behind, as long as {of}"), |a, b| {
+            padded(format!("[{}]\n[{}]", numbers(a), numbers(b)).into_bytes(), by, b" ")
+        });
+        book.one(&format!("an array and an object behind, as long as {of}"), |row| {
+            let mut text = format!("[{}]", numbers(row)).into_bytes();
+            text.resize((text.len() + 2).next_multiple_of(by) - 2, b' ');
+            [text, b"{}".to_vec()].concat()
+        });
+        book.one(&format!("a document and bytes behind, as long as {of}"), |row| {
+            padded(object(row).into_bytes(), by, b"\x02")
+        });
+        book.one(&format!("a document and floats behind, as long as {of}"), |row| {
+            [padded(object(row).into_bytes(), by, b" "), f32s(&[45, 0, 86, 0, 44, -17, 41, 42, 2])]
+                .concat()
+        });
+        book.one(&format!("an array with NaN behind, as long as {of}"), |row| {
+            padded(format!("[[{}], [NaN]]", numbers(row)).into_bytes(), by, b" ")
         });
         book.one(&format!("UTF-16LE, as long as {of}"), |row| {
             padded(object(row).encode_utf16().flat_map(u16::to_le_bytes).collect(), by, b" \0")
