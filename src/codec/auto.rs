@@ -25,15 +25,15 @@
 //! long as one of `f32-le`; with a registry, a raw row that begins with 0 or 1 is taken for a frame.
 //! Streams whose senders are not trusted should name their format.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::datatype::Datatype;
 use super::fold;
 use super::format::ContentType;
-use super::{Fields, Format, Headers, Layout, text};
+use super::{Fields, Format, Headers, Layout, text, wire};
 use crate::record::{Ambiguity, Fault};
 
 /// What a stream knows before it sees a record.
@@ -43,8 +43,8 @@ pub(super) struct Rules {
     registry: bool,
     /// Numbers of a row, if a row can be bare numbers.
     cells: Option<usize>,
-    /// Members of a plain document that hold features.
-    names: HashSet<String>,
+    /// Members of a plain document that hold features, with their letters folded, sorted.
+    names: Vec<String>,
 }
 
 /// The format that a record shows by itself, to whoever knows nothing of its stream: neither how
@@ -53,18 +53,19 @@ pub(super) struct Rules {
 /// # Errors
 /// `UnknownFormat` if the `content-type` names none of ours, or the bytes are none of ours or of two.
 pub fn shown(headers: &Headers<'_>, value: &[u8]) -> Result<Format, Fault> {
-    let stranger =
-        Rules { format: Format::Auto, registry: true, cells: None, names: HashSet::new() };
+    let stranger = Rules { format: Format::Auto, registry: true, cells: None, names: vec![] };
     stranger.pick(headers, value)
 }
 
 impl Rules {
     pub fn new(layout: &Layout, format: Format, fields: Option<&Fields>, registry: bool) -> Self {
-        let mut names: HashSet<String> = match fields {
+        let names: Vec<String> = match fields {
             Some(fields) => fields.heads().collect(),
             None => layout.places().iter().map(|place| place.name.clone()).collect(),
         };
-        names.retain(|name| Sign::of(name).is_none());
+        let names = names.into_iter().filter(|name| Sign::of(name).is_none());
+        let mut names: Vec<String> = names.map(|name| fold::folded(&name)).collect();
+        names.sort_unstable();
         let cells = layout.is_numeric().then(|| layout.cells());
         Self { format, registry, cells, names }
     }
@@ -144,29 +145,9 @@ impl Rules {
         }
     }
 
-    /// Whether a reader of JSON would take the value for a document, also one that we do not read:
-    /// Python guesses UTF-16 and UTF-32, and takes `NaN`; Go takes bytes that are no UTF-8.
+    /// Whether a reader of JSON would take the value for a document, also one that we do not read.
     fn is_text(&self, value: &[u8]) -> bool {
-        let mut ends = [None, None];
-        for letter in text::letters(value) {
-            match letter {
-                None => return false,
-                Some(' ' | '\t' | '\n' | '\r') => {}
-                Some(letter) => {
-                    let first = *ends[0].get_or_insert(letter);
-                    if !matches!(first, '{' | '[' | '"' | '0'..='9' | '-') {
-                        return false;
-                    }
-                    ends[1] = Some(letter);
-                }
-            }
-        }
-        match ends {
-            [Some('{'), Some('}')] | [Some('['), Some(']')] | [Some('"'), Some('"')] => true,
-            // A bare number, where that is a whole row.
-            [Some('0'..='9' | '-'), Some(last)] => self.cells == Some(1) && last.is_ascii_digit(),
-            _ => false,
-        }
+        text::is_document(value, self.cells == Some(1))
     }
 
     /// The dialect that a document shows; `None` if it is not JSON. Bytes may follow it.
@@ -211,7 +192,7 @@ impl Sign {
 
 /// What the members of a document show.
 struct Signs<'a> {
-    names: &'a HashSet<String>,
+    names: &'a [String],
     /// The dialect that each sign stands for, if it was seen.
     seen: [Option<Format>; 3],
     /// A member is named as a feature.
@@ -251,7 +232,7 @@ impl<'de> Visitor<'de> for &mut Signs<'_> {
 }
 
 /// What a key shows, and whether a feature is called so.
-struct Key<'a>(&'a HashSet<String>);
+struct Key<'a>(&'a [String]);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
     type Value = (Option<Sign>, bool);
@@ -269,13 +250,50 @@ impl Visitor<'_> for Key<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok((Sign::of(key), self.0.contains(key)))
+        let named = self.0.binary_search_by(|name| fold::compare(name, key)).is_ok();
+        Ok((Sign::of(key), named))
     }
+}
+
+/// Whether a reader would take `value` for a `ModelInferRequest`: it has the outline of one, or fields
+/// that we do not know beside a whole tensor.
+fn is_infer_request(value: &[u8]) -> bool {
+    has_outline(value) || holds_tensor(value)
+}
+
+/// Whether `value` is fields of any kind up to the last byte, and one of them is a tensor with the name
+/// of a datatype. Rows of numbers are that by no chance.
+fn holds_tensor(value: &[u8]) -> bool {
+    const INPUTS: u32 = 5;
+    const DATATYPE: u32 = 2;
+    let is_tensor = |tensor: &wire::Frame| {
+        let fields = wire::Fields::new(value, tensor.body.clone());
+        let fields: Result<Vec<wire::Field>, Fault> = fields.collect();
+        let datatype = |field: &wire::Field| match &field.content {
+            wire::Content::Delimited(name) if field.tag == DATATYPE => {
+                let name = str::from_utf8(&value[name.body.clone()]).ok();
+                name.and_then(Datatype::of_name).is_some()
+            }
+            _ => false,
+        };
+        fields.is_ok_and(|fields| fields.iter().any(datatype))
+    };
+    let mut tensors = 0;
+    for field in wire::Fields::new(value, 0..value.len()) {
+        match field {
+            Err(_) => return false,
+            Ok(wire::Field { tag: INPUTS, content: wire::Content::Delimited(tensor), .. }) => {
+                tensors += usize::from(tensors == 0 && is_tensor(&tensor));
+            }
+            Ok(_) => {}
+        }
+    }
+    tensors > 0
 }
 
 /// Whether `value` has the outline of a `ModelInferRequest`: nothing but its seven fields, each
 /// with a length, up to the last byte, and a tensor among them.
-fn is_infer_request(mut value: &[u8]) -> bool {
+fn has_outline(mut value: &[u8]) -> bool {
     const INPUTS: u8 = 5 << 3 | 2;
     let mut tensors = 0;
     while let Some((&key, rest)) = value.split_first() {
@@ -400,6 +418,38 @@ mod tests {
             [0.5_f32, -1.0, 0.0, 1e-9].iter().flat_map(|x| x.to_le_bytes()).collect();
         check(&auto, Headers::default(), &rows, Some(Format::F32Le));
         check(&auto, Headers::default(), b"{\x00,}", Some(Format::U8));
+    }
+
+    /// Go's decoder and Jackson read the first document and leave what is behind it.
+    #[test]
+    fn a_document_with_something_behind_it_is_never_a_row_of_bytes() {
+        let auto = rules(Format::Auto, false);
+        for behind in [&b"\n{}"[..], b"\xff\xff", b"\0", b"[3, 4]"] {
+            for pad in 0..8 {
+                let value = [b"[1, 2]", behind, &vec![7; pad][..]].concat();
+                check(&auto, Headers::default(), &value, None);
+            }
+        }
+        check(&auto, Headers::default(), b"[]345678", Some(Format::F32Le));
+    }
+
+    #[test]
+    fn a_request_with_fields_that_nobody_knows_is_never_a_row_of_bytes() {
+        let auto = rules(Format::Auto, false);
+        // A tensor of FP32; then field 15, a varint, and filler.
+        let tensor = b"\x2a\x06\x12\x04FP32";
+        for pad in 0..8 {
+            let value = [&tensor[..], &b"\x78\x07".repeat(pad)].concat();
+            check(&auto, Headers::default(), &value, Some(Format::OipProtobuf));
+        }
+        check(&auto, Headers::default(), b"\x2a\x02ab\x78\x07\x78\x07", Some(Format::F32Le));
+    }
+
+    #[test]
+    fn a_feature_in_other_letters_beside_a_dialect_is_refused() {
+        let text = r#"{"instances": [[1, 2]], "X": 3}"#;
+        check(&rules(Format::Auto, false), said("application/json"), text.as_bytes(), None);
+        check(&rules(Format::Auto, false), Headers::default(), text.as_bytes(), None);
     }
 
     /// Protobuf reads `\n ` as a name of 32 letters, `*` as a tensor.

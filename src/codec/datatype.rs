@@ -158,8 +158,8 @@ impl Datatype {
     pub fn read(self, bytes: &[u8]) -> f64 {
         const SIZE: &str = "the bytes of one element";
         match self {
-            Self::Bool => f64::from(u8::from(bytes[0] != 0)),
-            Self::Uint8 => bytes[0].into(),
+            // Of a truth value only 0 and 1 are read alike by all.
+            Self::Bool | Self::Uint8 => bytes[0].into(),
             Self::Int8 => i8::from_le_bytes(bytes.try_into().expect(SIZE)).into(),
             Self::Int16 => i16::from_le_bytes(bytes.try_into().expect(SIZE)).into(),
             Self::Int32 => i32::from_le_bytes(bytes.try_into().expect(SIZE)).into(),

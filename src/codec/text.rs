@@ -5,6 +5,8 @@
 //!
 //! Source: `json.detect_encoding` of CPython 3.11.
 
+use serde::de::IgnoredAny;
+
 /// How the letters of a value are written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Encoding {
@@ -16,9 +18,35 @@ enum Encoding {
     },
 }
 
-/// The letters of `value` as far as they matter to find its first and last one. `None` for what no
-/// text has: a control character, or a unit that is no letter.
-pub(super) fn letters(value: &[u8]) -> impl Iterator<Item = Option<char>> + '_ {
+/// Whether a reader of JSON would take `value` for a document; with `number` for a bare number too.
+///
+/// It is one if it is text that begins and ends as a document does: what is wrong inside, Python and Go
+/// may overlook (`NaN`, bytes that are no UTF-8). It is one too if it begins with a whole object or
+/// array that holds something, whatever is behind: Go's decoder and Jackson look no further.
+pub(super) fn is_document(value: &[u8], number: bool) -> bool {
+    let blank = |letter: &Option<char>| matches!(letter, Some(' ' | '\t' | '\n' | '\r'));
+    let Some(Some(first)) = letters(value).find(|letter| !blank(letter)) else { return false };
+    let ends: fn(char) -> bool = match first {
+        '{' => |last| last == '}',
+        '[' => |last| last == ']',
+        '"' => |last| last == '"',
+        '0'..='9' | '-' if number => |last| last.is_ascii_digit(),
+        _ => return false,
+    };
+    let mut text = String::with_capacity(value.len());
+    let whole = letters(value).all(|letter| letter.map(|letter| text.push(letter)).is_some());
+    if whole && text.trim_end().ends_with(ends) {
+        return true;
+    }
+    let mut documents = serde_json::Deserializer::from_str(&text).into_iter::<IgnoredAny>();
+    let is_first = matches!(documents.next(), Some(Ok(_)));
+    let document = text[..documents.byte_offset()].trim();
+    is_first && matches!(first, '{' | '[') && !document[1..document.len() - 1].trim().is_empty()
+}
+
+/// The letters of `value` as far as they matter to find documents. `None` for what no text has: a
+/// control character, or a unit that is no letter.
+fn letters(value: &[u8]) -> impl Iterator<Item = Option<char>> + '_ {
     let (encoding, start) = detect(value);
     let value = &value[start..];
     let size = match encoding {
