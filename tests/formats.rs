@@ -27,6 +27,8 @@ name = "{name}"
 input = "{name}.requests"
 bundle = "{}"
 codec = "auto"
+inputs_by = "name"
+extra_inputs = ["session"]
 mode = "enforce"
 on_flagged = "{on_flagged}"
 "#,

@@ -48,9 +48,10 @@ impl Road {
         let pointers = vec!["/pixels".to_owned()];
         let fields = Fields::new(pointers).ok();
         let reading = codec::Config {
-            format: Format::U8,
+            format: Format::Auto,
             fields,
             value_bytes_max: 1 << 17,
+            rows_per_record_max: 1000,
             ..codec::Config::default()
         };
         let guard = Guard::new(&bundle, None, policy, &reading).expect("a guard");
@@ -130,6 +131,9 @@ impl Left {
     }
 }
 
+/// What raw pixels say they are.
+const U8: Option<&str> = Some("application/x-u8");
+
 fn slice(name: &str) -> Vec<Vec<u8>> {
     let path = model().join("slice").join(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -138,7 +142,7 @@ fn slice(name: &str) -> Vec<Vec<u8>> {
 }
 
 fn raw(images: Vec<Vec<u8>>) -> Vec<Record> {
-    images.into_iter().map(|image| Record { content_type: None, value: Some(image) }).collect()
+    images.into_iter().map(|image| Record { content_type: U8, value: Some(image) }).collect()
 }
 
 fn unit(image: &[u8]) -> impl Iterator<Item = f32> + '_ {
@@ -280,7 +284,7 @@ fn of_several_rows(n: usize, rows: usize, attacked: Option<usize>) -> Vec<Record
             images[rows - 1] = &triggers[i % triggers.len()];
         }
         let value: Vec<u8> = images.into_iter().flatten().copied().collect();
-        Record { content_type: None, value: Some(value) }
+        Record { content_type: U8, value: Some(value) }
     };
     (0..n).map(record).collect()
 }
@@ -381,11 +385,12 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
     let mut road = Road::new(ENFORCE);
     let good = slice("clean.u8").remove(0);
     type Faulty = (Option<&'static str>, Option<Vec<u8>>, &'static str);
-    let faulty: [Faulty; 7] = [
+    let faulty: [Faulty; 8] = [
         (None, None, "null-value"),
         (None, Some(vec![0; (1 << 17) + 1]), "too-large"),
         (Some("text/csv"), Some(good.clone()), "unknown-format"),
         (Some("application/json"), Some(b"{\"pixels\": [1, 2".to_vec()), "unreadable"),
+        (Some("application/x-u8"), Some(b"{\"pixels\": [1, 2]}".to_vec()), "ambiguous"),
         (Some("application/x-u8"), Some(vec![0; 783]), "wrong-arity"),
         (
             Some("application/x-f32-le"),
@@ -396,15 +401,22 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
     ];
     // What an image alone cannot have: words, gaps, many rows in few bytes, a registry; and what
     // only delivery knows.
-    let elsewhere =
-        ["too-many-rows", "wrong-type", "missing", "unknown-schema", "undeliverable", "crash"];
+    let elsewhere = [
+        "too-many-rows",
+        "wrong-type",
+        "missing",
+        "unknown-schema",
+        "undeliverable",
+        "crash",
+        "too-many-headers",
+    ];
     let mut names = [faulty.each_ref().map(|f| f.2).as_slice(), &elsewhere].concat();
     names.sort_by_key(|name| Fault::NAMES.iter().position(|known| known == name));
     assert_eq!(names, Fault::NAMES, "every fault is here or named");
     let alone = road.run_whole(&raw(vec![good.clone()]));
     for (content_type, value, name) in faulty {
         let bad = Record { content_type, value };
-        let fine = Record { content_type: None, value: Some(good.clone()) };
+        let fine = Record { content_type: U8, value: Some(good.clone()) };
         let left = road.run_whole(&[fine.clone(), bad, fine]);
         assert_eq!(left[1].outcome.text, format!("dead-letter:{name}"));
         assert_eq!(left[1].outcome.route, Route::DeadLetter);
