@@ -392,8 +392,17 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
     ];
     // What an image alone cannot have: words, gaps, many rows in few bytes, a registry; and what
     // only delivery knows.
-    let elsewhere =
-        ["too-many-rows", "wrong-type", "missing", "unknown-schema", "undeliverable", "crash"];
+    let elsewhere = [
+        "too-many-rows",
+        "wrong-type",
+        "missing",
+        "unknown-schema",
+        "undeliverable",
+        "crash",
+        "unscorable",
+        "refused-timestamp",
+        "refused-record",
+    ];
     let mut names = [faulty.each_ref().map(|f| f.2).as_slice(), &elsewhere].concat();
     names.sort_by_key(|name| Fault::NAMES.iter().position(|known| known == name));
     assert_eq!(names, Fault::NAMES, "every fault is here or named");

@@ -33,11 +33,17 @@ pub enum Fault {
     Undeliverable { bytes: usize },
     /// Judging it ended the process, again and again.
     Crash,
+    /// A network gives no finite number for it alone, and does for others.
+    Unscorable,
+    /// The topic it should leave by does not take its timestamp.
+    RefusedTimestamp { timestamp: i64 },
+    /// The topic it should leave by does not take it, for another reason than size and timestamp.
+    RefusedRecord,
 }
 
 impl Fault {
     /// Every name a fault can have, in the order of the variants.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 16] = [
         "null-value",
         "too-large",
         "unknown-format",
@@ -51,6 +57,9 @@ impl Fault {
         "unknown-schema",
         "undeliverable",
         "crash",
+        "unscorable",
+        "refused-timestamp",
+        "refused-record",
     ];
 
     /// Short name, stable across versions: headers, metrics and alerts carry it.
@@ -69,8 +78,25 @@ impl Fault {
             Self::UnknownSchema => 10,
             Self::Undeliverable { .. } => 11,
             Self::Crash => 12,
+            Self::Unscorable => 13,
+            Self::RefusedTimestamp { .. } => 14,
+            Self::RefusedRecord => 15,
         };
         Self::NAMES[at]
+    }
+
+    /// Whether its topic refused the record: it can go nowhere but to the dead letters, whatever
+    /// the mode.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Undeliverable { .. } | Self::RefusedTimestamp { .. } | Self::RefusedRecord
+        )
+    }
+
+    /// Whether the record is held back, not dead-lettered: it could be read.
+    pub fn is_quarantined(&self) -> bool {
+        matches!(self, Self::Unscorable)
     }
 }
 
@@ -105,6 +131,13 @@ impl fmt::Display for Fault {
                 write!(f, "{name}: its topic does not take a record of {bytes} bytes")
             }
             Self::Crash => write!(f, "{name}: judging it alone ended the process twice"),
+            Self::Unscorable => {
+                write!(f, "{name}: a network gives no finite number for it, alone and tried twice")
+            }
+            Self::RefusedTimestamp { timestamp } => {
+                write!(f, "{name}: its topic does not take a record with timestamp {timestamp}")
+            }
+            Self::RefusedRecord => write!(f, "{name}: its topic does not take the record"),
         }
     }
 }

@@ -66,8 +66,10 @@ fn router(roster: Roster) -> Router {
         .route(
             "/ready",
             get(async move || {
-                let unready = ready.unready(clock::now(), PATIENCE);
-                answer("ready", unready, ready.held())
+                let now = clock::now();
+                let held = ready.held().into_iter().map(|line| format!("held still: {line}"));
+                let stalled = ready.stalled(now).into_iter().map(|line| format!("stalled: {line}"));
+                answer("ready", ready.unready(now, PATIENCE), held.chain(stalled).collect())
             }),
         )
         .route(
@@ -85,8 +87,7 @@ fn answer(what: &str, against: Vec<String>, besides: Vec<String>) -> impl IntoRe
         true => (StatusCode::OK, what.to_owned()),
         false => (StatusCode::SERVICE_UNAVAILABLE, format!("not {what}")),
     };
-    let held = besides.into_iter().map(|line| format!("held still: {line}"));
-    let lines: Vec<String> = std::iter::once(first).chain(against).chain(held).collect();
+    let lines: Vec<String> = std::iter::once(first).chain(against).chain(besides).collect();
     (status, lines.join("\n") + "\n")
 }
 
@@ -186,7 +187,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::record::Partition;
+    use crate::record::{Partition, Timestamp};
     use crate::shell::roster::tests::roster;
 
     fn listening(roster: Roster) -> SocketAddr {
@@ -223,9 +224,13 @@ mod tests {
         }
         threads[0].held(1);
         threads[0].hold(Partition(3), "its state is gone");
+        threads[0].waits(Partition(3), Some(Timestamp(clock::now().0 - 75_400)));
+        threads[0].waits(Partition(4), Some(Timestamp(clock::now().0 - 10_000)));
+        threads[0].stalls(Partition(3), true);
         let said = ask(at, "/ready");
         assert!(said.starts_with("HTTP/1.1 200"), "{said}");
-        let body = "ready\nheld still: stream fashion: partition 3: its state is gone\n";
+        let body = "ready\nheld still: stream fashion: partition 3: its state is gone\nstalled: stream \
+                    fashion: partition 3: no progress for 75 s although records wait\n";
         assert!(said.ends_with(body), "{said}");
         assert!(ask(at, "/live").ends_with("\r\n\r\nalive\n"));
         let page = ask(at, "/metrics");
