@@ -405,7 +405,14 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
         while opened.is_none_or(|at| at.elapsed() < COMMIT_INTERVAL) {
             let Some(message) = session.poll(COMMIT_INTERVAL / 10)? else { break };
             let value = message.value();
-            let same = Forward { topic: name, value, keep: Some(|_| true), headers: &[] };
+            let same = Forward {
+                topic: name,
+                value,
+                key: None,
+                keep_timestamp: true,
+                keep: Some(|_| true),
+                headers: &[],
+            };
             session.forward(&message, same)?;
             opened.get_or_insert_with(Instant::now);
             let at = message.position();

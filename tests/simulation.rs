@@ -56,6 +56,9 @@ fn no_seed_breaks_an_invariant_and_together_they_meet_every_fault() {
         "guard failed, closed",
         "dead-lettered as crash",
         "undeliverable",
+        "refused-timestamp",
+        "refused-record",
+        "dead letter is a pointer",
         "alerts",
     ];
     for what in met {
@@ -102,6 +105,25 @@ fn a_judge_that_commits_before_it_says_what_follows_is_caught() {
 #[test]
 fn waiting_for_a_group_that_tells_old_offsets_is_caught() {
     check_caught(Mutation::WaitForTheGroup, 100);
+}
+
+#[test]
+fn taking_every_record_of_a_refused_request_for_refused_is_caught() {
+    check_caught(Mutation::BlameTheRequest, 60);
+}
+
+#[test]
+fn records_that_are_refused_double_nothing_where_nothing_else_fails() {
+    let options = Options { steps_max: 0, ..Options::default() };
+    let mut hits = Hits::default();
+    for seed in 0..SEEDS {
+        let report = sim::run(seed, options);
+        assert_eq!(report.violations, [], "tripline simulate --seed {seed} --steps 0");
+        hits.add(&report.hits);
+    }
+    for what in ["at least once", "undeliverable", "refused-timestamp", "refused-record"] {
+        assert!(hits.0.contains_key(what), "{SEEDS} seeds and no {what:?}: {hits:#?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::config::ConfigFile;
 use crate::config::{Config, Route, To};
 use crate::decide::Mode;
 use crate::model::Runtime;
+use crate::shell::kafka::compare::{self, Found};
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::{self, Memory, mib};
 use crate::shell::registry::Registry;
@@ -166,11 +167,16 @@ fn cluster(config: &Config) -> Vec<String> {
         println!("✓ every topic is there, with enough partitions");
     }
     problems.extend(shape);
-    match topics::size_problems(&clients, config, &cluster) {
+    match compare::outputs(&clients, config, &cluster) {
         Ok(_) if !cluster.hidden.is_empty() => {}
-        Ok(sizes) if sizes.is_empty() => println!("✓ whatever the inputs take, the outputs take"),
-        Ok(sizes) => problems.extend(sizes),
-        Err(error) => println!("– message sizes are not checked: {error}"),
+        Ok(Found { problems: refused, notes }) => {
+            if refused.is_empty() {
+                println!("✓ whatever the inputs take, the outputs take");
+            }
+            notes.iter().for_each(|note| println!("– {note}"));
+            problems.extend(refused);
+        }
+        Err(error) => println!("– what the outputs take is not checked: {error}"),
     }
     problems
 }

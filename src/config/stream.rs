@@ -34,7 +34,7 @@ pub struct Stream {
     pub codec: codec::Config,
     /// `mode = "observe"`: what a verdict changes; nothing, or with `"enforce"` the record's way.
     /// `on_flagged = "quarantine"`: what `"enforce"` does with a flagged record; or `"correct"`.
-    /// `on_guard_failure = "closed"`: records wait while we cannot score; with `"open"` they pass.
+    /// `on_guard_failure = "closed"`: records wait while we can score none; with `"open"` they pass.
     pub policy: Policy,
     /// `budget`: share of clean records that may be flagged, `0.01` or `"1%"`; the bundle's own
     /// unless given.

@@ -2,29 +2,39 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Forward, Message, Road, Session, SessionError};
+use super::{Form, Forward, Message, Road, Session, SessionError};
 use crate::bundle::Digest;
 use crate::config::Stream;
 use crate::emit::{TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
 use crate::pipeline::{Input, Outcome, Route};
-use crate::record::Fault;
+use crate::record::{Fault, Position};
 
-/// What a topic did not take before, and so must be tried otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refused {
-    /// As it was; now the record goes without what made it too large where that may be.
-    Once,
-    /// The dead letter too: only a pointer is left.
-    Twice,
-}
+/// Content type of a pointer.
+pub const POINTER: &str = "application/vnd.tripline.pointer+json";
+
+/// Header of what is held back or dead-lettered: the record's own timestamp, decimal milliseconds, −1 if
+/// it had none. The record may have to leave without it, and its topic may have stamps of its own.
+pub const TIMESTAMP: &str = "tripline-timestamp";
 
 /// The record as the road sees it.
 pub fn input<M: Message>(message: &M) -> Input<'_> {
     Input { position: message.position(), headers: message.headers(), value: message.value() }
 }
 
-/// Sends a record where its outcome says: its own key, partition number, timestamp and headers but
-/// those of our names, then ours. A record of too many headers leaves as a pointer.
+/// The topic that an outcome goes to.
+pub fn topic<'a>(stream: &'a Stream, outcome: &Outcome) -> &'a str {
+    match outcome.route {
+        Route::Sanitized => &stream.topics.sanitized,
+        Route::Quarantine => &stream.topics.quarantine,
+        Route::DeadLetter => &stream.topics.dead_letter,
+    }
+}
+
+/// Sends a record where its outcome says, in `form`: its own key, partition number, timestamp and
+/// headers but those of our names, then ours, as far as the form keeps them. A record of too many
+/// headers leaves as a pointer.
+///
+/// Sanitized topics never hold a pointer: whoever reads them must never meet anything but a record.
 ///
 /// # Errors
 /// If the transaction cannot go on.
@@ -34,74 +44,60 @@ pub fn forward<S: Session>(
     road: &impl Road,
     message: &S::Message<'_>,
     outcome: &Outcome,
+    form: Form,
 ) -> Result<(), SessionError> {
-    if let Err(Fault::TooManyHeaders { .. }) = outcome.judged {
-        return forward_pointer(session, stream, road, message, outcome);
-    }
-    let value = match &outcome.corrected {
-        Some(range) => Some(&road.corrected()[range.clone()]),
-        None => message.value(),
+    let form = match outcome.judged {
+        Err(Fault::TooManyHeaders { .. }) => form.max(Form::Pointer),
+        _ => form,
     };
-    send(session, stream, road, message, outcome, (value, None))
-}
-
-/// Sends, in place of a record that its topic does not take, where it stands and what it is.
-///
-/// # Errors
-/// If the transaction cannot go on.
-pub fn forward_pointer<S: Session>(
-    session: &S,
-    stream: &Stream,
-    road: &impl Road,
-    message: &S::Message<'_>,
-    outcome: &Outcome,
-) -> Result<(), SessionError> {
-    let value = message.value().unwrap_or_default();
     let position = message.position();
-    let pointer = serde_json::json!({
-        "topic": stream.input,
-        "partition": position.partition.0,
-        "offset": position.offset.0,
-        "bytes": value.len(),
-        "sha256": Digest(Sha256::digest(value).into()).to_string(),
-    });
-    let pointer = pointer.to_string().into_bytes();
-    send(session, stream, road, message, outcome, (Some(&pointer), Some(POINTER)))
-}
-
-/// Content type of a pointer.
-pub const POINTER: &str = "application/vnd.tripline.pointer+json";
-
-/// With a content type of ours the value is ours too, and the record's own headers stay behind.
-fn send<S: Session>(
-    session: &S,
-    stream: &Stream,
-    road: &impl Road,
-    message: &S::Message<'_>,
-    outcome: &Outcome,
-    (value, content_type): (Option<&[u8]>, Option<&str>),
-) -> Result<(), SessionError> {
-    let position = message.position();
-    let ours = [(VERDICT, outcome.text.as_bytes()), (TRACE, &road.traces()[outcome.trace.clone()])];
-    let topics = &stream.topics;
-    let topic = match outcome.route {
-        Route::Sanitized => &topics.sanitized,
-        Route::Quarantine => &topics.quarantine,
-        Route::DeadLetter => &topics.dead_letter,
+    let pointer = (form >= Form::Pointer).then(|| pointer(stream, message));
+    let value = match (&pointer, &outcome.corrected) {
+        (Some(pointer), _) => Some(pointer.as_slice()),
+        (None, Some(range)) => Some(&road.corrected()[range.clone()]),
+        (None, None) => message.value(),
     };
+    let name = format!("{}/{}", position.partition, position.offset);
+    let timestamp = message.timestamp().0.to_string();
     let fault = outcome.judged.err().filter(|_| outcome.route == Route::DeadLetter);
     let keep: fn(&[u8]) -> bool =
         if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
-    let keep = Some(keep).filter(|_| content_type.is_none());
-    let plain = Forward { topic, value, keep, headers: &ours };
-    if keep.is_some() && fault.is_none() {
-        return session.forward(message, plain);
-    }
     let connect =
         fault.map(|fault: Fault| connect_headers(&stream.input, position, &stream.name, &fault));
     let mut headers: Vec<(&str, &[u8])> = vec![];
-    headers.extend(content_type.map(|text| ("content-type", text.as_bytes())));
+    if pointer.is_some() {
+        headers.push(("content-type", POINTER.as_bytes()));
+    }
     headers.extend(connect.iter().flatten().map(|(name, value)| (*name, value.as_bytes())));
-    headers.extend(ours);
-    session.forward(message, Forward { headers: &headers, ..plain })
+    headers.push((VERDICT, outcome.text.as_bytes()));
+    headers.push((TRACE, &road.traces()[outcome.trace.clone()]));
+    if outcome.route != Route::Sanitized {
+        headers.push((TIMESTAMP, timestamp.as_bytes()));
+    }
+    session.forward(
+        message,
+        Forward {
+            topic: topic(stream, outcome),
+            value,
+            key: (form == Form::Bare).then_some(name.as_bytes()),
+            keep_timestamp: form == Form::Whole,
+            // A pointer is ours, and says nothing of how a value is to be read.
+            keep: pointer.is_none().then_some(keep),
+            headers: &headers,
+        },
+    )
+}
+
+/// Where a record stands and what it is.
+fn pointer<M: Message>(stream: &Stream, message: &M) -> Vec<u8> {
+    let value = message.value().unwrap_or_default();
+    let Position { partition, offset } = message.position();
+    let pointer = serde_json::json!({
+        "topic": stream.input,
+        "partition": partition.0,
+        "offset": offset.0,
+        "bytes": value.len(),
+        "sha256": Digest(Sha256::digest(value).into()).to_string(),
+    });
+    pointer.to_string().into_bytes()
 }

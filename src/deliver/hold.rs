@@ -38,6 +38,8 @@ pub enum Why {
     Supply { offset: Offset },
     /// The guard cannot score the record there, and it may not pass unscored.
     Guard { offset: Offset, reason: String },
+    /// Not even a pointer to the record there is taken by its topic.
+    Refused { offset: Offset },
 }
 
 /// Between two looks for a commit that another's open transaction may still hide.
@@ -70,6 +72,10 @@ impl Holds {
 
     pub fn len(&self) -> usize {
         self.held.len()
+    }
+
+    pub fn partitions(&self) -> impl Iterator<Item = Partition> {
+        self.held.keys().copied()
     }
 
     pub fn insert(&mut self, partition: Partition, hold: Hold) {
@@ -121,13 +127,21 @@ impl Holds {
 
     /// A hold after the guard failed on a record, the longer the more often it did.
     pub fn guard(&mut self, partition: Partition, offset: Offset, reason: String, now: Instant) {
+        self.again(partition, offset, Why::Guard { offset, reason }, now);
+    }
+
+    /// The same after its topic did not take even a pointer to the record at `offset`.
+    pub fn refused(&mut self, partition: Partition, offset: Offset, now: Instant) {
+        self.again(partition, offset, Why::Refused { offset }, now);
+    }
+
+    fn again(&mut self, partition: Partition, offset: Offset, why: Why, now: Instant) {
         let failed = self.failures.entry(partition).or_insert((offset, 0));
         if failed.0 != offset {
             *failed = (offset, 0);
         }
         let wait = GUARD * (1 << failed.1.min(DOUBLED_MAX));
         failed.1 += 1;
-        let why = Why::Guard { offset, reason };
         if failed.1 == 1 {
             error!("partition {partition} is held still; the others go on: {why}");
         }
@@ -145,6 +159,11 @@ impl fmt::Display for Why {
             Self::Guard { offset, reason } => {
                 write!(f, "the record at offset {offset} cannot be scored: {reason}")
             }
+            Self::Refused { offset } => write!(
+                f,
+                "no topic takes the record at offset {offset}, nor a pointer to it; `tripline check \
+                 --connect` compares what topics take"
+            ),
         }
     }
 }

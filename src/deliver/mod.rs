@@ -3,21 +3,25 @@
 //! The worker and the judge of a stream as plain state machines over a [`Session`]. They know
 //! when to commit, when to hand over, when to begin again; they do no I/O of their own.
 
+mod arrivals;
 mod boot;
 mod emit;
 mod ends;
 mod hold;
 mod judge;
 mod progress;
+mod refusal;
 mod road;
 mod session;
+mod stall;
 mod worker;
 
 pub use boot::{BOOT_KEY, Boot};
-pub use emit::POINTER;
+pub use emit::{POINTER, TIMESTAMP};
 pub use ends::{Ends, GROUP, Outputs, Place};
 pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
 pub use progress::{Buckets, Durations, Histogram, Progress, Sizes};
+pub use refusal::{Form, Objection, Refusal, Takes};
 pub use road::Road;
 pub use session::{Beginning, Change, Forward, Message, Output, Session, SessionError};
 pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Timing, Worker, begin_lane};

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 pub use histogram::{Buckets, Durations, Histogram, Sizes};
 
+use super::Objection;
 use crate::pipeline::{Outcome, Route};
 use crate::record::{Action, Fault, Offset, Partition, Timestamp};
 
@@ -31,8 +32,11 @@ pub struct Progress {
     pub unscored: AtomicU64,
     /// By [`Fault::NAMES`].
     pub faults: [AtomicU64; Fault::NAMES.len()],
+    /// Of these, what left otherwise than it should because a topic refused it, by
+    /// [`Objection::NAMES`].
+    pub refused: [AtomicU64; Objection::NAMES.len()],
     /// What the open transaction would add to all of the above.
-    open: [AtomicU64; 5 + Fault::NAMES.len()],
+    open: [AtomicU64; COUNTED],
     pub commits: AtomicU64,
     pub commit_micros: AtomicU64,
     /// Transactions given up and done again.
@@ -63,9 +67,14 @@ pub struct Progress {
     doing: Mutex<&'static str>,
     joined: AtomicBool,
     reasons: Mutex<BTreeMap<Partition, String>>,
+    /// Since when records of a partition wait and none is committed, and whether that is too long.
+    waiting: Mutex<BTreeMap<Partition, (Timestamp, bool)>>,
     /// Where each partition ends, and up to where we have committed it, as far as either is known.
     ends: Mutex<BTreeMap<Partition, Place>>,
 }
+
+/// Counters of what became of records.
+const COUNTED: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
 
 /// Where a partition ends, and where we go on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,7 +109,7 @@ impl Progress {
 
     /// These are in the open transaction now; they count once it is committed.
     pub fn sent(&self, outcomes: &[Outcome]) {
-        let mut more = [0_u64; 5 + Fault::NAMES.len()];
+        let mut more = [0_u64; COUNTED];
         for outcome in outcomes {
             more[match outcome.route {
                 Route::Sanitized => 0,
@@ -118,6 +127,11 @@ impl Progress {
         }
         let moved = self.open.iter().zip(more).filter(|&(_, n)| n > 0);
         moved.for_each(|(counter, n)| Self::add(counter, n));
+    }
+
+    /// A record leaves otherwise than it should because a topic refused it.
+    pub fn refused(&self, objection: Objection) {
+        Self::add(&self.open[5 + Fault::NAMES.len() + objection.index()], 1);
     }
 
     /// A transaction was committed.
@@ -138,10 +152,11 @@ impl Progress {
         Self::add(&self.fencings, u64::from(fenced));
     }
 
-    /// What [`Progress::sent`] counts, in its order.
+    /// What [`Progress::sent`] and [`Progress::refused`] count, in their order.
     fn counted(&self) -> impl Iterator<Item = &AtomicU64> {
-        let Self { sanitized, quarantined, dead_lettered, flagged, unscored, faults, .. } = self;
-        [sanitized, quarantined, dead_lettered, flagged, unscored].into_iter().chain(faults)
+        let Self { sanitized, quarantined, dead_lettered, flagged, unscored, .. } = self;
+        let routes = [sanitized, quarantined, dead_lettered, flagged, unscored];
+        routes.into_iter().chain(&self.faults).chain(&self.refused)
     }
 
     /// The group gave partitions to this thread or took them; `in_flight` records were in the open
@@ -180,6 +195,35 @@ impl Progress {
         lock(&self.reasons).iter().map(|(&partition, why)| (partition, why.clone())).collect()
     }
 
+    /// Records of `partition` wait since then, or none does.
+    pub fn waits(&self, partition: Partition, since: Option<Timestamp>) {
+        let mut waiting = lock(&self.waiting);
+        match since {
+            None => drop(waiting.remove(&partition)),
+            Some(since) if waiting.len() < PARTITIONS_MAX || waiting.contains_key(&partition) => {
+                waiting.insert(partition, (since, false));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Whether they have waited for longer than anybody should have to.
+    pub fn stalls(&self, partition: Partition, stalled: bool) {
+        if let Some(waiting) = lock(&self.waiting).get_mut(&partition) {
+            waiting.1 = stalled;
+        }
+    }
+
+    /// For how long records of each partition have waited of which none was committed meanwhile, and
+    /// whether that is too long.
+    pub fn stalled(&self, now: Timestamp) -> Vec<(Partition, Duration, bool)> {
+        let waiting = lock(&self.waiting);
+        let age = |since: Timestamp| {
+            Duration::from_millis(now.0.saturating_sub(since.0).try_into().unwrap_or(0))
+        };
+        waiting.iter().map(|(&p, &(since, stalled))| (p, age(since), stalled)).collect()
+    }
+
     /// Up to where `partition` may be read: its last stable offset. Told every few seconds by the
     /// consumer's statistics, never by the record path; negative is librdkafka's "not known".
     pub fn ends(&self, partition: Partition, end: Offset) {
@@ -211,6 +255,7 @@ impl Progress {
     pub fn disown(&self) {
         lock(&self.reasons).clear();
         lock(&self.ends).clear();
+        lock(&self.waiting).clear();
         self.stopped_partitions.store(0, Ordering::Relaxed);
         self.firing.store(false, Ordering::Relaxed);
         self.alarm_level(0.0);

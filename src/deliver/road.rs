@@ -26,6 +26,9 @@ pub trait Road {
     /// One outcome: the record is dead-lettered with `fault`, unread.
     fn refuse(&mut self, input: &Input<'_>, fault: Fault);
 
+    /// The `i`th record of the last turn is `input`, and is dead-lettered with `fault` instead.
+    fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault);
+
     /// One per input of the last turn.
     fn outcomes(&self) -> &[Outcome];
 

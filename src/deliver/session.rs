@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::Refusal;
 use crate::codec::Headers;
 use crate::record::{Offset, Partition, Position, Timestamp};
 
@@ -74,10 +75,10 @@ pub trait Session {
     /// Whether anything was sent since the last commit.
     fn is_open(&self) -> bool;
 
-    /// Sends a record on: its key, partition, timestamp and, unless told otherwise, headers.
+    /// Sends a record on: its partition and, unless told otherwise, key, timestamp and headers.
     ///
     /// # Errors
-    /// If the transaction cannot go on, or the record is larger than may be sent.
+    /// If the transaction cannot go on, or the record is refused without being sent.
     fn forward(
         &self,
         message: &Self::Message<'_>,
@@ -96,6 +97,13 @@ pub trait Session {
     /// # Errors
     /// If something sent did not arrive: [`Session::recover`] next.
     fn barrier(&self) -> Result<(), SessionError>;
+
+    /// Waits until each record sent is taken or refused by its topic, within a transaction too: what
+    /// is sent between two of these calls is in no request with anything else.
+    ///
+    /// # Errors
+    /// If something sent was not taken: [`Session::recover`] next.
+    fn arrive(&self) -> Result<(), SessionError>;
 
     /// Adds the offsets to be committed: where each partition goes on.
     ///
@@ -150,6 +158,7 @@ pub trait Message {
     /// What the headers take in memory, as far as a batch is bounded by it.
     fn header_bytes(&self) -> usize;
     fn value(&self) -> Option<&[u8]>;
+    fn is_keyless(&self) -> bool;
 }
 
 /// How a record leaves.
@@ -157,6 +166,10 @@ pub trait Message {
 pub struct Forward<'a> {
     pub topic: &'a str,
     pub value: Option<&'a [u8]>,
+    /// Instead of the record's own.
+    pub key: Option<&'a [u8]>,
+    /// Whether the record's own timestamp goes with it; else it gets the time of sending.
+    pub keep_timestamp: bool,
     /// Which of the record's own headers go with it, by their names; `None`: not one.
     pub keep: Option<fn(&[u8]) -> bool>,
     /// Headers of ours, after them.
@@ -208,9 +221,10 @@ pub enum SessionError {
     /// Unknown or undone; a new producer settles it.
     #[error("{step} failed: {reason}")]
     Transaction { step: &'static str, reason: String },
-    /// Records that their topic does not take; the transaction is undone as above.
-    #[error("{} records are larger than their topic takes", .0.len())]
-    TooLarge(Vec<Position>),
+    /// Records that their topic does not take; the transaction is undone as above. Under
+    /// at-least-once all else that was sent has arrived, but for what was `beside` them in a request.
+    #[error("{} records are not taken by their topic", refusals.len())]
+    Refused { refusals: Vec<Refusal>, beside: Vec<Position> },
     /// The cluster did not answer a question; it may be asked again.
     #[error("kafka: {what}: {reason}")]
     Exchange { what: &'static str, reason: String },

@@ -6,8 +6,8 @@ use crate::record::{Action, Fault};
 /// Name of the header.
 pub const VERDICT: &str = "tripline-verdict";
 
-/// `pass`, `correct`, `quarantine`, `dead-letter:<fault>`; in observe mode what would have been
-/// done: `would-correct`, …
+/// `pass`, `correct`, `quarantine`, `quarantine:unscorable`, `dead-letter:<fault>`; in observe mode
+/// what would have been done: `would-correct`, …
 pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
     const PREFIX: usize = "would-".len();
     let would = match judged {
@@ -30,6 +30,9 @@ pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
             Fault::Crash => "would-dead-letter:crash",
             Fault::Ambiguous(_) => "would-dead-letter:ambiguous",
             Fault::TooManyHeaders { .. } => "would-dead-letter:too-many-headers",
+            Fault::Unscorable => "would-quarantine:unscorable",
+            Fault::RefusedTimestamp { .. } => "would-dead-letter:refused-timestamp",
+            Fault::RefusedRecord => "would-dead-letter:refused-record",
         },
     };
     match mode {
@@ -47,7 +50,7 @@ mod tests {
     use crate::record::{Ambiguity, FeatureId};
 
     #[test]
-    fn the_text_of_a_dead_letter_ends_in_the_name_of_its_fault() {
+    fn the_text_of_a_fault_says_where_the_record_went_and_ends_in_its_name() {
         let feature = FeatureId(3);
         let faults = [
             Fault::NullValue,
@@ -65,10 +68,14 @@ mod tests {
             Fault::Crash,
             Fault::Ambiguous(Ambiguity::Case),
             Fault::TooManyHeaders { headers: None, bytes: 0 },
+            Fault::Unscorable,
+            Fault::RefusedTimestamp { timestamp: 4 },
+            Fault::RefusedRecord,
         ];
         assert_eq!(faults.len(), Fault::NAMES.len());
         for fault in faults {
-            let enforced = format!("dead-letter:{}", fault.name());
+            let where_to = if fault.is_quarantined() { "quarantine" } else { "dead-letter" };
+            let enforced = format!("{where_to}:{}", fault.name());
             assert_eq!(verdict_text(Mode::Enforce, Err(fault)), enforced);
             assert_eq!(verdict_text(Mode::Observe, Err(fault)), format!("would-{enforced}"));
         }

@@ -16,6 +16,8 @@ pub enum Cause {
     Drift,
     /// There are no records.
     Silence,
+    /// There are records, and a partition makes no progress.
+    Stall,
 }
 
 impl Cause {
@@ -33,12 +35,13 @@ impl Cause {
             Self::Quality => "quality",
             Self::Drift => "drift",
             Self::Silence => "silence",
+            Self::Stall => "stall",
         }
     }
 
     pub fn severity(self) -> &'static str {
         match self {
-            Self::Attack | Self::Silence => "critical",
+            Self::Attack | Self::Silence | Self::Stall => "critical",
             Self::Quality | Self::Drift => "warning",
         }
     }
@@ -48,7 +51,7 @@ impl Cause {
     pub fn parents(self) -> &'static [Self] {
         match self {
             Self::Drift => &[Self::Attack, Self::Quality],
-            Self::Attack | Self::Quality | Self::Silence => &[],
+            Self::Attack | Self::Quality | Self::Silence | Self::Stall => &[],
         }
     }
 }

@@ -26,7 +26,11 @@ pub fn summary(
             Cause::Quality => "records are sound again",
             Cause::Drift => "inputs and answers are as they were",
             Cause::Silence => "records come again",
+            Cause::Stall => "every partition goes on",
         });
+        if incident.cause == Cause::Stall {
+            return format!("{stream}: over at {until}: {why}. It began at {since}.");
+        }
         return format!(
             "{stream}: over at {until}: {why}. {flagged} of {rows} records ({flagged_share}) were \
              flagged since {since}. {done}"
@@ -50,6 +54,13 @@ pub fn summary(
             format!("{changed} changed in {rows} records since {since}.{}", others(incident, ""))
         }
         Cause::Silence => format!("no records since {since}."),
+        Cause::Stall => {
+            let at = incident.first.map(|(partition, offset)| {
+                format!("partition {partition} makes no progress at offset {offset}")
+            });
+            let at = at.unwrap_or_else(|| "a partition makes no progress".to_owned());
+            format!("{at} although records wait, told at {since}.")
+        }
     };
     format!("{stream}: {what} {done}")
 }
@@ -73,6 +84,10 @@ fn done(about: &About, incident: &Incident) -> String {
     let Counts { corrected, quarantined, faults, .. } = incident.counts;
     let done = match (incident.cause, about.policy.mode, about.policy.on_flagged) {
         (Cause::Silence, ..) => "Nobody sends, or nobody reads.".to_owned(),
+        (Cause::Stall, ..) => {
+            return "Its records wait in the input topic; /ready of its worker says why."
+                .to_owned();
+        }
         (_, Mode::Observe, _) => "Nothing was held back: the stream is in observe mode.".to_owned(),
         (_, Mode::Enforce, OnFlagged::Quarantine) => format!("{quarantined} were held back."),
         (_, Mode::Enforce, OnFlagged::Correct) => {
@@ -89,8 +104,10 @@ fn done(about: &About, incident: &Incident) -> String {
 pub fn next_steps(about: &About, cause: Cause, samples: Option<&Samples>) -> Vec<String> {
     let mut steps = vec![];
     let stream = &about.stream;
-    if let (Cause::Attack | Cause::Drift, Some(Samples { topic, partition, offset })) =
-        (cause, samples)
+    if let (
+        Cause::Attack | Cause::Drift | Cause::Stall,
+        Some(Samples { topic, partition, offset }),
+    ) = (cause, samples)
     {
         steps.push(format!(
             "kcat -b $BROKERS -C -t {topic} -p {partition} -o {offset} -c 1 -f '%h %S bytes\\n'"
@@ -111,6 +128,10 @@ pub fn next_steps(about: &About, cause: Cause, samples: Option<&Samples>) -> Vec
         (Cause::Drift, _) => steps.push(format!(
             "if the change is meant to stay, fit a bundle on newer data and give it to stream {stream}"
         )),
+        (Cause::Stall, _) => steps.extend([
+            "curl -s http://$WORKER/ready".to_owned(),
+            "tripline check -c tripline.toml --connect".to_owned(),
+        ]),
         (Cause::Silence, _) => steps.push(format!(
             "kcat -b $BROKERS -C -t {} -o -1 -e -f '%p %o %T\\n'",
             about.input
@@ -208,6 +229,7 @@ mod tests {
                 rest(Cause::Drift, drift.to_vec()),
                 rest(Cause::Quality, broken),
                 rest(Cause::Silence, vec![]),
+                rest(Cause::Stall, vec![]),
             ]
             .join("\n"),
             @r"
@@ -218,6 +240,7 @@ mod tests {
         fashion: 4 things changed in 980 records since 2026-11-23T18:51:10Z. a: median 3.25, usually 1.5. b: median 3.25, usually 1.5. c: median 3.25, usually 1.5. 1 more. Nothing was held back: the stream is in observe mode. 3 more could not be read.
         fashion: records are not what they were since 2026-11-23T18:51:10Z. unreadable records: 40.0%, usually 0.1%. Nothing was held back: the stream is in observe mode. 3 more could not be read.
         fashion: no records since 2026-11-23T18:51:10Z. Nobody sends, or nobody reads. 3 more could not be read.
+        fashion: partition 3 makes no progress at offset 9182344 although records wait, told at 2026-11-23T18:51:10Z. Its records wait in the input topic; /ready of its worker says why.
         "
         );
     }

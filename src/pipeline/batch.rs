@@ -1,5 +1,7 @@
 //! Records through the road: decode, validate, score, decide, sanitize. No I/O.
 
+mod fault;
+
 use std::ops::Range;
 
 use super::Guard;
@@ -63,6 +65,8 @@ pub struct GuardFailure {
     /// The first record that cannot be scored even alone.
     pub at: Position,
     pub error: Unscorable,
+    /// No record can be scored, as far as was tried.
+    pub all: bool,
 }
 
 /// What keeps a record from being scored.
@@ -77,7 +81,11 @@ pub enum Unscorable {
 impl GuardFailure {
     /// Whether it is about every record of the batch, not about the one at `at`.
     pub fn is_of_all(&self) -> bool {
-        matches!(self.error, Unscorable::Model(ModelError::Late { .. }))
+        self.all
+    }
+
+    fn of_all(at: Position, error: ModelError) -> Self {
+        Self { at, error: error.into(), all: true }
     }
 }
 
@@ -110,6 +118,8 @@ pub struct Batch {
     spans: Vec<Span>,
     /// The first outcome whose rows are still in `rows`.
     part: usize,
+    /// The last row that was scored, `[d]`, or none yet: what the networks can do.
+    witness: Vec<f32>,
 }
 
 /// Numbers that are scored together, if records of many rows bring more: 16 MiB of `f32`, and as
@@ -120,9 +130,12 @@ impl Batch {
     /// Takes `inputs` through the road; [`Batch::outcomes`] then has one outcome each, in order.
     /// How the stream was cut into batches shows in no outcome.
     ///
+    /// A record that no network scores alone, tried twice, while others are scored, is at fault
+    /// itself: it is held back whatever the policy says of a guard that fails.
+    ///
     /// # Errors
-    /// If a network fails, or a record's schema is still wanted, and the policy is to let nothing
-    /// pass unscored.
+    /// If a network fails on every row, or a record's schema is still wanted, and the policy is to
+    /// let nothing pass unscored.
     pub fn turn(
         &mut self,
         guard: &Guard,
@@ -134,46 +147,48 @@ impl Batch {
         self.corrected.clear();
         self.traces.clear();
         self.cells.clear();
-        // Records that are scored one by one, because together they could not be.
-        let mut alone = 0;
+        // How many records are tried together: halved when they fail, doubled when they do not, so
+        // that a few bad ones among many cost a few runs each.
+        let mut most = inputs.len();
+        // Whether the networks score anything: asked once per turn, when a record fails alone.
+        let mut sound = None;
         while self.outcomes.len() < inputs.len() {
             let first = self.outcomes.len();
             self.part = first;
-            let most = if alone > 0 { 1 } else { inputs.len() };
             let n = self.read(guard, &inputs[first..], most)?;
-            let failed = self.scored.run(guard, networks, &self.rows).err();
-            match (failed, guard.policy.on_guard_failure) {
-                (None, _) => self.judge(guard, first),
+            match self.scored.run(guard, networks, &self.rows) {
+                Ok(()) => {
+                    self.testify(guard);
+                    self.judge(guard, first);
+                    most = most.saturating_mul(2);
+                }
                 // No row keeps a network busy: it would not come back from any of them alone.
-                (Some(ModelError::Late { .. }), OnGuardFailure::Open) => {
-                    let readable = |outcome: &&mut Outcome| outcome.judged.is_ok();
-                    let outcomes = self.outcomes[first..].iter_mut().filter(readable);
-                    outcomes.for_each(|outcome| outcome.unscored = true);
-                }
-                (Some(error @ ModelError::Late { .. }), OnGuardFailure::Closed) => {
-                    return Err(GuardFailure { at: inputs[first].position, error: error.into() });
-                }
+                Err(error @ ModelError::Late { .. }) => match guard.policy.on_guard_failure {
+                    OnGuardFailure::Open => {
+                        let readable = |outcome: &&mut Outcome| outcome.judged.is_ok();
+                        let outcomes = self.outcomes[first..].iter_mut().filter(readable);
+                        outcomes.for_each(|outcome| outcome.unscored = true);
+                    }
+                    OnGuardFailure::Closed => {
+                        return Err(GuardFailure::of_all(inputs[first].position, error));
+                    }
+                },
                 // Whose row it was must not hang on who came with it.
-                (Some(_), _) if n > 1 => {
+                Err(_) if n > 1 => {
                     self.outcomes.truncate(first);
                     self.spans.truncate(first);
-                    alone = n;
+                    most = n.div_ceil(2);
                     continue;
                 }
-                (Some(_), OnGuardFailure::Open) => self.outcomes[first].unscored = true,
-                (Some(error), OnGuardFailure::Closed) => {
-                    return Err(GuardFailure { at: inputs[first].position, error: error.into() });
-                }
+                Err(error) => self.fail(guard, networks, &inputs[first..], error, &mut sound)?,
             }
-            alone = alone.saturating_sub(n);
             self.correct(guard, networks, inputs, first)?;
             self.finish(guard, inputs, first);
         }
         Ok(())
     }
 
-    /// One outcome: dead-lettered with `fault`, unread. A record that its topic does not take
-    /// goes there in observe mode too: it can go nowhere else.
+    /// One outcome: dead-lettered with `fault`, unread.
     pub fn refuse(&mut self, guard: &Guard, input: &Input<'_>, fault: Fault) {
         self.outcomes.clear();
         self.spans.clear();
@@ -182,7 +197,15 @@ impl Batch {
         self.cells.clear();
         self.outcomes.push(Outcome::of(Err(fault)));
         self.spans.push(Span { rows: 0..0, worst: 0 });
-        self.finish(guard, std::slice::from_ref(input), 0);
+        self.settle(guard, input, 0);
+    }
+
+    /// The `i`th record of the last turn is `input`, and has `fault` instead of what it was found to
+    /// be.
+    pub fn replace(&mut self, guard: &Guard, i: usize, input: &Input<'_>, fault: Fault) {
+        self.outcomes[i] = Outcome::of(Err(fault));
+        self.spans[i] = Span { rows: 0..0, worst: 0 };
+        self.settle(guard, input, i);
     }
 
     /// One outcome per input of the last turn, in order.
@@ -232,7 +255,7 @@ impl Batch {
                 (None, _) => read(guard, input, &mut self.rows),
                 (Some(_), OnGuardFailure::Open) => Ok(Read { rows: 0, imputed: false }),
                 (Some(id), OnGuardFailure::Closed) => {
-                    return Err(GuardFailure { at: input.position, error: id.into() });
+                    return Err(GuardFailure { at: input.position, error: id.into(), all: false });
                 }
             };
             let imputed = judged.is_ok_and(|read| read.imputed);
@@ -321,7 +344,7 @@ impl Batch {
         if let Some(error) = failed.filter(|_| late)
             && guard.policy.on_guard_failure == OnGuardFailure::Closed
         {
-            return Err(GuardFailure { at: inputs[first].position, error: error.into() });
+            return Err(GuardFailure::of_all(inputs[first].position, error));
         }
         for (i, rows) in candidates {
             let n = rows.len();
@@ -332,19 +355,13 @@ impl Batch {
             }
             if !together {
                 let own = &self.corrections[rows.start * width..rows.end * width];
-                match (
-                    self.corrections_scored.run(guard, networks, own),
-                    guard.policy.on_guard_failure,
-                ) {
-                    (Ok(()), _) => rows = 0..n,
-                    (Err(error), OnGuardFailure::Closed) => {
-                        return Err(GuardFailure { at: inputs[i].position, error: error.into() });
-                    }
-                    (Err(_), OnGuardFailure::Open) => {
-                        self.outcomes[i].corrected = None;
-                        continue;
-                    }
+                // The record itself was scored just now: the networks are well, and what they cannot
+                // judge is not delivered.
+                if self.corrections_scored.run(guard, networks, own).is_err() {
+                    self.outcomes[i].corrected = None;
+                    continue;
                 }
+                rows = 0..n;
             }
             let (_, merged) = worst(&self.corrections_scored, rows);
             if guard.decider.flags(guard.decider.p(merged, n)) {
@@ -364,50 +381,59 @@ impl Batch {
 
     /// Routes and header values, now that everything is known.
     fn finish(&mut self, guard: &Guard, inputs: &[Input<'_>], first: usize) {
-        let judged = self.outcomes.iter_mut().zip(&self.spans);
-        for (input, (outcome, span)) in inputs.iter().zip(judged).skip(first) {
-            let held_back = outcome.judged.is_err_and(|fault| fault.holds_back());
-            let mode = if held_back { Mode::Enforce } else { guard.policy.mode };
-            let observed = mode == Mode::Observe;
-            let scored = outcome.judged.is_ok() && !outcome.unscored;
-            let scores = if scored { self.scored.scores(span.worst) } else { &[] };
-            let action = outcome.judged.map(|verdict| verdict.action);
-            outcome.text = if outcome.unscored { UNSCORED } else { verdict_text(mode, action) };
-            outcome.route = match action {
-                _ if observed => Route::Sanitized,
-                Ok(Action::Pass | Action::Correct) => Route::Sanitized,
-                Ok(Action::Quarantine) => Route::Quarantine,
-                Err(_) => Route::DeadLetter,
-            };
-            if observed {
-                outcome.corrected = None;
-            }
-            let verdict = outcome.judged.ok().filter(|_| scored);
-            let flagged = verdict.is_some_and(|v| v.action != Action::Pass);
-            self.shares.clear();
-            if flagged {
-                guard.decider.shares(scores, &mut self.shares);
-            }
-            let start = self.traces.len();
-            Trace {
-                flagged,
-                corrected: outcome.corrected.is_some(),
-                fault: outcome.judged.is_err(),
-                observed,
-                unscored: outcome.unscored,
-                source: input.position,
-                bundle: guard.digest().prefix(),
-                p: verdict.map_or(f32::NAN, |v| v.p),
-                merged: verdict.map_or(f32::NAN, |v| v.score),
-                rows: span.rows.len() as u32,
-                row: if scored { (span.worst - span.rows.start) as u32 } else { 0 },
-                scores,
-                shares: &self.shares,
-                reasons: verdict.map(|v| v.reasons).unwrap_or_default(),
-            }
-            .pack(&mut self.traces);
-            outcome.trace = start..self.traces.len();
+        for (i, input) in inputs.iter().enumerate().take(self.outcomes.len()).skip(first) {
+            self.settle(guard, input, i);
         }
+    }
+
+    /// Route and header values of the `i`th record.
+    fn settle(&mut self, guard: &Guard, input: &Input<'_>, i: usize) {
+        let (outcome, span) = (&mut self.outcomes[i], &self.spans[i]);
+        let scored = outcome.judged.is_ok() && !outcome.unscored;
+        let scores = if scored { self.scored.scores(span.worst) } else { &[] };
+        let action = outcome.judged.map(|verdict| verdict.action);
+        // A record that its topic does not take goes elsewhere in observe mode too.
+        let mode = match action {
+            Err(fault) if fault.holds_back() => Mode::Enforce,
+            _ => guard.policy.mode,
+        };
+        let observed = mode == Mode::Observe;
+        outcome.text = if outcome.unscored { UNSCORED } else { verdict_text(mode, action) };
+        outcome.route = match action {
+            _ if observed => Route::Sanitized,
+            Ok(Action::Pass | Action::Correct) => Route::Sanitized,
+            Ok(Action::Quarantine) => Route::Quarantine,
+            Err(fault) if fault.is_quarantined() => Route::Quarantine,
+            Err(_) => Route::DeadLetter,
+        };
+        if observed {
+            outcome.corrected = None;
+        }
+        let verdict = outcome.judged.ok().filter(|_| scored);
+        let flagged = verdict.is_some_and(|v| v.action != Action::Pass);
+        self.shares.clear();
+        if flagged {
+            guard.decider.shares(scores, &mut self.shares);
+        }
+        let start = self.traces.len();
+        Trace {
+            flagged,
+            corrected: outcome.corrected.is_some(),
+            fault: outcome.judged.is_err(),
+            observed: guard.policy.mode == Mode::Observe,
+            unscored: outcome.unscored,
+            source: input.position,
+            bundle: guard.digest().prefix(),
+            p: verdict.map_or(f32::NAN, |v| v.p),
+            merged: verdict.map_or(f32::NAN, |v| v.score),
+            rows: span.rows.len() as u32,
+            row: if scored { (span.worst - span.rows.start) as u32 } else { 0 },
+            scores,
+            shares: &self.shares,
+            reasons: verdict.map(|v| v.reasons).unwrap_or_default(),
+        }
+        .pack(&mut self.traces);
+        outcome.trace = start..self.traces.len();
     }
 }
 

@@ -207,6 +207,30 @@ impl Incidents {
         self.open.insert(Cause::Silence, incident);
     }
 
+    /// An incident without watches: a partition stands still at an offset.
+    pub fn stall(
+        &mut self,
+        about: &About,
+        since: Timestamp,
+        at: (Partition, Offset),
+        hold_ms: i64,
+        alerts: &mut Vec<Alert>,
+    ) {
+        let nothing = |until| Past { counts: Counts::default(), until, first: None };
+        let (begun, status) = self.begin(about, Cause::Stall, since, hold_ms, nothing);
+        let incident = Incident { first: Some(at), ..begun };
+        alerts.push(Alert::new(about, &incident, status, None));
+        self.open.insert(Cause::Stall, incident);
+    }
+
+    /// No partition stands still any more.
+    pub fn go_on(&mut self, about: &About, at: Timestamp, alerts: &mut Vec<Alert>) {
+        if let Some(incident) = self.open.get_mut(&Cause::Stall) {
+            incident.until = incident.until.max(at);
+        }
+        self.end(about, Cause::Stall, None, alerts);
+    }
+
     fn begin(
         &self,
         about: &About,

@@ -17,7 +17,9 @@ pub use self::state::{JudgeError, State};
 use super::incidents::{Fired, Past};
 use crate::incident::{About, Alert, Cause, Finding};
 use crate::record::{Offset, Partition, Schema, Timestamp};
-use crate::watch::{Counts, Evidence, Message, Presence, Signals, Terms, Transition, WindowStart};
+use crate::watch::{
+    Counts, Evidence, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
+};
 
 /// Judge of one stream.
 #[derive(Clone, Debug)]
@@ -135,12 +137,14 @@ impl Judge {
         match message {
             Message::Tick(tick) => self.tick(tick.at),
             Message::Presence(presence) => self.hear_of(presence),
+            Message::Stall(stall) => self.hear_stall(stall),
             Message::Evidence(evidence) if evidence.epoch != self.frame.about.epoch => return,
             Message::Evidence(evidence) => self.hear(evidence, alerts),
             Message::Former {} => return,
         }
         self.close_windows(alerts);
         self.listen(alerts);
+        self.wait(alerts);
     }
 
     fn tick(&mut self, at: Timestamp) {
@@ -154,6 +158,14 @@ impl Judge {
     fn hear_of(&mut self, presence: &Presence) {
         let heard = self.heard(presence.partition);
         heard.quiet = presence.quiet;
+    }
+
+    /// Nothing else follows from it: a partition that stands still holds no window open.
+    fn hear_stall(&mut self, stall: &Stall) {
+        match stall.over {
+            true => drop(self.state.stalled.remove(&stall.partition)),
+            false => drop(self.state.stalled.insert(stall.partition, stall.at)),
+        }
     }
 
     /// What is known of a partition that was heard of just now.
@@ -180,6 +192,8 @@ impl Judge {
             return;
         }
         (heard.from, heard.to) = (from, to);
+        // It has moved, whoever has it now.
+        self.state.stalled.remove(&partition);
         self.state.record_at = Some(self.state.clock);
         let slot = self.slot(partition);
         for window in windows {
@@ -316,6 +330,20 @@ impl Judge {
                 state.incidents.silence(&frame.about, heard, hold_ms, alerts);
             }
             (false, true) => state.incidents.end(&frame.about, Cause::Silence, None, alerts),
+            _ => {}
+        }
+    }
+
+    /// A plain rule, outside the budget: records wait, and somebody must know.
+    fn wait(&mut self, alerts: &mut Vec<Alert>) {
+        let Self { frame, state } = self;
+        let stalled = state.stalled.first_key_value().map(|(&p, &offset)| (p, offset));
+        match (stalled, state.incidents.is_open(Cause::Stall)) {
+            (Some(at), false) => {
+                let hold_ms = frame.terms.hold_ms as i64;
+                state.incidents.stall(&frame.about, state.clock, at, hold_ms, alerts);
+            }
+            (None, true) => state.incidents.go_on(&frame.about, state.clock, alerts),
             _ => {}
         }
     }

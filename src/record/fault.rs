@@ -38,6 +38,12 @@ pub enum Fault {
     /// More headers than a record may have. Kafka's client shows none of them beyond 100,000: then
     /// `headers` is `None`.
     TooManyHeaders { headers: Option<usize>, bytes: usize },
+    /// A network gives no finite number for it alone, and does for others.
+    Unscorable,
+    /// The topic it should leave by does not take its timestamp.
+    RefusedTimestamp { timestamp: i64 },
+    /// The topic it should leave by does not take it, for another reason than size and timestamp.
+    RefusedRecord,
 }
 
 /// What readers of one value do not agree about.
@@ -67,7 +73,7 @@ pub enum Ambiguity {
 
 impl Fault {
     /// Every name a fault can have, in the order of the variants.
-    pub const NAMES: [&'static str; 15] = [
+    pub const NAMES: [&'static str; 18] = [
         "null-value",
         "too-large",
         "unknown-format",
@@ -83,12 +89,15 @@ impl Fault {
         "crash",
         "ambiguous",
         "too-many-headers",
+        "unscorable",
+        "refused-timestamp",
+        "refused-record",
     ];
 
     /// Whether the record cannot go on as it is, whatever the mode: then it is dead-lettered in observe
     /// mode too.
     pub fn holds_back(&self) -> bool {
-        matches!(self, Self::Undeliverable { .. } | Self::TooManyHeaders { .. })
+        self.is_refusal() || matches!(self, Self::TooManyHeaders { .. })
     }
 
     /// Short name, stable across versions: headers, metrics and alerts carry it.
@@ -109,8 +118,25 @@ impl Fault {
             Self::Crash => 12,
             Self::Ambiguous(_) => 13,
             Self::TooManyHeaders { .. } => 14,
+            Self::Unscorable => 15,
+            Self::RefusedTimestamp { .. } => 16,
+            Self::RefusedRecord => 17,
         };
         Self::NAMES[at]
+    }
+
+    /// Whether its topic refused the record: it can go nowhere but to the dead letters, whatever
+    /// the mode.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Undeliverable { .. } | Self::RefusedTimestamp { .. } | Self::RefusedRecord
+        )
+    }
+
+    /// Whether the record is held back, not dead-lettered: it could be read.
+    pub fn is_quarantined(&self) -> bool {
+        matches!(self, Self::Unscorable)
     }
 }
 
@@ -152,6 +178,13 @@ impl fmt::Display for Fault {
             Self::TooManyHeaders { headers: None, .. } => {
                 write!(f, "{name}: so many headers that the Kafka client reads none")
             }
+            Self::Unscorable => {
+                write!(f, "{name}: a network gives no finite number for it, alone and tried twice")
+            }
+            Self::RefusedTimestamp { timestamp } => {
+                write!(f, "{name}: its topic does not take a record with timestamp {timestamp}")
+            }
+            Self::RefusedRecord => write!(f, "{name}: its topic does not take the record"),
         }
     }
 }

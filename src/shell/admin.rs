@@ -87,7 +87,12 @@ impl Site {
         let (roster, now) = (&self.roster, clock::now());
         match path {
             "/live" => probe("alive", roster.stuck(now, PATIENCE), vec![], trusted),
-            "/ready" => probe("ready", roster.unready(now, PATIENCE), roster.held(), trusted),
+            "/ready" => {
+                let held = roster.held().into_iter().map(|line| format!("held still: {line}"));
+                let stalled = roster.stalled(now).into_iter();
+                let besides = held.chain(stalled.map(|line| format!("stalled: {line}")));
+                probe("ready", roster.unready(now, PATIENCE), besides.collect(), trusted)
+            }
             _ if !self.pages => words(StatusCode::NOT_FOUND, ""),
             _ if !trusted => {
                 let mut answer = words(StatusCode::UNAUTHORIZED, "");
@@ -132,8 +137,7 @@ fn probe(
         true => (StatusCode::OK, what.to_owned()),
         false => (StatusCode::SERVICE_UNAVAILABLE, format!("not {what}")),
     };
-    let held = besides.into_iter().map(|line| format!("held still: {line}"));
-    let why = against.into_iter().chain(held).filter(|_| trusted);
+    let why = against.into_iter().chain(besides).filter(|_| trusted);
     let lines: Vec<String> = std::iter::once(first).chain(why).collect();
     words(status, &(lines.join("\n") + "\n"))
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 use super::cgroup;
 use super::roster::{Roster, Stream};
 use super::routes::Counters;
-use crate::deliver::{Buckets, Progress};
+use crate::deliver::{Buckets, Objection, Progress};
 use crate::record::{Fault, Timestamp};
 
 /// What `content-type` says of it.
@@ -26,7 +26,7 @@ pub fn render(roster: &Roster, now: Timestamp) -> String {
     about(&mut page, roster);
     records(&mut page, &roster.streams);
     transactions(&mut page, &roster.streams);
-    partitions(&mut page, &roster.streams);
+    partitions(&mut page, &roster.streams, now);
     durations(&mut page, &roster.streams);
     threads(&mut page, &roster.streams, now);
     routes(&mut page, &roster.routes);
@@ -71,6 +71,16 @@ fn records(page: &mut Page, streams: &[Stream]) {
             page.sample(name, &[("stream", &stream.name), ("fault", fault)], count);
         }
     }
+    let name = "tripline_refused_records_total";
+    let help =
+        "Records committed otherwise than judged because a topic refused them, by objection.";
+    page.family(name, "counter", help);
+    for stream in streams {
+        for (at, objection) in Objection::NAMES.iter().enumerate() {
+            let count = total(stream, |t| Progress::get(&t.refused[at]));
+            page.sample(name, &[("stream", &stream.name), ("objection", objection)], count);
+        }
+    }
     let name = "tripline_evidence_messages_total";
     page.family(name, "counter", "Messages that the judge of this process took in.");
     per_stream(page, name, streams, |s| Progress::get(&s.judge.records));
@@ -108,7 +118,7 @@ fn transactions(page: &mut Page, streams: &[Stream]) {
     per_thread(page, name, streams, |t| Progress::get(&t.offsets_behind_state));
 }
 
-fn partitions(page: &mut Page, streams: &[Stream]) {
+fn partitions(page: &mut Page, streams: &[Stream], now: Timestamp) {
     let name = "tripline_partitions_assigned";
     page.family(name, "gauge", "Input partitions that are this process's.");
     per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.partitions)));
@@ -121,6 +131,15 @@ fn partitions(page: &mut Page, streams: &[Stream]) {
         for (partition, _) in stream.workers.iter().flat_map(|worker| worker.reasons()) {
             let partition = partition.to_string();
             page.sample(name, &[("stream", &*stream.name), ("partition", &partition)], 1);
+        }
+    }
+    let name = "tripline_partition_stalled_seconds";
+    let help = "Since records of a partition wait of which none was committed; near 0 is work.";
+    page.family(name, "gauge", help);
+    for stream in streams {
+        for (partition, age, _) in stream.workers.iter().flat_map(|worker| worker.stalled(now)) {
+            let labels = [("stream", &*stream.name), ("partition", &partition.to_string())];
+            page.sample(name, &labels, age.as_secs_f64());
         }
     }
     let name = "tripline_consumer_lag_records";
@@ -326,6 +345,9 @@ mod tests {
         stream.workers[0].gave_up(true);
         stream.workers[0].gave_up(false);
         stream.workers[1].hold(Partition(7), "why");
+        stream.workers[1].waits(Partition(7), Some(Timestamp(now.0 - 61_500)));
+        stream.workers[1].refused(Objection::Timestamp);
+        stream.workers[1].committed(Duration::ZERO);
         stream.workers[1].ends(Partition(6), Offset(30));
         stream.workers[1].stands(Partition(6), Offset(18));
         stream.judge.firing(true);
@@ -343,6 +365,8 @@ mod tests {
             "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"aborted\"} 1",
             "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"fenced\"} 1",
             "tripline_partition_held{stream=\"fashion\",partition=\"7\"} 1",
+            "tripline_partition_stalled_seconds{stream=\"fashion\",partition=\"7\"} 61.5",
+            "tripline_refused_records_total{stream=\"fashion\",objection=\"timestamp\"} 1",
             "tripline_consumer_lag_records{stream=\"fashion\",partition=\"6\"} 12",
             "tripline_incident_firing{stream=\"fashion\"} 1",
             "tripline_alarm_level{stream=\"fashion\"} 0.25",

@@ -47,6 +47,10 @@ impl deliver::Road for Road {
         self.batch.refuse(&self.guard, input, fault);
     }
 
+    fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault) {
+        self.batch.replace(&self.guard, i, input, fault);
+    }
+
     fn outcomes(&self) -> &[Outcome] {
         self.batch.outcomes()
     }

@@ -98,6 +98,23 @@ impl Roster {
         lines
     }
 
+    /// Partitions that make no progress although there are records, and for how long: no reason to
+    /// restart either, for what is in the log will still be there.
+    pub fn stalled(&self, now: Timestamp) -> Vec<String> {
+        let mut lines = vec![];
+        for stream in &self.streams {
+            for (partition, age, _) in
+                stream.workers.iter().flat_map(|w| w.stalled(now)).filter(|(.., stalled)| *stalled)
+            {
+                let (name, age) = (&stream.name, age.as_secs());
+                lines.push(format!(
+                    "stream {name}: partition {partition}: no progress for {age} s although records wait"
+                ));
+            }
+        }
+        lines
+    }
+
     /// What `say` has to say of each thread, with the thread's name before it.
     fn lines(&self, say: impl Fn(&Progress) -> Option<String>) -> Vec<String> {
         let mut lines = vec![];

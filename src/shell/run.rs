@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
@@ -224,6 +225,10 @@ impl Wrap for Plain {
     }
 }
 
+/// Without progress for so long, though there are records, somebody must know. What another worker left
+/// open when it died takes three transaction timeouts to end.
+const STALLED: Duration = Duration::from_secs(60);
+
 /// Runs until `stop`, or until a thread cannot go on: then all others drain too, and whoever
 /// supervises the process starts it again.
 ///
@@ -253,6 +258,7 @@ pub fn run_with<W: Wrap>(
     let timing = Timing {
         commit_interval: kafka.commit_interval,
         settle: 3 * kafka.transaction_timeout,
+        stalled: STALLED.max(2 * 3 * kafka.transaction_timeout),
         offsets_lag: kafka.delivery == Delivery::AtLeastOnce,
     };
     let mut progress = overview.threads.iter().cloned();

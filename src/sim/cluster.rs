@@ -394,10 +394,11 @@ impl Txn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::log::Takes;
 
     fn cluster() -> Cluster {
         let partitions = vec![PartitionLog::default()];
-        let topic = Topic { name: "out".into(), partitions, bytes_max: 100 };
+        let topic = Topic { name: "out".into(), partitions, takes: Takes::ANYTHING };
         Cluster::new(vec![topic], vec![Group::default()])
     }
 

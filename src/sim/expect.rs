@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::log::Record;
 use super::road;
-use super::scene::{Scene, kind};
+use super::scene::{BEGAN_AT, Scene, kind};
 use crate::bundle::Digest;
-use crate::deliver::POINTER;
+use crate::deliver::{Form, Objection, POINTER, TIMESTAMP};
 use crate::emit::{TRACE, VERDICT, connect_headers};
 use crate::pipeline::{Outcome, Route};
 use crate::record::{Action, Fault, Offset, Partition, Position};
@@ -22,6 +22,8 @@ pub struct Expected {
     pub record: Rc<Record>,
     pub outcome: Outcome,
     pub crash: bool,
+    /// It has the time of its sending.
+    restamped: bool,
 }
 
 impl Expected {
@@ -33,26 +35,64 @@ impl Expected {
         let mut may = |judged: Result<Action, Fault>, unscored: bool| {
             all.extend(Self::of(scene, at, input, judged, unscored));
         };
-        may(judged, false);
+        if !is_poison(input) {
+            may(judged, false);
+        }
         if scene.is_open() && judged.is_ok() {
             may(Ok(Action::Pass), true);
-        }
-        let bytes = value.map_or(0, <[u8]>::len);
-        if bytes > scene.bytes_max {
-            may(Err(Fault::Undeliverable { bytes }), false);
         }
         may(Err(Fault::Crash), false);
         all
     }
 
-    /// `None`: its topic does not take it so.
+    /// As it was judged or, where its topic does not take it so, in the first form that is taken.
     fn of(
         scene: &Scene,
         at: Position,
         input: &Record,
         judged: Result<Action, Fault>,
         unscored: bool,
-    ) -> Option<Self> {
+    ) -> Vec<Self> {
+        let takes = |way: &Self| match way.outcome.route {
+            Route::DeadLetter => scene.dead_letter_takes,
+            _ => scene.takes,
+        };
+        let made = |judged, form| Self::made(scene, at, input, judged, unscored, form);
+        let whole = made(judged, Form::Whole);
+        let objections = takes(&whole).objections(&whole.record);
+        if objections.is_empty() {
+            return vec![whole];
+        }
+        let faults = objections.iter().map(|objection| match objection {
+            Objection::Size => {
+                Fault::Undeliverable { bytes: input.value.as_ref().map_or(0, Vec::len) }
+            }
+            Objection::Timestamp => Fault::RefusedTimestamp { timestamp: input.timestamp().0 },
+            Objection::Record => Fault::RefusedRecord,
+        });
+        let onward = whole.outcome.route == Route::Sanitized;
+        let stamped = |objection: &Objection| *objection == Objection::Timestamp;
+        let letter = onward || objections.iter().any(stamped);
+        let forms = [letter.then_some(Form::Letter), Some(Form::Pointer), Some(Form::Bare)];
+        let first_taken = |judged| {
+            let ways = forms.iter().flatten().map(|&form| made(judged, form));
+            let taken = |way: &Self| takes(way).objections(&way.record).is_empty();
+            ways.into_iter().find(taken).map(|way| Self { crash: whole.crash, ..way })
+        };
+        match onward {
+            true => faults.filter_map(|fault| first_taken(Err(fault))).collect(),
+            false => first_taken(judged).into_iter().collect(),
+        }
+    }
+
+    fn made(
+        scene: &Scene,
+        at: Position,
+        input: &Record,
+        judged: Result<Action, Fault>,
+        unscored: bool,
+        form: Form,
+    ) -> Self {
         let stream = &scene.stream;
         let topics = &stream.topics;
         let (outcome, trace) = road::outcome(stream.policy.mode, at, judged, unscored);
@@ -62,19 +102,15 @@ impl Expected {
             Some(own) if corrected => Some(road::correct(own)),
             own => own.map(<[u8]>::to_vec),
         };
-        let small = if scene.dead_letter_is_small { scene.bytes_max } else { usize::MAX };
-        let (topic, most) = match outcome.route {
-            Route::Sanitized => (&topics.sanitized, scene.bytes_max),
-            Route::Quarantine => (&topics.quarantine, scene.bytes_max),
-            Route::DeadLetter => (&topics.dead_letter, small),
+        let topic = match outcome.route {
+            Route::Sanitized => &topics.sanitized,
+            Route::Quarantine => &topics.quarantine,
+            Route::DeadLetter => &topics.dead_letter,
         };
-        let too_large = value.as_ref().is_some_and(|value| value.len() > most);
-        if too_large && outcome.route == Route::Sanitized {
-            return None;
-        }
+        let is_pointer = form >= Form::Pointer;
         let mut headers = vec![];
         let mut add = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
-        match too_large {
+        match is_pointer {
             true => add("content-type", POINTER.as_bytes()),
             false => input.headers.iter().for_each(|(name, value)| add(name, value)),
         }
@@ -84,15 +120,37 @@ impl Expected {
         }
         add(VERDICT, outcome.text.as_bytes());
         add(TRACE, &trace);
-        let value = if too_large { Some(pointer(scene, at, own?)) } else { value };
-        let record = Record { key: input.key.clone(), value, headers, timestamp: input.timestamp };
-        Some(Self {
+        if outcome.route != Route::Sanitized {
+            add(TIMESTAMP, input.timestamp.to_string().as_bytes());
+        }
+        let value = match is_pointer {
+            true => Some(pointer(scene, at, own.unwrap_or_default())),
+            false => value,
+        };
+        let key = match form {
+            Form::Bare => Some(format!("{}/{}", at.partition, at.offset).into_bytes()),
+            _ => input.key.clone(),
+        };
+        let restamped = form > Form::Whole;
+        let timestamp = if restamped { BEGAN_AT } else { input.timestamp };
+        Self {
             text: outcome.text,
             topic: topic.clone(),
-            record: Rc::new(record),
+            record: Rc::new(Record { key, value, headers, timestamp }),
             outcome,
             crash: judged == Err(Fault::Crash),
-        })
+            restamped,
+        }
+    }
+
+    /// Whether this is how `left` left by `topic`.
+    pub fn is(&self, topic: &str, left: &Record) -> bool {
+        // When exactly it was sent nobody can say.
+        let timestamp = match self.restamped && left.timestamp >= BEGAN_AT {
+            true => left.timestamp,
+            false => self.record.timestamp,
+        };
+        self.topic == topic && Record { timestamp, ..(*self.record).clone() } == *left
     }
 }
 

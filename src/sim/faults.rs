@@ -113,6 +113,11 @@ impl Faults {
         self.healed = true;
     }
 
+    /// Whether none was to strike at all.
+    pub fn are_none(&self) -> bool {
+        self.steps_max == 0
+    }
+
     pub fn healed(&self) -> bool {
         self.healed || self.steps >= self.steps_max
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::cluster::{Cluster, Ms};
 use super::faults::Faults;
 use super::group::MemberId;
+use super::scene::Scene;
 use super::world::World;
 
 /// What everybody in a world shares.
@@ -16,6 +17,10 @@ pub struct Ground {
     pub exactly_once: bool,
     /// Whether a record that is too large is refused when it is sent, or when its topic sees it.
     pub refuses_at_once: bool,
+    /// Whether brokers say which record of a request they refuse.
+    pub names_refused: bool,
+    /// Whether they say what a topic takes.
+    pub tells_settings: bool,
     /// Only differences from it are ever looked at.
     epoch: Instant,
     pub world: RefCell<Weak<World>>,
@@ -31,17 +36,14 @@ pub struct Process {
 }
 
 impl Ground {
-    pub fn new(
-        cluster: Cluster,
-        faults: Faults,
-        exactly_once: bool,
-        refuses_at_once: bool,
-    ) -> Self {
+    pub fn new(cluster: Cluster, faults: Faults, scene: &Scene) -> Self {
         Self {
             cluster: RefCell::new(cluster),
             faults: RefCell::new(faults),
-            exactly_once,
-            refuses_at_once,
+            exactly_once: scene.exactly_once,
+            refuses_at_once: scene.refuses_at_once,
+            names_refused: scene.names_refused,
+            tells_settings: scene.tells_settings,
             epoch: Instant::now(),
             world: RefCell::new(Weak::new()),
         }

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use crate::codec::Headers;
+use crate::deliver::Objection;
 use crate::record::Timestamp;
 
 /// A transaction, by the order in which it began.
@@ -51,8 +52,40 @@ pub struct PartitionLog {
 pub struct Topic {
     pub name: String,
     pub partitions: Vec<PartitionLog>,
+    pub takes: Takes,
+}
+
+/// What a topic takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
     /// Values longer than this are refused.
     pub bytes_max: usize,
+    /// Timestamps outside are refused.
+    pub within: Option<(Timestamp, Timestamp)>,
+    /// Values that begin with this are refused.
+    pub forbidden: Option<u8>,
+    /// Records without a key are refused.
+    pub keyed: bool,
+}
+
+impl Takes {
+    pub const ANYTHING: Self =
+        Self { bytes_max: usize::MAX, within: None, forbidden: None, keyed: false };
+
+    /// What there is to object to a record: the first is what a topic says.
+    pub fn objections(&self, record: &Record) -> Vec<Objection> {
+        let value = record.value.as_deref().unwrap_or_default();
+        let outside = |(least, most): &(Timestamp, Timestamp)| {
+            !(*least..=*most).contains(&record.timestamp()) && record.timestamp >= 0
+        };
+        let forbidden = value.first().is_some_and(|first| Some(*first) == self.forbidden);
+        let found = [
+            (value.len() > self.bytes_max).then_some(Objection::Size),
+            self.within.filter(outside).map(|_| Objection::Timestamp),
+            (forbidden || self.keyed && record.key.is_none()).then_some(Objection::Record),
+        ];
+        found.into_iter().flatten().collect()
+    }
 }
 
 impl Record {

@@ -30,6 +30,7 @@ use self::cluster::{End, Ms};
 use self::faults::Faults;
 use self::scene::Scene;
 use self::world::World;
+use crate::deliver::POINTER;
 
 /// What a world is run with.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +120,58 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
     let letters = read(&stream.topics.dead_letter);
     let of = |end: &str| letters.iter().filter(|r| expect::text(r).ends_with(end)).count() as u64;
     hits.count("dead-lettered as crash", of(":crash"));
-    hits.count("undeliverable", of(":undeliverable"));
+    for name in ["undeliverable", "refused-timestamp", "refused-record"] {
+        hits.count(name, of(&format!(":{name}")));
+    }
+    let pointers = letters.iter().filter(|r| r.header("content-type") == Some(POINTER.as_bytes()));
+    hits.count("dead letter is a pointer", pointers.count() as u64);
     (hits, trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log::Record;
+    use super::scene::{Arrival, kind};
+    use super::*;
+    use crate::decide::OnGuardFailure;
+    use crate::record::Partition;
+
+    /// What is said of incidents in a world in which no model scores anything before `ms`, and a record
+    /// has come to a partition, or none has.
+    fn said(ms: Ms, arrives: bool) -> Vec<(String, String)> {
+        let mut scene = Scene::new(0);
+        let record = Record { value: Some(vec![kind::PASS]), ..Record::default() };
+        let (at, partition, records, committed) = (500, Partition(0), vec![record], None);
+        let arrival = Arrival { at, partition, records, committed };
+        scene.arrivals = arrives.then_some(arrival).into_iter().collect();
+        scene.outages = vec![(0, ms)];
+        scene.heal_at = 10_000;
+        let mut stream = (*scene.stream).clone();
+        stream.policy.on_guard_failure = OnGuardFailure::Closed;
+        scene.stream = std::sync::Arc::new(stream);
+        let world = World::new(scene, Faults::new(0, 0, false), None);
+        assert!(world.run(PATIENCE), "{:?}", world.behind());
+        assert_eq!(check::check(&world), []);
+        let cluster = world.ground.cluster.borrow();
+        let alerts = &cluster.topics[cluster.topic(&world.scene.stream.alerts.topic)];
+        let records = alerts.partitions.iter().flat_map(|log| log.committed(0));
+        let read = records.map(|(_, record)| {
+            let value = record.value.as_ref().expect("an alert");
+            let alert: crate::incident::Alert = serde_json::from_slice(value).expect("JSON");
+            (alert.kind, alert.status.name().to_owned())
+        });
+        read.collect()
+    }
+
+    #[test]
+    fn a_partition_that_stands_still_is_an_incident_until_it_moves() {
+        let stall = |status: &str| ("stall".to_owned(), status.to_owned());
+        assert_eq!(said(9_000, true), [stall("firing"), stall("resolved")]);
+    }
+
+    #[test]
+    fn a_partition_that_waits_for_a_moment_or_for_nothing_is_no_incident() {
+        assert_eq!(said(1_500, true), []);
+        assert_eq!(said(9_000, false), []);
+    }
 }

@@ -30,6 +30,8 @@ pub enum Mutation {
     JudgeCommitsFirst,
     /// A partition waits until the group tells the offset that its state covers.
     WaitForTheGroup,
+    /// Every record of a request that was refused is taken for refused itself.
+    BlameTheRequest,
     /// That a transaction ended is believed because a broker said so. It is inside a session, and
     /// only the simulated one has it.
     BelieveTheEnd,
@@ -62,7 +64,7 @@ struct Kept {
 }
 
 impl Mutation {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CommitBeforeProduce,
         Self::NoRewind,
         Self::ReuseProducer,
@@ -70,6 +72,7 @@ impl Mutation {
         Self::ForgetOnRevoke,
         Self::JudgeCommitsFirst,
         Self::WaitForTheGroup,
+        Self::BlameTheRequest,
         Self::BelieveTheEnd,
     ];
 
@@ -82,6 +85,7 @@ impl Mutation {
             Self::ForgetOnRevoke => "forget-on-revoke",
             Self::JudgeCommitsFirst => "judge-commits-first",
             Self::WaitForTheGroup => "wait-for-the-group",
+            Self::BlameTheRequest => "blame-the-request",
             Self::BelieveTheEnd => "believe-the-end",
         }
     }
@@ -134,6 +138,19 @@ impl<S: Session> Mutant<S> {
         }
         self.inner.offsets(&polled)?;
         self.inner.commit()
+    }
+
+    /// What was refused, as the mistake has it.
+    fn blame<T>(&self, done: Result<T, SessionError>) -> Result<T, SessionError> {
+        done.map_err(|error| match error {
+            SessionError::Refused { mut refusals, beside }
+                if self.is(Mutation::BlameTheRequest) =>
+            {
+                refusals.iter_mut().for_each(|refusal| refusal.sure = true);
+                SessionError::Refused { refusals, beside }
+            }
+            other => other,
+        })
     }
 
     /// The further of where reading should go on and where it stands.
@@ -225,7 +242,7 @@ impl<S: Session> Session for Mutant<S> {
         if self.is(Mutation::CommitBeforeProduce) && !self.ahead.replace(true) {
             self.commit_ahead()?;
         }
-        self.inner.forward(message, forward)
+        self.blame(self.inner.forward(message, forward))
     }
 
     fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
@@ -238,11 +255,15 @@ impl<S: Session> Session for Mutant<S> {
         if self.forgets() && output.topic == *self.kept_in.borrow() {
             return Ok(());
         }
-        self.inner.send(output)
+        self.blame(self.inner.send(output))
     }
 
     fn barrier(&self) -> Result<(), SessionError> {
-        self.inner.barrier()
+        self.blame(self.inner.barrier())
+    }
+
+    fn arrive(&self) -> Result<(), SessionError> {
+        self.blame(self.inner.arrive())
     }
 
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
@@ -257,7 +278,7 @@ impl<S: Session> Session for Mutant<S> {
             self.revoked.set(false);
             return Ok(());
         }
-        self.inner.commit()?;
+        self.blame(self.inner.commit())?;
         self.ahead.set(false);
         for Kept { partition, key, value } in self.late.take() {
             let topic = self.alerts.as_str();

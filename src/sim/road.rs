@@ -59,7 +59,7 @@ pub fn outcome(
     };
     let (route, text) = match judged {
         // It can go nowhere else, whatever the mode.
-        Err(Fault::Undeliverable { .. }) => {
+        Err(fault) if fault.is_refusal() => {
             (Route::DeadLetter, verdict_text(Mode::Enforce, judged))
         }
         _ => (route, text),
@@ -199,6 +199,11 @@ impl Road for Toy {
         self.push(input, Err(fault), false);
     }
 
+    fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault) {
+        self.push(input, Err(fault), false);
+        self.outcomes.swap_remove(i);
+    }
+
     fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
     }
@@ -217,5 +222,5 @@ impl Road for Toy {
 }
 
 fn failure(input: &Input<'_>) -> GuardFailure {
-    GuardFailure { at: input.position, error: Unscorable::Schema(SchemaId::Number(0)) }
+    GuardFailure { at: input.position, error: Unscorable::Schema(SchemaId::Number(0)), all: false }
 }

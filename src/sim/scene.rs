@@ -9,14 +9,14 @@ use rand_chacha::ChaCha8Rng;
 
 use super::cluster::{Cluster, Ms};
 use super::group::Group;
-use super::log::{PartitionLog, Record, Topic};
+use super::log::{PartitionLog, Record, Takes, Topic};
 use super::world::{JUDGES, WORKERS};
 use crate::config::{Alerts, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
 use crate::incident::About;
 use crate::pipeline::{Frame, Judge};
-use crate::record::{Partition, Probability, Schema};
+use crate::record::{Partition, Probability, Schema, Timestamp};
 use crate::watch::{Flagged, Signals, Terms, Times, roster};
 
 /// A world before anything happened.
@@ -30,10 +30,12 @@ pub struct Scene {
     pub workers: usize,
     /// When records arrive, in order of time.
     pub arrivals: Vec<Arrival>,
-    /// Values longer than this are refused by outputs, and by the dead-letter topic if it is small.
-    pub bytes_max: usize,
-    pub dead_letter_is_small: bool,
+    /// What sanitized and quarantine take, and what the dead-letter topic does.
+    pub takes: Takes,
+    pub dead_letter_takes: Takes,
     pub refuses_at_once: bool,
+    pub names_refused: bool,
+    pub tells_settings: bool,
     /// No model scores anything then.
     pub outages: Vec<(Ms, Ms)>,
     /// Before, schemas cannot be had.
@@ -70,6 +72,8 @@ pub mod kind {
     pub const WANTING: u8 = 5;
     /// Ends the process that judges it.
     pub const POISON: u8 = 6;
+    /// What a policy of topics may refuse.
+    pub const FORBIDDEN: u8 = 7;
 }
 
 impl Scene {
@@ -118,29 +122,43 @@ impl Scene {
         };
         let partitions = rng.random_range(1..=4);
         let heal_at = rng.random_range(2_000..12_000);
-        let arrivals = arrivals(&mut rng, partitions, heal_at, window_ms as i64);
+        let mut arrivals = arrivals(&mut rng, partitions, heal_at, window_ms as i64);
         let outages = (0..rng.random_range(0..3)).map(|_| {
             let from = rng.random_range(0..heal_at);
             (from, from + rng.random_range(10..3000))
         });
         let outages = outages.collect();
+        let timing = Timing {
+            commit_interval: Duration::from_millis([20, 100, 500][rng.random_range(0..3)]),
+            settle: Duration::from_secs(8),
+            stalled: Duration::from_secs(3),
+            offsets_lag: !exactly_once,
+        };
+        let (machines, workers) = (rng.random_range(1..=3), rng.random_range(1..=2));
+        let dead_letter_is_small = rng.random();
+        let (refuses_at_once, supply_from) = (rng.random(), rng.random_range(0..heal_at));
+        // Its own luck: older seeds keep what they had.
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x4ef0_5a15_4ef0_5a15);
+        let (takes, dead_letter_takes) = takes(&mut rng, dead_letter_is_small);
+        if takes != Takes::ANYTHING {
+            let records = arrivals.iter_mut().flat_map(|arrival| &mut arrival.records);
+            records.for_each(|record| offend(&mut rng, record));
+        }
         Self {
             exactly_once,
             stream: Arc::new(stream),
-            timing: Timing {
-                commit_interval: Duration::from_millis([20, 100, 500][rng.random_range(0..3)]),
-                settle: Duration::from_secs(8),
-                offsets_lag: !exactly_once,
-            },
+            timing,
             partitions,
             outages,
-            machines: rng.random_range(1..=3),
-            workers: rng.random_range(1..=2),
+            machines,
+            workers,
             arrivals,
-            bytes_max: 256,
-            dead_letter_is_small: rng.random(),
-            refuses_at_once: rng.random(),
-            supply_from: rng.random_range(0..heal_at),
+            takes,
+            dead_letter_takes,
+            refuses_at_once,
+            names_refused: rng.random_bool(0.25),
+            tells_settings: rng.random(),
+            supply_from,
             heal_at,
         }
     }
@@ -186,29 +204,61 @@ impl Scene {
         let n = self.partitions as usize;
         let stream = &*self.stream;
         let topics = &stream.topics;
-        let dead_letter_max = if self.dead_letter_is_small { self.bytes_max } else { usize::MAX };
-        let topic = |name: &str, n, bytes_max| Topic {
+        let topic = |name: &str, n, takes| Topic {
             name: name.to_owned(),
             partitions: vec![PartitionLog::default(); n],
-            bytes_max,
+            takes,
         };
         let mut groups = vec![Group::default(), Group::default()];
         groups[WORKERS].grow(self.partitions);
         groups[JUDGES].grow(1);
         let topics = vec![
-            topic(&stream.input, n, usize::MAX),
-            topic(&topics.sanitized, n, self.bytes_max),
-            topic(&topics.quarantine, n, self.bytes_max),
-            topic(&topics.dead_letter, n, dead_letter_max),
-            topic(&topics.state, n, usize::MAX),
-            topic(&topics.evidence, 1, usize::MAX),
-            topic(&stream.alerts.topic, 2, usize::MAX),
+            topic(&stream.input, n, Takes::ANYTHING),
+            topic(&topics.sanitized, n, self.takes),
+            topic(&topics.quarantine, n, self.takes),
+            topic(&topics.dead_letter, n, self.dead_letter_takes),
+            topic(&topics.state, n, Takes::ANYTHING),
+            topic(&topics.evidence, 1, Takes::ANYTHING),
+            topic(&stream.alerts.topic, 2, Takes::ANYTHING),
         ];
         Cluster::new(topics, groups)
     }
 
     pub fn is_open(&self) -> bool {
         self.stream.policy.on_guard_failure == OnGuardFailure::Open
+    }
+}
+
+/// What outputs take, and what the dead-letter topic takes: in every other world no more than they must.
+fn takes(rng: &mut ChaCha8Rng, dead_letter_is_small: bool) -> (Takes, Takes) {
+    const DAY: i64 = 24 * 3_600_000;
+    let within = Some((Timestamp(BEGAN_AT - DAY), Timestamp(BEGAN_AT + DAY)));
+    let strict = |rng: &mut ChaCha8Rng, bytes_max| Takes {
+        bytes_max,
+        within: within.filter(|_| rng.random()),
+        forbidden: rng.random_bool(0.5).then_some(kind::FORBIDDEN),
+        keyed: rng.random_bool(0.25),
+    };
+    let lenient = |bytes_max| Takes { bytes_max, ..Takes::ANYTHING };
+    let dead_letter_max = if dead_letter_is_small { 256 } else { usize::MAX };
+    match rng.random_range(0..4) {
+        0 | 1 => (lenient(256), lenient(dead_letter_max)),
+        2 => (strict(rng, 256), lenient(dead_letter_max)),
+        _ => (strict(rng, 256), strict(rng, dead_letter_max)),
+    }
+}
+
+/// Some records have what a topic may refuse.
+fn offend(rng: &mut ChaCha8Rng, record: &mut Record) {
+    match rng.random_range(0..40) {
+        0 => record.timestamp = BEGAN_AT * 3,
+        1 => record.timestamp = 1 + rng.random_range(0..BEGAN_AT / 2),
+        2 => {
+            if let Some(value) = record.value.as_mut().filter(|value| value[0] == kind::PASS) {
+                value[0] = kind::FORBIDDEN;
+            }
+        }
+        _ => {}
     }
 }
 

@@ -56,6 +56,9 @@ struct Mine {
     offsets: Vec<(Partition, Offset)>,
     /// What may hang of our id.
     ends: Ends,
+    /// Not taken, and not told yet; and what came with it.
+    refusals: Vec<deliver::Refusal>,
+    beside: Vec<Position>,
 }
 
 struct Consumer {
@@ -99,8 +102,9 @@ impl Session {
     ) -> Self {
         let lease = ground.cluster.borrow_mut().init(place.producer);
         let ends = Ends::new(&place.outputs, ending::widths(ground, &place));
-        let mine =
-            Mine { lease, consumer: None, queue: vec![], open: false, offsets: vec![], ends };
+        let (queue, offsets, refusals, beside) = (vec![], vec![], vec![], vec![]);
+        let (consumer, open) = (None, false);
+        let mine = Mine { lease, consumer, queue, open, offsets, ends, refusals, beside };
         let session = Self {
             ground: ground.clone(),
             process: process.clone(),
@@ -178,5 +182,9 @@ impl deliver::Message for Message {
 
     fn value(&self) -> Option<&[u8]> {
         self.record.value.as_deref()
+    }
+
+    fn is_keyless(&self) -> bool {
+        self.record.key.is_none()
     }
 }

@@ -64,7 +64,7 @@ pub const JUDGES: usize = 1;
 impl World {
     pub fn new(scene: Scene, faults: Faults, mutation: Option<Mutation>) -> Rc<Self> {
         let cluster = scene.cluster();
-        let ground = Ground::new(cluster, faults, scene.exactly_once, scene.refuses_at_once);
+        let ground = Ground::new(cluster, faults, &scene);
         let machines = scene.machines;
         let world = Rc::new(Self {
             ground: Rc::new(ground),

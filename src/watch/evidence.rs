@@ -62,6 +62,17 @@ pub struct Presence {
     pub quiet: bool,
 }
 
+/// What a worker says about a partition that makes no progress although records of it wait: that it stands
+/// still at an offset, or that this is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stall {
+    pub partition: Partition,
+    /// Committed: the next record is one that waits.
+    pub at: Offset,
+    pub over: bool,
+}
+
 /// A value of the evidence topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -70,6 +81,8 @@ pub enum Message {
     Evidence(Evidence),
     Presence(Presence),
     Tick(Tick),
+    /// A judge of a build that does not know it passes over it, and says so in its log.
+    Stall(Stall),
     /// Counts as version 1 wrote them, of an epoch that no judge of today has: they say nothing.
     #[serde(rename = "evidence", skip_serializing)]
     Former {},

@@ -163,6 +163,10 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.is_open()
     }
 
+    fn arrive(&self) -> Result<(), SessionError> {
+        self.inner.arrive()
+    }
+
     fn forward(
         &self,
         message: &Self::Message<'_>,

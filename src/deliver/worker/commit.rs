@@ -55,11 +55,53 @@ impl<R: Road> Desk<R> {
         for slot in self.slots.values_mut() {
             slot.committed = Some(slot.lane.next());
         }
-        next.iter().for_each(|&(partition, next)| self.progress.stands(partition, next));
+        self.arrivals.unknown();
+        self.refusals.settle();
+        for &(partition, next) in &next {
+            self.progress.stands(partition, next);
+        }
+        for (&partition, slot) in &self.slots {
+            self.refusals.committed(partition, slot.lane.next());
+            self.arrivals.committed(partition, slot.lane.next());
+        }
         self.opened = None;
         let took = session.now().saturating_duration_since(started);
         debug!(?took, partitions = next.len(), "transaction committed");
         self.progress.committed(took);
+        Ok(())
+    }
+
+    /// How every partition of ours stands: also while there is no producer.
+    pub(super) fn look<S: Session>(&mut self, session: &S) {
+        let at = (session.now(), session.wall());
+        for (&partition, slot) in &self.slots {
+            let waits = self.holds.contains(partition) || Some(slot.lane.next()) > slot.committed;
+            self.stalls.look(partition, slot.committed, waits, at);
+        }
+        for partition in self.holds.partitions().filter(|p| !self.slots.contains_key(p)) {
+            self.stalls.look(partition, None, true, at);
+        }
+    }
+
+    /// Tells the judge which partitions make no progress, in a transaction without anything that might
+    /// be the cause.
+    pub(super) fn tell_stalls<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        let now = session.now();
+        let untold = self.stalls.untold(now);
+        if untold.is_empty() || session.is_open() {
+            return Ok(());
+        }
+        for stall in &untold {
+            session.send(Output {
+                topic: &self.stream.topics.evidence,
+                partition: EVIDENCE_PARTITION,
+                key: stall.partition.to_string().as_bytes(),
+                value: &Message::Stall(stall.clone()).to_bytes(),
+                headers: &[],
+            })?;
+        }
+        self.commit(session)?;
+        self.stalls.told(&untold, now);
         Ok(())
     }
 

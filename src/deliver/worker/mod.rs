@@ -13,14 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::emit::Refused;
+use super::arrivals::Arrivals;
 use super::hold::Holds;
+use super::refusal::Refusals;
+use super::stall::Stalls;
 use super::{Boot, Progress, Road, Session, SessionError};
 use crate::config::Stream;
 use crate::pipeline::Lane;
-use crate::record::{Offset, Partition, Position};
+use crate::record::{Offset, Partition};
 
 pub use partitions::begin as begin_lane;
 pub use work::BATCH_BYTES_MAX;
@@ -46,8 +48,12 @@ struct Desk<R> {
     said: BTreeMap<Partition, Vec<u8>>,
     /// Partitions whose boot record is not in the log yet: nothing of them is judged before.
     unannounced: BTreeSet<Partition>,
-    /// What a topic did not take, until its partition is past it.
-    refused: BTreeMap<Position, Refused>,
+    /// What topics did not take, until the partitions are past it.
+    refusals: Refusals,
+    /// What need not be sent again, under at-least-once.
+    arrivals: Arrivals,
+    /// Partitions that make no progress.
+    stalls: Stalls,
     /// How many partitions every output topic has, as far as we asked.
     outputs: i32,
     /// When the open transaction began.
@@ -75,6 +81,8 @@ pub struct Timing {
     /// Until state and committed offset must fit: what a dead worker left open hides what it
     /// committed before.
     pub settle: Duration,
+    /// Without progress, though there are records, before somebody must know.
+    pub stalled: Duration,
     /// Whether offsets may lag behind the state that covers them: at-least-once writes them last.
     pub offsets_lag: bool,
 }
@@ -105,7 +113,9 @@ impl<S: Session, R: Road> Worker<S, R> {
             boots: BTreeMap::new(),
             said: BTreeMap::new(),
             unannounced: BTreeSet::new(),
-            refused: BTreeMap::new(),
+            refusals: Refusals::default(),
+            arrivals: Arrivals::default(),
+            stalls: Stalls::new(timing.stalled, progress.clone()),
             outputs: 0,
             opened: None,
             last_empty: None,
@@ -120,6 +130,7 @@ impl<S: Session, R: Road> Worker<S, R> {
     /// Only [`SessionError::Fenced`]: leave, touch nothing. Everything else is dealt with here.
     pub fn turn(&mut self) -> Result<(), SessionError> {
         self.desk.progress.beat(self.session.wall());
+        self.desk.look(&self.session);
         let step = match self.mend() {
             Ok(true) => self.desk.turn(&self.session),
             Ok(false) => Ok(()),
@@ -177,15 +188,22 @@ impl<S: Session, R: Road> Worker<S, R> {
         if fenced {
             return Err(error);
         }
-        warn!(%error, "transaction given up; beginning again at the last commit");
+        match &error {
+            // Whoever must hear of it was told once.
+            SessionError::Refused { .. } => debug!(%error, "beginning again at the last commit"),
+            _ => warn!(%error, "transaction given up; beginning again at the last commit"),
+        }
         self.broken = Some(now);
         let unusable = match error {
             SessionError::Consumer { .. } => true,
-            SessionError::TooLarge(positions) => {
-                self.desk.refuse(&positions);
+            SessionError::Refused { refusals, beside } => {
+                self.desk.refused(&self.session, &refusals, &beside).is_err()
+            }
+            _ => {
+                self.desk.refusals.settle();
+                self.desk.arrivals.unknown();
                 self.desk.forget_uncommitted(&self.session).is_err()
             }
-            _ => self.desk.forget_uncommitted(&self.session).is_err(),
         };
         if unusable {
             // The consumer will be new, and the group will say again what is ours.
@@ -200,6 +218,7 @@ impl<R: Road> Desk<R> {
     fn turn<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         self.rebalance(session)?;
         self.wake(session)?;
+        self.tell_stalls(session)?;
         let started = session.now();
         let records = self.work(session)?;
         if records > 0 {

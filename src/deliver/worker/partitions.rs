@@ -4,10 +4,9 @@ use tracing::{info, warn};
 
 use super::{Desk, LANE_KEY, Slot};
 use crate::config::Stream;
-use crate::deliver::emit::Refused;
 use crate::deliver::hold::{Hold, Why};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, Change, Output, Progress, Road, Session, SessionError,
+    BOOT_KEY, Beginning, Boot, Change, Output, Progress, Refusal, Road, Session, SessionError,
 };
 use crate::pipeline::{Lane, LaneError};
 use crate::record::{Offset, Partition, Position};
@@ -128,7 +127,9 @@ impl<R: Road> Desk<R> {
             self.boots.remove(partition);
             self.unannounced.remove(partition);
         }
-        self.refused.retain(|at, _| !partitions.contains(&at.partition));
+        self.stalls.forget(partitions);
+        self.refusals.forget(partitions);
+        self.arrivals.forget(partitions);
         session.unassign(partitions)
     }
 
@@ -138,7 +139,9 @@ impl<R: Road> Desk<R> {
         self.holds.clear();
         self.boots.clear();
         self.unannounced.clear();
-        self.refused.clear();
+        self.stalls.clear();
+        self.refusals.clear();
+        self.arrivals.clear();
     }
 
     /// Every lane begins again where its last commit stands, as soon as that is known.
@@ -158,15 +161,30 @@ impl<R: Road> Desk<R> {
         session.pause(&partitions)
     }
 
-    /// A topic did not take these.
-    pub(super) fn refuse(&mut self, positions: &[Position]) {
-        for &at in positions {
-            warn!(partition = %at.partition, offset = %at.offset, "too large for its topic");
-            let again = self.refused.insert(at, Refused::Once).is_some();
-            if again {
-                self.refused.insert(at, Refused::Twice);
+    /// Topics did not take these, nor what was `beside` them. Every lane begins again; where nothing
+    /// is left to try, its partition waits.
+    pub(super) fn refused<S: Session>(
+        &mut self,
+        session: &S,
+        refusals: &[Refusal],
+        beside: &[Position],
+    ) -> Result<(), SessionError> {
+        let now = session.now();
+        if self.timing.offsets_lag {
+            self.refusals.keep_foreseen();
+        }
+        let stuck = self.refusals.take(refusals, now);
+        if self.timing.offsets_lag {
+            let owed = refusals.iter().map(|refusal| refusal.at).chain(beside.iter().copied());
+            self.arrivals.arrived_but(&owed.collect());
+        }
+        self.forget_uncommitted(session)?;
+        for Position { partition, offset } in stuck {
+            if self.holds.contains(partition) {
+                self.holds.refused(partition, offset, now);
             }
         }
+        Ok(())
     }
 
     /// Stops reading a partition. What came before is settled; the rest is read again later, in

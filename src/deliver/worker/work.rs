@@ -6,8 +6,9 @@ use std::time::Duration;
 use tracing::error;
 
 use super::{Desk, POLL};
-use crate::deliver::emit::{self, Refused};
+use crate::deliver::emit;
 use crate::deliver::hold::{Hold, Why};
+use crate::deliver::refusal::{Form, Objection};
 use crate::deliver::{Boot, Message, Road, Session, SessionError};
 use crate::pipeline::{Input, Route};
 use crate::record::{Fault, Offset, Partition, Position};
@@ -27,6 +28,10 @@ impl<R: Road> Desk<R> {
         let alone = self.set_aside(&mut messages, &mut again);
         self.supply(session, &mut messages)?;
         let mut records = self.settle(session, &mut messages)?;
+        if !self.refusals.is_empty() {
+            // What is known to pass must not be given up for what comes next.
+            self.commit(session)?;
+        }
         if let Some(message) = alone {
             records += self.alone(session, &message)?;
         }
@@ -65,25 +70,31 @@ impl<R: Road> Desk<R> {
         Ok(messages)
     }
 
-    /// Takes out what must be judged alone and all that comes after it in its partition, which is
-    /// read `again`; gives the first such record.
+    /// Takes out what must be judged alone, and all that comes after it in its partition or after
+    /// the last record there that a topic refused, which is read `again`; gives the first record that
+    /// must be judged alone.
     fn set_aside<M: Message>(
         &self,
         messages: &mut Vec<M>,
         again: &mut BTreeSet<Partition>,
     ) -> Option<M> {
         let careful = |(partition, boot): (&Partition, &Boot)| self.careful(*partition, boot);
-        if self.refused.is_empty() && !self.boots.iter().any(careful) {
+        if self.refusals.is_empty() && !self.boots.iter().any(careful) {
             return None;
         }
+        let next = |partition| self.slots.get(&partition).map(|slot| slot.lane.next());
+        let last = self.refusals.last(next);
         let mut alone = None;
         let mut kept = Vec::with_capacity(messages.len());
         for message in messages.drain(..) {
             let at = message.position();
             let careful =
                 self.boots.get(&at.partition).is_some_and(|b| self.careful(at.partition, b));
-            let aside = careful || self.refused.contains_key(&at);
-            if aside && again.insert(at.partition) && alone.is_none() {
+            if last.get(&at.partition).is_some_and(|&last| at.offset > last) {
+                again.insert(at.partition);
+                continue;
+            }
+            if careful && again.insert(at.partition) && alone.is_none() {
                 // Whatever of its partition comes before it in this batch goes first: then it is
                 // the next one, and its turn comes when the partition is read again.
                 let first = kept.iter().all(|m: &M| m.position().partition != at.partition);
@@ -155,15 +166,85 @@ impl<R: Road> Desk<R> {
                 position.partition != at.partition || position.offset < at.offset
             });
         }
-        for (message, outcome) in messages.iter().zip(self.road.outcomes()) {
-            emit::forward(session, &self.stream, &self.road, message, outcome)?;
-        }
+        self.send(session, messages)?;
         self.settled(session, messages);
         Ok(messages.len())
     }
 
-    /// One record in a transaction of its own: it ended processes before, or its topic did not
-    /// take it.
+    /// Puts `messages` into the open transaction, with the outcomes of the last turn: each in the form
+    /// that its topic takes, as far as that is known.
+    fn send<S: Session>(
+        &mut self,
+        session: &S,
+        messages: &[S::Message<'_>],
+    ) -> Result<(), SessionError> {
+        let now = session.now();
+        for (i, message) in messages.iter().enumerate() {
+            let at = message.position();
+            let shown = (message.timestamp(), message.is_keyless());
+            let topic = emit::topic(&self.stream, &self.road.outcomes()[i]);
+            // It is judged and counted again as it left, and not sent again.
+            let has_arrived = self.arrivals.has(at);
+            let doubt = match has_arrived {
+                true => self.refusals.known(at, topic),
+                false => self.refusals.doubt(at, topic, shown, now),
+            };
+            let doubt = doubt.unwrap_or_default();
+            let mut form = doubt.form;
+            if form > Form::Whole {
+                let objection = doubt.objection.unwrap_or(Objection::Record);
+                self.progress.refused(objection);
+                form = self.otherwise(i, message, form, objection);
+            }
+            if has_arrived {
+                continue;
+            }
+            if doubt.alone {
+                session.arrive()?;
+                self.refusals.trying(Some(at));
+            }
+            let outcome = &self.road.outcomes()[i];
+            emit::forward(session, &self.stream, &self.road, message, outcome, form)?;
+            self.arrivals.send(at);
+            if doubt.alone {
+                session.arrive()?;
+                self.refusals.trying(None);
+            }
+        }
+        Ok(())
+    }
+
+    /// What becomes of the `i`th record of the last turn, which a topic refused: in which form it
+    /// leaves.
+    fn otherwise<M: Message>(
+        &mut self,
+        i: usize,
+        message: &M,
+        form: Form,
+        objection: Objection,
+    ) -> Form {
+        if self.road.outcomes()[i].route == Route::Sanitized {
+            let fault = match objection {
+                Objection::Size => {
+                    Fault::Undeliverable { bytes: message.value().map_or(0, <[u8]>::len) }
+                }
+                Objection::Timestamp => {
+                    Fault::RefusedTimestamp { timestamp: message.timestamp().0 }
+                }
+                Objection::Record => Fault::RefusedRecord,
+            };
+            self.road.replace(i, &emit::input(message), fault);
+            return form;
+        }
+        match (form, objection) {
+            // It stays where it is held back. What is too large for there, or refused for what it is,
+            // is not made better by a timestamp of ours.
+            (Form::Letter, Objection::Size | Objection::Record) => Form::Pointer,
+            _ => form,
+        }
+    }
+
+    /// One record in a transaction of its own: it ended processes before.
     fn alone<S: Session>(
         &mut self,
         session: &S,
@@ -212,26 +293,9 @@ impl<R: Road> Desk<R> {
                 return Ok(0);
             }
         }
-        let refused = self.refused.get(&at).copied();
-        let bytes = input.value.map_or(0, <[u8]>::len);
-        let route = self.road.outcomes()[0].route;
-        if route == Route::Sanitized && refused.is_some() || refused == Some(Refused::Twice) {
-            // Whoever reads sanitized records must never meet anything but a record.
-            self.road.refuse(&input, Fault::Undeliverable { bytes });
-        }
-        let outcome = &self.road.outcomes()[0];
-        let pointer = match refused {
-            None => false,
-            Some(Refused::Once) => route != Route::Sanitized,
-            Some(Refused::Twice) => true,
-        };
-        match pointer {
-            true => emit::forward_pointer(session, &self.stream, &self.road, message, outcome)?,
-            false => emit::forward(session, &self.stream, &self.road, message, outcome)?,
-        }
+        self.send(session, std::slice::from_ref(message))?;
         self.settled(session, std::slice::from_ref(message));
         self.commit(session)?;
-        self.refused.remove(&at);
         self.unannounced.remove(&at.partition);
         if was_careful && let Some(boot) = self.boots.get_mut(&at.partition) {
             boot.move_on(at.offset.next());

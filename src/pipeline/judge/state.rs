@@ -27,6 +27,9 @@ pub struct State {
     pub(super) past: BTreeMap<WindowStart, Open>,
     /// Windows that start before this are closed.
     pub(super) frontier: Timestamp,
+    /// Partitions that stand still although records wait, and where.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) stalled: BTreeMap<Partition, Offset>,
     /// The clock when a record was last heard of.
     pub(super) record_at: Option<Timestamp>,
     /// Of the merged stream; empty if each partition has one.
@@ -186,6 +189,7 @@ impl State {
             windows: BTreeMap::new(),
             past: BTreeMap::new(),
             frontier: Timestamp(0),
+            stalled: BTreeMap::new(),
             record_at: None,
             panel,
             panels: None,

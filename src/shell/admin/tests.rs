@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::door::{CONNECTION_LASTS, CONNECTIONS_MAX, PAGES_MAX, PEER_CONNECTIONS_MAX};
 use super::*;
 use crate::config::Hidden;
-use crate::record::Partition;
+use crate::record::{Partition, Timestamp};
 use crate::shell::roster::tests::roster;
 
 const TOKEN: &str = "c4n4ry-of-sixteen";
@@ -67,9 +67,13 @@ fn ready_names_what_is_held_and_stays_ready_for_the_rest() {
     }
     threads[0].held(1);
     threads[0].hold(Partition(3), "its state is gone");
+    threads[0].waits(Partition(3), Some(Timestamp(clock::now().0 - 75_400)));
+    threads[0].waits(Partition(4), Some(Timestamp(clock::now().0 - 10_000)));
+    threads[0].stalls(Partition(3), true);
     let said = ask(at, "/ready");
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
-    let body = "ready\nheld still: stream fashion: partition 3: its state is gone\n";
+    let body = "ready\nheld still: stream fashion: partition 3: its state is gone\nstalled: stream \
+                fashion: partition 3: no progress for 75 s although records wait\n";
     assert!(said.ends_with(body), "{said}");
     assert!(ask(at, "/live").ends_with("\r\n\r\nalive\n"));
     let page = ask(at, "/metrics");

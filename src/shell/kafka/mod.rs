@@ -3,10 +3,12 @@
 pub mod access;
 mod assignment;
 mod client;
+pub mod compare;
 mod ending;
 mod feed;
 mod group;
 mod native;
+mod refused;
 mod restore;
 mod session;
 pub mod topics;

@@ -16,6 +16,7 @@ use super::Clients;
 use super::assignment::{Assignments, News};
 use super::ending::ToGroup;
 use super::native::RecordHeaders;
+use super::refused::Asked;
 use super::restore::{self, during};
 use super::transaction::{Sending, Transactions, part_with};
 use crate::codec::Headers;
@@ -37,6 +38,8 @@ pub struct Session {
     member: Member,
     member_is_usable: bool,
     transactions: Transactions,
+    /// What topics take that refused something.
+    asked: Asked,
     /// Since when offsets are not told, or when they were last settled.
     settled: Cell<Option<Instant>>,
     /// Bytes of headers sent since nothing waited.
@@ -82,6 +85,7 @@ impl Session {
             group: group.to_owned(),
             topic: topic.to_owned(),
             transactions,
+            asked: Asked::default(),
             settled: Cell::new(None),
             sending: Cell::new(0),
             sent: RefCell::default(),
@@ -272,30 +276,40 @@ impl deliver::Session for Session {
             self.sending.set(0);
         }
         let own = forward.keep.map_or_else(OwnedHeaders::new, |keep| headers.copy(keep));
-        self.transactions.send(Sending {
+        let sent = self.transactions.send(Sending {
             topic: forward.topic,
             partition: Some(message.partition()),
-            key: message.key(),
+            key: forward.key.or(message.key()),
             value: forward.value,
-            timestamp_ms: message.timestamp().to_millis(),
+            timestamp_ms: message.timestamp().to_millis().filter(|_| forward.keep_timestamp),
             headers: Some(with(own, forward.headers)),
-        })
+        });
+        self.asked.explain(&self.clients, sent)
     }
 
     fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
         let ours = !output.headers.is_empty();
-        self.transactions.send(Sending {
+        let sent = self.transactions.send(Sending {
             topic: output.topic,
             partition: output.partition.map(|partition| partition.0),
             key: Some(output.key),
             value: Some(output.value),
             timestamp_ms: None,
             headers: ours.then(|| with(OwnedHeaders::new(), output.headers)),
-        })
+        });
+        self.asked.explain(&self.clients, sent)
     }
 
     fn barrier(&self) -> Result<(), SessionError> {
-        if self.is_transactional() { Ok(()) } else { self.transactions.flush() }
+        if self.is_transactional() {
+            return Ok(());
+        }
+        self.asked.explain(&self.clients, self.transactions.flush())
+    }
+
+    fn arrive(&self) -> Result<(), SessionError> {
+        self.progress.doing("waiting for what was sent");
+        self.asked.explain(&self.clients, self.transactions.arrive())
     }
 
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
@@ -315,12 +329,13 @@ impl deliver::Session for Session {
         self.progress.doing("committing");
         self.sending.set(0);
         if self.is_transactional() {
-            self.with_group(|to| self.transactions.commit(to))?;
+            let committed = self.with_group(|to| self.transactions.commit(to));
+            self.asked.explain(&self.clients, committed)?;
             let sent = self.sent.take();
             self.known.borrow_mut().extend(sent.into_iter().map(|(p, offset)| (p, Some(offset))));
             return Ok(());
         }
-        self.transactions.flush()?;
+        self.asked.explain(&self.clients, self.transactions.flush())?;
         let sent = self.sent.take();
         if !sent.is_empty() {
             let committed = self.consumer().commit(&self.placed(&sent), CommitMode::Sync);
@@ -416,6 +431,10 @@ impl deliver::Message for Fetched<'_> {
 
     fn value(&self) -> Option<&[u8]> {
         self.message.payload()
+    }
+
+    fn is_keyless(&self) -> bool {
+        self.message.key().is_none()
     }
 }
 

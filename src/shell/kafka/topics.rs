@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{
-    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
-};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -49,7 +47,7 @@ pub enum TopicError {
     NoInput(String),
 }
 
-fn during(what: &'static str) -> impl Fn(KafkaError) -> TopicError {
+pub(super) fn during(what: &'static str) -> impl Fn(KafkaError) -> TopicError {
     move |error| TopicError::Kafka { what, error }
 }
 
@@ -178,59 +176,6 @@ fn found(config: &Config, cluster: &Cluster) -> Vec<(bool, String)> {
     problems
 }
 
-/// Settings that the brokers hold and ours disagree with: sizes a record would not pass.
-///
-/// # Errors
-/// If the brokers do not answer.
-pub fn size_problems(
-    clients: &Clients,
-    config: &Config,
-    cluster: &Cluster,
-) -> Result<Vec<String>, TopicError> {
-    let mut problems = vec![];
-    for stream in &config.streams {
-        let topics = &stream.topics;
-        let outputs = [&topics.sanitized, &topics.quarantine, &topics.dead_letter];
-        let mut sizes = BTreeMap::new();
-        for topic in std::iter::once(&stream.input).chain(outputs) {
-            if cluster.topics.contains_key(topic) {
-                sizes.insert(topic, max_message_bytes(clients, topic)?);
-            }
-        }
-        let Some(&input) = sizes.get(&stream.input) else { continue };
-        for output in outputs {
-            match sizes.get(output) {
-                Some(&has) if has < input => problems.push(format!(
-                    "topic {output} takes messages of {has} bytes, its input {} of {input}: a large \
-                     record would not pass; set max.message.bytes of {output} to at least {}",
-                    stream.input,
-                    input + (64 << 10),
-                )),
-                _ => {}
-            }
-        }
-    }
-    Ok(problems)
-}
-
-fn max_message_bytes(clients: &Clients, topic: &str) -> Result<u64, TopicError> {
-    let admin = admin(clients)?;
-    let asked = [ResourceSpecifier::Topic(topic)];
-    let answers =
-        wait(admin.describe_configs(&asked, &options())).map_err(during("describe topic"))?;
-    let refused = |reason: String| TopicError::Refused { topic: topic.to_owned(), reason };
-    for answer in answers {
-        let resource = answer.map_err(|code| refused(code.to_string()))?;
-        let value = resource.get("max.message.bytes").and_then(|entry| entry.value.as_deref());
-        if let Some(bytes) = value.and_then(|text| text.parse().ok()) {
-            return Ok(bytes);
-        }
-    }
-    let reason =
-        "the broker does not say its max.message.bytes; the right to DescribeConfigs helps";
-    Err(refused(reason.into()))
-}
-
 /// Creates what is missing and adds partitions where there are too few; returns what it did, a
 /// line each. Changes nothing else: settings of an existing topic are its owner's.
 ///
@@ -297,16 +242,16 @@ fn wait_until_known(clients: &Clients, config: &Config) -> Result<(), TopicError
     }
 }
 
-fn admin(clients: &Clients) -> Result<AdminClient<DefaultClientContext>, TopicError> {
+pub(super) fn admin(clients: &Clients) -> Result<AdminClient<DefaultClientContext>, TopicError> {
     clients.common("admin").create().map_err(during("create client"))
 }
 
-fn options() -> AdminOptions {
+pub(super) fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
 }
 
 /// Admin calls are futures that need no reactor.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime without a reactor").block_on(future)
 }

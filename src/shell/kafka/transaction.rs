@@ -28,8 +28,9 @@ use tracing::{debug, warn};
 
 use super::ending::ToGroup;
 use super::native;
+use super::refused;
 use crate::config::Delivery;
-use crate::deliver::{Ends, GROUP, Outputs, SessionError};
+use crate::deliver::{Ends, GROUP, Objection, Outputs, Refusal, SessionError};
 use crate::emit::ReadTrace;
 use crate::record::{Partition, Position};
 
@@ -149,7 +150,7 @@ impl Transactions {
     pub fn send(&self, sending: Sending<'_>) -> Result<(), SessionError> {
         if !self.open.get() {
             // What a topic did not take may have been reported after its transaction failed.
-            self.too_large()?;
+            self.refused()?;
             if self.delivery == Delivery::ExactlyOnce {
                 if self.suspect.get() {
                     debug!("a new producer: something of the last transaction may be on its way");
@@ -179,10 +180,22 @@ impl Transactions {
                     record = back;
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                Err((KafkaError::MessageProduction(code), back)) if is_size(code) => {
-                    self.deliveries.refused(back.headers.as_ref().and_then(own_position));
-                    self.too_large()?;
-                    return Err(self.failed("produce", &KafkaError::MessageProduction(code)));
+                Err((KafkaError::MessageProduction(code), back))
+                    if refused::is_local(code)
+                        && let Some(at) = back.headers.as_ref().and_then(own_position) =>
+                {
+                    if self.delivery == Delivery::AtLeastOnce {
+                        // What became of the others must be known before they are sent again.
+                        self.land()?;
+                    }
+                    let objection = match code {
+                        RDKafkaErrorCode::InvalidArgument => Objection::Record,
+                        _ => Objection::Size,
+                    };
+                    let topic = sending.topic.to_owned();
+                    let refusal = Refusal { at, topic, objection, sure: true, takes: None };
+                    self.deliveries.refuse(refusal);
+                    return self.refused();
                 }
                 Err((error, _)) => return Err(self.failed("produce", &error)),
             }
@@ -253,18 +266,39 @@ impl Transactions {
     /// # Errors
     /// If something did not arrive, or it takes too long.
     pub fn flush(&self) -> Result<(), SessionError> {
+        self.land()?;
+        self.refused()?;
+        match self.deliveries.lost() {
+            None => Ok(()),
+            Some(reason) => Err(SessionError::Transaction { step: "produce", reason }),
+        }
+    }
+
+    /// The same within a transaction too. After an error there nothing more is sent, so it does not
+    /// wait for the rest.
+    ///
+    /// # Errors
+    /// As [`Transactions::flush`].
+    pub fn arrive(&self) -> Result<(), SessionError> {
+        if !self.open.get() {
+            return Ok(());
+        }
+        let arrived = self.flush();
+        self.abort_if(arrived.is_err() && self.delivery == Delivery::ExactlyOnce);
+        arrived
+    }
+
+    /// Until nothing is on its way, or a transaction is lost.
+    fn land(&self) -> Result<(), SessionError> {
         let deadline = Instant::now() + self.timeout;
-        while self.producer.borrow().in_flight_count() > 0 {
+        let is_lost = || self.delivery == Delivery::ExactlyOnce && self.deliveries.lost().is_some();
+        while self.producer.borrow().in_flight_count() > 0 && !is_lost() {
             if Instant::now() >= deadline {
                 return Err(self.failed("flush", &KafkaError::NoMessageReceived));
             }
             std::thread::sleep(Duration::from_micros(300));
         }
-        self.too_large()?;
-        match self.deliveries.lost() {
-            None => Ok(()),
-            Some(reason) => Err(SessionError::Transaction { step: "produce", reason }),
-        }
+        Ok(())
     }
 
     /// Nothing is open any more: at-least-once has committed its offsets.
@@ -293,10 +327,10 @@ impl Transactions {
         }
     }
 
-    fn too_large(&self) -> Result<(), SessionError> {
+    fn refused(&self) -> Result<(), SessionError> {
         match self.deliveries.take_refused() {
-            refused if refused.is_empty() => Ok(()),
-            refused => Err(SessionError::TooLarge(refused)),
+            (refusals, _) if refusals.is_empty() => Ok(()),
+            (refusals, beside) => Err(SessionError::Refused { refusals, beside }),
         }
     }
 
@@ -322,8 +356,8 @@ impl Transactions {
     }
 
     fn classify(&self, step: &'static str, code: RDKafkaErrorCode, text: String) -> SessionError {
-        if let Err(too_large) = self.too_large() {
-            return too_large;
+        if let Err(refused) = self.refused() {
+            return refused;
         }
         let reason = format!("{text} ({code:?})");
         match code {
@@ -386,8 +420,10 @@ pub struct Deliveries(Arc<Mutex<Delivered>>);
 
 #[derive(Default)]
 struct Delivered {
-    /// At most what is in one transaction.
-    refused: Vec<Position>,
+    /// At most what is in one transaction, as are those beside.
+    refused: Vec<Refusal>,
+    /// Not taken either, and not refused.
+    beside: Vec<Position>,
     lost: Option<String>,
     /// The client reported an error since the transaction began.
     troubled: bool,
@@ -398,20 +434,25 @@ impl Deliveries {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refused(&self, at: Option<Position>) {
-        self.lock().refused.extend(at);
+    fn refuse(&self, refusal: Refusal) {
+        self.lock().refused.push(refusal);
     }
 
-    fn take_refused(&self) -> Vec<Position> {
-        std::mem::take(&mut self.lock().refused)
+    /// Where nothing is refused, who was beside says nothing.
+    fn take_refused(&self) -> (Vec<Refusal>, Vec<Position>) {
+        let mut delivered = self.lock();
+        let beside = std::mem::take(&mut delivered.beside);
+        (std::mem::take(&mut delivered.refused), beside)
     }
 
     fn lost(&self) -> Option<String> {
         self.lock().lost.clone()
     }
 
+    /// A transaction begins: what was lost before went with those before it.
     fn calm(&self) {
-        self.lock().troubled = false;
+        let mut delivered = self.lock();
+        (delivered.troubled, delivered.lost) = (false, None);
     }
 
     fn is_troubled(&self) -> bool {
@@ -421,10 +462,6 @@ impl Deliveries {
     fn forgive(&self) {
         self.lock().lost = None;
     }
-}
-
-fn is_size(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize)
 }
 
 /// Where the record came from, by the last of our headers that it carries.
@@ -445,10 +482,21 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         let Err((error, message)) = result else { return };
-        if error.rdkafka_error_code().is_some_and(is_size) {
-            let trace = message.headers().and_then(|all| native::header(all, c"tripline-trace"));
-            self.refused(trace.and_then(ReadTrace::unpack).map(|trace| trace.source));
+        let trace = message.headers().and_then(|all| native::header(all, c"tripline-trace"));
+        // A record of our own has none: that it is refused is no record's doing.
+        let source = trace.and_then(ReadTrace::unpack).map(|trace| trace.source);
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let mut delivered = self.lock();
+        if let Some(at) = source {
+            match refused::objection(code) {
+                Some(objection) => {
+                    let topic = message.topic().to_owned();
+                    let (sure, takes) = (false, None);
+                    delivered.refused.push(Refusal { at, topic, objection, sure, takes });
+                }
+                None => delivered.beside.push(at),
+            }
         }
-        self.lock().lost.get_or_insert_with(|| error.to_string());
+        delivered.lost.get_or_insert_with(|| error.to_string());
     }
 }

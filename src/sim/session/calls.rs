@@ -156,11 +156,12 @@ impl deliver::Session for Session {
             headers.extend(own.cloned());
         }
         headers.extend(owned(forward.headers));
+        let now = BEGAN_AT + self.ground.now() as i64;
         let record = Record {
-            key: message.record.key.clone(),
+            key: forward.key.map(<[u8]>::to_vec).or_else(|| message.record.key.clone()),
             value: forward.value.map(<[u8]>::to_vec),
             headers,
-            timestamp: message.record.timestamp,
+            timestamp: if forward.keep_timestamp { message.record.timestamp } else { now },
         };
         let topic = self.ground.cluster.borrow().topic(forward.topic);
         let Position { partition, .. } = message.position;
@@ -193,6 +194,16 @@ impl deliver::Session for Session {
             }
             self.flush()?;
         }
+        self.leave(strike, "flush", ())
+    }
+
+    fn arrive(&self) -> Result<()> {
+        let strike = self.enter(Step::Barrier)?;
+        if strike == Strike::RequestLost {
+            self.flush_some()?;
+            return Err(self.wait_in_vain("flush"));
+        }
+        self.flush()?;
         self.leave(strike, "flush", ())
     }
 

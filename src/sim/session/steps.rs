@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Consumer, Fetch, Message, Mine, Queued, Result, Session};
-use crate::deliver::SessionError;
+use crate::deliver::{self, Objection, Session as _, SessionError};
 use crate::record::{Offset, Partition, Position};
 use crate::sim::cluster::Refusal;
 use crate::sim::faults::{Step, Strike};
@@ -111,15 +111,23 @@ impl Session {
 
     pub(super) fn queue(&self, step: Step, queued: Queued) -> Result<()> {
         let strike = self.enter(step)?;
-        let too_large = self.ground.refuses_at_once && self.is_too_large(&queued);
-        let source = queued.source;
+        if !self.is_open() {
+            // What was refused may have been said after its transaction failed.
+            self.told()?;
+        }
+        let refused = self.refused_at_once(&queued);
+        self.mine.borrow_mut().open = true;
+        if let Some(refusal) = refused {
+            if !self.ground.exactly_once {
+                // What became of the others must be known before they are sent again.
+                self.land()?;
+            }
+            self.mine.borrow_mut().refusals.push(refusal);
+            return self.told();
+        }
         let mut mine = self.mine.borrow_mut();
-        mine.open = true;
         let name = self.ground.cluster.borrow().topics[queued.topic].name.clone();
         mine.ends.touch(&name, Some(queued.partition));
-        if let (true, Some(source)) = (too_large, source) {
-            return Err(SessionError::TooLarge(vec![source]));
-        }
         mine.queue.push(queued);
         drop(mine);
         if strike == Strike::RequestLost {
@@ -133,8 +141,32 @@ impl Session {
 
     /// Puts what is queued into the log.
     pub(super) fn flush(&self) -> Result<()> {
+        self.land()?;
+        self.told()
+    }
+
+    fn land(&self) -> Result<()> {
         let queue = std::mem::take(&mut self.mine.borrow_mut().queue);
         self.produce(queue)
+    }
+
+    /// What was refused, if anything was.
+    fn told(&self) -> Result<()> {
+        let mut mine = self.mine.borrow_mut();
+        let beside = std::mem::take(&mut mine.beside);
+        let refusals = std::mem::take(&mut mine.refusals);
+        let at = |at: &Position| format!("{}/{}", at.partition, at.offset);
+        if let Some(first) = refusals.first() {
+            self.ground.note(|| {
+                let all: Vec<_> = refusals.iter().map(|refusal| at(&refusal.at)).collect();
+                let (name, topic, sure) = (&self.place.name, &first.topic, first.sure);
+                format!("{name}: {topic} refuses {}, sure: {sure}", all.join(", "))
+            });
+        }
+        match refusals {
+            refusals if refusals.is_empty() => Ok(()),
+            refusals => Err(SessionError::Refused { refusals, beside }),
+        }
     }
 
     /// Without transactions every partition takes what is queued for it when it does: what was
@@ -153,12 +185,19 @@ impl Session {
         self.produce(there)
     }
 
+    /// What is for one partition of a topic is one request: taken whole, or not at all.
     fn produce(&self, queue: Vec<Queued>) -> Result<()> {
         let (lease, process) = (self.mine.borrow().lease, self.process.no);
-        let mut too_large = vec![];
+        let mut refused = BTreeMap::new();
+        for queued in &queue {
+            if let Some(objection) = self.objection(queued) {
+                refused.entry((queued.topic, queued.partition)).or_insert(objection);
+                self.ground.faults.borrow_mut().hit(format!("refused: {}", objection.name()));
+            }
+        }
         for queued in queue {
-            if self.is_too_large(&queued) {
-                too_large.extend(queued.source);
+            if let Some(&objection) = refused.get(&(queued.topic, queued.partition)) {
+                self.refuse(&queued, objection);
                 continue;
             }
             let Queued { topic, partition, record, .. } = queued;
@@ -176,15 +215,43 @@ impl Session {
             drop(cluster);
             done.map_err(|refusal| self.refused("produce", refusal))?;
         }
-        match too_large.is_empty() {
-            true => Ok(()),
-            false => Err(SessionError::TooLarge(too_large)),
+        Ok(())
+    }
+
+    /// A record of a request that was refused: brokers that do not say for which record of it may
+    /// mean any, and say the same of all.
+    fn refuse(&self, queued: &Queued, objection: Objection) {
+        let Some(at) = queued.source else { return };
+        let topic = self.ground.cluster.borrow().topics[queued.topic].clone();
+        let sure = self.ground.names_refused;
+        let takes = self
+            .ground
+            .tells_settings
+            .then_some(deliver::Takes { within: topic.takes.within, keyed: topic.takes.keyed });
+        let topic = topic.name;
+        let mut mine = self.mine.borrow_mut();
+        match (self.objection(queued), sure) {
+            (None, true) => mine.beside.push(at),
+            (found, _) => {
+                let objection = found.filter(|_| sure).unwrap_or(objection);
+                mine.refusals.push(deliver::Refusal { at, topic, objection, sure, takes });
+            }
         }
     }
 
-    pub(super) fn is_too_large(&self, queued: &Queued) -> bool {
-        let bytes = queued.record.value.as_ref().map_or(0, Vec::len);
-        bytes > self.ground.cluster.borrow().topics[queued.topic].bytes_max
+    /// What its topic objects to.
+    fn objection(&self, queued: &Queued) -> Option<Objection> {
+        let takes = self.ground.cluster.borrow().topics[queued.topic].takes;
+        takes.objections(&queued.record).into_iter().next()
+    }
+
+    /// Who is too large may be refused before anything is sent.
+    fn refused_at_once(&self, queued: &Queued) -> Option<deliver::Refusal> {
+        let objection = self.objection(queued).filter(|_| self.ground.refuses_at_once)?;
+        let topic = self.ground.cluster.borrow().topics[queued.topic].name.clone();
+        (objection == Objection::Size).then_some(())?;
+        let (at, sure, takes) = (queued.source?, true, None);
+        Some(deliver::Refusal { at, topic, objection, sure, takes })
     }
 
     pub(super) fn refused(&self, step: &'static str, refusal: Refusal) -> SessionError {

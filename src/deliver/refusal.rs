@@ -1,0 +1,401 @@
+//! Records that a topic does not take, and in what other form each of them leaves.
+//!
+//! A broker refuses a whole request for one record of it, and does not tell us which. So every record of the
+//! request is tried in a request of its own, as it is. One that is refused alone leaves in the next
+//! form: as a dead letter without what was refused, as a pointer, as a pointer without its key. What a
+//! topic's settings say of timestamps and keys can be told from a record, so a backlog that is too
+//! old for its topic is not tried record by record. It cannot tell a topic that refuses everything for
+//! what is in it from records that are all refused: both end as pointers, or are held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use tracing::{debug, warn};
+
+use crate::record::{Offset, Partition, Position, Timestamp};
+
+/// A record that its topic did not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub at: Position,
+    pub topic: String,
+    pub objection: Objection,
+    /// It is about this record; else about some record of the request that it came in.
+    pub sure: bool,
+    /// What the topic's settings say, if they could be read.
+    pub takes: Option<Takes>,
+}
+
+/// What a topic takes, as far as a record shows whether it is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Timestamps from here to there, at the time of asking.
+    pub within: Option<(Timestamp, Timestamp)>,
+    /// Only records with a key.
+    pub keyed: bool,
+}
+
+/// What a topic objects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Objection {
+    Size,
+    Timestamp,
+    /// Anything else about a record: a policy, no key where the topic is compacted.
+    Record,
+}
+
+impl Objection {
+    /// The names, in an order that counters follow.
+    pub const NAMES: [&'static str; 3] = ["size", "timestamp", "record"];
+
+    pub fn index(self) -> usize {
+        match self {
+            Self::Size => 0,
+            Self::Timestamp => 1,
+            Self::Record => 2,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+}
+
+/// As what a record leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// As its outcome says.
+    #[default]
+    Whole,
+    /// With a timestamp of ours; as a dead letter, if it was to go on. What was held back, and is
+    /// refused for another reason than its timestamp, is a pointer already.
+    Letter,
+    /// Where it stands and what it is, under its own key.
+    Pointer,
+    /// The same under a key of ours: nothing of the record is left.
+    Bare,
+}
+
+impl Form {
+    fn next(self) -> Self {
+        match self {
+            Self::Whole => Self::Letter,
+            Self::Letter => Self::Pointer,
+            Self::Pointer | Self::Bare => Self::Bare,
+        }
+    }
+}
+
+/// What is known of a record that was in a request that was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubt {
+    pub form: Form,
+    /// It must be tried in a request of its own.
+    pub alone: bool,
+    /// The objection to that request.
+    pub suspicion: Option<Objection>,
+    /// The first objection to the record itself: why it does not leave as it was to.
+    pub objection: Option<Objection>,
+}
+
+/// Everything that topics refused, until the partitions are past it.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    doubts: BTreeMap<Position, Doubt>,
+    /// Where those were to go first: judged otherwise, a record is tried anew.
+    meant: BTreeMap<Position, String>,
+    /// What topics take, and when that was asked.
+    said: BTreeMap<String, (Takes, Instant)>,
+    /// Sent otherwise, since the last commit, for what their topic is said to take.
+    foreseen: BTreeMap<Position, (String, Objection)>,
+    /// The record that is in a request of its own now.
+    trying: Option<Position>,
+    /// What was logged: each objection of a topic once.
+    told: BTreeSet<(String, usize)>,
+}
+
+/// What a topic was said to take is believed for so long: its owner may change it.
+const BELIEVED: Duration = Duration::from_secs(60);
+/// A timestamp this far inside of what a topic takes is not what it objects to, whatever our clock and
+/// the broker's make of it.
+const INSIDE_MS: i64 = 60_000;
+
+impl Refusals {
+    /// Whether nothing is in doubt.
+    pub fn is_empty(&self) -> bool {
+        self.doubts.is_empty()
+    }
+
+    /// What is known of the record at `at`, which is to go to `topic`.
+    pub fn known(&self, at: Position, topic: &str) -> Option<Doubt> {
+        let doubt = self.doubts.get(&at).copied()?;
+        self.meant.get(&at).is_some_and(|meant| meant == topic).then_some(doubt)
+    }
+
+    /// What is known, or can be foreseen, of the record at `at`, which is to go to `topic` with
+    /// `timestamp` and, unless `keyless`, a key.
+    pub fn doubt(
+        &mut self,
+        at: Position,
+        topic: &str,
+        (timestamp, keyless): (Timestamp, bool),
+        now: Instant,
+    ) -> Option<Doubt> {
+        let known = self.known(at, topic);
+        if known.is_none() && self.doubts.remove(&at).is_some() {
+            self.meant.remove(&at);
+        }
+        if known.is_some_and(|doubt| doubt.form > Form::Whole) {
+            return known;
+        }
+        let age = |said: Instant| now.saturating_duration_since(said);
+        let said = self.said.get(topic).filter(|&&(_, said)| age(said) < BELIEVED);
+        let Some(&(takes, said)) = said else { return known };
+        if let Some(objection) = takes.objection(timestamp, keyless, age(said)) {
+            self.foreseen.insert(at, (topic.to_owned(), objection));
+            let doubt = known.unwrap_or_default();
+            return Some(Doubt { form: Form::Letter, objection: Some(objection), ..doubt });
+        }
+        let suspicion = known.and_then(|doubt| doubt.suspicion);
+        let cleared = suspicion == Some(Objection::Timestamp) && takes.is_inside(timestamp);
+        known.filter(|_| !cleared)
+    }
+
+    /// The record at `at` is in a request of its own from now on, or none is.
+    pub fn trying(&mut self, at: Option<Position>) {
+        self.trying = at;
+    }
+
+    /// What was foreseen since the last commit may be in the log for good: that it left so is kept.
+    pub fn keep_foreseen(&mut self) {
+        for (&at, (topic, objection)) in &self.foreseen {
+            self.meant.entry(at).or_insert_with(|| topic.clone());
+            self.doubts.entry(at).or_default().foresee(*objection);
+        }
+    }
+
+    /// Topics did not take these. Gives those for which there is no other form left.
+    pub fn take(&mut self, refusals: &[Refusal], now: Instant) -> Vec<Position> {
+        let trying = self.trying.take();
+        let mut stuck = vec![];
+        let (foreseen, mut seen) = (std::mem::take(&mut self.foreseen), BTreeSet::new());
+        for Refusal { at, topic, objection, sure, takes } in refusals {
+            let (at, objection) = (*at, *objection);
+            let Position { partition, offset } = at;
+            if self.told.insert((topic.clone(), objection.index())) {
+                warn!(
+                    %partition, %offset, topic, objection = objection.name(),
+                    "a topic does not take a record: such records leave as dead letters, and \
+                     tripline_refused_records_total counts them"
+                );
+            } else {
+                debug!(%partition, %offset, topic, objection = objection.name(), "refused");
+            }
+            if let Some(takes) = *takes {
+                self.said.insert(topic.clone(), (takes, now));
+            }
+            let doubt = self.doubts.entry(at).or_default();
+            let meant = match foreseen.get(&at) {
+                Some((topic, foreseen)) => {
+                    doubt.foresee(*foreseen);
+                    topic
+                }
+                None => topic,
+            };
+            self.meant.entry(at).or_insert_with(|| meant.clone());
+            doubt.suspicion = Some(objection);
+            if !sure && trying != Some(at) {
+                doubt.alone = true;
+                continue;
+            }
+            // Said twice of one form, late, it is still about that form.
+            if !seen.insert(at) {
+                continue;
+            }
+            if doubt.form == Form::Bare {
+                stuck.push(at);
+            }
+            doubt.form = doubt.form.next();
+            doubt.alone = false;
+            doubt.objection.get_or_insert(objection);
+        }
+        stuck
+    }
+
+    /// The last record in doubt of each partition, of those not yet read, from `next` on: what lies
+    /// behind it may spoil the transaction that it is in.
+    pub fn last(&self, next: impl Fn(Partition) -> Option<Offset>) -> BTreeMap<Partition, Offset> {
+        let doubts = self.doubts.keys().map(|at| (at.partition, at.offset));
+        doubts.filter(|&(partition, offset)| next(partition) <= Some(offset)).collect()
+    }
+
+    /// What was sent since the last commit is given up, or committed.
+    pub fn settle(&mut self) {
+        self.trying = None;
+        self.foreseen.clear();
+    }
+
+    /// `partition` is committed below `next`.
+    pub fn committed(&mut self, partition: Partition, next: Offset) {
+        if !self.doubts.is_empty() {
+            self.doubts.retain(|at, _| at.partition != partition || at.offset >= next);
+            self.meant.retain(|at, _| at.partition != partition || at.offset >= next);
+        }
+    }
+
+    /// Partitions that are ours no more.
+    pub fn forget(&mut self, partitions: &[Partition]) {
+        self.doubts.retain(|at, _| !partitions.contains(&at.partition));
+        self.meant.retain(|at, _| !partitions.contains(&at.partition));
+    }
+
+    pub fn clear(&mut self) {
+        self.doubts.clear();
+        self.meant.clear();
+        self.settle();
+    }
+}
+
+impl Doubt {
+    /// It was sent otherwise before its topic objected to it.
+    fn foresee(&mut self, objection: Objection) {
+        if self.form == Form::Whole {
+            (self.form, self.objection) = (Form::Letter, Some(objection));
+        }
+    }
+}
+
+impl Takes {
+    /// The same, asked a while ago.
+    pub fn later(self, by: Duration) -> Self {
+        let by = by.as_millis() as i64;
+        let later = |at: Timestamp| Timestamp(at.0.saturating_add(by));
+        Self { within: self.within.map(|(least, most)| (later(least), later(most))), ..self }
+    }
+
+    /// What a topic that took this `since` some time has against a record. Time only moves what it takes
+    /// up: what was too old then is too old now, and what is still too far ahead was so then.
+    fn objection(&self, timestamp: Timestamp, keyless: bool, since: Duration) -> Option<Objection> {
+        let outside = |(least, most): (Timestamp, Timestamp)| {
+            // A record without a timestamp gets one of ours.
+            let ahead = most.0.saturating_add(since.as_millis() as i64);
+            timestamp.0 >= 0 && (timestamp < least || timestamp.0 > ahead)
+        };
+        match self.within {
+            Some(within) if outside(within) => Some(Objection::Timestamp),
+            _ => (self.keyed && keyless).then_some(Objection::Record),
+        }
+    }
+
+    fn is_inside(&self, timestamp: Timestamp) -> bool {
+        self.within.is_some_and(|(least, most)| {
+            let (least, most) =
+                (least.0.saturating_add(INSIDE_MS), most.0.saturating_sub(INSIDE_MS));
+            timestamp.0 < 0 || (least..=most).contains(&timestamp.0)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(offset: i64) -> Position {
+        Position { partition: Partition(3), offset: Offset(offset) }
+    }
+
+    fn refusal(offset: i64, objection: Objection, sure: bool) -> Refusal {
+        Refusal { at: at(offset), topic: "out".into(), objection, sure, takes: None }
+    }
+
+    #[test]
+    fn a_record_of_a_refused_request_is_tried_alone_before_it_leaves_otherwise() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let doubt =
+            |r: &mut Refusals, offset| r.doubt(at(offset), "out", (Timestamp(5), false), now);
+        refusals
+            .take(&[refusal(1, Objection::Size, false), refusal(2, Objection::Size, false)], now);
+        let suspicion = Some(Objection::Size);
+        let alone = Doubt { alone: true, suspicion, ..Doubt::default() };
+        let both = |r: &mut Refusals| [doubt(r, 1), doubt(r, 2)];
+        assert_eq!(both(&mut refusals), [Some(alone); 2]);
+        refusals.trying(Some(at(2)));
+        assert!(refusals.take(&[refusal(2, Objection::Size, false)], now).is_empty());
+        let letter = Doubt { form: Form::Letter, alone: false, suspicion, objection: suspicion };
+        assert_eq!(both(&mut refusals), [Some(alone), Some(letter)]);
+        let last = |next| refusals.last(|_| Some(Offset(next)));
+        assert_eq!((last(2), last(3)), ([(Partition(3), Offset(2))].into(), [].into()));
+        refusals.committed(Partition(3), Offset(2));
+        assert_eq!(both(&mut refusals), [None, Some(letter)]);
+    }
+
+    #[test]
+    fn a_record_that_is_judged_otherwise_is_tried_anew() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        refusals.take(&[refusal(1, Objection::Record, true)], now);
+        let shown = (Timestamp(5), false);
+        assert_eq!(refusals.doubt(at(1), "other", shown, now), None);
+        let elsewhere = Refusal { topic: "other".into(), ..refusal(1, Objection::Size, true) };
+        refusals.take(&[elsewhere], now);
+        let doubt = refusals.doubt(at(1), "other", shown, now).expect("it is refused");
+        assert_eq!((doubt.form, doubt.objection), (Form::Letter, Some(Objection::Size)));
+    }
+
+    #[test]
+    fn a_record_goes_through_every_form_and_is_stuck_only_after_the_last() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let mut forms = vec![];
+        for _ in 0..5 {
+            let stuck = refusals.take(&[refusal(1, Objection::Record, true)], now);
+            let doubt = refusals.known(at(1), "out").expect("it is refused");
+            forms.push((doubt.form, stuck.len()));
+        }
+        let (bare, stuck) = ((Form::Bare, 0), (Form::Bare, 1));
+        assert_eq!(forms, [(Form::Letter, 0), (Form::Pointer, 0), bare, stuck, stuck]);
+    }
+
+    #[test]
+    fn what_a_topic_is_said_to_take_spares_others_the_trial_for_a_minute() {
+        let (mut refusals, then) = (Refusals::default(), Instant::now());
+        let (least, most) = (Timestamp(1_000_000), Timestamp(2_000_000));
+        let takes = Some(Takes { within: Some((least, most)), keyed: true });
+        let first = Refusal { takes, ..refusal(1, Objection::Timestamp, false) };
+        refusals.take(&[first], then);
+        let mut doubt = |topic, timestamp, keyless, seconds| {
+            let (facts, now) =
+                ((Timestamp(timestamp), keyless), then + Duration::from_secs(seconds));
+            refusals.doubt(at(9), topic, facts, now).and_then(|doubt| doubt.objection)
+        };
+        let stamp = Some(Objection::Timestamp);
+        for (timestamp, expected) in
+            [(999_999, stamp), (2_000_001, stamp), (1_000_000, None), (2_000_000, None), (-1, None)]
+        {
+            assert_eq!(doubt("out", timestamp, false, 0), expected, "{timestamp}");
+        }
+        assert_eq!(doubt("out", 1_500_000, true, 0), Some(Objection::Record));
+        assert_eq!(doubt("other", 1, true, 0), None);
+        assert_eq!([doubt("out", 1, false, 59), doubt("out", 1, false, 60)], [stamp, None]);
+        assert_eq!(
+            [doubt("out", 2_001_000, false, 1), doubt("out", 2_001_001, false, 1)],
+            [None, stamp]
+        );
+        // One that was in the request and is well inside is not what the topic objected to.
+        let mut alone = |timestamp| {
+            let doubt = refusals.doubt(at(1), "out", (Timestamp(timestamp), false), then);
+            doubt.is_some_and(|doubt| doubt.alone && doubt.form == Form::Whole)
+        };
+        assert!(alone(1_000_000) && !alone(1_500_000));
+    }
+
+    #[test]
+    fn a_letter_that_is_refused_too_is_one_for_the_reason_that_it_became_one() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let takes = Some(Takes { within: Some((Timestamp(10), Timestamp(20))), keyed: false });
+        refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
+        refusals.doubt(at(9), "out", (Timestamp(5), false), now);
+        refusals.take(&[refusal(9, Objection::Record, false)], now);
+        let doubt = refusals.doubt(at(9), "out", (Timestamp(5), false), now).expect("it is old");
+        let letter = (Form::Letter, true, Some(Objection::Timestamp));
+        assert_eq!((doubt.form, doubt.alone, doubt.objection), letter);
+    }
+}
