@@ -207,10 +207,10 @@ fn read_file(
 }
 
 fn recorded(seen: Seen<'_>) -> Recorded {
-    let Seen { position, timestamp, headers, value } = seen;
+    let Seen { position, stamp, headers, value } = seen;
     let own = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
     let headers = [headers.content_type, headers.schema_id, headers.json_length].map(own);
-    Recorded { position, timestamp, value: own(value), headers }
+    Recorded { position, stamp, value: own(value), headers }
 }
 
 fn line(alert: &Alert) -> String {

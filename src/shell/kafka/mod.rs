@@ -15,5 +15,5 @@ mod transaction;
 pub use client::Clients;
 pub use feed::{Feed, Fetched, Place, QUEUE_KIB, Turn};
 pub use group::Group;
-pub use session::{Session, headers};
+pub use session::{Session, headers, stamp};
 pub use transaction::{Sending, Transactions};

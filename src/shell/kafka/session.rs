@@ -20,7 +20,7 @@ use super::{Clients, native};
 use crate::codec::Headers;
 use crate::config::Delivery;
 use crate::deliver::{self, Beginning, Change, Forward, Output, Outputs, Progress, SessionError};
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::record::{Offset, Partition, Position, Stamp, Timestamp};
 use crate::shell::clock;
 
 /// Reads one topic as a member of a group; writes outputs, state and offsets in one transaction.
@@ -385,6 +385,10 @@ impl deliver::Message for Fetched<'_> {
         Timestamp(self.0.timestamp().to_millis().unwrap_or(-1))
     }
 
+    fn stamp(&self) -> Stamp {
+        stamp(self.0.timestamp())
+    }
+
     fn headers(&self) -> Headers<'_> {
         self.0.headers().map(headers).unwrap_or_default()
     }
@@ -392,6 +396,12 @@ impl deliver::Message for Fetched<'_> {
     fn value(&self) -> Option<&[u8]> {
         self.0.payload()
     }
+}
+
+/// A record's timestamp; −1 is Kafka's "none".
+pub fn stamp(timestamp: rdkafka::Timestamp) -> Stamp {
+    let by_broker = matches!(timestamp, rdkafka::Timestamp::LogAppendTime(_));
+    Stamp { at: Timestamp(timestamp.to_millis().unwrap_or(-1)), by_broker }
 }
 
 /// The headers that say how a value is to be read. Kafka minds the case of a name; those that come
