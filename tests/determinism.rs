@@ -21,7 +21,7 @@ use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::incident::About;
 use tripline::model::Networks;
 use tripline::pipeline::{Batch, Frame, Guard, Input, Judge, Lane};
-use tripline::record::{Offset, Partition, Position, Timestamp};
+use tripline::record::{Offset, Partition, Position, Stamp, Timestamp};
 use tripline::watch::{Flagged, Message, Presence, Tally, Terms, Tick, Times, WindowStart, roster};
 
 const POLICY: Policy = Policy {
@@ -71,8 +71,11 @@ struct Told {
 
 /// 1,500 records of a minute: real images in three formats, some with several rows, some broken,
 /// timestamps out of order, and an attack from second 20 to 30.
-fn recorded() -> Vec<Recorded> {
+///
+/// `hostile` has every fourth record of an attacker's making, who writes any timestamp.
+fn recorded(hostile: bool) -> Vec<Recorded> {
     let mut rng = ChaCha8Rng::seed_from_u64(17);
+    let mut wild = ChaCha8Rng::seed_from_u64(18);
     let slice = |name: &str| {
         let path = shipped::model().join("slice").join(name);
         std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -108,10 +111,15 @@ fn recorded() -> Vec<Recorded> {
         let offset = &mut next[partition as usize];
         // Offsets have gaps: transaction markers, compaction.
         *offset += rng.random_range(1..3);
+        let mut timestamp = at + rng.random_range(0..WINDOW_MS as i64);
+        if hostile && wild.random_bool(0.27) {
+            let spread = at + wild.random_range(0..3_600_000);
+            timestamp = [-1, 0, at + 3_000_000, spread, i64::MAX][wild.random_range(0..5)];
+        }
         Recorded {
             position: Position { partition: Partition(partition), offset: Offset(*offset) },
             // Out of order by up to a window, which is what the judge waits for.
-            timestamp: Timestamp(at + rng.random_range(0..WINDOW_MS as i64)),
+            timestamp: Timestamp(timestamp),
             content_type,
             value: (i % 97 != 0).then_some(value),
         }
@@ -197,7 +205,7 @@ fn work(
         for (record, outcome) in cut.iter().zip(batch.outcomes()) {
             let lane = lanes.get_mut(&record.position.partition).expect("its lane");
             let cells = &batch.cells()[outcome.cells.clone()];
-            lane.settle(record.position, record.timestamp, outcome, cells);
+            lane.settle(record.position, Stamp::of_sender(record.timestamp), outcome, cells);
             let trace = batch.traces()[outcome.trace.clone()].to_vec();
             let corrected = outcome.corrected.clone().map(|at| batch.corrected()[at].to_vec());
             left.push((record.position, Left { verdict: outcome.text, trace, corrected }));
@@ -283,11 +291,47 @@ fn judge(
     alerts.iter().map(json).collect()
 }
 
+/// Runs `stream` in so many ways, each with one to three workers; gives what all of them tell.
+fn check(stream: &[Recorded], ways: u64) -> Told {
+    let (guard, bundle) = (guard(), shipped::bundle());
+    let mut networks: Vec<Networks> = (0..3).map(|_| shipped::networks(&bundle)).collect();
+    let expected = run(stream, &guard, &mut networks[..1], 0);
+    for way in 1..=ways {
+        for workers in 1..=3 {
+            let told = run(stream, &guard, &mut networks[..workers], way * 10 + workers as u64);
+            let place = format!("way {way}, {workers} workers");
+            for (at, said) in &expected.records {
+                assert_eq!(told.records.get(at), Some(said), "{place}: {at:?}");
+            }
+            assert_eq!(told.evidence, expected.evidence, "{place}");
+            assert_eq!(told.alerts, expected.alerts, "{place}");
+        }
+    }
+    expected
+}
+
+fn counted(told: &Told) -> u64 {
+    told.evidence.values().map(|tally| tally.counts.rows + tally.counts.faults).sum()
+}
+
+#[test]
+fn hostile_stamps_change_neither_that_nor_when_the_attack_is_told() {
+    let (honest, hostile) = (check(&recorded(false), 0), check(&recorded(true), 4));
+    assert_eq!((counted(&honest), counted(&hostile)), (1500, 1500));
+    let firing = |told: &Told| -> Vec<String> {
+        let attack = |alert: &&String| {
+            alert.contains("\"kind\":\"attack\"") && alert.contains("\"status\":\"firing\"")
+        };
+        let since = |alert: &String| alert.split("\"since\":").nth(1).unwrap()[..22].to_owned();
+        told.alerts[0].iter().filter(attack).map(since).collect()
+    };
+    assert_eq!(firing(&hostile), firing(&honest));
+}
+
 #[test]
 fn cuts_workers_commits_and_restarts_change_nothing_that_is_told() {
-    let (stream, guard, bundle) = (recorded(), guard(), shipped::bundle());
-    let mut networks: Vec<Networks> = (0..3).map(|_| shipped::networks(&bundle)).collect();
-    let expected = run(&stream, &guard, &mut networks[..1], 0);
+    let stream = recorded(false);
+    let expected = check(&stream, 20);
 
     // The stream has in it what could differ.
     assert_eq!(expected.records.len(), stream.len());
@@ -306,16 +350,4 @@ fn cuts_workers_commits_and_restarts_change_nothing_that_is_told() {
     let named = |alert: &String| alert.contains("on partition");
     assert!(expected.alerts[1].iter().any(named), "{:#?}", expected.alerts[1]);
     assert!(!expected.alerts[0].iter().any(named), "{:#?}", expected.alerts[0]);
-
-    for way in 1..=20 {
-        for workers in 1..=3 {
-            let told = run(&stream, &guard, &mut networks[..workers], way * 10 + workers as u64);
-            let place = format!("way {way}, {workers} workers");
-            for (at, said) in &expected.records {
-                assert_eq!(told.records.get(at), Some(said), "{place}: {at:?}");
-            }
-            assert_eq!(told.evidence, expected.evidence, "{place}");
-            assert_eq!(told.alerts, expected.alerts, "{place}");
-        }
-    }
 }

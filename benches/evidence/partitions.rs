@@ -66,6 +66,8 @@ fn stream(seed: u64, windows: i64, from: i64, (changed, share): &Change) -> Vec<
                 from: offset,
                 to: Offset(offset.0 + ROWS as i64),
                 begins: false,
+                head: None,
+                read_out: false,
                 windows: vec![Window {
                     window: Timestamp(w * WINDOW_MS),
                     tally: Tally { counts, ..Tally::default() },

@@ -178,6 +178,14 @@ fn cluster(config: &Config) -> Vec<String> {
         }
         Err(error) => println!("– what the outputs take is not checked: {error}"),
     }
+    match topics::time_problems(&clients, config, &cluster) {
+        Ok(_) if !cluster.hidden.is_empty() => {}
+        Ok(times) if times.is_empty() => {
+            println!("✓ what we hold back is dated by the broker, what goes on by its sender")
+        }
+        Ok(times) => problems.extend(times),
+        Err(error) => println!("– who dates records is not checked: {error}"),
+    }
     problems
 }
 

@@ -209,9 +209,9 @@ fn read_file(
 }
 
 fn recorded(seen: Seen<'_>) -> Recorded {
-    let Seen { position, timestamp, headers, value } = seen;
+    let Seen { position, stamp, headers, value } = seen;
     let own = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-    Recorded { position, timestamp, value: own(value), headers: headers.into() }
+    Recorded { position, stamp, value: own(value), headers: headers.into() }
 }
 
 fn line(alert: &Alert) -> String {

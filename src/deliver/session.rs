@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Refusal;
 use crate::codec::Headers;
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::record::{Offset, Partition, Position, Stamp, Timestamp};
 
 /// A member of a group that reads one topic, and writes what follows from it.
 ///
@@ -153,6 +153,10 @@ pub trait Message {
     fn position(&self) -> Position;
     /// The record's own time; −1 is Kafka's "none".
     fn timestamp(&self) -> Timestamp;
+    /// The same, and whether the broker set it.
+    fn stamp(&self) -> Stamp {
+        Stamp::of_sender(self.timestamp())
+    }
     /// The headers that say how the value is to be read.
     fn headers(&self) -> Headers<'_>;
     /// What the headers take in memory, as far as a batch is bounded by it.

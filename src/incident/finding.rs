@@ -58,7 +58,7 @@ impl Finding {
                 let inside = clean.bins()[*bin];
                 (vec![clean.rows() - inside, inside], signals.list()[*index].bin_name(*bin, schema))
             }
-            Source::Flagged | Source::Faults | Source::Imputed => {
+            Source::Flagged | Source::Faults | Source::Imputed | Source::Misdated => {
                 (watch.usual(), watch.feature.clone())
             }
         };

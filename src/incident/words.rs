@@ -194,6 +194,7 @@ mod tests {
                 quarantined: 200,
                 faults: 3,
                 imputed: 0,
+                misdated: 0,
             },
             first: Some((Partition(3), Offset(9_182_344))),
             members,

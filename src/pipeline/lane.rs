@@ -1,12 +1,16 @@
 //! The memory of one partition: a plain value, without I/O, clock or lock.
 //!
-//! What it remembers is the next offset: the counts of what lies below it are in the evidence topic,
-//! written in the same transaction. A lane restored from it goes on as if nothing had happened.
+//! What it remembers is the next offset and the partition's time: the counts of what lies below it are in the
+//! evidence topic, written in the same transaction. A lane restored from it goes on as if nothing had happened.
+
+mod clock;
 
 use serde::{Deserialize, Serialize};
 
+pub use clock::{Clock, Dated};
+
 use super::Outcome;
-use crate::record::{Action, Offset, Partition, Position, Timestamp};
+use crate::record::{Action, Offset, Partition, Position, Stamp};
 use crate::watch::{Evidence, Tally, Window, WindowStart};
 
 /// One partition's memory, and what was counted since it was last told.
@@ -33,25 +37,25 @@ pub struct State {
     partition: Partition,
     /// The next input offset: everything below it is in the outputs and in the evidence.
     next: Offset,
+    /// What time it was there.
+    clock: Clock,
 }
 
-/// What version 1 wrote: open windows with their counts too, of an epoch that no build of today has.
+/// What version 2 wrote, which counted every record in the window of its own stamp, and all that is of use
+/// of version 1.
 #[derive(Deserialize)]
-struct StateV1 {
+struct StateV2 {
     epoch: String,
     partition: Partition,
     next: Offset,
 }
 
 /// Format version this build writes, and the newest it reads.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
-/// Windows of one message: records of a partition are nearly in order of time, and what a producer of
-/// wild timestamps makes is cut up before it is larger than a topic takes.
+/// Windows of one message: what a backlog of few records in each window makes is cut up before it is larger than
+/// a topic takes.
 const WINDOWS_MAX: usize = 8;
-
-/// The end of the year 9999.
-const TIMESTAMP_MAX: i64 = 253_402_300_799_999;
 
 /// Why a lane cannot go on from what the state topic holds.
 #[derive(Debug, thiserror::Error)]
@@ -90,11 +94,17 @@ pub enum LaneError {
 impl Lane {
     /// A lane that starts at `next` with nothing counted.
     pub fn new(epoch: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
-        let state = State { version: VERSION, epoch: epoch.into(), partition, next };
+        let clock = Clock::default();
+        let state = State { version: VERSION, epoch: epoch.into(), partition, next, clock };
         Self { state, window_ms, from: next, pending: vec![], full: vec![], begins: true }
     }
 
-    /// A lane as its last commit left it. State of another epoch keeps its offset. It goes on where the
+    /// The same, where the partition's time is known.
+    pub fn at(self, clock: Clock) -> Self {
+        Self { state: State { clock, ..self.state }, ..self }
+    }
+
+    /// A lane as its last commit left it. State of another epoch keeps its offset and its time. It goes on where the
     /// state ends, also if the group tells an older offset: see
     /// [`begin_lane`](crate::deliver::begin_lane).
     ///
@@ -130,10 +140,10 @@ impl Lane {
     }
 
     fn of(state: State, epoch: &str, window_ms: u64) -> Self {
-        Self::new(epoch, state.partition, state.next, window_ms)
+        Self::new(epoch, state.partition, state.next, window_ms).at(state.clock)
     }
 
-    /// What goes to the state topic: a hundred bytes of JSON.
+    /// What goes to the state topic: some hundred bytes of JSON.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(&self.state).expect("plain data")
     }
@@ -147,22 +157,23 @@ impl Lane {
         self.state.next
     }
 
+    /// What time it is there.
+    pub fn clock(&self) -> &Clock {
+        &self.state.clock
+    }
+
     /// Counts what became of the record at `position`, and the `cells` of its rows. Records come in
     /// order; offsets may have gaps (transaction markers, compaction).
     ///
     /// # Panics
     /// If the record is not of this partition, or was settled before: that is our bug.
-    pub fn settle(
-        &mut self,
-        position: Position,
-        timestamp: Timestamp,
-        outcome: &Outcome,
-        cells: &[u16],
-    ) {
+    pub fn settle(&mut self, position: Position, stamp: Stamp, outcome: &Outcome, cells: &[u16]) {
         assert_eq!(position.partition, self.state.partition);
         assert!(position.offset >= self.state.next, "offset {} twice", position.offset);
-        let window = self.open(self.window_of(timestamp), position.offset);
+        let Dated { window, misdated } = self.state.clock.date(stamp, self.window_ms);
+        let window = self.open(window, position.offset);
         let counts = &mut window.tally.counts;
+        counts.misdated += u64::from(misdated);
         match outcome.judged {
             Err(_) => counts.faults += 1,
             Ok(_) if outcome.unscored => {}
@@ -216,16 +227,10 @@ impl Lane {
             from: std::mem::replace(&mut self.from, to),
             to,
             begins: std::mem::replace(&mut self.begins, false),
+            head: Some(self.state.clock.head()),
+            read_out: false,
             windows: std::mem::take(&mut self.pending),
         }
-    }
-
-    fn window_of(&self, timestamp: Timestamp) -> WindowStart {
-        let length = self.window_ms as i64;
-        // Kafka's "no timestamp" is −1; it lands in the first window of all. A producer may write
-        // any 64 bits; no window begins where adding its length would overflow.
-        let at = timestamp.0.clamp(0, TIMESTAMP_MAX);
-        Timestamp(at - at % length)
     }
 }
 
@@ -245,7 +250,7 @@ impl State {
         // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
         match version {
             VERSION => serde_json::from_slice(bytes).map_err(unreadable),
-            1 => serde_json::from_slice::<StateV1>(bytes).map_err(unreadable).map(Self::from),
+            1 | 2 => serde_json::from_slice::<StateV2>(bytes).map_err(unreadable).map(Self::from),
             got => Err(LaneError::Version { partition, got }),
         }
     }
@@ -260,9 +265,9 @@ impl State {
     }
 }
 
-impl From<StateV1> for State {
-    fn from(StateV1 { epoch, partition, next }: StateV1) -> Self {
-        Self { version: VERSION, epoch, partition, next }
+impl From<StateV2> for State {
+    fn from(StateV2 { epoch, partition, next }: StateV2) -> Self {
+        Self { version: VERSION, epoch, partition, next, clock: Clock::default() }
     }
 }
 

@@ -8,7 +8,7 @@ mod schema;
 mod verdict;
 
 pub use fault::{Ambiguity, Fault};
-pub use position::{Offset, Partition, Position, Timestamp};
+pub use position::{Offset, Partition, Position, Stamp, Timestamp};
 pub use probability::{BadProbability, Probability};
 pub use rows::{Columns, MISSING, Rows};
 pub use schema::{BadSchema, Feature, FeatureId, Schema};

@@ -33,6 +33,25 @@ pub struct Position {
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
+/// A record's timestamp, and who set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub at: Timestamp,
+    /// The broker set it when it appended the record (`LogAppendTime`), so no sender can choose it. Else the
+    /// sender did (`CreateTime`), and may have written any number.
+    pub by_broker: bool,
+}
+
+impl Stamp {
+    pub fn of_sender(at: Timestamp) -> Self {
+        Self { at, by_broker: false }
+    }
+
+    pub fn of_broker(at: Timestamp) -> Self {
+        Self { at, by_broker: true }
+    }
+}
+
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

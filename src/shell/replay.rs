@@ -1,6 +1,6 @@
 //! Recorded traffic through a configuration: what would become of it, and what on-call would hear.
 //!
-//! Nothing is produced and nothing committed. Windows are cut by the records' own timestamps and judged
+//! Nothing is produced and nothing committed. Windows are cut as by a lane (`pipeline/lane/clock.rs`) and judged
 //! in their order, as a stream's are when every record comes in time; which record would have come too
 //! late a recording does not say.
 
@@ -14,15 +14,15 @@ use super::road::Road;
 use crate::codec::{Headers, OwnedHeaders};
 use crate::deliver::Road as _;
 use crate::incident::{Alert, Status};
-use crate::pipeline::{Frame, GuardFailure, Input, Judge, Lane};
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::pipeline::{Clock, Frame, GuardFailure, Input, Judge, Lane};
+use crate::record::{Offset, Partition, Position, Stamp, Timestamp};
 use crate::watch::{Counts, Evidence, Message, Presence, Tally, Tick, Window, WindowStart};
 
 /// One recorded record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     pub position: Position,
-    pub timestamp: Timestamp,
+    pub stamp: Stamp,
     pub value: Option<Vec<u8>>,
     pub headers: OwnedHeaders,
 }
@@ -33,6 +33,9 @@ struct Line {
     partition: i32,
     offset: i64,
     ts: i64,
+    /// `logappend`, `create` or `unknown`.
+    #[serde(default)]
+    tstype: String,
     #[serde(default)]
     headers: Vec<String>,
     payload: Option<String>,
@@ -44,6 +47,8 @@ pub struct Replaying {
     road: Road,
     frame: Arc<Frame>,
     epoch: String,
+    /// What time it is in each partition.
+    clocks: BTreeMap<Partition, Clock>,
     /// Of each partition if those are judged one by one; else merged, as of partition 0.
     windows: BTreeMap<(WindowStart, Partition), Window>,
     verdicts: BTreeMap<Position, &'static str>,
@@ -89,7 +94,7 @@ impl Recorded {
                 partition: Partition(line.partition),
                 offset: Offset(line.offset),
             },
-            timestamp: Timestamp(line.ts),
+            stamp: Stamp { at: Timestamp(line.ts), by_broker: line.tstype == "logappend" },
             value,
             headers,
         })
@@ -107,8 +112,8 @@ impl Recorded {
 impl Replaying {
     pub fn new(road: Road, frame: Frame) -> Self {
         let epoch = frame.about.epoch.clone();
-        let (windows, verdicts) = (BTreeMap::new(), BTreeMap::new());
-        Self { road, frame: Arc::new(frame), epoch, windows, verdicts, span: None }
+        let (clocks, windows, verdicts) = Default::default();
+        Self { road, frame: Arc::new(frame), epoch, clocks, windows, verdicts, span: None }
     }
 
     /// Takes some records, of one partition in their order.
@@ -124,12 +129,16 @@ impl Replaying {
             let at = record.position;
             // A lane of its own for each: repeats and gaps of a recording are nobody's fault.
             let window_ms = self.frame.terms.window_ms;
-            let mut lane = Lane::new(&self.epoch, at.partition, at.offset, window_ms);
-            lane.settle(at, record.timestamp, outcome, &self.road.cells()[outcome.cells.clone()]);
+            let clock = self.clocks.entry(at.partition).or_default();
+            let lane = Lane::new(&self.epoch, at.partition, at.offset, window_ms);
+            let mut lane = lane.at(std::mem::take(clock));
+            lane.settle(at, record.stamp, outcome, &self.road.cells()[outcome.cells.clone()]);
             lane.drain_evidence(&mut evidence);
+            *clock = lane.clock().clone();
+            let timestamp = record.stamp.at;
             self.verdicts.insert(at, outcome.text);
-            let (first, last) = self.span.unwrap_or((record.timestamp, record.timestamp));
-            self.span = Some((first.min(record.timestamp), last.max(record.timestamp)));
+            let (first, last) = self.span.unwrap_or((timestamp, timestamp));
+            self.span = Some((first.min(timestamp), last.max(timestamp)));
         }
         for Evidence { partition, windows, .. } in evidence {
             let partition = if self.frame.per_partition { partition } else { Partition(0) };
@@ -168,6 +177,8 @@ impl Replaying {
                 from: Offset(n),
                 to: Offset(n + 1),
                 begins: begun.insert(partition),
+                head: None,
+                read_out: false,
                 windows: vec![window],
             }));
         }

@@ -10,16 +10,15 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::kafka::Clients;
-use super::kafka::RecordHeaders;
+use super::kafka::{Clients, RecordHeaders, stamp};
 use crate::codec::Headers;
-use crate::record::{self, Partition, Position, Timestamp};
+use crate::record::{self, Partition, Position, Stamp};
 
 /// One record, as it lies in its topic.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     pub position: Position,
-    pub timestamp: Timestamp,
+    pub stamp: Stamp,
     pub headers: Headers<'a>,
     pub value: Option<&'a [u8]>,
 }
@@ -126,12 +125,12 @@ pub fn sample(
                 let (partition, offset) = (message.partition(), message.offset());
                 let position =
                     Position { partition: Partition(partition), offset: record::Offset(offset) };
-                let timestamp = Timestamp(message.timestamp().to_millis().unwrap_or(-1));
+                let stamp = stamp(message.timestamp());
                 let taken = RecordHeaders::take(&message);
                 let headers = taken.reading();
                 let value = message.payload();
                 sampled.empty += usize::from(value.is_none());
-                if !each(Seen { position, timestamp, headers, value }) {
+                if !each(Seen { position, stamp, headers, value }) {
                     sampled.cut_short = true;
                     break;
                 }

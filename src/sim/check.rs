@@ -15,7 +15,7 @@ use super::scene::{EPOCH, Scene};
 use super::world::{JUDGES, WORKERS, World};
 use crate::deliver::{JUDGE_KEY, LANE_KEY};
 use crate::pipeline::Lane;
-use crate::record::{Offset, Partition, Position};
+use crate::record::{Offset, Partition, Position, Stamp};
 use crate::watch::{Evidence, Message};
 
 /// Something that must never be.
@@ -314,7 +314,7 @@ impl Checker<'_> {
                 continue;
             }
             let mut lane = Lane::new(EPOCH, partition, Offset(0), window_ms);
-            let mut counted = BTreeMap::new();
+            let (mut counted, mut clocks) = (BTreeMap::new(), BTreeMap::new());
             let mut compare = |lane: &Lane, found: &mut Vec<_>| {
                 for state in states.remove(&at(lane.next().0)).unwrap_or_default() {
                     if state.value.as_ref() != Some(&lane.to_bytes()) {
@@ -334,9 +334,11 @@ impl Checker<'_> {
                     continue;
                 };
                 let cells = road::cells(*at, &expected.outcome);
-                lane.settle(*at, input.timestamp(), &expected.outcome, &cells);
+                let stamp = Stamp::of_sender(input.timestamp());
+                clocks.insert(at.offset, lane.clock().clone());
+                lane.settle(*at, stamp, &expected.outcome, &cells);
                 compare(&lane, &mut found);
-                counted.insert(at.offset, (input.timestamp(), expected.outcome, cells));
+                counted.insert(at.offset, (stamp, expected.outcome, cells));
             }
             let told = told.remove(&partition).unwrap_or_default();
             let mut end = Offset(0);
@@ -348,9 +350,11 @@ impl Checker<'_> {
                 }
                 // Under at-least-once a zombie may tell again what its successor told.
                 end = if self.scene.exactly_once { to } else { end.max(to) };
+                let clock = clocks.range(from..).next().map(|(_, clock)| clock.clone());
                 let mut part = Lane::new(EPOCH, partition, from, window_ms);
-                for (&offset, (timestamp, outcome, cells)) in counted.range(from..to) {
-                    part.settle(Position { partition, offset }, *timestamp, outcome, cells);
+                part = part.at(clock.unwrap_or_default());
+                for (&offset, (stamp, outcome, cells)) in counted.range(from..to) {
+                    part.settle(Position { partition, offset }, *stamp, outcome, cells);
                 }
                 let mut fold = vec![];
                 part.drain_evidence(&mut fold);

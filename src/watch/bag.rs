@@ -74,8 +74,6 @@ pub struct Draws {
 pub struct Order {
     pub key: Key,
     pub window: WindowStart,
-    /// Draws of late rows of a window are others than those of the window: which.
-    pub part: u64,
 }
 
 /// Purposes of keyed draws: which row comes next, and where it stands among its equals.
@@ -108,8 +106,7 @@ impl Iterator for Draws {
         if self.rows == 0 || self.drawn >= self.most {
             return None;
         }
-        let Order { key, window, part } = self.order;
-        let i = part.wrapping_mul(1 << 20).wrapping_add(self.drawn);
+        let (Order { key, window }, i) = (self.order, self.drawn);
         // A 64-bit draw modulo a count below 2⁴⁰ is biased by less than 2⁻²⁴.
         let mut at = key.draw(window, NEXT, i) % self.rows;
         let bin = self.left.iter().position(|&count| match at.checked_sub(count.into()) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Tally;
 use crate::record::{Offset, Partition, Timestamp};
 
-/// Start of a window, by the records' own timestamps.
+/// Start of a window, by the time of the record's partition: docs/evidence.md says which window a record finds.
 pub type WindowStart = Timestamp;
 
 /// The counts of the input offsets `from..to` of one partition, by window.
@@ -25,6 +25,14 @@ pub struct Evidence {
     /// counts again what comes again.
     #[serde(default, skip_serializing_if = "is_false")]
     pub begins: bool,
+    /// The partition's time at `to`: no later record counts in a window that starts more than a window
+    /// before it, unless most of its neighbours say that this was wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<WindowStart>,
+    /// At the commit there was nothing more to read. A partition whose records are old then is not behind:
+    /// their stamps are, and nobody waits for them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_out: bool,
     /// By their start, ascending.
     pub windows: Vec<Window>,
 }

@@ -26,7 +26,7 @@ use crate::record::Timestamp;
 pub struct Panel {
     /// One per watch of the terms.
     states: Vec<State>,
-    /// The last windows as they were closed, late parts on their own: where an alarm looks for the start of the change.
+    /// The last windows as they were closed: where an alarm looks for the start of the change.
     recent: VecDeque<Seen>,
     /// End of the last window that had rows.
     credited_to: Option<WindowStart>,
@@ -46,7 +46,7 @@ struct State {
     firing: Option<Firing>,
 }
 
-/// A closed window, or a late part of one.
+/// A closed window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Seen {
@@ -76,11 +76,9 @@ const CREDIT_PART: u64 = 500;
 /// A watch is among the loudest with so large a part of the capital of the loudest.
 const LOUD: u64 = 8;
 
-/// What all watches play at once: a window, or a late part of one.
+/// What all watches play at once: a window.
 struct Round<'a> {
     window: WindowStart,
-    /// 0 of the window itself.
-    part: u64,
     tally: &'a Tally,
     elapsed_ms: u64,
     /// The part of it that is credited to all panels together.
@@ -161,20 +159,7 @@ impl Panel {
         let elapsed = before.map_or(length, |before| end.0.saturating_sub(before.0));
         let elapsed_ms = u64::try_from(elapsed).unwrap_or(0);
         let bought_ms = elapsed_ms.min(terms.false_page_ms / CREDIT_PART);
-        self.play(Round { window, part: 0, tally, elapsed_ms, bought_ms, share, terms })
-    }
-
-    /// Takes counts that came after their window closed, the `part`th of them: tested like all others,
-    /// but they buy no time.
-    pub fn late(
-        &mut self,
-        window: WindowStart,
-        part: u64,
-        tally: &Tally,
-        share: Share,
-        terms: &Terms,
-    ) -> Vec<Transition> {
-        self.play(Round { window, part, tally, elapsed_ms: 0, bought_ms: 0, share, terms })
+        self.play(Round { window, tally, elapsed_ms, bought_ms, share, terms })
     }
 
     fn play(&mut self, round: Round<'_>) -> Vec<Transition> {
@@ -240,11 +225,11 @@ impl Panel {
 
     /// What every watch on ranks has to play.
     fn turns(&self, round: &Round<'_>) -> Vec<Turn> {
-        let &Round { window, part, tally, share, terms, .. } = round;
+        let &Round { window, tally, share, terms, .. } = round;
         let mut turns = vec![];
         for (watch, Watch { source, game, stake, .. }) in terms.watches.iter().enumerate() {
             let Game::Ranks { bets, .. } = game else { continue };
-            let draws = terms.draws(watch, (share, window, part), source.counts(tally));
+            let draws = terms.draws(watch, (share, window), source.counts(tally));
             let rows = draws.len();
             let credits = match self.states[watch].firing {
                 Some(_) => vec![Firing::credit(round.elapsed_ms, terms.hold_ms, rows)],
@@ -263,13 +248,13 @@ impl Panel {
 
     /// A window at a time: what is held against a bound needs no order.
     fn play_bounds(&mut self, round: &Round<'_>, outcome: &mut Outcome) {
-        let &Round { window, part, tally, share, terms, .. } = round;
+        let &Round { window, tally, share, terms, .. } = round;
         for (i, watch) in terms.watches.iter().enumerate() {
             let Game::Bounds(events) = &watch.game else { continue };
             let mut counts = watch.source.counts(tally);
             if terms.draws_max == 1 {
                 // Rows of a window depend on each other: one stands for all.
-                let drawn = terms.draws(i, (share, window, part), counts.clone()).next();
+                let drawn = terms.draws(i, (share, window), counts.clone()).next();
                 counts.fill(0);
                 drawn.into_iter().for_each(|(bin, _)| counts[bin] = 1);
             }
@@ -330,7 +315,7 @@ impl Panel {
             }
             Game::Ranks { bets, measure, .. } => {
                 let bag = bag.as_mut().expect("it ranks");
-                let draws = |window, counts| terms.draws(watch, (share, window, 0), counts);
+                let draws = |window, counts| terms.draws(watch, (share, window), counts);
                 (Onset::of_ranks(&windows, (bets, *measure), champion, bag, draws), None)
             }
         };

@@ -21,7 +21,7 @@ pub enum Kind {
     SlowDrift,
     /// More records are flagged than the budget says.
     FlaggedShare,
-    /// Records that cannot be read, miss values, or have categories that no clean row had.
+    /// Records that cannot be read, miss values, have implausible timestamps, or categories that no clean row had.
     DataQuality,
 }
 
@@ -85,6 +85,8 @@ pub enum Source {
     Faults,
     /// Records that were complete, and those that lacked values.
     Imputed,
+    /// Records with a plausible timestamp, and those without.
+    Misdated,
 }
 
 /// What is bet on.
@@ -145,7 +147,7 @@ impl Watch {
 impl Source {
     /// The counts of a window; for everything but a signal "no, yes".
     pub fn counts(&self, tally: &Tally) -> Vec<u32> {
-        let Counts { rows, flagged, faults, imputed, .. } = tally.counts;
+        let Counts { rows, flagged, faults, imputed, misdated, .. } = tally.counts;
         let pair = |all: u64, of: u64| {
             let fit = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
             vec![fit(all.saturating_sub(of)), fit(of)]
@@ -160,6 +162,7 @@ impl Source {
             Self::Flagged => pair(rows, flagged),
             Self::Faults => pair(rows + faults, faults),
             Self::Imputed => pair(rows, imputed),
+            Self::Misdated => pair(rows + faults, misdated),
         }
     }
 }
@@ -263,10 +266,14 @@ pub fn roster(signals: &Signals, clean: Flagged, wanted: impl Fn(Kind) -> bool) 
     let event = Event::times(1..2, QUALITY_BOUND, [3.0, 30.0, 300.0]);
     let unreadable = Game::Bounds(vec![event]);
     add(Kind::DataQuality, "unreadable records".into(), Source::Faults, unreadable);
-    // How many honest senders leave something out nobody has told us: the stream itself does.
-    let bets = Cow::Owned(Bets::on_a_share(0.01, false));
-    let game = ranks(bets, Bag::new(vec![0, 0]), Measure::Share { down: false });
-    add(Kind::DataQuality, "incomplete records".into(), Source::Imputed, game);
+    // How many honest senders leave something out, or have a wrong clock, nobody has told us: the stream
+    // itself does.
+    let unknown = || {
+        let bets = Cow::Owned(Bets::on_a_share(0.01, false));
+        ranks(bets, Bag::new(vec![0, 0]), Measure::Share { down: false })
+    };
+    add(Kind::DataQuality, "incomplete records".into(), Source::Imputed, unknown());
+    add(Kind::DataQuality, "implausible timestamps".into(), Source::Misdated, unknown());
     stake(&mut watches);
     watches
 }

@@ -44,9 +44,9 @@ impl Share {
     }
 
     /// Where a watch with `key` draws from: elsewhere in each partition.
-    pub(super) fn order(self, key: Key, window: WindowStart, part: u64) -> Order {
+    pub(super) fn order(self, key: Key, window: WindowStart) -> Order {
         let key = self.partition.map_or(key, |partition| key.of_partition(partition));
-        Order { key, window, part }
+        Order { key, window }
     }
 }
 

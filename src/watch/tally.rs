@@ -17,6 +17,14 @@ pub struct Counts {
     /// Records with a value that stands in for a missing one.
     #[serde(default)]
     pub imputed: u64,
+    /// Records whose timestamp is far from that of every neighbour in the log, or ahead of the clock.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub misdated: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -27,6 +35,7 @@ impl Counts {
         self.quarantined += other.quarantined;
         self.faults += other.faults;
         self.imputed += other.imputed;
+        self.misdated += other.misdated;
     }
 }
 

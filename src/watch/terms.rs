@@ -34,14 +34,14 @@ impl Terms {
         Self { window_ms, false_page_ms, hold_ms, draws_max: DRAWS_MAX, watches, keys }
     }
 
-    /// The rows of a window, or of its late `part`, that `watch` ranks: in keyed order.
+    /// The rows of a window that `watch` ranks: in keyed order.
     pub(super) fn draws(
         &self,
         watch: usize,
-        (share, window, part): (Share, WindowStart, u64),
+        (share, window): (Share, WindowStart),
         counts: Vec<u32>,
     ) -> Draws {
-        Draws::new(counts, self.draws_max, share.order(self.keys[watch], window, part))
+        Draws::new(counts, self.draws_max, share.order(self.keys[watch], window))
     }
 
     /// Panels that a judge has room for, where each partition has one: those beyond share the last.

@@ -1,6 +1,6 @@
 //! What was written by version 1 of each format is read by every later build, with the same meaning.
 //!
-//! `tests/frozen/v1` (and `v2`, `trace-v3`, `bundle-v2`, `bundle-v3`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
+//! `tests/frozen/v1` (and `v2`, `v3`, `trace-v3`, `bundle-v2`, `bundle-v3`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
 //! Today's code must still write it byte for byte (the judge's state: once it has read it). If that fails you changed a format: raise its
 //! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
 //! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
@@ -17,8 +17,8 @@ use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
 use tripline::incident::{About, Alert, Status};
 use tripline::pipeline::{Frame, Judge, JudgeState, Lane, LaneState, Outcome, Route};
 use tripline::record::{
-    Action, Fault, FeatureId, Offset, Partition, Position, Probability, Reasons, Schema, Timestamp,
-    Verdict, Window,
+    Action, Fault, FeatureId, Offset, Partition, Position, Probability, Reasons, Schema, Stamp,
+    Timestamp, Verdict, Window,
 };
 use tripline::watch::{
     Cells, Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick, Times,
@@ -74,7 +74,8 @@ fn lane() -> Lane {
     ];
     for (i, outcome) in outcomes.iter().enumerate() {
         let position = Position { partition: Partition(2), offset: Offset(40 + i as i64) };
-        lane.settle(position, Timestamp(T0 + 300 * i as i64), outcome, &[2, 5, 300]);
+        let stamp = Stamp::of_sender(Timestamp(T0 + 300 * i as i64));
+        lane.settle(position, stamp, outcome, &[2, 5, 300]);
     }
     lane
 }
@@ -89,10 +90,19 @@ fn a_lane_goes_on_from_state_of_version_1_where_that_stood() {
 }
 
 #[test]
-fn a_lane_goes_on_from_state_of_version_2() {
-    let bytes = check("../v2/lane.json", &lane().to_bytes());
+fn a_lane_goes_on_from_state_of_version_2_where_that_stood() {
+    let bytes = std::fs::read(frozen("../v2/lane.json")).expect("a sample");
     let read = Lane::restore(&bytes, "e", Partition(2), Offset(45), WINDOW_MS).expect("restored");
     assert_eq!(read, Lane::new("e", Partition(2), Offset(45), WINDOW_MS));
+}
+
+#[test]
+fn a_lane_goes_on_from_state_of_version_3_and_knows_what_time_it_was() {
+    let bytes = check("../v3/lane.json", &lane().to_bytes());
+    let read = Lane::restore(&bytes, "e", Partition(2), Offset(45), WINDOW_MS).expect("restored");
+    let fresh = Lane::new("e", Partition(2), Offset(45), WINDOW_MS);
+    assert_eq!(read, fresh.at(lane().clock().clone()));
+    assert_eq!(read.clock().head(), Timestamp(T0 + 1000));
 }
 
 fn judge() -> Judge {
@@ -139,6 +149,7 @@ fn messages() -> Vec<Message> {
             quarantined: flagged,
             faults: u64::from(window == 3),
             imputed: window as u64 % 2,
+            misdated: 0,
         };
         let mut cells = Cells::default();
         (0..25).for_each(|row| cells.push(row * 20));
@@ -148,12 +159,26 @@ fn messages() -> Vec<Message> {
             from: Offset(26 * window),
             to: Offset(26 * window + 26),
             begins: window == 0,
+            head: None,
+            read_out: false,
             windows: vec![Counted {
                 window: Timestamp(T0 + 1000 * window),
                 tally: Tally { counts, cells },
                 first_flagged: (flagged > 0).then_some(Offset(26 * window + 7)),
             }],
         }));
+    }
+    messages
+}
+
+/// The same with all that a lane says today.
+fn messages_of_version_3() -> Vec<Message> {
+    let mut messages = messages();
+    for message in &mut messages {
+        if let Message::Evidence(evidence) = message {
+            (evidence.head, evidence.read_out) = (Some(evidence.windows[0].window), true);
+            evidence.windows[0].tally.counts.misdated = 1;
+        }
     }
     messages
 }
@@ -199,15 +224,39 @@ fn evidence_of_version_1_is_passed_over_and_its_ticks_are_heard() {
 }
 
 #[test]
-fn a_judge_goes_on_from_state_of_version_2_with_its_incident() {
-    let (whole, alerts) = judged(&messages());
-    let bytes = check("../v2/judge.json", &whole.to_bytes());
+fn evidence_of_version_3_leads_to_the_same_alert() {
+    let bytes = check("../v3/evidence.jsonl", &lines(&messages_of_version_3()));
+    let text = String::from_utf8(bytes).unwrap();
+    let read: Vec<Message> =
+        text.lines().map(|line| Message::from_bytes(line.as_bytes()).unwrap()).collect();
+    assert_eq!(read, messages_of_version_3());
+    let (firing, before) = (&judged(&read).1[0], &judged(&messages()).1[0]);
+    assert_eq!((&firing.dedup_key, &firing.since), (&before.dedup_key, &before.since));
+}
+
+#[test]
+fn a_judge_goes_on_from_state_of_version_3_with_its_incident() {
+    let (whole, alerts) = judged(&messages_of_version_3());
+    let bytes = check("../v3/judge.json", &whole.to_bytes());
     let (read, said) = judge().restore(&bytes, whole.next()).expect("restored");
     // Nothing is left out, nothing added, nothing named otherwise.
     assert_eq!((read.to_bytes(), said.len()), (bytes.clone(), 0));
     let state = JudgeState::read(&bytes).unwrap();
     assert_eq!((state.epoch(), state.next()), ("e", Offset(78)));
     assert_eq!(state.incidents().next().unwrap().dedup_key, alerts[0].dedup_key);
+}
+
+#[test]
+fn a_judge_that_finds_state_of_version_2_goes_on_where_it_stood_and_keeps_its_incident() {
+    let bytes = std::fs::read(frozen("../v2/judge.json")).expect("a sample");
+    let state = JudgeState::read(&bytes).expect("read");
+    let incident = state.incidents().next().expect("it was firing").clone();
+    assert_eq!((state.epoch(), state.next()), ("e", Offset(78)));
+    let (judge, said) = judge().restore(&bytes, Offset(78)).expect("restored");
+    assert_eq!((judge.next(), judge.is_firing()), (Offset(78), false));
+    assert_eq!((said.len(), said[0].status), (1, Status::Resolved));
+    assert_eq!(said[0].dedup_key, incident.dedup_key);
+    assert!(said[0].summary.contains("what is watched was changed"), "{}", said[0].summary);
 }
 
 #[test]
@@ -344,13 +393,13 @@ fn the_headers_of_a_dead_letter_keep_their_names_and_texts() {
 fn state_of_a_newer_version_is_refused_and_the_refusal_says_which_build_to_run() {
     let newer = |name: &str| {
         let text = std::fs::read_to_string(frozen(name)).unwrap();
-        text.replacen("\"version\":2", "\"version\":3", 1).into_bytes()
+        text.replacen("\"version\":3", "\"version\":4", 1).into_bytes()
     };
-    let lane = Lane::restore(&newer("../v2/lane.json"), "e", Partition(2), Offset(45), WINDOW_MS);
-    let judge = judge().restore(&newer("../v2/judge.json"), Offset(78)).map(|_| ());
+    let lane = Lane::restore(&newer("../v3/lane.json"), "e", Partition(2), Offset(45), WINDOW_MS);
+    let judge = judge().restore(&newer("../v3/judge.json"), Offset(78)).map(|_| ());
     for said in [lane.unwrap_err().to_string(), judge.unwrap_err().to_string()] {
         assert!(
-            said.contains("version 3; this build reads 1 to 2: run the build that wrote it"),
+            said.contains("version 4; this build reads 1 to 3: run the build that wrote it"),
             "{said}"
         );
     }

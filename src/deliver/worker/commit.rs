@@ -5,7 +5,7 @@ use tracing::debug;
 use super::{Desk, LANE_KEY, Slot};
 use crate::deliver::{Output, Road, Session, SessionError};
 use crate::record::{Offset, Partition};
-use crate::watch::{Message, Presence};
+use crate::watch::{Evidence, Message, Presence};
 
 /// The evidence topic has one partition: one order, one judge.
 const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
@@ -26,7 +26,8 @@ impl<R: Road> Desk<R> {
         let moved = |slot: &Slot| Some(slot.lane.next()) != slot.committed;
         for (partition, slot) in self.slots.iter_mut().filter(|(_, slot)| moved(slot)) {
             slot.lane.drain_evidence(&mut evidence);
-            for evidence in evidence.drain(..) {
+            let read_out = self.progress.is_read_out(*partition, slot.lane.next());
+            for evidence in evidence.drain(..).map(|evidence| Evidence { read_out, ..evidence }) {
                 session.send(Output {
                     topic: &topics.evidence,
                     partition: EVIDENCE_PARTITION,

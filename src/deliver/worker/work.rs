@@ -310,7 +310,7 @@ impl<R: Road> Desk<R> {
             let at = message.position();
             let slot = self.slots.get_mut(&at.partition).expect("gathered by lane");
             let cells = &self.road.cells()[outcome.cells.clone()];
-            slot.lane.settle(at, message.timestamp(), outcome, cells);
+            slot.lane.settle(at, message.stamp(), outcome, cells);
             slot.last_record = now;
             // The evidence of this record will say that the partition is not quiet.
             slot.told_quiet = Some(false);

@@ -91,19 +91,6 @@ impl Judge {
         each.collect()
     }
 
-    /// The panel of a partition plays the `part`th late part of a window.
-    pub(super) fn play_late(
-        &mut self,
-        window: WindowStart,
-        part: u64,
-        slot: Option<Partition>,
-        tally: &Tally,
-    ) -> Vec<Said> {
-        let (frame, share) = (self.frame.clone(), self.share(slot));
-        let transitions = self.panel(slot).late(window, part, tally, share, &frame.terms);
-        vec![Said { slot, transitions }]
-    }
-
     fn panel(&mut self, slot: Option<Partition>) -> &mut Panel {
         match (slot, &mut self.state.panels) {
             (Some(slot), Some(panels)) => {

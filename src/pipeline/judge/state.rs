@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{GONE_AFTER_MS, LAG_MS, LAG_WINDOWS};
 use crate::incident::{Cause, Incident};
 use crate::pipeline::incidents::Incidents;
 use crate::record::{Offset, Partition, Timestamp};
-use crate::watch::{Counts, Panel, Tally, Window, WindowStart};
+use crate::watch::{Counts, Evidence, Panel, Tally, Window, WindowStart};
 
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub struct State {
 /// What was last heard of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Heard {
-    /// Its newest window; see `Judge::watermark` for which earlier ones are complete.
+    /// The window of its present; see `Judge::watermark` for which earlier ones are complete.
     pub newest: WindowStart,
     /// The clock at that message.
     pub at: Timestamp,
@@ -52,6 +53,56 @@ pub(super) struct Heard {
     /// The offsets of its last message: what lies below their end was counted.
     pub from: Offset,
     pub to: Offset,
+    /// How far its present was behind the clock when it last spoke.
+    #[serde(default)]
+    pub lag_ms: i64,
+    /// It was read to its end then: it is not behind, whatever its stamps are.
+    #[serde(default)]
+    pub read_out: bool,
+    /// The clock a while ago, and its present then: whether it catches up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<(Timestamp, WindowStart)>,
+    /// It did not, though it spoke.
+    #[serde(default)]
+    pub stuck: bool,
+}
+
+impl Heard {
+    /// A partition of which nothing was heard before the clock was `at`.
+    pub fn unknown(at: Timestamp) -> Self {
+        let (newest, from, to) = (Timestamp(0), Offset(0), Offset(0));
+        let (lag_ms, read_out, before, stuck) = (0, false, None, false);
+        Self { newest, at, quiet: false, from, to, lag_ms, read_out, before, stuck }
+    }
+
+    /// The first tick came: it spoke just now.
+    pub fn begin_at(&mut self, clock: Timestamp) {
+        (self.at, self.lag_ms, self.before) = (clock, clock.0 - self.newest.0, None);
+    }
+
+    /// Its next message, now that the clock is `self.at`.
+    pub fn hear(&mut self, evidence: &Evidence) {
+        let Evidence { from, to, head, read_out, ref windows, .. } = *evidence;
+        (self.from, self.to, self.read_out) = (from, to, read_out);
+        // An older build did not say what time it is there.
+        let newest = || windows.iter().map(|window| window.window).fold(self.newest, Ord::max);
+        self.newest = head.unwrap_or_else(newest);
+        self.lag_ms = self.at.0 - self.newest.0;
+        let (clock, newest) = *self.before.get_or_insert((self.at, self.newest));
+        let passed_ms = self.at.0 - clock.0;
+        if passed_ms >= GONE_AFTER_MS {
+            self.stuck = self.newest.0 - newest.0 <= passed_ms;
+            self.before = Some((self.at, self.newest));
+        }
+    }
+
+    /// Whether windows stay open until it has gone past them. Nobody waits for a partition that is silent, nor
+    /// for one whose present is far behind the clock unless there is more to read and it comes nearer.
+    pub fn is_waited_for(&self, clock: Timestamp, length: i64) -> bool {
+        let speaks = !self.quiet && self.at.0 > clock.0 - GONE_AFTER_MS;
+        let catches_up = !self.read_out && !self.stuck;
+        speaks && (catches_up || self.lag_ms <= LAG_MS.max(LAG_WINDOWS * length))
+    }
 }
 
 /// Counts of one window.
@@ -81,8 +132,7 @@ impl Open {
         self.count(window, partition, slot);
     }
 
-    /// The same of a window that is closed: for incidents.
-    pub fn count(&mut self, window: &Window, partition: Partition, slot: Option<Partition>) {
+    fn count(&mut self, window: &Window, partition: Partition, slot: Option<Partition>) {
         self.tally.counts.add(&window.tally.counts);
         let Some(first) = window.first_flagged.map(|offset| (partition, offset)) else { return };
         // Partitions are heard in an order that is chance; the least is not.
@@ -91,6 +141,27 @@ impl Open {
             let known = self.firsts.entry(slot).or_insert(first);
             *known = first.min(*known);
         }
+    }
+
+    /// What was counted in another window counts in this one.
+    pub fn join(&mut self, other: Self) {
+        self.tally.add(&other.tally);
+        for (slot, tally) in other.parts {
+            self.parts.entry(slot).or_default().add(&tally);
+        }
+        self.first = self.first.into_iter().chain(other.first).min();
+        for (slot, first) in other.firsts {
+            let known = self.firsts.entry(slot).or_insert(first);
+            *known = first.min(*known);
+        }
+    }
+
+    /// The same, of records with timestamps that cannot be.
+    pub fn misdated(mut self) -> Self {
+        for tally in self.parts.values_mut().chain([&mut self.tally]) {
+            tally.counts.misdated = tally.counts.rows + tally.counts.faults;
+        }
+        self
     }
 
     /// What incidents need of a window once it is closed.
@@ -158,7 +229,7 @@ pub enum JudgeError {
 }
 
 /// Format version this build writes, and the newest it reads.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 impl State {
     /// What a judge wrote, whatever version it had.
@@ -173,6 +244,8 @@ impl State {
         let VersionOnly { version } = serde_json::from_slice(bytes)?;
         // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
         match version {
+            // Of a partition version 2 knew less, and it had a watch less: what it watched begins anew.
+            2 => Ok(Self { version: VERSION, ..serde_json::from_slice(bytes)? }),
             VERSION => Ok(serde_json::from_slice(bytes)?),
             1 => Ok(serde_json::from_slice::<StateV1>(bytes)?.into()),
             newer => Err(JudgeError::Version(newer)),

@@ -18,5 +18,5 @@ pub use client::Clients;
 pub use feed::{Feed, Fetched, Place, QUEUE_KIB, Turn};
 pub use group::Group;
 pub use native::{OVERHEAD, RecordHeaders};
-pub use session::{HEADERS_SENDING_MAX, Session};
+pub use session::{HEADERS_SENDING_MAX, Session, stamp};
 pub use transaction::{Sending, Transactions};

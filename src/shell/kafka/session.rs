@@ -22,7 +22,7 @@ use super::transaction::{Sending, Transactions, part_with};
 use crate::codec::Headers;
 use crate::config::Delivery;
 use crate::deliver::{self, Beginning, Change, Forward, Output, Outputs, Progress, SessionError};
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::record::{Offset, Partition, Position, Stamp, Timestamp};
 use crate::shell::clock;
 
 /// Bytes of headers that may wait to be sent.
@@ -421,6 +421,10 @@ impl deliver::Message for Fetched<'_> {
         Timestamp(self.message.timestamp().to_millis().unwrap_or(-1))
     }
 
+    fn stamp(&self) -> Stamp {
+        stamp(self.message.timestamp())
+    }
+
     fn headers(&self) -> Headers<'_> {
         self.headers.reading()
     }
@@ -436,6 +440,12 @@ impl deliver::Message for Fetched<'_> {
     fn is_keyless(&self) -> bool {
         self.message.key().is_none()
     }
+}
+
+/// A record's timestamp; −1 is Kafka's "none".
+pub fn stamp(timestamp: rdkafka::Timestamp) -> Stamp {
+    let by_broker = matches!(timestamp, rdkafka::Timestamp::LogAppendTime(_));
+    Stamp { at: Timestamp(timestamp.to_millis().unwrap_or(-1)), by_broker }
 }
 
 /// The consumer. Gone, it leaves the group, so that its partitions go to others at once. Its own

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -51,6 +53,12 @@ pub(super) fn during(what: &'static str) -> impl Fn(KafkaError) -> TopicError {
     move |error| TopicError::Kafka { what, error }
 }
 
+/// Who sets a record's timestamp. Kafka deletes by it: a sender who dates his records 1970 would have what was
+/// held back deleted within seconds. So the broker sets it, except where readers join by the sender's.
+const TIMESTAMP_TYPE: &str = "message.timestamp.type";
+const OURS: &str = "LogAppendTime";
+const SENDERS: &str = "CreateTime";
+
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Every topic that `config` writes, in the order of its streams.
@@ -75,26 +83,31 @@ fn of_stream(stream: &Stream) -> Vec<Topic> {
         partitions: 0,
         settings,
     };
-    let records = || vec![("max.message.bytes", bytes.clone())];
+    let records =
+        |time: &str| vec![("max.message.bytes", bytes.clone()), (TIMESTAMP_TYPE, time.to_owned())];
     let compacted = || {
         vec![
             ("cleanup.policy", "compact".to_owned()),
+            (TIMESTAMP_TYPE, OURS.to_owned()),
             // A lane rewrites its state at every commit: old segments should go soon.
             ("segment.bytes", (16 << 20).to_string()),
             ("min.cleanable.dirty.ratio", "0.1".to_owned()),
         ]
     };
     vec![
-        like_input(&topics.sanitized, "what may go on to the model", records()),
-        like_input(&topics.quarantine, "held back, with the reasons", records()),
-        like_input(&topics.dead_letter, "could not be read, with the fault", records()),
+        like_input(&topics.sanitized, "what may go on to the model", records(SENDERS)),
+        like_input(&topics.quarantine, "held back, with the reasons", records(OURS)),
+        like_input(&topics.dead_letter, "could not be read, with the fault", records(OURS)),
         like_input(&topics.state, "what each partition remembers", compacted()),
         Topic {
             name: topics.evidence.clone(),
             role: "counts per window, one order",
             like_input: None,
             partitions: 1,
-            settings: vec![("cleanup.policy", "delete".to_owned())],
+            settings: vec![
+                ("cleanup.policy", "delete".to_owned()),
+                (TIMESTAMP_TYPE, OURS.to_owned()),
+            ],
         },
         Topic {
             name: stream.alerts.topic.clone(),
@@ -103,6 +116,7 @@ fn of_stream(stream: &Stream) -> Vec<Topic> {
             partitions: 1,
             settings: vec![
                 ("cleanup.policy", "compact".to_owned()),
+                (TIMESTAMP_TYPE, OURS.to_owned()),
                 // A receiver that was down for less than a week misses no step of an incident.
                 ("min.compaction.lag.ms", (7 * 24 * 3_600_000_u64).to_string()),
             ],
@@ -176,6 +190,57 @@ fn found(config: &Config, cluster: &Cluster) -> Vec<(bool, String)> {
     problems
 }
 
+/// Topics whose records are dated otherwise than they should be.
+///
+/// # Errors
+/// If the brokers do not answer.
+pub fn time_problems(
+    clients: &Clients,
+    config: &Config,
+    cluster: &Cluster,
+) -> Result<Vec<String>, TopicError> {
+    let mut problems = vec![];
+    for topic in wanted(config) {
+        if cluster.topics.contains_key(&topic.name) {
+            let has = setting(clients, &topic.name, TIMESTAMP_TYPE)?;
+            problems.extend(has.and_then(|has| time_problem(&topic, &has)));
+        }
+    }
+    Ok(problems)
+}
+
+/// What is wrong with `topic` if whoever `has` says dates its records.
+fn time_problem(topic: &Topic, has: &str) -> Option<String> {
+    let (_, wants) = topic.settings.iter().find(|(key, _)| *key == TIMESTAMP_TYPE)?;
+    let why = match wants.as_str() {
+        OURS => "a sender's old timestamp has its records deleted early",
+        _ => "whoever joins by the sender's timestamps finds the broker's",
+    };
+    let Topic { name, role, .. } = topic;
+    (has != wants).then(|| {
+        format!(
+            "topic {name} ({role}) has {TIMESTAMP_TYPE}={has}: {why}; kafka-configs.sh --alter \
+             --entity-type topics --entity-name {name} --add-config {TIMESTAMP_TYPE}={wants}"
+        )
+    })
+}
+
+/// What `topic` has for `key`; none if the broker does not say.
+fn setting(clients: &Clients, topic: &str, key: &str) -> Result<Option<String>, TopicError> {
+    let admin = admin(clients)?;
+    let asked = [ResourceSpecifier::Topic(topic)];
+    let answers =
+        wait(admin.describe_configs(&asked, &options())).map_err(during("describe topic"))?;
+    let refused = |reason: String| TopicError::Refused { topic: topic.to_owned(), reason };
+    for answer in answers {
+        let resource = answer.map_err(|code| refused(code.to_string()))?;
+        if let Some(value) = resource.get(key).and_then(|entry| entry.value.clone()) {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
 /// Creates what is missing and adds partitions where there are too few; returns what it did, a
 /// line each. Changes nothing else: settings of an existing topic are its owner's.
 ///
@@ -223,6 +288,10 @@ pub fn apply(clients: &Clients, config: &Config) -> Result<Vec<String>, TopicErr
         }
     }
     wait_until_known(clients, config)?;
+    // They are said, not changed.
+    if let Ok(problems) = time_problems(clients, config, &cluster) {
+        done.extend(problems);
+    }
     Ok(done)
 }
 
@@ -254,4 +323,41 @@ pub(super) fn options() -> AdminOptions {
 pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime without a reactor").block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_back_is_dated_by_the_broker_and_what_goes_on_by_its_sender() {
+        let text = r#"
+instance = "t"
+[kafka]
+brokers = "127.0.0.1:1"
+[[stream]]
+name = "s"
+input = "i"
+bundle = "b"
+"#;
+        let path = std::path::Path::new("t.toml");
+        let no_secrets = |_: crate::config::Secret<'_>| Err("none".to_owned());
+        let config = Config::read(path, text, std::iter::empty(), &no_secrets).unwrap();
+        let topics = wanted(&config);
+        let problem = |topic: &Topic, has: &str| {
+            time_problem(topic, has).unwrap_or_else(|| panic!("{} may have {has}", topic.name))
+        };
+        assert_eq!(topics.len(), 6);
+        for topic in &topics {
+            let (right, wrong) = match topic.name.as_str() {
+                "s.sanitized" => (SENDERS, OURS),
+                _ => (OURS, SENDERS),
+            };
+            assert_eq!(time_problem(topic, right), None, "{}", topic.name);
+            let said = problem(topic, wrong);
+            let remedy =
+                format!("--entity-name {} --add-config {TIMESTAMP_TYPE}={right}", topic.name);
+            assert!(said.ends_with(&remedy), "{said}");
+        }
+    }
 }
