@@ -67,7 +67,9 @@ FIELDS = {"BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_content
 
 
 def cast(tensor):
-    array = np.array(getattr(tensor.contents, FIELDS[tensor.datatype])).astype(DTYPES[tensor.datatype])
+    field = FIELDS[tensor.datatype]
+    wide = {"f": np.float64, "u": np.uint64}.get(field[0], np.int64)
+    array = np.array(getattr(tensor.contents, field), dtype=wide).astype(DTYPES[tensor.datatype])
     array = array.reshape(list(tensor.shape))
     return array.reshape(1, -1) if array.ndim < 2 else array
 

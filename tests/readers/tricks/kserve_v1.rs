@@ -147,7 +147,10 @@ fn rows(book: &mut Book) {
     book.one("an object with a stranger that is an array", |row| {
         format!("{{\"instances\": [{{{}, \"y\": [1, 2]}}]}}", members(row))
     });
-    book.why("pandas repeats the row for every element: the same row, twice");
+    book.why("KServe's pandas repeats the row for every element: the same row, twice");
+    book.two("two objects, one with a stranger that is empty", |a, b| {
+        format!("{{\"instances\": [{{{}, \"y\": []}}, {}]}}", members(a), object(b))
+    });
     book.one("a row in base64", |row| {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(crate::record::f32s(row));
