@@ -6,7 +6,8 @@ RUNS ?= 1000000
 # `make chaos` passes on what is set: MINUTES=5 or KILLS=200, SEED=7, NODES=3, GROUP_PROTOCOL=consumer …
 CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(NODES),--nodes $(NODES)) $(if $(GROUP_PROTOCOL),--group-protocol $(GROUP_PROTOCOL)) \
-	$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(MUTATION),--mutation $(MUTATION)) $(if $(KEEP),--keep $(KEEP))
+	$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(MUTATION),--mutation $(MUTATION)) \
+	$(if $(HOSTILE),--hostile $(HOSTILE)) $(if $(KEEP),--keep $(KEEP))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos lint fuzz differ bench evaluate kafka

@@ -90,9 +90,13 @@ impl Cluster {
         config
     }
 
-    pub fn create_topic(&self, name: &str, partitions: i32) {
+    pub fn create_topic(&self, name: &str, partitions: usize, settings: &[(&str, String)]) {
         let replicas = i32::try_from(self.nodes.len().min(3)).expect("three");
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        let partitions = i32::try_from(partitions).expect("a few");
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        for (key, value) in settings {
+            topic = topic.set(key, value);
+        }
         let answers = wait(self.admin().create_topics([&topic], &options())).expect("an answer");
         answers.into_iter().for_each(|answer| drop(answer.expect("the topic is created")));
     }

@@ -245,7 +245,9 @@ impl Watch {
                 continue;
             };
             let Some(headers) = message.headers() else { continue };
-            let trace = headers.iter().filter(|h| h.key == "tripline-trace").last();
+            // From the end, where ours are: rdkafka panics on a sender's name that is not UTF-8.
+            let mut last = (0..headers.count()).rev().take(2).map(|at| headers.get(at));
+            let trace = last.find(|header| header.key == "tripline-trace");
             let Some(bytes) = trace.and_then(|header| header.value) else { continue };
             let (Some(p), Some(o)) = (bytes.get(2..6), bytes.get(6..14)) else { continue };
             let partition = i32::from_le_bytes(p.try_into().expect("4 bytes"));

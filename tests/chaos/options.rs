@@ -19,6 +19,8 @@ pub struct Options {
     pub rate: f64,
     /// A bug that every guard has; the run must then fail.
     pub mutation: Option<String>,
+    /// Whether a tenth of the records is a hostile sender's, and the topics refuse some of them.
+    pub hostile: bool,
     /// Where data and logs stay; a directory that goes away unless given.
     pub keep: Option<String>,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             delivery: "exactly_once".into(),
             rate: 300.0,
             mutation: None,
+            hostile: false,
             keep: None,
         }
     }
@@ -72,6 +75,9 @@ impl Options {
                 "--group-protocol" => options.group_protocol.clone_from(value),
                 "--delivery" => options.delivery.clone_from(value),
                 "--mutation" => options.mutation = Some(value.clone()),
+                "--hostile" => {
+                    options.hostile = value.parse::<u8>().map_err(|_| wrong())? > 0;
+                }
                 "--keep" => options.keep = Some(value.clone()),
                 _ => return Err(wrong()),
             }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::harness::{Process, root};
+use crate::hostile::{self, VALUE_BYTES_MAX};
 use crate::options::Options;
 
 pub const INPUT: &str = "chaos.requests";
@@ -28,6 +29,7 @@ pub fn config(
     brokers: &str,
     instance: &str,
     stream: &str,
+    bundle: &Path,
     more: &str,
 ) -> String {
     let mut kafka = String::new();
@@ -41,6 +43,11 @@ pub fn config(
         // A transaction is open nearly all the time.
         kafka += "commit_interval_ms = 1000\n";
     }
+    let limits = if options.hostile {
+        format!("value_bytes_max = {VALUE_BYTES_MAX}")
+    } else {
+        String::new()
+    };
     format!(
         r#"
 instance = "{instance}"
@@ -62,6 +69,7 @@ bundle = "{bundle}"
 codec = "auto"
 mode = "enforce"
 on_flagged = "correct"
+{limits}
 {more}
 
 [stream.alerts]
@@ -71,7 +79,7 @@ hold = "10s"
 "#,
         session = SESSION.as_millis(),
         transaction = TRANSACTION.as_millis(),
-        bundle = root().join("models/shuttle").display(),
+        bundle = bundle.display(),
     )
 }
 
@@ -100,8 +108,9 @@ pub fn bound_mb(program: &Path, config: &Path) -> u64 {
         .unwrap_or_else(|| panic!("no bound in: {said}"))
 }
 
-/// The load, until its standard input ends: the run decides how long that is.
-pub fn load(options: &Options, brokers: &str) -> Process {
+/// The load, until its standard input ends: the run decides how long that is. In `dir` it finds what
+/// hostile senders send.
+pub fn load(options: &Options, brokers: &str, dir: &Path) -> Process {
     let table = root().join("models/shuttle/slice/held-out.csv");
     let arguments = [
         ("--brokers", brokers.to_owned()),
@@ -114,6 +123,11 @@ pub fn load(options: &Options, brokers: &str) -> Process {
     ];
     let mut command = Process::client("chaos_load.py", &[]);
     command.args(arguments.iter().flat_map(|(name, value)| [*name, value.as_str()]));
+    if options.hostile {
+        let tricks = dir.join("tricks.jsonl");
+        hostile::write_tricks(&tricks);
+        command.args(["--hostile", hostile::SHARE, "--tricks"]).arg(tricks);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     Process { child: command.spawn().expect("chaos_load.py starts") }
 }

@@ -16,6 +16,7 @@ use crate::acts::PATIENCE;
 use crate::cluster::Cluster;
 use crate::fleet::{Fleet, OURSELVES};
 use crate::harness::Process;
+use crate::hostile;
 use crate::observer::Observer;
 use crate::offsets::went_back;
 use crate::options::Options;
@@ -76,6 +77,7 @@ pub struct Stage {
     pub observer: Observer,
     pub load: Process,
     pub configs: Vec<PathBuf>,
+    pub bundle: PathBuf,
     pub scale: usize,
     pub partitions: usize,
     pub faults: Vec<Value>,
@@ -87,9 +89,13 @@ pub struct Stage {
 impl Stage {
     fn set(options: &Options, dir: PathBuf, program: PathBuf, stop: Arc<AtomicBool>) -> Self {
         let cluster = Cluster::start(&dir, options.nodes, options.seed);
-        cluster.create_topic(INPUT, PARTITIONS as i32);
+        let bundle = hostile::bundle(options, &dir);
+        cluster.create_topic(INPUT, PARTITIONS, &hostile::input_settings(options));
+        for stream in [STREAM, TURNED] {
+            hostile::create_outputs(options, &cluster, stream, PARTITIONS);
+        }
         let config = |name: &str, stream: &str, more: &str| {
-            let text = config(options, &cluster.proxied(), name, stream, more);
+            let text = config(options, &cluster.proxied(), name, stream, &bundle, more);
             let path = dir.join(format!(
                 "{name}{}.toml",
                 if more.contains(BUDGETS[1]) { "-after" } else { "" }
@@ -118,7 +124,7 @@ impl Stage {
         let observer = Observer::start(cluster.client(), &group, INPUT, &outputs);
         fleet.start("chaos-0", &configs[0]);
         beside.start("turned-0", &turned);
-        let load = load(options, &cluster.direct());
+        let load = load(options, &cluster.direct(), &dir);
         let mut stage = Self {
             dir,
             program,
@@ -128,6 +134,7 @@ impl Stage {
             observer,
             load,
             configs,
+            bundle,
             scale: 1,
             partitions: PARTITIONS,
             faults: vec![],
@@ -232,7 +239,8 @@ impl Stage {
 
         // The same input, with other cuts and more workers, by a guard that nobody disturbs.
         let more = "workers = 3\nrows_max = 7\nlinger_ms = 0";
-        let text = config(options, &self.cluster.direct(), "calm-0", CALM, more);
+        let text = config(options, &self.cluster.direct(), "calm-0", CALM, &self.bundle, more);
+        hostile::create_outputs(options, &self.cluster, CALM, self.partitions);
         let calm = self.dir.join("calm-0.toml");
         std::fs::write(&calm, text).expect("a file");
         apply(&self.program, &calm);

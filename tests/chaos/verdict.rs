@@ -105,6 +105,12 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         }
     }
 
+    if options.hostile {
+        for kind in report["hostile_not_sent"].as_array().into_iter().flatten() {
+            problems.push(format!("not hit: hostile records of the kind {kind}"));
+        }
+    }
+
     let (median, p99, longest) = spread(seen.recoveries.iter().map(|(_, took)| *took).collect());
     let mut slowest: BTreeMap<&str, f64> = BTreeMap::new();
     for (name, took) in &seen.recoveries {
@@ -160,7 +166,7 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         "invariants": holds,
         "failed": problems.len(),
         "seed": options.seed, "nodes": options.nodes, "group_protocol": options.group_protocol,
-        "delivery": options.delivery, "mutation": options.mutation,
+        "delivery": options.delivery, "mutation": options.mutation, "hostile": options.hostile,
         "minutes": round(measured.disturbed / 60), "took_minutes": round(took / 60),
     });
     if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {

@@ -17,9 +17,15 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from check import CONNECT, FLAGGED, HOME, NotRead, OUTPUTS, TIMESTAMP, TRACE, VERDICT, flags_fit, read_trace, sent_at
+import hostile
+from check import CONNECT, FLAGGED, HOME, NotRead, OUTPUTS, TIMESTAMP, TRACE, VERDICT, flags_fit, read_trace
+from chaos_topics import Topics
+from clock import Clock
 
-TIMESTAMP_MAX = 253_402_300_799_999
+POINTER = ("content-type", b"application/vnd.tripline.pointer+json")
+OURS = "tripline-"
+REFUSALS = ("dead-letter:undeliverable", "dead-letter:refused-timestamp", "dead-letter:refused-record")
+BY_BROKER = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
 
 WHAT = {
     "I1": "every input offset leaves exactly once",
@@ -30,6 +36,7 @@ WHAT = {
     "I6": "outputs and state are those of an uninterrupted run",
     "I9": "the group is at the end, and no transaction is open",
     "I13": "what judges changes once per partition",
+    "I14": "a hostile record becomes what it must, and no other leaves otherwise for it",
 }
 
 
@@ -42,7 +49,12 @@ def sha(*parts):
 
 
 def pack(headers):
-    return sha(*(part for name, value in headers for part in (name.encode(), value)))
+    return sha(*(part for name, value in headers for part in (name.encode(errors="surrogateescape"), value)))
+
+
+def pack_theirs(headers, *ours):
+    """Of headers whose names do not begin so, in whatever case."""
+    return pack([header for header in headers if not header[0].lower().startswith(ours)])
 
 
 class Cases:
@@ -67,9 +79,17 @@ class Cases:
 class Input:
     value: bytes
     key: bytes
-    headers: bytes
+    headers: bytes  # those that go on with it
+    headers_dead: bytes  # and those that go to the dead letters
     timestamp: int
     format: str
+    kind: str | None  # what of hostile.py it is
+    window: int
+    misdated: bool  # whether the evidence says so of the record in the middle of the last ones
+    bytes: int
+    key_bytes: int
+    has_excess: bool  # more headers than a record may have
+    pointer: dict  # what a pointer to it says
 
 
 @dataclass(slots=True)
@@ -86,23 +106,48 @@ class Outcome:
 # ---- one stream ---------------------------------------------------------------------------------
 
 
-def read_inputs(messages):
+def read_inputs(topics, topic, window_ms):
     """{partition: {offset: Input}}, and how often the load itself repeated a number."""
-    inputs, numbers, repeated = defaultdict(dict), set(), 0
-    for m in messages:
-        headers = m.headers() or []
+    inputs, numbers, repeated, clocks = defaultdict(dict), set(), 0, defaultdict(Clock)
+    for m in topics.read(topic):
+        headers = topics.headers(m)
         found = dict(reversed(headers))
-        number = found.get("chaos")
+        # The client shows none of more than 100,000 headers, and the load always writes some.
+        number = found.get("chaos", (m.partition(), m.offset()))
         repeated += number in numbers
         numbers.add(number)
-        form = (found.get("content-type") or b"").decode(errors="replace")
+        kind = found.get("hostile", b"").decode() if headers else "headers-101000"
+        has_excess = not 0 < len(headers) <= hostile.HEADERS_MAX
+        sizes = (len(name.encode(errors="surrogateescape")) + len(value or b"") for name, value in headers)
+        header_bytes = 0 if has_excess else sum(sizes)
+        has_excess |= header_bytes > hostile.HEADER_BYTES_MAX
+        theirs = [] if has_excess else headers
+        dated_by, timestamp = m.timestamp()
+        window, misdated = clocks[m.partition()].date(timestamp, window_ms, dated_by == BY_BROKER)
+        value, key = m.value() or b"", m.key() or b""
         inputs[m.partition()][m.offset()] = Input(
-            sha(m.value()), sha(m.key()), pack(headers), m.timestamp()[1], form
+            value=sha(m.value()),
+            key=sha(m.key()),
+            headers=pack_theirs(theirs, OURS),
+            headers_dead=pack_theirs(theirs, OURS, CONNECT),
+            timestamp=timestamp,
+            format=(found.get("content-type") or b"").decode(errors="replace"),
+            kind=kind or None,
+            window=window,
+            misdated=misdated,
+            bytes=len(value) + len(key) + header_bytes,
+            key_bytes=len(key),
+            has_excess=has_excess,
+            pointer={"topic": topic, "partition": m.partition(), "offset": m.offset(), "bytes": len(value),
+                     "sha256": hashlib.sha256(value).hexdigest()},
         )
     return inputs, repeated
 
 
-def corrected_readable(form, value):
+def corrected_readable(source, value):
+    if source.kind:
+        return sha(value) != source.value and len(value) > 0  # in a format of its own
+    form = source.format
     try:
         if form == "application/json":
             return all(isinstance(x, (int, float)) for x in json.loads(value))
@@ -111,25 +156,25 @@ def corrected_readable(form, value):
         return False
 
 
-def follow(inputs, topic, messages, outcomes, cases, name):
-    """Goes through one output topic: I1's doubles, I3, I4. `outcomes`: {partition: {offset: Outcome}}."""
+def follow(inputs, topics, topic, outcomes, cases, name):
+    """Goes through one output topic: I1's doubles, I3, I4, I14. `outcomes`: {partition: {offset: Outcome}}."""
     newest = defaultdict(lambda: -1)
     n = 0
-    for m in messages:
+    for m in topics.read(f"{name}.{topic}"):
         n += 1
-        headers, timestamp = m.headers() or [], sent_at(m)
+        headers, stamped = topics.headers(m), None
         if headers and headers[-1][0] == TIMESTAMP:
-            headers = headers[:-1]
+            stamped, headers = headers[-1][1], headers[:-1]
         place = f"{name}.{topic} partition {m.partition()} offset {m.offset()}"
         try:
             ours = dict(headers[-2:])
-            raw, verdict = ours[TRACE], ours[VERDICT].decode()
-            trace = read_trace(raw)
+            packed, verdict = ours[TRACE], ours[VERDICT].decode()
+            trace = read_trace(packed)
             source = inputs[trace.partition][trace.offset]
         except (KeyError, ValueError, AttributeError) as error:
             cases.wrong("I1", "stray", f"{place}: {error!r}")
             continue
-        where = f"{place}: input partition {trace.partition} offset {trace.offset}, {verdict}"
+        where = f"{place}: input partition {trace.partition} offset {trace.offset}, {source.kind or 'honest'}, {verdict}"
         seen = outcomes[trace.partition]
         if trace.offset in seen:
             cases.wrong("I1", "doubled", f"{where}, also in {seen[trace.offset].topic}")
@@ -137,29 +182,69 @@ def follow(inputs, topic, messages, outcomes, cases, name):
             cases.wrong("I4", "reordered", f"{where}, after {newest[trace.partition]}")
         newest[trace.partition] = max(newest[trace.partition], trace.offset)
 
-        said = verdict.partition(":")[0]
-        if HOME.get(said) != topic or not flags_fit(trace, said, False):
+        said, _, fault = verdict.partition(":")
+        if HOME.get(said) != topic or not flags_fit(trace, said, fault, False):
             cases.wrong("I3", "misplaced", where)
-        original = headers[:-2]
-        if topic == "dead-letter":
-            while original and original[-1][0].startswith(CONNECT):
-                original.pop()
-        if pack(original) != source.headers:
-            cases.wrong("I3", "headers_differ", where)
-        if sha(m.key()) != source.key:
-            cases.wrong("I3", "key_differ", where)
-        dated = topic == "sanitized" or timestamp is not None
-        if dated and timestamp != source.timestamp or m.partition() != trace.partition:
-            cases.wrong("I3", "place_differ", f"{where}: timestamp {timestamp}, input {source.timestamp}")
+        compare_stamps(m, topic, stamped, source, cases, where)
+        if m.partition() != trace.partition:
+            cases.wrong("I3", "place_differ", where)
         value = sha(m.value())
-        if verdict == "correct":
-            if not corrected_readable(source.format, m.value()):
-                cases.wrong("I3", "corrected_unreadable", where)
-        elif value != source.value:
-            cases.wrong("I3", "bytes_differ", where)
-        digest = sha(topic.encode(), verdict.encode(), raw, value)
+        theirs = headers[:-2]
+        while topic == "dead-letter" and theirs and theirs[-1][0].startswith(CONNECT):
+            theirs.pop()
+        if theirs == [POINTER]:
+            compare_pointer(m, topic, source, cases, where)
+        else:
+            if pack(theirs) != (source.headers_dead if topic == "dead-letter" else source.headers):
+                cases.wrong("I3", "headers_differ", where)
+            if sha(m.key()) != source.key:
+                cases.wrong("I3", "key_differ", where)
+            if verdict == "correct":
+                if not corrected_readable(source, m.value()):
+                    cases.wrong("I3", "corrected_unreadable", where)
+            elif value != source.value:
+                cases.wrong("I3", "bytes_differ", where)
+            if source.has_excess:
+                cases.wrong("I14", "headers_kept", where)
+        judge_hostile(verdict, source, cases, where)
+        digest = sha(topic.encode(), verdict.encode(), packed, value)
         seen[trace.offset] = Outcome(digest, topic, verdict, trace.flags, trace.p)
     return n
+
+
+def compare_stamps(m, topic, stamped, source, cases, where):
+    """The sender's timestamp goes on with the record, in a header where it is held back: there the broker's counts."""
+    dated_by, timestamp = m.timestamp()
+    if topic == "sanitized":
+        # What had no timestamp has got one.
+        if stamped is not None or timestamp != source.timestamp and (source.timestamp != -1 or timestamp < 0):
+            cases.wrong("I3", "place_differ", f"{where}: timestamp {timestamp}, input {source.timestamp}")
+    elif stamped != str(source.timestamp).encode() or dated_by != BY_BROKER:
+        cases.wrong("I3", "place_differ", f"{where}: {TIMESTAMP} {stamped}, dated by {dated_by}, input {source.timestamp}")
+
+
+def compare_pointer(m, topic, source, cases, where):
+    """Only what has too many headers, or its topic does not take, leaves as a pointer; never to who reads sanitized."""
+    try:
+        right = topic != "sanitized" and json.loads(m.value()) == source.pointer
+    except (ValueError, TypeError):
+        right = False
+    if not right:
+        cases.wrong("I3", "pointer_differ", f"{where}: {m.value()}, not {source.pointer}")
+    # A compressed record may be half as large.
+    if not source.has_excess and source.bytes < hostile.HELD_BYTES_MAX / 2:
+        cases.wrong("I14", "pointer_needless", f"{where}: of {source.bytes} bytes")
+    bare = f"{source.pointer['partition']}/{source.pointer['offset']}".encode()
+    if sha(m.key()) != source.key and (m.key() != bare or source.key_bytes < hostile.HELD_BYTES_MAX / 2):
+        cases.wrong("I3", "key_differ", where)
+
+
+def judge_hostile(verdict, source, cases, where):
+    expected = hostile.EXPECTED.get(source.kind)
+    if expected and verdict not in expected:
+        cases.wrong("I14", "misjudged", f"{where}: not one of {expected}")
+    if verdict in REFUSALS and source.kind is None:
+        cases.wrong("I14", "refused_needlessly", f"{where}: of {source.bytes} bytes, timestamp {source.timestamp}")
 
 
 def account(inputs, outcomes, cases, name):
@@ -174,9 +259,10 @@ def account(inputs, outcomes, cases, name):
 # ---- I5: the fold -------------------------------------------------------------------------------
 
 
-def count(counts, outcome):
-    verdict = outcome.verdict.partition(":")[0]
-    if verdict == "dead-letter":
+def count(counts, outcome, source):
+    counts["misdated"] += source.misdated
+    verdict, _, fault = outcome.verdict.partition(":")
+    if fault:
         counts["faults"] += 1
     elif verdict != "unscored":
         counts["rows"] += 1
@@ -186,21 +272,16 @@ def count(counts, outcome):
 
 
 def no_counts():
-    return dict.fromkeys(("rows", "flagged", "corrected", "quarantined", "faults"), 0)
+    return dict.fromkeys(("rows", "flagged", "corrected", "quarantined", "faults", "misdated"), 0)
 
 
-def window_of(timestamp, window_ms):
-    at = min(max(timestamp, 0), TIMESTAMP_MAX)
-    return at - at % window_ms
-
-
-def fold(records, outcomes, since, until, window_ms):
+def fold(records, outcomes, since, until):
     """Windows of the outcomes with offsets in `since..until`, as a message of the evidence topic has them."""
     opened = {}
     for offset in sorted(o for o in outcomes if since <= o < until):
-        window = window_of(records[offset].timestamp, window_ms)
+        window = records[offset].window
         part = opened.setdefault(window, {"window": window, "counts": no_counts(), "first_flagged": None})
-        count(part["counts"], outcomes[offset])
+        count(part["counts"], outcomes[offset], records[offset])
         if part["first_flagged"] is None and outcomes[offset].verdict in ("correct", "quarantine"):
             part["first_flagged"] = offset
     return [opened[w] for w in sorted(opened)]
@@ -208,7 +289,7 @@ def fold(records, outcomes, since, until, window_ms):
 
 def told(said):
     """The windows of a message, without what only a guard can count."""
-    counts = lambda tally: {key: n for key, n in tally["counts"].items() if key != "imputed"}
+    counts = lambda tally: no_counts() | {key: n for key, n in tally["counts"].items() if key != "imputed"}
     return [
         {"window": w["window"], "counts": counts(w["tally"]), "first_flagged": w.get("first_flagged")} for w in said["windows"]
     ]
@@ -231,7 +312,7 @@ def cells(text):
     return numbers[1::2]
 
 
-def check_state(inputs, outcomes, lanes, evidence, window_ms, cases, name):
+def check_state(inputs, outcomes, lanes, evidence, cases, name):
     """`lanes`: {partition: last state}. `evidence`: messages of the evidence topic in log order."""
     begun, ends, covered = defaultdict(dict), {}, Counter()
     for said in evidence:
@@ -244,7 +325,7 @@ def check_state(inputs, outcomes, lanes, evidence, window_ms, cases, name):
             cases.wrong("I5", "evidence_twice", f"{name}: {said}, after evidence up to {ends[partition]}")
         ends[partition] = until
         # Each message says what its records were.
-        parts = fold(inputs[partition], outcomes[partition], since, until, window_ms)
+        parts = fold(inputs[partition], outcomes[partition], since, until)
         if parts != told(said):
             cases.wrong("I5", "evidence_differs", f"{name}: {said}; outputs say {parts}")
         rows = sum(part["counts"]["rows"] for part in parts)
@@ -319,98 +400,6 @@ def check_epochs(evidence, begun, outcomes, budgets, cases, name):
 # ---- Kafka --------------------------------------------------------------------------------------
 
 
-class Topics:
-    """Reads topics as they are now."""
-
-    def __init__(self, brokers, deadline):
-        self.brokers, self.deadline = brokers, deadline
-
-    def left(self):
-        return max(0.1, self.deadline - time.monotonic())
-
-    def consumer(self, isolation, group="chaos-check"):
-        from confluent_kafka import Consumer
-
-        return Consumer({
-            "bootstrap.servers": self.brokers, "group.id": group, "enable.auto.commit": False,
-            "enable.partition.eof": True, "auto.offset.reset": "error", "isolation.level": isolation,
-        })
-
-    def bounds(self, consumer, topic):
-        from confluent_kafka import TopicPartition
-
-        def ask():
-            # The answer also tells the client who leads the partitions now: one of three nodes may have just died.
-            known = consumer.list_topics(topic, timeout=min(10, self.left())).topics[topic].partitions
-            if not known:
-                raise NotRead(f"there is no topic {topic}")
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), min(10, self.left())) for p in known}
-
-        return self.patiently(topic, ask)
-
-    def patiently(self, what, ask):
-        """Asks again while the cluster refuses to answer, as long as there is time."""
-        from confluent_kafka import KafkaException
-
-        while True:
-            try:
-                return ask()
-            except KafkaException as error:
-                if time.monotonic() > self.deadline:
-                    raise NotRead(f"{what}: {error}") from error
-                time.sleep(0.5)
-
-    def ends(self, topic):
-        """{partition: (end of the log, end of what is decided)}"""
-        whole, decided = self.consumer("read_uncommitted"), self.consumer("read_committed")
-        try:
-            high, stable = self.bounds(whole, topic), self.bounds(decided, topic)
-            return {p: (high[p][1], stable[p][1]) for p in high}
-        finally:
-            whole.close()
-            decided.close()
-
-    def read(self, topic, isolation="read_committed"):
-        """Every record, each partition in the order of its log."""
-        from confluent_kafka import KafkaError, TopicPartition
-
-        consumer = self.consumer(isolation)
-        whole = self.consumer("read_uncommitted")
-        try:
-            bounds = self.bounds(whole, topic)
-            reached = {p: low for p, (low, _) in bounds.items()}
-            open_ = {p for p, (low, high) in bounds.items() if low < high}
-            consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in bounds.items()])
-            while open_:
-                if time.monotonic() > self.deadline:
-                    raise NotRead(f"{topic}: not to the end in time, an open transaction? {bounds} {reached}")
-                for m in consumer.consume(2000, timeout=0.2):
-                    p, error = m.partition(), m.error()
-                    if error is None:
-                        reached[p] = m.offset() + 1
-                        yield m
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        reached[p] = max(reached[p], m.offset())
-                    elif error.fatal():
-                        raise NotRead(f"{topic}: {error}")
-                    if p in open_ and reached[p] >= bounds[p][1]:
-                        open_.discard(p)
-        finally:
-            consumer.close()
-            whole.close()
-
-    def committed(self, group, topic, partitions):
-        from confluent_kafka import TopicPartition
-
-        consumer = self.consumer("read_committed", group)
-        try:
-            asked = [TopicPartition(topic, p) for p in partitions]
-            found = self.patiently(group, lambda: consumer.committed(asked, timeout=min(10, self.left())))
-            return {at.partition: max(at.offset, 0) for at in found}
-        finally:
-            consumer.close()
-
-
 def last_lanes(messages):
     lanes = {}
     for m in messages:
@@ -422,11 +411,11 @@ def last_lanes(messages):
 def check_stream(topics, name, inputs, args, cases):
     """Everything about one stream; returns (outcomes, lanes, evidence, begun, report)."""
     outcomes = defaultdict(dict)
-    report = {"outputs": {t: follow(inputs, t, topics.read(f"{name}.{t}"), outcomes, cases, name) for t in OUTPUTS}}
+    report = {"outputs": {t: follow(inputs, topics, t, outcomes, cases, name) for t in OUTPUTS}}
     account(inputs, outcomes, cases, name)
     lanes = last_lanes(topics.read(f"{name}.state"))
     evidence = [json.loads(m.value()) for m in topics.read(f"{name}.evidence") if m.value()]
-    begun = check_state(inputs, outcomes, lanes, evidence, args.window_ms, cases, name)
+    begun = check_state(inputs, outcomes, lanes, evidence, cases, name)
 
     ends = topics.ends(args.input)
     committed = topics.committed(f"{args.group}.{name}", args.input, ends)
@@ -440,8 +429,15 @@ def check_stream(topics, name, inputs, args, cases):
         for partition, (high, stable) in topics.ends(f"{name}.{topic}").items():
             if stable != high:
                 cases.wrong("I9", "open_transaction", f"{name}.{topic} partition {partition}: stable {stable} of {high}")
-    verdicts = Counter(o.verdict.partition(":")[0] for seen in outcomes.values() for o in seen.values())
-    report |= {"verdicts": dict(verdicts), "epochs": sorted({lane["epoch"] for lane in lanes.values()})}
+    verdicts, of_hostile = Counter(), defaultdict(Counter)
+    for partition, seen in outcomes.items():
+        for offset, outcome in seen.items():
+            verdicts[outcome.verdict.partition(":")[0]] += 1
+            if kind := inputs[partition][offset].kind:
+                of_hostile[kind][outcome.verdict] += 1
+    hostile_verdicts = {kind: dict(n) for kind, n in sorted(of_hostile.items())}
+    epochs = sorted({lane["epoch"] for lane in lanes.values()})
+    report |= {"verdicts": dict(verdicts), "hostile": hostile_verdicts, "epochs": epochs}
     return outcomes, lanes, evidence, begun, report
 
 
@@ -462,8 +458,10 @@ def arguments():
 
 def examine(topics, args, cases):
     """Every invariant that topics can show; returns the report."""
-    inputs, repeated = read_inputs(topics.read(args.input))
-    report = {"records": sum(map(len, inputs.values())), "repeated_by_the_load": repeated}
+    inputs, repeated = read_inputs(topics, args.input, args.window_ms)
+    kinds = {record.kind for records in inputs.values() for record in records.values()}
+    report = {"records": sum(map(len, inputs.values())), "repeated_by_the_load": repeated,
+              "hostile_not_sent": sorted(set(hostile.EXPECTED) - kinds)}
     outcomes, lanes, _, _, report[args.stream] = check_stream(topics, args.stream, inputs, args, cases)
     # What was written and undone: the proof that transactions were aborted at all.
     report["aborted_records"] = sum(

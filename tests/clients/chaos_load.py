@@ -2,7 +2,8 @@
 
 A broker that is slow or gone does not slow the schedule down: records wait here and keep the time at which they
 were meant to go, as their timestamp and, with their number, in the header `chaos`. Nothing is written down: the
-topic is the ledger. Ends when everything is delivered; prints one JSON line.
+topic is the ledger. With `--hostile` a share of the records is what hostile.py deals instead. Ends when everything is
+delivered; prints one JSON line.
 """
 
 import argparse
@@ -13,6 +14,10 @@ import struct
 import sys
 import threading
 import time
+from dataclasses import dataclass
+
+import hostile
+import raw
 
 SETTLED = 4.0  # seconds that a new partition must have been known before records go there
 
@@ -26,6 +31,8 @@ def arguments():
     parse.add_argument("--rate", type=float, required=True, help="records per second, on average")
     parse.add_argument("--seconds", type=float, required=True, help="0: until standard input ends")
     parse.add_argument("--wave-every", type=float, default=60, help="seconds between attack waves")
+    parse.add_argument("--hostile", type=float, default=0, help="share of records that a hostile sender writes")
+    parse.add_argument("--tricks", metavar="FILE", help="more of these, a JSON object a line")
     parse.add_argument("--timeout", type=float, default=180, help="seconds to wait for the broker at the end")
     return parse.parse_args()
 
@@ -64,10 +71,27 @@ def malformed(dice, row):
     ])()
 
 
-def schedule(seed, rate, seconds, wave_every, clean, attacked):
-    """Endless or `seconds` long: (due, partition draw, key, value, headers), by the seed alone.
+@dataclass
+class Sent:
+    """A record. Its timestamp is in milliseconds; without one it is when the record is due, or so long after."""
 
-    Within every `wave_every` seconds a quarter is a wave, in which four of ten records are attacks.
+    due: float  # seconds from the start
+    draw: int  # the partition, modulo how many there are
+    key: bytes | None
+    value: bytes | None
+    headers: list
+    stamp: int | None = None
+    after_ms: int = 0
+
+    def timestamp(self, start_ms):
+        return start_ms + int(self.due * 1000) + self.after_ms if self.stamp is None else self.stamp
+
+
+def schedule(seed, rate, seconds, wave_every, clean, attacked, deck=None):
+    """Records, endless or `seconds` long, by the seed alone.
+
+    Within every `wave_every` seconds a quarter is a wave, in which four of ten records are attacks. What the deck deals
+    takes the place of a record; the others are as they were without it.
     """
     dice, due, number = random.Random(seed), 0.0, 0
     while True:
@@ -89,8 +113,19 @@ def schedule(seed, rate, seconds, wave_every, clean, attacked):
         if dice.random() < 0.02:
             headers += [("tripline-verdict", b"pass")]
         key = dice.choice([None, b"", dice.randbytes(8), b"user-%d" % dice.randrange(100)])
-        yield due, dice.randrange(1 << 30), key, value, headers
+        sent = Sent(due, dice.randrange(1 << 30), key, value, headers)
+        if deck and (card := deck.deal()):
+            sent = replaced(sent, card)
+        yield sent
         number += 1
+
+
+def replaced(sent, card):
+    headers = [sent.headers[0], ("hostile", card.kind.encode())]
+    if card.content_type is not None:
+        headers.append(("content-type", card.content_type))
+    key = sent.key if card.key is None else card.key
+    return Sent(sent.due, sent.draw, key, card.value, headers + card.headers, card.stamp, card.after_ms)
 
 
 class Partitions:
@@ -123,17 +158,21 @@ def main():
 
     args = arguments()
     clean, attacked = load(args.table)
-    failed, delivered = [], 0
-    producer = Producer({
+    tricks = hostile.read_tricks(args.tricks) if args.tricks else ()
+    deck = hostile.Deck(args.seed, args.hostile, clean, tricks) if args.hostile else None
+    failed, delivered, beside = [], 0, None
+    settings = {
         "bootstrap.servers": args.brokers,
         "enable.idempotence": True,
         "message.timeout.ms": 0,  # never given up
+        "message.max.bytes": 2 * hostile.INPUT_BYTES_MAX,
         "linger.ms": 2,
         "queue.buffering.max.messages": 1_000_000,
         "topic.metadata.refresh.interval.ms": 1000,
         "reconnect.backoff.max.ms": 500,
         "log_level": 0,
-    })
+    }
+    producer = Producer(settings)
     producer.poll(0)
     partitions = Partitions(producer, args.topic)
 
@@ -149,21 +188,24 @@ def main():
         threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
     start_ms, began, sent, latest = int(time.time() * 1000), time.monotonic(), 0, 0.0
     count = partitions.count()
-    for due, draw, key, value, headers in schedule(
-        args.seed, args.rate, args.seconds, args.wave_every, clean, attacked
-    ):
-        while (early := began + due - time.monotonic()) > 0:
+    for record in schedule(args.seed, args.rate, args.seconds, args.wave_every, clean, attacked, deck):
+        while (early := began + record.due - time.monotonic()) > 0:
             producer.poll(min(early, 0.05))
         if stop.is_set():
             break
         latest = max(latest, -early)
         if sent % 64 == 0:
             count = partitions.count()
+        partition, timestamp = record.draw % count, record.timestamp(start_ms)
+        if any(isinstance(name, bytes) for name, _ in record.headers):
+            beside = beside or raw.Producer(settings)
+            beside.produce(args.topic, record.value, record.key, partition, record.headers, timestamp)
+            continue
         while True:
             try:
                 producer.produce(
-                    args.topic, value, key, partition=draw % count, headers=headers,
-                    timestamp=start_ms + int(due * 1000), on_delivery=on_delivery,
+                    args.topic, record.value, record.key, partition=partition, headers=record.headers,
+                    timestamp=timestamp, on_delivery=on_delivery,
                 )
                 break
             except BufferError:
@@ -171,6 +213,7 @@ def main():
         sent += 1
         producer.poll(0)
     unsent = producer.flush(args.timeout)
+    unsent += beside.flush(args.timeout) if beside else 0
     print(json.dumps({"sent": sent, "delivered": delivered, "unsent": unsent, "failed": failed[:3],
                       "latest_s": round(latest, 2), "seconds": round(time.monotonic() - began, 1)}))
     return 1 if failed or unsent else 0

@@ -121,17 +121,18 @@ def reason_is(entry, fault, verdict, connect):
     )
 
 
-def flags_fit(trace, verdict, observe):
-    """The trace's flags and p agree with the verdict's text; `verdict` is without "would-" and ":fault"."""
+def flags_fit(trace, verdict, fault, observe):
+    """The trace's flags and p agree with the verdict's text, which is without "would-", and its fault, if it has one."""
     flags, p = trace.flags, trace.p
     return (
-        bool(flags & FAULT) == (verdict == "dead-letter")
+        bool(flags & FAULT) == bool(fault)
+        and (bool(fault) or verdict != "dead-letter")
         and bool(flags & UNSCORED) == (verdict == "unscored")
         and bool(flags & CORRECTED) == (verdict == "correct" and not observe)
-        and (bool(flags & FLAGGED) or verdict not in ("correct", "quarantine"))
+        and (bool(flags & FLAGGED) or bool(fault) or verdict not in ("correct", "quarantine"))
         and (observe or not flags & OBSERVED)
-        and (0 < p <= 1 or math.isnan(p) and verdict in ("dead-letter", "unscored"))
-        and not (verdict == "dead-letter" and not math.isnan(p))
+        and (0 < p <= 1 or math.isnan(p) and (bool(fault) or verdict == "unscored"))
+        and not (bool(fault) and not math.isnan(p))
     )
 
 
@@ -175,7 +176,7 @@ def check(ledger, outputs, observe=False):
                 said = said.removeprefix("would-") if said.startswith("would-") else "done, though only watching"
             if topic != ("sanitized" if observe and said in HOME else HOME.get(said)):
                 wrong("misplaced", where)
-            if not flags_fit(trace, said, observe):
+            if not flags_fit(trace, said, fault, observe):
                 wrong("trace_differ", f"{where}: flags {trace.flags:#x} p {trace.p}")
 
             if verdict == "correct":

@@ -108,8 +108,11 @@ impl Clients {
             ("queued.min.messages", "10000"),
             ("queued.max.messages.kbytes", "16384"),
             // Unpacked on top of a full queue, at 250 bytes a record beside its value: 50 MiB, the
-            // default, made 2.4 million tiny records 626 MB, this 152 MB.
-            ("fetch.max.bytes", "1048576"),
+            // default, made 2.4 million tiny records 626 MB. One partition has 1 MiB of it at most, or
+            // one batch. With room for no more than that, the partition that librdkafka names first
+            // takes it all whenever the queue was full before: the others waited until its backlog of
+            // 100,000 records was done.
+            ("fetch.max.bytes", "8388608"),
             // Partitions added while we run are found this soon (5 minutes by default).
             ("topic.metadata.refresh.interval.ms", "10000"),
             // How often `/metrics` learns how far behind we are.
