@@ -258,6 +258,80 @@ fn a_record_that_its_topic_does_not_take_leaves_as_a_dead_letter_or_a_pointer_to
     }
 }
 
+/// Records whose timestamps the reader's topic refuses, among honest ones; one has no key either, and the
+/// dead-letter topic refuses that.
+fn refused_timestamps(delivery: &str) {
+    const HOUR_MS: i64 = 3_600_000;
+    let _turn = turn();
+    let broker = Broker::start();
+    broker.create_topic(INPUT, 2, &[("message.timestamp.after.max.ms", "9223372036854775807")]);
+    let hour = HOUR_MS.to_string();
+    broker.create_topic("rows.sanitized", 2, &[("message.timestamp.before.max.ms", &hour)]);
+    broker.create_topic("rows.dead-letter", 2, &[("cleanup.policy", "compact")]);
+    let config = config(&broker, &format!("delivery = \"{delivery}\""), &shuttle());
+    tripline(&["topics", "-c", &config, "--apply"]);
+    let checked = Command::new(env!("CARGO_BIN_EXE_tripline"))
+        .args(["check", "-c", &config, "--connect"])
+        .output()
+        .expect("tripline runs");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(78), "{said}");
+    for why in ["rows.sanitized refuses records whose timestamp is more than 1 h old", "=compact"] {
+        assert!(said.contains(why), "{said}");
+    }
+
+    let producer: BaseProducer = broker.client().create().expect("a producer");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("later");
+    let now = now.as_millis() as i64;
+    let value = row(45.0);
+    let stamp = |at: i64| match at {
+        7 => 4_102_444_800_000,
+        13 | 20..30 => now - 2 * HOUR_MS,
+        _ => now,
+    };
+    for (partition, at) in [0, 1].into_iter().flat_map(|p| (0..40).map(move |at| (p, at))) {
+        let record = BaseRecord::to(INPUT).partition(partition).payload(&value);
+        let record = record.timestamp(if partition == 0 { stamp(at) } else { now });
+        let record = if at == 13 { record } else { record.key("k") };
+        producer.send(record).map_err(|(error, _)| error).expect("room");
+    }
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+    let log = path_in(&broker, "tripline.log");
+    let _tail = ShowOnPanic(log.clone());
+    let mut guard = Process::tripline(&["run", "-c", &config], &log);
+    committed(&broker, 2, 80);
+    assert!(guard.terminate(Duration::from_secs(20)).success());
+
+    let left = left(&broker, 2);
+    // Once, whatever the delivery: nothing failed but what was refused.
+    let once = once(&left);
+    assert_eq!(once.len(), 80);
+    for (&(partition, at), &way) in &once {
+        let expected = match stamp(at) == now || partition == 1 {
+            true => ("sanitized", "pass"),
+            false => ("dead-letter", "dead-letter:refused-timestamp"),
+        };
+        assert_eq!(way, expected, "{partition}/{at}");
+        let (_, _, sent) = &left[&(partition, at)][0];
+        let sent = sent.as_deref().expect("a value");
+        let pointer = (partition, at) == (0, 13);
+        assert_eq!(sent == value, !pointer, "{partition}/{at}");
+    }
+    let log = std::fs::read_to_string(&log).expect("a log");
+    let told = log.matches("a topic does not take a record").count();
+    assert!((1..=3).contains(&told), "{told} lines");
+}
+
+#[test]
+fn what_a_topic_refuses_leaves_as_a_dead_letter_and_all_else_once_exactly_once() {
+    refused_timestamps("exactly_once");
+}
+
+#[test]
+fn what_a_topic_refuses_leaves_as_a_dead_letter_and_all_else_once_at_least_once() {
+    refused_timestamps("at_least_once");
+}
+
 /// Twenty clean rows in each of three partitions; one of them, in the middle one, makes the network
 /// `sick`.
 fn with_one(broker: &Broker, sick: f32) {

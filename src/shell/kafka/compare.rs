@@ -246,7 +246,13 @@ mod tests {
             ]
             .concat()
             .join("\n"),
-            @""
+            @r"
+        topic s.sanitized refuses records whose timestamp is more than 1 h old, its input in may hold such: a backlog would be dead-lettered; raise message.timestamp.before.max.ms of s.sanitized, or set message.timestamp.type of s.sanitized to LogAppendTime
+        topic s.sanitized refuses records whose timestamp is more than 1 h ahead, its input in takes up to any time: they would be dead-lettered; lower message.timestamp.after.max.ms of in, or set message.timestamp.type of s.sanitized to LogAppendTime
+        topic s.quarantine has cleanup.policy=compact: it refuses records without a key, and keeps the last of each key only; set cleanup.policy of s.quarantine to delete
+        topic s.dead-letter has cleanup.policy=compact: it refuses records without a key, and keeps the last of each key only; set cleanup.policy of s.dead-letter to delete
+        topic s.sanitized takes messages of 1000 bytes, its input in of 1048588: a large record would not pass; set max.message.bytes of s.sanitized to at least 1114124
+        "
         );
     }
 
