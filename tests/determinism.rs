@@ -344,9 +344,10 @@ fn cuts_workers_commits_and_restarts_change_nothing_that_is_told() {
         let has = |alert: &&String| both.iter().all(|part| alert.contains(part));
         expected.alerts[0].iter().filter(has).count()
     };
-    // Unreadable records are an incident of their own, beside the attack.
+    // Unreadable records are an incident of their own, beside the attack: there are some all the time, and a hold
+    // of 3 s lets one incident of them end.
     let seen = ["firing", "resolved"].map(|status| (of("attack", status), of("quality", status)));
-    assert_eq!(seen, [(1, 1), (1, 0)], "{:#?}", expected.alerts);
+    assert_eq!(seen, [(1, 2), (1, 1)], "{:#?}", expected.alerts);
     let named = |alert: &String| alert.contains("on partition");
     assert!(expected.alerts[1].iter().any(named), "{:#?}", expected.alerts[1]);
     assert!(!expected.alerts[0].iter().any(named), "{:#?}", expected.alerts[0]);
