@@ -99,8 +99,8 @@ fn recorded(hostile: bool) -> Vec<Recorded> {
                 let bytes = unit(&first).into_iter().flat_map(f32::to_le_bytes).collect();
                 (Some("application/x-f32-le"), bytes)
             }
-            2 => (None, [more, first].concat()),
-            _ => (None, first),
+            2 => (Some("application/x-u8"), [more, first].concat()),
+            _ => (Some("application/x-u8"), first),
         };
         match rng.random_range(0..60) {
             0 => value.truncate(100),
@@ -130,7 +130,7 @@ fn recorded(hostile: bool) -> Vec<Recorded> {
 fn guard() -> Guard {
     let fields = Fields::new(vec![String::new()]).ok();
     let reading =
-        Config { format: Format::U8, fields, value_bytes_max: 1 << 17, ..Config::default() };
+        Config { format: Format::Auto, fields, value_bytes_max: 1 << 17, ..Config::default() };
     Guard::new(&shipped::bundle(), None, POLICY, &reading).expect("a guard")
 }
 
