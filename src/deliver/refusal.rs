@@ -94,6 +94,8 @@ pub struct Doubt {
     pub alone: bool,
     /// The objection to that request.
     pub suspicion: Option<Objection>,
+    /// Requests with others that were refused while it was in them.
+    pub requests: u8,
     /// The first objection to the record itself: why it does not leave as it was to.
     pub objection: Option<Objection>,
 }
@@ -119,6 +121,9 @@ const BELIEVED: Duration = Duration::from_secs(60);
 /// A timestamp this far inside of what a topic takes is not what it objects to, whatever our clock and
 /// the broker's make of it.
 const INSIDE_MS: i64 = 60_000;
+/// Unless so many requests were refused with it: then the broker's clock is not ours, and it is tried
+/// alone after all.
+const CLEARED_MAX: u8 = 2;
 
 impl Refusals {
     /// Whether nothing is in doubt.
@@ -156,9 +161,12 @@ impl Refusals {
             let doubt = known.unwrap_or_default();
             return Some(Doubt { form: Form::Letter, objection: Some(objection), ..doubt });
         }
-        let suspicion = known.and_then(|doubt| doubt.suspicion);
-        let cleared = suspicion == Some(Objection::Timestamp) && takes.is_inside(timestamp);
-        known.filter(|_| !cleared)
+        let cleared = |doubt: &Doubt| {
+            doubt.suspicion == Some(Objection::Timestamp)
+                && doubt.requests <= CLEARED_MAX
+                && takes.is_inside(timestamp)
+        };
+        known.filter(|doubt| !cleared(doubt))
     }
 
     /// The record at `at` is in a request of its own from now on, or none is.
@@ -206,6 +214,7 @@ impl Refusals {
             doubt.suspicion = Some(objection);
             if !sure && trying != Some(at) {
                 doubt.alone = true;
+                doubt.requests = doubt.requests.saturating_add(1);
                 continue;
             }
             // Said twice of one form, late, it is still about that form.
@@ -265,6 +274,10 @@ impl Doubt {
     }
 }
 
+/// Kafka's "no timestamp": such a record gets one of ours. Other negative numbers are timestamps to it, long
+/// ago, and any sender can write them.
+const NONE: Timestamp = Timestamp(-1);
+
 impl Takes {
     /// The same, asked a while ago.
     pub fn later(self, by: Duration) -> Self {
@@ -277,9 +290,8 @@ impl Takes {
     /// up: what was too old then is too old now, and what is still too far ahead was so then.
     fn objection(&self, timestamp: Timestamp, keyless: bool, since: Duration) -> Option<Objection> {
         let outside = |(least, most): (Timestamp, Timestamp)| {
-            // A record without a timestamp gets one of ours.
             let ahead = most.0.saturating_add(since.as_millis() as i64);
-            timestamp.0 >= 0 && (timestamp < least || timestamp.0 > ahead)
+            timestamp != NONE && (timestamp < least || timestamp.0 > ahead)
         };
         match self.within {
             Some(within) if outside(within) => Some(Objection::Timestamp),
@@ -291,7 +303,7 @@ impl Takes {
         self.within.is_some_and(|(least, most)| {
             let (least, most) =
                 (least.0.saturating_add(INSIDE_MS), most.0.saturating_sub(INSIDE_MS));
-            timestamp.0 < 0 || (least..=most).contains(&timestamp.0)
+            timestamp == NONE || (least..=most).contains(&timestamp.0)
         })
     }
 }
@@ -316,12 +328,12 @@ mod tests {
         refusals
             .take(&[refusal(1, Objection::Size, false), refusal(2, Objection::Size, false)], now);
         let suspicion = Some(Objection::Size);
-        let alone = Doubt { alone: true, suspicion, ..Doubt::default() };
+        let alone = Doubt { alone: true, suspicion, requests: 1, ..Doubt::default() };
         let both = |r: &mut Refusals| [doubt(r, 1), doubt(r, 2)];
         assert_eq!(both(&mut refusals), [Some(alone); 2]);
         refusals.trying(Some(at(2)));
         assert!(refusals.take(&[refusal(2, Objection::Size, false)], now).is_empty());
-        let letter = Doubt { form: Form::Letter, alone: false, suspicion, objection: suspicion };
+        let letter = Doubt { form: Form::Letter, alone: false, objection: suspicion, ..alone };
         assert_eq!(both(&mut refusals), [Some(alone), Some(letter)]);
         let last = |next| refusals.last(|_| Some(Offset(next)));
         assert_eq!((last(2), last(3)), ([(Partition(3), Offset(2))].into(), [].into()));
@@ -367,9 +379,16 @@ mod tests {
             refusals.doubt(at(9), topic, facts, now).and_then(|doubt| doubt.objection)
         };
         let stamp = Some(Objection::Timestamp);
-        for (timestamp, expected) in
-            [(999_999, stamp), (2_000_001, stamp), (1_000_000, None), (2_000_000, None), (-1, None)]
-        {
+        for (timestamp, expected) in [
+            (999_999, stamp),
+            (2_000_001, stamp),
+            (1_000_000, None),
+            (2_000_000, None),
+            (-1, None),
+            (-2, stamp),
+            (i64::MIN, stamp),
+            (i64::MAX, stamp),
+        ] {
             assert_eq!(doubt("out", timestamp, false, 0), expected, "{timestamp}");
         }
         assert_eq!(doubt("out", 1_500_000, true, 0), Some(Objection::Record));
@@ -385,6 +404,21 @@ mod tests {
             doubt.is_some_and(|doubt| doubt.alone && doubt.form == Form::Whole)
         };
         assert!(alone(1_000_000) && !alone(1_500_000));
+    }
+
+    #[test]
+    fn a_record_that_seems_well_inside_is_tried_alone_after_three_requests_that_were_refused_with_it()
+     {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let within = Some((Timestamp(0), Timestamp(10_000_000)));
+        let takes = Some(Takes { within, keyed: false });
+        let mut alone = vec![];
+        for _ in 0..4 {
+            refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
+            let doubt = refusals.doubt(at(1), "out", (Timestamp(5_000_000), false), now);
+            alone.push(doubt.is_some_and(|doubt| doubt.alone));
+        }
+        assert_eq!(alone, [false, false, true, true]);
     }
 
     #[test]
