@@ -114,9 +114,9 @@ impl Roll<'_> {
         Ok(())
     }
 
-    /// Takes in that a server makes a table of the request.
-    pub fn is_table(&mut self) {
-        self.table = true;
+    /// Takes in whether a server makes a table of the request.
+    pub fn table(&mut self, table: bool) {
+        self.table |= table;
     }
 
     /// How many tensors were called.

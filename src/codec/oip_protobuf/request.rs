@@ -134,9 +134,8 @@ impl Request {
                     raw += 1;
                 }
                 REQUEST_PARAMETERS => {
-                    if parameter(Of::Request, value, &delimited(&field)?)? {
-                        roll.is_table();
-                    }
+                    let table = parameter(Of::Request, value, &delimited(&field)?)?;
+                    roll.table(table);
                 }
                 _ => {}
             }

@@ -56,9 +56,7 @@ impl OipJson {
         let unreadable = Fault::Unreadable { at: length };
         let (mut roll, mut end) = (self.tensors.roll(), length);
         let mut binary = Vec::with_capacity(inputs.len());
-        if table {
-            roll.is_table();
-        }
+        roll.table(table);
         for input in &inputs {
             roll.call(&input.name, input.shape, length)?;
             let size = input.binary_data_size.map(|size| size.get().parse::<usize>());
