@@ -61,7 +61,7 @@ def hostile():
     save("as-the-row-says", [*asked, *total], [constant("flat", [1], np.int64)], width=9, inputs=9)
     # A hundred megabytes for each row.
     tall, shape = zeros([1, 5_000, 5_000], "square")
-    each = [node("ReduceSum", ["x"], "sum", axes=[1], keepdims=1), node("Reshape", ["sum", "cube"], "thin"),
+    each = [node("ReduceMax", ["x"], "most", axes=[1], keepdims=1), node("Reshape", ["most", "cube"], "thin"),
             node("Add", ["thin", "square"], "large"), node("ReduceMax", ["large"], "total", axes=[1, 2], keepdims=0),
             node("Reshape", ["total", "column"], "flat"), node("Add", ["x", "flat"])]
     save("hundred-megabytes-a-row", [tall, *each], [
