@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tripline::emit::ReadTrace;
@@ -90,13 +90,12 @@ fn send(broker: &Broker, partition: i32, records: impl IntoIterator<Item = (Vec<
     let mut client = broker.client();
     client.set("message.max.bytes", "4000000").set("topic.metadata.refresh.interval.ms", "500");
     let producer: BaseProducer = client.create().expect("a producer");
-    for (value, header) in records {
+    for (value, key) in records {
         // Nothing that compression makes small.
-        let mut burden = vec![0; header];
+        let mut burden = vec![0; key];
         ChaCha8Rng::seed_from_u64(7).fill_bytes(&mut burden);
-        let header = Header { key: "burden", value: Some(&burden[..]) };
-        let record = BaseRecord::to(INPUT).partition(partition).key("k").payload(&value);
-        producer.send(record.headers(OwnedHeaders::new().insert(header))).expect("room");
+        let record = BaseRecord::to(INPUT).partition(partition).key(&burden).payload(&value);
+        producer.send(record).expect("room");
     }
     producer.flush(Duration::from_secs(20)).expect("delivered");
 }

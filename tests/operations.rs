@@ -357,9 +357,12 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
     assert!(
         said.contains(&format!("incident {} is firing", alerts[2]["dedup_key"].as_str().unwrap()))
     );
-    assert_eq!(alerts.len(), 4, "{alerts:#?}");
-    assert_eq!(alerts[3]["dedup_key"], alerts[2]["dedup_key"]);
-    let summary = alerts[3]["summary"].as_str().expect("a text");
+    // Its rows are older than those of the attack before: they may end it and open it again in between.
+    assert!(alerts.len() >= 4, "{alerts:#?}");
+    let last = alerts.last().expect("four at least");
+    assert_eq!(last["status"], "resolved", "{alerts:#?}");
+    assert_eq!(last["dedup_key"], alerts[2]["dedup_key"]);
+    let summary = last["summary"].as_str().expect("a text");
     assert!(summary.contains("the judge's state was reset"), "{summary}");
     let mut guard = site.start();
     site.attack(&rows, now() - 30_000);
