@@ -1,8 +1,9 @@
 //! Names that a reader takes for each other because it does not mind the case of letters.
 //!
 //! Go's `encoding/json` prefers a member of exactly the wanted name, and otherwise takes one that
-//! differs in case alone; the last one wins, so `X0` behind `x0` replaces it. Its case folding knows all of Unicode: the Kelvin sign is a `k`, the long s an
-//! `s`. Ours folds a few letters more (`\u{df}` is `ss`): that refuses more, never less.
+//! differs in case alone. The last one wins, so `X0` behind `x0` replaces it. Its case folding knows all
+//! of Unicode: the Kelvin sign is a `k`, the long s an `s`. Ours folds a few letters more (`\u{df}` is
+//! `ss`): that refuses more, never less.
 
 use std::cmp::Ordering;
 
@@ -30,7 +31,7 @@ fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
 mod tests {
     use super::*;
 
-    /// What Go 1.19's `bytes.EqualFold` says of these pairs.
+    /// What `strings.EqualFold` of Go 1.26 says of these pairs.
     #[test]
     fn names_are_the_same_where_go_takes_them_for_the_same() {
         for (name, key) in [
