@@ -8,6 +8,17 @@ use rdkafka::types::RDKafkaConfRes;
 
 use crate::config::{Delivery, GroupProtocol, Hidden, Kafka};
 
+/// How many bytes the records of one request have at most, unless it has a single one.
+const BATCH: &str = "batch.size";
+/// What librdkafka has if nobody says anything; as much as a topic of Kafka takes by default.
+const BATCH_BYTES: u64 = 1_000_000;
+
+/// What is set of it.
+pub fn batch_bytes(producer: &ClientConfig) -> usize {
+    let set = producer.get(BATCH).and_then(|set| set.parse().ok());
+    set.unwrap_or(BATCH_BYTES as usize)
+}
+
 /// Makes client configurations for one process.
 #[derive(Clone, Debug)]
 pub struct Clients {
@@ -158,6 +169,15 @@ impl Clients {
         ] {
             self.default(&mut config, key, value.to_owned());
         }
+        config
+    }
+
+    /// A producer for topics that take `bytes` at a time: several records in one request are never
+    /// refused for their size, and who is refused for it was alone.
+    pub fn producer_for(&self, role: &str, bytes: Option<u64>) -> ClientConfig {
+        let mut config = self.producer(role);
+        let bytes = bytes.unwrap_or(BATCH_BYTES).clamp(1, BATCH_BYTES);
+        self.default(&mut config, BATCH, bytes.to_string());
         config
     }
 

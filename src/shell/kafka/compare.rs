@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::admin::ResourceSpecifier;
+use tracing::debug;
 
 use super::Clients;
 use super::topics::{Cluster, TopicError, admin, during, options, wait};
@@ -95,6 +96,19 @@ pub fn settings(
         found.insert(topic.to_owned(), settings);
     }
     Ok(found)
+}
+
+/// How many bytes each of these topics takes at a time. `None` if that cannot be read, as where we have no
+/// right to: whoever is refused for its size is found all the same.
+pub fn bytes_max(clients: &Clients, topics: &[String]) -> Option<u64> {
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    match settings(clients, &topics) {
+        Ok(all) => all.values().map(|settings| settings.bytes_max).min(),
+        Err(error) => {
+            debug!(%error, "how large a request may be is not known");
+            None
+        }
+    }
 }
 
 /// What every stream's outputs would do to records that its input takes.

@@ -2,8 +2,8 @@
 //!
 //! A broker names the records of a request that it refuses, and librdkafka keeps that to itself: every
 //! record of the request is reported with the code of the request (2.12), and the words about a single
-//! one are freed before the report is read. So no report is sure of one record. What the topic's
-//! settings say is asked for beside it, at most once a minute.
+//! one are freed before the report is read. So a report is sure of a record only if no other can have been in
+//! its request. What the topic's settings say is asked for beside it, at most once a minute.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -14,6 +14,7 @@ use tracing::warn;
 
 use super::Clients;
 use super::assignment::{Assignments, News};
+use super::compare;
 use super::ending::ToGroup;
 use super::native::RecordHeaders;
 use super::refused::Asked;
@@ -74,7 +75,7 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let kafka = clients.kafka();
         let timeout = 3 * kafka.transaction_timeout;
-        let producer = clients.producer(role);
+        let producer = clients.producer_for(role, compare::bytes_max(clients, &outputs.topics));
         let transactions = Transactions::start(producer, kafka.delivery, outputs, timeout)?;
         let session = Self {
             member: Member::join(clients, role, group, topic, progress.clone())?,

@@ -21,11 +21,12 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Message as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tracing::{debug, warn};
 
+use super::client::batch_bytes;
 use super::ending::ToGroup;
 use super::native;
 use super::refused;
@@ -80,7 +81,7 @@ impl Transactions {
         outputs: &Outputs,
         timeout: Duration,
     ) -> Result<Self, SessionError> {
-        let deliveries = Deliveries::default();
+        let deliveries = Deliveries::new(batch_bytes(&config));
         let producer = producer(&config, delivery, deliveries.clone(), timeout)?;
         let started = Self {
             config,
@@ -415,8 +416,12 @@ fn producer(
 
 /// What became of records after they were sent. In a transaction the commit fails with them; here
 /// stands only what it does not say: which records their topic does not take.
-#[derive(Clone, Default)]
-pub struct Deliveries(Arc<Mutex<Delivered>>);
+#[derive(Clone)]
+pub struct Deliveries {
+    delivered: Arc<Mutex<Delivered>>,
+    /// Requests of several records have no more bytes.
+    batch_bytes: usize,
+}
 
 #[derive(Default)]
 struct Delivered {
@@ -430,8 +435,12 @@ struct Delivered {
 }
 
 impl Deliveries {
+    fn new(batch_bytes: usize) -> Self {
+        Self { delivered: Arc::default(), batch_bytes }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Delivered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refuse(&self, refusal: Refusal) {
@@ -443,6 +452,11 @@ impl Deliveries {
         let mut delivered = self.lock();
         let beside = std::mem::take(&mut delivered.beside);
         (std::mem::take(&mut delivered.refused), beside)
+    }
+
+    /// Whether it was the only record of its request.
+    fn is_alone(&self, message: &BorrowedMessage<'_>) -> bool {
+        message.key_len() + message.payload_len() > self.batch_bytes
     }
 
     fn lost(&self) -> Option<String> {
@@ -491,7 +505,7 @@ impl ProducerContext for Deliveries {
             match refused::objection(code) {
                 Some(objection) => {
                     let topic = message.topic().to_owned();
-                    let (sure, takes) = (false, None);
+                    let (sure, takes) = (self.is_alone(message), None);
                     delivered.refused.push(Refusal { at, topic, objection, sure, takes });
                 }
                 None => delivered.beside.push(at),
