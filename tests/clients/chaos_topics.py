@@ -1,9 +1,14 @@
 """Reads whole topics, group offsets and ends of a cluster as they are now."""
 
+import operator
 import time
 
 import raw
 from check import NotRead
+
+# A name that is no UTF-8 leaves an exception behind, and a direct call of this method, once Python has
+# specialised it, no longer looks for one: it would show at some later line.
+HEADERS = operator.methodcaller("headers")
 
 
 class Topics:
@@ -89,7 +94,7 @@ class Topics:
     def headers(self, m):
         """[(name, value)]; what of a name is no UTF-8 is escaped. Asked once of each record."""
         try:
-            return m.headers() or []
+            return HEADERS(m) or []
         except SystemError:  # a name that is no UTF-8
             self.raw = self.raw or raw.Consumer(self.brokers)
             found = self.raw.headers(m.topic(), m.partition(), m.offset())
