@@ -36,6 +36,10 @@ pub struct Stream {
     /// `on_flagged = "quarantine"`: what `"enforce"` does with a flagged record; or `"correct"`.
     /// `on_guard_failure = "closed"`: records wait while we can score none; with `"open"` they pass.
     pub policy: Policy,
+    /// `accept_gap = false`: what happens where the input is another log than it was, made anew or without its
+    /// newest records: the partition waits for `tripline state reset`; with `true` it goes on where its log
+    /// does. Both are told.
+    pub accept_gap: bool,
     /// `budget`: share of clean records that may be flagged, `0.01` or `"1%"`; the bundle's own
     /// unless given.
     pub budget: Option<Probability>,
@@ -139,6 +143,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
                 OnGuardFailure::default(),
             ),
         },
+        accept_gap: section.flag("accept_gap", false),
         budget: budget(&mut section),
         workers: section.integer("workers", 1..=64, 1) as usize,
         rows_max: section.integer("rows_max", 1..=4096, 256) as usize,

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
-use super::{Beginning, Change, Message, Output, Progress, Session, SessionError, Timing};
+use super::{Beginning, Change, Kept, Message, Output, Progress, Session, SessionError, Timing};
 use crate::config::Stream;
 use crate::incident::{Alert, Event};
-use crate::pipeline::{Judge, JudgeError};
-use crate::record::{Offset, Partition};
+use crate::pipeline::{Judge, JudgeError, JudgeState};
+use crate::record::{Extent, Offset, Partition};
 use crate::watch::{Message as WatchMessage, Tick};
 
 /// Judges one stream while its group gives it the evidence partition; else stands by.
@@ -99,6 +99,7 @@ impl<S: Session> Judging<S> {
 
     fn step(&mut self) -> Result<(), SessionError> {
         self.rebalance()?;
+        self.check_evidence()?;
         self.restore()?;
         let alerts = self.hear()?;
         let now = self.session.now();
@@ -191,6 +192,36 @@ impl<S: Session> Judging<S> {
         Ok(())
     }
 
+    /// Begins again where the evidence topic is not the log any more that it was.
+    fn check_evidence(&mut self) -> Result<(), SessionError> {
+        let interrupted = self.session.is_interrupted();
+        let looked = self.session.looked();
+        let Seat::Taken(judge) = &mut self.seat else { return Ok(()) };
+        let look = looked.as_ref().and_then(|looked| looked.get(&EVIDENCE_PARTITION));
+        let same = |look: &Extent| judge.log().is_some_and(|was| look.is_plainly(was));
+        match look {
+            Some(look) if same(look) => judge.look(look.clone()),
+            None => {}
+            Some(_) => {
+                let known = [(EVIDENCE_PARTITION, judge.log().cloned())];
+                let found = self.session.survey(&known)?;
+                let (_, survey) = found.into_iter().next().expect("one was asked about");
+                if survey.since(judge.log(), judge.next()).is_some() {
+                    return self.hear_anew();
+                }
+                judge.look(survey.extent);
+            }
+        }
+        if interrupted { self.hear_anew() } else { Ok(()) }
+    }
+
+    /// What was heard is kept; where it goes on is looked for.
+    fn hear_anew(&mut self) -> Result<(), SessionError> {
+        self.say(&[], true)?;
+        self.begin_again();
+        self.session.pause(&[EVIDENCE_PARTITION])
+    }
+
     fn rebalance(&mut self) -> Result<(), SessionError> {
         while let Some(change) = self.session.change() {
             match change {
@@ -232,7 +263,8 @@ impl<S: Session> Judging<S> {
             return Ok(());
         }
         let topic = &self.stream.topics.state;
-        let found = self.session.beginnings(&[EVIDENCE_PARTITION], topic, &[JUDGE_KEY]);
+        let kept = Kept { topic, keys: &[JUDGE_KEY], extent: JudgeState::log_of };
+        let found = self.session.beginnings(&[EVIDENCE_PARTITION], kept);
         if let Err(error @ SessionError::Fenced { .. }) = found {
             return Err(error);
         }
@@ -328,7 +360,8 @@ impl<S: Session> Judging<S> {
 
 /// The judge that goes on from `beginning`, whose first kept value is its state, with what there is
 /// to say about an incident of another epoch; `offsets_lag` as in [`Timing`]. Offsets behind the state
-/// as for [`begin_lane`](super::begin_lane).
+/// as for [`begin_lane`](super::begin_lane). In an evidence topic that is another from some offset on, it hears what
+/// stands there: what it heard before stays heard.
 ///
 /// # Errors
 /// If state and committed offset do not fit each other.
@@ -338,18 +371,27 @@ pub fn begin_judge(
     offsets_lag: bool,
 ) -> Result<(Judge, Vec<Alert>), JudgeError> {
     let fresh = fresh.clone();
-    let (judge, ended) =
-        match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
-            (None, None) => Ok((fresh.starting_at(beginning.oldest), vec![])),
-            (None, Some(committed)) if offsets_lag => Ok((fresh.starting_at(committed), vec![])),
-            (None, Some(committed)) => Err(JudgeError::Missing { committed }),
-            (Some(state), _) if offsets_lag => fresh.covering(state),
-            (Some(state), Some(committed)) => fresh.restore(state, committed),
-            (Some(state), None) => match fresh.covering(state)? {
-                (judge, ended) if judge.next() == beginning.oldest => Ok((judge, ended)),
-                (judge, _) => Err(JudgeError::NoOffset { covered: judge.next() }),
-            },
-        }?;
-    let (next, end) = (judge.next(), beginning.end);
-    if next > end { Err(JudgeError::Beyond { next, end }) } else { Ok((judge, ended)) }
+    let log = &beginning.log.extent;
+    let state = beginning.kept.first().and_then(Option::as_ref);
+    let (judge, ended) = match (state, beginning.committed) {
+        (None, None) => Ok((fresh.starting_at(log.start), vec![])),
+        (None, Some(committed)) if offsets_lag => Ok((fresh.starting_at(committed), vec![])),
+        (None, Some(committed)) => Err(JudgeError::Missing { committed }),
+        (Some(state), Some(committed)) if !offsets_lag => fresh.restore(state, committed),
+        (Some(state), _) => fresh.covering(state),
+    }?;
+    let next = judge.next();
+    let gone = beginning.log.since(judge.log(), next);
+    let has_no_offset = state.is_some() && beginning.committed.is_none() && !offsets_lag;
+    let judge = match gone {
+        Some(gone) => {
+            warn!(%next, "the evidence topic is another log than it was: {gone}; the judge hears it from there");
+            judge.starting_at(gone.next)
+        }
+        None if has_no_offset && next != log.start => {
+            return Err(JudgeError::NoOffset { covered: next });
+        }
+        None => judge,
+    };
+    Ok((judge.of_log(log.clone()), ended))
 }

@@ -23,5 +23,5 @@ pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
 pub use progress::{Buckets, Durations, Histogram, Progress, Sizes};
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use road::Road;
-pub use session::{Beginning, Change, Forward, Message, Output, Session, SessionError};
+pub use session::{Beginning, Change, Forward, Kept, Message, Output, Session, SessionError};
 pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Timing, Worker, begin_lane};

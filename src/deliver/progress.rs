@@ -35,6 +35,8 @@ pub struct Progress {
     /// Of these, what left otherwise than it should because a topic refused it, by
     /// [`Objection::NAMES`].
     pub refused: [AtomicU64; Objection::NAMES.len()],
+    /// Offsets of the input that are gone unread.
+    pub lost: AtomicU64,
     /// What the open transaction would add to all of the above.
     open: [AtomicU64; COUNTED],
     pub commits: AtomicU64,
@@ -74,12 +76,15 @@ pub struct Progress {
 }
 
 /// Counters of what became of records.
-const COUNTED: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
+const COUNTED: usize = LOST + 1;
+const LOST: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
 
 /// Where a partition ends, and where we go on.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     end: Option<Offset>,
+    /// By the group, or by a worker of ours, which knows it earlier.
+    committed: Option<Offset>,
     next: Option<Offset>,
 }
 
@@ -134,6 +139,11 @@ impl Progress {
         Self::add(&self.open[5 + Fault::NAMES.len() + objection.index()], 1);
     }
 
+    /// Records of the input are gone unread, as the open transaction says.
+    pub fn lost(&self, unread: u64) {
+        Self::add(&self.open[LOST], unread);
+    }
+
     /// A transaction was committed.
     pub fn committed(&self, took: Duration) {
         for (open, done) in self.open.iter().zip(self.counted()) {
@@ -154,9 +164,9 @@ impl Progress {
 
     /// What [`Progress::sent`] and [`Progress::refused`] count, in their order.
     fn counted(&self) -> impl Iterator<Item = &AtomicU64> {
-        let Self { sanitized, quarantined, dead_lettered, flagged, unscored, .. } = self;
+        let Self { sanitized, quarantined, dead_lettered, flagged, unscored, lost, .. } = self;
         let routes = [sanitized, quarantined, dead_lettered, flagged, unscored];
-        routes.into_iter().chain(&self.faults).chain(&self.refused)
+        routes.into_iter().chain(&self.faults).chain(&self.refused).chain([lost])
     }
 
     /// The group gave partitions to this thread or took them; `in_flight` records were in the open
@@ -187,7 +197,9 @@ impl Progress {
     /// `partition` is read again, or not ours any more: neither held nor behind, as far as we know.
     pub fn release(&self, partition: Partition) {
         lock(&self.reasons).remove(&partition);
-        lock(&self.ends).remove(&partition);
+        if let Some(place) = lock(&self.ends).get_mut(&partition) {
+            place.next = None;
+        }
     }
 
     /// Why each partition is held still, of those that a reason was given for.
@@ -224,14 +236,16 @@ impl Progress {
         waiting.iter().map(|(&p, &(since, stalled))| (p, age(since), stalled)).collect()
     }
 
-    /// Up to where `partition` may be read: its last stable offset. Told every few seconds by the
-    /// consumer's statistics, never by the record path; negative is librdkafka's "not known".
-    pub fn ends(&self, partition: Partition, end: Offset) {
-        self.place(partition, |place| place.end = (end.0 >= 0).then_some(end));
+    /// Up to where `partition` may be read, its last stable offset, and below which its group has done it, or
+    /// where it begins. Told every few seconds, never by the record path.
+    pub fn ends(&self, partition: Partition, end: Offset, committed: Option<Offset>) {
+        self.place(partition, |place| {
+            place.end = Some(end);
+            place.committed = committed.or(place.committed);
+        });
     }
 
-    /// Below where `partition` is committed by us, told once per commit: librdkafka does not know it,
-    /// because offsets travel in the producer's transaction.
+    /// Below where `partition` is committed by us, told once per commit.
     pub fn stands(&self, partition: Partition, next: Offset) {
         self.place(partition, |place| place.next = Some(next));
     }
@@ -249,18 +263,18 @@ impl Progress {
         }
     }
 
-    /// How many offsets of each partition that is read here lie behind its end; a transactional
-    /// producer's markers are among them.
+    /// How many offsets of each partition lie between what is committed and its end, also of those that nobody
+    /// reads: records, and in between markers of transactions.
     pub fn lags(&self) -> Vec<(Partition, i64)> {
         let ends = lock(&self.ends);
-        let lag = |place: &Place| Some((place.end?.0 - place.next?.0).max(0));
+        let lag = |place: &Place| Some((place.end?.0 - place.next.max(place.committed)?.0).max(0));
         ends.iter().filter_map(|(&partition, place)| Some((partition, lag(place)?))).collect()
     }
 
     /// Nothing is ours any more.
     pub fn disown(&self) {
         lock(&self.reasons).clear();
-        lock(&self.ends).clear();
+        lock(&self.ends).values_mut().for_each(|place| place.next = None);
         lock(&self.waiting).clear();
         self.stopped_partitions.store(0, Ordering::Relaxed);
         self.firing.store(false, Ordering::Relaxed);
@@ -383,15 +397,17 @@ mod tests {
         let progress = Progress::default();
         for partition in 0..2 * PARTITIONS_MAX as i32 {
             progress.hold(Partition(partition), &"é".repeat(1000));
-            progress.ends(Partition(partition), Offset(9));
+            progress.ends(Partition(partition), Offset(9), None);
             progress.stands(Partition(partition), Offset(8));
         }
         assert_eq!((progress.reasons().len(), progress.lags().len()), (4096, 4096));
         assert!(progress.reasons()[0].1.len() <= REASON_BYTES_MAX);
         assert_eq!(progress.lags()[0], (Partition(0), 1));
-        progress.ends(Partition(0), Offset(-1001));
+        // It is somebody else's now, of whom the group knows how far he is.
         progress.release(Partition(1));
-        assert_eq!((progress.reasons().len(), progress.lags().len()), (4095, 4094));
+        assert_eq!((progress.reasons().len(), progress.lags().len()), (4095, 4095));
+        progress.ends(Partition(1), Offset(9), Some(Offset(4)));
+        assert_eq!(progress.lags()[1], (Partition(1), 5));
         progress.held(0);
         assert!(progress.reasons().is_empty());
     }

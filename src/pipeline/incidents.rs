@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::bundle::Digest;
 use crate::incident::{About, Alert, Cause, Finding, Incident, Member, Status};
 use crate::record::{Offset, Partition, Timestamp};
-use crate::watch::Counts;
+use crate::watch::{Counts, Loss};
 
 /// Open incidents, and those of each cause that ended last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -221,6 +221,26 @@ impl Incidents {
         let incident = Incident { first: Some(at), ..begun };
         alerts.push(Alert::new(about, &incident, status, None));
         self.open.insert(Cause::Stall, incident);
+    }
+
+    /// An incident without watches: records of the input are gone. Another loss joins the one that is open.
+    pub fn lose(
+        &mut self,
+        about: &About,
+        at: Timestamp,
+        loss: &Loss,
+        hold_ms: i64,
+        alerts: &mut Vec<Alert>,
+    ) {
+        let nothing = |until| Past { counts: Counts::default(), until, first: None };
+        let begin = || self.begin(about, Cause::DataLoss, at, hold_ms, nothing);
+        let open = self.open.get(&Cause::DataLoss).cloned();
+        let (mut incident, status) = open.map_or_else(begin, |open| (open, Status::Updated));
+        incident.counts.lost += loss.unread;
+        incident.until = incident.until.max(at);
+        incident.first.get_or_insert((loss.partition, loss.from));
+        alerts.push(Alert::new(about, &incident, status, None));
+        self.open.insert(Cause::DataLoss, incident);
     }
 
     /// No partition stands still any more.

@@ -16,13 +16,13 @@ mod state;
 use std::sync::Arc;
 
 use self::panels::Said;
-use self::state::{Heard, Open};
+use self::state::{Heard, Lost, Open};
 pub use self::state::{JudgeError, State};
 use super::incidents::{Fired, Past};
 use crate::incident::{About, Alert, Cause, Finding};
-use crate::record::{Offset, Partition, Schema, Timestamp};
+use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
 use crate::watch::{
-    Counts, Evidence, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
+    Counts, Evidence, Loss, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
 };
 
 /// Judge of one stream.
@@ -122,6 +122,22 @@ impl Judge {
         self
     }
 
+    /// This judge, which hears the evidence topic as it is now.
+    pub fn of_log(mut self, log: Extent) -> Self {
+        self.state.log = Some(log);
+        self
+    }
+
+    /// The evidence topic as it was when somebody last looked.
+    pub fn log(&self) -> Option<&Extent> {
+        self.state.log.as_ref()
+    }
+
+    /// Somebody looked at the evidence topic.
+    pub fn look(&mut self, log: Extent) {
+        self.state.log = Some(log);
+    }
+
     /// Passes over a message that says nothing.
     pub fn skip(&mut self, offset: Offset) {
         self.state.next = offset.next();
@@ -148,6 +164,7 @@ impl Judge {
             Message::Tick(tick) => self.tick(tick.at),
             Message::Presence(presence) => self.hear_of(presence),
             Message::Stall(stall) => self.hear_stall(stall),
+            Message::Loss(loss) => self.hear_loss(loss, alerts),
             Message::Evidence(evidence) if evidence.epoch != self.frame.about.epoch => return,
             Message::Evidence(evidence) => self.hear(evidence),
             Message::Former {} => return,
@@ -155,6 +172,7 @@ impl Judge {
         self.close_windows(alerts);
         self.listen(alerts);
         self.wait(alerts);
+        self.recover(alerts);
     }
 
     fn tick(&mut self, at: Timestamp) {
@@ -179,12 +197,29 @@ impl Judge {
         }
     }
 
+    /// Records of the input are gone: nothing else is to be learned of them.
+    fn hear_loss(&mut self, loss: &Loss, alerts: &mut Vec<Alert>) {
+        let lost = Lost { loss: loss.clone(), at: self.state.clock };
+        let known = self.state.lost.insert(loss.partition, lost).map(|known| known.loss);
+        let is_of = |known: &Loss| Loss { waits: loss.waits, ..known.clone() } == *loss;
+        // A worker that took the partition over says the same, and so does one that goes on after it.
+        if known.is_some_and(|known| is_of(&known)) {
+            return;
+        }
+        let Self { frame, state } = self;
+        let hold_ms = frame.terms.hold_ms as i64;
+        state.incidents.lose(&frame.about, state.clock, loss, hold_ms, alerts);
+    }
+
     /// What is known of a partition that was heard of just now.
     fn heard(&mut self, partition: Partition) -> &mut Heard {
         let at = self.state.clock;
         let unknown = Heard::unknown(at);
         let known = self.state.partitions.len();
         self.state.partitions.entry(partition).or_insert(unknown).at = at;
+        if let Some(lost) = self.state.lost.get_mut(&partition).filter(|lost| lost.loss.waits) {
+            (lost.loss.waits, lost.at) = (false, at);
+        }
         if self.state.partitions.len() > known {
             self.trim();
         }
@@ -366,6 +401,18 @@ impl Judge {
             }
             (None, true) => state.incidents.go_on(&frame.about, state.clock, alerts),
             _ => {}
+        }
+    }
+
+    /// A loss is over when every partition reads on and nothing more was lost for a while.
+    fn recover(&mut self, alerts: &mut Vec<Alert>) {
+        let Self { frame, state } = self;
+        let (clock, hold_ms) = (state.clock, frame.terms.hold_ms as i64);
+        let is_recent =
+            |lost: &Lost| lost.loss.waits || clock.0 < lost.at.0.saturating_add(hold_ms);
+        state.lost.retain(|_, lost| is_recent(lost));
+        if state.lost.is_empty() && state.incidents.is_open(Cause::DataLoss) {
+            state.incidents.end(&frame.about, Cause::DataLoss, None, alerts);
         }
     }
 

@@ -7,6 +7,7 @@
 //!
 //! Source: Prometheus, "Exposition formats", text version 0.0.4.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -142,10 +143,30 @@ fn partitions(page: &mut Page, streams: &[Stream], now: Timestamp) {
             page.sample(name, &labels, age.as_secs_f64());
         }
     }
+    let name = "tripline_input_records_lost_total";
+    page.family(
+        name,
+        "counter",
+        "Offsets of the input that are gone unread: deleted before they were read, or with a log that lost its end \
+         or was made anew.",
+    );
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.lost)));
     let name = "tripline_consumer_lag_records";
-    page.family(name, "gauge", "Records of a partition that are there and not committed by us.");
+    page.family(
+        name,
+        "gauge",
+        "Records of a partition that are there and not done, whoever has the partition: every process says so of \
+         every partition, so take the maximum.",
+    );
     for stream in streams {
+        let mut lags = BTreeMap::new();
         for (partition, lag) in stream.workers.iter().flat_map(|worker| worker.lags()) {
+            // Whoever has it knows first.
+            lags.entry(partition)
+                .and_modify(|known: &mut i64| *known = lag.min(*known))
+                .or_insert(lag);
+        }
+        for (partition, lag) in lags {
             let partition = partition.to_string();
             page.sample(name, &[("stream", &*stream.name), ("partition", &partition)], lag);
         }
@@ -348,7 +369,7 @@ mod tests {
         stream.workers[1].waits(Partition(7), Some(Timestamp(now.0 - 61_500)));
         stream.workers[1].refused(Objection::Timestamp);
         stream.workers[1].committed(Duration::ZERO);
-        stream.workers[1].ends(Partition(6), Offset(30));
+        stream.workers[1].ends(Partition(6), Offset(30), None);
         stream.workers[1].stands(Partition(6), Offset(18));
         stream.judge.firing(true);
         stream.judge.alarm_level(0.25);

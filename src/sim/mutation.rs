@@ -10,8 +10,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::deliver::{Beginning, Change, Forward, Message as _, Output, Session, SessionError};
-use crate::record::{Offset, Partition, Timestamp};
+use crate::deliver::{
+    Beginning, Change, Forward, Kept, Message as _, Output, Session, SessionError,
+};
+use crate::pipeline::Survey;
+use crate::record::{Extent, Offset, Partition, Timestamp};
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +53,14 @@ pub struct Mutant<S> {
     polled: RefCell<BTreeMap<Partition, Offset>>,
     ahead: Cell<bool>,
     revoked: Cell<bool>,
-    late: RefCell<Vec<Kept>>,
+    late: RefCell<Vec<StateRecord>>,
 }
 
 /// Aborts, and goes on with the same producer.
 pub type Reuse<S> = fn(&mut S) -> Result<(), SessionError>;
 
 /// An output put off.
-struct Kept {
+struct StateRecord {
     partition: Option<Partition>,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -248,7 +251,7 @@ impl<S: Session> Session for Mutant<S> {
     fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
         if self.is(Mutation::JudgeCommitsFirst) && output.topic == self.alerts {
             let Output { partition, key, value, .. } = output;
-            let kept = Kept { partition, key: key.to_vec(), value: value.to_vec() };
+            let kept = StateRecord { partition, key: key.to_vec(), value: value.to_vec() };
             self.late.borrow_mut().push(kept);
             return Ok(());
         }
@@ -280,7 +283,7 @@ impl<S: Session> Session for Mutant<S> {
         }
         self.blame(self.inner.commit())?;
         self.ahead.set(false);
-        for Kept { partition, key, value } in self.late.take() {
+        for StateRecord { partition, key, value } in self.late.take() {
             let topic = self.alerts.as_str();
             let (key, value) = (&*key, &*value);
             self.inner.send(Output { topic, partition, key, value, headers: &[] })?;
@@ -305,11 +308,10 @@ impl<S: Session> Session for Mutant<S> {
     fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        kept_in.clone_into(&mut self.kept_in.borrow_mut());
-        let mut found = self.inner.beginnings(partitions, kept_in, keys)?;
+        kept.topic.clone_into(&mut self.kept_in.borrow_mut());
+        let mut found = self.inner.beginnings(partitions, kept)?;
         if self.is(Mutation::RestoreUnchecked) {
             found.iter_mut().for_each(believe);
         }
@@ -319,6 +321,25 @@ impl<S: Session> Session for Mutant<S> {
             return Err(SessionError::Exchange { what: "restore", reason });
         }
         Ok(found)
+    }
+
+    fn positions(&self) -> Vec<(Partition, Offset)> {
+        self.inner.positions()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.inner.is_interrupted()
+    }
+
+    fn looked(&self) -> Option<BTreeMap<Partition, Extent>> {
+        self.inner.looked()
+    }
+
+    fn survey(
+        &self,
+        known: &[(Partition, Option<Extent>)],
+    ) -> Result<Vec<(Partition, Survey)>, SessionError> {
+        self.inner.survey(known)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

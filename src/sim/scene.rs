@@ -106,6 +106,7 @@ impl Scene {
             bundle: PathBuf::new(),
             codec: crate::codec::Config::default(),
             policy,
+            accept_gap: seed % 2 == 1,
             budget: None,
             workers: 1,
             rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
@@ -206,6 +207,7 @@ impl Scene {
         let topics = &stream.topics;
         let topic = |name: &str, n, takes| Topic {
             name: name.to_owned(),
+            made: 0,
             partitions: vec![PartitionLog::default(); n],
             takes,
         };

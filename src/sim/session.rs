@@ -9,7 +9,7 @@ mod ending;
 mod steps;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::cluster::{Lease, Ms, Refusal};
@@ -18,7 +18,7 @@ use super::group::{MemberId, News};
 use super::log::Record;
 use crate::codec::Headers;
 use crate::deliver::{self, Ends, Outputs, SessionError};
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::record::{Extent, Offset, Partition, Position, Timestamp};
 
 /// Member of a group with a producer of its own, on the simulated cluster.
 pub struct Session {
@@ -31,6 +31,9 @@ pub struct Session {
     settled: Cell<Option<Ms>>,
     /// When it last heard that its id is its own.
     used: Cell<Ms>,
+    /// When somebody last looked at the input, and what was seen.
+    looked_at: Cell<Option<Ms>>,
+    look: RefCell<Option<BTreeMap<Partition, Extent>>>,
     mine: RefCell<Mine>,
 }
 
@@ -69,6 +72,7 @@ struct Consumer {
     /// It knows that the group threw it out.
     lost: bool,
     ended: bool,
+    interrupted: bool,
     fetched: Vec<Fetch>,
 }
 
@@ -76,6 +80,18 @@ struct Fetch {
     partition: Partition,
     next: usize,
     paused: bool,
+    /// After what was read since it was begun, markers of transactions too.
+    position: Option<usize>,
+    /// Of the record that was read last.
+    epoch: Option<usize>,
+    /// The log does not have what is to be read next.
+    stuck: bool,
+}
+
+impl Fetch {
+    fn at(partition: Partition, next: usize) -> Self {
+        Self { partition, next, paused: false, position: None, epoch: None, stuck: false }
+    }
 }
 
 struct Queued {
@@ -89,6 +105,7 @@ struct Queued {
 #[derive(Clone, Debug)]
 pub struct Message {
     position: Position,
+    epoch: i32,
     record: Rc<Record>,
 }
 
@@ -112,6 +129,8 @@ impl Session {
             resume_at: resume_at.clone(),
             settled: Cell::new(None),
             used: Cell::new(ground.now()),
+            looked_at: Cell::new(None),
+            look: RefCell::default(),
             mine: RefCell::new(mine),
         };
         session.subscribe();
@@ -182,6 +201,10 @@ impl deliver::Message for Message {
 
     fn value(&self) -> Option<&[u8]> {
         self.record.value.as_deref()
+    }
+
+    fn leader_epoch(&self) -> Option<i32> {
+        Some(self.epoch)
     }
 
     fn is_keyless(&self) -> bool {

@@ -81,6 +81,33 @@ pub struct Stall {
     pub over: bool,
 }
 
+/// Records of the input that nobody will ever read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    pub partition: Partition,
+    /// Where the partition stood, and where it goes on.
+    pub from: Offset,
+    pub to: Offset,
+    /// How many offsets are gone unread; transaction markers are among them.
+    pub unread: u64,
+    pub cause: LossCause,
+    /// It does not go on before somebody says so.
+    pub waits: bool,
+}
+
+/// What took them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossCause {
+    /// They were deleted before they were read.
+    Retention,
+    /// The log lost its newest records: an unclean election, or a disk.
+    Truncation,
+    /// The topic was made anew.
+    Anew,
+}
+
 /// A value of the evidence topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -91,6 +118,7 @@ pub enum Message {
     Tick(Tick),
     /// A judge of a build that does not know it passes over it, and says so in its log.
     Stall(Stall),
+    Loss(Loss),
     /// Counts as version 1 wrote them, of an epoch that no judge of today has: they say nothing.
     #[serde(rename = "evidence", skip_serializing)]
     Former {},

@@ -18,7 +18,9 @@ mod terms;
 
 pub use bag::Bag;
 pub use bets::Bets;
-pub use evidence::{Evidence, Message, Presence, Stall, Tick, Window, WindowStart};
+pub use evidence::{
+    Evidence, Loss, LossCause, Message, Presence, Stall, Tick, Window, WindowStart,
+};
 pub use keyed::Key;
 pub use odds::Odds;
 pub use panel::{Panel, Transition};

@@ -20,6 +20,9 @@ pub struct Counts {
     /// Records whose timestamp is far from that of every neighbour in the log, or ahead of the clock.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub misdated: u64,
+    /// Records of the input that are gone unread: of an incident, not of a window.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -36,6 +39,7 @@ impl Counts {
         self.faults += other.faults;
         self.imputed += other.imputed;
         self.misdated += other.misdated;
+        self.lost += other.lost;
     }
 }
 

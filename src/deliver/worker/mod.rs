@@ -6,6 +6,7 @@
 //! plain state machine: Kafka drives it on a thread, the simulator step by step.
 
 mod commit;
+mod continuity;
 mod partitions;
 mod work;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
+use self::continuity::Losses;
 use super::arrivals::Arrivals;
 use super::hold::Holds;
 use super::refusal::Refusals;
@@ -54,6 +56,8 @@ struct Desk<R> {
     arrivals: Arrivals,
     /// Partitions that make no progress.
     stalls: Stalls,
+    /// What is gone of the input, until the judge is told.
+    losses: Losses,
     /// How many partitions every output topic has, as far as we asked.
     outputs: i32,
     /// When the open transaction began.
@@ -66,8 +70,11 @@ struct Desk<R> {
 /// A lane, and what the worker knows about its partition.
 struct Slot {
     lane: Lane,
-    /// The next offset as of the last commit.
+    /// The next offset as of the last commit; `None` if its state must be written, though it has not moved.
     committed: Option<Offset>,
+    /// It went over what no reader is given: that is committed though nothing is sent.
+    passed_over: bool,
+    passed_at: Instant,
     last_record: Instant,
     /// What the judge was told last, if it was told.
     told_quiet: Option<bool>,
@@ -116,6 +123,7 @@ impl<S: Session, R: Road> Worker<S, R> {
             refusals: Refusals::default(),
             arrivals: Arrivals::default(),
             stalls: Stalls::new(timing.stalled, progress.clone()),
+            losses: Losses::default(),
             outputs: 0,
             opened: None,
             last_empty: None,
@@ -218,6 +226,10 @@ impl<R: Road> Desk<R> {
     fn turn<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         self.rebalance(session)?;
         self.wake(session)?;
+        self.check_input(session)?;
+        if !self.losses.is_told() {
+            self.commit(session)?;
+        }
         self.tell_stalls(session)?;
         let started = session.now();
         let records = self.work(session)?;
@@ -239,6 +251,13 @@ impl<R: Road> Desk<R> {
 
 impl Slot {
     fn new(lane: Lane, committed: Option<Offset>, now: Instant) -> Self {
-        Self { lane, committed, last_record: now, told_quiet: None }
+        Self {
+            lane,
+            committed,
+            passed_over: false,
+            passed_at: now,
+            last_record: now,
+            told_quiet: None,
+        }
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{GONE_AFTER_MS, LAG_MS, LAG_WINDOWS};
 use crate::incident::{Cause, Incident};
 use crate::pipeline::incidents::Incidents;
-use crate::record::{Offset, Partition, Timestamp};
-use crate::watch::{Counts, Evidence, Panel, Tally, Window, WindowStart};
+use crate::record::{Extent, Offset, Partition, Timestamp};
+use crate::watch::{Counts, Evidence, Loss, Panel, Tally, Window, WindowStart};
 
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct State {
     pub(super) epoch: String,
     /// The next offset of the evidence topic.
     pub(super) next: Offset,
+    /// The evidence topic, as it was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) log: Option<Extent>,
     /// The shell's clock as last heard.
     pub(super) clock: Timestamp,
     pub(super) partitions: BTreeMap<Partition, Heard>,
@@ -31,6 +34,9 @@ pub struct State {
     /// Partitions that stand still although records wait, and where.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) stalled: BTreeMap<Partition, Offset>,
+    /// What was lost of the input of late, by partition.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) lost: BTreeMap<Partition, Lost>,
     /// The clock when a record was last heard of.
     pub(super) record_at: Option<Timestamp>,
     /// Of the merged stream; empty if each partition has one.
@@ -39,6 +45,14 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) panels: Option<BTreeMap<Partition, Panel>>,
     pub(super) incidents: Incidents,
+}
+
+/// What was last lost of a partition, and the clock then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lost {
+    pub loss: Loss,
+    pub at: Timestamp,
 }
 
 /// What was last heard of a partition.
@@ -221,11 +235,6 @@ pub enum JudgeError {
          the same, give the group {covered} by hand"
     )]
     NoOffset { covered: Offset },
-    #[error(
-        "the judge heard evidence up to {next}, but the topic ends at {end}: it was made anew, or lost its \
-         newest records"
-    )]
-    Beyond { next: Offset, end: Offset },
 }
 
 /// Format version this build writes, and the newest it reads.
@@ -257,12 +266,14 @@ impl State {
             version: VERSION,
             epoch: epoch.into(),
             next: Offset(0),
+            log: None,
             clock: Timestamp(0),
             partitions: BTreeMap::new(),
             windows: BTreeMap::new(),
             past: BTreeMap::new(),
             frontier: Timestamp(0),
             stalled: BTreeMap::new(),
+            lost: BTreeMap::new(),
             record_at: None,
             panel,
             panels: None,
@@ -277,6 +288,16 @@ impl State {
     /// The next offset of the evidence topic: it covers those below.
     pub fn next(&self) -> Offset {
         self.next
+    }
+
+    /// The evidence topic, as it was then.
+    pub fn log(&self) -> Option<&Extent> {
+        self.log.as_ref()
+    }
+
+    /// The log that state in `bytes` belongs to, if both are known.
+    pub fn log_of(bytes: &[u8]) -> Option<Extent> {
+        Self::read(bytes).ok()?.log
     }
 
     /// How many windows are remembered, closed ones included.

@@ -9,6 +9,7 @@ use crate::incident::Status;
 use crate::record::{Feature, Probability};
 use crate::watch::{Cells, Flagged, Tally, Tick, Times, Window, roster};
 
+mod loss;
 mod partitions;
 mod time;
 

@@ -1,12 +1,15 @@
 //! Client settings: the operator's, then ours on top.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+use super::observer::{Looks, Observers};
 use crate::config::{Delivery, GroupProtocol, Hidden, Kafka};
+use crate::deliver::Progress;
 
 /// How many bytes the records of one request have at most, unless it has a single one.
 const BATCH: &str = "batch.size";
@@ -24,11 +27,18 @@ pub fn batch_bytes(producer: &ClientConfig) -> usize {
 pub struct Clients {
     kafka: Kafka,
     instance: String,
+    observers: Arc<Observers>,
 }
 
 impl Clients {
     pub fn new(kafka: Kafka, instance: &str) -> Self {
-        Self { kafka, instance: instance.to_owned() }
+        Self { kafka, instance: instance.to_owned(), observers: Arc::default() }
+    }
+
+    /// What the brokers say of `topic`, which `group` reads, asked every few seconds; `progress` is told how
+    /// far it reaches.
+    pub fn observe(&self, group: &str, topic: &str, progress: &Arc<Progress>) -> Arc<Looks> {
+        self.observers.observe(self, (group, topic), progress)
     }
 
     pub fn kafka(&self) -> &Kafka {
@@ -93,7 +103,8 @@ impl Clients {
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest");
+            // We say where to begin. Whatever the log does not have is told, not passed over.
+            .set("auto.offset.reset", "error");
         match self.kafka.group_protocol {
             GroupProtocol::Classic => {
                 let timeout = self.kafka.session_timeout.as_millis();
@@ -126,8 +137,6 @@ impl Clients {
             ("fetch.max.bytes", "8388608"),
             // Partitions added while we run are found this soon (5 minutes by default).
             ("topic.metadata.refresh.interval.ms", "10000"),
-            // How often `/metrics` learns how far behind we are.
-            ("statistics.interval.ms", "5000"),
         ] {
             self.default(&mut config, key, value.to_owned());
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::{BaseRecord, Producer};
 use tracing::{debug, error, info, warn};
 
-use super::native::{self, NativeError};
+use super::native::{self, NativeError, Which};
 use super::transaction::{ABORT, Transactions};
 use crate::config::Delivery;
 use crate::deliver::{Ends, GROUP, Place, SessionError};
@@ -149,13 +149,13 @@ impl Transactions {
             let (group, doubts): (Vec<Place>, Vec<Place>) =
                 doubts.into_iter().partition(|place| place.topic == GROUP);
             let producer = self.producer.borrow();
-            let latest = |committed| native::latest(producer.client(), &doubts, committed, ANSWER);
-            let ends = latest(false).map_err(unanswered)?;
-            let stable = latest(true).map_err(unanswered)?;
+            let latest = |which| native::offsets(producer.client(), &doubts, which, ANSWER);
+            let ends = latest(Which::End).map_err(unanswered)?;
+            let stable = latest(Which::Stable).map_err(unanswered)?;
             let mut known = self.ends.borrow_mut();
-            for (place, &end) in &ends {
-                if let Some(&stable) = stable.get(place) {
-                    known.saw(place, end, stable);
+            for (place, end) in &ends {
+                if let Some(stable) = stable.get(place) {
+                    known.saw(place, end.offset, stable.offset);
                 }
             }
             if enough(&known) {

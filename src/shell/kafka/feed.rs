@@ -77,8 +77,9 @@ impl Feed {
             config.set("queued.max.messages.kbytes", QUEUE_KIB.to_string());
             config.set("fetch.max.bytes", (QUEUE_KIB << 10).to_string());
         }
-        // It counts nothing by itself.
-        let context = Assignments::new("", Arc::default());
+        // What was deleted before it was told is told no more.
+        config.set("auto.offset.reset", "earliest");
+        let context = Assignments::default();
         let consumer = BaseConsumer::from_config_and_context(&config, context);
         let member = Member(consumer.map_err(during("create consumer"))?);
         member.0.subscribe(topics).map_err(during("subscribe"))?;

@@ -11,8 +11,8 @@ use rdkafka::{ClientConfig, admin::AdminClient};
 
 use super::restore::{self, during};
 use super::{Clients, native};
-use crate::deliver::{Beginning, SessionError};
-use crate::record::{Offset, Partition};
+use crate::deliver::{Beginning, Kept, SessionError};
+use crate::record::Partition;
 
 /// A group that reads one topic.
 pub struct Group {
@@ -72,19 +72,8 @@ impl Group {
     pub fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        let kept = (kept_in, keys);
         restore::beginnings(&self.consumer, &self.reader, &self.topic, partitions, kept, EXCHANGE)
-    }
-
-    /// Where a partition of its topic ends.
-    ///
-    /// # Errors
-    /// If nobody answers.
-    pub fn end(&self, partition: Partition) -> Result<Offset, SessionError> {
-        let marks = self.consumer.fetch_watermarks(&self.topic, partition.0, EXCHANGE);
-        Ok(Offset(marks.map_err(during("fetch watermarks"))?.1))
     }
 }

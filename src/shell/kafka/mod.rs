@@ -8,9 +8,11 @@ mod ending;
 mod feed;
 mod group;
 mod native;
+mod observer;
 mod refused;
 mod restore;
 mod session;
+mod survey;
 pub mod topics;
 mod transaction;
 

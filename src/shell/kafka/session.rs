@@ -1,29 +1,36 @@
 //! A consumer and a producer that move together: [`deliver::Session`] over librdkafka.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
-use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
+use rdkafka::topic_partition_list::{
+    Offset as NativeOffset, TopicPartitionList, TopicPartitionListElem,
+};
 use tracing::warn;
 
 use super::Clients;
 use super::assignment::{Assignments, News};
 use super::compare;
 use super::ending::ToGroup;
-use super::native::RecordHeaders;
+use super::native::{self, RecordHeaders};
+use super::observer::Looks;
 use super::refused::Asked;
 use super::restore::{self, during};
+use super::survey;
 use super::transaction::{Sending, Transactions, part_with};
 use crate::codec::Headers;
 use crate::config::Delivery;
-use crate::deliver::{self, Beginning, Change, Forward, Output, Outputs, Progress, SessionError};
-use crate::record::{Offset, Partition, Position, Stamp, Timestamp};
+use crate::deliver::{
+    self, Beginning, Change, Forward, Kept, Output, Outputs, Progress, SessionError,
+};
+use crate::pipeline::Survey;
+use crate::record::{Extent, Offset, Partition, Position, Stamp, Timestamp};
 use crate::shell::clock;
 
 /// Bytes of headers that may wait to be sent.
@@ -49,6 +56,13 @@ pub struct Session {
     sent: RefCell<Vec<(Partition, Offset)>>,
     /// What the group had before those.
     known: RefCell<BTreeMap<Partition, Option<Offset>>>,
+    /// The log did not have what was to be read next.
+    interrupted: Cell<bool>,
+    /// Where the client said that it was when it was given these partitions.
+    before: RefCell<BTreeMap<Partition, Offset>>,
+    /// What the brokers are asked about the topic every few seconds, and which of that was seen.
+    looks: Arc<Looks>,
+    seen: Cell<u64>,
 }
 
 /// How long one exchange with the broker may take.
@@ -78,8 +92,7 @@ impl Session {
         let producer = clients.producer_for(role, compare::bytes_max(clients, &outputs.topics));
         let transactions = Transactions::start(producer, kafka.delivery, outputs, timeout)?;
         let session = Self {
-            member: Member::join(clients, role, group, topic, progress.clone())?,
-            progress,
+            member: Member::join(clients, role, group, topic)?,
             member_is_usable: true,
             clients: clients.clone(),
             role: role.to_owned(),
@@ -91,6 +104,11 @@ impl Session {
             sending: Cell::new(0),
             sent: RefCell::default(),
             known: RefCell::default(),
+            interrupted: Cell::new(false),
+            before: RefCell::default(),
+            looks: clients.observe(group, topic, &progress),
+            seen: Cell::new(0),
+            progress,
         };
         if let Err(error) = session.settle(|| false) {
             warn!(%error, "what was left here before is looked for later");
@@ -158,6 +176,13 @@ impl Session {
     }
 }
 
+/// Whether a partition is read no further because its log has nothing at that offset: the offset is deleted,
+/// or lies beyond the end, or was given to another record.
+fn is_elsewhere(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{AutoOffsetReset, LogTruncation, OffsetOutOfRange};
+    matches!(code, AutoOffsetReset | LogTruncation | OffsetOutOfRange)
+}
+
 /// What the consumer does not do it will not do later: the next one does.
 fn unusable(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
     move |error| SessionError::Consumer { reason: format!("{what}: {error}") }
@@ -191,6 +216,11 @@ impl deliver::Session for Session {
         }
         match self.consumer().poll(timeout) {
             None => Ok(None),
+            Some(Err(KafkaError::MessageConsumption(code))) if is_elsewhere(code) => {
+                warn!(topic = self.topic, reason = %code, "the log does not have what is to be read next");
+                self.interrupted.set(true);
+                Ok(None)
+            }
             Some(Ok(message)) => {
                 let headers = RecordHeaders::take(&message);
                 Ok(Some(Fetched { message, headers }))
@@ -225,7 +255,12 @@ impl deliver::Session for Session {
 
     fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
         let list = self.placed(from);
+        // Until something is read, the client may still say how far it came when it last had them.
+        let ours: BTreeSet<Partition> = from.iter().map(|&(partition, _)| partition).collect();
+        self.before.borrow_mut().retain(|partition, _| !ours.contains(partition));
         self.consumer().incremental_assign(&list).map_err(unusable("assign"))?;
+        let before = self.positions().into_iter().filter(|(partition, _)| ours.contains(partition));
+        self.before.borrow_mut().extend(before);
         // A partition that was paused when it was taken from us comes back paused.
         self.consumer().resume(&list).map_err(unusable("resume"))
     }
@@ -358,7 +393,7 @@ impl deliver::Session for Session {
         self.transactions.restart()?;
         if !self.member_is_usable {
             let Self { clients, role, group, topic, .. } = self;
-            let new = Member::join(clients, role, group, topic, self.progress.clone())?;
+            let new = Member::join(clients, role, group, topic)?;
             part_with(std::mem::replace(&mut self.member, new));
             self.member_is_usable = true;
         }
@@ -372,12 +407,10 @@ impl deliver::Session for Session {
     fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
         self.progress.doing("reading state and offsets");
         let reader = self.clients.reader(&self.role);
-        let kept = (kept_in, keys);
         let found =
             restore::beginnings(self.consumer(), &reader, &self.topic, partitions, kept, OFFSETS);
         let since = self.settled.get();
@@ -392,6 +425,36 @@ impl deliver::Session for Session {
             }
         }
         found
+    }
+
+    fn positions(&self) -> Vec<(Partition, Offset)> {
+        let Ok(all) = self.consumer().position() else { return vec![] };
+        let before = self.before.borrow();
+        let read = |element: TopicPartitionListElem<'_>| match element.offset() {
+            NativeOffset::Offset(offset) => {
+                let at = (Partition(element.partition()), Offset(offset));
+                (before.get(&at.0) != Some(&at.1)).then_some(at)
+            }
+            _ => None,
+        };
+        all.elements().into_iter().filter_map(read).collect()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.replace(false)
+    }
+
+    fn looked(&self) -> Option<BTreeMap<Partition, Extent>> {
+        self.looks.newer(&self.seen)
+    }
+
+    fn survey(
+        &self,
+        known: &[(Partition, Option<Extent>)],
+    ) -> Result<Vec<(Partition, Survey)>, SessionError> {
+        self.progress.doing("looking at the input");
+        let reader = self.clients.reader(&self.role);
+        survey::survey(self.consumer().client(), &reader, &self.topic, known)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
@@ -438,6 +501,10 @@ impl deliver::Message for Fetched<'_> {
         self.message.payload()
     }
 
+    fn leader_epoch(&self) -> Option<i32> {
+        native::leader_epoch(&self.message)
+    }
+
     fn is_keyless(&self) -> bool {
         self.message.key().is_none()
     }
@@ -454,15 +521,9 @@ pub fn stamp(timestamp: rdkafka::Timestamp) -> Stamp {
 pub(super) struct Member(pub(super) BaseConsumer<Assignments>);
 
 impl Member {
-    fn join(
-        clients: &Clients,
-        role: &str,
-        group: &str,
-        topic: &str,
-        progress: Arc<Progress>,
-    ) -> Result<Self, SessionError> {
+    fn join(clients: &Clients, role: &str, group: &str, topic: &str) -> Result<Self, SessionError> {
         let config = clients.consumer(role, group);
-        let assignments = Assignments::new(topic, progress);
+        let assignments = Assignments::default();
         let consumer = BaseConsumer::from_config_and_context(&config, assignments)
             .map_err(during("create consumer"))?;
         consumer.subscribe(&[topic]).map_err(during("subscribe"))?;
