@@ -57,6 +57,8 @@ struct Mine {
     open: bool,
     /// Under at-least-once, until the commit.
     offsets: Vec<(Partition, Offset)>,
+    /// Whose offsets were sent last.
+    moved: Vec<Partition>,
     /// What may hang of our id.
     ends: Ends,
     /// Not taken, and not told yet; and what came with it.
@@ -121,7 +123,8 @@ impl Session {
         let ends = Ends::new(&place.outputs, ending::widths(ground, &place));
         let (queue, offsets, refusals, beside) = (vec![], vec![], vec![], vec![]);
         let (consumer, open) = (None, false);
-        let mine = Mine { lease, consumer, queue, open, offsets, ends, refusals, beside };
+        let moved = vec![];
+        let mine = Mine { lease, consumer, queue, open, offsets, moved, ends, refusals, beside };
         let session = Self {
             ground: ground.clone(),
             process: process.clone(),

@@ -46,6 +46,8 @@ pub struct ToGroup<'a> {
     pub topic: &'a str,
     /// Whether no offset of it is pending.
     pub is_stable: &'a dyn Fn() -> bool,
+    /// Whether none is pending of those that we sent last.
+    pub has_ours: &'a dyn Fn() -> bool,
 }
 
 impl Transactions {
@@ -113,6 +115,16 @@ impl Transactions {
             return Ok(());
         }
         if !self.ends.borrow().touched_own() {
+            let deadline = Instant::now() + MARKERS;
+            // Offsets are ours alone: they have ended where everything else has.
+            while !(to.has_ours)() {
+                if Instant::now() >= deadline {
+                    self.ends.borrow_mut().doubt();
+                    return Err(endless("what was just committed", None));
+                }
+                sleep(LOOK);
+            }
+            // A coordinator that has forgotten them says so too.
             self.ends.borrow_mut().watch();
             return Ok(());
         }

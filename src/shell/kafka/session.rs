@@ -132,7 +132,12 @@ impl Session {
             let all: Vec<Partition> = (0..n).map(Partition).collect();
             n > 0 && self.consumer().committed_offsets(self.named(&all), OFFSETS).is_ok()
         };
-        act(ToGroup { group: &self.group, topic: &self.topic, is_stable: &is_stable })
+        let has_ours = || {
+            let ours: Vec<Partition> = self.sent.borrow().iter().map(|&(p, _)| p).collect();
+            self.consumer().committed_offsets(self.named(&ours), OFFSETS).is_ok()
+        };
+        let (is_stable, has_ours) = (&is_stable, &has_ours);
+        act(ToGroup { group: &self.group, topic: &self.topic, is_stable, has_ours })
     }
 
     /// Whether the group has moved to offsets that we sent it last: then it was told of a commit.

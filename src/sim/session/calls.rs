@@ -220,6 +220,7 @@ impl deliver::Session for Session {
         let Some(member) = mine.consumer.as_ref().map(|consumer| consumer.member) else {
             return Err(failed("send offsets", "there is no consumer"));
         };
+        mine.moved = next.iter().map(|&(partition, _)| partition).collect();
         if self.ground.exactly_once && !next.is_empty() {
             mine.ends.touch(GROUP, Some(Partition(0)));
             let lease = mine.lease;
