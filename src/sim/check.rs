@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
+use super::breaks;
 use super::cluster::{Cluster, End, Txn};
 use super::expect::{self, Expected};
 use super::log::Record;
@@ -77,6 +78,11 @@ pub fn check(world: &World) -> Vec<Violation> {
         left: BTreeMap::new(),
         found: vec![],
     };
+    if world.scene.breaks {
+        checker.found = breaks::check(&world.scene, &cluster, &world.broken.borrow());
+        checker.alerts();
+        return checker.found;
+    }
     checker.read();
     checker.accounting();
     checker.bytes();
@@ -351,9 +357,8 @@ impl Checker<'_> {
             let told = told.remove(&partition).unwrap_or_default();
             let mut end = Offset(0);
             // Between two offsets stands nothing that a lane counts.
-            let is_empty = |from: Offset, to: Offset| {
-                from <= to && counted.range(from..to).next().is_none()
-            };
+            let is_empty =
+                |from: Offset, to: Offset| from <= to && counted.range(from..to).next().is_none();
             for evidence in &told {
                 let Evidence { from, to, .. } = *evidence;
                 if self.scene.exactly_once && !is_empty(end, from) {

@@ -189,6 +189,11 @@ impl PartitionLog {
         self.committed(from).next()
     }
 
+    /// Every committed record that this log ever had below its end, deleted or not.
+    pub fn committed_ever(&self) -> impl Iterator<Item = (usize, &Rc<Record>)> {
+        self.committed(0)
+    }
+
     /// Committed records from `from` on, with their offsets.
     pub fn committed(&self, from: usize) -> impl DoubleEndedIterator<Item = (usize, &Rc<Record>)> {
         let stable = self.stable();

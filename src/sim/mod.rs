@@ -7,6 +7,7 @@
 //! It cannot see what only a client library or a real broker does (`make chaos` runs those), nor
 //! the model: the road is a toy, because what becomes of a record is not the question here.
 
+mod breaks;
 mod check;
 mod cluster;
 mod expect;

@@ -38,6 +38,10 @@ pub enum Mutation {
     /// That a transaction ended is believed because a broker said so. It is inside a session, and
     /// only the simulated one has it.
     BelieveTheEnd,
+    /// Nobody looks whether the input is still the log that it was.
+    BelieveTheLog,
+    /// A partition that waits because its log became shorter goes on once it has grown again.
+    LongEnough,
 }
 
 /// A session with a mistake in it, or with none.
@@ -67,7 +71,7 @@ struct StateRecord {
 }
 
 impl Mutation {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::CommitBeforeProduce,
         Self::NoRewind,
         Self::ReuseProducer,
@@ -77,6 +81,8 @@ impl Mutation {
         Self::WaitForTheGroup,
         Self::BlameTheRequest,
         Self::BelieveTheEnd,
+        Self::BelieveTheLog,
+        Self::LongEnough,
     ];
 
     pub fn name(self) -> &'static str {
@@ -90,6 +96,8 @@ impl Mutation {
             Self::WaitForTheGroup => "wait-for-the-group",
             Self::BlameTheRequest => "blame-the-request",
             Self::BelieveTheEnd => "believe-the-end",
+            Self::BelieveTheLog => "believe-the-log",
+            Self::LongEnough => "long-enough",
         }
     }
 }
@@ -113,6 +121,17 @@ impl<S: Session> Mutant<S> {
             ahead: Cell::new(false),
             revoked: Cell::new(false),
             late: RefCell::default(),
+        }
+    }
+
+    /// What the mistake sees of a log.
+    fn believe_the_log(&self, found: &mut Survey) {
+        if self.is(Mutation::BelieveTheLog) {
+            let (start, end) = (Offset(0), Offset(i64::MAX));
+            *found = Survey { extent: Extent { start, end, ..found.extent.clone() }, parted: None };
+        }
+        if self.is(Mutation::BelieveTheLog) || self.is(Mutation::LongEnough) {
+            (found.extent.topic, found.extent.epoch, found.parted) = (None, None, None);
         }
     }
 
@@ -312,6 +331,7 @@ impl<S: Session> Session for Mutant<S> {
     ) -> Result<Vec<Beginning>, SessionError> {
         kept.topic.clone_into(&mut self.kept_in.borrow_mut());
         let mut found = self.inner.beginnings(partitions, kept)?;
+        found.iter_mut().for_each(|found| self.believe_the_log(&mut found.log));
         if self.is(Mutation::RestoreUnchecked) {
             found.iter_mut().for_each(believe);
         }
@@ -332,14 +352,17 @@ impl<S: Session> Session for Mutant<S> {
     }
 
     fn looked(&self) -> Option<BTreeMap<Partition, Extent>> {
-        self.inner.looked()
+        let looked = self.inner.looked();
+        looked.filter(|_| !self.is(Mutation::BelieveTheLog) && !self.is(Mutation::LongEnough))
     }
 
     fn survey(
         &self,
         known: &[(Partition, Option<Extent>)],
     ) -> Result<Vec<(Partition, Survey)>, SessionError> {
-        self.inner.survey(known)
+        let mut found = self.inner.survey(known)?;
+        found.iter_mut().for_each(|(_, found)| self.believe_the_log(found));
+        Ok(found)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::breaks;
 use super::cluster::{Cluster, Ms};
 use super::group::Group;
 use super::log::{PartitionLog, Record, Takes, Topic};
@@ -42,6 +43,8 @@ pub struct Scene {
     pub supply_from: Ms,
     /// The faults are over.
     pub heal_at: Ms,
+    /// The input itself changes.
+    pub breaks: bool,
 }
 
 /// Records of one producer's transaction, or without one.
@@ -106,7 +109,7 @@ impl Scene {
             bundle: PathBuf::new(),
             codec: crate::codec::Config::default(),
             policy,
-            accept_gap: seed % 2 == 1,
+            accept_gap: seed % 16 == 5,
             budget: None,
             workers: 1,
             rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
@@ -140,7 +143,18 @@ impl Scene {
         let (refuses_at_once, supply_from) = (rng.random(), rng.random_range(0..heal_at));
         // Its own luck: older seeds keep what they had.
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x4ef0_5a15_4ef0_5a15);
-        let (takes, dead_letter_takes) = takes(&mut rng, dead_letter_is_small);
+        let breaks = seed % 8 == 5;
+        let (takes, dead_letter_takes) = match breaks {
+            true => (Takes::ANYTHING, Takes::ANYTHING),
+            false => takes(&mut rng, dead_letter_is_small),
+        };
+        if breaks {
+            let records = arrivals.iter_mut().flat_map(|arrival| &mut arrival.records);
+            for (number, record) in records.enumerate() {
+                let number = (number as u64).to_le_bytes().to_vec();
+                record.headers.push((breaks::NUMBER.to_owned(), number));
+            }
+        }
         if takes != Takes::ANYTHING {
             let records = arrivals.iter_mut().flat_map(|arrival| &mut arrival.records);
             records.for_each(|record| offend(&mut rng, record));
@@ -161,6 +175,7 @@ impl Scene {
             tells_settings: rng.random(),
             supply_from,
             heal_at,
+            breaks,
         }
     }
 
