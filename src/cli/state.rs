@@ -49,6 +49,9 @@ struct Reset {
     /// Only this partition of its input
     #[arg(long, value_name = "NUMBER", conflicts_with = "judge")]
     partition: Option<i32>,
+    /// Where that partition goes on: what comes from there on leaves again
+    #[arg(long, value_name = "OFFSET", requires = "partition")]
+    from: Option<i64>,
     /// Its judge, instead of its partitions
     #[arg(long)]
     judge: bool,
@@ -99,7 +102,7 @@ impl Reset {
             false => What::Partitions(self.partition.map(Partition)),
         };
         let done = with(&config, stream, |watched| {
-            let plan: Plan = watched.plan(what)?;
+            let plan: Plan = watched.plan(what, self.from.map(Offset))?;
             plan.lines.iter().for_each(|line| println!("{line}"));
             if self.yes {
                 watched.reset(&plan)?;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
-use super::{Beginning, Change, Kept, Message, Output, Progress, Session, SessionError, Timing};
+use super::{
+    Beginning, Change, Kept, Message, Output, Place, Progress, Session, SessionError, Timing,
+};
 use crate::config::Stream;
 use crate::incident::{Alert, Event};
 use crate::pipeline::{Judge, JudgeError, JudgeState};
@@ -196,15 +198,17 @@ impl<S: Session> Judging<S> {
     fn check_evidence(&mut self) -> Result<(), SessionError> {
         let interrupted = self.session.is_interrupted();
         let looked = self.session.looked();
+        let topic = &self.stream.topics.evidence;
+        let evidence = Place { topic: topic.clone(), partition: EVIDENCE_PARTITION };
         let Seat::Taken(judge) = &mut self.seat else { return Ok(()) };
-        let look = looked.as_ref().and_then(|looked| looked.get(&EVIDENCE_PARTITION));
+        let look = looked.as_ref().and_then(|looked| looked.get(&evidence));
         let same = |look: &Extent| judge.log().is_some_and(|was| look.is_plainly(was));
         match look {
             Some(look) if same(look) => judge.look(look.clone()),
             None => {}
             Some(_) => {
                 let known = [(EVIDENCE_PARTITION, judge.log().cloned())];
-                let found = self.session.survey(&known)?;
+                let found = self.session.survey(topic, &known)?;
                 let (_, survey) = found.into_iter().next().expect("one was asked about");
                 if survey.since(judge.log(), judge.next()).is_some() {
                     return self.hear_anew();

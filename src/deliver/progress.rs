@@ -16,6 +16,7 @@ pub use histogram::{Buckets, Durations, Histogram, Sizes};
 use super::Objection;
 use crate::pipeline::{Outcome, Route};
 use crate::record::{Action, Fault, Offset, Partition, Timestamp};
+use crate::watch::LossCause;
 
 /// Counters of one worker or judge.
 #[derive(Debug, Default)]
@@ -35,8 +36,9 @@ pub struct Progress {
     /// Of these, what left otherwise than it should because a topic refused it, by
     /// [`Objection::NAMES`].
     pub refused: [AtomicU64; Objection::NAMES.len()],
-    /// Offsets of the input that are gone unread.
+    /// Offsets of the input that are gone unread, and of outputs.
     pub lost: AtomicU64,
+    pub outputs_lost: AtomicU64,
     /// What the open transaction would add to all of the above.
     open: [AtomicU64; COUNTED],
     pub commits: AtomicU64,
@@ -76,7 +78,7 @@ pub struct Progress {
 }
 
 /// Counters of what became of records.
-const COUNTED: usize = LOST + 1;
+const COUNTED: usize = LOST + 2;
 const LOST: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
 
 /// Where a partition ends, and where we go on.
@@ -139,9 +141,9 @@ impl Progress {
         Self::add(&self.open[5 + Fault::NAMES.len() + objection.index()], 1);
     }
 
-    /// Records of the input are gone unread, as the open transaction says.
-    pub fn lost(&self, unread: u64) {
-        Self::add(&self.open[LOST], unread);
+    /// Records of the input are gone unread, or of an output, as the open transaction says.
+    pub fn lost(&self, cause: LossCause, records: u64) {
+        Self::add(&self.open[LOST + usize::from(cause == LossCause::Output)], records);
     }
 
     /// A transaction was committed.
@@ -164,9 +166,13 @@ impl Progress {
 
     /// What [`Progress::sent`] and [`Progress::refused`] count, in their order.
     fn counted(&self) -> impl Iterator<Item = &AtomicU64> {
-        let Self { sanitized, quarantined, dead_lettered, flagged, unscored, lost, .. } = self;
+        let Self { sanitized, quarantined, dead_lettered, flagged, unscored, .. } = self;
         let routes = [sanitized, quarantined, dead_lettered, flagged, unscored];
-        routes.into_iter().chain(&self.faults).chain(&self.refused).chain([lost])
+        routes
+            .into_iter()
+            .chain(&self.faults)
+            .chain(&self.refused)
+            .chain([&self.lost, &self.outputs_lost])
     }
 
     /// The group gave partitions to this thread or took them; `in_flight` records were in the open

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Refusal;
+use super::{Place, Refusal};
 use crate::codec::Headers;
 use crate::pipeline::Survey;
 use crate::record::{Extent, Offset, Partition, Position, Stamp, Timestamp};
@@ -150,15 +150,16 @@ pub trait Session {
     /// Told once.
     fn is_interrupted(&self) -> bool;
 
-    /// How the partitions that are read were when the brokers were last asked, once for each time.
-    fn looked(&self) -> Option<BTreeMap<Partition, Extent>>;
+    /// How the partitions that are read and written were when the brokers were last asked, once for each time.
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>>;
 
-    /// How these partitions are now, beside what is known of each.
+    /// How these partitions of a topic are now, beside what is known of each.
     ///
     /// # Errors
     /// If the cluster does not answer.
     fn survey(
         &self,
+        topic: &str,
         known: &[(Partition, Option<Extent>)],
     ) -> Result<Vec<(Partition, Survey)>, SessionError>;
 
@@ -167,6 +168,12 @@ pub trait Session {
     /// # Errors
     /// If the cluster does not answer.
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError>;
+
+    /// From which input offset the last record came that an output partition has below `at`.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError>;
 }
 
 /// A record as it was fetched; its bytes stay where the log's client put them.

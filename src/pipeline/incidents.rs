@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::bundle::Digest;
 use crate::incident::{About, Alert, Cause, Finding, Incident, Member, Status};
 use crate::record::{Offset, Partition, Timestamp};
-use crate::watch::{Counts, Loss};
+use crate::watch::{Counts, Loss, LossCause};
 
 /// Open incidents, and those of each cause that ended last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -236,7 +236,10 @@ impl Incidents {
         let begin = || self.begin(about, Cause::DataLoss, at, hold_ms, nothing);
         let open = self.open.get(&Cause::DataLoss).cloned();
         let (mut incident, status) = open.map_or_else(begin, |open| (open, Status::Updated));
-        incident.counts.lost += loss.unread;
+        match loss.cause {
+            LossCause::Output => incident.counts.outputs_lost += loss.unread,
+            _ => incident.counts.lost += loss.unread,
+        }
         incident.until = incident.until.max(at);
         incident.first.get_or_insert((loss.partition, loss.from));
         alerts.push(Alert::new(about, &incident, status, None));

@@ -6,6 +6,8 @@
 mod clock;
 mod continuity;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use clock::{Clock, Dated};
@@ -44,6 +46,9 @@ pub struct State {
     /// The log that it was read from, as it was then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     log: Option<Extent>,
+    /// How far the output partitions of its number reached then, by topic.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    outputs: BTreeMap<String, Extent>,
 }
 
 /// What version 3 wrote, which knew no log.
@@ -105,8 +110,7 @@ pub enum LaneError {
 impl Lane {
     /// A lane that starts at `next` with nothing counted.
     pub fn new(epoch: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
-        let (clock, log) = (Clock::default(), None);
-        let state = State { version: VERSION, epoch: epoch.into(), partition, next, clock, log };
+        let state = State::new(epoch, partition, next, Clock::default());
         Self { state, window_ms, from: next, pending: vec![], full: vec![], begins: true }
     }
 
@@ -156,9 +160,9 @@ impl Lane {
     }
 
     fn of(state: State, epoch: &str, window_ms: u64) -> Self {
-        let State { partition, next, clock, log, .. } = state;
+        let State { partition, next, clock, log, outputs, .. } = state;
         let lane = Self::new(epoch, partition, next, window_ms).at(clock);
-        Self { state: State { log, ..lane.state }, ..lane }
+        Self { state: State { log, outputs, ..lane.state }, ..lane }
     }
 
     /// What goes to the state topic: some hundred bytes of JSON.
@@ -190,6 +194,19 @@ impl Lane {
         self.state.log = Some(log);
     }
 
+    /// How far the output partition of this number in `topic` reached when somebody last looked.
+    pub fn output(&self, topic: &str) -> Option<&Extent> {
+        self.state.outputs.get(topic)
+    }
+
+    /// Somebody looked at it.
+    pub fn look_output(&mut self, topic: &str, extent: Extent) {
+        match self.state.outputs.get_mut(topic) {
+            Some(known) => *known = extent,
+            None => drop(self.state.outputs.insert(topic.to_owned(), extent)),
+        }
+    }
+
     /// The record before the next offset was appended in leader epoch `epoch`: the log reaches there, whatever
     /// it was when somebody last looked.
     pub fn reach(&mut self, epoch: Option<i32>) {
@@ -211,9 +228,9 @@ impl Lane {
     /// Goes on at `next`, which may lie behind, in a log that is another from here on: what was read of
     /// it and not committed is forgotten.
     pub fn go_on(&mut self, next: Offset, log: Extent) {
-        let State { epoch, partition, clock, .. } = self.state.clone();
-        let lane = Self::new(&epoch, partition, next, self.window_ms);
-        *self = lane.at(clock).of_log(log);
+        let State { epoch, partition, clock, outputs, .. } = self.state.clone();
+        let lane = Self::new(&epoch, partition, next, self.window_ms).at(clock).of_log(log);
+        *self = Self { state: State { outputs, ..lane.state }, ..lane };
     }
 
     /// Counts what became of the record at `position`, and the `cells` of its rows. Records come in
@@ -289,6 +306,11 @@ impl Lane {
 }
 
 impl State {
+    fn new(epoch: &str, partition: Partition, next: Offset, clock: Clock) -> Self {
+        let (version, epoch) = (VERSION, epoch.to_owned());
+        Self { version, epoch, partition, next, clock, log: None, outputs: BTreeMap::new() }
+    }
+
     /// What a lane wrote, whatever version it had.
     ///
     /// # Errors
@@ -336,13 +358,13 @@ impl State {
 
 impl From<StateV2> for State {
     fn from(StateV2 { epoch, partition, next }: StateV2) -> Self {
-        Self { version: VERSION, epoch, partition, next, clock: Clock::default(), log: None }
+        Self::new(&epoch, partition, next, Clock::default())
     }
 }
 
 impl From<StateV3> for State {
     fn from(StateV3 { epoch, partition, next, clock }: StateV3) -> Self {
-        Self { version: VERSION, epoch, partition, next, clock, log: None }
+        Self::new(&epoch, partition, next, clock)
     }
 }
 

@@ -151,6 +151,13 @@ fn partitions(page: &mut Page, streams: &[Stream], now: Timestamp) {
          or was made anew.",
     );
     per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.lost)));
+    let name = "tripline_output_records_lost_total";
+    page.family(
+        name,
+        "counter",
+        "Offsets of an output that are gone with a log that lost its end or was made anew.",
+    );
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.outputs_lost)));
     let name = "tripline_consumer_lag_records";
     page.family(
         name,

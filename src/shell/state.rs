@@ -79,6 +79,8 @@ pub enum StateError {
     Active { group: String, members: Vec<String> },
     #[error("topic {topic} has no partition {partition}; it has {count}")]
     NoPartition { topic: String, partition: Partition, count: usize },
+    #[error("partition {partition} has no offset {from}: it has {start} to {end}")]
+    NoOffset { partition: Partition, from: Offset, start: Offset, end: Offset },
     #[error("group {group} did not give us {missing} partitions within {waited:?}")]
     NotOurs { group: String, missing: usize, waited: Duration },
     #[error("partition {0} moved while we looked at it; nothing was written, look again")]
@@ -140,11 +142,11 @@ impl<'a> Watched<'a> {
         })
     }
 
-    /// What a reset would do. Nobody may be at work.
+    /// What a reset would do, `from` an offset or where the partitions stand. Nobody may be at work.
     ///
     /// # Errors
     /// If somebody is, or the cluster does not answer.
-    pub fn plan(self, what: What) -> Result<Plan, StateError> {
+    pub fn plan(self, what: What, from: Option<Offset>) -> Result<Plan, StateError> {
         let group = self.group(what)?;
         let members = group.members()?;
         if !members.is_empty() {
@@ -163,6 +165,15 @@ impl<'a> Watched<'a> {
                     let state = kept(beginning, 0).and_then(|b| LaneState::read(b, partition).ok());
                     goes_on(beginning, state.as_ref().map(|state| (state.next(), state.log())))
                 }
+            };
+            let log = &beginning.log.extent;
+            let (at, why) = match from {
+                Some(from) if !(log.start..=log.end).contains(&from) => {
+                    let (start, end) = (log.start, log.end);
+                    return Err(StateError::NoOffset { partition, from, start, end });
+                }
+                Some(from) => (from, "as you say".to_owned()),
+                None => (at, why),
             };
             next.push((partition, at));
             let name = &self.stream.name;

@@ -467,7 +467,10 @@ fn read(record: &Record) -> Message {
 /// A state without what it says of the log: when somebody last looked is chance.
 fn without_log(bytes: Option<&[u8]>) -> Option<serde_json::Value> {
     let mut state: serde_json::Value = serde_json::from_slice(bytes?).ok()?;
-    state.as_object_mut()?.remove("log");
+    let object = state.as_object_mut()?;
+    for key in ["log", "outputs"] {
+        object.remove(key);
+    }
     Some(state)
 }
 

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use crate::deliver::{
-    Beginning, Change, Forward, Kept, Message as _, Output, Session, SessionError,
+    Beginning, Change, Forward, Kept, Message as _, Output, Place, Session, SessionError,
 };
 use crate::pipeline::Survey;
 use crate::record::{Extent, Offset, Partition, Timestamp};
@@ -351,18 +351,23 @@ impl<S: Session> Session for Mutant<S> {
         self.inner.is_interrupted()
     }
 
-    fn looked(&self) -> Option<BTreeMap<Partition, Extent>> {
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
         let looked = self.inner.looked();
         looked.filter(|_| !self.is(Mutation::BelieveTheLog) && !self.is(Mutation::LongEnough))
     }
 
     fn survey(
         &self,
+        topic: &str,
         known: &[(Partition, Option<Extent>)],
     ) -> Result<Vec<(Partition, Survey)>, SessionError> {
-        let mut found = self.inner.survey(known)?;
+        let mut found = self.inner.survey(topic, known)?;
         found.iter_mut().for_each(|(_, found)| self.believe_the_log(found));
         Ok(found)
+    }
+
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+        self.inner.source_before(place, at)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

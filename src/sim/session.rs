@@ -33,7 +33,7 @@ pub struct Session {
     used: Cell<Ms>,
     /// When somebody last looked at the input, and what was seen.
     looked_at: Cell<Option<Ms>>,
-    look: RefCell<Option<BTreeMap<Partition, Extent>>>,
+    look: RefCell<Option<BTreeMap<deliver::Place, Extent>>>,
     mine: RefCell<Mine>,
 }
 

@@ -106,6 +106,8 @@ pub enum LossCause {
     Truncation,
     /// The topic was made anew.
     Anew,
+    /// They were read, and what left for them is gone from an output.
+    Output,
 }
 
 /// A value of the evidence topic.

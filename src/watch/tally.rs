@@ -23,6 +23,9 @@ pub struct Counts {
     /// Records of the input that are gone unread: of an incident, not of a window.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
+    /// The same of outputs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outputs_lost: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -40,6 +43,7 @@ impl Counts {
         self.imputed += other.imputed;
         self.misdated += other.misdated;
         self.lost += other.lost;
+        self.outputs_lost += other.outputs_lost;
     }
 }
 

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGKILL;
-use tripline::deliver::{Beginning, Change, Forward, Kept, Output, Session, SessionError};
+use tripline::deliver::{Beginning, Change, Forward, Kept, Output, Place, Session, SessionError};
 use tripline::pipeline::Survey;
 use tripline::record::{Extent, Offset, Partition, Timestamp};
 
@@ -209,15 +209,20 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.is_interrupted()
     }
 
-    fn looked(&self) -> Option<BTreeMap<Partition, Extent>> {
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
         self.inner.looked()
     }
 
     fn survey(
         &self,
+        topic: &str,
         known: &[(Partition, Option<Extent>)],
     ) -> Result<Vec<(Partition, Survey)>, SessionError> {
-        self.inner.survey(known)
+        self.inner.survey(topic, known)
+    }
+
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+        self.inner.source_before(place, at)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

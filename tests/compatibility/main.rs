@@ -17,8 +17,8 @@ use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
 use tripline::incident::{About, Alert, Status};
 use tripline::pipeline::{Frame, Judge, JudgeState, Lane, LaneState, Outcome, Route};
 use tripline::record::{
-    Action, Fault, FeatureId, Offset, Partition, Position, Probability, Reasons, Schema, Stamp,
-    Timestamp, Verdict, Window,
+    Action, Extent, Fault, FeatureId, Offset, Partition, Position, Probability, Reasons, Schema,
+    Stamp, Timestamp, Verdict, Window,
 };
 use tripline::watch::{
     Cells, Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick, Times,
@@ -98,11 +98,27 @@ fn a_lane_goes_on_from_state_of_version_2_where_that_stood() {
 
 #[test]
 fn a_lane_goes_on_from_state_of_version_3_and_knows_what_time_it_was() {
-    let bytes = check("../v3/lane.json", &lane().to_bytes());
+    let bytes = std::fs::read(frozen("../v3/lane.json")).expect("a sample");
     let read = Lane::restore(&bytes, "e", Partition(2), Offset(45), WINDOW_MS).expect("restored");
     let fresh = Lane::new("e", Partition(2), Offset(45), WINDOW_MS);
     assert_eq!(read, fresh.at(lane().clock().clone()));
     assert_eq!(read.clock().head(), Timestamp(T0 + 1000));
+}
+
+#[test]
+fn a_lane_goes_on_from_state_of_version_4_and_knows_which_log_it_read() {
+    let extent = |topic: &str, end| Extent {
+        topic: Some(topic.to_owned()),
+        start: Offset(3),
+        end: Offset(end),
+        epoch: Some(7),
+    };
+    let mut lane = lane().of_log(extent("0ZoAyOBhTlS7dPyQyxzqyA", 60));
+    lane.look_output("s.sanitized", extent("cbsRfmYWRGCCF2xmlPIfsw", 90));
+    let bytes = check("../v4/lane.json", &lane.to_bytes());
+    let read = Lane::restore(&bytes, "e", Partition(2), Offset(45), WINDOW_MS).expect("restored");
+    assert_eq!((read.log(), read.output("s.sanitized")), (lane.log(), lane.output("s.sanitized")));
+    assert_eq!(read.clock(), lane.clock());
 }
 
 fn judge() -> Judge {
@@ -150,6 +166,8 @@ fn messages() -> Vec<Message> {
             faults: u64::from(window == 3),
             imputed: window as u64 % 2,
             misdated: 0,
+            lost: 0,
+            outputs_lost: 0,
         };
         let mut cells = Cells::default();
         (0..25).for_each(|row| cells.push(row * 20));
@@ -391,16 +409,18 @@ fn the_headers_of_a_dead_letter_keep_their_names_and_texts() {
 /// What meets state of a version that it does not know must not touch it.
 #[test]
 fn state_of_a_newer_version_is_refused_and_the_refusal_says_which_build_to_run() {
-    let newer = |name: &str| {
+    let newer = |name: &str, version: u32| {
         let text = std::fs::read_to_string(frozen(name)).unwrap();
-        text.replacen("\"version\":3", "\"version\":4", 1).into_bytes()
+        let written = format!("\"version\":{version}");
+        text.replacen(&written, &format!("\"version\":{}", version + 1), 1).into_bytes()
     };
-    let lane = Lane::restore(&newer("../v3/lane.json"), "e", Partition(2), Offset(45), WINDOW_MS);
-    let judge = judge().restore(&newer("../v3/judge.json"), Offset(78)).map(|_| ());
-    for said in [lane.unwrap_err().to_string(), judge.unwrap_err().to_string()] {
-        assert!(
-            said.contains("version 4; this build reads 1 to 3: run the build that wrote it"),
-            "{said}"
-        );
+    let lane = newer("../v4/lane.json", 4);
+    let lane = Lane::restore(&lane, "e", Partition(2), Offset(45), WINDOW_MS);
+    let judge = judge().restore(&newer("../v3/judge.json", 3), Offset(78)).map(|_| ());
+    for (said, reads) in [(lane.unwrap_err().to_string(), 4), (judge.unwrap_err().to_string(), 3)] {
+        let newer = reads + 1;
+        let expected =
+            format!("version {newer}; this build reads 1 to {reads}: run the build that wrote it");
+        assert!(said.contains(&expected), "{said}");
     }
 }

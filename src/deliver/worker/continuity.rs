@@ -13,7 +13,7 @@ use super::commit::EVIDENCE_PARTITION;
 use super::partitions::unfit;
 use super::{Desk, Slot};
 use crate::deliver::hold::{Hold, Why};
-use crate::deliver::{Output, Road, Session, SessionError};
+use crate::deliver::{Output, Place, Road, Session, SessionError};
 use crate::pipeline::{Discontinuity, LaneError};
 use crate::record::{Extent, Offset, Partition};
 use crate::watch::{Loss, Message};
@@ -22,6 +22,8 @@ use crate::watch::{Loss, Message};
 #[derive(Debug, Default)]
 pub struct Losses {
     untold: BTreeMap<Partition, Loss>,
+    /// The same of outputs.
+    outputs: Vec<Loss>,
     /// Partitions that wait because of it, and how that was told: each time once.
     waiting: BTreeMap<Partition, Loss>,
     /// Since when the log does not have what is to be read next.
@@ -55,12 +57,18 @@ impl Losses {
     }
 
     pub fn is_told(&self) -> bool {
-        self.untold.is_empty()
+        self.untold.is_empty() && self.outputs.is_empty()
+    }
+
+    /// Records that had left are gone.
+    pub fn of_output(&mut self, loss: Loss) {
+        self.outputs.push(loss);
     }
 
     /// All of it is in the log.
     pub fn told(&mut self) {
         self.untold.clear();
+        self.outputs.clear();
     }
 
     /// Partitions that are ours no more: whoever has them looks for himself.
@@ -95,8 +103,15 @@ impl<R: Road> Desk<R> {
         let interrupted = self.losses.interrupted.is_some_and(is_read_out);
         let mut doubtful = vec![];
         let looked = session.looked();
+        if looked.is_none() && !interrupted {
+            return Ok(());
+        }
+        if let Some(looked) = &looked {
+            self.check_outputs(session, looked)?;
+        }
         for (&partition, slot) in &mut self.slots {
-            let look = looked.as_ref().and_then(|looked| looked.get(&partition));
+            let place = Place { topic: self.stream.input.clone(), partition };
+            let look = looked.as_ref().and_then(|looked| looked.get(&place));
             let differs = look.is_some_and(|look| !slot.believes(look));
             if interrupted || differs {
                 doubtful.push((partition, slot.lane.log().cloned()));
@@ -106,7 +121,7 @@ impl<R: Road> Desk<R> {
             return Ok(());
         }
         self.commit(session)?;
-        for (partition, survey) in session.survey(&doubtful)? {
+        for (partition, survey) in session.survey(&self.stream.input, &doubtful)? {
             let slot = self.slots.get_mut(&partition).expect("it was asked about");
             let next = slot.lane.next();
             let gone = survey.since(slot.lane.log(), next);
@@ -145,15 +160,15 @@ impl<R: Road> Desk<R> {
 
     /// Tells the judge what is gone: part of every commit, so that nothing is passed over unsaid.
     pub(super) fn send_losses<S: Session>(&self, session: &S) -> Result<(), SessionError> {
-        for (&partition, loss) in &self.losses.untold {
+        for loss in self.losses.untold.values().chain(&self.losses.outputs) {
             session.send(Output {
                 topic: &self.stream.topics.evidence,
                 partition: EVIDENCE_PARTITION,
-                key: partition.to_string().as_bytes(),
+                key: loss.partition.to_string().as_bytes(),
                 value: &Message::Loss(loss.clone()).to_bytes(),
                 headers: &[],
             })?;
-            self.progress.lost(loss.unread);
+            self.progress.lost(loss.cause, loss.unread);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 mod commit;
 mod continuity;
+mod outputs;
 mod partitions;
 mod work;
 

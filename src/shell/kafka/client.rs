@@ -35,10 +35,16 @@ impl Clients {
         Self { kafka, instance: instance.to_owned(), observers: Arc::default() }
     }
 
-    /// What the brokers say of `topic`, which `group` reads, asked every few seconds; `progress` is told how
-    /// far it reaches.
-    pub fn observe(&self, group: &str, topic: &str, progress: &Arc<Progress>) -> Arc<Looks> {
-        self.observers.observe(self, (group, topic), progress)
+    /// What the brokers say of `topic`, which `group` reads, and of `outputs`, asked every few seconds; `progress`
+    /// is told how far the topic reaches.
+    pub fn observe(
+        &self,
+        group: &str,
+        topic: &str,
+        outputs: &[String],
+        progress: &Arc<Progress>,
+    ) -> Arc<Looks> {
+        self.observers.observe(self, (group, topic), outputs, progress)
     }
 
     pub fn kafka(&self) -> &Kafka {

@@ -340,18 +340,18 @@ pub fn offsets<C: ClientContext>(
     })
 }
 
-/// The id of a topic, by which another one under the same name is told from it; `None` if brokers do
-/// not say, as those before 2.8 do not.
+/// The ids of these topics, by which another one under the same name is told from it; `None` if brokers do
+/// not say, as those before 2.8 do not. A topic that is not there is left out.
 ///
 /// # Errors
-/// If nobody answers, or there is no such topic.
-pub fn topic_id<C: ClientContext>(
+/// If nobody answers.
+pub fn topic_ids<C: ClientContext>(
     client: &Client<C>,
-    topic: &str,
+    topics: &[&str],
     timeout: Duration,
-) -> Result<Option<String>, NativeError> {
+) -> Result<BTreeMap<String, Option<String>>, NativeError> {
     let plain = |_| ptr::null_mut();
-    let described = describe_topics(client, &[topic], timeout, plain, |topic| {
+    let described = describe_topics(client, topics, timeout, plain, |topic| {
         // SAFETY: the description lives for this call, and its id with it; the string is the id's, and
         // is copied.
         unsafe {
@@ -364,7 +364,7 @@ pub fn topic_id<C: ClientContext>(
             (bits != (0, 0)).then(|| text.into_owned())
         }
     })?;
-    described.into_iter().next().map_or(Ok(None), |(_, id)| id)
+    Ok(described.into_iter().filter_map(|(name, id)| Some((name, id.ok()?))).collect())
 }
 
 /// Reads these partitions from these offsets on, up to which the log reached in this leader epoch: one that

@@ -45,31 +45,33 @@ pub struct Looks {
 struct Seen {
     /// How often somebody looked.
     looks: u64,
-    extents: BTreeMap<Partition, Extent>,
+    extents: BTreeMap<Place, Extent>,
 }
 
 impl Looks {
     /// The last look, if it is not the one of number `seen`, which it becomes.
-    pub fn newer(&self, seen: &Cell<u64>) -> Option<BTreeMap<Partition, Extent>> {
+    pub fn newer(&self, seen: &Cell<u64>) -> Option<BTreeMap<Place, Extent>> {
         let last = lock(&self.seen);
         (last.looks > seen.replace(last.looks)).then(|| last.extents.clone())
     }
 }
 
 impl Observers {
-    /// What is seen of `topic` for `group`, from now on until nobody holds it any more; `progress` is told.
+    /// What is seen of `topic` for `group`, and of the topics that are written, from now on until nobody holds it
+    /// any more; `progress` is told.
     pub fn observe(
         &self,
         clients: &Clients,
         (group, topic): (&str, &str),
+        outputs: &[String],
         progress: &Arc<Progress>,
     ) -> Arc<Looks> {
         let mut known = lock(&self.0);
         let place = (group.to_owned(), topic.to_owned());
         let looks = known.get(&place).and_then(Weak::upgrade).unwrap_or_else(|| {
             let looks = Arc::<Looks>::default();
-            let observer =
-                Observer { looks: Arc::downgrade(&looks), clients: clients.clone(), place };
+            let (outputs, clients) = (outputs.to_vec(), clients.clone());
+            let observer = Observer { looks: Arc::downgrade(&looks), clients, place, outputs };
             known.insert(observer.place.clone(), observer.looks.clone());
             thread::spawn(move || observer.run());
             looks
@@ -89,6 +91,7 @@ struct Observer {
     looks: Weak<Looks>,
     clients: Clients,
     place: (String, String),
+    outputs: Vec<String>,
 }
 
 impl Observer {
@@ -123,9 +126,13 @@ impl Observer {
         let known = known.topics().iter().find(|known| known.name() == topic);
         let count = known.map_or(0, |topic| topic.partitions().len() as i32);
         let partitions: Vec<Partition> = (0..count).map(Partition).collect();
-        let extents = extents(consumer.client(), topic, &partitions, EXCHANGE).map_err(said)?;
         let place = |partition| Place { topic: topic.clone(), partition };
         let places: Vec<Place> = partitions.iter().copied().map(place).collect();
+        let written = self.outputs.iter().flat_map(|topic| {
+            partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
+        });
+        let all: Vec<Place> = places.iter().cloned().chain(written).collect();
+        let extents = extents(consumer.client(), &all, EXCHANGE).map_err(said)?;
         let stable = native::offsets(consumer.client(), &places, Which::Stable, EXCHANGE);
         let stable = stable.map_err(said)?;
         let mut asked = TopicPartitionList::new();
@@ -147,7 +154,8 @@ impl Observer {
         lock(&looks.told).retain(|progress| {
             let Some(progress) = progress.upgrade() else { return false };
             for (&partition, &end) in &stable {
-                let begins = extents.get(&partition).map(|extent| extent.start);
+                let place = Place { topic: self.place.1.clone(), partition };
+                let begins = extents.get(&place).map(|extent| extent.start);
                 progress.ends(partition, end, committed.get(&partition).copied().or(begins));
             }
             true
@@ -159,7 +167,7 @@ impl Observer {
 
 /// One look.
 struct Look {
-    extents: BTreeMap<Partition, Extent>,
+    extents: BTreeMap<Place, Extent>,
     /// Up to where each partition may be read.
     stable: BTreeMap<Partition, Offset>,
     /// Below which the group has done each.

@@ -16,6 +16,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::native::{self, Listed, Which};
 use super::survey;
 use crate::deliver::{Beginning, Kept, Place, SessionError};
+use crate::emit::ReadTrace;
 use crate::record::{self, Partition};
 
 /// Records read from the end before the whole partition is: the last value of a key that is
@@ -91,6 +92,44 @@ pub fn beginnings<C: ConsumerContext>(
         Beginning { partition, committed, log, kept }
     };
     Ok(logs.into_iter().zip(values).map(begin).collect())
+}
+
+/// From which input offset the last committed record came that stands in `place` below `at`; only the last few
+/// are looked at.
+///
+/// # Errors
+/// If the partition cannot be read.
+pub fn source_before(
+    reader: &ClientConfig,
+    place: &Place,
+    at: record::Offset,
+) -> Result<Option<record::Offset>, SessionError> {
+    let read = || -> Result<Option<record::Offset>, KafkaError> {
+        let consumer = BaseConsumer::from_config_and_context(reader, Quiet)?;
+        let (topic, partition) = (&*place.topic, place.partition.0);
+        let (low, _) = consumer.fetch_watermarks(topic, partition, EXCHANGE)?;
+        let mut from = TopicPartitionList::new();
+        let first = low.max(at.0 - TAIL);
+        from.add_partition_offset(topic, partition, Offset::Offset(first))?;
+        consumer.assign(&from)?;
+        let (deadline, mut last) = (Instant::now() + EXCHANGE, None);
+        loop {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.offset() >= at.0 => return Ok(last),
+                Some(Ok(message)) => {
+                    let headers = message.headers();
+                    let trace = headers.and_then(|all| native::header(all, c"tripline-trace"));
+                    let source = trace.and_then(ReadTrace::unpack).map(|trace| trace.source);
+                    last = source.map(|source| source.offset).or(last);
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+                Some(Err(error)) if Instant::now() >= deadline => return Err(error),
+                None if Instant::now() >= deadline => return Err(KafkaError::NoMessageReceived),
+                Some(Err(_)) | None => {}
+            }
+        }
+    };
+    read().map_err(during("read the end of an output"))
 }
 
 pub fn during(what: &'static str) -> impl Fn(KafkaError) -> SessionError {

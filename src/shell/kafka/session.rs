@@ -27,7 +27,7 @@ use super::transaction::{Sending, Transactions, part_with};
 use crate::codec::Headers;
 use crate::config::Delivery;
 use crate::deliver::{
-    self, Beginning, Change, Forward, Kept, Output, Outputs, Progress, SessionError,
+    self, Beginning, Change, Forward, Kept, Output, Outputs, Place, Progress, SessionError,
 };
 use crate::pipeline::Survey;
 use crate::record::{Extent, Offset, Partition, Position, Stamp, Timestamp};
@@ -106,7 +106,7 @@ impl Session {
             known: RefCell::default(),
             interrupted: Cell::new(false),
             before: RefCell::default(),
-            looks: clients.observe(group, topic, &progress),
+            looks: clients.observe(group, topic, &outputs.topics, &progress),
             seen: Cell::new(0),
             progress,
         };
@@ -449,17 +449,23 @@ impl deliver::Session for Session {
         self.interrupted.replace(false)
     }
 
-    fn looked(&self) -> Option<BTreeMap<Partition, Extent>> {
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
         self.looks.newer(&self.seen)
     }
 
     fn survey(
         &self,
+        topic: &str,
         known: &[(Partition, Option<Extent>)],
     ) -> Result<Vec<(Partition, Survey)>, SessionError> {
-        self.progress.doing("looking at the input");
+        self.progress.doing("looking at a topic");
         let reader = self.clients.reader(&self.role);
-        survey::survey(self.consumer().client(), &reader, &self.topic, known)
+        survey::survey(self.consumer().client(), &reader, topic, known)
+    }
+
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+        self.progress.doing("looking for the last record of an output");
+        restore::source_before(&self.clients.reader(&self.role), place, at)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

@@ -1,6 +1,6 @@
 //! How the log of a topic is now, and where it parted from what it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -20,27 +20,29 @@ use crate::record::{Extent, Offset, Partition};
 /// How long one exchange with the brokers may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
-/// How far these partitions of `topic` reach. A partition without a leader is left out.
+/// How far these partitions reach. One without a leader is left out, and one of a topic that is not there.
 ///
 /// # Errors
-/// If nobody answers, or there is no such topic.
+/// If nobody answers.
 pub fn extents<C: ClientContext>(
     client: &Client<C>,
-    topic: &str,
-    partitions: &[Partition],
+    places: &[Place],
     timeout: Duration,
-) -> Result<BTreeMap<Partition, Extent>, NativeError> {
-    let id = native::topic_id(client, topic, timeout)?;
-    let places = partitions.iter().map(|&p| Place { topic: topic.to_owned(), partition: p });
-    let places: Vec<Place> = places.collect();
-    let starts = native::offsets(client, &places, Which::Oldest, timeout)?;
-    let ends = native::offsets(client, &places, Which::End, timeout)?;
+) -> Result<BTreeMap<Place, Extent>, NativeError> {
+    let topics: BTreeSet<&str> = places.iter().map(|place| place.topic.as_str()).collect();
+    let topics: Vec<&str> = topics.into_iter().collect();
+    let ids = native::topic_ids(client, &topics, timeout)?;
+    let there: Vec<Place> =
+        places.iter().filter(|place| ids.contains_key(&place.topic)).cloned().collect();
+    let starts = native::offsets(client, &there, Which::Oldest, timeout)?;
+    let ends = native::offsets(client, &there, Which::End, timeout)?;
     let extent = |place: Place| {
         let (start, &Listed { offset: end, epoch }) =
             (starts.get(&place)?.offset, ends.get(&place)?);
-        Some((place.partition, Extent { topic: id.clone(), start, end, epoch }))
+        let topic = ids.get(&place.topic).cloned().flatten();
+        Some((place, Extent { topic, start, end, epoch }))
     };
-    Ok(places.into_iter().filter_map(extent).collect())
+    Ok(there.into_iter().filter_map(extent).collect())
 }
 
 /// How these partitions of `topic` are now, beside what is known of each. Only where the leader epoch is
@@ -55,15 +57,18 @@ pub fn survey<C: ClientContext>(
     known: &[(Partition, Option<Extent>)],
 ) -> Result<Vec<(Partition, Survey)>, SessionError> {
     let partitions: Vec<Partition> = known.iter().map(|&(partition, _)| partition).collect();
-    let mut now = extents(client, topic, &partitions, EXCHANGE).map_err(|error| {
-        SessionError::Exchange { what: "look at the input", reason: error.text }
-    })?;
+    let place = |&partition: &Partition| Place { topic: topic.to_owned(), partition };
+    let places: Vec<Place> = partitions.iter().map(place).collect();
+    let now = extents(client, &places, EXCHANGE)
+        .map_err(|error| SessionError::Exchange { what: "look at a topic", reason: error.text })?;
+    let mut now: BTreeMap<Partition, Extent> =
+        now.into_iter().map(|(place, extent)| (place.partition, extent)).collect();
     let elected: Vec<_> =
         known.iter().filter_map(|(p, was)| elected(*p, was.as_ref()?, now.get(p)?)).collect();
-    let parted = parted(reader, topic, &elected).map_err(during("look where the input parted"))?;
+    let parted = parted(reader, topic, &elected).map_err(during("look where a topic parted"))?;
     let found = partitions.into_iter().map(|partition| {
         let extent = now.remove(&partition).ok_or_else(|| SessionError::Exchange {
-            what: "look at the input",
+            what: "look at a topic",
             reason: format!("partition {partition} of {topic} has no leader now"),
         })?;
         Ok((partition, Survey { extent, parted: parted.get(&partition).copied() }))

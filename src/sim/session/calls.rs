@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::steps::{ended, failed, no_answer};
 use super::{Fetch, Message, Queued, Result, Session, ending};
-use crate::deliver::{self, Beginning, Change, Forward, GROUP, Kept, Output};
+use crate::deliver::{self, Beginning, Change, Forward, GROUP, Kept, Output, Place};
 use crate::pipeline::Survey;
 use crate::record::{Extent, Offset, Partition, Position, Timestamp};
 use crate::sim::cluster::Ms;
+use crate::sim::expect;
 use crate::sim::faults::{Step, Strike};
 use crate::sim::group::{MemberId, News};
 use crate::sim::log::{Record, Topic};
@@ -393,7 +394,7 @@ impl deliver::Session for Session {
     }
 
     /// Somebody looks every two seconds, and is heard when the next one looks: by then the world has gone on.
-    fn looked(&self) -> Option<BTreeMap<Partition, Extent>> {
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
         let now = self.ground.now();
         let (at, mut look) = (self.looked_at.get(), self.look.borrow_mut());
         if at.is_some_and(|at| now < at + LOOK_MS) {
@@ -401,23 +402,42 @@ impl deliver::Session for Session {
         }
         self.looked_at.set(Some(now));
         let cluster = self.ground.cluster.borrow();
-        let topic = &cluster.topics[self.place.input];
-        let all = (0..topic.partitions.len()).map(|p| Partition(p as i32));
-        let extents = all.map(|partition| (partition, extent(topic, partition)));
+        let input = &cluster.topics[self.place.input].name;
+        let outputs = self.place.outputs.topics.iter();
+        let topics = outputs.chain([input]).map(|name| &cluster.topics[cluster.topic(name)]);
+        let extents = topics.flat_map(|topic| {
+            (0..topic.partitions.len()).map(|p| {
+                let partition = Partition(p as i32);
+                (Place { topic: topic.name.clone(), partition }, extent(topic, partition))
+            })
+        });
         look.replace(extents.collect())
     }
 
-    fn survey(&self, known: &[(Partition, Option<Extent>)]) -> Result<Vec<(Partition, Survey)>> {
+    fn survey(
+        &self,
+        topic: &str,
+        known: &[(Partition, Option<Extent>)],
+    ) -> Result<Vec<(Partition, Survey)>> {
         let strike = self.enter(Step::Survey)?;
         if strike == Strike::NoAnswer {
             return Err(no_answer("look at the input"));
         }
         let cluster = self.ground.cluster.borrow();
-        let topic = &cluster.topics[self.place.input];
+        let topic = &cluster.topics[cluster.topic(topic)];
         let found = known.iter().map(|(p, was)| (*p, survey(topic, *p, was.as_ref())));
         let found = found.collect();
         drop(cluster);
         self.leave(strike, "survey", found)
+    }
+
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>> {
+        let cluster = self.ground.cluster.borrow();
+        let topic = &cluster.topics[cluster.topic(&place.topic)];
+        let log = &topic.partitions[place.partition.0 as usize];
+        let mut below = log.committed(0).take_while(|&(offset, _)| (offset as i64) < at.0);
+        let last = below.by_ref().last();
+        Ok(last.and_then(|(_, record)| Some(expect::source(record)?.offset)))
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32> {
