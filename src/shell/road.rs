@@ -9,6 +9,7 @@ use crate::deliver;
 use crate::model::Networks;
 use crate::pipeline::{Batch, Guard, GuardFailure, Input, Outcome};
 use crate::record::Fault;
+use crate::watch::Reference;
 
 /// What one worker judges by.
 pub struct Road {
@@ -27,6 +28,10 @@ impl Road {
 impl deliver::Road for Road {
     fn epoch(&self) -> &str {
         self.guard.epoch()
+    }
+
+    fn reference(&self) -> Reference {
+        self.guard.clean().reference(self.guard.epoch())
     }
 
     fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {

@@ -11,6 +11,7 @@ use crate::deliver::Road;
 use crate::emit::{UNSCORED, verdict_text};
 use crate::pipeline::{GuardFailure, Input, Outcome, Route, Unscorable};
 use crate::record::{Action, Fault, Position, Reasons, Verdict};
+use crate::watch::Reference;
 
 /// The road of one worker.
 pub struct Toy {
@@ -143,6 +144,10 @@ impl Toy {
 impl Road for Toy {
     fn epoch(&self) -> &str {
         EPOCH
+    }
+
+    fn reference(&self) -> Reference {
+        Reference { epoch: EPOCH.into(), budget: 0.01, rows: 3000, flagged: 30 }
     }
 
     fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {
