@@ -104,6 +104,7 @@ impl Scene {
             name: "toy".into(),
             input: "input".into(),
             bundle: PathBuf::new(),
+            accept_fewer_features: false,
             codec: crate::codec::Config::default(),
             policy,
             budget: None,
