@@ -33,6 +33,9 @@ pub trait Road {
     /// The `i`th record of the last turn is `input`, and is dead-lettered with `fault` instead.
     fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault);
 
+    /// What is wrong with a record whose value this is, in words and names.
+    fn tell(&self, fault: &Fault, value: Option<&[u8]>) -> String;
+
     /// One per input of the last turn.
     fn outcomes(&self) -> &[Outcome];
 

@@ -56,6 +56,10 @@ impl deliver::Road for Road {
         self.batch.replace(&self.guard, i, input, fault);
     }
 
+    fn tell(&self, fault: &Fault, value: Option<&[u8]>) -> String {
+        fault.told(self.guard.schema(), value)
+    }
+
     fn outcomes(&self) -> &[Outcome] {
         self.batch.outcomes()
     }

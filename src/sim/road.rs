@@ -209,6 +209,10 @@ impl Road for Toy {
         self.outcomes.swap_remove(i);
     }
 
+    fn tell(&self, fault: &Fault, _: Option<&[u8]>) -> String {
+        fault.to_string()
+    }
+
     fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
     }

@@ -428,7 +428,7 @@ fn the_headers_of_a_dead_letter_keep_their_names_and_texts() {
     ];
     let mut text = String::new();
     for fault in faults {
-        for (name, value) in connect_headers("s.requests", source, "s", &fault) {
+        for (name, value) in connect_headers("s.requests", source, "s", &fault, fault.to_string()) {
             text += &format!("{name}: {value}\n");
         }
     }
