@@ -100,7 +100,7 @@ fn clean_pages(every: u64, windows: i64, seed: u64) -> usize {
 
 #[test]
 fn clean_traffic_under_two_bundles_keeps_the_budget_whoever_judges() {
-    let (every, windows, streams) = (500, 2500, 12);
+    let (every, windows, streams) = (1000, 2500, 24);
     let pages: usize = (0..streams).map(|seed| clean_pages(every, windows, seed)).sum();
     let allowed = streams as usize * windows as usize / every as usize;
     println!("{pages} pages of {allowed} allowed");
