@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::ground::{Ground, Process};
-use super::scene::{EPOCH, Scene, kind};
+use super::scene::{EPOCH, OTHER_EPOCH, Scene, kind};
 use crate::codec::SchemaId;
 use crate::decide::Mode;
 use crate::deliver::Road;
@@ -143,11 +143,14 @@ impl Toy {
 
 impl Road for Toy {
     fn epoch(&self) -> &str {
-        EPOCH
+        match self.scene.rolls && self.process.no % 2 == 1 {
+            true => OTHER_EPOCH,
+            false => EPOCH,
+        }
     }
 
     fn reference(&self) -> Reference {
-        Reference { epoch: EPOCH.into(), budget: 0.01, rows: 3000, flagged: 30 }
+        Reference { epoch: self.epoch().into(), budget: 0.01, rows: 3000, flagged: 30 }
     }
 
     fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {

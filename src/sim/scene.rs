@@ -42,6 +42,8 @@ pub struct Scene {
     pub supply_from: Ms,
     /// The faults are over.
     pub heal_at: Ms,
+    /// Workers of every other process judge by another bundle than the judges.
+    pub rolls: bool,
 }
 
 /// Records of one producer's transaction, or without one.
@@ -57,8 +59,10 @@ pub struct Arrival {
 /// What the world's first millisecond is called.
 pub const BEGAN_AT: i64 = 1_700_000_000_000;
 
-/// Names the knowledge of every toy road.
+/// Names the knowledge of every judge, and of every toy road unless bundles roll.
 pub const EPOCH: &str = "toy";
+/// Of every other process while they do.
+pub const OTHER_EPOCH: &str = "odd";
 
 /// Kinds of values: the first byte.
 pub mod kind {
@@ -161,6 +165,8 @@ impl Scene {
             tells_settings: rng.random(),
             supply_from,
             heal_at,
+            // Not drawn, as above.
+            rolls: seed % 5 == 2,
         }
     }
 
