@@ -28,8 +28,11 @@ impl Frame {
 impl State {
     /// A state that an older build wrote, with the watch that came since; as that build wrote it otherwise.
     pub(super) fn grown(mut self, frame: &Frame) -> Self {
-        if self.epoch == frame.about.epoch && self.features.is_empty() {
+        let own = &frame.about.epoch;
+        // Not where it is known: a restart must show in no state.
+        if self.epoch == *own && !self.bundles.contains_key(own) {
             self.features = frame.features();
+            self.know(own, frame.terms.usual());
         }
         if !self.is_former() {
             let panels = self.panels.iter_mut().flat_map(|panels| panels.values_mut());
