@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::Exit;
 use super::config::ConfigFile;
@@ -15,7 +15,7 @@ use crate::shell::roster::Roster;
 use crate::shell::routes::Routes;
 use crate::shell::run::{Overview, prepare, run};
 use crate::shell::trial::Trial;
-use crate::shell::{admin, cgroup, memory, telemetry};
+use crate::shell::{admin, cgroup, features, memory, telemetry};
 
 /// How long a receiver that does not answer may keep us from ending. The routes were told when the
 /// workers were; of the 30 s that Kubernetes grants, workers may take 25.
@@ -85,6 +85,20 @@ impl Args {
                 }
                 if !topics::hindrances(&config, &cluster).is_empty() {
                     return Exit::Config;
+                }
+                for stream in &streams {
+                    let (told, schema) = (&stream.stream, stream.guard.schema());
+                    match features::problem(&clients, told, schema) {
+                        Ok(None) => {}
+                        Ok(Some(problem)) => {
+                            error!("{problem}");
+                            return Exit::Config;
+                        }
+                        Err(error) => warn!(
+                            stream = told.name, %error,
+                            "cannot tell whether the bundle before had more features"
+                        ),
+                    }
                 }
             }
             Err(error) => {

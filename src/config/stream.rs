@@ -20,6 +20,9 @@ pub struct Stream {
     pub input: String,
     /// `bundle`: the folder that `tripline fit` wrote. Required.
     pub bundle: PathBuf,
+    /// `accept_fewer_features = false`: whether `run` starts with a bundle that has fewer features than the
+    /// one before.
+    pub accept_fewer_features: bool,
     /// `codec = "json"`: how values are written, whatever a sender's headers say; or `"auto"`: as
     /// headers and bytes say, where they agree.
     /// `fields`: where in a value the features are, as JSON pointers in the schema's order; `""` is
@@ -114,6 +117,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
     let stream = Stream {
         input: claims.input(&mut section),
         bundle: section.file("bundle").unwrap_or_default(),
+        accept_fewer_features: section.flag("accept_fewer_features", false),
         codec: codec::Config {
             format: section.choice("codec", &formats, Format::Json),
             fields: fields(&mut section),

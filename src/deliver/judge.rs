@@ -104,6 +104,9 @@ impl<S: Session> Judging<S> {
         self.check_evidence()?;
         self.restore()?;
         let alerts = self.hear()?;
+        if let Seat::Taken(judge) = &self.seat {
+            self.progress.alarm.judged(judge.judged_until());
+        }
         let now = self.session.now();
         // A tick per half window: a window closes at most that late.
         let every = (self.stream.alerts.window / 2).max(Duration::from_millis(100));
@@ -132,10 +135,16 @@ impl<S: Session> Judging<S> {
                 continue;
             }
             match message.value().map(WatchMessage::from_bytes) {
-                Some(Ok(said)) => judge.take(offset, &said, &mut alerts),
+                Some(Ok(said)) => {
+                    if let WatchMessage::Evidence(counts) = &said {
+                        self.progress.alarm.heard(counts.epoch == judge.epoch());
+                    }
+                    judge.take(offset, &said, &mut alerts);
+                }
                 // Only our own workers write here; what we cannot read is of another version.
                 Some(Err(error)) => {
                     error!(%error, %offset, "cannot read evidence");
+                    Progress::add(&self.progress.alarm.unreadable, 1);
                     judge.skip(offset);
                 }
                 None => judge.skip(offset),
@@ -190,6 +199,7 @@ impl<S: Session> Judging<S> {
         self.committed = heard;
         self.progress.firing(judge.is_firing());
         self.progress.alarm_level(judge.level());
+        self.progress.alarm.trouble(None);
         self.progress.committed(self.session.now().saturating_duration_since(started));
         Ok(())
     }
@@ -241,7 +251,7 @@ impl<S: Session> Judging<S> {
                 Change::Revoked(partitions) | Change::Lost(partitions) => {
                     // What it heard and did not commit, the next one hears too.
                     if partitions.contains(&EVIDENCE_PARTITION) {
-                        self.seat = Seat::Empty;
+                        self.leave_seat();
                         self.progress.disown();
                     }
                     self.session.unassign(&partitions)?;
@@ -252,6 +262,11 @@ impl<S: Session> Judging<S> {
         // A judge that stands by is ready too.
         self.progress.join();
         Ok(())
+    }
+
+    fn leave_seat(&mut self) {
+        self.seat = Seat::Empty;
+        self.progress.alarm.sit(false, self.session.wall());
     }
 
     fn begin_again(&mut self) {
@@ -299,6 +314,7 @@ impl<S: Session> Judging<S> {
                     Progress::add(&self.progress.offsets_behind_state, 1);
                 }
                 self.seat = Seat::Taken(Box::new(judge));
+                self.progress.alarm.sit(true, self.session.wall());
                 self.progress.held(0);
                 if ended.is_empty() { Ok(()) } else { self.say(&ended, false) }
             }
@@ -311,6 +327,9 @@ impl<S: Session> Judging<S> {
                 }
                 self.progress.hold(EVIDENCE_PARTITION, &reason);
                 self.progress.held(1);
+                if late {
+                    self.progress.alarm.sit(false, self.session.wall());
+                }
                 Ok(())
             }
         }
@@ -342,20 +361,22 @@ impl<S: Session> Judging<S> {
         let fenced = matches!(error, SessionError::Fenced { .. });
         self.progress.gave_up(fenced);
         if fenced {
+            self.leave_seat();
             return Err(error);
         }
         warn!(%error, "judge: transaction given up; beginning again at the last commit");
+        self.progress.alarm.trouble(Some(&error.to_string()));
         self.broken = Some(self.session.now());
         let mut unusable = matches!(error, SessionError::Consumer { .. });
         if self.session.lost() {
             // What it heard is not said, and must not be committed before the group tells us.
-            self.seat = Seat::Empty;
+            self.leave_seat();
         } else if !matches!(self.seat, Seat::Empty) && !unusable {
             self.begin_again();
             unusable = self.session.pause(&[EVIDENCE_PARTITION]).is_err();
         }
         if unusable {
-            self.seat = Seat::Empty;
+            self.leave_seat();
             self.session.discard_consumer();
         }
         Ok(())

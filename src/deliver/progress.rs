@@ -4,6 +4,7 @@
 //! only when it is committed: a transaction that is given up is done again, and nobody should see
 //! its records twice. It cannot see what another process does; sums over a fleet are the scraper's.
 
+mod alarm;
 mod histogram;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use alarm::Alarm;
 pub use histogram::{Buckets, Durations, Histogram, Sizes};
 
 use super::Objection;
@@ -62,6 +64,8 @@ pub struct Progress {
     /// From the first record of a batch to the last one's place in the transaction.
     pub batch_durations: Durations,
     pub commit_durations: Durations,
+    /// Of a judge.
+    pub alarm: Alarm,
     /// The judge has an incident that is not over.
     firing: AtomicBool,
     /// Bits of an `f64`.
@@ -195,8 +199,7 @@ impl Progress {
     pub fn hold(&self, partition: Partition, reason: &str) {
         let mut reasons = lock(&self.reasons);
         if reasons.len() < PARTITIONS_MAX || reasons.contains_key(&partition) {
-            let end = reason.floor_char_boundary(REASON_BYTES_MAX);
-            reasons.insert(partition, reason[..end].to_owned());
+            reasons.insert(partition, short(reason).to_owned());
         }
     }
 
@@ -350,6 +353,10 @@ impl Progress {
     pub fn is_alive(&self, now: Timestamp, patience: Duration) -> bool {
         self.beat_age(now).is_some_and(|age| age <= patience)
     }
+}
+
+fn short(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
 }
 
 /// What is inside is replaced whole: a panic elsewhere leaves nothing half done.

@@ -52,6 +52,9 @@ pub struct Past {
 /// Watches of one incident that are told one by one; those beyond are only counted.
 const MEMBERS_MAX: usize = 64;
 
+/// The number of a watch that is no more.
+const GONE: usize = usize::MAX;
+
 impl Incidents {
     pub fn open(&self) -> impl Iterator<Item = &Incident> {
         self.open.values()
@@ -252,6 +255,38 @@ impl Incidents {
             incident.until = incident.until.max(at);
         }
         self.end(about, Cause::Stall, None, alerts);
+    }
+
+    /// The watches are those of another bundle now. `goes_on` says where a watch that fired is among them, if what it saw
+    /// is still watched. An incident of which nothing is watched any more is over, for the reason `note`; it opens again
+    /// within the hold. Incidents without watches go on.
+    pub fn under(
+        &mut self,
+        about: &About,
+        goes_on: impl Fn(&Member) -> Option<usize>,
+        note: &str,
+        alerts: &mut Vec<Alert>,
+    ) {
+        // What was inhibited is watched anew.
+        self.orphans.clear();
+        let mut over = vec![];
+        for (&cause, incident) in &mut self.open {
+            if incident.members.is_empty() {
+                continue;
+            }
+            let mut taken = vec![];
+            for member in &mut incident.members {
+                let place = goes_on(member).map(|watch| (member.finding.partition, watch));
+                let place = place.filter(|place| !taken.contains(place));
+                member.watch = place.map_or(GONE, |(_, watch)| watch);
+                member.firing &= place.is_some();
+                taken.extend(place);
+            }
+            if !incident.members.iter().any(|member| member.firing && !member.inhibited) {
+                over.push(cause);
+            }
+        }
+        over.into_iter().for_each(|cause| self.end(about, cause, Some(note), alerts));
     }
 
     fn begin(

@@ -9,7 +9,11 @@
 //! What such a partition says of time is bounded by the clock, so that no stamp keeps a row out of sight: what
 //! is ahead of the clock counts in the current window, and so does what comes after its own window closed; for
 //! records that are old and read to their end nobody waits. Every row is counted once.
+//!
+//! While a bundle is rolled out, workers of two bundles tell. Records, flagged and unreadable ones mean the same under
+//! each, so they are watched over all of them; cells are our own bundle's or nobody's (`bundles.rs`).
 
+mod bundles;
 mod panels;
 mod state;
 
@@ -68,8 +72,8 @@ impl Judge {
         Self { frame, state }
     }
 
-    /// The judge as its last commit left it. State of another epoch is forgotten, and incidents
-    /// that were open then are resolved with that reason: the alerts are returned.
+    /// The judge as its last commit left it. State of another epoch is kept as far as it means the same under ours;
+    /// incidents that nobody can follow any more are resolved with that reason: the alerts are returned.
     ///
     /// # Errors
     /// If the bytes cannot be read or do not cover all that the group committed.
@@ -95,10 +99,11 @@ impl Judge {
     }
 
     fn after(mut self, state: State) -> (Self, Vec<Alert>) {
+        let state = state.grown(&self.frame);
         let note = if state.is_former() {
             "Tripline was upgraded, and begins to watch anew"
         } else if state.epoch != self.frame.about.epoch {
-            "the bundle or the budget was changed"
+            return self.under(state);
         } else if !state.fits(&self.frame) {
             "what is watched was changed"
         } else {
@@ -153,6 +158,16 @@ impl Judge {
         self.state.next
     }
 
+    /// Names the bundle and the budget by which it judges.
+    pub fn epoch(&self) -> &str {
+        &self.frame.about.epoch
+    }
+
+    /// The time before which everything that was heard is judged: the clock, or the oldest window that is open.
+    pub fn judged_until(&self) -> Timestamp {
+        self.oldest_open().map_or(self.state.clock, |window| window.min(self.state.clock))
+    }
+
     pub fn is_firing(&self) -> bool {
         self.state.incidents.open().next().is_some()
     }
@@ -165,7 +180,7 @@ impl Judge {
             Message::Presence(presence) => self.hear_of(presence),
             Message::Stall(stall) => self.hear_stall(stall),
             Message::Loss(loss) => self.hear_loss(loss, alerts),
-            Message::Evidence(evidence) if evidence.epoch != self.frame.about.epoch => return,
+            Message::Reference(reference) => self.state.know(&reference.epoch, reference.usual()),
             Message::Evidence(evidence) => self.hear(evidence),
             Message::Former {} => return,
         }
@@ -239,10 +254,12 @@ impl Judge {
         self.state.stalled.remove(&partition);
         self.state.record_at = Some(self.state.clock);
         let (slot, current) = (self.slot(partition), self.current());
+        let others = (evidence.epoch != self.frame.about.epoch)
+            .then(|| self.state.usual_of(&evidence.epoch));
         for window in windows {
             // What is late counts in the current window.
             let at = if window.window >= self.state.frontier { window.window } else { current };
-            self.state.windows.entry(at).or_default().add(window, partition, slot);
+            self.state.windows.entry(at).or_default().add(window, (partition, slot), others);
         }
     }
 
@@ -350,9 +367,9 @@ impl Judge {
                     Transition::Resolved { watch } => {
                         state.incidents.resolve(about, (slot, watch), hold_ms, alerts);
                     }
-                    Transition::Fired { watch, since, seen, event } => {
+                    Transition::Fired { watch, since, seen, beyond } => {
                         let of = &terms.watches[watch];
-                        let finding = Finding::new(of, &seen, event, signals, schema);
+                        let finding = Finding::new(of, &seen, beyond, signals, schema);
                         let finding = finding.on(slot, slot.is_some() && slot == last);
                         fired.push(Fired { cause: Cause::of(of.kind), watch, since, finding });
                     }

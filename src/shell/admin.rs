@@ -90,7 +90,10 @@ impl Site {
             "/ready" => {
                 let held = roster.held().into_iter().map(|line| format!("held still: {line}"));
                 let stalled = roster.stalled(now).into_iter();
-                let besides = held.chain(stalled.map(|line| format!("stalled: {line}")));
+                let blind = roster.blind(now).into_iter();
+                let besides = held
+                    .chain(stalled.map(|line| format!("stalled: {line}")))
+                    .chain(blind.map(|line| format!("the alarm is blind: {line}")));
                 probe("ready", roster.unready(now, PATIENCE), besides.collect(), trusted)
             }
             _ if !self.pages => words(StatusCode::NOT_FOUND, ""),

@@ -26,6 +26,7 @@ pub fn render(roster: &Roster, now: Timestamp) -> String {
     let mut page = Page::default();
     about(&mut page, roster);
     records(&mut page, &roster.streams);
+    alarm(&mut page, &roster.streams, now);
     transactions(&mut page, &roster.streams);
     partitions(&mut page, &roster.streams, now);
     durations(&mut page, &roster.streams);
@@ -82,9 +83,42 @@ fn records(page: &mut Page, streams: &[Stream]) {
             page.sample(name, &[("stream", &stream.name), ("objection", objection)], count);
         }
     }
+}
+
+fn alarm(page: &mut Page, streams: &[Stream], now: Timestamp) {
+    let name = "tripline_judge_seated";
+    let help = "1 if this process judges the stream; over all processes the sum is 1, 0 is nobody.";
+    page.family(name, "gauge", help);
+    per_stream(page, name, streams, |s| u8::from(s.judge.alarm.is_seated()));
+    let name = "tripline_judge_held";
+    let help = "1 while it is ours to judge and the judge's state does not fit; /ready says why.";
+    page.family(name, "gauge", help);
+    per_stream(page, name, streams, |s| Progress::get(&s.judge.stopped_partitions));
+    let name = "tripline_judge_behind_seconds";
+    let help = "Since the time before which all that the judge of this process heard is judged.";
+    page.family(name, "gauge", help);
+    for stream in streams {
+        let Some(behind) = stream.judge.alarm.behind(now) else { continue };
+        page.sample(name, &[("stream", &stream.name)], behind.as_secs_f64());
+    }
+    let name = "tripline_alert_window_seconds";
+    page.family(name, "gauge", "How much of the stream is judged at a time.");
+    per_stream(page, name, streams, |s| s.window.as_secs_f64());
     let name = "tripline_evidence_messages_total";
     page.family(name, "counter", "Messages that the judge of this process took in.");
     per_stream(page, name, streams, |s| Progress::get(&s.judge.records));
+    let name = "tripline_evidence_counts_total";
+    let help = "Of these, counts by workers of the judge's own bundle and budget, or of another.";
+    page.family(name, "counter", help);
+    for stream in streams {
+        let (own, others) = stream.judge.alarm.counts();
+        for (bundle, count) in [("own", own), ("other", others)] {
+            page.sample(name, &[("stream", &stream.name), ("bundle", bundle)], count);
+        }
+    }
+    let name = "tripline_evidence_unreadable_total";
+    page.family(name, "counter", "Messages that it could not read, and passed over.");
+    per_stream(page, name, streams, |s| Progress::get(&s.judge.alarm.unreadable));
 }
 
 fn transactions(page: &mut Page, streams: &[Stream]) {
@@ -380,6 +414,8 @@ mod tests {
         stream.workers[1].stands(Partition(6), Offset(18));
         stream.judge.firing(true);
         stream.judge.alarm_level(0.25);
+        stream.judge.alarm.sit(true, Timestamp(now.0 - 2500));
+        stream.judge.alarm.heard(false);
         let route = &roster.routes[0];
         Counters::add(&route.sent);
         Counters::set(&route.pending, 3);
@@ -398,6 +434,13 @@ mod tests {
             "tripline_consumer_lag_records{stream=\"fashion\",partition=\"6\"} 12",
             "tripline_incident_firing{stream=\"fashion\"} 1",
             "tripline_alarm_level{stream=\"fashion\"} 0.25",
+            "tripline_judge_seated{stream=\"fashion\"} 1",
+            "tripline_judge_held{stream=\"fashion\"} 0",
+            "tripline_judge_behind_seconds{stream=\"fashion\"} 2.5",
+            "tripline_alert_window_seconds{stream=\"fashion\"} 10",
+            "tripline_evidence_counts_total{stream=\"fashion\",bundle=\"own\"} 0",
+            "tripline_evidence_counts_total{stream=\"fashion\",bundle=\"other\"} 1",
+            "tripline_evidence_unreadable_total{stream=\"fashion\"} 0",
             "tripline_batch_records_bucket{stream=\"fashion\",le=\"2\"} 0",
             "tripline_batch_records_bucket{stream=\"fashion\",le=\"4\"} 2",
             "tripline_batch_records_sum{stream=\"fashion\"} 6",

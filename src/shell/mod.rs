@@ -8,6 +8,7 @@ pub mod bundle;
 pub mod cgroup;
 pub mod clock;
 pub mod demo;
+pub mod features;
 mod http;
 pub mod kafka;
 pub mod memory;

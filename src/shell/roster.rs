@@ -29,7 +29,14 @@ pub struct Stream {
     pub epoch: String,
     pub workers: Vec<Arc<Progress>>,
     pub judge: Arc<Progress>,
+    /// What the judge judges at a time.
+    pub window: Duration,
 }
+
+/// A judge closes a window when every partition is a window further on, or four behind, or was not heard of for a
+/// minute; it ticks twice in one. Later than this it is late.
+const JUDGE_WINDOWS: u32 = 8;
+const JUDGE_PATIENCE: Duration = Duration::from_secs(120);
 
 impl Roster {
     /// The counters of `overview`, which has them in the order of `streams`: workers, then judge.
@@ -43,6 +50,7 @@ impl Roster {
             epoch: prepared.guard.epoch().to_owned(),
             workers: threads.by_ref().take(prepared.stream.workers).collect(),
             judge: threads.next().expect("one per thread"),
+            window: prepared.stream.alerts.window,
         });
         Self { streams: streams.collect(), routes, memory }
     }
@@ -82,7 +90,7 @@ impl Roster {
         let mut lines = vec![];
         for stream in &self.streams {
             let (mut told, mut held) = (0, 0);
-            for thread in stream.threads().map(|(_, thread)| thread) {
+            for thread in &stream.workers {
                 for (partition, why) in thread.reasons() {
                     lines.push(format!("stream {}: partition {partition}: {why}", stream.name));
                     told += 1;
@@ -93,6 +101,33 @@ impl Roster {
                 let more = held - told;
                 let name = &stream.name;
                 lines.push(format!("stream {name}: {more} partitions more; the log says why"));
+            }
+        }
+        lines
+    }
+
+    /// Why the alarm of a stream does not see what it should: no reason to restart, because records go on.
+    pub fn blind(&self, now: Timestamp) -> Vec<String> {
+        let mut lines = vec![];
+        for Stream { name, judge, window, .. } in &self.streams {
+            lines.extend(
+                judge.reasons().into_iter().map(|(_, why)| format!("stream {name}: {why}")),
+            );
+            let most = JUDGE_PATIENCE + *window * JUDGE_WINDOWS;
+            if let Some(age) = judge.alarm.behind(now).filter(|age| *age > most) {
+                let why = match judge.alarm.get_trouble() {
+                    Some(why) => why,
+                    None => "the evidence topic tells nothing, or a partition is far behind".into(),
+                };
+                let age = age.as_secs();
+                lines.push(format!("stream {name}: nothing was judged for {age} s: {why}"));
+            }
+            if let Some(share) = judge.alarm.others_share() {
+                lines.push(format!(
+                    "stream {name}: {:.0} % of the evidence is told by workers of another bundle or budget: of their \
+                     records it watches how many are flagged and unreadable, not what is in them",
+                    share * 100.0
+                ));
             }
         }
         lines
@@ -151,6 +186,7 @@ pub mod tests {
             epoch: "0123456789abcdef".into(),
             workers: vec![Arc::default(), Arc::default()],
             judge: Arc::default(),
+            window: Duration::from_secs(10),
         };
         let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];
         Roster { streams: vec![stream], routes, memory: Memory::default() }
@@ -189,5 +225,29 @@ pub mod tests {
                 "stream fashion: 2 partitions more; the log says why",
             ]
         );
+    }
+
+    #[test]
+    fn an_alarm_that_does_not_see_is_told_with_the_reason_and_one_that_stands_by_is_not() {
+        let roster = roster();
+        let [Stream { judge, .. }] = &roster.streams[..] else { unreachable!() };
+        let begun = Timestamp(1_000_000);
+        assert_eq!(roster.blind(begun), [""; 0], "it stands by");
+        judge.hold(Partition(0), "its state is gone");
+        assert_eq!(roster.blind(begun), ["stream fashion: its state is gone"]);
+        assert_eq!(roster.held(), [""; 0], "no record waits for a judge");
+        judge.held(0);
+        judge.alarm.sit(true, begun);
+        judge.alarm.trouble(Some("not authorized"));
+        assert_eq!(roster.blind(Timestamp(begun.0 + 200_000)), [""; 0]);
+        assert_eq!(
+            roster.blind(Timestamp(begun.0 + 201_000)),
+            ["stream fashion: nothing was judged for 201 s: not authorized"]
+        );
+        judge.alarm.judged(Timestamp(begun.0 + 200_000));
+        assert_eq!(roster.blind(Timestamp(begun.0 + 201_000)), [""; 0]);
+        (0..100).for_each(|_| judge.alarm.heard(false));
+        let said = roster.blind(Timestamp(begun.0 + 201_000));
+        assert!(said[0].contains("79 % of the evidence is told by workers of another"), "{said:?}");
     }
 }

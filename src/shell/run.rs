@@ -23,7 +23,7 @@ use crate::deliver::{self, Judging, Outputs, Progress, SessionError, Timing, Wor
 use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::pipeline::{Frame, Guard, GuardError, Judge};
-use crate::watch::{Flagged, Kind, Terms, Times, roster};
+use crate::watch::{Kind, Terms, Times, roster};
 
 /// Why the process ends before it is told to.
 #[derive(Debug, thiserror::Error)]
@@ -144,8 +144,8 @@ pub fn judge(stream: &Stream, guard: &Guard) -> Judge {
 
 /// What the judge of `stream` is told.
 pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
-    let (flagged, rows) = guard.decider().clean_flagged();
-    let budget = guard.decider().budget();
+    let clean = guard.clean();
+    let budget = clean.budget;
     let false_page_ms = stream.alerts.period.as_millis() as u64;
     let about = About {
         stream: stream.name.clone(),
@@ -167,7 +167,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
     let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
     let wanted = |kind| !(moves && matches!(kind, Kind::InputDrift | Kind::AnswerDrift));
-    let watches = roster(&signals, Flagged { budget, rows, flagged }, wanted);
+    let watches = roster(&signals, clean, wanted);
     let mut terms = Terms::new(guard.epoch(), &stream.name, watches, times);
     if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {
         terms.draws_max = 1;

@@ -47,7 +47,7 @@ pub struct Remembered<T> {
     pub end: Offset,
     /// Why whoever takes it over cannot go on.
     pub problem: Option<String>,
-    /// Which knowledge judged what it remembers; of another epoch it is forgotten at the next start.
+    /// Which knowledge judged what it remembers; under another one signals are watched anew.
     pub epoch: Option<String>,
     pub boot: Option<Boot>,
     #[serde(flatten)]

@@ -12,7 +12,7 @@ use super::cluster::{Cluster, End, Txn};
 use super::expect::{self, Expected};
 use super::log::Record;
 use super::road;
-use super::scene::{EPOCH, Scene};
+use super::scene::{EPOCH, OTHER_EPOCH, Scene};
 use super::world::{JUDGES, WORKERS, World};
 use crate::deliver::{JUDGE_KEY, LANE_KEY};
 use crate::pipeline::Lane;
@@ -329,7 +329,10 @@ impl Checker<'_> {
                     let mut lane = lane.clone();
                     lane.pass_over(covered.offset);
                     for state in states.remove(&covered).unwrap_or_default() {
-                        let (seen, fold) = (without_log(state.value.as_deref()), lane.to_bytes());
+                        // Whose bundle it was shows in nothing else.
+                        let value = state.value.as_deref().unwrap_or_default();
+                        let value = String::from_utf8_lossy(value).replace(OTHER_EPOCH, EPOCH);
+                        let (seen, fold) = (without_log(Some(value.as_bytes())), lane.to_bytes());
                         if seen != without_log(Some(&fold)) {
                             let what = format!("{seen:?}\n    where the fold is\n    {lane:?}");
                             found.push((STATE, what));

@@ -45,6 +45,8 @@ pub struct Scene {
     pub heal_at: Ms,
     /// The input itself changes.
     pub breaks: bool,
+    /// Workers of every other process judge by another bundle than the judges.
+    pub rolls: bool,
 }
 
 /// Records of one producer's transaction, or without one.
@@ -60,8 +62,10 @@ pub struct Arrival {
 /// What the world's first millisecond is called.
 pub const BEGAN_AT: i64 = 1_700_000_000_000;
 
-/// Names the knowledge of every toy road.
+/// Names the knowledge of every judge, and of every toy road unless bundles roll.
 pub const EPOCH: &str = "toy";
+/// Of every other process while they do.
+pub const OTHER_EPOCH: &str = "odd";
 
 /// Kinds of values: the first byte.
 pub mod kind {
@@ -107,6 +111,7 @@ impl Scene {
             name: "toy".into(),
             input: "input".into(),
             bundle: PathBuf::new(),
+            accept_fewer_features: false,
             codec: crate::codec::Config::default(),
             policy,
             accept_gap: seed % 16 == 5,
@@ -176,6 +181,8 @@ impl Scene {
             supply_from,
             heal_at,
             breaks,
+            // Not drawn, as above.
+            rolls: seed % 5 == 2,
         }
     }
 

@@ -114,6 +114,15 @@ impl<R: Road> Desk<R> {
     /// window, though a poll since came back empty.
     pub(super) fn tell_presence<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();
+        if self.slots.values().any(|slot| slot.told_quiet.is_none()) {
+            session.send(Output {
+                topic: &self.stream.topics.evidence,
+                partition: EVIDENCE_PARTITION,
+                key: b"reference",
+                value: &Message::Reference(self.road.reference()).to_bytes(),
+                headers: &[],
+            })?;
+        }
         for (&partition, slot) in &mut self.slots {
             let silent = now.saturating_duration_since(slot.last_record);
             let read_out = self.last_empty.is_some_and(|at| at > slot.last_record);
