@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tracing::warn;
 
+use super::words;
 use crate::deliver::Progress;
 use crate::record::{Offset, Partition};
 
@@ -56,7 +57,7 @@ impl Assignments {
 
 impl ClientContext for Assignments {
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(%error, reason, "kafka client");
+        words::report(&error, reason);
     }
 
     /// On the thread that polls, every `statistics.interval.ms`.

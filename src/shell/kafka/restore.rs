@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::native;
+use super::{native, words};
 use crate::deliver::{Beginning, Place, SessionError};
 use crate::record::{self, Partition};
 
@@ -46,7 +46,7 @@ pub fn beginnings<C: ConsumerContext>(
     let places: Vec<Place> = places.collect();
     let latest_of = |committed| {
         native::latest(consumer.client(), &places, committed, EXCHANGE).map_err(|error| {
-            let reason = format!("{} ({:?})", error.text, error.code);
+            let reason = format!("topic {kept_in}: {}", words::of_native(&error));
             SessionError::Exchange { what: "see where state ends", reason }
         })
     };
@@ -93,7 +93,7 @@ pub fn beginnings<C: ConsumerContext>(
 }
 
 pub fn during(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Exchange { what, reason: error.to_string() }
+    move |error| SessionError::Exchange { what, reason: words::of(&error) }
 }
 
 /// The last committed value of each of `keys`, for each of `partitions` of `topic`, in their order.
