@@ -74,11 +74,24 @@ pub struct Progress {
     beats: AtomicU64,
     doing: Mutex<&'static str>,
     joined: AtomicBool,
+    standing: Mutex<Standing>,
     reasons: Mutex<BTreeMap<Partition, String>>,
     /// Since when records of a partition wait and none is committed, and whether that is too long.
     waiting: Mutex<BTreeMap<Partition, (Timestamp, bool)>>,
     /// Where each partition ends, and up to where we have committed it, as far as either is known.
     ends: Mutex<BTreeMap<Partition, Place>>,
+}
+
+/// Why a thread is not at work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It is, or nobody has said otherwise.
+    #[default]
+    Ready,
+    /// It tries to join its group, and could not yet.
+    Joining { why: String },
+    /// Another process has its transactional id, since then as far as it knows.
+    Back { since: Timestamp, why: String },
 }
 
 /// Counters of what became of records.
@@ -327,6 +340,28 @@ impl Progress {
     /// How often it did.
     pub fn beats(&self) -> u64 {
         Self::get(&self.beats)
+    }
+
+    /// The thread could not join its group yet, and tries again.
+    pub fn wait_to_join(&self, why: &str) {
+        *lock(&self.standing) = Standing::Joining { why: short(why).to_owned() };
+    }
+
+    /// Another process has the thread's transactional id: it has left its group, and looks again.
+    pub fn stand_back(&self, since: Timestamp, why: &str) {
+        self.disown();
+        self.partitions.store(0, Ordering::Relaxed);
+        self.joined.store(false, Ordering::Relaxed);
+        *lock(&self.standing) = Standing::Back { since, why: short(why).to_owned() };
+    }
+
+    /// The thread has what it needs to work.
+    pub fn stand_ready(&self) {
+        *lock(&self.standing) = Standing::Ready;
+    }
+
+    pub fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
     }
 
     pub fn join(&self) {

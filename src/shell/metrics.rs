@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::cgroup;
+use super::kafka::left_behind;
 use super::roster::{Roster, Stream};
 use super::routes::Counters;
-use crate::deliver::{Buckets, Objection, Progress};
+use crate::deliver::{Buckets, Objection, Progress, Standing};
 use crate::record::{Fault, Timestamp};
 
 /// What `content-type` says of it.
@@ -28,6 +29,7 @@ pub fn render(roster: &Roster, now: Timestamp) -> String {
     records(&mut page, &roster.streams);
     alarm(&mut page, &roster.streams, now);
     transactions(&mut page, &roster.streams);
+    brokers(&mut page, roster, now);
     partitions(&mut page, &roster.streams, now);
     durations(&mut page, &roster.streams);
     threads(&mut page, &roster.streams, now);
@@ -45,6 +47,31 @@ fn about(page: &mut Page, roster: &Roster) {
             [("stream", &*stream.name), ("bundle", &stream.bundle[..16]), ("epoch", &stream.epoch)];
         page.sample("tripline_bundle_info", &labels, 1);
     }
+}
+
+fn brokers(page: &mut Page, roster: &Roster, now: Timestamp) {
+    let name = "tripline_brokers_unreachable_seconds";
+    page.family(name, "gauge", "How long no broker has answered a question; 0 while one does.");
+    let unreached = roster.reach.unreached(now).map_or(0.0, |(age, _)| age.as_secs_f64());
+    page.sample(name, &[], unreached);
+    let name = "tripline_missing_rights";
+    let help = "Rights on topics, groups and transactional ids that we lack; /ready names them.";
+    page.family(name, "gauge", help);
+    page.sample(name, &[], roster.missing_rights().len());
+    let name = "tripline_hanging_calls";
+    let help =
+        "Calls into librdkafka that were left behind and keep a client each; a restart frees them.";
+    page.family(name, "gauge", help);
+    page.sample(name, &[], left_behind());
+    let name = "tripline_threads_standing_back";
+    let help = "Threads that stand back because another process has their transactional id.";
+    page.family(name, "gauge", help);
+    let back = |thread: &Progress| matches!(thread.standing(), Standing::Back { .. });
+    per_stream(page, name, &roster.streams, |s| s.threads().filter(|(_, t)| back(t)).count());
+    let name = "tripline_workers_without_partition";
+    page.family(name, "gauge", "Workers that joined and have no partition; /ready says why.");
+    let idle = |t: &Progress| t.has_joined() && Progress::get(&t.partitions) == 0;
+    per_stream(page, name, &roster.streams, |s| s.workers.iter().filter(|t| idle(t)).count());
 }
 
 fn records(page: &mut Page, streams: &[Stream]) {
@@ -412,10 +439,13 @@ mod tests {
         stream.workers[1].committed(Duration::ZERO);
         stream.workers[1].ends(Partition(6), Offset(30), None);
         stream.workers[1].stands(Partition(6), Offset(18));
+        stream.workers.iter().for_each(|worker| worker.join());
+        stream.judge.stand_back(now, "another has its id");
         stream.judge.firing(true);
         stream.judge.alarm_level(0.25);
         stream.judge.alarm.sit(true, Timestamp(now.0 - 2500));
         stream.judge.alarm.heard(false);
+        roster.reach.is_silent(Timestamp(now.0 - 2500), "no answer");
         let route = &roster.routes[0];
         Counters::add(&route.sent);
         Counters::set(&route.pending, 3);
@@ -423,6 +453,10 @@ mod tests {
         route.fails();
         let page = render(&roster, now);
         for line in [
+            "tripline_brokers_unreachable_seconds 2.5",
+            "tripline_missing_rights 0",
+            "tripline_threads_standing_back{stream=\"fashion\"} 1",
+            "tripline_workers_without_partition{stream=\"fashion\"} 2",
             "tripline_records_total{stream=\"fashion\",route=\"sanitized\"} 4",
             "tripline_faults_total{stream=\"fashion\",fault=\"too-large\"} 0",
             "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"committed\"} 1",

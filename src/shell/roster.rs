@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::kafka::Reach;
 use super::memory::Memory;
 use super::routes::Counters;
 use super::run::{Overview, Prepared};
 use crate::config::Kafka;
-use crate::deliver::Progress;
+use crate::deliver::{Progress, Standing};
 use crate::record::Timestamp;
 
 /// Every stream of this process, with its threads.
@@ -18,7 +19,14 @@ pub struct Roster {
     pub routes: Vec<Arc<Counters>>,
     /// What all of it may take.
     pub memory: Memory,
+    /// What the brokers say.
+    pub reach: Arc<Reach>,
+    /// A thread that did not come around for this long hangs: restart it.
+    pub patience: Duration,
 }
+
+/// The least of that.
+const PATIENCE_MIN: Duration = Duration::from_secs(120);
 
 /// One stream, as this process serves it.
 #[derive(Clone, Debug)]
@@ -52,13 +60,27 @@ impl Roster {
             judge: threads.next().expect("one per thread"),
             window: prepared.stream.alerts.window,
         });
-        Self { streams: streams.collect(), routes, memory }
+        let streams = streams.collect();
+        // One step may wait for three transaction timeouts; the watchdog waits for two of these.
+        let patience = PATIENCE_MIN.max(7 * kafka.transaction_timeout);
+        Self { streams, routes, memory, reach: Arc::default(), patience }
     }
 
     /// The same with `routes`.
     pub fn telling(self, routes: Vec<Arc<Counters>>) -> Self {
         let memory = self.memory + Memory::of_routes(routes.len());
         Self { routes, memory, ..self }
+    }
+
+    /// The same with what the brokers say.
+    pub fn reaching(self, reach: Arc<Reach>) -> Self {
+        Self { reach, ..self }
+    }
+
+    /// The threads of each stream, by its name.
+    pub fn by_stream(&self) -> Vec<(String, Vec<Arc<Progress>>)> {
+        let threads = |s: &Stream| s.workers.iter().chain([&s.judge]).cloned().collect();
+        self.streams.iter().map(|stream| (stream.name.clone(), threads(stream))).collect()
     }
 
     /// What keeps this process from being called alive: a line per thread that hangs.
@@ -74,13 +96,51 @@ impl Roster {
         })
     }
 
-    /// What keeps it from being called ready: a line per thread that hangs or has not joined.
+    /// What keeps it from being called ready: brokers that do not answer, and a line per thread that hangs,
+    /// has not joined or stands back.
     pub fn unready(&self, now: Timestamp, patience: Duration) -> Vec<String> {
-        let mut lines = self.stuck(now, patience);
-        lines.extend(self.lines(|thread| match thread.is_alive(now, patience) {
-            true if !thread.has_joined() => Some("has not joined its group yet".into()),
-            _ => None,
+        let unreached = self.reach.unreached(now).map(|(age, why)| {
+            let seconds = age.as_secs();
+            format!(
+                "no broker has answered for {seconds} s: {why}; they are asked again until one does"
+            )
+        });
+        let mut lines: Vec<String> = unreached.into_iter().collect();
+        lines.extend(self.stuck(now, patience));
+        lines.extend(self.lines(|thread| {
+            if !thread.is_alive(now, patience) {
+                return None;
+            }
+            match thread.standing() {
+                Standing::Back { since, why } => {
+                    let seconds = (now.0 - since.0).max(0) / 1000;
+                    Some(format!("stands back for {seconds} s: {why}; it looks again by itself"))
+                }
+                Standing::Joining { why } => Some(format!("has not joined its group yet: {why}")),
+                Standing::Ready if thread.has_joined() => None,
+                Standing::Ready => Some("has not joined its group yet".into()),
+            }
         }));
+        lines
+    }
+
+    /// Rights that we lack on the cluster: the rest goes on.
+    pub fn missing_rights(&self) -> Vec<String> {
+        self.reach.missing()
+    }
+
+    /// Workers that have joined and have nothing to do, and whether that is right.
+    pub fn without_partition(&self) -> Vec<String> {
+        let mut lines = vec![];
+        for stream in &self.streams {
+            for (number, worker) in stream.workers.iter().enumerate() {
+                if worker.has_joined() && Progress::get(&worker.partitions) == 0 {
+                    let (name, why) =
+                        (&stream.name, self.reach.why_without_partition(&stream.name));
+                    lines.push(format!("stream {name}: worker-{number} has no partition: {why}"));
+                }
+            }
+        }
         lines
     }
 
@@ -92,7 +152,8 @@ impl Roster {
             let (mut told, mut held) = (0, 0);
             for thread in &stream.workers {
                 for (partition, why) in thread.reasons() {
-                    lines.push(format!("stream {}: partition {partition}: {why}", stream.name));
+                    let name = &stream.name;
+                    lines.push(format!("stream {name}: partition {partition}: {why}"));
                     told += 1;
                 }
                 held += Progress::get(&thread.stopped_partitions);
@@ -189,7 +250,8 @@ pub mod tests {
             window: Duration::from_secs(10),
         };
         let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];
-        Roster { streams: vec![stream], routes, memory: Memory::default() }
+        let (memory, reach, patience) = (Memory::default(), Arc::default(), PATIENCE_MIN);
+        Roster { streams: vec![stream], routes, memory, reach, patience }
     }
 
     #[test]
@@ -210,6 +272,36 @@ pub mod tests {
             ]
         );
         assert_eq!(roster.stuck(now, patience).len(), 2);
+    }
+
+    #[test]
+    fn who_stands_back_is_not_ready_and_neither_is_anybody_without_brokers() {
+        let roster = roster();
+        let [stream] = &roster.streams[..] else { unreachable!() };
+        let now = Timestamp(1_000_000);
+        for (_, thread) in stream.threads() {
+            thread.beat(now);
+            thread.join();
+        }
+        assert_eq!(roster.unready(now, roster.patience), [""; 0]);
+        stream.workers[0].wait_to_join("no answer in time");
+        stream.workers[1].rebalanced(3, false);
+        stream.workers[1].stand_back(Timestamp(now.0 - 7_000), "a@b has its id");
+        roster.reach.is_silent(Timestamp(now.0 - 9_000), "no broker can be reached");
+        assert_eq!(
+            roster.unready(now, roster.patience),
+            [
+                "no broker has answered for 9 s: no broker can be reached; they are asked again until one \
+                 does",
+                "stream fashion: worker-0 has not joined its group yet: no answer in time",
+                "stream fashion: worker-1 stands back for 7 s: a@b has its id; it looks again by itself",
+            ]
+        );
+        assert_eq!(roster.stuck(now, roster.patience), [""; 0], "a restart would not help");
+        let idle = roster.without_partition();
+        assert_eq!(idle.len(), 1, "who stands back has none because it wants none: {idle:?}");
+        stream.workers[1].stand_ready();
+        assert_eq!(Progress::get(&stream.workers[1].partitions), 0);
     }
 
     #[test]

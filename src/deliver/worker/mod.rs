@@ -38,6 +38,9 @@ pub struct Worker<S, R> {
     broken: Option<Instant>,
 }
 
+/// A worker that has no session: what it announced it remembers, for whoever is fenced has not ended.
+pub struct Resting<R>(Desk<R>);
+
 /// Everything of a worker but its session, which lends out messages while the rest works on them.
 struct Desk<R> {
     stream: Arc<Stream>,
@@ -103,16 +106,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// Between two tries to reach a cluster that does not answer.
 const AGAIN: Duration = Duration::from_millis(500);
 
-impl<S: Session, R: Road> Worker<S, R> {
-    /// A worker that has nothing yet; the group will tell.
-    pub fn new(
-        session: S,
-        road: R,
-        stream: Arc<Stream>,
-        timing: Timing,
-        progress: Arc<Progress>,
-    ) -> Self {
-        let desk = Desk {
+impl<R: Road> Resting<R> {
+    /// A worker that has not begun.
+    pub fn new(road: R, stream: Arc<Stream>, timing: Timing, progress: Arc<Progress>) -> Self {
+        Self(Desk {
             stream,
             road,
             timing,
@@ -129,8 +126,32 @@ impl<S: Session, R: Road> Worker<S, R> {
             opened: None,
             last_empty: None,
             progress,
-        };
-        Self { session, desk, broken: None }
+        })
+    }
+
+    /// Goes to work, with nothing yet; the group will tell.
+    pub fn join<S: Session>(self, session: S) -> Worker<S, R> {
+        Worker { session, desk: self.0, broken: None }
+    }
+}
+
+impl<S: Session, R: Road> Worker<S, R> {
+    /// A worker that has nothing yet; the group will tell.
+    pub fn new(
+        session: S,
+        road: R,
+        stream: Arc<Stream>,
+        timing: Timing,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Resting::new(road, stream, timing, progress).join(session)
+    }
+
+    /// Forgets what is its own, and hands its session back. Nothing is committed.
+    pub fn rest(mut self) -> (S, Resting<R>) {
+        self.desk.clear();
+        self.desk.opened = None;
+        (self.session, Resting(self.desk))
     }
 
     /// One batch, and whatever else is due. Waits a little if there is nothing to do.
@@ -208,10 +229,10 @@ impl<S: Session, R: Road> Worker<S, R> {
             SessionError::Refused { refusals, beside } => {
                 self.desk.refused(&self.session, &refusals, &beside).is_err()
             }
-            _ => {
+            error => {
                 self.desk.refusals.settle();
                 self.desk.arrivals.unknown();
-                self.desk.forget_uncommitted(&self.session).is_err()
+                self.desk.forget_uncommitted(&self.session, &error.to_string()).is_err()
             }
         };
         if unusable {

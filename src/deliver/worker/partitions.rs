@@ -177,13 +177,14 @@ impl<R: Road> Desk<R> {
     pub(super) fn forget_uncommitted<S: Session>(
         &mut self,
         session: &S,
+        because: &str,
     ) -> Result<(), SessionError> {
         let partitions: Vec<Partition> = std::mem::take(&mut self.slots).into_keys().collect();
         if session.lost() {
             // The group tells us next; until then there is nothing that is ours.
             return Ok(());
         }
-        let why = || Why::Restore("its last commit is looked for".into());
+        let why = || Why::Restore(format!("its last commit is looked for, after {because}"));
         for &partition in &partitions {
             self.holds.insert(partition, Hold::begin(session.now(), why()));
         }
@@ -207,7 +208,7 @@ impl<R: Road> Desk<R> {
             let owed = refusals.iter().map(|refusal| refusal.at).chain(beside.iter().copied());
             self.arrivals.arrived_but(&owed.collect());
         }
-        self.forget_uncommitted(session)?;
+        self.forget_uncommitted(session, "its topic took not every record")?;
         for Position { partition, offset } in stuck {
             if self.holds.contains(partition) {
                 self.holds.refused(partition, offset, now);

@@ -15,6 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::native::{self, NativeError, Which};
 use super::transaction::{ABORT, Transactions};
+use super::{deadline, words};
 use crate::config::Delivery;
 use crate::deliver::{Ends, GROUP, Place, SessionError};
 use crate::record::Offset;
@@ -160,7 +161,8 @@ impl Transactions {
             let doubts = self.ends.borrow().doubts();
             let (group, doubts): (Vec<Place>, Vec<Place>) =
                 doubts.into_iter().partition(|place| place.topic == GROUP);
-            let producer = self.producer.borrow();
+            self.step("looking for what has no end");
+            let producer = self.producer.borrow().clone();
             let latest = |which| native::offsets(producer.client(), &doubts, which, ANSWER);
             let ends = latest(Which::End).map_err(unanswered)?;
             let stable = latest(Which::Stable).map_err(unanswered)?;
@@ -193,7 +195,8 @@ impl Transactions {
         }
         // Whatever comes of it, the next transaction is another producer's.
         self.suspect.set(true);
-        let producer = self.producer.borrow();
+        let producer = self.producer.borrow().clone();
+        self.step("ending what has no end");
         producer.begin_transaction().map_err(|e| self.failed("begin", &e))?;
         for Place { topic, partition } in places {
             let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition.0).key(NOTHING);
@@ -207,7 +210,15 @@ impl Transactions {
             sleep(Duration::from_millis(1));
         }
         // The group forgets what it holds as pending from our id when it hears of this end.
-        native::touch_group(&producer, to.group, to.topic, ANSWER);
+        let (group, topic, toucher) = (to.group.to_owned(), to.topic.to_owned(), producer.clone());
+        let touched = deadline::within("touch the group", ANSWER + ANSWER, move || {
+            native::touch_group(&toucher, &group, &topic, ANSWER);
+        });
+        if touched.is_none() {
+            let reason = format!("no answer of the coordinator of group {}", to.group);
+            return Err(SessionError::Transaction { step: "touch the group", reason });
+        }
+        self.step("aborting");
         producer.abort_transaction(ABORT).map_err(|e| self.failed("abort", &e))
     }
 }
@@ -218,8 +229,7 @@ fn endless(what: &str, place: Option<&Place>) -> SessionError {
 }
 
 fn unanswered(error: NativeError) -> SessionError {
-    let reason = format!("{} ({:?})", error.text, error.code);
-    SessionError::Exchange { what: "list offsets", reason }
+    SessionError::Exchange { what: "list offsets", reason: words::of_native(&error) }
 }
 
 /// The first of them; there may be hundreds.

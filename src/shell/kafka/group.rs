@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::{ClientConfig, admin::AdminClient};
 
 use super::restore::{self, during};
-use super::{Clients, native};
+use super::{Clients, native, words};
 use crate::deliver::{Beginning, Kept, SessionError};
 use crate::record::Partition;
 
@@ -48,10 +48,12 @@ impl Group {
     /// # Errors
     /// If nobody answers or the group may not be described.
     pub fn members(&self) -> Result<Vec<String>, SessionError> {
-        native::group_members(self.admin.inner(), &self.name, EXCHANGE).map_err(|error| {
-            let reason = format!("{} ({:?})", error.text, error.code);
+        let members = native::group_members(self.admin.inner(), &self.name, EXCHANGE);
+        let members = members.map_err(|error| {
+            let reason = format!("{}: {}", self.name, words::of_native(&error));
             SessionError::Exchange { what: "describe group", reason }
-        })
+        })?;
+        Ok(members.iter().map(native::Member::to_string).collect())
     }
 
     /// All partitions of its topic.

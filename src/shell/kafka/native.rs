@@ -6,6 +6,7 @@ mod headers;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::deliver::Place;
 use crate::record::{Offset, Partition};
@@ -177,8 +179,22 @@ pub fn group_operations<C: ClientContext>(
     })
 }
 
-/// Who is in this consumer group now, by client id and host. A process that was killed is, until
-/// its session times out.
+/// A member of a consumer group. A process that was killed is one until its session times out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Given by the broker, to one consumer once.
+    pub id: String,
+    pub client_id: String,
+    pub host: String,
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.client_id, self.host)
+    }
+}
+
+/// Who is in this consumer group now.
 ///
 /// # Errors
 /// If nobody answers or the group may not be described.
@@ -186,7 +202,7 @@ pub fn group_members<C: ClientContext>(
     client: &Client<C>,
     group: &str,
     timeout: Duration,
-) -> Result<Vec<String>, NativeError> {
+) -> Result<Vec<Member>, NativeError> {
     let described = describe_groups(client, &[group], timeout, |group| {
         // SAFETY: `group` lives for this call, and so do its members, of which there are as many as
         // it says; strings are valid or null, and are copied.
@@ -197,17 +213,70 @@ pub fn group_members<C: ClientContext>(
             };
             let members = 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group);
             let member = |i| sys::rd_kafka_ConsumerGroupDescription_member(group, i);
-            let name = |member| {
-                let id = text(sys::rd_kafka_MemberDescription_client_id(member));
-                format!("{id} at {}", text(sys::rd_kafka_MemberDescription_host(member)))
+            let read = |member| Member {
+                id: text(sys::rd_kafka_MemberDescription_consumer_id(member)),
+                client_id: text(sys::rd_kafka_MemberDescription_client_id(member)),
+                host: text(sys::rd_kafka_MemberDescription_host(member)),
             };
-            members.map(|i| name(member(i))).collect()
+            members.map(|i| read(member(i))).collect()
         }
     })?;
     match described.into_iter().next() {
         Some((_, Err(error))) if error.code == RDKafkaErrorCode::GroupIdNotFound => Ok(vec![]),
         Some((_, members)) => members,
         None => Ok(vec![]),
+    }
+}
+
+/// Which member of its group this consumer is, if it is one.
+pub fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> {
+    // SAFETY: the client outlives the call; the string is ours, valid or null, and freed once, after
+    // it was copied.
+    unsafe {
+        let text = sys::rd_kafka_memberid(client.native_ptr());
+        if text.is_null() {
+            return None;
+        }
+        let id = CStr::from_ptr(text).to_string_lossy().into_owned();
+        sys::rd_kafka_mem_free(client.native_ptr(), text.cast());
+        (!id.is_empty()).then_some(id)
+    }
+}
+
+/// Commits `offsets` for the group of a consumer. The safe call waits for as long as it takes.
+///
+/// # Errors
+/// If the group does not take them, or nobody answers within `timeout`: they may be committed later
+/// all the same.
+pub fn commit_offsets<C: ClientContext>(
+    client: &Client<C>,
+    offsets: &TopicPartitionList,
+    timeout: Duration,
+) -> Result<(), NativeError> {
+    const OURS: &str = "librdkafka made none, which it does for a client that lives";
+    let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    let native = client.native_ptr();
+    let failed = |code| NativeError { code, text: String::new() };
+    // SAFETY: client and list outlive the call, and the list is copied. Queue and event are ours and
+    // each is destroyed once, the event first; what comes for a queue that is gone is dropped.
+    unsafe {
+        let queue = sys::rd_kafka_queue_new(native);
+        let queue = Owned::new(queue, sys::rd_kafka_queue_destroy).expect(OURS);
+        let (no_callback, nothing) = (None, ptr::null_mut());
+        let sent =
+            sys::rd_kafka_commit_queue(native, offsets.ptr(), queue.ptr(), no_callback, nothing);
+        match RDKafkaErrorCode::from(sent) {
+            RDKafkaErrorCode::NoError => {}
+            code => return Err(failed(code)),
+        }
+        let event = sys::rd_kafka_queue_poll(queue.ptr(), timeout_ms);
+        let Some(event) = Owned::new(event, sys::rd_kafka_event_destroy) else {
+            return Err(failed(RDKafkaErrorCode::OperationTimedOut));
+        };
+        match RDKafkaErrorCode::from(sys::rd_kafka_event_error(event.ptr())) {
+            RDKafkaErrorCode::NoError => Ok(()),
+            code => Err(failed(code)),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::native::{self, Listed, Which};
-use super::survey;
+use super::{survey, words};
 use crate::deliver::{Beginning, Kept, Place, SessionError};
 use crate::emit::ReadTrace;
 use crate::record::{self, Partition};
@@ -49,7 +49,7 @@ pub fn beginnings<C: ConsumerContext>(
     let latest_of = |which| {
         let found = native::offsets(consumer.client(), &places, which, EXCHANGE);
         found.map_err(|error| {
-            let reason = format!("{} ({:?})", error.text, error.code);
+            let reason = format!("topic {kept_in}: {}", words::of_native(&error));
             SessionError::Exchange { what: "see where state ends", reason }
         })
     };
@@ -133,7 +133,7 @@ pub fn source_before(
 }
 
 pub fn during(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Exchange { what, reason: error.to_string() }
+    move |error| SessionError::Exchange { what, reason: words::of(&error) }
 }
 
 /// The last committed value of each of `keys`, for each of `partitions` of `topic`, in their order.

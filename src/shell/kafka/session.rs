@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::topic_partition_list::{
@@ -24,8 +24,9 @@ use super::refused::Asked;
 use super::restore::{self, during};
 use super::survey;
 use super::transaction::{Sending, Transactions, part_with};
+use super::words;
 use crate::codec::Headers;
-use crate::config::Delivery;
+use crate::config::{Delivery, GroupProtocol};
 use crate::deliver::{
     self, Beginning, Change, Forward, Kept, Output, Outputs, Place, Progress, SessionError,
 };
@@ -63,6 +64,10 @@ pub struct Session {
     /// What the brokers are asked about the topic every few seconds, and which of that was seen.
     looks: Arc<Looks>,
     seen: Cell<u64>,
+    /// How often brokers fenced us lately although nobody else was seen, and when last.
+    fencings: Cell<(u32, Option<Instant>)>,
+    /// Who seems to have our id, and since when.
+    rival: RefCell<Option<(native::Member, Instant)>>,
 }
 
 /// How long one exchange with the broker may take.
@@ -73,6 +78,19 @@ const OFFSETS: Duration = Duration::from_secs(1);
 /// Between two tries to settle offsets that stay unstable: a transaction that somebody is just
 /// ending needs no help.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
+/// What a group of the new protocol has if nobody says otherwise to the brokers.
+const BROKERS_SESSION: Duration = Duration::from_secs(45);
+/// Without being fenced for so long, the next time counts as the first.
+const FENCINGS_OVER: Duration = Duration::from_secs(120);
+/// Before an id is taken back that nobody else is seen to have: at once the first time, then
+/// doubled up to the last. Two processes of one name that do not see each other must not take turns.
+const TAKE_BACK: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+];
 
 impl Session {
     /// Joins `group` on `topic`, to write to `outputs`; `role` is part of the transactional id and
@@ -90,7 +108,8 @@ impl Session {
         let kafka = clients.kafka();
         let timeout = 3 * kafka.transaction_timeout;
         let producer = clients.producer_for(role, compare::bytes_max(clients, &outputs.topics));
-        let transactions = Transactions::start(producer, kafka.delivery, outputs, timeout)?;
+        let transactions =
+            Transactions::start(producer, kafka.delivery, outputs, timeout, progress.clone())?;
         let session = Self {
             member: Member::join(clients, role, group, topic)?,
             member_is_usable: true,
@@ -104,6 +123,8 @@ impl Session {
             sending: Cell::new(0),
             sent: RefCell::default(),
             known: RefCell::default(),
+            fencings: Cell::default(),
+            rival: RefCell::default(),
             interrupted: Cell::new(false),
             before: RefCell::default(),
             looks: clients.observe(group, topic, &outputs.topics, &progress),
@@ -120,9 +141,93 @@ impl Session {
         &self.member.0
     }
 
+    /// Says what begins now and may take long: the thread lives.
+    fn step(&self, what: &'static str) {
+        self.progress.doing(what);
+        self.progress.beat(clock::now());
+    }
+
+    /// Brokers fence whoever is too slow for them, as they do whoever lost its id to another process. So it
+    /// is a failure like any other, until another process is seen.
+    fn fenced<T>(&self, result: Result<T, SessionError>) -> Result<T, SessionError> {
+        let Err(SessionError::Fenced { id, reason }) = result else { return result };
+        let seen = match self.look_for_rival(&id) {
+            Err(fenced @ SessionError::Fenced { .. }) => return Err(fenced),
+            Err(error) => {
+                format!("whether another process of our name is there is not known: {error}")
+            }
+            Ok(Some(rival)) => format!("{rival} is a member of group {} too", self.group),
+            Ok(None) => format!("no other process of our name is seen in group {}", self.group),
+        };
+        let (times, last) = self.fencings.get();
+        let recent = last.is_some_and(|at| at.elapsed() < FENCINGS_OVER);
+        self.fencings.set((if recent { times + 1 } else { 1 }, Some(Instant::now())));
+        let reason = format!(
+            "the brokers take nothing more under transactional id {id} ({reason}), as after a transaction that \
+             lasted longer than transaction_timeout_ms; {seen}"
+        );
+        Err(SessionError::Transaction { step: "transaction", reason })
+    }
+
+    /// A member of our group that has our name and is not of this process. It is believed to live once it
+    /// has been there for longer than the group keeps who is dead: a process that was killed, or a member of
+    /// ours that joined without our hearing of it.
+    ///
+    /// # Errors
+    /// `Fenced` if it lives; else if nobody answers.
+    fn look_for_rival(&self, id: &str) -> Result<Option<native::Member>, SessionError> {
+        self.step("looking for another process of our name");
+        let members = &self.clients.members;
+        members.know(self.consumer().client());
+        let client_id = self.clients.client_id(&self.role);
+        let found = members.rival(self.consumer().client(), &self.group, &client_id)?;
+        let mut known = self.rival.borrow_mut();
+        let since = match (&*known, &found) {
+            (Some((before, since)), Some(now)) if before.id == now.id => *since,
+            _ => Instant::now(),
+        };
+        *known = found.clone().map(|rival| (rival, since));
+        match found {
+            Some(rival) if since.elapsed() >= self.dead_after() => {
+                let reason = format!("{rival} is a member of group {}", self.group);
+                Err(SessionError::Fenced { id: id.to_owned(), reason })
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// How long a group keeps a member that is dead.
+    fn dead_after(&self) -> Duration {
+        let kafka = self.clients.kafka();
+        let session = match kafka.group_protocol {
+            GroupProtocol::Classic => kafka.session_timeout,
+            GroupProtocol::Consumer => kafka.session_timeout.max(BROKERS_SESSION),
+        };
+        session + session / 4
+    }
+
+    /// Whether it is time to take back an id that the brokers fenced.
+    fn may_take_back(&self) -> Result<(), SessionError> {
+        let (times, Some(last)) = self.fencings.get() else { return Ok(()) };
+        let what = "take the transactional id back";
+        if self.rival.borrow().is_some() {
+            let id = self.clients.transactional_prefix() + &self.role;
+            if let Some(rival) = self.look_for_rival(&id)? {
+                let reason = format!("{rival} may have it; that shows in {:?}", self.dead_after());
+                return Err(SessionError::Exchange { what, reason });
+            }
+        }
+        let pause = TAKE_BACK[(times.max(1) as usize - 1).min(TAKE_BACK.len() - 1)];
+        if last.elapsed() >= pause {
+            return Ok(());
+        }
+        let reason = format!("fenced {times} times; it is taken back after {pause:?}");
+        Err(SessionError::Exchange { what, reason })
+    }
+
     /// Ends what our id left without an end; true if offsets that were committed may be undone.
     fn settle(&self, was_committed: impl FnOnce() -> bool) -> Result<bool, SessionError> {
-        self.progress.doing("looking for what has no end");
+        self.step("looking for what has no end");
         self.with_group(|to| self.transactions.settle(to, was_committed))
     }
 
@@ -151,6 +256,11 @@ impl Session {
             let now = now.find_partition(&self.topic, partition.0);
             has_moved && now.is_some_and(|now| now.offset() == NativeOffset::Offset(sent.0))
         })
+    }
+
+    /// For one step of a transaction.
+    fn patience(&self) -> Duration {
+        3 * self.clients.kafka().transaction_timeout
     }
 
     fn is_transactional(&self) -> bool {
@@ -190,7 +300,7 @@ fn is_elsewhere(code: RDKafkaErrorCode) -> bool {
 
 /// What the consumer does not do it will not do later: the next one does.
 fn unusable(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Consumer { reason: format!("{what}: {error}") }
+    move |error| SessionError::Consumer { reason: format!("{what}: {}", words::of(&error)) }
 }
 
 impl deliver::Session for Session {
@@ -207,7 +317,7 @@ impl deliver::Session for Session {
     fn poll(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
         if self.transactions.is_doubtful() {
             match self.settle(|| false) {
-                Err(error @ SessionError::Fenced { .. }) => return Err(error),
+                Err(error @ SessionError::Fenced { .. }) => return self.fenced(Err(error)),
                 Ok(true) => {
                     let reason = "acknowledged, and undone for want of an end".to_owned();
                     return Err(SessionError::Transaction { step: "commit", reason });
@@ -217,7 +327,7 @@ impl deliver::Session for Session {
             }
         }
         if self.transactions.is_idle() {
-            self.with_group(|to| self.transactions.settle_pending(to))?;
+            self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
         }
         match self.consumer().poll(timeout) {
             None => Ok(None),
@@ -234,7 +344,7 @@ impl deliver::Session for Session {
                 Err(unusable("consume")(error))
             }
             Some(Err(error)) => {
-                warn!(%error, "consuming; librdkafka tries again");
+                words::report_fetch(&error);
                 Ok(None)
             }
         }
@@ -246,6 +356,7 @@ impl deliver::Session for Session {
 
     fn change(&self) -> Option<Change> {
         let (news, partitions) = self.consumer().context().take()?;
+        self.clients.members.know(self.consumer().client());
         let partitions = partitions.elements().iter().map(|e| Partition(e.partition())).collect();
         Some(match news {
             News::Assigned => Change::Assigned(partitions),
@@ -294,7 +405,7 @@ impl deliver::Session for Session {
         if to.is_empty() {
             return Ok(());
         }
-        self.progress.doing("rewinding");
+        self.step("rewinding");
         // Read on from anywhere else, and records would be passed over.
         let done = self.consumer().seek_partitions(self.placed(to), EXCHANGE);
         for element in done.map_err(unusable("rewind"))?.elements() {
@@ -313,7 +424,7 @@ impl deliver::Session for Session {
         let sending = self.sending.get() + headers.bytes();
         self.sending.set(sending);
         if sending > HEADERS_SENDING_MAX {
-            self.transactions.flush()?;
+            self.fenced(self.transactions.flush())?;
             self.sending.set(0);
         }
         let own = forward.keep.map_or_else(OwnedHeaders::new, |keep| headers.copy(keep));
@@ -325,7 +436,7 @@ impl deliver::Session for Session {
             timestamp_ms: message.timestamp().to_millis().filter(|_| forward.keep_timestamp),
             headers: Some(with(own, forward.headers)),
         });
-        self.asked.explain(&self.clients, sent)
+        self.asked.explain(&self.clients, self.fenced(sent))
     }
 
     fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
@@ -338,23 +449,23 @@ impl deliver::Session for Session {
             timestamp_ms: None,
             headers: ours.then(|| with(OwnedHeaders::new(), output.headers)),
         });
-        self.asked.explain(&self.clients, sent)
+        self.asked.explain(&self.clients, self.fenced(sent))
     }
 
     fn barrier(&self) -> Result<(), SessionError> {
         if self.is_transactional() {
             return Ok(());
         }
-        self.asked.explain(&self.clients, self.transactions.flush())
+        self.asked.explain(&self.clients, self.fenced(self.transactions.flush()))
     }
 
     fn arrive(&self) -> Result<(), SessionError> {
-        self.progress.doing("waiting for what was sent");
-        self.asked.explain(&self.clients, self.transactions.arrive())
+        self.step("waiting for what was sent");
+        self.asked.explain(&self.clients, self.fenced(self.transactions.arrive()))
     }
 
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        self.progress.doing("sending offsets");
+        self.step("sending offsets");
         next.clone_into(&mut self.sent.borrow_mut());
         if !self.is_transactional() {
             return Ok(());
@@ -363,14 +474,14 @@ impl deliver::Session for Session {
             step: "send offsets",
             reason: "not a member of the group any more".into(),
         })?;
-        self.transactions.offsets(&self.placed(next), &group)
+        self.fenced(self.transactions.offsets(self.placed(next), group))
     }
 
     fn commit(&self) -> Result<(), SessionError> {
-        self.progress.doing("committing");
+        self.step("committing");
         self.sending.set(0);
         if self.is_transactional() {
-            let committed = self.with_group(|to| self.transactions.commit(to));
+            let committed = self.fenced(self.with_group(|to| self.transactions.commit(to)));
             self.asked.explain(&self.clients, committed)?;
             let sent = self.sent.take();
             self.known.borrow_mut().extend(sent.into_iter().map(|(p, offset)| (p, Some(offset))));
@@ -379,10 +490,12 @@ impl deliver::Session for Session {
         self.asked.explain(&self.clients, self.transactions.flush())?;
         let sent = self.sent.take();
         if !sent.is_empty() {
-            let committed = self.consumer().commit(&self.placed(&sent), CommitMode::Sync);
-            committed.map_err(|error| SessionError::Transaction {
-                step: "commit offsets",
-                reason: error.to_string(),
+            let client = self.consumer().client();
+            let committed = native::commit_offsets(client, &self.placed(&sent), self.patience());
+            committed.map_err(|error| {
+                let why = words::of_native(&error);
+                let reason = format!("group {}, topic {}: {why}", self.group, self.topic);
+                SessionError::Transaction { step: "commit offsets", reason }
             })?;
         }
         self.transactions.close();
@@ -394,15 +507,17 @@ impl deliver::Session for Session {
     }
 
     fn recover(&mut self) -> Result<(), SessionError> {
-        self.progress.doing("making a new producer");
-        self.transactions.restart()?;
+        self.may_take_back()?;
+        let restarted = self.transactions.restart();
+        self.fenced(restarted)?;
         if !self.member_is_usable {
             let Self { clients, role, group, topic, .. } = self;
+            clients.members.know(self.member.0.client());
             let new = Member::join(clients, role, group, topic)?;
             part_with(std::mem::replace(&mut self.member, new));
             self.member_is_usable = true;
         }
-        self.settle(|| self.was_committed())?;
+        self.fenced(self.settle(|| self.was_committed()))?;
         self.sent.take();
         Ok(())
     }
@@ -414,7 +529,7 @@ impl deliver::Session for Session {
         partitions: &[Partition],
         kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        self.progress.doing("reading state and offsets");
+        self.step("reading state and offsets");
         let reader = self.clients.reader(&self.role);
         let found =
             restore::beginnings(self.consumer(), &reader, &self.topic, partitions, kept, OFFSETS);
@@ -426,7 +541,7 @@ impl deliver::Session for Session {
         } else if since.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
             self.settled.set(Some(Instant::now()));
             if since.is_some() {
-                self.with_group(|to| self.transactions.settle_pending(to))?;
+                self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
             }
         }
         found
@@ -469,7 +584,7 @@ impl deliver::Session for Session {
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
-        self.progress.doing("asking for partitions");
+        self.step("asking for partitions");
         self.transactions.partitions_of(topic, EXCHANGE)
     }
 }
