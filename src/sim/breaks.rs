@@ -187,17 +187,13 @@ fn left(scene: &Scene, cluster: &Cluster) -> BTreeMap<u64, Vec<(Partition, Offse
 /// Where somebody began to read a partition: what was deleted before is nobody's.
 fn began(scene: &Scene, cluster: &Cluster, partition: Partition) -> Option<Offset> {
     let topic = &cluster.topics[cluster.topic(&scene.stream.topics.evidence)];
-    let first =
-        topic.partitions[0].committed(0).find_map(|(_, record)| {
-            match Message::from_bytes(record.value.as_deref()?).ok()? {
-                Message::Evidence(evidence) if evidence.partition == partition => {
-                    Some(evidence.from)
-                }
-                Message::Loss(loss) if loss.partition == partition => Some(loss.from),
-                _ => None,
-            }
-        });
-    first
+    topic.partitions[0].committed(0).find_map(|(_, record)| {
+        match Message::from_bytes(record.value.as_deref()?).ok()? {
+            Message::Evidence(evidence) if evidence.partition == partition => Some(evidence.from),
+            Message::Loss(loss) if loss.partition == partition => Some(loss.from),
+            _ => None,
+        }
+    })
 }
 
 /// From where to where was told that retention deleted it.

@@ -183,8 +183,7 @@ fn evidence_anew() -> Row {
     stream.tripline(&["topics", "--apply"]);
     let since = Instant::now();
     stream.feed(100);
-    let mut row = Row::default();
-    row.goes_on = stream.wait_left(300, PATIENCE);
+    let mut row = Row { goes_on: stream.wait_left(300, PATIENCE), ..Row::default() };
     let words = "the evidence topic is another log";
     while row.said.is_none() && since.elapsed() < PATIENCE {
         let log = std::fs::read_to_string(stream.log()).unwrap_or_default();

@@ -136,7 +136,9 @@ impl Observer {
         let stable = native::offsets(consumer.client(), &places, Which::Stable, EXCHANGE);
         let stable = stable.map_err(said)?;
         let mut asked = TopicPartitionList::new();
-        partitions.iter().for_each(|p| drop(asked.add_partition(topic, p.0)));
+        for partition in &partitions {
+            asked.add_partition(topic, partition.0);
+        }
         // While a transaction with offsets is open they are not told: then what was told before stands.
         let committed = consumer.committed_offsets(asked, EXCHANGE).map(|all| {
             let told = all.elements().into_iter().filter_map(|element| match element.offset() {
