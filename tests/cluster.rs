@@ -5,6 +5,8 @@
 
 mod harness;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -238,4 +240,65 @@ fn a_check_names_every_right_that_is_missing_and_the_command_that_grants_it() {
     assert_eq!(guard.terminate(Duration::from_secs(20)).code(), Some(0));
     let log = std::fs::read_to_string(log).expect("a log");
     assert!(!log.contains("uthorization") && !log.contains(PASSWORD), "{log}");
+}
+
+#[test]
+fn a_right_that_is_revoked_while_it_runs_is_named_until_it_is_given_back() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (broker, port) = guarded();
+    broker.create_topic("fashion.requests", 2, &[]);
+    for name in ["sanitized", "quarantine", "dead-letter", "state"] {
+        broker.create_topic(&format!("fashion.{name}"), 2, &[]);
+    }
+    broker.create_topic("fashion.evidence", 1, &[]);
+    broker.create_topic("tripline.alerts", 1, &[("cleanup.policy", "compact")]);
+    let admin = free_port();
+    let text = config(port) + &format!("[admin]\nlisten = \"127.0.0.1:{admin}\"\n");
+    let config = file(&broker, "tripline.toml", &text);
+    let config = config.to_str().expect("UTF-8");
+    let all = grants(&check(config, &["--connect"]).0);
+    all.iter().for_each(|command| acls(&broker, command));
+    let log = path_in(&broker, "tripline.log");
+    let _tail = harness::ShowOnPanic(log.clone());
+    let secret = [("GUARD_PASSWORD", PASSWORD)];
+    let mut guard = Process::tripline_with(&["run", "-c", config], &secret, &log);
+    let get = |path: &str| {
+        let mut said = String::new();
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", admin)) else { return said };
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let _ = stream.write_all(request.as_bytes());
+        let _ = stream.read_to_string(&mut said);
+        said
+    };
+    let soon = Duration::from_secs(60);
+    let is_quiet = || {
+        let said = get("/ready");
+        said.starts_with("HTTP/1.1 200") && !said.contains("a right is missing")
+    };
+    wait_until("a quiet start", soon, is_quiet);
+    let mut sent = 0;
+    for (resource, said) in [
+        ("fashion.sanitized", "may not Write on topic fashion.sanitized: "),
+        ("fashion.requests", "may not Read on topic fashion.requests: "),
+        ("tripline.fashion", "may not Read on group tripline.fashion: "),
+        ("--transactional-id", "may not Describe, Write on transactional ids tripline.test-0.*: "),
+    ] {
+        let right = all.iter().find(|words| words.contains(&resource.into())).expect("a grant");
+        let taken: Vec<String> = right.iter().map(|w| w.replace("--add", "--remove")).collect();
+        acls(&broker, &taken);
+        produce(&broker, "fashion.requests", (0..50).map(|_| "{\"pixels\": []}".to_owned()));
+        sent += 50;
+        wait_until(resource, soon, || {
+            get("/ready").contains(&format!("a right is missing: {said}"))
+        });
+        assert!(get("/metrics").contains("\ntripline_missing_rights 1\n"));
+        assert!(guard.child.try_wait().expect("a status").is_none(), "it lives");
+        acls(&broker, right);
+        wait_until("its return", soon, is_quiet);
+        wait_until("the end of the input", soon, || {
+            let done = broker.committed_and_end("tripline.fashion", "fashion.requests", 2);
+            done == (sent, sent)
+        });
+    }
+    assert_eq!(guard.terminate(Duration::from_secs(20)).code(), Some(0));
 }

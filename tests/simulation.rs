@@ -60,6 +60,11 @@ fn no_seed_breaks_an_invariant_and_together_they_meet_every_fault() {
         "refused-record",
         "dead letter is a pointer",
         "alerts",
+        "the input: Retention",
+        "the input: Elected",
+        "the input: Truncated",
+        "the input: Anew",
+        "told under two bundles",
     ];
     for what in met {
         assert!(hits.0.contains_key(what), "{SEEDS} seeds and no {what:?}: {hits:#?}");
@@ -129,6 +134,16 @@ fn records_that_are_refused_double_nothing_where_nothing_else_fails() {
 #[test]
 fn believing_a_broker_that_a_transaction_ended_is_caught() {
     check_caught(Mutation::BelieveTheEnd, 100);
+}
+
+#[test]
+fn reading_on_in_another_log_is_caught() {
+    check_caught(Mutation::BelieveTheLog, 100);
+}
+
+#[test]
+fn a_hold_that_ends_itself_once_the_log_has_grown_again_is_caught() {
+    check_caught(Mutation::LongEnough, 200);
 }
 
 #[test]

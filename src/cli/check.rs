@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::config::ConfigFile;
-use crate::config::{Config, Route, To};
+use crate::config::{Config, Route, Stream, To};
 use crate::decide::Mode;
 use crate::model::Runtime;
 use crate::shell::kafka::compare::{self, Found};
@@ -12,7 +12,7 @@ use crate::shell::registry::Registry;
 use crate::shell::routes::Routes;
 use crate::shell::run::Prepared;
 use crate::shell::trial::Trial;
-use crate::shell::{bundle, cgroup};
+use crate::shell::{bundle, cgroup, features};
 
 /// Say everything that is wrong with a configuration: its keys, its bundles and, with --connect,
 /// its cluster
@@ -31,10 +31,10 @@ impl Args {
         let Some(config) = self.config.read() else { return Exit::Config };
         println!("✓ {}: every key is fine", self.config.config.display());
         admin(&config);
-        let mut problems = bundles(&config);
+        let (mut problems, prepared) = bundles(&config);
         problems.extend(routes(&config));
         if self.connect {
-            problems.extend(cluster(&config));
+            problems.extend(cluster(&config, &prepared));
             problems.extend(registry(&config));
         }
         for problem in &problems {
@@ -66,10 +66,10 @@ fn admin(config: &Config) {
 }
 
 /// Loads every bundle as `run` would.
-fn bundles(config: &Config) -> Vec<String> {
+fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
     let runtime = match Runtime::load(config.onnxruntime.as_deref()) {
         Ok(runtime) => runtime,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => return (vec![error.to_string()], vec![]),
     };
     println!("✓ ONNX Runtime, build {}", runtime.build());
     let (mut problems, mut prepared) = (vec![], vec![]);
@@ -121,7 +121,7 @@ fn bundles(config: &Config) -> Vec<String> {
             Err(too_much) => problems.push(format!("memory: {too_much}")),
         }
     }
-    problems
+    (problems, prepared)
 }
 
 /// Whom incidents would be told.
@@ -154,7 +154,7 @@ fn registry(config: &Config) -> Vec<String> {
 }
 
 /// What would fail at three in the morning.
-fn cluster(config: &Config) -> Vec<String> {
+fn cluster(config: &Config, prepared: &[Prepared]) -> Vec<String> {
     let clients = Clients::new(config.kafka.clone(), &config.instance);
     let mut cluster = match topics::cluster(&clients) {
         Ok(cluster) => cluster,
@@ -185,6 +185,21 @@ fn cluster(config: &Config) -> Vec<String> {
         }
         Ok(times) => problems.extend(times),
         Err(error) => println!("– who dates records is not checked: {error}"),
+    }
+    let is_there = |prepared: &&Prepared| {
+        let Stream { topics, .. } = &*prepared.stream;
+        [&topics.state, &topics.evidence]
+            .into_iter()
+            .all(|topic| cluster.topics.contains_key(topic))
+    };
+    for Prepared { stream, guard, .. } in prepared.iter().filter(is_there) {
+        match features::problem(&clients, stream, guard.schema()) {
+            Ok(problem) => problems.extend(problem),
+            Err(error) => println!(
+                "– stream {}: whether the bundle before had more features is not checked: {error}",
+                stream.name
+            ),
+        }
     }
     problems
 }

@@ -5,17 +5,18 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::Exit;
 use super::config::ConfigFile;
-use crate::shell::kafka::{Clients, topics};
+use crate::shell::kafka::{Clients, Reach, reach};
 use crate::shell::memory::Memory;
 use crate::shell::roster::Roster;
 use crate::shell::routes::Routes;
 use crate::shell::run::{Overview, prepare, run};
+use crate::shell::start::{self, Topics};
 use crate::shell::trial::Trial;
-use crate::shell::{admin, cgroup, memory, telemetry};
+use crate::shell::{admin, cgroup, features, memory, telemetry};
 
 /// How long a receiver that does not answer may keep us from ending. The routes were told when the
 /// workers were; of the 30 s that Kubernetes grants, workers may take 25.
@@ -74,31 +75,40 @@ impl Args {
             return Exit::Config;
         }
         let clients = Clients::new(config.kafka.clone(), &config.instance);
-        match topics::cluster(&clients) {
-            Ok(cluster) => {
-                let problems = topics::problems(&config, &cluster);
-                for problem in &problems {
-                    error!(
-                        "{problem}; `tripline topics --apply` creates what is missing, `tripline check \
-                         --connect` says what is forbidden"
-                    );
-                }
-                if !topics::hindrances(&config, &cluster).is_empty() {
-                    return Exit::Config;
-                }
-            }
-            Err(error) => {
-                error!("{error}");
-                return Exit::Failed;
-            }
-        }
-        let overview = Overview::new(&streams);
+        let (overview, reach) = (Overview::new(&streams), Arc::<Reach>::default());
         let roster = Roster::new(&streams, &overview, &config.kafka).telling(routes.counters());
+        let roster = roster.reaching(reach.clone());
+        let threads = roster.by_stream();
+        // Who asks how we are is answered before the brokers are.
+        start::begin(&overview);
         if let Some(admin) = &config.admin
             && let Err(error) = admin::serve(admin, roster)
         {
             error!("{error}");
             return Exit::Config;
+        }
+        if let Err(error) = reach::watch(&reach, &clients, &config, threads, &stop) {
+            error!("{error}");
+            return Exit::Failed;
+        }
+        match start::wait_for_topics(&clients, &config, &overview, &stop) {
+            Topics::There => {}
+            Topics::Missing => return Exit::Config,
+            Topics::Stopped => return Exit::Ok,
+        }
+        for stream in &streams {
+            let (told, schema) = (&stream.stream, stream.guard.schema());
+            match features::problem(&clients, told, schema) {
+                Ok(None) => {}
+                Ok(Some(problem)) => {
+                    error!("{problem}");
+                    return Exit::Config;
+                }
+                Err(error) => warn!(
+                    stream = told.name, %error,
+                    "cannot tell whether the bundle before had more features"
+                ),
+            }
         }
         let routes = match routes.start(&clients, &stop) {
             Ok(routes) => routes,

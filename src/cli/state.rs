@@ -49,6 +49,9 @@ struct Reset {
     /// Only this partition of its input
     #[arg(long, value_name = "NUMBER", conflicts_with = "judge")]
     partition: Option<i32>,
+    /// Where that partition goes on: what comes from there on leaves again
+    #[arg(long, value_name = "OFFSET", requires = "partition")]
+    from: Option<i64>,
     /// Its judge, instead of its partitions
     #[arg(long)]
     judge: bool,
@@ -99,7 +102,7 @@ impl Reset {
             false => What::Partitions(self.partition.map(Partition)),
         };
         let done = with(&config, stream, |watched| {
-            let plan: Plan = watched.plan(what)?;
+            let plan: Plan = watched.plan(what, self.from.map(Offset))?;
             plan.lines.iter().for_each(|line| println!("{line}"));
             if self.yes {
                 watched.reset(&plan)?;
@@ -156,7 +159,11 @@ fn table(sight: &Sight) -> String {
         lines.push(row(seen.partition.to_string(), seen, &sight.epoch, kept));
     }
     let kept = sight.judge.kept.as_ref().map(judged);
-    lines.push(row("judge".into(), &sight.judge, &sight.epoch, kept));
+    let mut line = row("judge".into(), &sight.judge, &sight.epoch, kept);
+    if sight.judge.epoch.as_ref().is_some_and(|epoch| *epoch != sight.epoch) {
+        line += "; signals are watched anew at the next start, what is counted goes on";
+    }
+    lines.push(line);
     lines.join("\n") + "\n"
 }
 
@@ -171,7 +178,7 @@ fn row<T>(who: String, seen: &Remembered<T>, epoch: &str, kept: Option<String>) 
         said += "; the group tells an older offset: goes on at covered";
     }
     if let Some(other) = seen.epoch.as_ref().filter(|other| *other != epoch) {
-        said += &format!("; of epoch {other}, not {epoch}: forgotten at the next start");
+        said += &format!("; told under epoch {other}, not {epoch}");
     }
     if let Some(boot) = &seen.boot {
         said += &format!("; {boot}");

@@ -20,6 +20,9 @@ pub struct Stream {
     pub input: String,
     /// `bundle`: the folder that `tripline fit` wrote. Required.
     pub bundle: PathBuf,
+    /// `accept_fewer_features = false`: whether `run` starts with a bundle that has fewer features than the
+    /// one before.
+    pub accept_fewer_features: bool,
     /// `codec = "json"`: how values are written, whatever a sender's headers say; or `"auto"`: as
     /// headers and bytes say, where they agree.
     /// `fields`: where in a value the features are, as JSON pointers in the schema's order; `""` is
@@ -36,6 +39,10 @@ pub struct Stream {
     /// `on_flagged = "quarantine"`: what `"enforce"` does with a flagged record; or `"correct"`.
     /// `on_guard_failure = "closed"`: records wait while we can score none; with `"open"` they pass.
     pub policy: Policy,
+    /// `accept_gap = false`: what happens where the input is another log than it was, made anew or without its
+    /// newest records: the partition waits for `tripline state reset`; with `true` it goes on where its log
+    /// does. Both are told.
+    pub accept_gap: bool,
     /// `budget`: share of clean records that may be flagged, `0.01` or `"1%"`; the bundle's own
     /// unless given.
     pub budget: Option<Probability>,
@@ -110,6 +117,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
     let stream = Stream {
         input: claims.input(&mut section),
         bundle: section.file("bundle").unwrap_or_default(),
+        accept_fewer_features: section.flag("accept_fewer_features", false),
         codec: codec::Config {
             format: section.choice("codec", &formats, Format::Json),
             fields: fields(&mut section),
@@ -139,6 +147,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
                 OnGuardFailure::default(),
             ),
         },
+        accept_gap: section.flag("accept_gap", false),
         budget: budget(&mut section),
         workers: section.integer("workers", 1..=64, 1) as usize,
         rows_max: section.integer("rows_max", 1..=4096, 256) as usize,

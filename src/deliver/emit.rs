@@ -62,8 +62,10 @@ pub fn forward<S: Session>(
     let fault = outcome.judged.err().filter(|_| outcome.route == Route::DeadLetter);
     let keep: fn(&[u8]) -> bool =
         if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
-    let connect =
-        fault.map(|fault: Fault| connect_headers(&stream.input, position, &stream.name, &fault));
+    let connect = fault.map(|fault: Fault| {
+        let told = road.tell(&fault, message.value());
+        connect_headers(&stream.input, position, &stream.name, &fault, told)
+    });
     let mut headers: Vec<(&str, &[u8])> = vec![];
     if pointer.is_some() {
         headers.push(("content-type", POINTER.as_bytes()));

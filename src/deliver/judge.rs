@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
-use super::{Beginning, Change, Message, Output, Progress, Session, SessionError, Timing};
+use super::{
+    Beginning, Change, Kept, Message, Output, Place, Progress, Session, SessionError, Timing,
+};
 use crate::config::Stream;
 use crate::incident::{Alert, Event};
-use crate::pipeline::{Judge, JudgeError};
-use crate::record::{Offset, Partition};
+use crate::pipeline::{Judge, JudgeError, JudgeState};
+use crate::record::{Extent, Offset, Partition};
 use crate::watch::{Message as WatchMessage, Tick};
 
 /// Judges one stream while its group gives it the evidence partition; else stands by.
@@ -99,8 +101,12 @@ impl<S: Session> Judging<S> {
 
     fn step(&mut self) -> Result<(), SessionError> {
         self.rebalance()?;
+        self.check_evidence()?;
         self.restore()?;
         let alerts = self.hear()?;
+        if let Seat::Taken(judge) = &self.seat {
+            self.progress.alarm.judged(judge.judged_until());
+        }
         let now = self.session.now();
         // A tick per half window: a window closes at most that late.
         let every = (self.stream.alerts.window / 2).max(Duration::from_millis(100));
@@ -129,10 +135,16 @@ impl<S: Session> Judging<S> {
                 continue;
             }
             match message.value().map(WatchMessage::from_bytes) {
-                Some(Ok(said)) => judge.take(offset, &said, &mut alerts),
+                Some(Ok(said)) => {
+                    if let WatchMessage::Evidence(counts) = &said {
+                        self.progress.alarm.heard(counts.epoch == judge.epoch());
+                    }
+                    judge.take(offset, &said, &mut alerts);
+                }
                 // Only our own workers write here; what we cannot read is of another version.
                 Some(Err(error)) => {
                     error!(%error, %offset, "cannot read evidence");
+                    Progress::add(&self.progress.alarm.unreadable, 1);
                     judge.skip(offset);
                 }
                 None => judge.skip(offset),
@@ -187,8 +199,41 @@ impl<S: Session> Judging<S> {
         self.committed = heard;
         self.progress.firing(judge.is_firing());
         self.progress.alarm_level(judge.level());
+        self.progress.alarm.trouble(None);
         self.progress.committed(self.session.now().saturating_duration_since(started));
         Ok(())
+    }
+
+    /// Begins again where the evidence topic is not the log any more that it was.
+    fn check_evidence(&mut self) -> Result<(), SessionError> {
+        let interrupted = self.session.is_interrupted();
+        let looked = self.session.looked();
+        let topic = &self.stream.topics.evidence;
+        let evidence = Place { topic: topic.clone(), partition: EVIDENCE_PARTITION };
+        let Seat::Taken(judge) = &mut self.seat else { return Ok(()) };
+        let look = looked.as_ref().and_then(|looked| looked.get(&evidence));
+        let same = |look: &Extent| judge.log().is_some_and(|was| look.is_plainly(was));
+        match look {
+            Some(look) if same(look) => judge.look(look.clone()),
+            None => {}
+            Some(_) => {
+                let known = [(EVIDENCE_PARTITION, judge.log().cloned())];
+                let found = self.session.survey(topic, &known)?;
+                let (_, survey) = found.into_iter().next().expect("one was asked about");
+                if survey.since(judge.log(), judge.next()).is_some() {
+                    return self.hear_anew();
+                }
+                judge.look(survey.extent);
+            }
+        }
+        if interrupted { self.hear_anew() } else { Ok(()) }
+    }
+
+    /// What was heard is kept; where it goes on is looked for.
+    fn hear_anew(&mut self) -> Result<(), SessionError> {
+        self.say(&[], true)?;
+        self.begin_again();
+        self.session.pause(&[EVIDENCE_PARTITION])
     }
 
     fn rebalance(&mut self) -> Result<(), SessionError> {
@@ -206,7 +251,7 @@ impl<S: Session> Judging<S> {
                 Change::Revoked(partitions) | Change::Lost(partitions) => {
                     // What it heard and did not commit, the next one hears too.
                     if partitions.contains(&EVIDENCE_PARTITION) {
-                        self.seat = Seat::Empty;
+                        self.leave_seat();
                         self.progress.disown();
                     }
                     self.session.unassign(&partitions)?;
@@ -217,6 +262,11 @@ impl<S: Session> Judging<S> {
         // A judge that stands by is ready too.
         self.progress.join();
         Ok(())
+    }
+
+    fn leave_seat(&mut self) {
+        self.seat = Seat::Empty;
+        self.progress.alarm.sit(false, self.session.wall());
     }
 
     fn begin_again(&mut self) {
@@ -232,7 +282,8 @@ impl<S: Session> Judging<S> {
             return Ok(());
         }
         let topic = &self.stream.topics.state;
-        let found = self.session.beginnings(&[EVIDENCE_PARTITION], topic, &[JUDGE_KEY]);
+        let kept = Kept { topic, keys: &[JUDGE_KEY], extent: JudgeState::log_of };
+        let found = self.session.beginnings(&[EVIDENCE_PARTITION], kept);
         if let Err(error @ SessionError::Fenced { .. }) = found {
             return Err(error);
         }
@@ -263,6 +314,7 @@ impl<S: Session> Judging<S> {
                     Progress::add(&self.progress.offsets_behind_state, 1);
                 }
                 self.seat = Seat::Taken(Box::new(judge));
+                self.progress.alarm.sit(true, self.session.wall());
                 self.progress.held(0);
                 if ended.is_empty() { Ok(()) } else { self.say(&ended, false) }
             }
@@ -275,6 +327,9 @@ impl<S: Session> Judging<S> {
                 }
                 self.progress.hold(EVIDENCE_PARTITION, &reason);
                 self.progress.held(1);
+                if late {
+                    self.progress.alarm.sit(false, self.session.wall());
+                }
                 Ok(())
             }
         }
@@ -306,20 +361,22 @@ impl<S: Session> Judging<S> {
         let fenced = matches!(error, SessionError::Fenced { .. });
         self.progress.gave_up(fenced);
         if fenced {
+            self.leave_seat();
             return Err(error);
         }
         warn!(%error, "judge: transaction given up; beginning again at the last commit");
+        self.progress.alarm.trouble(Some(&error.to_string()));
         self.broken = Some(self.session.now());
         let mut unusable = matches!(error, SessionError::Consumer { .. });
         if self.session.lost() {
             // What it heard is not said, and must not be committed before the group tells us.
-            self.seat = Seat::Empty;
+            self.leave_seat();
         } else if !matches!(self.seat, Seat::Empty) && !unusable {
             self.begin_again();
             unusable = self.session.pause(&[EVIDENCE_PARTITION]).is_err();
         }
         if unusable {
-            self.seat = Seat::Empty;
+            self.leave_seat();
             self.session.discard_consumer();
         }
         Ok(())
@@ -328,7 +385,8 @@ impl<S: Session> Judging<S> {
 
 /// The judge that goes on from `beginning`, whose first kept value is its state, with what there is
 /// to say about an incident of another epoch; `offsets_lag` as in [`Timing`]. Offsets behind the state
-/// as for [`begin_lane`](super::begin_lane).
+/// as for [`begin_lane`](super::begin_lane). In an evidence topic that is another from some offset on, it hears what
+/// stands there: what it heard before stays heard.
 ///
 /// # Errors
 /// If state and committed offset do not fit each other.
@@ -338,18 +396,27 @@ pub fn begin_judge(
     offsets_lag: bool,
 ) -> Result<(Judge, Vec<Alert>), JudgeError> {
     let fresh = fresh.clone();
-    let (judge, ended) =
-        match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
-            (None, None) => Ok((fresh.starting_at(beginning.oldest), vec![])),
-            (None, Some(committed)) if offsets_lag => Ok((fresh.starting_at(committed), vec![])),
-            (None, Some(committed)) => Err(JudgeError::Missing { committed }),
-            (Some(state), _) if offsets_lag => fresh.covering(state),
-            (Some(state), Some(committed)) => fresh.restore(state, committed),
-            (Some(state), None) => match fresh.covering(state)? {
-                (judge, ended) if judge.next() == beginning.oldest => Ok((judge, ended)),
-                (judge, _) => Err(JudgeError::NoOffset { covered: judge.next() }),
-            },
-        }?;
-    let (next, end) = (judge.next(), beginning.end);
-    if next > end { Err(JudgeError::Beyond { next, end }) } else { Ok((judge, ended)) }
+    let log = &beginning.log.extent;
+    let state = beginning.kept.first().and_then(Option::as_ref);
+    let (judge, ended) = match (state, beginning.committed) {
+        (None, None) => Ok((fresh.starting_at(log.start), vec![])),
+        (None, Some(committed)) if offsets_lag => Ok((fresh.starting_at(committed), vec![])),
+        (None, Some(committed)) => Err(JudgeError::Missing { committed }),
+        (Some(state), Some(committed)) if !offsets_lag => fresh.restore(state, committed),
+        (Some(state), _) => fresh.covering(state),
+    }?;
+    let next = judge.next();
+    let gone = beginning.log.since(judge.log(), next);
+    let has_no_offset = state.is_some() && beginning.committed.is_none() && !offsets_lag;
+    let judge = match gone {
+        Some(gone) => {
+            warn!(%next, "the evidence topic is another log than it was: {gone}; the judge hears it from there");
+            judge.starting_at(gone.next)
+        }
+        None if has_no_offset && next != log.start => {
+            return Err(JudgeError::NoOffset { covered: next });
+        }
+        None => judge,
+    };
+    Ok((judge.of_log(log.clone()), ended))
 }

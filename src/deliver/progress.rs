@@ -4,6 +4,7 @@
 //! only when it is committed: a transaction that is given up is done again, and nobody should see
 //! its records twice. It cannot see what another process does; sums over a fleet are the scraper's.
 
+mod alarm;
 mod histogram;
 
 use std::collections::BTreeMap;
@@ -11,11 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use alarm::Alarm;
 pub use histogram::{Buckets, Durations, Histogram, Sizes};
 
 use super::Objection;
 use crate::pipeline::{Outcome, Route};
 use crate::record::{Action, Fault, Offset, Partition, Timestamp};
+use crate::watch::LossCause;
 
 /// Counters of one worker or judge.
 #[derive(Debug, Default)]
@@ -35,6 +38,9 @@ pub struct Progress {
     /// Of these, what left otherwise than it should because a topic refused it, by
     /// [`Objection::NAMES`].
     pub refused: [AtomicU64; Objection::NAMES.len()],
+    /// Offsets of the input that are gone unread, and of outputs.
+    pub lost: AtomicU64,
+    pub outputs_lost: AtomicU64,
     /// What the open transaction would add to all of the above.
     open: [AtomicU64; COUNTED],
     pub commits: AtomicU64,
@@ -58,6 +64,8 @@ pub struct Progress {
     /// From the first record of a batch to the last one's place in the transaction.
     pub batch_durations: Durations,
     pub commit_durations: Durations,
+    /// Of a judge.
+    pub alarm: Alarm,
     /// The judge has an incident that is not over.
     firing: AtomicBool,
     /// Bits of an `f64`.
@@ -66,6 +74,7 @@ pub struct Progress {
     beats: AtomicU64,
     doing: Mutex<&'static str>,
     joined: AtomicBool,
+    standing: Mutex<Standing>,
     reasons: Mutex<BTreeMap<Partition, String>>,
     /// Since when records of a partition wait and none is committed, and whether that is too long.
     waiting: Mutex<BTreeMap<Partition, (Timestamp, bool)>>,
@@ -73,13 +82,28 @@ pub struct Progress {
     ends: Mutex<BTreeMap<Partition, Place>>,
 }
 
+/// Why a thread is not at work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It is, or nobody has said otherwise.
+    #[default]
+    Ready,
+    /// It tries to join its group, and could not yet.
+    Joining { why: String },
+    /// Another process has its transactional id, since then as far as it knows.
+    Back { since: Timestamp, why: String },
+}
+
 /// Counters of what became of records.
-const COUNTED: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
+const COUNTED: usize = LOST + 2;
+const LOST: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
 
 /// Where a partition ends, and where we go on.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     end: Option<Offset>,
+    /// By the group, or by a worker of ours, which knows it earlier.
+    committed: Option<Offset>,
     next: Option<Offset>,
 }
 
@@ -134,6 +158,11 @@ impl Progress {
         Self::add(&self.open[5 + Fault::NAMES.len() + objection.index()], 1);
     }
 
+    /// Records of the input are gone unread, or of an output, as the open transaction says.
+    pub fn lost(&self, cause: LossCause, records: u64) {
+        Self::add(&self.open[LOST + usize::from(cause == LossCause::Output)], records);
+    }
+
     /// A transaction was committed.
     pub fn committed(&self, took: Duration) {
         for (open, done) in self.open.iter().zip(self.counted()) {
@@ -156,7 +185,11 @@ impl Progress {
     fn counted(&self) -> impl Iterator<Item = &AtomicU64> {
         let Self { sanitized, quarantined, dead_lettered, flagged, unscored, .. } = self;
         let routes = [sanitized, quarantined, dead_lettered, flagged, unscored];
-        routes.into_iter().chain(&self.faults).chain(&self.refused)
+        routes
+            .into_iter()
+            .chain(&self.faults)
+            .chain(&self.refused)
+            .chain([&self.lost, &self.outputs_lost])
     }
 
     /// The group gave partitions to this thread or took them; `in_flight` records were in the open
@@ -179,15 +212,16 @@ impl Progress {
     pub fn hold(&self, partition: Partition, reason: &str) {
         let mut reasons = lock(&self.reasons);
         if reasons.len() < PARTITIONS_MAX || reasons.contains_key(&partition) {
-            let end = reason.floor_char_boundary(REASON_BYTES_MAX);
-            reasons.insert(partition, reason[..end].to_owned());
+            reasons.insert(partition, short(reason).to_owned());
         }
     }
 
     /// `partition` is read again, or not ours any more: neither held nor behind, as far as we know.
     pub fn release(&self, partition: Partition) {
         lock(&self.reasons).remove(&partition);
-        lock(&self.ends).remove(&partition);
+        if let Some(place) = lock(&self.ends).get_mut(&partition) {
+            place.next = None;
+        }
     }
 
     /// Why each partition is held still, of those that a reason was given for.
@@ -224,14 +258,16 @@ impl Progress {
         waiting.iter().map(|(&p, &(since, stalled))| (p, age(since), stalled)).collect()
     }
 
-    /// Up to where `partition` may be read: its last stable offset. Told every few seconds by the
-    /// consumer's statistics, never by the record path; negative is librdkafka's "not known".
-    pub fn ends(&self, partition: Partition, end: Offset) {
-        self.place(partition, |place| place.end = (end.0 >= 0).then_some(end));
+    /// Up to where `partition` may be read, its last stable offset, and below which its group has done it, or
+    /// where it begins. Told every few seconds, never by the record path.
+    pub fn ends(&self, partition: Partition, end: Offset, committed: Option<Offset>) {
+        self.place(partition, |place| {
+            place.end = Some(end);
+            place.committed = committed.or(place.committed);
+        });
     }
 
-    /// Below where `partition` is committed by us, told once per commit: librdkafka does not know it,
-    /// because offsets travel in the producer's transaction.
+    /// Below where `partition` is committed by us, told once per commit.
     pub fn stands(&self, partition: Partition, next: Offset) {
         self.place(partition, |place| place.next = Some(next));
     }
@@ -249,18 +285,18 @@ impl Progress {
         }
     }
 
-    /// How many offsets of each partition that is read here lie behind its end; a transactional
-    /// producer's markers are among them.
+    /// How many offsets of each partition lie between what is committed and its end, also of those that nobody
+    /// reads: records, and in between markers of transactions.
     pub fn lags(&self) -> Vec<(Partition, i64)> {
         let ends = lock(&self.ends);
-        let lag = |place: &Place| Some((place.end?.0 - place.next?.0).max(0));
+        let lag = |place: &Place| Some((place.end?.0 - place.next.max(place.committed)?.0).max(0));
         ends.iter().filter_map(|(&partition, place)| Some((partition, lag(place)?))).collect()
     }
 
     /// Nothing is ours any more.
     pub fn disown(&self) {
         lock(&self.reasons).clear();
-        lock(&self.ends).clear();
+        lock(&self.ends).values_mut().for_each(|place| place.next = None);
         lock(&self.waiting).clear();
         self.stopped_partitions.store(0, Ordering::Relaxed);
         self.firing.store(false, Ordering::Relaxed);
@@ -306,6 +342,28 @@ impl Progress {
         Self::get(&self.beats)
     }
 
+    /// The thread could not join its group yet, and tries again.
+    pub fn wait_to_join(&self, why: &str) {
+        *lock(&self.standing) = Standing::Joining { why: short(why).to_owned() };
+    }
+
+    /// Another process has the thread's transactional id: it has left its group, and looks again.
+    pub fn stand_back(&self, since: Timestamp, why: &str) {
+        self.disown();
+        self.partitions.store(0, Ordering::Relaxed);
+        self.joined.store(false, Ordering::Relaxed);
+        *lock(&self.standing) = Standing::Back { since, why: short(why).to_owned() };
+    }
+
+    /// The thread has what it needs to work.
+    pub fn stand_ready(&self) {
+        *lock(&self.standing) = Standing::Ready;
+    }
+
+    pub fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+
     pub fn join(&self) {
         self.joined.store(true, Ordering::Relaxed);
     }
@@ -330,6 +388,10 @@ impl Progress {
     pub fn is_alive(&self, now: Timestamp, patience: Duration) -> bool {
         self.beat_age(now).is_some_and(|age| age <= patience)
     }
+}
+
+fn short(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
 }
 
 /// What is inside is replaced whole: a panic elsewhere leaves nothing half done.
@@ -383,15 +445,17 @@ mod tests {
         let progress = Progress::default();
         for partition in 0..2 * PARTITIONS_MAX as i32 {
             progress.hold(Partition(partition), &"é".repeat(1000));
-            progress.ends(Partition(partition), Offset(9));
+            progress.ends(Partition(partition), Offset(9), None);
             progress.stands(Partition(partition), Offset(8));
         }
         assert_eq!((progress.reasons().len(), progress.lags().len()), (4096, 4096));
         assert!(progress.reasons()[0].1.len() <= REASON_BYTES_MAX);
         assert_eq!(progress.lags()[0], (Partition(0), 1));
-        progress.ends(Partition(0), Offset(-1001));
+        // It is somebody else's now, of whom the group knows how far he is.
         progress.release(Partition(1));
-        assert_eq!((progress.reasons().len(), progress.lags().len()), (4095, 4094));
+        assert_eq!((progress.reasons().len(), progress.lags().len()), (4095, 4095));
+        progress.ends(Partition(1), Offset(9), Some(Offset(4)));
+        assert_eq!(progress.lags()[1], (Partition(1), 5));
         progress.held(0);
         assert!(progress.reasons().is_empty());
     }

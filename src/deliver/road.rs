@@ -4,11 +4,15 @@ use std::time::Instant;
 
 use crate::pipeline::{GuardFailure, Input, Outcome};
 use crate::record::Fault;
+use crate::watch::Reference;
 
 /// Takes records to their outcomes; holds the buffers that the outcomes point into.
 pub trait Road {
     /// Names the knowledge that judges: evidence of two epochs is never merged.
     fn epoch(&self) -> &str;
+
+    /// What a judge of another bundle must know of ours.
+    fn reference(&self) -> Reference;
 
     /// Fetches what is missing to read `inputs`. Says when to ask again if it cannot and records
     /// must wait for it.
@@ -28,6 +32,9 @@ pub trait Road {
 
     /// The `i`th record of the last turn is `input`, and is dead-lettered with `fault` instead.
     fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault);
+
+    /// What is wrong with a record whose value this is, in words and names.
+    fn tell(&self, fault: &Fault, value: Option<&[u8]>) -> String;
 
     /// One per input of the last turn.
     fn outcomes(&self) -> &[Outcome];

@@ -4,11 +4,13 @@
 //! can go wrong between a record's arrival and its commit is visible here as a call that fails, so
 //! whoever drives a [`Session`] can be driven through every failure without a broker.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Refusal;
+use super::{Place, Refusal};
 use crate::codec::Headers;
-use crate::record::{Offset, Partition, Position, Stamp, Timestamp};
+use crate::pipeline::Survey;
+use crate::record::{Extent, Offset, Partition, Position, Stamp, Timestamp};
 
 /// A member of a group that reads one topic, and writes what follows from it.
 ///
@@ -128,24 +130,50 @@ pub trait Session {
     /// If the cluster does not answer: to be tried again.
     fn recover(&mut self) -> Result<(), SessionError>;
 
-    /// Where these partitions begin again: what the group committed, and the last committed value
-    /// of each of `keys` in the partition of the same number of topic `kept_in`. The first key is
-    /// looked for everywhere; the others may be passed over if they are old.
+    /// Where these partitions begin again: what the group committed, what is kept of them, and how
+    /// their log is now.
     ///
     /// # Errors
     /// If the cluster does not answer.
     fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError>;
+
+    /// How far partitions that we have are read: the offset after the last record that
+    /// [`Session::poll`] gave, and after what no reader is given, as the markers of transactions. One of which
+    /// nothing was read since it was assigned, or read again from another offset, is left out.
+    fn positions(&self) -> Vec<(Partition, Offset)>;
+
+    /// Whether the log did not have what was to be read next, in some partition: it is read no further.
+    /// Told once.
+    fn is_interrupted(&self) -> bool;
+
+    /// How the partitions that are read and written were when the brokers were last asked, once for each time.
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>>;
+
+    /// How these partitions of a topic are now, beside what is known of each.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    fn survey(
+        &self,
+        topic: &str,
+        known: &[(Partition, Option<Extent>)],
+    ) -> Result<Vec<(Partition, Survey)>, SessionError>;
 
     /// How many partitions `topic` has now.
     ///
     /// # Errors
     /// If the cluster does not answer.
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError>;
+
+    /// From which input offset the last record came that an output partition has below `at`.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError>;
 }
 
 /// A record as it was fetched; its bytes stay where the log's client put them.
@@ -162,6 +190,8 @@ pub trait Message {
     /// What the headers take in memory, as far as a batch is bounded by it.
     fn header_bytes(&self) -> usize;
     fn value(&self) -> Option<&[u8]>;
+    /// Of the leader that appended it; `None` if the broker does not say.
+    fn leader_epoch(&self) -> Option<i32>;
     fn is_keyless(&self) -> bool;
 }
 
@@ -202,16 +232,25 @@ pub enum Change {
     Lost(Vec<Partition>),
 }
 
+/// What is kept of a partition: the last committed value of each of `keys` in the partition of the same
+/// number of `topic`. The first key is looked for everywhere; the others may be passed over if they
+/// are old.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    pub topic: &'a str,
+    pub keys: &'a [&'a [u8]],
+    /// What the first value says of the log that it belongs to.
+    pub extent: fn(&[u8]) -> Option<Extent>,
+}
+
 /// Where a partition begins again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beginning {
     pub partition: Partition,
     /// Committed by the group; `None` on the first day.
     pub committed: Option<Offset>,
-    /// The oldest offset there is.
-    pub oldest: Offset,
-    /// The offset after the newest there is.
-    pub end: Offset,
+    /// The log, beside what the first kept value knows of it.
+    pub log: Survey,
     /// The last committed value of each key asked for.
     pub kept: Vec<Option<Vec<u8>>>,
 }

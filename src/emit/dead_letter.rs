@@ -5,12 +5,13 @@
 
 use crate::record::{Fault, Position};
 
-/// Header names and values of a record from `topic` at `source` that has `fault`.
+/// Header names and values of a record from `topic` at `source` that has `fault`, which is `told` like this.
 pub fn connect_headers(
     topic: &str,
     source: Position,
     stream: &str,
     fault: &Fault,
+    told: String,
 ) -> [(&'static str, String); 9] {
     [
         ("__connect.errors.topic", topic.to_owned()),
@@ -21,6 +22,6 @@ pub fn connect_headers(
         ("__connect.errors.stage", "VALUE_CONVERTER".to_owned()),
         ("__connect.errors.class.name", "tripline.codec".to_owned()),
         ("__connect.errors.exception.class.name", format!("tripline.{}", fault.name())),
-        ("__connect.errors.exception.message", fault.to_string()),
+        ("__connect.errors.exception.message", told),
     ]
 }

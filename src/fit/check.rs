@@ -58,7 +58,12 @@ pub fn check(
         for outcome in batch.outcomes() {
             match outcome.judged {
                 Ok(verdict) => flagged += u64::from(verdict.action != Action::Pass),
-                Err(fault) => return Err(wrong(format!("a test row is refused: {fault}"))),
+                Err(fault) => {
+                    return Err(wrong(format!(
+                        "a test row is refused: {}",
+                        fault.told(guard.schema(), None)
+                    )));
+                }
             }
         }
     }

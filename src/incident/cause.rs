@@ -18,6 +18,8 @@ pub enum Cause {
     Silence,
     /// There are records, and a partition makes no progress.
     Stall,
+    /// Records of the input are gone that nobody read.
+    DataLoss,
 }
 
 impl Cause {
@@ -36,12 +38,13 @@ impl Cause {
             Self::Drift => "drift",
             Self::Silence => "silence",
             Self::Stall => "stall",
+            Self::DataLoss => "data-loss",
         }
     }
 
     pub fn severity(self) -> &'static str {
         match self {
-            Self::Attack | Self::Silence | Self::Stall => "critical",
+            Self::Attack | Self::Silence | Self::Stall | Self::DataLoss => "critical",
             Self::Quality | Self::Drift => "warning",
         }
     }
@@ -51,7 +54,7 @@ impl Cause {
     pub fn parents(self) -> &'static [Self] {
         match self {
             Self::Drift => &[Self::Attack, Self::Quality],
-            Self::Attack | Self::Quality | Self::Silence | Self::Stall => &[],
+            Self::Attack | Self::Quality | Self::Silence | Self::Stall | Self::DataLoss => &[],
         }
     }
 }

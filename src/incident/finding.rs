@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Partition, Schema};
-use crate::watch::{Bins, Of, Signals, Source, Watch};
+use crate::watch::{Beyond, Bins, Of, Signals, Source, Watch, at_bound};
 
 /// What one watch found since the change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,14 +36,15 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Finding {
-    /// What `watch` found in the counts `seen` by bin; of a watch on events, in the `event`th.
+    /// What `watch` found in the counts `seen` by bin; of a watch on events, in the one that happened.
     pub fn new(
         watch: &Watch,
         seen: &[u64],
-        event: Option<usize>,
+        beyond: Option<Beyond>,
         signals: &Signals,
         schema: &Schema,
     ) -> Self {
+        let event = beyond.map(|beyond| beyond.event);
         let (clean, feature) = match &watch.source {
             Source::Signal { index, .. } => {
                 let signal = &signals.list()[*index];
@@ -57,6 +58,10 @@ impl Finding {
                 let clean = signals.clean(*index);
                 let inside = clean.bins()[*bin];
                 (vec![clean.rows() - inside, inside], signals.list()[*index].bin_name(*bin, schema))
+            }
+            Source::Others => {
+                let usual = beyond.map_or_else(|| watch.usual(), |b| at_bound(b.bound));
+                (usual, watch.feature.clone())
             }
             Source::Flagged | Source::Faults | Source::Imputed | Source::Misdated => {
                 (watch.usual(), watch.feature.clone())

@@ -27,8 +27,9 @@ pub fn summary(
             Cause::Drift => "inputs and answers are as they were",
             Cause::Silence => "records come again",
             Cause::Stall => "every partition goes on",
+            Cause::DataLoss => "every partition is read on, and nothing more was lost",
         });
-        if incident.cause == Cause::Stall {
+        if matches!(incident.cause, Cause::Stall | Cause::DataLoss) {
             return format!("{stream}: over at {until}: {why}. It began at {since}.");
         }
         return format!(
@@ -61,6 +62,28 @@ pub fn summary(
             let at = at.unwrap_or_else(|| "a partition makes no progress".to_owned());
             format!("{at} although records wait, told at {since}.")
         }
+        Cause::DataLoss => {
+            let at = incident
+                .first
+                .map(|(partition, offset)| format!(" at offset {offset} of partition {partition}"));
+            let at = at.unwrap_or_default();
+            let Counts { lost, outputs_lost, .. } = incident.counts;
+            match (lost, outputs_lost) {
+                (0, 0) => format!("the input is another log than it was{at}, told at {since}."),
+                (0, lost) => format!(
+                    "{lost} records that had left are gone from an output, for input records from{} on, told at \
+                     {since}.",
+                    at.trim_start_matches(" at")
+                ),
+                (lost, 0) => format!(
+                    "{lost} records of the input are gone that nobody read, first{at}, told at {since}."
+                ),
+                (lost, gone) => format!(
+                    "{lost} records of the input are gone that nobody read, and {gone} of outputs, first{at}, told \
+                     at {since}."
+                ),
+            }
+        }
     };
     format!("{stream}: {what} {done}")
 }
@@ -86,6 +109,10 @@ fn done(about: &About, incident: &Incident) -> String {
         (Cause::Silence, ..) => "Nobody sends, or nobody reads.".to_owned(),
         (Cause::Stall, ..) => {
             return "Its records wait in the input topic; /ready of its worker says why."
+                .to_owned();
+        }
+        (Cause::DataLoss, ..) => {
+            return "/ready of its worker says whether the partition is read on, and its log what to do again."
                 .to_owned();
         }
         (_, Mode::Observe, _) => "Nothing was held back: the stream is in observe mode.".to_owned(),
@@ -128,6 +155,10 @@ pub fn next_steps(about: &About, cause: Cause, samples: Option<&Samples>) -> Vec
         (Cause::Drift, _) => steps.push(format!(
             "if the change is meant to stay, fit a bundle on newer data and give it to stream {stream}"
         )),
+        (Cause::DataLoss, _) => steps.extend([
+            "curl -s http://$WORKER/ready".to_owned(),
+            format!("tripline state show -c tripline.toml --stream {stream}"),
+        ]),
         (Cause::Stall, _) => steps.extend([
             "curl -s http://$WORKER/ready".to_owned(),
             "tripline check -c tripline.toml --connect".to_owned(),
@@ -195,6 +226,8 @@ mod tests {
                 faults: 3,
                 imputed: 0,
                 misdated: 0,
+                lost: 0,
+                outputs_lost: 0,
             },
             first: Some((Partition(3), Offset(9_182_344))),
             members,
@@ -231,6 +264,7 @@ mod tests {
                 rest(Cause::Quality, broken),
                 rest(Cause::Silence, vec![]),
                 rest(Cause::Stall, vec![]),
+                rest(Cause::DataLoss, vec![]),
             ]
             .join("\n"),
             @r"
@@ -242,6 +276,7 @@ mod tests {
         fashion: records are not what they were since 2026-11-23T18:51:10Z. unreadable records: 40.0%, usually 0.1%. Nothing was held back: the stream is in observe mode. 3 more could not be read.
         fashion: no records since 2026-11-23T18:51:10Z. Nobody sends, or nobody reads. 3 more could not be read.
         fashion: partition 3 makes no progress at offset 9182344 although records wait, told at 2026-11-23T18:51:10Z. Its records wait in the input topic; /ready of its worker says why.
+        fashion: the input is another log than it was at offset 9182344 of partition 3, told at 2026-11-23T18:51:10Z. /ready of its worker says whether the partition is read on, and its log what to do again.
         "
         );
     }

@@ -12,7 +12,7 @@ use crate::detect::{Detector, Setting, kind};
 use crate::record::{Columns, Probability, Rows, Schema};
 use crate::sanitize::Reconstruct;
 use crate::validate::Bounds;
-use crate::watch::Signals;
+use crate::watch::{Flagged, Signals};
 
 /// Bundle and configuration, ready to judge.
 pub struct Guard {
@@ -152,6 +152,12 @@ impl Guard {
 
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// How clean rows are flagged.
+    pub fn clean(&self) -> Flagged {
+        let (flagged, rows) = self.decider.clean_flagged();
+        Flagged { budget: self.decider.budget(), rows, flagged }
     }
 
     /// Names the knowledge that judges: evidence of two epochs is never merged.

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::bundle::Digest;
 use crate::incident::{About, Alert, Cause, Finding, Incident, Member, Status};
 use crate::record::{Offset, Partition, Timestamp};
-use crate::watch::Counts;
+use crate::watch::{Counts, Loss, LossCause};
 
 /// Open incidents, and those of each cause that ended last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,9 @@ pub struct Past {
 
 /// Watches of one incident that are told one by one; those beyond are only counted.
 const MEMBERS_MAX: usize = 64;
+
+/// The number of a watch that is no more.
+const GONE: usize = usize::MAX;
 
 impl Incidents {
     pub fn open(&self) -> impl Iterator<Item = &Incident> {
@@ -223,12 +226,67 @@ impl Incidents {
         self.open.insert(Cause::Stall, incident);
     }
 
+    /// An incident without watches: records of the input are gone. Another loss joins the one that is open.
+    pub fn lose(
+        &mut self,
+        about: &About,
+        at: Timestamp,
+        loss: &Loss,
+        hold_ms: i64,
+        alerts: &mut Vec<Alert>,
+    ) {
+        let nothing = |until| Past { counts: Counts::default(), until, first: None };
+        let begin = || self.begin(about, Cause::DataLoss, at, hold_ms, nothing);
+        let open = self.open.get(&Cause::DataLoss).cloned();
+        let (mut incident, status) = open.map_or_else(begin, |open| (open, Status::Updated));
+        match loss.cause {
+            LossCause::Output => incident.counts.outputs_lost += loss.unread,
+            _ => incident.counts.lost += loss.unread,
+        }
+        incident.until = incident.until.max(at);
+        incident.first.get_or_insert((loss.partition, loss.from));
+        alerts.push(Alert::new(about, &incident, status, None));
+        self.open.insert(Cause::DataLoss, incident);
+    }
+
     /// No partition stands still any more.
     pub fn go_on(&mut self, about: &About, at: Timestamp, alerts: &mut Vec<Alert>) {
         if let Some(incident) = self.open.get_mut(&Cause::Stall) {
             incident.until = incident.until.max(at);
         }
         self.end(about, Cause::Stall, None, alerts);
+    }
+
+    /// The watches are those of another bundle now. `goes_on` says where a watch that fired is among them, if what it saw
+    /// is still watched. An incident of which nothing is watched any more is over, for the reason `note`; it opens again
+    /// within the hold. Incidents without watches go on.
+    pub fn under(
+        &mut self,
+        about: &About,
+        goes_on: impl Fn(&Member) -> Option<usize>,
+        note: &str,
+        alerts: &mut Vec<Alert>,
+    ) {
+        // What was inhibited is watched anew.
+        self.orphans.clear();
+        let mut over = vec![];
+        for (&cause, incident) in &mut self.open {
+            if incident.members.is_empty() {
+                continue;
+            }
+            let mut taken = vec![];
+            for member in &mut incident.members {
+                let place = goes_on(member).map(|watch| (member.finding.partition, watch));
+                let place = place.filter(|place| !taken.contains(place));
+                member.watch = place.map_or(GONE, |(_, watch)| watch);
+                member.firing &= place.is_some();
+                taken.extend(place);
+            }
+            if !incident.members.iter().any(|member| member.firing && !member.inhibited) {
+                over.push(cause);
+            }
+        }
+        over.into_iter().for_each(|cause| self.end(about, cause, Some(note), alerts));
     }
 
     fn begin(

@@ -9,20 +9,24 @@
 //! What such a partition says of time is bounded by the clock, so that no stamp keeps a row out of sight: what
 //! is ahead of the clock counts in the current window, and so does what comes after its own window closed; for
 //! records that are old and read to their end nobody waits. Every row is counted once.
+//!
+//! While a bundle is rolled out, workers of two bundles tell. Records, flagged and unreadable ones mean the same under
+//! each, so they are watched over all of them; cells are our own bundle's or nobody's (`bundles.rs`).
 
+mod bundles;
 mod panels;
 mod state;
 
 use std::sync::Arc;
 
 use self::panels::Said;
-use self::state::{Heard, Open};
+use self::state::{Heard, Lost, Open};
 pub use self::state::{JudgeError, State};
 use super::incidents::{Fired, Past};
 use crate::incident::{About, Alert, Cause, Finding};
-use crate::record::{Offset, Partition, Schema, Timestamp};
+use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
 use crate::watch::{
-    Counts, Evidence, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
+    Counts, Evidence, Loss, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
 };
 
 /// Judge of one stream.
@@ -68,8 +72,8 @@ impl Judge {
         Self { frame, state }
     }
 
-    /// The judge as its last commit left it. State of another epoch is forgotten, and incidents
-    /// that were open then are resolved with that reason: the alerts are returned.
+    /// The judge as its last commit left it. State of another epoch is kept as far as it means the same under ours;
+    /// incidents that nobody can follow any more are resolved with that reason: the alerts are returned.
     ///
     /// # Errors
     /// If the bytes cannot be read or do not cover all that the group committed.
@@ -95,10 +99,11 @@ impl Judge {
     }
 
     fn after(mut self, state: State) -> (Self, Vec<Alert>) {
+        let state = state.grown(&self.frame);
         let note = if state.is_former() {
             "Tripline was upgraded, and begins to watch anew"
         } else if state.epoch != self.frame.about.epoch {
-            "the bundle or the budget was changed"
+            return self.under(state);
         } else if !state.fits(&self.frame) {
             "what is watched was changed"
         } else {
@@ -122,6 +127,22 @@ impl Judge {
         self
     }
 
+    /// This judge, which hears the evidence topic as it is now.
+    pub fn of_log(mut self, log: Extent) -> Self {
+        self.state.log = Some(log);
+        self
+    }
+
+    /// The evidence topic as it was when somebody last looked.
+    pub fn log(&self) -> Option<&Extent> {
+        self.state.log.as_ref()
+    }
+
+    /// Somebody looked at the evidence topic.
+    pub fn look(&mut self, log: Extent) {
+        self.state.log = Some(log);
+    }
+
     /// Passes over a message that says nothing.
     pub fn skip(&mut self, offset: Offset) {
         self.state.next = offset.next();
@@ -137,6 +158,16 @@ impl Judge {
         self.state.next
     }
 
+    /// Names the bundle and the budget by which it judges.
+    pub fn epoch(&self) -> &str {
+        &self.frame.about.epoch
+    }
+
+    /// The time before which everything that was heard is judged: the clock, or the oldest window that is open.
+    pub fn judged_until(&self) -> Timestamp {
+        self.oldest_open().map_or(self.state.clock, |window| window.min(self.state.clock))
+    }
+
     pub fn is_firing(&self) -> bool {
         self.state.incidents.open().next().is_some()
     }
@@ -148,13 +179,15 @@ impl Judge {
             Message::Tick(tick) => self.tick(tick.at),
             Message::Presence(presence) => self.hear_of(presence),
             Message::Stall(stall) => self.hear_stall(stall),
-            Message::Evidence(evidence) if evidence.epoch != self.frame.about.epoch => return,
+            Message::Loss(loss) => self.hear_loss(loss, alerts),
+            Message::Reference(reference) => self.state.know(&reference.epoch, reference.usual()),
             Message::Evidence(evidence) => self.hear(evidence),
             Message::Former {} => return,
         }
         self.close_windows(alerts);
         self.listen(alerts);
         self.wait(alerts);
+        self.recover(alerts);
     }
 
     fn tick(&mut self, at: Timestamp) {
@@ -179,12 +212,29 @@ impl Judge {
         }
     }
 
+    /// Records of the input are gone: nothing else is to be learned of them.
+    fn hear_loss(&mut self, loss: &Loss, alerts: &mut Vec<Alert>) {
+        let lost = Lost { loss: loss.clone(), at: self.state.clock };
+        let known = self.state.lost.insert(loss.partition, lost).map(|known| known.loss);
+        let is_of = |known: &Loss| Loss { waits: loss.waits, ..known.clone() } == *loss;
+        // A worker that took the partition over says the same, and so does one that goes on after it.
+        if known.is_some_and(|known| is_of(&known)) {
+            return;
+        }
+        let Self { frame, state } = self;
+        let hold_ms = frame.terms.hold_ms as i64;
+        state.incidents.lose(&frame.about, state.clock, loss, hold_ms, alerts);
+    }
+
     /// What is known of a partition that was heard of just now.
     fn heard(&mut self, partition: Partition) -> &mut Heard {
         let at = self.state.clock;
         let unknown = Heard::unknown(at);
         let known = self.state.partitions.len();
         self.state.partitions.entry(partition).or_insert(unknown).at = at;
+        if let Some(lost) = self.state.lost.get_mut(&partition).filter(|lost| lost.loss.waits) {
+            (lost.loss.waits, lost.at) = (false, at);
+        }
         if self.state.partitions.len() > known {
             self.trim();
         }
@@ -204,10 +254,12 @@ impl Judge {
         self.state.stalled.remove(&partition);
         self.state.record_at = Some(self.state.clock);
         let (slot, current) = (self.slot(partition), self.current());
+        let others = (evidence.epoch != self.frame.about.epoch)
+            .then(|| self.state.usual_of(&evidence.epoch));
         for window in windows {
             // What is late counts in the current window.
             let at = if window.window >= self.state.frontier { window.window } else { current };
-            self.state.windows.entry(at).or_default().add(window, partition, slot);
+            self.state.windows.entry(at).or_default().add(window, (partition, slot), others);
         }
     }
 
@@ -315,9 +367,9 @@ impl Judge {
                     Transition::Resolved { watch } => {
                         state.incidents.resolve(about, (slot, watch), hold_ms, alerts);
                     }
-                    Transition::Fired { watch, since, seen, event } => {
+                    Transition::Fired { watch, since, seen, beyond } => {
                         let of = &terms.watches[watch];
-                        let finding = Finding::new(of, &seen, event, signals, schema);
+                        let finding = Finding::new(of, &seen, beyond, signals, schema);
                         let finding = finding.on(slot, slot.is_some() && slot == last);
                         fired.push(Fired { cause: Cause::of(of.kind), watch, since, finding });
                     }
@@ -366,6 +418,18 @@ impl Judge {
             }
             (None, true) => state.incidents.go_on(&frame.about, state.clock, alerts),
             _ => {}
+        }
+    }
+
+    /// A loss is over when every partition reads on and nothing more was lost for a while.
+    fn recover(&mut self, alerts: &mut Vec<Alert>) {
+        let Self { frame, state } = self;
+        let (clock, hold_ms) = (state.clock, frame.terms.hold_ms as i64);
+        let is_recent =
+            |lost: &Lost| lost.loss.waits || clock.0 < lost.at.0.saturating_add(hold_ms);
+        state.lost.retain(|_, lost| is_recent(lost));
+        if state.lost.is_empty() && state.incidents.is_open(Cause::DataLoss) {
+            state.incidents.end(&frame.about, Cause::DataLoss, None, alerts);
         }
     }
 

@@ -1,16 +1,20 @@
 //! The memory of one partition: a plain value, without I/O, clock or lock.
 //!
-//! What it remembers is the next offset and the partition's time: the counts of what lies below it are in the
+//! What it remembers is the next offset, the partition's time and which log it was read from: the counts of what lies below it are in the
 //! evidence topic, written in the same transaction. A lane restored from it goes on as if nothing had happened.
 
 mod clock;
+mod continuity;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use clock::{Clock, Dated};
+pub use continuity::{Discontinuity, Survey};
 
 use super::Outcome;
-use crate::record::{Action, Offset, Partition, Position, Stamp};
+use crate::record::{Action, Extent, Offset, Partition, Position, Stamp};
 use crate::watch::{Evidence, Tally, Window, WindowStart};
 
 /// One partition's memory, and what was counted since it was last told.
@@ -39,6 +43,21 @@ pub struct State {
     next: Offset,
     /// What time it was there.
     clock: Clock,
+    /// The log that it was read from, as it was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<Extent>,
+    /// How far the output partitions of its number reached then, by topic.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    outputs: BTreeMap<String, Extent>,
+}
+
+/// What version 3 wrote, which knew no log.
+#[derive(Deserialize)]
+struct StateV3 {
+    epoch: String,
+    partition: Partition,
+    next: Offset,
+    clock: Clock,
 }
 
 /// What version 2 wrote, which counted every record in the window of its own stamp, and all that is of use
@@ -51,7 +70,7 @@ struct StateV2 {
 }
 
 /// Format version this build writes, and the newest it reads.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Windows of one message: what a backlog of few records in each window makes is cut up before it is larger than
 /// a topic takes.
@@ -84,24 +103,25 @@ pub enum LaneError {
          is still the same, give the group {covered} by hand"
     )]
     NoOffset { partition: Partition, covered: Offset },
-    #[error(
-        "partition {partition}: it was read up to {next}, but ends at {end}: the input topic was made \
-         anew, or lost its newest records; what comes below {next} would be passed over"
-    )]
-    Beyond { partition: Partition, next: Offset, end: Offset },
+    #[error("partition {partition}: it was read up to offset {next}, and {gone}")]
+    Discontinuous { partition: Partition, next: Offset, gone: Discontinuity },
 }
 
 impl Lane {
     /// A lane that starts at `next` with nothing counted.
     pub fn new(epoch: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
-        let clock = Clock::default();
-        let state = State { version: VERSION, epoch: epoch.into(), partition, next, clock };
+        let state = State::new(epoch, partition, next, Clock::default());
         Self { state, window_ms, from: next, pending: vec![], full: vec![], begins: true }
     }
 
     /// The same, where the partition's time is known.
     pub fn at(self, clock: Clock) -> Self {
         Self { state: State { clock, ..self.state }, ..self }
+    }
+
+    /// The same, read from this log from here on.
+    pub fn of_log(self, log: Extent) -> Self {
+        Self { state: State { log: Some(log), ..self.state }, ..self }
     }
 
     /// A lane as its last commit left it. State of another epoch keeps its offset and its time. It goes on where the
@@ -140,7 +160,9 @@ impl Lane {
     }
 
     fn of(state: State, epoch: &str, window_ms: u64) -> Self {
-        Self::new(epoch, state.partition, state.next, window_ms).at(state.clock)
+        let State { partition, next, clock, log, outputs, .. } = state;
+        let lane = Self::new(epoch, partition, next, window_ms).at(clock);
+        Self { state: State { log, outputs, ..lane.state }, ..lane }
     }
 
     /// What goes to the state topic: some hundred bytes of JSON.
@@ -160,6 +182,55 @@ impl Lane {
     /// What time it is there.
     pub fn clock(&self) -> &Clock {
         &self.state.clock
+    }
+
+    /// The log that it is read from, as it was when somebody last looked.
+    pub fn log(&self) -> Option<&Extent> {
+        self.state.log.as_ref()
+    }
+
+    /// Somebody looked at the log.
+    pub fn look(&mut self, log: Extent) {
+        self.state.log = Some(log);
+    }
+
+    /// How far the output partition of this number in `topic` reached when somebody last looked.
+    pub fn output(&self, topic: &str) -> Option<&Extent> {
+        self.state.outputs.get(topic)
+    }
+
+    /// Somebody looked at it.
+    pub fn look_output(&mut self, topic: &str, extent: Extent) {
+        match self.state.outputs.get_mut(topic) {
+            Some(known) => *known = extent,
+            None => drop(self.state.outputs.insert(topic.to_owned(), extent)),
+        }
+    }
+
+    /// The record before the next offset was appended in leader epoch `epoch`: the log reaches there, whatever
+    /// it was when somebody last looked.
+    pub fn reach(&mut self, epoch: Option<i32>) {
+        let next = self.state.next;
+        if let Some(log) = self.state.log.as_mut().filter(|log| log.end < next) {
+            (log.end, log.epoch) = (next, epoch.or(log.epoch));
+        }
+    }
+
+    /// Nothing that a reader is given is left below `next`: markers of transactions, aborted records.
+    ///
+    /// # Panics
+    /// If that is behind: that is our bug.
+    pub fn pass_over(&mut self, next: Offset) {
+        assert!(next >= self.state.next, "back to {next}");
+        self.state.next = next;
+    }
+
+    /// Goes on at `next`, which may lie behind, in a log that is another from here on: what was read of
+    /// it and not committed is forgotten.
+    pub fn go_on(&mut self, next: Offset, log: Extent) {
+        let State { epoch, partition, clock, outputs, .. } = self.state.clone();
+        let lane = Self::new(&epoch, partition, next, self.window_ms).at(clock).of_log(log);
+        *self = Self { state: State { outputs, ..lane.state }, ..lane };
     }
 
     /// Counts what became of the record at `position`, and the `cells` of its rows. Records come in
@@ -235,6 +306,11 @@ impl Lane {
 }
 
 impl State {
+    fn new(epoch: &str, partition: Partition, next: Offset, clock: Clock) -> Self {
+        let (version, epoch) = (VERSION, epoch.to_owned());
+        Self { version, epoch, partition, next, clock, log: None, outputs: BTreeMap::new() }
+    }
+
     /// What a lane wrote, whatever version it had.
     ///
     /// # Errors
@@ -250,6 +326,7 @@ impl State {
         // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
         match version {
             VERSION => serde_json::from_slice(bytes).map_err(unreadable),
+            3 => serde_json::from_slice::<StateV3>(bytes).map_err(unreadable).map(Self::from),
             1 | 2 => serde_json::from_slice::<StateV2>(bytes).map_err(unreadable).map(Self::from),
             got => Err(LaneError::Version { partition, got }),
         }
@@ -263,11 +340,31 @@ impl State {
     pub fn next(&self) -> Offset {
         self.next
     }
+
+    pub fn log(&self) -> Option<&Extent> {
+        self.log.as_ref()
+    }
+
+    /// The log that state in `bytes` belongs to, if both are known.
+    pub fn log_of(bytes: &[u8]) -> Option<Extent> {
+        Self::read(bytes, Partition(0)).ok()?.log
+    }
+
+    /// The next input offset that state in `bytes` knows.
+    pub fn next_of(bytes: &[u8]) -> Option<Offset> {
+        Some(Self::read(bytes, Partition(0)).ok()?.next)
+    }
 }
 
 impl From<StateV2> for State {
     fn from(StateV2 { epoch, partition, next }: StateV2) -> Self {
-        Self { version: VERSION, epoch, partition, next, clock: Clock::default() }
+        Self::new(&epoch, partition, next, Clock::default())
+    }
+}
+
+impl From<StateV3> for State {
+    fn from(StateV3 { epoch, partition, next, clock }: StateV3) -> Self {
+        Self::new(&epoch, partition, next, clock)
     }
 }
 

@@ -13,5 +13,5 @@ pub use batch::{Batch, GuardFailure, Input, Outcome, PART_NUMBERS_MAX, Route, Un
 pub use count::{Counted, values as signal_values};
 pub use guard::{Guard, GuardError};
 pub use judge::{Frame, Judge, JudgeError, State as JudgeState};
-pub use lane::{Clock, Dated, Lane, LaneError, State as LaneState};
+pub use lane::{Clock, Dated, Discontinuity, Lane, LaneError, State as LaneState, Survey};
 pub use look::Look;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::FeatureId;
+use super::{Feature, FeatureId, Schema};
 
 /// Why a record has no row. Travels to the dead-letter topic; never logged per record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -140,6 +140,57 @@ impl Fault {
     }
 }
 
+/// Names before the byte where a value cannot be read that are looked at, and bytes among which they are.
+const NAMES_BEFORE: usize = 8;
+const BYTES_BEFORE: usize = 512;
+
+impl Fault {
+    /// The same as it is shown, with the names of `schema` where a fault holds numbers; `value` is the record's.
+    /// Made once for a record that leaves, never while it is judged.
+    pub fn told(&self, schema: &Schema, value: Option<&[u8]>) -> String {
+        let name = self.name();
+        let named = |id| {
+            let feature = match schema.feature_of(id) {
+                Some(Feature::Image { .. }) => schema.name_of(id),
+                Some(feature) => feature.name().to_owned(),
+                None => id.to_string(),
+            };
+            format!("feature {feature:?} (number {id} of a row)")
+        };
+        match *self {
+            Self::Unreadable { at } => match value.and_then(|value| name_before(schema, value, at))
+            {
+                Some(last) => format!("{self}, after the name {last:?}"),
+                None => self.to_string(),
+            },
+            Self::WrongType { feature } => {
+                format!("{name}: {} holds a value of another type", named(feature))
+            }
+            Self::NotFinite { feature } => format!("{name}: {} is not a number", named(feature)),
+            Self::Missing { feature } => format!("{name}: {} is not there", named(feature)),
+            Self::OutOfBounds { feature, value } => {
+                let bounds = schema.feature_of(feature).map(Feature::bounds);
+                let bounds = bounds.map(|(min, max)| format!(" {min} to {max}"));
+                let bounds = bounds.unwrap_or_default();
+                format!("{name}: {} is {value}, outside its bounds{bounds}", named(feature))
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
+/// The last name of a feature that stands in quotes before byte `at`: what was being read, if the value is text.
+fn name_before<'a>(schema: &'a Schema, value: &[u8], at: usize) -> Option<&'a str> {
+    let before = &value[..at.min(value.len())];
+    let before = &before[before.len().saturating_sub(BYTES_BEFORE)..];
+    let pieces = before.rsplit(|&byte| byte == b'"').skip(1).take(NAMES_BEFORE);
+    let named = |piece: &[u8]| {
+        let names = schema.features.iter().map(Feature::name);
+        names.clone().find(|name| !name.is_empty() && name.as_bytes() == piece)
+    };
+    pieces.filter_map(named).next()
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
@@ -206,5 +257,52 @@ impl fmt::Display for Ambiguity {
             Self::Format => "readable in two formats, or in another one than the headers say",
             Self::Header => "a header that says how to read it stands there twice",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(fault: Fault, value: &str, expected: &str) {
+        let category = Feature::Category {
+            name: "port".into(),
+            values: ["C", "Q", "S"].map(String::from).to_vec(),
+            impute: None,
+        };
+        let features =
+            vec![Feature::number("Fare", 0.0, 600.0), category, Feature::number("Age", 0.0, 120.0)];
+        assert_eq!(fault.told(&Schema { features }, Some(value.as_bytes())), expected);
+    }
+
+    #[test]
+    fn a_fault_of_a_feature_is_told_with_its_name_and_bounds() {
+        let (age, port) = (FeatureId(4), FeatureId(1));
+        check(
+            Fault::Missing { feature: age },
+            "",
+            "missing: feature \"Age\" (number 4 of a row) is not there",
+        );
+        check(
+            Fault::OutOfBounds { feature: age, value: 200.0 },
+            "",
+            "out-of-bounds: feature \"Age\" (number 4 of a row) is 200, outside its bounds 0 to 120",
+        );
+        let told = "wrong-type: feature \"port\" (number 1 of a row) holds a value of another type";
+        check(Fault::WrongType { feature: port }, "", told);
+        check(Fault::NullValue, "", "null-value: the record has no value");
+        let beyond = "not-finite: feature \"99\" (number 99 of a row) is not a number";
+        check(Fault::NotFinite { feature: FeatureId(99) }, "", beyond);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_the_name_before_it_if_the_schema_has_that() {
+        let said = "unreadable: cannot read the value past byte";
+        let value = r#"{"Fare": 7.25, "Age": 22,,}"#;
+        check(Fault::Unreadable { at: 25 }, value, &format!("{said} 25, after the name \"Age\""));
+        check(Fault::Unreadable { at: 13 }, value, &format!("{said} 13, after the name \"Fare\""));
+        check(Fault::Unreadable { at: 2 }, value, &format!("{said} 2"));
+        check(Fault::Unreadable { at: 99 }, "", &format!("{said} 99"));
+        check(Fault::Unreadable { at: 12 }, r#"{"secret":1,}"#, &format!("{said} 12"));
     }
 }

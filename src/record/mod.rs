@@ -1,5 +1,6 @@
 //! The nouns that every stage speaks.
 
+mod extent;
 mod fault;
 mod position;
 mod probability;
@@ -7,6 +8,7 @@ mod rows;
 mod schema;
 mod verdict;
 
+pub use extent::Extent;
 pub use fault::{Ambiguity, Fault};
 pub use position::{Offset, Partition, Position, Stamp, Timestamp};
 pub use probability::{BadProbability, Probability};

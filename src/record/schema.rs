@@ -156,6 +156,12 @@ impl Schema {
         })
     }
 
+    /// The feature that a column is of.
+    pub fn feature_of(&self, id: FeatureId) -> Option<&Feature> {
+        let column = id.0 as usize;
+        self.columns().find(|(_, columns)| columns.contains(&column)).map(|(feature, _)| feature)
+    }
+
     /// Name of one column: `amount`, `country=DE`, or `image[0,12,7]` (channel, row, column).
     pub fn name_of(&self, id: FeatureId) -> String {
         let mut left = u64::from(id.0);

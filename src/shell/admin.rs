@@ -12,7 +12,6 @@ mod token;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -25,10 +24,6 @@ use super::clock;
 use super::metrics;
 use super::roster::Roster;
 use crate::config::Admin;
-
-/// A thread that did not come around for this long hangs: restart it. Restoring after a rebalance
-/// may wait for three transaction timeouts.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Serves what `admin` says until the process ends, each address on a thread of its own.
 ///
@@ -85,13 +80,21 @@ impl Site {
         }
         let trusted = self.token.as_ref().is_none_or(|token| token.is_in(request.headers()));
         let (roster, now) = (&self.roster, clock::now());
+        let patience = roster.patience;
         match path {
-            "/live" => probe("alive", roster.stuck(now, PATIENCE), vec![], trusted),
+            "/live" => probe("alive", roster.stuck(now, patience), vec![], trusted),
             "/ready" => {
                 let held = roster.held().into_iter().map(|line| format!("held still: {line}"));
                 let stalled = roster.stalled(now).into_iter();
-                let besides = held.chain(stalled.map(|line| format!("stalled: {line}")));
-                probe("ready", roster.unready(now, PATIENCE), besides.collect(), trusted)
+                let stalled = stalled.map(|line| format!("stalled: {line}"));
+                let blind = roster.blind(now).into_iter();
+                let blind = blind.map(|line| format!("the alarm is blind: {line}"));
+                let rights = roster.missing_rights().into_iter();
+                let rights = rights.map(|line| format!("a right is missing: {line}"));
+                let idle = roster.without_partition().into_iter();
+                let idle = idle.map(|line| format!("idle: {line}"));
+                let besides = rights.chain(held).chain(stalled).chain(blind).chain(idle);
+                probe("ready", roster.unready(now, patience), besides.collect(), trusted)
             }
             _ if !self.pages => words(StatusCode::NOT_FOUND, ""),
             _ if !trusted => {

@@ -7,14 +7,16 @@
 //!
 //! Source: Prometheus, "Exposition formats", text version 0.0.4.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::cgroup;
+use super::kafka::left_behind;
 use super::roster::{Roster, Stream};
 use super::routes::Counters;
-use crate::deliver::{Buckets, Objection, Progress};
+use crate::deliver::{Buckets, Objection, Progress, Standing};
 use crate::record::{Fault, Timestamp};
 
 /// What `content-type` says of it.
@@ -25,7 +27,9 @@ pub fn render(roster: &Roster, now: Timestamp) -> String {
     let mut page = Page::default();
     about(&mut page, roster);
     records(&mut page, &roster.streams);
+    alarm(&mut page, &roster.streams, now);
     transactions(&mut page, &roster.streams);
+    brokers(&mut page, roster, now);
     partitions(&mut page, &roster.streams, now);
     durations(&mut page, &roster.streams);
     threads(&mut page, &roster.streams, now);
@@ -43,6 +47,31 @@ fn about(page: &mut Page, roster: &Roster) {
             [("stream", &*stream.name), ("bundle", &stream.bundle[..16]), ("epoch", &stream.epoch)];
         page.sample("tripline_bundle_info", &labels, 1);
     }
+}
+
+fn brokers(page: &mut Page, roster: &Roster, now: Timestamp) {
+    let name = "tripline_brokers_unreachable_seconds";
+    page.family(name, "gauge", "How long no broker has answered a question; 0 while one does.");
+    let unreached = roster.reach.unreached(now).map_or(0.0, |(age, _)| age.as_secs_f64());
+    page.sample(name, &[], unreached);
+    let name = "tripline_missing_rights";
+    let help = "Rights on topics, groups and transactional ids that we lack; /ready names them.";
+    page.family(name, "gauge", help);
+    page.sample(name, &[], roster.missing_rights().len());
+    let name = "tripline_hanging_calls";
+    let help =
+        "Calls into librdkafka that were left behind and keep a client each; a restart frees them.";
+    page.family(name, "gauge", help);
+    page.sample(name, &[], left_behind());
+    let name = "tripline_threads_standing_back";
+    let help = "Threads that stand back because another process has their transactional id.";
+    page.family(name, "gauge", help);
+    let back = |thread: &Progress| matches!(thread.standing(), Standing::Back { .. });
+    per_stream(page, name, &roster.streams, |s| s.threads().filter(|(_, t)| back(t)).count());
+    let name = "tripline_workers_without_partition";
+    page.family(name, "gauge", "Workers that joined and have no partition; /ready says why.");
+    let idle = |t: &Progress| t.has_joined() && Progress::get(&t.partitions) == 0;
+    per_stream(page, name, &roster.streams, |s| s.workers.iter().filter(|t| idle(t)).count());
 }
 
 fn records(page: &mut Page, streams: &[Stream]) {
@@ -81,9 +110,42 @@ fn records(page: &mut Page, streams: &[Stream]) {
             page.sample(name, &[("stream", &stream.name), ("objection", objection)], count);
         }
     }
+}
+
+fn alarm(page: &mut Page, streams: &[Stream], now: Timestamp) {
+    let name = "tripline_judge_seated";
+    let help = "1 if this process judges the stream; over all processes the sum is 1, 0 is nobody.";
+    page.family(name, "gauge", help);
+    per_stream(page, name, streams, |s| u8::from(s.judge.alarm.is_seated()));
+    let name = "tripline_judge_held";
+    let help = "1 while it is ours to judge and the judge's state does not fit; /ready says why.";
+    page.family(name, "gauge", help);
+    per_stream(page, name, streams, |s| Progress::get(&s.judge.stopped_partitions));
+    let name = "tripline_judge_behind_seconds";
+    let help = "Since the time before which all that the judge of this process heard is judged.";
+    page.family(name, "gauge", help);
+    for stream in streams {
+        let Some(behind) = stream.judge.alarm.behind(now) else { continue };
+        page.sample(name, &[("stream", &stream.name)], behind.as_secs_f64());
+    }
+    let name = "tripline_alert_window_seconds";
+    page.family(name, "gauge", "How much of the stream is judged at a time.");
+    per_stream(page, name, streams, |s| s.window.as_secs_f64());
     let name = "tripline_evidence_messages_total";
     page.family(name, "counter", "Messages that the judge of this process took in.");
     per_stream(page, name, streams, |s| Progress::get(&s.judge.records));
+    let name = "tripline_evidence_counts_total";
+    let help = "Of these, counts by workers of the judge's own bundle and budget, or of another.";
+    page.family(name, "counter", help);
+    for stream in streams {
+        let (own, others) = stream.judge.alarm.counts();
+        for (bundle, count) in [("own", own), ("other", others)] {
+            page.sample(name, &[("stream", &stream.name), ("bundle", bundle)], count);
+        }
+    }
+    let name = "tripline_evidence_unreadable_total";
+    page.family(name, "counter", "Messages that it could not read, and passed over.");
+    per_stream(page, name, streams, |s| Progress::get(&s.judge.alarm.unreadable));
 }
 
 fn transactions(page: &mut Page, streams: &[Stream]) {
@@ -142,10 +204,37 @@ fn partitions(page: &mut Page, streams: &[Stream], now: Timestamp) {
             page.sample(name, &labels, age.as_secs_f64());
         }
     }
+    let name = "tripline_input_records_lost_total";
+    page.family(
+        name,
+        "counter",
+        "Offsets of the input that are gone unread: deleted before they were read, or with a log that lost its end \
+         or was made anew.",
+    );
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.lost)));
+    let name = "tripline_output_records_lost_total";
+    page.family(
+        name,
+        "counter",
+        "Offsets of an output that are gone with a log that lost its end or was made anew.",
+    );
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.outputs_lost)));
     let name = "tripline_consumer_lag_records";
-    page.family(name, "gauge", "Records of a partition that are there and not committed by us.");
+    page.family(
+        name,
+        "gauge",
+        "Records of a partition that are there and not done, whoever has the partition: every process says so of \
+         every partition, so take the maximum.",
+    );
     for stream in streams {
+        let mut lags = BTreeMap::new();
         for (partition, lag) in stream.workers.iter().flat_map(|worker| worker.lags()) {
+            // Whoever has it knows first.
+            lags.entry(partition)
+                .and_modify(|known: &mut i64| *known = lag.min(*known))
+                .or_insert(lag);
+        }
+        for (partition, lag) in lags {
             let partition = partition.to_string();
             page.sample(name, &[("stream", &*stream.name), ("partition", &partition)], lag);
         }
@@ -348,10 +437,15 @@ mod tests {
         stream.workers[1].waits(Partition(7), Some(Timestamp(now.0 - 61_500)));
         stream.workers[1].refused(Objection::Timestamp);
         stream.workers[1].committed(Duration::ZERO);
-        stream.workers[1].ends(Partition(6), Offset(30));
+        stream.workers[1].ends(Partition(6), Offset(30), None);
         stream.workers[1].stands(Partition(6), Offset(18));
+        stream.workers.iter().for_each(|worker| worker.join());
+        stream.judge.stand_back(now, "another has its id");
         stream.judge.firing(true);
         stream.judge.alarm_level(0.25);
+        stream.judge.alarm.sit(true, Timestamp(now.0 - 2500));
+        stream.judge.alarm.heard(false);
+        roster.reach.is_silent(Timestamp(now.0 - 2500), "no answer");
         let route = &roster.routes[0];
         Counters::add(&route.sent);
         Counters::set(&route.pending, 3);
@@ -359,6 +453,10 @@ mod tests {
         route.fails();
         let page = render(&roster, now);
         for line in [
+            "tripline_brokers_unreachable_seconds 2.5",
+            "tripline_missing_rights 0",
+            "tripline_threads_standing_back{stream=\"fashion\"} 1",
+            "tripline_workers_without_partition{stream=\"fashion\"} 2",
             "tripline_records_total{stream=\"fashion\",route=\"sanitized\"} 4",
             "tripline_faults_total{stream=\"fashion\",fault=\"too-large\"} 0",
             "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"committed\"} 1",
@@ -370,6 +468,13 @@ mod tests {
             "tripline_consumer_lag_records{stream=\"fashion\",partition=\"6\"} 12",
             "tripline_incident_firing{stream=\"fashion\"} 1",
             "tripline_alarm_level{stream=\"fashion\"} 0.25",
+            "tripline_judge_seated{stream=\"fashion\"} 1",
+            "tripline_judge_held{stream=\"fashion\"} 0",
+            "tripline_judge_behind_seconds{stream=\"fashion\"} 2.5",
+            "tripline_alert_window_seconds{stream=\"fashion\"} 10",
+            "tripline_evidence_counts_total{stream=\"fashion\",bundle=\"own\"} 0",
+            "tripline_evidence_counts_total{stream=\"fashion\",bundle=\"other\"} 1",
+            "tripline_evidence_unreadable_total{stream=\"fashion\"} 0",
             "tripline_batch_records_bucket{stream=\"fashion\",le=\"2\"} 0",
             "tripline_batch_records_bucket{stream=\"fashion\",le=\"4\"} 2",
             "tripline_batch_records_sum{stream=\"fashion\"} 6",

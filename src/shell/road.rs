@@ -9,6 +9,7 @@ use crate::deliver;
 use crate::model::Networks;
 use crate::pipeline::{Batch, Guard, GuardFailure, Input, Outcome};
 use crate::record::Fault;
+use crate::watch::Reference;
 
 /// What one worker judges by.
 pub struct Road {
@@ -27,6 +28,10 @@ impl Road {
 impl deliver::Road for Road {
     fn epoch(&self) -> &str {
         self.guard.epoch()
+    }
+
+    fn reference(&self) -> Reference {
+        self.guard.clean().reference(self.guard.epoch())
     }
 
     fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {
@@ -49,6 +54,10 @@ impl deliver::Road for Road {
 
     fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault) {
         self.batch.replace(&self.guard, i, input, fault);
+    }
+
+    fn tell(&self, fault: &Fault, value: Option<&[u8]>) -> String {
+        fault.told(self.guard.schema(), value)
     }
 
     fn outcomes(&self) -> &[Outcome] {

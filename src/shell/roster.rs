@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::kafka::Reach;
 use super::memory::Memory;
 use super::routes::Counters;
 use super::run::{Overview, Prepared};
 use crate::config::Kafka;
-use crate::deliver::Progress;
+use crate::deliver::{Progress, Standing};
 use crate::record::Timestamp;
 
 /// Every stream of this process, with its threads.
@@ -18,7 +19,14 @@ pub struct Roster {
     pub routes: Vec<Arc<Counters>>,
     /// What all of it may take.
     pub memory: Memory,
+    /// What the brokers say.
+    pub reach: Arc<Reach>,
+    /// A thread that did not come around for this long hangs: restart it.
+    pub patience: Duration,
 }
+
+/// The least of that.
+const PATIENCE_MIN: Duration = Duration::from_secs(120);
 
 /// One stream, as this process serves it.
 #[derive(Clone, Debug)]
@@ -29,7 +37,14 @@ pub struct Stream {
     pub epoch: String,
     pub workers: Vec<Arc<Progress>>,
     pub judge: Arc<Progress>,
+    /// What the judge judges at a time.
+    pub window: Duration,
 }
+
+/// A judge closes a window when every partition is a window further on, or four behind, or was not heard of for a
+/// minute; it ticks twice in one. Later than this it is late.
+const JUDGE_WINDOWS: u32 = 8;
+const JUDGE_PATIENCE: Duration = Duration::from_secs(120);
 
 impl Roster {
     /// The counters of `overview`, which has them in the order of `streams`: workers, then judge.
@@ -43,14 +58,29 @@ impl Roster {
             epoch: prepared.guard.epoch().to_owned(),
             workers: threads.by_ref().take(prepared.stream.workers).collect(),
             judge: threads.next().expect("one per thread"),
+            window: prepared.stream.alerts.window,
         });
-        Self { streams: streams.collect(), routes, memory }
+        let streams = streams.collect();
+        // One step may wait for three transaction timeouts; the watchdog waits for two of these.
+        let patience = PATIENCE_MIN.max(7 * kafka.transaction_timeout);
+        Self { streams, routes, memory, reach: Arc::default(), patience }
     }
 
     /// The same with `routes`.
     pub fn telling(self, routes: Vec<Arc<Counters>>) -> Self {
         let memory = self.memory + Memory::of_routes(routes.len());
         Self { routes, memory, ..self }
+    }
+
+    /// The same with what the brokers say.
+    pub fn reaching(self, reach: Arc<Reach>) -> Self {
+        Self { reach, ..self }
+    }
+
+    /// The threads of each stream, by its name.
+    pub fn by_stream(&self) -> Vec<(String, Vec<Arc<Progress>>)> {
+        let threads = |s: &Stream| s.workers.iter().chain([&s.judge]).cloned().collect();
+        self.streams.iter().map(|stream| (stream.name.clone(), threads(stream))).collect()
     }
 
     /// What keeps this process from being called alive: a line per thread that hangs.
@@ -66,13 +96,51 @@ impl Roster {
         })
     }
 
-    /// What keeps it from being called ready: a line per thread that hangs or has not joined.
+    /// What keeps it from being called ready: brokers that do not answer, and a line per thread that hangs,
+    /// has not joined or stands back.
     pub fn unready(&self, now: Timestamp, patience: Duration) -> Vec<String> {
-        let mut lines = self.stuck(now, patience);
-        lines.extend(self.lines(|thread| match thread.is_alive(now, patience) {
-            true if !thread.has_joined() => Some("has not joined its group yet".into()),
-            _ => None,
+        let unreached = self.reach.unreached(now).map(|(age, why)| {
+            let seconds = age.as_secs();
+            format!(
+                "no broker has answered for {seconds} s: {why}; they are asked again until one does"
+            )
+        });
+        let mut lines: Vec<String> = unreached.into_iter().collect();
+        lines.extend(self.stuck(now, patience));
+        lines.extend(self.lines(|thread| {
+            if !thread.is_alive(now, patience) {
+                return None;
+            }
+            match thread.standing() {
+                Standing::Back { since, why } => {
+                    let seconds = (now.0 - since.0).max(0) / 1000;
+                    Some(format!("stands back for {seconds} s: {why}; it looks again by itself"))
+                }
+                Standing::Joining { why } => Some(format!("has not joined its group yet: {why}")),
+                Standing::Ready if thread.has_joined() => None,
+                Standing::Ready => Some("has not joined its group yet".into()),
+            }
         }));
+        lines
+    }
+
+    /// Rights that we lack on the cluster: the rest goes on.
+    pub fn missing_rights(&self) -> Vec<String> {
+        self.reach.missing()
+    }
+
+    /// Workers that have joined and have nothing to do, and whether that is right.
+    pub fn without_partition(&self) -> Vec<String> {
+        let mut lines = vec![];
+        for stream in &self.streams {
+            for (number, worker) in stream.workers.iter().enumerate() {
+                if worker.has_joined() && Progress::get(&worker.partitions) == 0 {
+                    let (name, why) =
+                        (&stream.name, self.reach.why_without_partition(&stream.name));
+                    lines.push(format!("stream {name}: worker-{number} has no partition: {why}"));
+                }
+            }
+        }
         lines
     }
 
@@ -82,9 +150,10 @@ impl Roster {
         let mut lines = vec![];
         for stream in &self.streams {
             let (mut told, mut held) = (0, 0);
-            for thread in stream.threads().map(|(_, thread)| thread) {
+            for thread in &stream.workers {
                 for (partition, why) in thread.reasons() {
-                    lines.push(format!("stream {}: partition {partition}: {why}", stream.name));
+                    let name = &stream.name;
+                    lines.push(format!("stream {name}: partition {partition}: {why}"));
                     told += 1;
                 }
                 held += Progress::get(&thread.stopped_partitions);
@@ -93,6 +162,33 @@ impl Roster {
                 let more = held - told;
                 let name = &stream.name;
                 lines.push(format!("stream {name}: {more} partitions more; the log says why"));
+            }
+        }
+        lines
+    }
+
+    /// Why the alarm of a stream does not see what it should: no reason to restart, because records go on.
+    pub fn blind(&self, now: Timestamp) -> Vec<String> {
+        let mut lines = vec![];
+        for Stream { name, judge, window, .. } in &self.streams {
+            lines.extend(
+                judge.reasons().into_iter().map(|(_, why)| format!("stream {name}: {why}")),
+            );
+            let most = JUDGE_PATIENCE + *window * JUDGE_WINDOWS;
+            if let Some(age) = judge.alarm.behind(now).filter(|age| *age > most) {
+                let why = match judge.alarm.get_trouble() {
+                    Some(why) => why,
+                    None => "the evidence topic tells nothing, or a partition is far behind".into(),
+                };
+                let age = age.as_secs();
+                lines.push(format!("stream {name}: nothing was judged for {age} s: {why}"));
+            }
+            if let Some(share) = judge.alarm.others_share() {
+                lines.push(format!(
+                    "stream {name}: {:.0} % of the evidence is told by workers of another bundle or budget: of their \
+                     records it watches how many are flagged and unreadable, not what is in them",
+                    share * 100.0
+                ));
             }
         }
         lines
@@ -151,9 +247,11 @@ pub mod tests {
             epoch: "0123456789abcdef".into(),
             workers: vec![Arc::default(), Arc::default()],
             judge: Arc::default(),
+            window: Duration::from_secs(10),
         };
         let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];
-        Roster { streams: vec![stream], routes, memory: Memory::default() }
+        let (memory, reach, patience) = (Memory::default(), Arc::default(), PATIENCE_MIN);
+        Roster { streams: vec![stream], routes, memory, reach, patience }
     }
 
     #[test]
@@ -177,6 +275,36 @@ pub mod tests {
     }
 
     #[test]
+    fn who_stands_back_is_not_ready_and_neither_is_anybody_without_brokers() {
+        let roster = roster();
+        let [stream] = &roster.streams[..] else { unreachable!() };
+        let now = Timestamp(1_000_000);
+        for (_, thread) in stream.threads() {
+            thread.beat(now);
+            thread.join();
+        }
+        assert_eq!(roster.unready(now, roster.patience), [""; 0]);
+        stream.workers[0].wait_to_join("no answer in time");
+        stream.workers[1].rebalanced(3, false);
+        stream.workers[1].stand_back(Timestamp(now.0 - 7_000), "a@b has its id");
+        roster.reach.is_silent(Timestamp(now.0 - 9_000), "no broker can be reached");
+        assert_eq!(
+            roster.unready(now, roster.patience),
+            [
+                "no broker has answered for 9 s: no broker can be reached; they are asked again until one \
+                 does",
+                "stream fashion: worker-0 has not joined its group yet: no answer in time",
+                "stream fashion: worker-1 stands back for 7 s: a@b has its id; it looks again by itself",
+            ]
+        );
+        assert_eq!(roster.stuck(now, roster.patience), [""; 0], "a restart would not help");
+        let idle = roster.without_partition();
+        assert_eq!(idle.len(), 1, "who stands back has none because it wants none: {idle:?}");
+        stream.workers[1].stand_ready();
+        assert_eq!(Progress::get(&stream.workers[1].partitions), 0);
+    }
+
+    #[test]
     fn held_partitions_are_named_with_their_reasons_and_the_rest_are_counted() {
         let roster = roster();
         let workers = &roster.streams[0].workers;
@@ -189,5 +317,29 @@ pub mod tests {
                 "stream fashion: 2 partitions more; the log says why",
             ]
         );
+    }
+
+    #[test]
+    fn an_alarm_that_does_not_see_is_told_with_the_reason_and_one_that_stands_by_is_not() {
+        let roster = roster();
+        let [Stream { judge, .. }] = &roster.streams[..] else { unreachable!() };
+        let begun = Timestamp(1_000_000);
+        assert_eq!(roster.blind(begun), [""; 0], "it stands by");
+        judge.hold(Partition(0), "its state is gone");
+        assert_eq!(roster.blind(begun), ["stream fashion: its state is gone"]);
+        assert_eq!(roster.held(), [""; 0], "no record waits for a judge");
+        judge.held(0);
+        judge.alarm.sit(true, begun);
+        judge.alarm.trouble(Some("not authorized"));
+        assert_eq!(roster.blind(Timestamp(begun.0 + 200_000)), [""; 0]);
+        assert_eq!(
+            roster.blind(Timestamp(begun.0 + 201_000)),
+            ["stream fashion: nothing was judged for 201 s: not authorized"]
+        );
+        judge.alarm.judged(Timestamp(begun.0 + 200_000));
+        assert_eq!(roster.blind(Timestamp(begun.0 + 201_000)), [""; 0]);
+        (0..100).for_each(|_| judge.alarm.heard(false));
+        let said = roster.blind(Timestamp(begun.0 + 201_000));
+        assert!(said[0].contains("79 % of the evidence is told by workers of another"), "{said:?}");
     }
 }

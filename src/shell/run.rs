@@ -10,20 +10,20 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::bundle::{self, BundleDirError};
-use super::clock;
 use super::kafka::{Clients, Session};
 use super::memory::{Memory, Shape};
 use super::registry::{Registry, RegistryError};
 use super::road::Road;
+use super::thread::{Around, Thread};
 use super::trial::{Trial, TrialError};
 use super::watchdog;
 use crate::bundle::Bundle;
 use crate::config::{self, Config, Delivery, Kafka, Stream};
-use crate::deliver::{self, Judging, Outputs, Progress, SessionError, Timing, Worker};
+use crate::deliver::{self, Progress, Timing};
 use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::pipeline::{Frame, Guard, GuardError, Judge};
-use crate::watch::{Flagged, Kind, Terms, Times, roster};
+use crate::watch::{Kind, Terms, Times, roster};
 
 /// Why the process ends before it is told to.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +46,6 @@ pub enum RunError {
     Window { stream: String, path: PathBuf, slot_ms: u64 },
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("stream {stream}: {role}: {error}")]
-    Session { stream: String, role: Role, error: SessionError },
     #[error("a thread panicked; its stream was left at its last commit")]
     Panicked,
 }
@@ -144,8 +142,8 @@ pub fn judge(stream: &Stream, guard: &Guard) -> Judge {
 
 /// What the judge of `stream` is told.
 pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
-    let (flagged, rows) = guard.decider().clean_flagged();
-    let budget = guard.decider().budget();
+    let clean = guard.clean();
+    let budget = clean.budget;
     let false_page_ms = stream.alerts.period.as_millis() as u64;
     let about = About {
         stream: stream.name.clone(),
@@ -167,7 +165,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
     let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
     let wanted = |kind| !(moves && matches!(kind, Kind::InputDrift | Kind::AnswerDrift));
-    let watches = roster(&signals, Flagged { budget, rows, flagged }, wanted);
+    let watches = roster(&signals, clean, wanted);
     let mut terms = Terms::new(guard.epoch(), &stream.name, watches, times);
     if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {
         terms.draws_max = 1;
@@ -211,7 +209,7 @@ pub enum Role {
 
 /// What stands between the threads of a process and Kafka.
 pub trait Wrap: Sync {
-    type Session: deliver::Session;
+    type Session: deliver::Session + Send + 'static;
     fn wrap(&self, role: Role, session: Session) -> Self::Session;
 }
 
@@ -229,11 +227,11 @@ impl Wrap for Plain {
 /// open when it died takes three transaction timeouts to end.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// Runs until `stop`, or until a thread cannot go on: then all others drain too, and whoever
-/// supervises the process starts it again.
+/// Runs until `stop`, whatever the brokers do. Only if a thread panics, all others drain too, and
+/// whoever supervises the process starts it again.
 ///
 /// # Errors
-/// What the first thread to fail said.
+/// If a thread panicked.
 pub fn run(
     clients: &Clients,
     streams: Vec<Prepared>,
@@ -263,104 +261,43 @@ pub fn run_with<W: Wrap>(
     };
     let mut progress = overview.threads.iter().cloned();
     let mut next = || progress.next().expect("one per thread");
-    let mut first_error = None;
     let all_ended = AtomicBool::new(false);
+    let around = Around { wrap, clients, timing, stop };
+    let mut panicked = false;
     thread::scope(|scope| {
         let _ended = Tell(&all_ended);
         let mut threads = vec![];
         for prepared in streams {
             let fresh = judge(&prepared.stream, &prepared.guard);
             let Prepared { stream, guard, registry, networks, .. } = prepared;
+            let mut thread = |role| {
+                let (stream, progress) = (stream.clone(), next());
+                Thread { around: &around, stream, role, progress }
+            };
             for (number, networks) in networks.into_iter().enumerate() {
                 let road = Road::new(guard.clone(), registry.clone(), networks);
-                let (stream, progress, role) = (stream.clone(), next(), Role::Worker(number));
+                let thread = thread(Role::Worker(number));
                 threads.push(scope.spawn(move || {
                     let _tell = Tell(stop);
-                    let name = stream.name.clone();
-                    let session = join(wrap, clients, &stream, role, &progress);
-                    let ended = session.and_then(|session| {
-                        let worker = Worker::new(session, road, stream, timing, progress.clone());
-                        work(worker, stop, &progress)
-                    });
-                    ended.map_err(|error| RunError::Session { stream: name, role, error })
+                    thread.work(road);
                 }));
             }
-            let (progress, role) = (next(), Role::Judge);
+            let thread = thread(Role::Judge);
             threads.push(scope.spawn(move || {
                 let _tell = Tell(stop);
-                let name = stream.name.clone();
-                let session = join(wrap, clients, &stream, role, &progress);
-                let ended = session.and_then(|session| {
-                    let mut judging = Judging::new(session, stream, fresh, timing, progress);
-                    while !stop.load(Ordering::Relaxed) {
-                        judging.turn()?;
-                    }
-                    Ok(())
-                });
-                ended.map_err(|error| RunError::Session { stream: name, role, error })
+                thread.judge(&fresh);
             }));
         }
         scope.spawn(|| watchdog::watch(&overview.threads, timing.settle, stop, &all_ended));
         for thread in threads {
-            let ended = thread.join().unwrap_or(Err(RunError::Panicked));
-            if let Err(error) = ended {
-                error!(%error, "stopped");
-                first_error.get_or_insert(error);
-            }
+            panicked |= thread.join().is_err();
         }
     });
-    match first_error {
-        Some(error) => Err(error),
-        None => {
-            info!("stopped");
-            Ok(())
-        }
+    if panicked {
+        error!("a thread panicked: stopped");
+        return Err(RunError::Panicked);
     }
-}
-
-fn join<W: Wrap>(
-    wrap: &W,
-    clients: &Clients,
-    stream: &Stream,
-    role: Role,
-    progress: &Arc<Progress>,
-) -> Result<W::Session, SessionError> {
-    let (group, topic, outputs) = match role {
-        Role::Worker(_) => {
-            (clients.workers(&stream.name), &stream.input, Outputs::of_worker(stream))
-        }
-        Role::Judge => {
-            (clients.judges(&stream.name), &stream.topics.evidence, Outputs::of_judge(stream))
-        }
-    };
-    progress.beat(clock::now());
-    let name = format!("{}.{role}", stream.name);
-    let session = Session::join(clients, &name, (&group, topic), &outputs, progress.clone())?;
-    progress.beat(clock::now());
-    Ok(wrap.wrap(role, session))
-}
-
-/// Works until `stop`, then drains: what was read is finished and committed.
-fn work<S: deliver::Session>(
-    mut worker: Worker<S, Road>,
-    stop: &AtomicBool,
-    progress: &Progress,
-) -> Result<(), SessionError> {
-    while !stop.load(Ordering::Relaxed) {
-        worker.turn()?;
-    }
-    worker.finish();
-    let count = Progress::get;
-    info!(
-        records = count(&progress.records),
-        sanitized = count(&progress.sanitized),
-        quarantined = count(&progress.quarantined),
-        dead_lettered = count(&progress.dead_lettered),
-        commits = count(&progress.commits),
-        mean_commit_ms = count(&progress.commit_micros) / 1000 / count(&progress.commits).max(1),
-        given_up = count(&progress.failures),
-        "drained"
-    );
+    info!("stopped");
     Ok(())
 }
 

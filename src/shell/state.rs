@@ -14,12 +14,12 @@ use super::kafka::{Clients, Group, Session};
 use super::run::judge;
 use crate::config::{Delivery, Stream};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, JUDGE_KEY, LANE_KEY, Output, Outputs,
-    Progress, Session as _, SessionError, begin_judge, begin_lane,
+    BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, JUDGE_KEY, Kept, LANE_KEY, Output,
+    Outputs, Progress, Session as _, SessionError, begin_judge, begin_lane,
 };
 use crate::incident::{Alert, Event, Incident};
 use crate::pipeline::{Guard, JudgeState, Lane, LaneState};
-use crate::record::{Offset, Partition};
+use crate::record::{Extent, Offset, Partition};
 
 /// One stream as its topics show it.
 #[derive(Clone, Debug, Serialize)]
@@ -47,7 +47,7 @@ pub struct Remembered<T> {
     pub end: Offset,
     /// Why whoever takes it over cannot go on.
     pub problem: Option<String>,
-    /// Which knowledge judged what it remembers; of another epoch it is forgotten at the next start.
+    /// Which knowledge judged what it remembers; under another one signals are watched anew.
     pub epoch: Option<String>,
     pub boot: Option<Boot>,
     #[serde(flatten)]
@@ -79,6 +79,8 @@ pub enum StateError {
     Active { group: String, members: Vec<String> },
     #[error("topic {topic} has no partition {partition}; it has {count}")]
     NoPartition { topic: String, partition: Partition, count: usize },
+    #[error("partition {partition} has no offset {from}: it has {start} to {end}")]
+    NoOffset { partition: Partition, from: Offset, start: Offset, end: Offset },
     #[error("group {group} did not give us {missing} partitions within {waited:?}")]
     NotOurs { group: String, missing: usize, waited: Duration },
     #[error("partition {0} moved while we looked at it; nothing was written, look again")]
@@ -128,23 +130,23 @@ impl<'a> Watched<'a> {
         let judged = self.beginnings(&judges, What::Judge)?;
         let mut members = workers.members()?;
         members.extend(judges.members()?);
-        let lanes = lanes.iter().map(|beginning| self.lane(beginning, &workers));
+        let lanes = lanes.iter().map(|beginning| self.lane(beginning));
         let judge = judged.first().expect("one partition was asked for");
         Ok(Sight {
             stream: self.stream.name.clone(),
             epoch: self.guard.epoch().to_owned(),
             group: workers.name().to_owned(),
             members,
-            partitions: lanes.collect::<Result<_, _>>()?,
-            judge: self.judge(judge, &judges)?,
+            partitions: lanes.collect(),
+            judge: self.judge(judge),
         })
     }
 
-    /// What a reset would do. Nobody may be at work.
+    /// What a reset would do, `from` an offset or where the partitions stand. Nobody may be at work.
     ///
     /// # Errors
     /// If somebody is, or the cluster does not answer.
-    pub fn plan(self, what: What) -> Result<Plan, StateError> {
+    pub fn plan(self, what: What, from: Option<Offset>) -> Result<Plan, StateError> {
         let group = self.group(what)?;
         let members = group.members()?;
         if !members.is_empty() {
@@ -153,21 +155,38 @@ impl<'a> Watched<'a> {
         let beginnings = self.beginnings(&group, what)?;
         let (mut next, mut lines) = (vec![], vec![]);
         for beginning in &beginnings {
-            let (partition, end) = (beginning.partition, group.end(beginning.partition)?);
-            let at = goes_on(beginning, end);
+            let partition = beginning.partition;
+            let (at, why) = match what {
+                What::Judge => {
+                    let state = kept(beginning, 0).and_then(|b| JudgeState::read(b).ok());
+                    goes_on(beginning, state.as_ref().map(|state| (state.next(), state.log())))
+                }
+                What::Partitions(_) => {
+                    let state = kept(beginning, 0).and_then(|b| LaneState::read(b, partition).ok());
+                    goes_on(beginning, state.as_ref().map(|state| (state.next(), state.log())))
+                }
+            };
+            let log = &beginning.log.extent;
+            let (at, why) = match from {
+                Some(from) if !(log.start..=log.end).contains(&from) => {
+                    let (start, end) = (log.start, log.end);
+                    return Err(StateError::NoOffset { partition, from, start, end });
+                }
+                Some(from) => (from, "as you say".to_owned()),
+                None => (at, why),
+            };
             next.push((partition, at));
             let name = &self.stream.name;
             let (who, forgets) = match what {
                 What::Judge => {
-                    let seen = self.judge(beginning, &group)?;
+                    let seen = self.judge(beginning);
                     (format!("stream {name}, judge"), forgets_of_judge(&seen))
                 }
                 What::Partitions(_) => {
-                    let seen = self.lane(beginning, &group)?;
+                    let seen = self.lane(beginning);
                     (format!("stream {name}, partition {partition}"), forgets_of_lane(&seen, at))
                 }
             };
-            let why = why(beginning, end);
             lines.push(format!("{who}: goes on at offset {at}, {why}"));
             lines.extend(forgets.into_iter().map(|line| format!("    {line}")));
         }
@@ -192,7 +211,7 @@ impl<'a> Watched<'a> {
         let partitions: Vec<Partition> =
             plan.next.iter().map(|&(partition, _)| partition).collect();
         let state = &stream.topics.state;
-        let now = session.beginnings(&partitions, state, self.keys(plan.what))?;
+        let now = session.beginnings(&partitions, self.kept(plan.what))?;
         let moved = |(now, then): &(&Beginning, &Beginning)| now != then;
         if let Some((now, _)) = now.iter().zip(&plan.beginnings).find(moved) {
             return Err(StateError::Moved(now.partition));
@@ -205,7 +224,8 @@ impl<'a> Watched<'a> {
             match plan.what {
                 What::Partitions(_) => {
                     let window_ms = stream.alerts.window.as_millis() as u64;
-                    let lane = Lane::new(guard.epoch(), partition, next, window_ms);
+                    let log = beginning.log.extent.clone();
+                    let lane = Lane::new(guard.epoch(), partition, next, window_ms).of_log(log);
                     send(partition, LANE_KEY, &lane.to_bytes())?;
                     send(partition, BOOT_KEY, &Boot::take_over(None, next, 0).to_bytes())?;
                 }
@@ -220,7 +240,8 @@ impl<'a> Watched<'a> {
                             headers: &Event::new(&alert, &value).headers(),
                         })?;
                     }
-                    let fresh = judge(stream, guard).starting_at(next);
+                    let fresh =
+                        judge(stream, guard).starting_at(next).of_log(beginning.log.extent.clone());
                     send(partition, JUDGE_KEY, &fresh.to_bytes())?;
                 }
             }
@@ -237,25 +258,25 @@ impl<'a> Watched<'a> {
         state.map(end).unwrap_or_default()
     }
 
-    fn lane(self, beginning: &Beginning, group: &Group) -> Result<Remembered<At>, StateError> {
+    fn lane(self, beginning: &Beginning) -> Remembered<At> {
         let epoch = self.guard.epoch();
         let fit = begin_lane(beginning, epoch, self.stream, self.offsets_lag());
         let state = kept(beginning, 0).and_then(|b| LaneState::read(b, beginning.partition).ok());
         let boot = kept(beginning, 1).and_then(|bytes| serde_json::from_slice(bytes).ok());
-        Ok(Remembered {
+        Remembered {
             partition: beginning.partition,
             committed: beginning.committed,
             covered: state.as_ref().map(LaneState::next),
-            oldest: beginning.oldest,
-            end: group.end(beginning.partition)?,
+            oldest: beginning.log.extent.start,
+            end: beginning.log.extent.end,
             problem: fit.err().map(|error| error.to_string()),
             epoch: state.as_ref().map(|state| state.epoch().to_owned()),
             boot,
             kept: state.as_ref().map(|_| At {}),
-        })
+        }
     }
 
-    fn judge(self, beginning: &Beginning, group: &Group) -> Result<Remembered<Judged>, StateError> {
+    fn judge(self, beginning: &Beginning) -> Remembered<Judged> {
         let fresh = judge(self.stream, self.guard);
         let fit = begin_judge(&fresh, beginning, self.offsets_lag());
         let state = kept(beginning, 0).and_then(|bytes| JudgeState::read(bytes).ok());
@@ -263,17 +284,17 @@ impl<'a> Watched<'a> {
             windows: s.windows(),
             firing: s.incidents().cloned().collect(),
         };
-        Ok(Remembered {
+        Remembered {
             partition: beginning.partition,
             committed: beginning.committed,
             covered: state.as_ref().map(JudgeState::next),
-            oldest: beginning.oldest,
-            end: group.end(beginning.partition)?,
+            oldest: beginning.log.extent.start,
+            end: beginning.log.extent.end,
             problem: fit.err().map(|error| error.to_string()),
             epoch: state.as_ref().map(|state| state.epoch().to_owned()),
             boot: None,
             kept: state.as_ref().map(judged),
-        })
+        }
     }
 
     fn beginnings(self, group: &Group, what: What) -> Result<Vec<Beginning>, StateError> {
@@ -289,7 +310,7 @@ impl<'a> Watched<'a> {
                 return Err(StateError::NoPartition { topic, partition, count });
             }
         }
-        Ok(group.beginnings(&partitions, &self.stream.topics.state, self.keys(what))?)
+        Ok(group.beginnings(&partitions, self.kept(what))?)
     }
 
     fn group(self, what: What) -> Result<Group, SessionError> {
@@ -310,10 +331,11 @@ impl<'a> Watched<'a> {
         }
     }
 
-    fn keys(self, what: What) -> &'static [&'static [u8]] {
+    fn kept(self, what: What) -> Kept<'a> {
+        let topic = &self.stream.topics.state;
         match what {
-            What::Partitions(_) => &LANE_KEYS,
-            What::Judge => &[JUDGE_KEY],
+            What::Partitions(_) => Kept { topic, keys: &LANE_KEYS, extent: LaneState::log_of },
+            What::Judge => Kept { topic, keys: &[JUDGE_KEY], extent: JudgeState::log_of },
         }
     }
 
@@ -355,21 +377,30 @@ fn take_over(
     Ok(())
 }
 
-/// Where a partition goes on after a reset: where the group stands, as far as there is such a place.
-fn goes_on(beginning: &Beginning, end: Offset) -> Offset {
-    match beginning.committed {
-        Some(committed) if committed <= end => committed,
-        _ => beginning.oldest,
-    }
-}
-
-fn why(beginning: &Beginning, end: Offset) -> String {
-    match beginning.committed {
-        None => "the oldest there is: the group committed nothing".into(),
-        Some(committed) if committed <= end => "which the group committed".into(),
-        Some(committed) => format!(
-            "the oldest there is: the group committed {committed}, but the topic ends at {end}, so it \
-             was made anew"
+/// Where a partition goes on after a reset, and why: where the group stands, as far as there is such a place in
+/// the log that is there now.
+fn goes_on(beginning: &Beginning, state: Option<(Offset, Option<&Extent>)>) -> (Offset, String) {
+    let log = &beginning.log.extent;
+    let stands = state.map(|(covered, _)| covered).or(beginning.committed);
+    let known = state.and_then(|(_, known)| known);
+    let gone = stands.and_then(|next| beginning.log.since(known, next));
+    match (gone, beginning.committed) {
+        (Some(gone), _) if gone.ambiguous => (gone.next, gone.to_string()),
+        (_, None) => (log.start, "the oldest there is: the group committed nothing".into()),
+        (_, Some(committed)) if committed < log.start => (
+            log.start,
+            format!("the oldest there is: the group committed {committed}, which is deleted"),
+        ),
+        (_, Some(committed)) if committed <= log.end => {
+            (committed, "which the group committed".into())
+        }
+        (_, Some(committed)) => (
+            log.start,
+            format!(
+                "the oldest there is: the group committed {committed}, but the topic ends at {}, so it was \
+                 made anew",
+                log.end
+            ),
         ),
     }
 }
@@ -387,7 +418,8 @@ fn forgets_of_lane(seen: &Remembered<At>, at: Offset) -> Vec<String> {
     }
     match seen.covered {
         Some(covered) if covered < at => lines.push(format!(
-            "records from {covered} up to {at} are passed over: nobody works on them"
+            "records from {covered} up to {at} are done, as the group says, and are not done again: if somebody \
+             moved its offset by hand, nobody works on them"
         )),
         Some(covered) if covered > at => lines.push(format!(
             "records from {at} up to {covered} were worked on before: they leave again and are \
@@ -424,17 +456,37 @@ fn kept(beginning: &Beginning, key: usize) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Survey;
 
     fn beginning(committed: Option<i64>) -> Beginning {
         let (partition, oldest) = (Partition(0), Offset(5));
-        let (committed, end) = (committed.map(Offset), Offset(10_000));
-        Beginning { partition, committed, oldest, end, kept: vec![] }
+        let (committed, end) = (committed.map(Offset), Offset(9));
+        let extent = Extent { topic: None, start: oldest, end, epoch: None };
+        let log = Survey { extent, parted: None };
+        Beginning { partition, committed, log, kept: vec![] }
     }
 
     #[test]
     fn a_reset_goes_on_where_the_group_stands_unless_there_is_no_such_place() {
-        for (committed, next) in [(Some(7), 7), (Some(9), 9), (Some(10), 5), (None, 5)] {
-            assert_eq!(goes_on(&beginning(committed), Offset(9)), Offset(next), "{committed:?}");
+        for (committed, next) in
+            [(Some(7), 7), (Some(9), 9), (Some(10), 5), (Some(4), 5), (None, 5)]
+        {
+            assert_eq!(goes_on(&beginning(committed), None).0, Offset(next), "{committed:?}");
+        }
+    }
+
+    #[test]
+    fn a_reset_goes_on_where_the_log_is_another() {
+        let anew = |topic: &str| Extent { topic: Some(topic.into()), ..beginning(None).log.extent };
+        for (topic, parted, next) in [("a", None, 8), ("b", None, 5), ("a", Some(6), 6)] {
+            let mut now = beginning(Some(8));
+            now.log = Survey { extent: anew(topic), parted: parted.map(Offset) };
+            let was = anew("a");
+            assert_eq!(
+                goes_on(&now, Some((Offset(8), Some(&was)))).0,
+                Offset(next),
+                "{topic} {parted:?}"
+            );
         }
     }
 
@@ -464,7 +516,7 @@ mod tests {
             @r"
         forgets where it stands; what the judge heard of it stays
         forgets where it stands; what the judge heard of it stays
-        records from 8 up to 9 are passed over: nobody works on them
+        records from 8 up to 9 are done, as the group says, and are not done again: if somebody moved its offset by hand, nobody works on them
         forgets where it stands; what the judge heard of it stays
         records from 9 up to 12 were worked on before: they leave again and are counted again
         nothing is known of what it forgets: it cannot be read

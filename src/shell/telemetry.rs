@@ -4,14 +4,20 @@
 //! and of many a receiver the address is the secret. So only the targets of `SPEAKERS` are heard,
 //! whatever `RUST_LOG` says, and nothing that is written through the `log` crate is. Our own lines
 //! hold no secret because configuration keeps each in a `Hidden`. librdkafka masks the settings that
-//! it knows as secret in what it dumps; it cannot mask one that somebody wrote elsewhere.
+//! it knows as secret in what it dumps; it cannot mask one that somebody wrote elsewhere. What is said
+//! again and again is written once a minute (`repeats.rs`).
+
+mod repeats;
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{self, JsonFields};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
+
+use self::repeats::Repeats;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,14 +49,17 @@ pub fn start(format: LogFormat) {
 
 /// Lines of [`SPEAKERS`] that `filter` lets pass. Whoever reads standard error may go away: a guard
 /// goes on, and does not say to nobody that nobody reads.
-fn subscriber<W>(format: LogFormat, filter: EnvFilter, to: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(log: LogFormat, filter: EnvFilter, to: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(to).log_internal_errors(false);
-    let lines = match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().boxed(),
+    let lines = match log {
+        LogFormat::Text => lines.event_format(Repeats::new(format::format(), log)).boxed(),
+        LogFormat::Json => lines
+            .fmt_fields(JsonFields::new())
+            .event_format(Repeats::new(format::format().json(), log))
+            .boxed(),
     };
     let speakers = SPEAKERS.into_iter().collect::<Targets>();
     Registry::default().with(lines.with_filter(speakers)).with(filter)

@@ -1,9 +1,10 @@
 //! Ends the process when one of its threads hangs: only a restart helps then.
 //!
-//! Some calls into librdkafka never come back when a coordinator goes away at the wrong moment, and
-//! a record may keep a network or a parser busy for ever. Nobody can end such a thread; but nothing
-//! is lost with the process, because nothing of it was committed. It counts rounds of its own, not
-//! the clock: a process that was stopped for a while and goes on has not hung.
+//! A record may keep a network or a parser busy for ever. Nobody can end such a thread; but nothing
+//! is lost with the process, because nothing of it was committed. Brokers that are away are no
+//! reason: each step that waits for them has a deadline (`kafka/deadline.rs`) and is a sign of life. It
+//! counts rounds of its own, not the clock: a process that was stopped for a while and goes on has not
+//! hung.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -398,7 +398,7 @@ mod tests {
 
     fn cluster() -> Cluster {
         let partitions = vec![PartitionLog::default()];
-        let topic = Topic { name: "out".into(), partitions, takes: Takes::ANYTHING };
+        let topic = Topic { name: "out".into(), made: 0, partitions, takes: Takes::ANYTHING };
         Cluster::new(vec![topic], vec![Group::default()])
     }
 

@@ -115,7 +115,8 @@ impl Expected {
             false => input.headers.iter().for_each(|(name, value)| add(name, value)),
         }
         if let (Route::DeadLetter, Err(fault)) = (outcome.route, judged) {
-            let connect = connect_headers(&stream.input, at, &stream.name, &fault);
+            let connect =
+                connect_headers(&stream.input, at, &stream.name, &fault, fault.to_string());
             connect.iter().for_each(|(name, value)| add(name, value.as_bytes()));
         }
         add(VERDICT, outcome.text.as_bytes());

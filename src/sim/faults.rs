@@ -53,6 +53,7 @@ pub enum Step {
     Recover,
     Beginnings,
     PartitionsOf,
+    Survey,
 }
 
 /// What happens to one step.
@@ -132,7 +133,9 @@ impl Faults {
             match step {
                 Step::Offsets | Step::Commit => return Strike::RequestLost,
                 Step::Barrier if !exactly_once => return Strike::RequestLost,
-                Step::Recover | Step::Beginnings | Step::PartitionsOf => return Strike::NoAnswer,
+                Step::Recover | Step::Beginnings | Step::PartitionsOf | Step::Survey => {
+                    return Strike::NoAnswer;
+                }
                 _ => {}
             }
         }
@@ -154,9 +157,10 @@ impl Faults {
             (1, Step::Barrier | Step::Offsets | Step::Commit | Step::Recover) => {
                 [Strike::RequestLost, Strike::ReplyLost][self.rng.random_range(0..2)]
             }
-            (2, Step::Rewind | Step::Recover | Step::Beginnings | Step::PartitionsOf) => {
-                Strike::NoAnswer
-            }
+            (
+                2,
+                Step::Rewind | Step::Recover | Step::Beginnings | Step::PartitionsOf | Step::Survey,
+            ) => Strike::NoAnswer,
             (3, step) if step <= Step::Rewind => Strike::ConsumerEnds,
             _ => Strike::Nothing,
         };
@@ -236,6 +240,7 @@ impl fmt::Display for Step {
             Self::Recover => "recover",
             Self::Beginnings => "beginnings",
             Self::PartitionsOf => "partitions-of",
+            Self::Survey => "survey",
         };
         f.write_str(name)
     }

@@ -163,6 +163,13 @@ impl Group {
         }
     }
 
+    /// Its topic was deleted, and with it everything that was committed of it.
+    pub fn forget_offsets(&mut self) {
+        self.offsets.iter_mut().for_each(|offset| *offset = None);
+        self.history.clear();
+        self.misled.clear();
+    }
+
     pub fn commit(&mut self, partition: Partition, offset: Offset) {
         self.offsets[partition.0 as usize] = Some(offset);
         self.misled.remove(&partition);

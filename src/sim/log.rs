@@ -45,12 +45,18 @@ pub struct PartitionLog {
     entries: Vec<Entry>,
     /// Transactions without a marker here, and the first offset of each.
     open: Vec<(TxnId, usize)>,
+    /// Offsets below are deleted.
+    start: usize,
+    /// How often a leader was elected, and where the log ended each time.
+    elections: Vec<usize>,
 }
 
 /// A topic.
 #[derive(Clone, Debug)]
 pub struct Topic {
     pub name: String,
+    /// How often it was made anew.
+    pub made: u32,
     pub partitions: Vec<PartitionLog>,
     pub takes: Takes,
 }
@@ -88,6 +94,13 @@ impl Takes {
     }
 }
 
+impl Topic {
+    /// Another one under the same name has another.
+    pub fn id(&self) -> String {
+        format!("{}#{}", self.name, self.made)
+    }
+}
+
 impl Record {
     pub fn timestamp(&self) -> Timestamp {
         Timestamp(self.timestamp)
@@ -107,6 +120,40 @@ impl PartitionLog {
     /// The offset after the last entry.
     pub fn end(&self) -> usize {
         self.entries.len()
+    }
+
+    /// The oldest offset that is kept.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The leader epoch.
+    pub fn epoch(&self) -> usize {
+        self.elections.len()
+    }
+
+    /// The leader epoch in which what stands at `offset` was appended.
+    pub fn epoch_at(&self, offset: usize) -> usize {
+        self.elections.iter().filter(|&&end| end <= offset).count()
+    }
+
+    /// Where leader epoch `epoch` ended, if it did.
+    pub fn end_of(&self, epoch: usize) -> Option<usize> {
+        self.elections.get(epoch).copied()
+    }
+
+    /// Retention deletes what lies below `start`.
+    pub fn delete_below(&mut self, start: usize) {
+        self.start = self.start.max(start.min(self.end()));
+    }
+
+    /// A leader is elected that has nothing from `end` on: clean if that is the end of the log.
+    pub fn elect(&mut self, end: usize) {
+        let end = end.min(self.end());
+        self.entries.truncate(end);
+        self.open.retain(|&(_, first)| first < end);
+        self.elections.iter_mut().for_each(|known| *known = end.min(*known));
+        self.elections.push(end);
     }
 
     /// Appends a record that counts at once, or with its transaction.
@@ -140,6 +187,11 @@ impl PartitionLog {
     /// The first committed record at or after `from`, and its offset.
     pub fn next(&self, from: usize) -> Option<(usize, &Rc<Record>)> {
         self.committed(from).next()
+    }
+
+    /// Every committed record that this log ever had below its end, deleted or not.
+    pub fn committed_ever(&self) -> impl Iterator<Item = (usize, &Rc<Record>)> {
+        self.committed(0)
     }
 
     /// Committed records from `from` on, with their offsets.

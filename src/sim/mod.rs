@@ -7,6 +7,7 @@
 //! It cannot see what only a client library or a real broker does (`make chaos` runs those), nor
 //! the model: the road is a toy, because what becomes of a record is not the question here.
 
+mod breaks;
 mod check;
 mod cluster;
 mod expect;
@@ -117,6 +118,15 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
     let stream = &world.scene.stream;
     hits.count("records", read(&stream.input).len() as u64);
     hits.count("alerts", read(&stream.alerts.topic).len() as u64);
+    let evidence = read(&stream.topics.evidence);
+    let names = |text: &str, epoch: &str| text.contains(&format!("\"epoch\":\"{epoch}\""));
+    let by = |epoch: &str| {
+        let texts = evidence.iter().filter_map(|record| record.value.as_deref());
+        texts.filter(|text| names(&String::from_utf8_lossy(text), epoch)).count() as u64
+    };
+    if by(scene::EPOCH) > 0 {
+        hits.count("told under two bundles", by(scene::OTHER_EPOCH));
+    }
     let letters = read(&stream.topics.dead_letter);
     let of = |end: &str| letters.iter().filter(|r| expect::text(r).ends_with(end)).count() as u64;
     hits.count("dead-lettered as crash", of(":crash"));

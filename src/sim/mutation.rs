@@ -10,8 +10,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::deliver::{Beginning, Change, Forward, Message as _, Output, Session, SessionError};
-use crate::record::{Offset, Partition, Timestamp};
+use crate::deliver::{
+    Beginning, Change, Forward, Kept, Message as _, Output, Place, Session, SessionError,
+};
+use crate::pipeline::Survey;
+use crate::record::{Extent, Offset, Partition, Timestamp};
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,10 @@ pub enum Mutation {
     /// That a transaction ended is believed because a broker said so. It is inside a session, and
     /// only the simulated one has it.
     BelieveTheEnd,
+    /// Nobody looks whether the input is still the log that it was.
+    BelieveTheLog,
+    /// A partition that waits because its log became shorter goes on once it has grown again.
+    LongEnough,
 }
 
 /// A session with a mistake in it, or with none.
@@ -50,21 +57,21 @@ pub struct Mutant<S> {
     polled: RefCell<BTreeMap<Partition, Offset>>,
     ahead: Cell<bool>,
     revoked: Cell<bool>,
-    late: RefCell<Vec<Kept>>,
+    late: RefCell<Vec<StateRecord>>,
 }
 
 /// Aborts, and goes on with the same producer.
 pub type Reuse<S> = fn(&mut S) -> Result<(), SessionError>;
 
 /// An output put off.
-struct Kept {
+struct StateRecord {
     partition: Option<Partition>,
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl Mutation {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::CommitBeforeProduce,
         Self::NoRewind,
         Self::ReuseProducer,
@@ -74,6 +81,8 @@ impl Mutation {
         Self::WaitForTheGroup,
         Self::BlameTheRequest,
         Self::BelieveTheEnd,
+        Self::BelieveTheLog,
+        Self::LongEnough,
     ];
 
     pub fn name(self) -> &'static str {
@@ -87,6 +96,8 @@ impl Mutation {
             Self::WaitForTheGroup => "wait-for-the-group",
             Self::BlameTheRequest => "blame-the-request",
             Self::BelieveTheEnd => "believe-the-end",
+            Self::BelieveTheLog => "believe-the-log",
+            Self::LongEnough => "long-enough",
         }
     }
 }
@@ -110,6 +121,17 @@ impl<S: Session> Mutant<S> {
             ahead: Cell::new(false),
             revoked: Cell::new(false),
             late: RefCell::default(),
+        }
+    }
+
+    /// What the mistake sees of a log.
+    fn believe_the_log(&self, found: &mut Survey) {
+        if self.is(Mutation::BelieveTheLog) {
+            let (start, end) = (Offset(0), Offset(i64::MAX));
+            *found = Survey { extent: Extent { start, end, ..found.extent.clone() }, parted: None };
+        }
+        if self.is(Mutation::BelieveTheLog) || self.is(Mutation::LongEnough) {
+            (found.extent.topic, found.extent.epoch, found.parted) = (None, None, None);
         }
     }
 
@@ -248,7 +270,7 @@ impl<S: Session> Session for Mutant<S> {
     fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
         if self.is(Mutation::JudgeCommitsFirst) && output.topic == self.alerts {
             let Output { partition, key, value, .. } = output;
-            let kept = Kept { partition, key: key.to_vec(), value: value.to_vec() };
+            let kept = StateRecord { partition, key: key.to_vec(), value: value.to_vec() };
             self.late.borrow_mut().push(kept);
             return Ok(());
         }
@@ -280,7 +302,7 @@ impl<S: Session> Session for Mutant<S> {
         }
         self.blame(self.inner.commit())?;
         self.ahead.set(false);
-        for Kept { partition, key, value } in self.late.take() {
+        for StateRecord { partition, key, value } in self.late.take() {
             let topic = self.alerts.as_str();
             let (key, value) = (&*key, &*value);
             self.inner.send(Output { topic, partition, key, value, headers: &[] })?;
@@ -305,11 +327,11 @@ impl<S: Session> Session for Mutant<S> {
     fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        kept_in.clone_into(&mut self.kept_in.borrow_mut());
-        let mut found = self.inner.beginnings(partitions, kept_in, keys)?;
+        kept.topic.clone_into(&mut self.kept_in.borrow_mut());
+        let mut found = self.inner.beginnings(partitions, kept)?;
+        found.iter_mut().for_each(|found| self.believe_the_log(&mut found.log));
         if self.is(Mutation::RestoreUnchecked) {
             found.iter_mut().for_each(believe);
         }
@@ -319,6 +341,33 @@ impl<S: Session> Session for Mutant<S> {
             return Err(SessionError::Exchange { what: "restore", reason });
         }
         Ok(found)
+    }
+
+    fn positions(&self) -> Vec<(Partition, Offset)> {
+        self.inner.positions()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.inner.is_interrupted()
+    }
+
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
+        let looked = self.inner.looked();
+        looked.filter(|_| !self.is(Mutation::BelieveTheLog) && !self.is(Mutation::LongEnough))
+    }
+
+    fn survey(
+        &self,
+        topic: &str,
+        known: &[(Partition, Option<Extent>)],
+    ) -> Result<Vec<(Partition, Survey)>, SessionError> {
+        let mut found = self.inner.survey(topic, known)?;
+        found.iter_mut().for_each(|(_, found)| self.believe_the_log(found));
+        Ok(found)
+    }
+
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+        self.inner.source_before(place, at)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

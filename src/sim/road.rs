@@ -4,13 +4,14 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::ground::{Ground, Process};
-use super::scene::{EPOCH, Scene, kind};
+use super::scene::{EPOCH, OTHER_EPOCH, Scene, kind};
 use crate::codec::SchemaId;
 use crate::decide::Mode;
 use crate::deliver::Road;
 use crate::emit::{UNSCORED, verdict_text};
 use crate::pipeline::{GuardFailure, Input, Outcome, Route, Unscorable};
 use crate::record::{Action, Fault, Position, Reasons, Verdict};
+use crate::watch::Reference;
 
 /// The road of one worker.
 pub struct Toy {
@@ -142,7 +143,14 @@ impl Toy {
 
 impl Road for Toy {
     fn epoch(&self) -> &str {
-        EPOCH
+        match self.scene.rolls && self.process.no % 2 == 1 {
+            true => OTHER_EPOCH,
+            false => EPOCH,
+        }
+    }
+
+    fn reference(&self) -> Reference {
+        Reference { epoch: self.epoch().into(), budget: 0.01, rows: 3000, flagged: 30 }
     }
 
     fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {
@@ -202,6 +210,10 @@ impl Road for Toy {
     fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault) {
         self.push(input, Err(fault), false);
         self.outcomes.swap_remove(i);
+    }
+
+    fn tell(&self, fault: &Fault, _: Option<&[u8]>) -> String {
+        fault.to_string()
     }
 
     fn outcomes(&self) -> &[Outcome] {

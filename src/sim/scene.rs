@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::breaks;
 use super::cluster::{Cluster, Ms};
 use super::group::Group;
 use super::log::{PartitionLog, Record, Takes, Topic};
@@ -42,6 +43,10 @@ pub struct Scene {
     pub supply_from: Ms,
     /// The faults are over.
     pub heal_at: Ms,
+    /// The input itself changes.
+    pub breaks: bool,
+    /// Workers of every other process judge by another bundle than the judges.
+    pub rolls: bool,
 }
 
 /// Records of one producer's transaction, or without one.
@@ -57,8 +62,10 @@ pub struct Arrival {
 /// What the world's first millisecond is called.
 pub const BEGAN_AT: i64 = 1_700_000_000_000;
 
-/// Names the knowledge of every toy road.
+/// Names the knowledge of every judge, and of every toy road unless bundles roll.
 pub const EPOCH: &str = "toy";
+/// Of every other process while they do.
+pub const OTHER_EPOCH: &str = "odd";
 
 /// Kinds of values: the first byte.
 pub mod kind {
@@ -104,8 +111,10 @@ impl Scene {
             name: "toy".into(),
             input: "input".into(),
             bundle: PathBuf::new(),
+            accept_fewer_features: false,
             codec: crate::codec::Config::default(),
             policy,
+            accept_gap: seed % 16 == 5,
             budget: None,
             workers: 1,
             rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
@@ -139,7 +148,18 @@ impl Scene {
         let (refuses_at_once, supply_from) = (rng.random(), rng.random_range(0..heal_at));
         // Its own luck: older seeds keep what they had.
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x4ef0_5a15_4ef0_5a15);
-        let (takes, dead_letter_takes) = takes(&mut rng, dead_letter_is_small);
+        let breaks = seed % 8 == 5;
+        let (takes, dead_letter_takes) = match breaks {
+            true => (Takes::ANYTHING, Takes::ANYTHING),
+            false => takes(&mut rng, dead_letter_is_small),
+        };
+        if breaks {
+            let records = arrivals.iter_mut().flat_map(|arrival| &mut arrival.records);
+            for (number, record) in records.enumerate() {
+                let number = (number as u64).to_le_bytes().to_vec();
+                record.headers.push((breaks::NUMBER.to_owned(), number));
+            }
+        }
         if takes != Takes::ANYTHING {
             let records = arrivals.iter_mut().flat_map(|arrival| &mut arrival.records);
             records.for_each(|record| offend(&mut rng, record));
@@ -160,6 +180,9 @@ impl Scene {
             tells_settings: rng.random(),
             supply_from,
             heal_at,
+            breaks,
+            // Not drawn, as above.
+            rolls: seed % 5 == 2,
         }
     }
 
@@ -206,6 +229,7 @@ impl Scene {
         let topics = &stream.topics;
         let topic = |name: &str, n, takes| Topic {
             name: name.to_owned(),
+            made: 0,
             partitions: vec![PartitionLog::default(); n],
             takes,
         };

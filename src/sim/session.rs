@@ -9,7 +9,7 @@ mod ending;
 mod steps;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::cluster::{Lease, Ms, Refusal};
@@ -18,7 +18,7 @@ use super::group::{MemberId, News};
 use super::log::Record;
 use crate::codec::Headers;
 use crate::deliver::{self, Ends, Outputs, SessionError};
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::record::{Extent, Offset, Partition, Position, Timestamp};
 
 /// Member of a group with a producer of its own, on the simulated cluster.
 pub struct Session {
@@ -31,6 +31,9 @@ pub struct Session {
     settled: Cell<Option<Ms>>,
     /// When it last heard that its id is its own.
     used: Cell<Ms>,
+    /// When somebody last looked at the input, and what was seen.
+    looked_at: Cell<Option<Ms>>,
+    look: RefCell<Option<BTreeMap<deliver::Place, Extent>>>,
     mine: RefCell<Mine>,
 }
 
@@ -54,6 +57,8 @@ struct Mine {
     open: bool,
     /// Under at-least-once, until the commit.
     offsets: Vec<(Partition, Offset)>,
+    /// Whose offsets were sent last.
+    moved: Vec<Partition>,
     /// What may hang of our id.
     ends: Ends,
     /// Not taken, and not told yet; and what came with it.
@@ -69,6 +74,7 @@ struct Consumer {
     /// It knows that the group threw it out.
     lost: bool,
     ended: bool,
+    interrupted: bool,
     fetched: Vec<Fetch>,
 }
 
@@ -76,6 +82,18 @@ struct Fetch {
     partition: Partition,
     next: usize,
     paused: bool,
+    /// After what was read since it was begun, markers of transactions too.
+    position: Option<usize>,
+    /// Of the record that was read last.
+    epoch: Option<usize>,
+    /// The log does not have what is to be read next.
+    stuck: bool,
+}
+
+impl Fetch {
+    fn at(partition: Partition, next: usize) -> Self {
+        Self { partition, next, paused: false, position: None, epoch: None, stuck: false }
+    }
 }
 
 struct Queued {
@@ -89,6 +107,7 @@ struct Queued {
 #[derive(Clone, Debug)]
 pub struct Message {
     position: Position,
+    epoch: i32,
     record: Rc<Record>,
 }
 
@@ -104,7 +123,8 @@ impl Session {
         let ends = Ends::new(&place.outputs, ending::widths(ground, &place));
         let (queue, offsets, refusals, beside) = (vec![], vec![], vec![], vec![]);
         let (consumer, open) = (None, false);
-        let mine = Mine { lease, consumer, queue, open, offsets, ends, refusals, beside };
+        let moved = vec![];
+        let mine = Mine { lease, consumer, queue, open, offsets, moved, ends, refusals, beside };
         let session = Self {
             ground: ground.clone(),
             process: process.clone(),
@@ -112,6 +132,8 @@ impl Session {
             resume_at: resume_at.clone(),
             settled: Cell::new(None),
             used: Cell::new(ground.now()),
+            looked_at: Cell::new(None),
+            look: RefCell::default(),
             mine: RefCell::new(mine),
         };
         session.subscribe();
@@ -182,6 +204,10 @@ impl deliver::Message for Message {
 
     fn value(&self) -> Option<&[u8]> {
         self.record.value.as_deref()
+    }
+
+    fn leader_epoch(&self) -> Option<i32> {
+        Some(self.epoch)
     }
 
     fn is_keyless(&self) -> bool {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use self::machines::Machine;
+use super::breaks::{self, Ledger};
 use super::cluster::Ms;
 use super::faults::Faults;
 use super::ground::{Ground, Process};
@@ -44,6 +45,10 @@ pub struct World {
     /// How often a process that lives lost a partition, or gave it back while it could not commit: what
     /// it last said there stands, and to the next one that looks the same too.
     pub parted: RefCell<BTreeMap<(u32, Partition), usize>>,
+    /// What befell the input.
+    pub broken: RefCell<Ledger>,
+    /// Somebody said that every stream may go on in another log.
+    accepts: Cell<bool>,
 }
 
 /// A thread of a process.
@@ -79,6 +84,8 @@ impl World {
             depth: Cell::new(0),
             ended: RefCell::default(),
             parted: RefCell::default(),
+            broken: RefCell::default(),
+            accepts: Cell::new(false),
         });
         *world.ground.world.borrow_mut() = Rc::downgrade(&world);
         (0..machines).for_each(|_| world.scale_up());
@@ -219,6 +226,14 @@ impl World {
         for machine in &mut *self.machines.borrow_mut() {
             machine.thaw_at = machine.thaw_at.map(|_| 0);
         }
+        if self.scene.breaks && !self.accepts.replace(true) {
+            // Processes read a configuration when they start.
+            let machines = self.machines.borrow();
+            let processes: Vec<_> =
+                machines.iter().map(|machine| machine.process.clone()).collect();
+            drop(machines);
+            processes.iter().for_each(|process| self.leave(process, true));
+        }
         self.tend();
         self.clear_up();
         let none = self.machines.borrow().iter().all(|machine| machine.retired);
@@ -239,6 +254,12 @@ impl World {
     pub fn behind(&self) -> Vec<String> {
         let cluster = self.ground.cluster.borrow();
         let mut behind = vec![];
+        if self.scene.breaks {
+            if !breaks::is_read(&self.scene, &cluster) {
+                behind.push("the input as it is now".to_owned());
+            }
+            return behind;
+        }
         let input = &cluster.topics[cluster.topic(&self.scene.stream.input)];
         for (p, log) in input.partitions.iter().enumerate() {
             let committed = cluster.groups[WORKERS].committed(Partition(p as i32));

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Tally;
+use super::{Tally, Usual};
 use crate::record::{Offset, Partition, Timestamp};
 
 /// Start of a window, by the time of the record's partition: docs/evidence.md says which window a record finds.
@@ -81,8 +81,50 @@ pub struct Stall {
     pub over: bool,
 }
 
-/// A value of the evidence topic.
+/// Records of the input that nobody will ever read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    pub partition: Partition,
+    /// Where the partition stood, and where it goes on.
+    pub from: Offset,
+    pub to: Offset,
+    /// How many offsets are gone unread; transaction markers are among them.
+    pub unread: u64,
+    pub cause: LossCause,
+    /// It does not go on before somebody says so.
+    pub waits: bool,
+}
+
+/// What took them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossCause {
+    /// They were deleted before they were read.
+    Retention,
+    /// The log lost its newest records: an unclean election, or a disk.
+    Truncation,
+    /// The topic was made anew.
+    Anew,
+    /// They were read, and what left for them is gone from an output.
+    Output,
+}
+
+/// What a worker says of the bundle and budget that it judges by, before the first counts of a partition: how many
+/// clean rows are flagged. A judge of another bundle holds the counts against that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    pub epoch: String,
+    /// Share of clean records that may be flagged.
+    pub budget: f64,
+    /// Of so many clean rows so many were.
+    pub rows: u64,
+    pub flagged: u64,
+}
+
+/// A value of the evidence topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Message {
     #[serde(rename = "counts")]
@@ -91,9 +133,18 @@ pub enum Message {
     Tick(Tick),
     /// A judge of a build that does not know it passes over it, and says so in its log.
     Stall(Stall),
+    Loss(Loss),
+    /// As `Stall`.
+    Reference(Reference),
     /// Counts as version 1 wrote them, of an epoch that no judge of today has: they say nothing.
     #[serde(rename = "evidence", skip_serializing)]
     Former {},
+}
+
+impl Reference {
+    pub fn usual(&self) -> Usual {
+        Usual::new(self.budget.clamp(0.0, 1.0), self.rows, self.flagged)
+    }
 }
 
 impl Message {

@@ -54,6 +54,11 @@ impl Firing {
         Self { since, champion, down, half, most, resolve: Capital::new(BOLDNESS.len()) }
     }
 
+    /// The same of the first event of a watch on events, if more of a share is what fired.
+    pub fn into_event(self) -> Option<Self> {
+        (!self.down).then_some(Self { champion: 0, ..self })
+    }
+
     /// c of a row of `bin`; `u` says where it stands among its equals.
     pub fn c_of(&self, measure: Measure, bets: &Bets, bag: &Bag, (bin, u): (usize, u32)) -> u64 {
         match measure {

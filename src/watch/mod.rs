@@ -18,12 +18,14 @@ mod terms;
 
 pub use bag::Bag;
 pub use bets::Bets;
-pub use evidence::{Evidence, Message, Presence, Stall, Tick, Window, WindowStart};
+pub use evidence::{
+    Evidence, Loss, LossCause, Message, Presence, Reference, Stall, Tick, Window, WindowStart,
+};
 pub use keyed::Key;
 pub use odds::Odds;
-pub use panel::{Panel, Transition};
-pub use roster::{Flagged, Kind, Source, TOLERANCE, Watch, roster};
+pub use panel::{Beyond, Panel, Transition};
+pub use roster::{Flagged, Kind, Source, TOLERANCE, Watch, at_bound, roster};
 pub use share::Share;
 pub use signals::{Bins, Of, PLACES, Patch, Signal, Signals, Stat};
-pub use tally::{Cells, Counts, Tally};
+pub use tally::{Cells, Counts, Others, Tally, Usual};
 pub use terms::{Terms, Times};

@@ -16,8 +16,8 @@ use super::capital::{Capital, ONE, credit};
 use super::change::hits;
 use super::firing::Firing;
 use super::onset::Onset;
-use super::roster::{Game, STAKE_ONE, Watch};
-use super::{Bag, Odds, Share, Tally, Terms, WindowStart};
+use super::roster::{Game, OF_RECORDS, STAKE_ONE, Source, Watch};
+use super::{Bag, Odds, Share, Tally, Terms, Usual, WindowStart};
 use crate::record::Timestamp;
 
 /// What the watches remember. Everything beyond it is in the terms.
@@ -54,17 +54,25 @@ struct Seen {
     tally: Tally,
 }
 
+/// Which event happened, and in more rows than what share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Beyond {
+    pub event: usize,
+    pub bound: f64,
+}
+
 /// What closing a window led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Transition {
     /// The bell rang, and this watch was among the loudest.
     Fired {
         watch: usize,
         /// The change probably began in this window.
         since: WindowStart,
-        /// Counts by bin since then; of events, which of them.
+        /// Counts by bin since then.
         seen: Vec<u64>,
-        event: Option<usize>,
+        /// Of a watch on events.
+        beyond: Option<Beyond>,
     },
     /// What the watch saw is gone.
     Resolved { watch: usize },
@@ -131,6 +139,50 @@ impl Panel {
         };
         self.states.len() == fresh.states.len()
             && self.states.iter().zip(&fresh.states).all(|(a, b)| alike(a, b))
+    }
+
+    /// A panel of the build before had no watch of other bundles' records, the last one there is.
+    pub fn grow(&mut self, terms: &Terms) {
+        let mut fresh = Self::new(terms).states;
+        if self.states.len() + 1 == fresh.len() {
+            self.states.extend(fresh.pop());
+        }
+    }
+
+    /// The panel of another bundle that goes on where this one stood, whose bundle flags at most `usual` of clean rows.
+    /// Watches of signals begin anew, and so does the one of the bundle's own flagged records; if that was firing, the
+    /// one of other bundles' records goes on with it.
+    pub fn under(self, terms: &Terms, usual: Usual) -> Self {
+        let mut next = Self::new(terms);
+        let (old, new) = (self.states.len(), next.states.len());
+        let alike = |(was, is): (&State, &State)| was.capital.bets() == is.capital.bets();
+        let tail = self.states.iter().rev().zip(next.states.iter().rev()).take(OF_RECORDS);
+        if old < OF_RECORDS || new < OF_RECORDS || !tail.clone().all(alike) {
+            return next;
+        }
+        let seen = |seen: Seen| Seen { tally: seen.tally.of_others(usual), ..seen };
+        next.recent = self.recent.into_iter().map(seen).collect();
+        next.credited_to = self.credited_to;
+        let mut states = self.states.into_iter().skip(old - OF_RECORDS);
+        let flagged = states.next().and_then(|state| state.firing);
+        next.states.truncate(new - OF_RECORDS + 1);
+        next.states.extend(states);
+        let others = next.states.last_mut().expect("the others'");
+        others.firing = others.firing.take().or(flagged.and_then(Firing::into_event));
+        next
+    }
+
+    /// Where the watch that had this place in the panel before [`Panel::under`] goes on, if it does: `was` and `is` are the
+    /// numbers of watches.
+    pub fn place_under(watch: usize, was: usize, is: usize) -> Option<usize> {
+        let from_end = was.checked_sub(watch).filter(|n| (1..=OF_RECORDS).contains(n))?;
+        // The bundle's own flagged records are another bundle's now.
+        let from_end = if from_end == OF_RECORDS { 1 } else { from_end };
+        is.checked_sub(from_end)
+    }
+
+    pub fn watches(&self) -> usize {
+        self.states.len()
     }
 
     pub fn is_firing(&self, watch: usize) -> bool {
@@ -251,7 +303,15 @@ impl Panel {
         let &Round { window, tally, share, terms, .. } = round;
         for (i, watch) in terms.watches.iter().enumerate() {
             let Game::Bounds(events) = &watch.game else { continue };
+            let events = watch.events(events, tally.others.usual);
             let mut counts = watch.source.counts(tally);
+            if watch.source == Source::Others
+                && self.states[i].firing.is_some()
+                && counts.iter().all(|&count| count == 0)
+            {
+                // No other bundle works any more: the bundle's own records say whether it is over.
+                counts = Source::Flagged.counts(tally);
+            }
             if terms.draws_max == 1 {
                 // Rows of a window depend on each other: one stands for all.
                 let drawn = terms.draws(i, (share, window), counts.clone()).next();
@@ -260,6 +320,11 @@ impl Panel {
             }
             let State { capital, firing, .. } = &mut self.states[i];
             if counts.iter().all(|&count| count == 0) {
+                let of_others = |seen: &Seen| seen.tally.others.rows > 0;
+                if watch.source == Source::Others && !self.recent.iter().any(of_others) {
+                    // What it won is of windows that nobody remembers: it could not say since when.
+                    capital.reset();
+                }
                 continue;
             }
             if let Some(firing) = firing {
@@ -308,10 +373,13 @@ impl Panel {
         let recent = self.recent.range(start..);
         let windows: Vec<_> =
             recent.map(|seen| (seen.window, source.counts(&seen.tally))).collect();
-        let (onset, event) = match game {
+        let (onset, beyond) = match game {
             Game::Bounds(events) => {
+                let others = self.recent.iter().map(|seen| seen.tally.others.usual);
+                let events = terms.watches[watch].events(events, others.max().unwrap_or_default());
                 let event = champion / events[0].bets.len();
-                (Onset::of_event(&windows, event, &events[event]), Some(event))
+                let beyond = Beyond { event, bound: events[event].bound };
+                (Onset::of_event(&windows, event, &events[event]), Some(beyond))
             }
             Game::Ranks { bets, measure, .. } => {
                 let bag = bag.as_mut().expect("it ranks");
@@ -322,7 +390,7 @@ impl Panel {
         let Onset { since, seen, firing: begun } = onset;
         *firing = Some(begun);
         *quiet = 0;
-        Transition::Fired { watch, since, seen, event }
+        Transition::Fired { watch, since, seen, beyond }
     }
 
     fn remember(&mut self, round: &Round<'_>) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{Bag, Bets, Bins, Counts, Odds, Of, Signals, Tally};
+use super::{Bag, Bets, Bins, Counts, Odds, Of, Reference, Signals, Tally, Usual};
 use crate::record::Probability;
 
 /// What is watched for; what an alert calls it.
@@ -79,8 +79,10 @@ pub enum Source {
     Signal { index: usize, cells: Range<usize> },
     /// One bin of a signal against its others: rows in the others, rows in it.
     Bin { index: usize, cells: Range<usize>, bin: usize },
-    /// Records that were not flagged, and those that were.
+    /// Records that this bundle did not flag, and those that it did.
     Flagged,
+    /// The same of records that another bundle judged.
+    Others,
     /// Records that could be read, and those that could not.
     Faults,
     /// Records that were complete, and those that lacked values.
@@ -136,10 +138,23 @@ impl Watch {
     pub fn usual(&self) -> Vec<u64> {
         match &self.game {
             Game::Ranks { clean, .. } => clean.bins().to_vec(),
-            Game::Bounds(events) => {
-                let within = (events[0].bound * 1e6) as u64;
-                vec![1_000_000 - within, within]
-            }
+            Game::Bounds(events) => at_bound(events[0].bound),
+        }
+    }
+
+    /// Of records of other bundles, if those flagged as many as this one.
+    pub(super) fn bound(&self) -> Usual {
+        match &self.game {
+            Game::Bounds(events) => Usual::of(events[0].bound),
+            Game::Ranks { .. } => Usual::UNKNOWN,
+        }
+    }
+
+    /// What is held against bounds: records of other bundles against what those usually flag.
+    pub(super) fn events<'a>(&self, events: &'a [Event], usual: Usual) -> Cow<'a, [Event]> {
+        match self.source {
+            Source::Others => Cow::Owned(vec![others(usual)]),
+            _ => Cow::Borrowed(events),
         }
     }
 }
@@ -148,6 +163,7 @@ impl Source {
     /// The counts of a window; for everything but a signal "no, yes".
     pub fn counts(&self, tally: &Tally) -> Vec<u32> {
         let Counts { rows, flagged, faults, imputed, misdated, .. } = tally.counts;
+        let others = &tally.others;
         let pair = |all: u64, of: u64| {
             let fit = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
             vec![fit(all.saturating_sub(of)), fit(of)]
@@ -159,7 +175,10 @@ impl Source {
                 let all = counts.iter().map(|&count| u64::from(count)).sum();
                 pair(all, counts[*bin].into())
             }
-            Self::Flagged => pair(rows, flagged),
+            Self::Flagged => {
+                pair(rows.saturating_sub(others.rows), flagged.saturating_sub(others.flagged))
+            }
+            Self::Others => pair(others.rows, others.flagged),
             Self::Faults => pair(rows + faults, faults),
             Self::Imputed => pair(rows, imputed),
             Self::Misdated => pair(rows + faults, misdated),
@@ -187,6 +206,17 @@ impl Event {
     }
 }
 
+/// Counts by bin of a million rows at the bound.
+pub fn at_bound(bound: f64) -> Vec<u64> {
+    let within = (bound * 1e6) as u64;
+    vec![1_000_000 - within, within]
+}
+
+/// More records of other bundles are flagged than those flag of clean ones.
+fn others(usual: Usual) -> Event {
+    Event::times(1..2, usual.share(), [3.0, 10.0, 40.0])
+}
+
 /// How clean records are flagged.
 #[derive(Clone, Copy, Debug)]
 pub struct Flagged {
@@ -195,6 +225,18 @@ pub struct Flagged {
     /// Of so many clean records so many were.
     pub rows: u64,
     pub flagged: u64,
+}
+
+/// The last watches of every roster are of records: the bundle's own flagged ones, three of the quality of all, and the
+/// flagged ones of other bundles. They have the same bets whatever the bundle is.
+pub(super) const OF_RECORDS: usize = 5;
+
+impl Flagged {
+    /// How it is told to a judge of another bundle.
+    pub fn reference(self, epoch: &str) -> Reference {
+        let Self { budget, rows, flagged } = self;
+        Reference { epoch: epoch.into(), budget: budget.get(), rows, flagged }
+    }
 }
 
 /// The watches of the kinds that are wanted, of a stream whose rows are counted as `signals`.
@@ -274,11 +316,17 @@ pub fn roster(signals: &Signals, clean: Flagged, wanted: impl Fn(Kind) -> bool) 
     };
     add(Kind::DataQuality, "incomplete records".into(), Source::Imputed, unknown());
     add(Kind::DataQuality, "implausible timestamps".into(), Source::Misdated, unknown());
+    let game = Game::Bounds(vec![others(Usual::new(budget.get(), rows, flagged))]);
+    add(Kind::FlaggedShare, "flagged records of another bundle".into(), Source::Others, game);
     stake(&mut watches);
     watches
 }
 
-/// Shares the budget out: equal within a kind, and all of it.
+/// Of the budget of flagged records a tenth is for those of other bundles: there are two bundles for minutes, and a
+/// tenth of the stake costs few records of an attack.
+const OTHERS_PART: u64 = 10;
+
+/// Shares the budget out: equal within a kind but for the records of other bundles, and all of it.
 fn stake(watches: &mut [Watch]) {
     let of = |kind| move |watch: &&Watch| watch.kind == kind;
     let there = |kind: &Kind| watches.iter().any(|watch| watch.kind == *kind);
@@ -286,7 +334,12 @@ fn stake(watches: &mut [Watch]) {
     let counts = Kind::ALL.map(|kind| watches.iter().filter(of(kind)).count() as u64);
     for watch in watches {
         let place = Kind::ALL.iter().position(|kind| *kind == watch.kind).expect("all are there");
-        watch.stake = STAKE_ONE * watch.kind.hundredths() / all / counts[place];
+        let (part, of) = match watch.source {
+            Source::Flagged => (OTHERS_PART - 1, OTHERS_PART),
+            Source::Others => (1, OTHERS_PART),
+            _ => (1, counts[place]),
+        };
+        watch.stake = STAKE_ONE * watch.kind.hundredths() * part / all / of;
     }
 }
 

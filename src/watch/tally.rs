@@ -20,6 +20,12 @@ pub struct Counts {
     /// Records whose timestamp is far from that of every neighbour in the log, or ahead of the clock.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub misdated: u64,
+    /// Records of the input that are gone unread: of an incident, not of a window.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+    /// The same of outputs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outputs_lost: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -36,6 +42,8 @@ impl Counts {
         self.faults += other.faults;
         self.imputed += other.imputed;
         self.misdated += other.misdated;
+        self.lost += other.lost;
+        self.outputs_lost += other.outputs_lost;
     }
 }
 
@@ -49,12 +57,74 @@ pub struct Tally {
     pub counts: Counts,
     #[serde(default, skip_serializing_if = "Cells::is_empty")]
     pub cells: Cells,
+    /// Of the records in `counts`, those that another bundle judged. A judge fills this; a lane never does.
+    #[serde(default, skip_serializing_if = "Others::is_empty")]
+    pub others: Others,
 }
 
 impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.cells.add(&other.cells);
+        self.others.add(&other.others);
+    }
+
+    /// The same, as told under a bundle that judged none of these records: cells mean nothing to it, and at
+    /// most `usual` of the clean rows were flagged.
+    pub fn of_others(self, usual: Usual) -> Self {
+        let Counts { rows, flagged, .. } = self.counts;
+        let usual = usual.max(self.others.usual);
+        let others = Others { rows, flagged, usual };
+        Self { counts: self.counts, cells: Cells::default(), others }
+    }
+}
+
+/// Records that another bundle judged than the one whose signals are watched, or the same one with another budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Others {
+    pub rows: u64,
+    pub flagged: u64,
+    /// Of several bundles the largest.
+    pub usual: Usual,
+}
+
+impl Others {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.flagged += other.flagged;
+        self.usual = self.usual.max(other.usual);
+    }
+}
+
+/// A bound of the share of clean rows that a bundle flags, in millionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Usual(u32);
+
+impl Usual {
+    /// What is believed of a bundle of which nobody said how it flags clean rows: more than any budget in use.
+    pub const UNKNOWN: Self = Self(100_000);
+
+    /// Of `rows` clean rows `flagged` were, and the budget allows `budget`: four deviations more than either, because
+    /// another sample of clean rows would have had more.
+    pub fn new(budget: f64, rows: u64, flagged: u64) -> Self {
+        let m = rows.max(1) as f64;
+        let share = (flagged as f64 / m).max(budget);
+        Self::of(share + 4.0 * ((share + 1.0 / m) / m).sqrt() + 5e-7)
+    }
+
+    /// The nearest there is.
+    pub fn of(share: f64) -> Self {
+        Self((share.clamp(1e-6, 1.0) * 1e6).round() as u32)
+    }
+
+    pub fn share(self) -> f64 {
+        f64::from(self.0) / 1e6
     }
 }
 

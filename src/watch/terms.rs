@@ -2,7 +2,7 @@
 
 use super::bag::Draws;
 use super::share::panels_max;
-use super::{Key, Share, Watch, WindowStart};
+use super::{Key, Share, Source, Usual, Watch, WindowStart};
 
 /// What the watches were promised; frozen for an epoch.
 #[derive(Clone, Debug)]
@@ -42,6 +42,12 @@ impl Terms {
         counts: Vec<u32>,
     ) -> Draws {
         Draws::new(counts, self.draws_max, share.order(self.keys[watch], window))
+    }
+
+    /// At most this share of clean rows is flagged.
+    pub fn usual(&self) -> Usual {
+        let others = self.watches.iter().find(|watch| watch.source == Source::Others);
+        others.map_or(Usual::UNKNOWN, Watch::bound)
     }
 
     /// Panels that a judge has room for, where each partition has one: those beyond share the last.

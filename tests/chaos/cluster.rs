@@ -121,7 +121,7 @@ impl Cluster {
         members.map(|member| member.client_id().to_owned()).collect()
     }
 
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
+    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().expect("a client")
     }
 
@@ -160,7 +160,7 @@ impl Cluster {
 }
 
 impl Node {
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         let Self { port, controller, chaos, .. } = *self;
         let proxy = self.proxy.port();
         let settings = [
@@ -198,7 +198,7 @@ impl Node {
         self.child = Some(child);
     }
 
-    fn wait_ready(&mut self) {
+    pub fn wait_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while !self.ready.load(Ordering::Relaxed) {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a status"));
@@ -210,6 +210,13 @@ impl Node {
 
     /// Ends it, at once or in order, and starts it again.
     pub fn restart(&mut self, cleanly: bool) {
+        self.end(cleanly);
+        self.start();
+        self.wait_ready();
+    }
+
+    /// Ends it, at once or in order.
+    pub fn end(&mut self, cleanly: bool) {
         if let Some(mut child) = self.child.take() {
             if cleanly {
                 signal(&child, "TERM");
@@ -218,8 +225,6 @@ impl Node {
             }
             child.wait().expect("its end");
         }
-        self.start();
-        self.wait_ready();
     }
 
     /// Stands still for `time`.

@@ -4,6 +4,7 @@
 //! Before it dies it writes down where: that is the proof that the window was hit.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGKILL;
-use tripline::deliver::{Beginning, Change, Forward, Output, Session, SessionError};
-use tripline::record::{Offset, Partition, Timestamp};
+use tripline::deliver::{Beginning, Change, Forward, Kept, Output, Place, Session, SessionError};
+use tripline::pipeline::Survey;
+use tripline::record::{Extent, Offset, Partition, Timestamp};
 
 /// A window of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,10 +196,33 @@ impl<S: Session> Session for Failpoints<S> {
     fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        self.inner.beginnings(partitions, kept_in, keys)
+        self.inner.beginnings(partitions, kept)
+    }
+
+    fn positions(&self) -> Vec<(Partition, Offset)> {
+        self.inner.positions()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.inner.is_interrupted()
+    }
+
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
+        self.inner.looked()
+    }
+
+    fn survey(
+        &self,
+        topic: &str,
+        known: &[(Partition, Option<Extent>)],
+    ) -> Result<Vec<(Partition, Survey)>, SessionError> {
+        self.inner.survey(topic, known)
+    }
+
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+        self.inner.source_before(place, at)
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {

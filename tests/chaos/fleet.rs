@@ -64,6 +64,8 @@ struct Zombie {
     still: Duration,
     woken: Option<Instant>,
     knows: bool,
+    /// One of its threads stands back.
+    stands_back: bool,
     commits: u64,
 }
 
@@ -200,9 +202,17 @@ impl Fleet {
         instance.start_at = Instant::now() + PAUSE;
         let name = name.to_owned();
         let (since, still) = (Instant::now(), Duration::ZERO);
-        let zombie =
-            Zombie { name, child, log, since, still, woken: None, knows: false, commits: 0 };
-        state.zombies.push(zombie);
+        state.zombies.push(Zombie {
+            name,
+            child,
+            log,
+            since,
+            still,
+            woken: None,
+            knows: false,
+            stands_back: false,
+            commits: 0,
+        });
         true
     }
 
@@ -296,6 +306,7 @@ impl State {
                 // Told by the group what is its own again, it may work; it then fences its successor.
                 tally.duels += u64::from(zombie.knows && said == "assigned");
                 zombie.knows |= knows(said);
+                zombie.stands_back |= said.starts_with("standing back");
                 let late = said == "transaction committed" && took(&line) < zombie.still;
                 zombie.commits += u64::from(!zombie.knows && late);
                 tally.hear(&zombie.name, &line);
@@ -305,7 +316,7 @@ impl State {
             if ended.is_none() && !over {
                 return true;
             }
-            let Zombie { name, commits, .. } = &*zombie;
+            let Zombie { name, commits, stands_back, .. } = &*zombie;
             tally.zombies += 1;
             let mut fault = |text: &str| tally.zombie_faults.push(format!("{name}: {text}"));
             if *commits > 0 {
@@ -313,8 +324,10 @@ impl State {
                     "committed {commits} times before it knew that its place was taken"
                 ));
             }
+            if over && !stands_back {
+                fault("did not stand back 45 s after another took its place");
+            }
             if over {
-                fault("still there 45 s after another took its place");
                 let _ = zombie.child.kill();
                 let _ = zombie.child.wait();
             }
@@ -343,7 +356,8 @@ impl Instance {
 
 /// Whether who says this has heard from the group or the brokers since it stood still.
 fn knows(said: &str) -> bool {
-    let heard = ["assigned", "handed over", "lost:", "transaction given up", "stopped"];
+    let heard =
+        ["assigned", "handed over", "lost:", "transaction given up", "standing back", "stopped"];
     heard.iter().any(|known| said.starts_with(known))
 }
 

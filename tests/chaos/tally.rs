@@ -66,7 +66,8 @@ pub fn message(line: &Value) -> &str {
 fn is_fencing(line: &Value) -> bool {
     let fields = &line["fields"];
     let texts = ["message", "error", "reason"].map(|key| fields[key].as_str().unwrap_or_default());
-    texts.iter().any(|text| text.contains("took over transactional id"))
+    let known = ["took over transactional id", "take nothing more under transactional id"];
+    texts.iter().any(|text| known.iter().any(|said| text.contains(said)))
 }
 
 impl Log {

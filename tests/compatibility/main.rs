@@ -1,6 +1,6 @@
 //! What was written by version 1 of each format is read by every later build, with the same meaning.
 //!
-//! `tests/frozen/v1` (and `v2`, `v3`, `trace-v3`, `bundle-v2`, `bundle-v3`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
+//! `tests/frozen/v1` (and `v2`, `v3`, `v4`, `trace-v3`, `bundle-v2`, `bundle-v3`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
 //! Today's code must still write it byte for byte (the judge's state: once it has read it). If that fails you changed a format: raise its
 //! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
 //! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
@@ -17,12 +17,12 @@ use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
 use tripline::incident::{About, Alert, Status};
 use tripline::pipeline::{Frame, Judge, JudgeState, Lane, LaneState, Outcome, Route};
 use tripline::record::{
-    Action, Fault, FeatureId, Offset, Partition, Position, Probability, Reasons, Schema, Stamp,
-    Timestamp, Verdict, Window,
+    Action, Extent, Fault, Feature, FeatureId, Offset, Partition, Position, Probability, Reasons,
+    Schema, Stamp, Timestamp, Verdict, Window,
 };
 use tripline::watch::{
-    Cells, Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick, Times,
-    Window as Counted, roster,
+    Cells, Counts, Evidence, Flagged, Message, Presence, Reference, Signals, Tally, Terms, Tick,
+    Times, Window as Counted, roster,
 };
 
 const WINDOW_MS: u64 = 1000;
@@ -98,11 +98,27 @@ fn a_lane_goes_on_from_state_of_version_2_where_that_stood() {
 
 #[test]
 fn a_lane_goes_on_from_state_of_version_3_and_knows_what_time_it_was() {
-    let bytes = check("../v3/lane.json", &lane().to_bytes());
+    let bytes = std::fs::read(frozen("../v3/lane.json")).expect("a sample");
     let read = Lane::restore(&bytes, "e", Partition(2), Offset(45), WINDOW_MS).expect("restored");
     let fresh = Lane::new("e", Partition(2), Offset(45), WINDOW_MS);
     assert_eq!(read, fresh.at(lane().clock().clone()));
     assert_eq!(read.clock().head(), Timestamp(T0 + 1000));
+}
+
+#[test]
+fn a_lane_goes_on_from_state_of_version_4_and_knows_which_log_it_read() {
+    let extent = |topic: &str, end| Extent {
+        topic: Some(topic.to_owned()),
+        start: Offset(3),
+        end: Offset(end),
+        epoch: Some(7),
+    };
+    let mut lane = lane().of_log(extent("0ZoAyOBhTlS7dPyQyxzqyA", 60));
+    lane.look_output("s.sanitized", extent("cbsRfmYWRGCCF2xmlPIfsw", 90));
+    let bytes = check("../v4/lane.json", &lane.to_bytes());
+    let read = Lane::restore(&bytes, "e", Partition(2), Offset(45), WINDOW_MS).expect("restored");
+    assert_eq!((read.log(), read.output("s.sanitized")), (lane.log(), lane.output("s.sanitized")));
+    assert_eq!(read.clock(), lane.clock());
 }
 
 fn judge() -> Judge {
@@ -110,6 +126,10 @@ fn judge() -> Judge {
 }
 
 fn judging(per_partition: bool) -> Judge {
+    judging_of(Schema { features: vec![] }, per_partition)
+}
+
+fn judging_of(schema: Schema, per_partition: bool) -> Judge {
     let budget = Probability::new(0.01).unwrap();
     let false_page_ms = 7 * 24 * 3600 * 1000;
     let policy =
@@ -129,7 +149,6 @@ fn judging(per_partition: bool) -> Judge {
     let watches = roster(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
     let times = Times { window_ms: WINDOW_MS, false_page_ms, hold_ms: 3_600_000 };
     let terms = Terms::new("e", "s", watches, times);
-    let schema = Schema { features: vec![] };
     Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms: None, per_partition }))
 }
 
@@ -150,6 +169,8 @@ fn messages() -> Vec<Message> {
             faults: u64::from(window == 3),
             imputed: window as u64 % 2,
             misdated: 0,
+            lost: 0,
+            outputs_lost: 0,
         };
         let mut cells = Cells::default();
         (0..25).for_each(|row| cells.push(row * 20));
@@ -163,7 +184,7 @@ fn messages() -> Vec<Message> {
             read_out: false,
             windows: vec![Counted {
                 window: Timestamp(T0 + 1000 * window),
-                tally: Tally { counts, cells },
+                tally: Tally { counts, cells, ..Tally::default() },
                 first_flagged: (flagged > 0).then_some(Offset(26 * window + 7)),
             }],
         }));
@@ -234,13 +255,57 @@ fn evidence_of_version_3_leads_to_the_same_alert() {
     assert_eq!((&firing.dedup_key, &firing.since), (&before.dedup_key, &before.since));
 }
 
+/// The same, while a worker of another bundle tells of partition 1.
+fn messages_of_version_4() -> Vec<Message> {
+    let reference = Reference { epoch: "other".into(), budget: 0.02, rows: 3000, flagged: 60 };
+    let mut messages = messages_of_version_3();
+    messages.insert(3, Message::Reference(reference));
+    let others = messages.iter().filter_map(|message| match message {
+        Message::Evidence(evidence) => Some(Message::Evidence(Evidence {
+            epoch: "other".into(),
+            partition: Partition(1),
+            ..evidence.clone()
+        })),
+        _ => None,
+    });
+    let others: Vec<_> = others.skip(70).collect();
+    messages.extend(others);
+    messages
+}
+
 #[test]
-fn a_judge_goes_on_from_state_of_version_3_with_its_incident() {
-    let (whole, alerts) = judged(&messages_of_version_3());
-    let bytes = check("../v3/judge.json", &whole.to_bytes());
+fn a_judge_goes_on_from_state_of_version_4_with_what_it_knows_of_another_bundle() {
+    let schema = Schema { features: vec![Feature::number("age", 0.0, 120.0)] };
+    let judge = || judging_of(schema.clone(), false);
+    let (whole, alerts) = heard(judge(), &messages_of_version_4());
+    let bytes = check("../v4/judge.json", &whole.to_bytes());
     let (read, said) = judge().restore(&bytes, whole.next()).expect("restored");
     // Nothing is left out, nothing added, nothing named otherwise.
     assert_eq!((read.to_bytes(), said.len()), (bytes.clone(), 0));
+    let state = JudgeState::read(&bytes).unwrap();
+    assert_eq!((state.epoch(), state.next()), ("e", whole.next()));
+    assert_eq!(state.features(), ["age"]);
+    assert_eq!(state.incidents().next().unwrap().dedup_key, alerts[0].dedup_key);
+}
+
+#[test]
+fn what_a_worker_tells_of_its_bundle_is_written_as_in_version_4_of_the_judges_state() {
+    let said = &messages_of_version_4()[3];
+    let bytes = check("../v4/reference.json", &said.to_bytes());
+    assert_eq!(&Message::from_bytes(&bytes).unwrap(), said);
+}
+
+#[test]
+fn a_judge_goes_on_from_state_of_version_3_with_its_incident() {
+    let (whole, alerts) = judged(&messages_of_version_3());
+    let bytes = std::fs::read(frozen("../v3/judge.json")).expect("a sample");
+    let (read, said) = judge().restore(&bytes, whole.next()).expect("restored");
+    // What it watches goes on, and the watch that came since begins.
+    assert_eq!((read.is_firing(), said.len()), (true, 0));
+    let state = JudgeState::read(&read.to_bytes()).unwrap();
+    assert_eq!(state.windows(), JudgeState::read(&whole.to_bytes()).unwrap().windows());
+    let level = (read.level(), whole.level());
+    assert!(level.0 > 0.0 && level.0 / level.1 < 1.2 && level.1 / level.0 < 1.2, "{level:?}");
     let state = JudgeState::read(&bytes).unwrap();
     assert_eq!((state.epoch(), state.next()), ("e", Offset(78)));
     assert_eq!(state.incidents().next().unwrap().dedup_key, alerts[0].dedup_key);
@@ -381,7 +446,7 @@ fn the_headers_of_a_dead_letter_keep_their_names_and_texts() {
     ];
     let mut text = String::new();
     for fault in faults {
-        for (name, value) in connect_headers("s.requests", source, "s", &fault) {
+        for (name, value) in connect_headers("s.requests", source, "s", &fault, fault.to_string()) {
             text += &format!("{name}: {value}\n");
         }
     }
@@ -391,16 +456,20 @@ fn the_headers_of_a_dead_letter_keep_their_names_and_texts() {
 /// What meets state of a version that it does not know must not touch it.
 #[test]
 fn state_of_a_newer_version_is_refused_and_the_refusal_says_which_build_to_run() {
-    let newer = |name: &str| {
+    let newer = |name: &str, version: u32| {
         let text = std::fs::read_to_string(frozen(name)).unwrap();
-        text.replacen("\"version\":3", "\"version\":4", 1).into_bytes()
+        let (from, to) = (version.to_string(), (version + 1).to_string());
+        text.replacen(&format!("\"version\":{from}"), &format!("\"version\":{to}"), 1).into_bytes()
     };
-    let lane = Lane::restore(&newer("../v3/lane.json"), "e", Partition(2), Offset(45), WINDOW_MS);
-    let judge = judge().restore(&newer("../v3/judge.json"), Offset(78)).map(|_| ());
-    for said in [lane.unwrap_err().to_string(), judge.unwrap_err().to_string()] {
-        assert!(
-            said.contains("version 4; this build reads 1 to 3: run the build that wrote it"),
-            "{said}"
+    let lane = newer("../v4/lane.json", 4);
+    let lane = Lane::restore(&lane, "e", Partition(2), Offset(45), WINDOW_MS);
+    let judge = judge().restore(&newer("../v4/judge.json", 4), Offset(78)).map(|_| ());
+    for (said, version) in [(lane.unwrap_err().to_string(), 4), (judge.unwrap_err().to_string(), 4)]
+    {
+        let newer = version + 1;
+        let expected = format!(
+            "version {newer}; this build reads 1 to {version}: run the build that wrote it"
         );
+        assert!(said.contains(&expected), "{said}");
     }
 }

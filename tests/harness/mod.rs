@@ -25,6 +25,8 @@ pub fn root() -> &'static Path {
 pub struct Broker {
     process: Process,
     port: u16,
+    controller: u16,
+    settings: Vec<String>,
     dir: tempfile::TempDir,
 }
 
@@ -38,10 +40,16 @@ impl Broker {
     pub fn start_with(settings: impl Fn(u16, u16) -> Vec<String>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (port, controller) = (free_port(), free_port());
+        let settings = settings(port, controller);
+        let process = Self::run(dir.path(), port, controller, &settings);
+        Self { process, port, controller, settings, dir }
+    }
+
+    fn run(dir: &Path, port: u16, controller: u16, settings: &[String]) -> Process {
         let mut command = Command::new(root().join("scripts/kafka/broker"));
-        command.arg("run").arg("--dir").arg(dir.path());
+        command.arg("run").arg("--dir").arg(dir);
         command.args(["--port", &port.to_string(), "--controller-port", &controller.to_string()]);
-        command.args(settings(port, controller).iter().flat_map(|line| ["--set", line]));
+        command.args(settings.iter().flat_map(|line| ["--set", line]));
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -51,11 +59,32 @@ impl Broker {
         let mut process = Process { child };
         for line in lines.map_while(Result::ok) {
             if line.contains("broker: ready") {
-                return Self { process, port, dir };
+                return process;
             }
         }
         let status = process.child.wait();
         panic!("the broker ended before it served: {status:?}; see broker.log")
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// The same broker again after [`Broker::kill`], with its data.
+    pub fn start_again(&mut self) {
+        self.process = Self::run(self.dir.path(), self.port, self.controller, &self.settings);
+    }
+
+    /// Lets it stand still for so long: connections stay open, and nobody answers.
+    pub fn freeze(&self, time: Duration) {
+        let signal = |name: &str| {
+            let pid = self.process.child.id().to_string();
+            assert!(Command::new("kill").args([name, &pid]).status().expect("kill").success());
+        };
+        signal("-STOP");
+        std::thread::sleep(time);
+        signal("-CONT");
     }
 
     pub fn address(&self) -> String {

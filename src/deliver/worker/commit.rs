@@ -8,17 +8,19 @@ use crate::record::{Offset, Partition};
 use crate::watch::{Evidence, Message, Presence};
 
 /// The evidence topic has one partition: one order, one judge.
-const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
+pub(super) const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
 
 impl<R: Road> Desk<R> {
     /// Commits outputs, evidence, state and offsets together. Nothing open, nothing done.
     pub(super) fn commit<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
-        if !session.is_open() {
+        let has_passed_over = || self.slots.values().any(|slot| slot.passed_over);
+        if !session.is_open() && self.losses.is_told() && !has_passed_over() {
             return Ok(());
         }
         let started = session.now();
         // What evidence counts has left: a record that its topic does not take is judged again.
         session.barrier()?;
+        self.send_losses(session)?;
         let topics = &self.stream.topics;
         let mut evidence = vec![];
         // State and offset of a partition are written together or not at all: a lane that read
@@ -55,7 +57,9 @@ impl<R: Road> Desk<R> {
         session.commit()?;
         for slot in self.slots.values_mut() {
             slot.committed = Some(slot.lane.next());
+            slot.passed_over = false;
         }
+        self.losses.told();
         self.arrivals.unknown();
         self.refusals.settle();
         for &(partition, next) in &next {
@@ -110,6 +114,15 @@ impl<R: Road> Desk<R> {
     /// window, though a poll since came back empty.
     pub(super) fn tell_presence<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();
+        if self.slots.values().any(|slot| slot.told_quiet.is_none()) {
+            session.send(Output {
+                topic: &self.stream.topics.evidence,
+                partition: EVIDENCE_PARTITION,
+                key: b"reference",
+                value: &Message::Reference(self.road.reference()).to_bytes(),
+                headers: &[],
+            })?;
+        }
         for (&partition, slot) in &mut self.slots {
             let silent = now.saturating_duration_since(slot.last_record);
             let read_out = self.last_empty.is_some_and(|at| at > slot.last_record);

@@ -6,6 +6,8 @@
 //! plain state machine: Kafka drives it on a thread, the simulator step by step.
 
 mod commit;
+mod continuity;
+mod outputs;
 mod partitions;
 mod work;
 
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
+use self::continuity::Losses;
 use super::arrivals::Arrivals;
 use super::hold::Holds;
 use super::refusal::Refusals;
@@ -35,6 +38,9 @@ pub struct Worker<S, R> {
     broken: Option<Instant>,
 }
 
+/// A worker that has no session: what it announced it remembers, for whoever is fenced has not ended.
+pub struct Resting<R>(Desk<R>);
+
 /// Everything of a worker but its session, which lends out messages while the rest works on them.
 struct Desk<R> {
     stream: Arc<Stream>,
@@ -54,6 +60,8 @@ struct Desk<R> {
     arrivals: Arrivals,
     /// Partitions that make no progress.
     stalls: Stalls,
+    /// What is gone of the input, until the judge is told.
+    losses: Losses,
     /// How many partitions every output topic has, as far as we asked.
     outputs: i32,
     /// When the open transaction began.
@@ -66,8 +74,11 @@ struct Desk<R> {
 /// A lane, and what the worker knows about its partition.
 struct Slot {
     lane: Lane,
-    /// The next offset as of the last commit.
+    /// The next offset as of the last commit; `None` if its state must be written, though it has not moved.
     committed: Option<Offset>,
+    /// It went over what no reader is given: that is committed though nothing is sent.
+    passed_over: bool,
+    passed_at: Instant,
     last_record: Instant,
     /// What the judge was told last, if it was told.
     told_quiet: Option<bool>,
@@ -95,16 +106,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// Between two tries to reach a cluster that does not answer.
 const AGAIN: Duration = Duration::from_millis(500);
 
-impl<S: Session, R: Road> Worker<S, R> {
-    /// A worker that has nothing yet; the group will tell.
-    pub fn new(
-        session: S,
-        road: R,
-        stream: Arc<Stream>,
-        timing: Timing,
-        progress: Arc<Progress>,
-    ) -> Self {
-        let desk = Desk {
+impl<R: Road> Resting<R> {
+    /// A worker that has not begun.
+    pub fn new(road: R, stream: Arc<Stream>, timing: Timing, progress: Arc<Progress>) -> Self {
+        Self(Desk {
             stream,
             road,
             timing,
@@ -116,12 +121,37 @@ impl<S: Session, R: Road> Worker<S, R> {
             refusals: Refusals::default(),
             arrivals: Arrivals::default(),
             stalls: Stalls::new(timing.stalled, progress.clone()),
+            losses: Losses::default(),
             outputs: 0,
             opened: None,
             last_empty: None,
             progress,
-        };
-        Self { session, desk, broken: None }
+        })
+    }
+
+    /// Goes to work, with nothing yet; the group will tell.
+    pub fn join<S: Session>(self, session: S) -> Worker<S, R> {
+        Worker { session, desk: self.0, broken: None }
+    }
+}
+
+impl<S: Session, R: Road> Worker<S, R> {
+    /// A worker that has nothing yet; the group will tell.
+    pub fn new(
+        session: S,
+        road: R,
+        stream: Arc<Stream>,
+        timing: Timing,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Resting::new(road, stream, timing, progress).join(session)
+    }
+
+    /// Forgets what is its own, and hands its session back. Nothing is committed.
+    pub fn rest(mut self) -> (S, Resting<R>) {
+        self.desk.clear();
+        self.desk.opened = None;
+        (self.session, Resting(self.desk))
     }
 
     /// One batch, and whatever else is due. Waits a little if there is nothing to do.
@@ -199,10 +229,10 @@ impl<S: Session, R: Road> Worker<S, R> {
             SessionError::Refused { refusals, beside } => {
                 self.desk.refused(&self.session, &refusals, &beside).is_err()
             }
-            _ => {
+            error => {
                 self.desk.refusals.settle();
                 self.desk.arrivals.unknown();
-                self.desk.forget_uncommitted(&self.session).is_err()
+                self.desk.forget_uncommitted(&self.session, &error.to_string()).is_err()
             }
         };
         if unusable {
@@ -218,6 +248,10 @@ impl<R: Road> Desk<R> {
     fn turn<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         self.rebalance(session)?;
         self.wake(session)?;
+        self.check_input(session)?;
+        if !self.losses.is_told() {
+            self.commit(session)?;
+        }
         self.tell_stalls(session)?;
         let started = session.now();
         let records = self.work(session)?;
@@ -239,6 +273,13 @@ impl<R: Road> Desk<R> {
 
 impl Slot {
     fn new(lane: Lane, committed: Option<Offset>, now: Instant) -> Self {
-        Self { lane, committed, last_record: now, told_quiet: None }
+        Self {
+            lane,
+            committed,
+            passed_over: false,
+            passed_at: now,
+            last_record: now,
+            told_quiet: None,
+        }
     }
 }

@@ -6,9 +6,9 @@ use super::{Desk, LANE_KEY, Slot};
 use crate::config::Stream;
 use crate::deliver::hold::{Hold, Why};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, Change, Output, Progress, Refusal, Road, Session, SessionError,
+    BOOT_KEY, Beginning, Boot, Change, Kept, Output, Progress, Refusal, Road, Session, SessionError,
 };
-use crate::pipeline::{Lane, LaneError};
+use crate::pipeline::{Discontinuity, Lane, LaneError, LaneState};
 use crate::record::{Offset, Partition, Position};
 
 /// A lane, and what the group committed of it: that may be less.
@@ -17,7 +17,8 @@ type Begun = (Lane, Option<Offset>);
 type Restored = Result<Begun, Why>;
 
 /// The lane that goes on from `beginning`, whose first kept value is its state; `offsets_lag` as in
-/// [`Timing`](super::Timing).
+/// [`Timing`](super::Timing). A log that is another under offsets that are done is refused, unless the
+/// stream accepts that; what is gone unread is told.
 ///
 /// Under exactly-once one transaction holds outputs, state and the group's offset. So state that is
 /// committed says as well as the group does where the partition stands, and a group that tells an
@@ -32,25 +33,51 @@ pub fn begin(
     epoch: &str,
     stream: &Stream,
     offsets_lag: bool,
-) -> Result<Lane, LaneError> {
+) -> Result<(Lane, Option<Discontinuity>), LaneError> {
     let partition = beginning.partition;
+    let log = &beginning.log.extent;
     let window_ms = stream.alerts.window.as_millis() as u64;
     let fresh = |next| Lane::new(epoch, partition, next, window_ms);
-    let lane = match (beginning.kept.first().and_then(Option::as_ref), beginning.committed) {
-        (None, None) => Ok(fresh(beginning.oldest)),
+    let state = beginning.kept.first().and_then(Option::as_ref);
+    let mut lane = match (state, beginning.committed) {
+        (None, None) => Ok(fresh(log.start)),
         (None, Some(committed)) if offsets_lag => Ok(fresh(committed)),
         (None, Some(committed)) => Err(LaneError::Missing { partition, committed }),
-        (Some(state), _) if offsets_lag => Lane::covering(state, epoch, partition, window_ms),
-        (Some(state), Some(committed)) => {
+        (Some(state), Some(committed)) if !offsets_lag => {
             Lane::restore(state, epoch, partition, committed, window_ms)
         }
-        (Some(state), None) => match Lane::covering(state, epoch, partition, window_ms)? {
-            lane if lane.next() == beginning.oldest => Ok(lane),
-            lane => Err(LaneError::NoOffset { partition, covered: lane.next() }),
-        },
+        (Some(state), _) => Lane::covering(state, epoch, partition, window_ms),
     }?;
-    let (next, end) = (lane.next(), beginning.end);
-    if next > end { Err(LaneError::Beyond { partition, next, end }) } else { Ok(lane) }
+    let next = lane.next();
+    let gone = beginning.log.since(lane.log(), next);
+    // Whoever deletes a topic deletes what groups committed of it: of the same topic it is another's doing.
+    let has_no_offset = state.is_some() && beginning.committed.is_none() && !offsets_lag;
+    match gone {
+        Some(gone) if gone.ambiguous && !stream.accept_gap => {
+            return Err(LaneError::Discontinuous { partition, next, gone });
+        }
+        Some(gone) => lane.go_on(gone.next, log.clone()),
+        None if has_no_offset && next != log.start => {
+            return Err(LaneError::NoOffset { partition, covered: next });
+        }
+        None => lane.look(log.clone()),
+    }
+    Ok((lane, gone))
+}
+
+/// Why a partition cannot go on, and the command that makes it.
+pub(super) fn unfit(stream: &Stream, partition: Partition, error: &LaneError) -> String {
+    let name = &stream.name;
+    let accept = match error {
+        LaneError::Discontinuous { .. } => {
+            ", and so does accept_gap = true of the stream, here and whenever it happens again"
+        }
+        _ => "",
+    };
+    format!(
+        "{error}; `tripline state show --stream {name}` says more, `tripline state reset --stream {name} \
+         --partition {partition}` goes on without what it remembers{accept}"
+    )
 }
 
 impl<R: Road> Desk<R> {
@@ -128,6 +155,7 @@ impl<R: Road> Desk<R> {
             self.unannounced.remove(partition);
         }
         self.stalls.forget(partitions);
+        self.losses.forget(partitions);
         self.refusals.forget(partitions);
         self.arrivals.forget(partitions);
         session.unassign(partitions)
@@ -140,6 +168,7 @@ impl<R: Road> Desk<R> {
         self.boots.clear();
         self.unannounced.clear();
         self.stalls.clear();
+        self.losses.clear();
         self.refusals.clear();
         self.arrivals.clear();
     }
@@ -148,13 +177,14 @@ impl<R: Road> Desk<R> {
     pub(super) fn forget_uncommitted<S: Session>(
         &mut self,
         session: &S,
+        because: &str,
     ) -> Result<(), SessionError> {
         let partitions: Vec<Partition> = std::mem::take(&mut self.slots).into_keys().collect();
         if session.lost() {
             // The group tells us next; until then there is nothing that is ours.
             return Ok(());
         }
-        let why = || Why::Restore("its last commit is looked for".into());
+        let why = || Why::Restore(format!("its last commit is looked for, after {because}"));
         for &partition in &partitions {
             self.holds.insert(partition, Hold::begin(session.now(), why()));
         }
@@ -178,7 +208,7 @@ impl<R: Road> Desk<R> {
             let owed = refusals.iter().map(|refusal| refusal.at).chain(beside.iter().copied());
             self.arrivals.arrived_but(&owed.collect());
         }
-        self.forget_uncommitted(session)?;
+        self.forget_uncommitted(session, "its topic took not every record")?;
         for Position { partition, offset } in stuck {
             if self.holds.contains(partition) {
                 self.holds.refused(partition, offset, now);
@@ -291,8 +321,9 @@ impl<R: Road> Desk<R> {
         if whole.is_empty() {
             return Ok(lanes);
         }
-        let keys = [LANE_KEY, BOOT_KEY];
-        match session.beginnings(&whole, &self.stream.topics.state, &keys) {
+        let (topic, keys) = (&*self.stream.topics.state, &[LANE_KEY, BOOT_KEY]);
+        let kept = Kept { topic, keys, extent: LaneState::log_of };
+        match session.beginnings(&whole, kept) {
             Ok(found) => lanes.extend(found.iter().map(|b| (b.partition, self.lane(b)))),
             Err(error @ SessionError::Fenced { .. }) => return Err(error),
             Err(error) => lanes.extend(whole.into_iter().map(|p| held(p, error.to_string()))),
@@ -304,14 +335,17 @@ impl<R: Road> Desk<R> {
         let partition = beginning.partition;
         let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
         let Desk { stream, road, timing, .. } = &*self;
-        let lane = begin(beginning, road.epoch(), stream, timing.offsets_lag);
-        let lane = lane.map_err(|error| {
-            let name = &stream.name;
-            Why::Restore(format!(
-                "{error}; `tripline state show --stream {name}` says more, `tripline state reset \
-                 --stream {name} --partition {partition}` goes on without what it remembers"
-            ))
-        })?;
+        let begun = begin(beginning, road.epoch(), stream, timing.offsets_lag);
+        let (lane, gone) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                let why = unfit(stream, partition, &error);
+                if let LaneError::Discontinuous { next, gone, .. } = error {
+                    self.losses.holds(partition, next, gone);
+                }
+                return Err(Why::Restore(why));
+            }
+        };
         self.boots.entry(partition).or_insert_with(|| {
             self.unannounced.insert(partition);
             let mut begun = Boot::take_over(boot.as_deref(), lane.next(), self.stream.rows_max);
@@ -321,20 +355,25 @@ impl<R: Road> Desk<R> {
             }
             begun
         });
-        if let Some(committed) = beginning.committed.filter(|&committed| committed < lane.next())
+        // Nothing was committed, and there is nothing to commit yet.
+        let fresh = state.is_none();
+        let committed = beginning.committed.or_else(|| fresh.then(|| lane.next()));
+        if let Some(gone) = gone {
+            let from = state.as_deref().and_then(LaneState::next_of);
+            self.losses.goes_on(partition, from, gone);
+            return Ok((lane, None));
+        }
+        if let Some(behind) = beginning.committed.filter(|&committed| committed < lane.next())
             && !self.timing.offsets_lag
         {
             warn!(
-                %partition, %committed, state = %lane.next(),
+                %partition, committed = %behind, state = %lane.next(),
                 "the group tells an offset behind the state; going on where the state ends"
             );
             Progress::add(&self.progress.offsets_behind_state, 1);
             // A commit follows at once, and writes the offset anew.
             self.unannounced.insert(partition);
         }
-        // Nothing was committed, and there is nothing to commit yet.
-        let fresh = state.is_none();
-        let committed = beginning.committed.or_else(|| fresh.then(|| lane.next()));
         Ok((lane, committed))
     }
 

@@ -21,7 +21,9 @@ impl<R: Road> Desk<R> {
     pub(super) fn work<S: Session>(&mut self, session: &S) -> Result<usize, SessionError> {
         let mut messages = self.gather(session)?;
         if messages.is_empty() {
+            drop(messages);
             self.last_empty = Some(session.now());
+            self.pass_over(session)?;
             return Ok(0);
         }
         let mut again = BTreeSet::new();
@@ -311,6 +313,7 @@ impl<R: Road> Desk<R> {
             let slot = self.slots.get_mut(&at.partition).expect("gathered by lane");
             let cells = &self.road.cells()[outcome.cells.clone()];
             slot.lane.settle(at, message.stamp(), outcome, cells);
+            slot.lane.reach(message.leader_epoch());
             slot.last_record = now;
             // The evidence of this record will say that the partition is not quiet.
             slot.told_quiet = Some(false);

@@ -27,7 +27,7 @@ use crate::pipeline::Guard;
 use crate::record::{Action, Probability, Timestamp};
 use crate::shell;
 use crate::watch::{
-    Cells, Counts, Flagged, Kind, Panel, Share, Tally, Terms, Times, Transition, roster,
+    Beyond, Cells, Counts, Flagged, Kind, Panel, Share, Tally, Terms, Times, Transition, roster,
 };
 
 /// What is dealt out, and how.
@@ -290,7 +290,7 @@ impl Deal<'_> {
     fn feature(&self, stream: &Stream, fired: &Fired) -> String {
         let watch = &stream.terms.watches[fired.watch];
         let (signals, schema) = (self.guard.signals(), self.guard.schema());
-        let finding = Finding::new(watch, &fired.seen, fired.event, signals, schema);
+        let finding = Finding::new(watch, &fired.seen, fired.beyond, signals, schema);
         format!("{}: {}", finding.watch, finding.feature)
     }
 }
@@ -300,7 +300,7 @@ struct Fired {
     watch: usize,
     kind: Kind,
     seen: Vec<u64>,
-    event: Option<usize>,
+    beyond: Option<Beyond>,
 }
 
 struct Stream {
@@ -332,11 +332,15 @@ impl Stream {
         }
         let window = Timestamp(self.at);
         self.at += self.terms.window_ms as i64;
-        let transitions =
-            self.panel.close(window, &Tally { counts, cells }, Share::WHOLE, &self.terms);
+        let transitions = self.panel.close(
+            window,
+            &Tally { counts, cells, ..Tally::default() },
+            Share::WHOLE,
+            &self.terms,
+        );
         let fired = transitions.into_iter().filter_map(|transition| match transition {
-            Transition::Fired { watch, seen, event, .. } => {
-                Some(Fired { watch, kind: self.terms.watches[watch].kind, seen, event })
+            Transition::Fired { watch, seen, beyond, .. } => {
+                Some(Fired { watch, kind: self.terms.watches[watch].kind, seen, beyond })
             }
             Transition::Resolved { .. } => None,
         });

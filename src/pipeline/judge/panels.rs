@@ -30,10 +30,13 @@ impl State {
     /// A judge that has heard nothing.
     pub(super) fn fresh(frame: &Frame) -> Self {
         let epoch = &frame.about.epoch;
-        match frame.per_partition {
+        let mut fresh = match frame.per_partition {
             false => Self::new(epoch, Panel::new(&frame.terms)),
             true => Self { panels: Some([].into()), ..Self::new(epoch, Panel::empty()) },
-        }
+        };
+        fresh.features = frame.features();
+        fresh.know(epoch, frame.terms.usual());
+        fresh
     }
 
     /// Whether its panels are those that a judge in this frame has.

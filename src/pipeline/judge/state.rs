@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{GONE_AFTER_MS, LAG_MS, LAG_WINDOWS};
 use crate::incident::{Cause, Incident};
 use crate::pipeline::incidents::Incidents;
-use crate::record::{Offset, Partition, Timestamp};
-use crate::watch::{Counts, Evidence, Panel, Tally, Window, WindowStart};
+use crate::record::{Extent, Offset, Partition, Timestamp};
+use crate::watch::{Cells, Counts, Evidence, Loss, Panel, Tally, Usual, Window, WindowStart};
 
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct State {
     pub(super) epoch: String,
     /// The next offset of the evidence topic.
     pub(super) next: Offset,
+    /// The evidence topic, as it was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) log: Option<Extent>,
     /// The shell's clock as last heard.
     pub(super) clock: Timestamp,
     pub(super) partitions: BTreeMap<Partition, Heard>,
@@ -31,6 +34,9 @@ pub struct State {
     /// Partitions that stand still although records wait, and where.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) stalled: BTreeMap<Partition, Offset>,
+    /// What was lost of the input of late, by partition.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) lost: BTreeMap<Partition, Lost>,
     /// The clock when a record was last heard of.
     pub(super) record_at: Option<Timestamp>,
     /// Of the merged stream; empty if each partition has one.
@@ -39,7 +45,33 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) panels: Option<BTreeMap<Partition, Panel>>,
     pub(super) incidents: Incidents,
+    /// Bundles and budgets that judge records of this stream, by their epochs; ours is among them.
+    #[serde(default)]
+    pub(super) bundles: BTreeMap<String, Known>,
+    /// Names of the features that our bundle judges.
+    #[serde(default)]
+    pub(super) features: Vec<String>,
 }
+
+/// What was last lost of a partition, and the clock then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lost {
+    pub loss: Loss,
+    pub at: Timestamp,
+}
+
+/// A bundle, as far as a judge of another one must know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Known {
+    pub usual: Usual,
+    /// The clock when it was last heard of.
+    pub at: Timestamp,
+}
+
+/// Bundles that are remembered: more than a rolling change has.
+const BUNDLES_MAX: usize = 8;
 
 /// What was last heard of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,17 +155,29 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// What `partition`, whose panel is `slot`, says of this window: for panels to play later.
-    pub fn add(&mut self, window: &Window, partition: Partition, slot: Option<Partition>) {
+    /// What `partition`, whose panel is `slot`, says of this window: for panels to play later. If another bundle
+    /// judged it, `others` says how many clean rows that flags.
+    pub fn add(
+        &mut self,
+        window: &Window,
+        (partition, slot): (Partition, Option<Partition>),
+        others: Option<Usual>,
+    ) {
+        let told = match others {
+            None => window.tally.clone(),
+            Some(usual) => window.tally.clone().of_others(usual),
+        };
         match slot {
-            None => self.tally.cells.add(&window.tally.cells),
-            Some(slot) => self.parts.entry(slot).or_default().add(&window.tally),
+            None => self.tally.add(&told),
+            Some(slot) => {
+                self.parts.entry(slot).or_default().add(&told);
+                self.tally.add(&Tally { cells: Cells::default(), ..told });
+            }
         }
-        self.count(window, partition, slot);
+        self.sample(window, partition, slot);
     }
 
-    fn count(&mut self, window: &Window, partition: Partition, slot: Option<Partition>) {
-        self.tally.counts.add(&window.tally.counts);
+    fn sample(&mut self, window: &Window, partition: Partition, slot: Option<Partition>) {
         let Some(first) = window.first_flagged.map(|offset| (partition, offset)) else { return };
         // Partitions are heard in an order that is chance; the least is not.
         self.first = Some(self.first.map_or(first, |known| known.min(first)));
@@ -162,6 +206,13 @@ impl Open {
             tally.counts.misdated = tally.counts.rows + tally.counts.faults;
         }
         self
+    }
+
+    /// The same, told to a judge of another bundle than the one that heard it.
+    pub fn of_others(self, usual: Usual) -> Self {
+        let tally = self.tally.of_others(usual);
+        let parts = self.parts.into_iter().map(|(slot, part)| (slot, part.of_others(usual)));
+        Self { tally, parts: parts.collect(), ..self }
     }
 
     /// What incidents need of a window once it is closed.
@@ -221,15 +272,10 @@ pub enum JudgeError {
          the same, give the group {covered} by hand"
     )]
     NoOffset { covered: Offset },
-    #[error(
-        "the judge heard evidence up to {next}, but the topic ends at {end}: it was made anew, or lost its \
-         newest records"
-    )]
-    Beyond { next: Offset, end: Offset },
 }
 
 /// Format version this build writes, and the newest it reads.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 impl State {
     /// What a judge wrote, whatever version it had.
@@ -244,8 +290,9 @@ impl State {
         let VersionOnly { version } = serde_json::from_slice(bytes)?;
         // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
         match version {
-            // Of a partition version 2 knew less, and it had a watch less: what it watched begins anew.
-            2 => Ok(Self { version: VERSION, ..serde_json::from_slice(bytes)? }),
+            // Of a partition version 2 knew less, and it had two watches less: what it watched begins anew. Version 3
+            // knew of no other bundle, and had a watch less, which begins now.
+            2 | 3 => Ok(Self { version: VERSION, ..serde_json::from_slice(bytes)? }),
             VERSION => Ok(serde_json::from_slice(bytes)?),
             1 => Ok(serde_json::from_slice::<StateV1>(bytes)?.into()),
             newer => Err(JudgeError::Version(newer)),
@@ -257,17 +304,48 @@ impl State {
             version: VERSION,
             epoch: epoch.into(),
             next: Offset(0),
+            log: None,
             clock: Timestamp(0),
             partitions: BTreeMap::new(),
             windows: BTreeMap::new(),
             past: BTreeMap::new(),
             frontier: Timestamp(0),
             stalled: BTreeMap::new(),
+            lost: BTreeMap::new(),
             record_at: None,
             panel,
             panels: None,
             incidents: Incidents::default(),
+            bundles: BTreeMap::new(),
+            features: vec![],
         }
+    }
+
+    /// How many clean rows the bundle of `epoch` flags, of which something was heard just now.
+    pub(super) fn usual_of(&mut self, epoch: &str) -> Usual {
+        match self.bundles.get_mut(epoch) {
+            Some(known) => {
+                known.at = self.clock;
+                known.usual
+            }
+            None => Usual::UNKNOWN,
+        }
+    }
+
+    /// A worker says by what it judges.
+    pub(super) fn know(&mut self, epoch: &str, usual: Usual) {
+        self.bundles.insert(epoch.to_owned(), Known { usual, at: self.clock });
+        while self.bundles.len() > BUNDLES_MAX {
+            let (own, others) = (&self.epoch, self.bundles.iter());
+            let others = others.filter(|(other, _)| *other != own && *other != epoch);
+            let oldest = others.min_by_key(|(_, known)| known.at).map(|(epoch, _)| epoch.clone());
+            self.bundles.remove(&oldest.expect("there are more than two"));
+        }
+    }
+
+    /// Names of the features that the bundle judged which was last heard of; none of a build that did not tell.
+    pub fn features(&self) -> &[String] {
+        &self.features
     }
 
     pub fn epoch(&self) -> &str {
@@ -277,6 +355,16 @@ impl State {
     /// The next offset of the evidence topic: it covers those below.
     pub fn next(&self) -> Offset {
         self.next
+    }
+
+    /// The evidence topic, as it was then.
+    pub fn log(&self) -> Option<&Extent> {
+        self.log.as_ref()
+    }
+
+    /// The log that state in `bytes` belongs to, if both are known.
+    pub fn log_of(bytes: &[u8]) -> Option<Extent> {
+        Self::read(bytes).ok()?.log
     }
 
     /// How many windows are remembered, closed ones included.

@@ -9,6 +9,8 @@ use crate::incident::Status;
 use crate::record::{Feature, Probability};
 use crate::watch::{Cells, Flagged, Tally, Tick, Times, Window, roster};
 
+mod bundles;
+mod loss;
 mod partitions;
 mod time;
 
@@ -146,9 +148,20 @@ proptest! {
         repeat in 1_usize..50,
         restart_every in 1_usize..200,
         per_partition: bool,
+        bundles: bool,
     ) {
         let judge = || judging(per_partition);
         let seconds = attacked(seed);
+        // Workers of another bundle may tell of two partitions.
+        let messages = |seconds: &[[u64; 4]], order, repeat| -> Vec<Message> {
+            let other = |message| match message {
+                Message::Evidence(said) if bundles && said.partition.0 > 1 => {
+                    Message::Evidence(Evidence { epoch: "other".into(), ..said })
+                }
+                message => message,
+            };
+            messages(seconds, order, repeat).into_iter().map(other).collect()
+        };
         let expected = run(&mut judge(), &messages(&seconds, 0, 1000));
         prop_assert!(expected.len() >= 2);
         let mut alerts = vec![];
@@ -257,19 +270,6 @@ fn records_from_the_future_wait_for_the_clock() {
 }
 
 #[test]
-fn a_new_bundle_resolves_the_open_incident_and_says_why() {
-    let mut old = judge();
-    let firing = run(&mut old, &messages(&attacked(1)[..120], 0, 1000));
-    assert_eq!(firing.len(), 1, "{firing:#?}");
-    let fresh = Judge::new(Arc::new(frame("another")));
-    let (restored, alerts) = fresh.restore(&old.to_bytes(), old.next()).unwrap();
-    assert_eq!(alerts.len(), 1);
-    assert_eq!((alerts[0].status, &alerts[0].dedup_key), (Status::Resolved, &firing[0].dedup_key));
-    assert!(alerts[0].summary.contains("the bundle or the budget was changed"));
-    assert!(!restored.is_firing());
-}
-
-#[test]
 fn a_storm_of_unreadable_records_is_one_incident_that_is_not_an_attack() {
     let mut judge = judge();
     run(&mut judge, &[tick(10_000_000)]);
@@ -359,7 +359,7 @@ fn most_bytes(mut judge: Judge, cells: &Cells, partitions: i32, windows: i64) ->
     run(&mut judge, &[tick(10_000_000), presence(99, false)]);
     for w in 0..windows {
         for partition in (0..partitions).map(Partition) {
-            let tally = Tally { counts, cells: cells.clone() };
+            let tally = Tally { counts, cells: cells.clone(), ..Tally::default() };
             let first_flagged = Some(Offset(w * 1000));
             let windows = vec![Window { window: Timestamp(w * 1000), tally, first_flagged }];
             let (from, to) = (Offset(w * 1000), Offset(w * 1000 + 1000));

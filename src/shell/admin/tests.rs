@@ -65,6 +65,7 @@ fn ready_names_what_is_held_and_stays_ready_for_the_rest() {
         thread.beat(clock::now());
         thread.join();
     }
+    threads[0].rebalanced(2, false);
     threads[0].held(1);
     threads[0].hold(Partition(3), "its state is gone");
     threads[0].waits(Partition(3), Some(Timestamp(clock::now().0 - 75_400)));
@@ -73,7 +74,8 @@ fn ready_names_what_is_held_and_stays_ready_for_the_rest() {
     let said = ask(at, "/ready");
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     let body = "ready\nheld still: stream fashion: partition 3: its state is gone\nstalled: stream \
-                fashion: partition 3: no progress for 75 s although records wait\n";
+                fashion: partition 3: no progress for 75 s although records wait\nidle: stream fashion: \
+                worker-1 has no partition: its group has given it none\n";
     assert!(said.ends_with(body), "{said}");
     assert!(ask(at, "/live").ends_with("\r\n\r\nalive\n"));
     let page = ask(at, "/metrics");

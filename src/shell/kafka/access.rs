@@ -16,6 +16,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use super::Clients;
 use super::native::{self, NativeError, Operations};
+use super::words;
 use crate::config::{Config, Kafka};
 
 /// What we may not do, and what the brokers did not say.
@@ -60,10 +61,10 @@ pub enum Operation {
 /// Why nothing can be said at all.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    #[error("kafka: create client: {0}")]
+    #[error("kafka: create client: {}", words::of(.0))]
     Client(KafkaError),
-    #[error("kafka: describe {what}: {text} ({code:?})")]
-    Describe { what: &'static str, text: String, code: RDKafkaErrorCode },
+    #[error("kafka: describe {what}: {text}")]
+    Describe { what: &'static str, text: String },
 }
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -76,11 +77,24 @@ type Needs = BTreeMap<String, (Vec<Operation>, &'static str)>;
 /// # Errors
 /// If they do not answer.
 pub fn access(clients: &Clients, config: &Config) -> Result<Access, AccessError> {
-    let admin: AdminClient<DefaultClientContext> =
-        clients.common("access").create().map_err(AccessError::Client)?;
-    let client = admin.inner();
+    let client = clients.common("access").create().map_err(AccessError::Client)?;
+    let mut found = described(&client, clients, config)?;
+    found.probe_transactions(clients, config);
+    Ok(found)
+}
+
+/// The same but for transactional ids, which cannot be described.
+///
+/// # Errors
+/// If the brokers do not answer.
+pub fn described(
+    client: &AdminClient<DefaultClientContext>,
+    clients: &Clients,
+    config: &Config,
+) -> Result<Access, AccessError> {
+    let client = client.inner();
     let refused = |what| {
-        move |NativeError { code, text }: NativeError| AccessError::Describe { what, text, code }
+        move |error: NativeError| AccessError::Describe { what, text: words::of_native(&error) }
     };
     let (topics, groups) = (topics(config), groups(clients, config));
     let topic_names: Vec<&str> = topics.keys().map(String::as_str).collect();
@@ -102,7 +116,6 @@ pub fn access(clients: &Clients, config: &Config) -> Result<Access, AccessError>
         let Some((needed, why)) = groups.get(&name) else { continue };
         found.compare(clients, config, Resource::Group(name), needed, why, operations);
     }
-    found.probe_transactions(clients, config);
     Ok(found)
 }
 
@@ -169,8 +182,8 @@ impl Access {
                 self.unknown.push(format!("{resource}: the brokers do not say what we may do"));
                 return;
             }
-            Err(NativeError { code, text }) => {
-                self.unknown.push(format!("{resource}: {text} ({code:?})"));
+            Err(error) => {
+                self.unknown.push(format!("{resource}: {}", words::of_native(&error)));
                 return;
             }
         };
@@ -180,7 +193,8 @@ impl Access {
         }
     }
 
-    fn probe_transactions(&mut self, clients: &Clients, config: &Config) {
+    /// Initializes an id under the prefix of ours that nobody uses.
+    pub fn probe_transactions(&mut self, clients: &Clients, config: &Config) {
         let operations = vec![Operation::Describe, Operation::Write];
         let resource = Resource::TransactionalIds(clients.transactional_prefix());
         let made: Result<BaseProducer, _> = clients.producer("check").create();
@@ -194,7 +208,7 @@ impl Access {
                 let why = "records, state and offsets in one transaction";
                 self.missing.push(Missing { resource, operations, why, grant });
             }
-            Err(error) => self.unknown.push(format!("{resource}: {error}")),
+            Err(error) => self.unknown.push(format!("{resource}: {}", words::of(&error))),
         }
     }
 }

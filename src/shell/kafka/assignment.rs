@@ -3,20 +3,17 @@
 //! librdkafka calls back in the middle of a poll. Committing there would re-enter the worker that
 //! polls; so the callback only keeps the news, and the worker acts when its batch is done.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tracing::warn;
 
-use crate::deliver::Progress;
-use crate::record::{Offset, Partition};
-
+use super::words;
 /// What the group decided, in the order it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
@@ -24,20 +21,14 @@ pub enum News {
     Revoked,
 }
 
-/// Consumer context that keeps the news, and says where the partitions end.
+/// Consumer context that keeps the news.
+#[derive(Default)]
 pub struct Assignments {
-    topic: String,
-    progress: Arc<Progress>,
     news: Mutex<Vec<(News, TopicPartitionList)>>,
     leaving: AtomicBool,
 }
 
 impl Assignments {
-    pub fn new(topic: &str, progress: Arc<Progress>) -> Self {
-        let (news, leaving) = (Mutex::default(), AtomicBool::new(false));
-        Self { topic: topic.to_owned(), progress, news, leaving }
-    }
-
     /// The oldest news not yet taken.
     pub fn take(&self) -> Option<(News, TopicPartitionList)> {
         let mut news = self.news.lock().expect("no panic while held");
@@ -56,15 +47,7 @@ impl Assignments {
 
 impl ClientContext for Assignments {
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(%error, reason, "kafka client");
-    }
-
-    /// On the thread that polls, every `statistics.interval.ms`.
-    fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else { return };
-        for partition in topic.partitions.values().filter(|partition| partition.desired) {
-            self.progress.ends(Partition(partition.partition), Offset(partition.ls_offset));
-        }
+        words::report(&error, reason);
     }
 }
 

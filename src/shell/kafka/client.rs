@@ -1,12 +1,19 @@
 //! Client settings: the operator's, then ours on top.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+use super::observer::{Looks, Observers};
+use super::restore::during;
+use super::rivals::Members;
 use crate::config::{Delivery, GroupProtocol, Hidden, Kafka};
+use crate::deliver::{Progress, SessionError};
 
 /// How many bytes the records of one request have at most, unless it has a single one.
 const BATCH: &str = "batch.size";
@@ -24,11 +31,30 @@ pub fn batch_bytes(producer: &ClientConfig) -> usize {
 pub struct Clients {
     kafka: Kafka,
     instance: String,
+    observers: Arc<Observers>,
+    pub(super) members: Arc<Members>,
 }
 
 impl Clients {
     pub fn new(kafka: Kafka, instance: &str) -> Self {
-        Self { kafka, instance: instance.to_owned() }
+        Self {
+            kafka,
+            instance: instance.to_owned(),
+            observers: Arc::default(),
+            members: Arc::default(),
+        }
+    }
+
+    /// What the brokers say of `topic`, which `group` reads, and of `outputs`, asked every few seconds; `progress`
+    /// is told how far the topic reaches.
+    pub fn observe(
+        &self,
+        group: &str,
+        topic: &str,
+        outputs: &[String],
+        progress: &Arc<Progress>,
+    ) -> Arc<Looks> {
+        self.observers.observe(self, (group, topic), outputs, progress)
     }
 
     pub fn kafka(&self) -> &Kafka {
@@ -72,15 +98,32 @@ impl Clients {
         format!("{}.{}.", self.kafka.group, self.instance)
     }
 
+    /// How the brokers know a client: the same for every process of this name.
+    pub fn client_id(&self, role: &str) -> String {
+        format!("tripline.{}.{role}", self.instance)
+    }
+
+    /// A member of `group` with the client id of `role` that is not of this process, if there is one.
+    ///
+    /// # Errors
+    /// If nobody answers, or the group may not be described.
+    pub fn rival(&self, group: &str, role: &str) -> Result<Option<String>, SessionError> {
+        let asking = self.common("rivals").create::<AdminClient<_>>();
+        let asking: AdminClient<DefaultClientContext> = asking.map_err(during("create client"))?;
+        let rival = self.members.rival(asking.inner(), group, &self.client_id(role))?;
+        Ok(rival.map(|member| member.to_string()))
+    }
+
     /// What every client of ours shares: admin clients need nothing more.
     pub fn common(&self, role: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (key, value) in &self.kafka.properties {
             config.set(key, value.expose());
         }
-        config
-            .set("bootstrap.servers", &self.kafka.brokers)
-            .set("client.id", format!("tripline.{}.{role}", self.instance));
+        config.set("bootstrap.servers", &self.kafka.brokers).set("client.id", self.client_id(role));
+        // A broker that is back is found this soon; librdkafka's 10 s are on top of what it costs to
+        // take an id over and to join a group again.
+        self.default(&mut config, "reconnect.backoff.max.ms", "2000".to_owned());
         config
     }
 
@@ -93,7 +136,8 @@ impl Clients {
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest");
+            // We say where to begin. Whatever the log does not have is told, not passed over.
+            .set("auto.offset.reset", "error");
         match self.kafka.group_protocol {
             GroupProtocol::Classic => {
                 let timeout = self.kafka.session_timeout.as_millis();
@@ -126,8 +170,6 @@ impl Clients {
             ("fetch.max.bytes", "8388608"),
             // Partitions added while we run are found this soon (5 minutes by default).
             ("topic.metadata.refresh.interval.ms", "10000"),
-            // How often `/metrics` learns how far behind we are.
-            ("statistics.interval.ms", "5000"),
         ] {
             self.default(&mut config, key, value.to_owned());
         }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use rdkafka::admin::ResourceSpecifier;
 use tracing::debug;
 
-use super::Clients;
 use super::topics::{Cluster, TopicError, admin, during, options, wait};
+use super::{Clients, words};
 use crate::config::{Config, Stream};
 use crate::deliver::Takes;
 use crate::record::Timestamp;
@@ -86,7 +86,7 @@ pub fn settings(
     let mut found = BTreeMap::new();
     for (&topic, answer) in topics.iter().zip(answers) {
         let refused = |reason: String| TopicError::Refused { topic: topic.to_owned(), reason };
-        let resource = answer.map_err(|code| refused(code.to_string()))?;
+        let resource = answer.map_err(|code| refused(words::of_code(code)))?;
         let value = |name: &str| resource.get(name).and_then(|entry| entry.value.clone());
         let settings = Settings::read(value).ok_or_else(|| {
             let why =

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::{BaseRecord, Producer};
 use tracing::{debug, error, info, warn};
 
-use super::native::{self, NativeError};
+use super::native::{self, NativeError, Which};
 use super::transaction::{ABORT, Transactions};
+use super::{deadline, words};
 use crate::config::Delivery;
 use crate::deliver::{Ends, GROUP, Place, SessionError};
 use crate::record::Offset;
@@ -46,6 +47,8 @@ pub struct ToGroup<'a> {
     pub topic: &'a str,
     /// Whether no offset of it is pending.
     pub is_stable: &'a dyn Fn() -> bool,
+    /// Whether none is pending of those that we sent last.
+    pub has_ours: &'a dyn Fn() -> bool,
 }
 
 impl Transactions {
@@ -113,6 +116,16 @@ impl Transactions {
             return Ok(());
         }
         if !self.ends.borrow().touched_own() {
+            let deadline = Instant::now() + MARKERS;
+            // Offsets are ours alone: they have ended where everything else has.
+            while !(to.has_ours)() {
+                if Instant::now() >= deadline {
+                    self.ends.borrow_mut().doubt();
+                    return Err(endless("what was just committed", None));
+                }
+                sleep(LOOK);
+            }
+            // A coordinator that has forgotten them says so too.
             self.ends.borrow_mut().watch();
             return Ok(());
         }
@@ -148,14 +161,15 @@ impl Transactions {
             let doubts = self.ends.borrow().doubts();
             let (group, doubts): (Vec<Place>, Vec<Place>) =
                 doubts.into_iter().partition(|place| place.topic == GROUP);
-            let producer = self.producer.borrow();
-            let latest = |committed| native::latest(producer.client(), &doubts, committed, ANSWER);
-            let ends = latest(false).map_err(unanswered)?;
-            let stable = latest(true).map_err(unanswered)?;
+            self.step("looking for what has no end");
+            let producer = self.producer.borrow().clone();
+            let latest = |which| native::offsets(producer.client(), &doubts, which, ANSWER);
+            let ends = latest(Which::End).map_err(unanswered)?;
+            let stable = latest(Which::Stable).map_err(unanswered)?;
             let mut known = self.ends.borrow_mut();
-            for (place, &end) in &ends {
-                if let Some(&stable) = stable.get(place) {
-                    known.saw(place, end, stable);
+            for (place, end) in &ends {
+                if let Some(stable) = stable.get(place) {
+                    known.saw(place, end.offset, stable.offset);
                 }
             }
             if enough(&known) {
@@ -181,7 +195,8 @@ impl Transactions {
         }
         // Whatever comes of it, the next transaction is another producer's.
         self.suspect.set(true);
-        let producer = self.producer.borrow();
+        let producer = self.producer.borrow().clone();
+        self.step("ending what has no end");
         producer.begin_transaction().map_err(|e| self.failed("begin", &e))?;
         for Place { topic, partition } in places {
             let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition.0).key(NOTHING);
@@ -195,7 +210,15 @@ impl Transactions {
             sleep(Duration::from_millis(1));
         }
         // The group forgets what it holds as pending from our id when it hears of this end.
-        native::touch_group(&producer, to.group, to.topic, ANSWER);
+        let (group, topic, toucher) = (to.group.to_owned(), to.topic.to_owned(), producer.clone());
+        let touched = deadline::within("touch the group", ANSWER + ANSWER, move || {
+            native::touch_group(&toucher, &group, &topic, ANSWER);
+        });
+        if touched.is_none() {
+            let reason = format!("no answer of the coordinator of group {}", to.group);
+            return Err(SessionError::Transaction { step: "touch the group", reason });
+        }
+        self.step("aborting");
         producer.abort_transaction(ABORT).map_err(|e| self.failed("abort", &e))
     }
 }
@@ -206,8 +229,7 @@ fn endless(what: &str, place: Option<&Place>) -> SessionError {
 }
 
 fn unanswered(error: NativeError) -> SessionError {
-    let reason = format!("{} ({:?})", error.text, error.code);
-    SessionError::Exchange { what: "list offsets", reason }
+    SessionError::Exchange { what: "list offsets", reason: words::of_native(&error) }
 }
 
 /// The first of them; there may be hundreds.

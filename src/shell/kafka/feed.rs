@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
-use tracing::warn;
 
-use super::Clients;
 use super::assignment::{Assignments, News};
 use super::restore::{Quiet, during};
 use super::session::Member;
+use super::{Clients, native, words};
 use crate::deliver::SessionError;
 use crate::record::{Offset, Partition, Timestamp};
 
@@ -77,8 +76,9 @@ impl Feed {
             config.set("queued.max.messages.kbytes", QUEUE_KIB.to_string());
             config.set("fetch.max.bytes", (QUEUE_KIB << 10).to_string());
         }
-        // It counts nothing by itself.
-        let context = Assignments::new("", Arc::default());
+        // What was deleted before it was told is told no more.
+        config.set("auto.offset.reset", "earliest");
+        let context = Assignments::default();
         let consumer = BaseConsumer::from_config_and_context(&config, context);
         let member = Member(consumer.map_err(during("create consumer"))?);
         member.0.subscribe(topics).map_err(during("subscribe"))?;
@@ -98,10 +98,10 @@ impl Feed {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(fetched(&message))),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                Err(SessionError::Consumer { reason: error.to_string() })
+                Err(SessionError::Consumer { reason: words::of(&error) })
             }
             Some(Err(error)) => {
-                warn!(%error, "consuming; librdkafka tries again");
+                words::report_fetch(&error);
                 Ok(None)
             }
         }
@@ -113,7 +113,7 @@ impl Feed {
     /// If the consumer refuses.
     pub fn turn(&self) -> Result<Option<Turn>, SessionError> {
         let Some((news, list)) = self.consumer().context().take() else { return Ok(None) };
-        let refused = |error: KafkaError| SessionError::Consumer { reason: error.to_string() };
+        let refused = |error: KafkaError| SessionError::Consumer { reason: words::of(&error) };
         let places = places(&list);
         Ok(Some(match news {
             News::Assigned => {
@@ -154,7 +154,7 @@ impl Feed {
     /// If the consumer refuses.
     pub fn begin(&self, place: &Place, from: Offset) -> Result<(), SessionError> {
         let list = list([(place, NativeOffset::Offset(from.0))]);
-        let refused = |error: KafkaError| SessionError::Consumer { reason: error.to_string() };
+        let refused = |error: KafkaError| SessionError::Consumer { reason: words::of(&error) };
         self.consumer().resume(&list).map_err(refused)?;
         let done = self.consumer().seek_partitions(list, EXCHANGE).map_err(refused)?;
         done.elements().iter().try_for_each(|element| element.error().map_err(refused))
@@ -169,7 +169,7 @@ impl Feed {
             return Ok(());
         }
         let list = list(places.iter().map(|place| (place, NativeOffset::Invalid)));
-        let refused = |error: KafkaError| SessionError::Consumer { reason: error.to_string() };
+        let refused = |error: KafkaError| SessionError::Consumer { reason: words::of(&error) };
         self.consumer().pause(&list).map_err(refused)
     }
 
@@ -182,7 +182,7 @@ impl Feed {
             return Ok(());
         }
         let list = list(places.iter().map(|place| (place, NativeOffset::Invalid)));
-        let refused = |error: KafkaError| SessionError::Consumer { reason: error.to_string() };
+        let refused = |error: KafkaError| SessionError::Consumer { reason: words::of(&error) };
         self.consumer().resume(&list).map_err(refused)
     }
 
@@ -192,7 +192,12 @@ impl Feed {
     /// If the group does not take it: it is not ours any more, or nobody answers.
     pub fn commit(&self, place: &Place, next: Offset) -> Result<(), SessionError> {
         let list = list([(place, NativeOffset::Offset(next.0))]);
-        self.consumer().commit(&list, CommitMode::Sync).map_err(during("commit offsets"))
+        native::commit_offsets(self.consumer().client(), &list, EXCHANGE).map_err(|error| {
+            let Place { topic, partition } = place;
+            let why = words::of_native(&error);
+            let reason = format!("partition {partition} of {topic}: {why}");
+            SessionError::Exchange { what: "commit offsets", reason }
+        })
     }
 
     /// Shows `each` every record of `place` below `upto`, or else of all there is, beside the

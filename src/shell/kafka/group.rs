@@ -10,9 +10,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::{ClientConfig, admin::AdminClient};
 
 use super::restore::{self, during};
-use super::{Clients, native};
-use crate::deliver::{Beginning, SessionError};
-use crate::record::{Offset, Partition};
+use super::{Clients, native, words};
+use crate::deliver::{Beginning, Kept, SessionError};
+use crate::record::Partition;
 
 /// A group that reads one topic.
 pub struct Group {
@@ -48,10 +48,12 @@ impl Group {
     /// # Errors
     /// If nobody answers or the group may not be described.
     pub fn members(&self) -> Result<Vec<String>, SessionError> {
-        native::group_members(self.admin.inner(), &self.name, EXCHANGE).map_err(|error| {
-            let reason = format!("{} ({:?})", error.text, error.code);
+        let members = native::group_members(self.admin.inner(), &self.name, EXCHANGE);
+        let members = members.map_err(|error| {
+            let reason = format!("{}: {}", self.name, words::of_native(&error));
             SessionError::Exchange { what: "describe group", reason }
-        })
+        })?;
+        Ok(members.iter().map(native::Member::to_string).collect())
     }
 
     /// All partitions of its topic.
@@ -72,19 +74,8 @@ impl Group {
     pub fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        let kept = (kept_in, keys);
         restore::beginnings(&self.consumer, &self.reader, &self.topic, partitions, kept, EXCHANGE)
-    }
-
-    /// Where a partition of its topic ends.
-    ///
-    /// # Errors
-    /// If nobody answers.
-    pub fn end(&self, partition: Partition) -> Result<Offset, SessionError> {
-        let marks = self.consumer.fetch_watermarks(&self.topic, partition.0, EXCHANGE);
-        Ok(Offset(marks.map_err(during("fetch watermarks"))?.1))
     }
 }

@@ -6,14 +6,17 @@ mod headers;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::BorrowedHeaders;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::deliver::Place;
 use crate::record::{Offset, Partition};
@@ -106,6 +109,24 @@ pub fn topic_operations<C: ClientContext>(
     topics: &[&str],
     timeout: Duration,
 ) -> Result<Vec<(String, Operations)>, NativeError> {
+    describe_topics(client, topics, timeout, with_operations, |topic| {
+        let mut allowed = 0;
+        // SAFETY: the description lives for this call, and so does what it points to.
+        unsafe {
+            let codes = sys::rd_kafka_TopicDescription_authorized_operations(topic, &mut allowed);
+            codes_of(codes, allowed)
+        }
+    })
+}
+
+/// What `of` finds in the description of each of these topics, or why it has none.
+fn describe_topics<C: ClientContext, T>(
+    client: &Client<C>,
+    topics: &[&str],
+    timeout: Duration,
+    set: impl FnOnce(*mut sys::rd_kafka_AdminOptions_t) -> Setter,
+    of: impl Fn(*const sys::rd_kafka_TopicDescription_t) -> T,
+) -> Result<Vec<Described<T>>, NativeError> {
     use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
     with_names(topics, |names| {
         let send = |options, queue| {
@@ -118,7 +139,7 @@ pub fn topic_operations<C: ClientContext>(
                 sys::rd_kafka_TopicCollection_destroy(topics);
             }
         };
-        let answer = ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout, with_operations, send)?;
+        let answer = ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout, set, send)?;
         let mut described = vec![];
         // SAFETY: the event answers what we sent, so it has this result; all that is borrowed
         // from it is copied before `answer` goes. `count` is that of the array it came with.
@@ -129,12 +150,9 @@ pub fn topic_operations<C: ClientContext>(
             for i in 0..count {
                 let topic = *first.add(i);
                 let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic));
-                let mut allowed = 0;
-                let codes =
-                    sys::rd_kafka_TopicDescription_authorized_operations(topic, &mut allowed);
-                let operations = said(sys::rd_kafka_TopicDescription_error(topic))
-                    .map(|()| codes_of(codes, allowed));
-                described.push((name.to_string_lossy().into_owned(), operations));
+                let found = said(sys::rd_kafka_TopicDescription_error(topic));
+                let found = found.map(|()| of(topic));
+                described.push((name.to_string_lossy().into_owned(), found));
             }
         }
         Ok(described)
@@ -161,8 +179,22 @@ pub fn group_operations<C: ClientContext>(
     })
 }
 
-/// Who is in this consumer group now, by client id and host. A process that was killed is, until
-/// its session times out.
+/// A member of a consumer group. A process that was killed is one until its session times out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Given by the broker, to one consumer once.
+    pub id: String,
+    pub client_id: String,
+    pub host: String,
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.client_id, self.host)
+    }
+}
+
+/// Who is in this consumer group now.
 ///
 /// # Errors
 /// If nobody answers or the group may not be described.
@@ -170,7 +202,7 @@ pub fn group_members<C: ClientContext>(
     client: &Client<C>,
     group: &str,
     timeout: Duration,
-) -> Result<Vec<String>, NativeError> {
+) -> Result<Vec<Member>, NativeError> {
     let described = describe_groups(client, &[group], timeout, |group| {
         // SAFETY: `group` lives for this call, and so do its members, of which there are as many as
         // it says; strings are valid or null, and are copied.
@@ -181,17 +213,70 @@ pub fn group_members<C: ClientContext>(
             };
             let members = 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group);
             let member = |i| sys::rd_kafka_ConsumerGroupDescription_member(group, i);
-            let name = |member| {
-                let id = text(sys::rd_kafka_MemberDescription_client_id(member));
-                format!("{id} at {}", text(sys::rd_kafka_MemberDescription_host(member)))
+            let read = |member| Member {
+                id: text(sys::rd_kafka_MemberDescription_consumer_id(member)),
+                client_id: text(sys::rd_kafka_MemberDescription_client_id(member)),
+                host: text(sys::rd_kafka_MemberDescription_host(member)),
             };
-            members.map(|i| name(member(i))).collect()
+            members.map(|i| read(member(i))).collect()
         }
     })?;
     match described.into_iter().next() {
         Some((_, Err(error))) if error.code == RDKafkaErrorCode::GroupIdNotFound => Ok(vec![]),
         Some((_, members)) => members,
         None => Ok(vec![]),
+    }
+}
+
+/// Which member of its group this consumer is, if it is one.
+pub fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> {
+    // SAFETY: the client outlives the call; the string is ours, valid or null, and freed once, after
+    // it was copied.
+    unsafe {
+        let text = sys::rd_kafka_memberid(client.native_ptr());
+        if text.is_null() {
+            return None;
+        }
+        let id = CStr::from_ptr(text).to_string_lossy().into_owned();
+        sys::rd_kafka_mem_free(client.native_ptr(), text.cast());
+        (!id.is_empty()).then_some(id)
+    }
+}
+
+/// Commits `offsets` for the group of a consumer. The safe call waits for as long as it takes.
+///
+/// # Errors
+/// If the group does not take them, or nobody answers within `timeout`: they may be committed later
+/// all the same.
+pub fn commit_offsets<C: ClientContext>(
+    client: &Client<C>,
+    offsets: &TopicPartitionList,
+    timeout: Duration,
+) -> Result<(), NativeError> {
+    const OURS: &str = "librdkafka made none, which it does for a client that lives";
+    let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    let native = client.native_ptr();
+    let failed = |code| NativeError { code, text: String::new() };
+    // SAFETY: client and list outlive the call, and the list is copied. Queue and event are ours and
+    // each is destroyed once, the event first; what comes for a queue that is gone is dropped.
+    unsafe {
+        let queue = sys::rd_kafka_queue_new(native);
+        let queue = Owned::new(queue, sys::rd_kafka_queue_destroy).expect(OURS);
+        let (no_callback, nothing) = (None, ptr::null_mut());
+        let sent =
+            sys::rd_kafka_commit_queue(native, offsets.ptr(), queue.ptr(), no_callback, nothing);
+        match RDKafkaErrorCode::from(sent) {
+            RDKafkaErrorCode::NoError => {}
+            code => return Err(failed(code)),
+        }
+        let event = sys::rd_kafka_queue_poll(queue.ptr(), timeout_ms);
+        let Some(event) = Owned::new(event, sys::rd_kafka_event_destroy) else {
+            return Err(failed(RDKafkaErrorCode::OperationTimedOut));
+        };
+        match RDKafkaErrorCode::from(sys::rd_kafka_event_error(event.ptr())) {
+            RDKafkaErrorCode::NoError => Ok(()),
+            code => Err(failed(code)),
+        }
     }
 }
 
@@ -224,7 +309,7 @@ fn describe_groups<C: ClientContext, T>(
         let request = RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
         let answer = ask(client, request, timeout, with_operations, send)?;
         let mut described = vec![];
-        // SAFETY: as in `topic_operations`.
+        // SAFETY: as in `describe_topics`.
         unsafe {
             let result = sys::rd_kafka_event_DescribeConsumerGroups_result(answer.ptr());
             let mut count = 0;
@@ -241,27 +326,48 @@ fn describe_groups<C: ClientContext, T>(
     })
 }
 
-/// The offset after the last record of each of these partitions, or, if `committed`, the one up to
-/// which no transaction is open. Who is not in the answer has no leader now.
+/// Which offset of a partition is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The oldest that is kept.
+    Oldest,
+    /// The one after the last record.
+    End,
+    /// The one up to which no transaction is open.
+    Stable,
+}
+
+/// An offset, and in which leader epoch the log reached it, if the broker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub offset: Offset,
+    pub epoch: Option<i32>,
+}
+
+/// An offset of each of these partitions. Who is not in the answer has no leader now.
 ///
 /// # Errors
 /// If nobody answers.
-pub fn latest<C: ClientContext>(
+pub fn offsets<C: ClientContext>(
     client: &Client<C>,
     places: &[Place],
-    committed: bool,
+    which: Which,
     timeout: Duration,
-) -> Result<BTreeMap<Place, Offset>, NativeError> {
+) -> Result<BTreeMap<Place, Listed>, NativeError> {
     use sys::rd_kafka_IsolationLevel_t::*;
+    use sys::rd_kafka_OffsetSpec_t::*;
     use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
     if places.is_empty() {
         return Ok(BTreeMap::new());
     }
     let topics: Vec<&str> = places.iter().map(|place| place.topic.as_str()).collect();
     with_names(&topics, |names| {
-        let level = match committed {
-            true => RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
-            false => RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
+        let (spec, level) = match which {
+            Which::Oldest => {
+                (RD_KAFKA_OFFSET_SPEC_EARLIEST, RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED)
+            }
+            Which::End => (RD_KAFKA_OFFSET_SPEC_LATEST, RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED),
+            Which::Stable => (RD_KAFKA_OFFSET_SPEC_LATEST, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED),
         };
         // SAFETY: the options live for this call.
         let isolated =
@@ -275,7 +381,7 @@ pub fn latest<C: ClientContext>(
                 for (&mut name, place) in names.iter_mut().zip(places) {
                     let element =
                         sys::rd_kafka_topic_partition_list_add(list, name, place.partition.0);
-                    (*element).offset = LATEST;
+                    (*element).offset = spec as i64;
                 }
                 sys::rd_kafka_ListOffsets(client.native_ptr(), list, options, queue);
                 sys::rd_kafka_topic_partition_list_destroy(list);
@@ -283,7 +389,7 @@ pub fn latest<C: ClientContext>(
         };
         let answer = ask(client, RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout, isolated, send)?;
         let mut found = BTreeMap::new();
-        // SAFETY: as in `topic_operations`.
+        // SAFETY: as in `describe_topics`.
         unsafe {
             let result = sys::rd_kafka_event_ListOffsets_result(answer.ptr());
             let mut count = 0;
@@ -293,7 +399,9 @@ pub fn latest<C: ClientContext>(
                 if RDKafkaErrorCode::from(seen.err) == RDKafkaErrorCode::NoError {
                     let topic = CStr::from_ptr(seen.topic).to_string_lossy().into_owned();
                     let place = Place { topic, partition: Partition(seen.partition) };
-                    found.insert(place, Offset(seen.offset));
+                    let epoch = sys::rd_kafka_topic_partition_get_leader_epoch(seen);
+                    let epoch = (epoch >= 0).then_some(epoch);
+                    found.insert(place, Listed { offset: Offset(seen.offset), epoch });
                 }
             }
         }
@@ -301,8 +409,71 @@ pub fn latest<C: ClientContext>(
     })
 }
 
-/// librdkafka's name for "after the last one".
-const LATEST: i64 = -1;
+/// The ids of these topics, by which another one under the same name is told from it; `None` if brokers do
+/// not say, as those before 2.8 do not. A topic that is not there is left out.
+///
+/// # Errors
+/// If nobody answers.
+pub fn topic_ids<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[&str],
+    timeout: Duration,
+) -> Result<BTreeMap<String, Option<String>>, NativeError> {
+    let plain = |_| ptr::null_mut();
+    let described = describe_topics(client, topics, timeout, plain, |topic| {
+        // SAFETY: the description lives for this call, and its id with it; the string is the id's, and
+        // is copied.
+        unsafe {
+            let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+            let bits = (
+                sys::rd_kafka_Uuid_most_significant_bits(id),
+                sys::rd_kafka_Uuid_least_significant_bits(id),
+            );
+            let text = CStr::from_ptr(sys::rd_kafka_Uuid_base64str(id)).to_string_lossy();
+            (bits != (0, 0)).then(|| text.into_owned())
+        }
+    })?;
+    Ok(described.into_iter().filter_map(|(name, id)| Some((name, id.ok()?))).collect())
+}
+
+/// Reads these partitions from these offsets on, up to which the log reached in this leader epoch: one that
+/// parted from that log earlier is read from there (KIP-320).
+///
+/// # Errors
+/// If the consumer refuses.
+pub fn seek_in_epoch<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    to: &[(Partition, Offset, i32)],
+    timeout: Duration,
+) -> Result<(), NativeError> {
+    let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    with_names(&[topic], |names| {
+        let &mut [topic] = names else { unreachable!("one name") };
+        // SAFETY: the name is a valid C string and is copied; the list is ours and destroyed once, as is the
+        // error. An element lives until the next is added.
+        unsafe {
+            let list = sys::rd_kafka_topic_partition_list_new(to.len() as c_int);
+            for &(partition, offset, epoch) in to {
+                let element = sys::rd_kafka_topic_partition_list_add(list, topic, partition.0);
+                (*element).offset = offset.0;
+                sys::rd_kafka_topic_partition_set_leader_epoch(element, epoch);
+            }
+            let error =
+                sys::rd_kafka_seek_partitions(consumer.client().native_ptr(), list, timeout_ms);
+            sys::rd_kafka_topic_partition_list_destroy(list);
+            let error = Owned::new(error, sys::rd_kafka_error_destroy);
+            error.map_or(Ok(()), |error| said(error.ptr()))
+        }
+    })
+}
+
+/// The epoch of the leader that appended this record; `None` if the broker does not say.
+pub fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<i32> {
+    // SAFETY: the message lives as long as the borrow, and is only read.
+    let epoch = unsafe { sys::rd_kafka_message_leader_epoch(message.ptr()) };
+    (epoch >= 0).then_some(epoch)
+}
 
 /// An option of an admin request that is not its timeout.
 type Setter = *mut sys::rd_kafka_error_t;

@@ -13,8 +13,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::native;
-use crate::deliver::{Beginning, Place, SessionError};
+use super::native::{self, Listed, Which};
+use super::{survey, words};
+use crate::deliver::{Beginning, Kept, Place, SessionError};
+use crate::emit::ReadTrace;
 use crate::record::{self, Partition};
 
 /// Records read from the end before the whole partition is: the last value of a key that is
@@ -27,8 +29,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long one exchange with the broker may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
-/// Where `partitions` of `topic` begin again, for the group of `consumer`; of `kept`, a topic and
-/// keys, the last committed values. What an open transaction may still change, offsets and values, is
+/// Where `partitions` of `topic` begin again, for the group of `consumer`, with what is `kept` of them. What an open transaction may still change, offsets and values, is
 /// waited for as long as `patience`, each by itself: a group that tells old offsets has forgotten too
 /// that newer ones are on their way.
 ///
@@ -39,18 +40,20 @@ pub fn beginnings<C: ConsumerContext>(
     reader: &ClientConfig,
     topic: &str,
     partitions: &[Partition],
-    (kept_in, keys): (&str, &[&[u8]]),
+    kept: Kept<'_>,
     patience: Duration,
 ) -> Result<Vec<Beginning>, SessionError> {
+    let Kept { topic: kept_in, keys, .. } = kept;
     let places = partitions.iter().map(|&p| Place { topic: kept_in.to_owned(), partition: p });
     let places: Vec<Place> = places.collect();
-    let latest_of = |committed| {
-        native::latest(consumer.client(), &places, committed, EXCHANGE).map_err(|error| {
-            let reason = format!("{} ({:?})", error.text, error.code);
+    let latest_of = |which| {
+        let found = native::offsets(consumer.client(), &places, which, EXCHANGE);
+        found.map_err(|error| {
+            let reason = format!("topic {kept_in}: {}", words::of_native(&error));
             SessionError::Exchange { what: "see where state ends", reason }
         })
     };
-    let ends = latest_of(false)?;
+    let ends = latest_of(Which::End)?;
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(topic, partition.0);
@@ -65,14 +68,14 @@ pub fn beginnings<C: ConsumerContext>(
         })
     };
     let deadline = Instant::now() + patience;
-    let open = |stable: &BTreeMap<Place, record::Offset>| {
+    let open = |stable: &BTreeMap<Place, Listed>| {
         let is_open = |place: &&Place| match (ends.get(*place), stable.get(*place)) {
-            (Some(end), Some(stable)) => stable < end,
+            (Some(end), Some(stable)) => stable.offset < end.offset,
             _ => true,
         };
         places.iter().find(is_open).cloned()
     };
-    while let Some(place) = open(&latest_of(true)?) {
+    while let Some(place) = open(&latest_of(Which::Stable)?) {
         if Instant::now() >= deadline {
             let reason = format!("{place} has an open transaction, or no leader");
             return Err(SessionError::Exchange { what: "read state", reason });
@@ -80,20 +83,57 @@ pub fn beginnings<C: ConsumerContext>(
         sleep(LOOK);
     }
     let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
-    let kept = latest(reader, kept_in, &numbers, keys, EXCHANGE).map_err(during("read state"))?;
-    let mut beginnings = vec![];
-    for (&partition, kept) in partitions.iter().zip(kept) {
-        let marks = consumer.fetch_watermarks(topic, partition.0, EXCHANGE);
-        let (oldest, end) = marks.map_err(during("fetch watermarks"))?;
-        let (oldest, end) = (record::Offset(oldest), record::Offset(end));
+    let values = latest(reader, kept_in, &numbers, keys, EXCHANGE).map_err(during("read state"))?;
+    let extent_of = |values: &Vec<Option<Vec<u8>>>| (kept.extent)(values.first()?.as_deref()?);
+    let known: Vec<_> = partitions.iter().copied().zip(values.iter().map(extent_of)).collect();
+    let logs = survey::survey(consumer.client(), reader, topic, &known)?;
+    let begin = |((partition, log), kept)| {
         let committed = committed_of(partition);
-        beginnings.push(Beginning { partition, committed, oldest, end, kept });
-    }
-    Ok(beginnings)
+        Beginning { partition, committed, log, kept }
+    };
+    Ok(logs.into_iter().zip(values).map(begin).collect())
+}
+
+/// From which input offset the last committed record came that stands in `place` below `at`; only the last few
+/// are looked at.
+///
+/// # Errors
+/// If the partition cannot be read.
+pub fn source_before(
+    reader: &ClientConfig,
+    place: &Place,
+    at: record::Offset,
+) -> Result<Option<record::Offset>, SessionError> {
+    let read = || -> Result<Option<record::Offset>, KafkaError> {
+        let consumer = BaseConsumer::from_config_and_context(reader, Quiet)?;
+        let (topic, partition) = (&*place.topic, place.partition.0);
+        let (low, _) = consumer.fetch_watermarks(topic, partition, EXCHANGE)?;
+        let mut from = TopicPartitionList::new();
+        let first = low.max(at.0 - TAIL);
+        from.add_partition_offset(topic, partition, Offset::Offset(first))?;
+        consumer.assign(&from)?;
+        let (deadline, mut last) = (Instant::now() + EXCHANGE, None);
+        loop {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.offset() >= at.0 => return Ok(last),
+                Some(Ok(message)) => {
+                    let headers = message.headers();
+                    let trace = headers.and_then(|all| native::header(all, c"tripline-trace"));
+                    let source = trace.and_then(ReadTrace::unpack).map(|trace| trace.source);
+                    last = source.map(|source| source.offset).or(last);
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+                Some(Err(error)) if Instant::now() >= deadline => return Err(error),
+                None if Instant::now() >= deadline => return Err(KafkaError::NoMessageReceived),
+                Some(Err(_)) | None => {}
+            }
+        }
+    };
+    read().map_err(during("read the end of an output"))
 }
 
 pub fn during(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Exchange { what, reason: error.to_string() }
+    move |error| SessionError::Exchange { what, reason: words::of(&error) }
 }
 
 /// The last committed value of each of `keys`, for each of `partitions` of `topic`, in their order.

@@ -1,29 +1,37 @@
 //! A consumer and a producer that move together: [`deliver::Session`] over librdkafka.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
-use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
+use rdkafka::topic_partition_list::{
+    Offset as NativeOffset, TopicPartitionList, TopicPartitionListElem,
+};
 use tracing::warn;
 
 use super::Clients;
 use super::assignment::{Assignments, News};
 use super::compare;
 use super::ending::ToGroup;
-use super::native::RecordHeaders;
+use super::native::{self, RecordHeaders};
+use super::observer::Looks;
 use super::refused::Asked;
 use super::restore::{self, during};
+use super::survey;
 use super::transaction::{Sending, Transactions, part_with};
+use super::words;
 use crate::codec::Headers;
-use crate::config::Delivery;
-use crate::deliver::{self, Beginning, Change, Forward, Output, Outputs, Progress, SessionError};
-use crate::record::{Offset, Partition, Position, Stamp, Timestamp};
+use crate::config::{Delivery, GroupProtocol};
+use crate::deliver::{
+    self, Beginning, Change, Forward, Kept, Output, Outputs, Place, Progress, SessionError,
+};
+use crate::pipeline::Survey;
+use crate::record::{Extent, Offset, Partition, Position, Stamp, Timestamp};
 use crate::shell::clock;
 
 /// Bytes of headers that may wait to be sent.
@@ -49,6 +57,17 @@ pub struct Session {
     sent: RefCell<Vec<(Partition, Offset)>>,
     /// What the group had before those.
     known: RefCell<BTreeMap<Partition, Option<Offset>>>,
+    /// The log did not have what was to be read next.
+    interrupted: Cell<bool>,
+    /// Where the client said that it was when it was given these partitions.
+    before: RefCell<BTreeMap<Partition, Offset>>,
+    /// What the brokers are asked about the topic every few seconds, and which of that was seen.
+    looks: Arc<Looks>,
+    seen: Cell<u64>,
+    /// How often brokers fenced us lately although nobody else was seen, and when last.
+    fencings: Cell<(u32, Option<Instant>)>,
+    /// Who seems to have our id, and since when.
+    rival: RefCell<Option<(native::Member, Instant)>>,
 }
 
 /// How long one exchange with the broker may take.
@@ -59,6 +78,19 @@ const OFFSETS: Duration = Duration::from_secs(1);
 /// Between two tries to settle offsets that stay unstable: a transaction that somebody is just
 /// ending needs no help.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
+/// What a group of the new protocol has if nobody says otherwise to the brokers.
+const BROKERS_SESSION: Duration = Duration::from_secs(45);
+/// Without being fenced for so long, the next time counts as the first.
+const FENCINGS_OVER: Duration = Duration::from_secs(120);
+/// Before an id is taken back that nobody else is seen to have: at once the first time, then
+/// doubled up to the last. Two processes of one name that do not see each other must not take turns.
+const TAKE_BACK: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+];
 
 impl Session {
     /// Joins `group` on `topic`, to write to `outputs`; `role` is part of the transactional id and
@@ -76,10 +108,10 @@ impl Session {
         let kafka = clients.kafka();
         let timeout = 3 * kafka.transaction_timeout;
         let producer = clients.producer_for(role, compare::bytes_max(clients, &outputs.topics));
-        let transactions = Transactions::start(producer, kafka.delivery, outputs, timeout)?;
+        let transactions =
+            Transactions::start(producer, kafka.delivery, outputs, timeout, progress.clone())?;
         let session = Self {
-            member: Member::join(clients, role, group, topic, progress.clone())?,
-            progress,
+            member: Member::join(clients, role, group, topic)?,
             member_is_usable: true,
             clients: clients.clone(),
             role: role.to_owned(),
@@ -91,6 +123,13 @@ impl Session {
             sending: Cell::new(0),
             sent: RefCell::default(),
             known: RefCell::default(),
+            fencings: Cell::default(),
+            rival: RefCell::default(),
+            interrupted: Cell::new(false),
+            before: RefCell::default(),
+            looks: clients.observe(group, topic, &outputs.topics, &progress),
+            seen: Cell::new(0),
+            progress,
         };
         if let Err(error) = session.settle(|| false) {
             warn!(%error, "what was left here before is looked for later");
@@ -102,9 +141,93 @@ impl Session {
         &self.member.0
     }
 
+    /// Says what begins now and may take long: the thread lives.
+    fn step(&self, what: &'static str) {
+        self.progress.doing(what);
+        self.progress.beat(clock::now());
+    }
+
+    /// Brokers fence whoever is too slow for them, as they do whoever lost its id to another process. So it
+    /// is a failure like any other, until another process is seen.
+    fn fenced<T>(&self, result: Result<T, SessionError>) -> Result<T, SessionError> {
+        let Err(SessionError::Fenced { id, reason }) = result else { return result };
+        let seen = match self.look_for_rival(&id) {
+            Err(fenced @ SessionError::Fenced { .. }) => return Err(fenced),
+            Err(error) => {
+                format!("whether another process of our name is there is not known: {error}")
+            }
+            Ok(Some(rival)) => format!("{rival} is a member of group {} too", self.group),
+            Ok(None) => format!("no other process of our name is seen in group {}", self.group),
+        };
+        let (times, last) = self.fencings.get();
+        let recent = last.is_some_and(|at| at.elapsed() < FENCINGS_OVER);
+        self.fencings.set((if recent { times + 1 } else { 1 }, Some(Instant::now())));
+        let reason = format!(
+            "the brokers take nothing more under transactional id {id} ({reason}), as after a transaction that \
+             lasted longer than transaction_timeout_ms; {seen}"
+        );
+        Err(SessionError::Transaction { step: "transaction", reason })
+    }
+
+    /// A member of our group that has our name and is not of this process. It is believed to live once it
+    /// has been there for longer than the group keeps who is dead: a process that was killed, or a member of
+    /// ours that joined without our hearing of it.
+    ///
+    /// # Errors
+    /// `Fenced` if it lives; else if nobody answers.
+    fn look_for_rival(&self, id: &str) -> Result<Option<native::Member>, SessionError> {
+        self.step("looking for another process of our name");
+        let members = &self.clients.members;
+        members.know(self.consumer().client());
+        let client_id = self.clients.client_id(&self.role);
+        let found = members.rival(self.consumer().client(), &self.group, &client_id)?;
+        let mut known = self.rival.borrow_mut();
+        let since = match (&*known, &found) {
+            (Some((before, since)), Some(now)) if before.id == now.id => *since,
+            _ => Instant::now(),
+        };
+        *known = found.clone().map(|rival| (rival, since));
+        match found {
+            Some(rival) if since.elapsed() >= self.dead_after() => {
+                let reason = format!("{rival} is a member of group {}", self.group);
+                Err(SessionError::Fenced { id: id.to_owned(), reason })
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// How long a group keeps a member that is dead.
+    fn dead_after(&self) -> Duration {
+        let kafka = self.clients.kafka();
+        let session = match kafka.group_protocol {
+            GroupProtocol::Classic => kafka.session_timeout,
+            GroupProtocol::Consumer => kafka.session_timeout.max(BROKERS_SESSION),
+        };
+        session + session / 4
+    }
+
+    /// Whether it is time to take back an id that the brokers fenced.
+    fn may_take_back(&self) -> Result<(), SessionError> {
+        let (times, Some(last)) = self.fencings.get() else { return Ok(()) };
+        let what = "take the transactional id back";
+        if self.rival.borrow().is_some() {
+            let id = self.clients.transactional_prefix() + &self.role;
+            if let Some(rival) = self.look_for_rival(&id)? {
+                let reason = format!("{rival} may have it; that shows in {:?}", self.dead_after());
+                return Err(SessionError::Exchange { what, reason });
+            }
+        }
+        let pause = TAKE_BACK[(times.max(1) as usize - 1).min(TAKE_BACK.len() - 1)];
+        if last.elapsed() >= pause {
+            return Ok(());
+        }
+        let reason = format!("fenced {times} times; it is taken back after {pause:?}");
+        Err(SessionError::Exchange { what, reason })
+    }
+
     /// Ends what our id left without an end; true if offsets that were committed may be undone.
     fn settle(&self, was_committed: impl FnOnce() -> bool) -> Result<bool, SessionError> {
-        self.progress.doing("looking for what has no end");
+        self.step("looking for what has no end");
         self.with_group(|to| self.transactions.settle(to, was_committed))
     }
 
@@ -114,7 +237,12 @@ impl Session {
             let all: Vec<Partition> = (0..n).map(Partition).collect();
             n > 0 && self.consumer().committed_offsets(self.named(&all), OFFSETS).is_ok()
         };
-        act(ToGroup { group: &self.group, topic: &self.topic, is_stable: &is_stable })
+        let has_ours = || {
+            let ours: Vec<Partition> = self.sent.borrow().iter().map(|&(p, _)| p).collect();
+            self.consumer().committed_offsets(self.named(&ours), OFFSETS).is_ok()
+        };
+        let (is_stable, has_ours) = (&is_stable, &has_ours);
+        act(ToGroup { group: &self.group, topic: &self.topic, is_stable, has_ours })
     }
 
     /// Whether the group has moved to offsets that we sent it last: then it was told of a commit.
@@ -128,6 +256,11 @@ impl Session {
             let now = now.find_partition(&self.topic, partition.0);
             has_moved && now.is_some_and(|now| now.offset() == NativeOffset::Offset(sent.0))
         })
+    }
+
+    /// For one step of a transaction.
+    fn patience(&self) -> Duration {
+        3 * self.clients.kafka().transaction_timeout
     }
 
     fn is_transactional(&self) -> bool {
@@ -158,9 +291,16 @@ impl Session {
     }
 }
 
+/// Whether a partition is read no further because its log has nothing at that offset: the offset is deleted,
+/// or lies beyond the end, or was given to another record.
+fn is_elsewhere(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{AutoOffsetReset, LogTruncation, OffsetOutOfRange};
+    matches!(code, AutoOffsetReset | LogTruncation | OffsetOutOfRange)
+}
+
 /// What the consumer does not do it will not do later: the next one does.
 fn unusable(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Consumer { reason: format!("{what}: {error}") }
+    move |error| SessionError::Consumer { reason: format!("{what}: {}", words::of(&error)) }
 }
 
 impl deliver::Session for Session {
@@ -177,7 +317,7 @@ impl deliver::Session for Session {
     fn poll(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
         if self.transactions.is_doubtful() {
             match self.settle(|| false) {
-                Err(error @ SessionError::Fenced { .. }) => return Err(error),
+                Err(error @ SessionError::Fenced { .. }) => return self.fenced(Err(error)),
                 Ok(true) => {
                     let reason = "acknowledged, and undone for want of an end".to_owned();
                     return Err(SessionError::Transaction { step: "commit", reason });
@@ -187,10 +327,15 @@ impl deliver::Session for Session {
             }
         }
         if self.transactions.is_idle() {
-            self.with_group(|to| self.transactions.settle_pending(to))?;
+            self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
         }
         match self.consumer().poll(timeout) {
             None => Ok(None),
+            Some(Err(KafkaError::MessageConsumption(code))) if is_elsewhere(code) => {
+                warn!(topic = self.topic, reason = %code, "the log does not have what is to be read next");
+                self.interrupted.set(true);
+                Ok(None)
+            }
             Some(Ok(message)) => {
                 let headers = RecordHeaders::take(&message);
                 Ok(Some(Fetched { message, headers }))
@@ -199,7 +344,7 @@ impl deliver::Session for Session {
                 Err(unusable("consume")(error))
             }
             Some(Err(error)) => {
-                warn!(%error, "consuming; librdkafka tries again");
+                words::report_fetch(&error);
                 Ok(None)
             }
         }
@@ -211,6 +356,7 @@ impl deliver::Session for Session {
 
     fn change(&self) -> Option<Change> {
         let (news, partitions) = self.consumer().context().take()?;
+        self.clients.members.know(self.consumer().client());
         let partitions = partitions.elements().iter().map(|e| Partition(e.partition())).collect();
         Some(match news {
             News::Assigned => Change::Assigned(partitions),
@@ -225,7 +371,12 @@ impl deliver::Session for Session {
 
     fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
         let list = self.placed(from);
+        // Until something is read, the client may still say how far it came when it last had them.
+        let ours: BTreeSet<Partition> = from.iter().map(|&(partition, _)| partition).collect();
+        self.before.borrow_mut().retain(|partition, _| !ours.contains(partition));
         self.consumer().incremental_assign(&list).map_err(unusable("assign"))?;
+        let before = self.positions().into_iter().filter(|(partition, _)| ours.contains(partition));
+        self.before.borrow_mut().extend(before);
         // A partition that was paused when it was taken from us comes back paused.
         self.consumer().resume(&list).map_err(unusable("resume"))
     }
@@ -254,7 +405,7 @@ impl deliver::Session for Session {
         if to.is_empty() {
             return Ok(());
         }
-        self.progress.doing("rewinding");
+        self.step("rewinding");
         // Read on from anywhere else, and records would be passed over.
         let done = self.consumer().seek_partitions(self.placed(to), EXCHANGE);
         for element in done.map_err(unusable("rewind"))?.elements() {
@@ -273,7 +424,7 @@ impl deliver::Session for Session {
         let sending = self.sending.get() + headers.bytes();
         self.sending.set(sending);
         if sending > HEADERS_SENDING_MAX {
-            self.transactions.flush()?;
+            self.fenced(self.transactions.flush())?;
             self.sending.set(0);
         }
         let own = forward.keep.map_or_else(OwnedHeaders::new, |keep| headers.copy(keep));
@@ -285,7 +436,7 @@ impl deliver::Session for Session {
             timestamp_ms: message.timestamp().to_millis().filter(|_| forward.keep_timestamp),
             headers: Some(with(own, forward.headers)),
         });
-        self.asked.explain(&self.clients, sent)
+        self.asked.explain(&self.clients, self.fenced(sent))
     }
 
     fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
@@ -298,23 +449,23 @@ impl deliver::Session for Session {
             timestamp_ms: None,
             headers: ours.then(|| with(OwnedHeaders::new(), output.headers)),
         });
-        self.asked.explain(&self.clients, sent)
+        self.asked.explain(&self.clients, self.fenced(sent))
     }
 
     fn barrier(&self) -> Result<(), SessionError> {
         if self.is_transactional() {
             return Ok(());
         }
-        self.asked.explain(&self.clients, self.transactions.flush())
+        self.asked.explain(&self.clients, self.fenced(self.transactions.flush()))
     }
 
     fn arrive(&self) -> Result<(), SessionError> {
-        self.progress.doing("waiting for what was sent");
-        self.asked.explain(&self.clients, self.transactions.arrive())
+        self.step("waiting for what was sent");
+        self.asked.explain(&self.clients, self.fenced(self.transactions.arrive()))
     }
 
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        self.progress.doing("sending offsets");
+        self.step("sending offsets");
         next.clone_into(&mut self.sent.borrow_mut());
         if !self.is_transactional() {
             return Ok(());
@@ -323,14 +474,14 @@ impl deliver::Session for Session {
             step: "send offsets",
             reason: "not a member of the group any more".into(),
         })?;
-        self.transactions.offsets(&self.placed(next), &group)
+        self.fenced(self.transactions.offsets(self.placed(next), group))
     }
 
     fn commit(&self) -> Result<(), SessionError> {
-        self.progress.doing("committing");
+        self.step("committing");
         self.sending.set(0);
         if self.is_transactional() {
-            let committed = self.with_group(|to| self.transactions.commit(to));
+            let committed = self.fenced(self.with_group(|to| self.transactions.commit(to)));
             self.asked.explain(&self.clients, committed)?;
             let sent = self.sent.take();
             self.known.borrow_mut().extend(sent.into_iter().map(|(p, offset)| (p, Some(offset))));
@@ -339,10 +490,12 @@ impl deliver::Session for Session {
         self.asked.explain(&self.clients, self.transactions.flush())?;
         let sent = self.sent.take();
         if !sent.is_empty() {
-            let committed = self.consumer().commit(&self.placed(&sent), CommitMode::Sync);
-            committed.map_err(|error| SessionError::Transaction {
-                step: "commit offsets",
-                reason: error.to_string(),
+            let client = self.consumer().client();
+            let committed = native::commit_offsets(client, &self.placed(&sent), self.patience());
+            committed.map_err(|error| {
+                let why = words::of_native(&error);
+                let reason = format!("group {}, topic {}: {why}", self.group, self.topic);
+                SessionError::Transaction { step: "commit offsets", reason }
             })?;
         }
         self.transactions.close();
@@ -354,15 +507,17 @@ impl deliver::Session for Session {
     }
 
     fn recover(&mut self) -> Result<(), SessionError> {
-        self.progress.doing("making a new producer");
-        self.transactions.restart()?;
+        self.may_take_back()?;
+        let restarted = self.transactions.restart();
+        self.fenced(restarted)?;
         if !self.member_is_usable {
             let Self { clients, role, group, topic, .. } = self;
-            let new = Member::join(clients, role, group, topic, self.progress.clone())?;
+            clients.members.know(self.member.0.client());
+            let new = Member::join(clients, role, group, topic)?;
             part_with(std::mem::replace(&mut self.member, new));
             self.member_is_usable = true;
         }
-        self.settle(|| self.was_committed())?;
+        self.fenced(self.settle(|| self.was_committed()))?;
         self.sent.take();
         Ok(())
     }
@@ -372,12 +527,10 @@ impl deliver::Session for Session {
     fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        self.progress.doing("reading state and offsets");
+        self.step("reading state and offsets");
         let reader = self.clients.reader(&self.role);
-        let kept = (kept_in, keys);
         let found =
             restore::beginnings(self.consumer(), &reader, &self.topic, partitions, kept, OFFSETS);
         let since = self.settled.get();
@@ -388,14 +541,50 @@ impl deliver::Session for Session {
         } else if since.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
             self.settled.set(Some(Instant::now()));
             if since.is_some() {
-                self.with_group(|to| self.transactions.settle_pending(to))?;
+                self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
             }
         }
         found
     }
 
+    fn positions(&self) -> Vec<(Partition, Offset)> {
+        let Ok(all) = self.consumer().position() else { return vec![] };
+        let before = self.before.borrow();
+        let read = |element: TopicPartitionListElem<'_>| match element.offset() {
+            NativeOffset::Offset(offset) => {
+                let at = (Partition(element.partition()), Offset(offset));
+                (before.get(&at.0) != Some(&at.1)).then_some(at)
+            }
+            _ => None,
+        };
+        all.elements().into_iter().filter_map(read).collect()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.replace(false)
+    }
+
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
+        self.looks.newer(&self.seen)
+    }
+
+    fn survey(
+        &self,
+        topic: &str,
+        known: &[(Partition, Option<Extent>)],
+    ) -> Result<Vec<(Partition, Survey)>, SessionError> {
+        self.progress.doing("looking at a topic");
+        let reader = self.clients.reader(&self.role);
+        survey::survey(self.consumer().client(), &reader, topic, known)
+    }
+
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+        self.progress.doing("looking for the last record of an output");
+        restore::source_before(&self.clients.reader(&self.role), place, at)
+    }
+
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
-        self.progress.doing("asking for partitions");
+        self.step("asking for partitions");
         self.transactions.partitions_of(topic, EXCHANGE)
     }
 }
@@ -438,6 +627,10 @@ impl deliver::Message for Fetched<'_> {
         self.message.payload()
     }
 
+    fn leader_epoch(&self) -> Option<i32> {
+        native::leader_epoch(&self.message)
+    }
+
     fn is_keyless(&self) -> bool {
         self.message.key().is_none()
     }
@@ -454,15 +647,9 @@ pub fn stamp(timestamp: rdkafka::Timestamp) -> Stamp {
 pub(super) struct Member(pub(super) BaseConsumer<Assignments>);
 
 impl Member {
-    fn join(
-        clients: &Clients,
-        role: &str,
-        group: &str,
-        topic: &str,
-        progress: Arc<Progress>,
-    ) -> Result<Self, SessionError> {
+    fn join(clients: &Clients, role: &str, group: &str, topic: &str) -> Result<Self, SessionError> {
         let config = clients.consumer(role, group);
-        let assignments = Assignments::new(topic, progress);
+        let assignments = Assignments::default();
         let consumer = BaseConsumer::from_config_and_context(&config, assignments)
             .map_err(during("create consumer"))?;
         consumer.subscribe(&[topic]).map_err(during("subscribe"))?;

@@ -11,7 +11,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
-use super::Clients;
+use super::{Clients, words};
 use crate::config::{Config, Stream};
 
 /// One topic as it should be.
@@ -41,7 +41,7 @@ pub struct Cluster {
 /// Why the cluster cannot be asked or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    #[error("kafka: {what}: {error}")]
+    #[error("kafka: {what}: {}", words::of(error))]
     Kafka { what: &'static str, error: KafkaError },
     #[error("topic {topic}: {reason}")]
     Refused { topic: String, reason: String },
@@ -233,7 +233,7 @@ fn setting(clients: &Clients, topic: &str, key: &str) -> Result<Option<String>, 
         wait(admin.describe_configs(&asked, &options())).map_err(during("describe topic"))?;
     let refused = |reason: String| TopicError::Refused { topic: topic.to_owned(), reason };
     for answer in answers {
-        let resource = answer.map_err(|code| refused(code.to_string()))?;
+        let resource = answer.map_err(|code| refused(words::of_code(code)))?;
         if let Some(value) = resource.get(key).and_then(|entry| entry.value.clone()) {
             return Ok(Some(value));
         }
@@ -268,7 +268,7 @@ pub fn apply(clients: &Clients, config: &Config) -> Result<Vec<String>, TopicErr
                 let answers = wait(admin.create_partitions(&more, &options()))
                     .map_err(during("add partitions"))?;
                 for answer in answers {
-                    answer.map_err(|(_, code)| refused(code.to_string()))?;
+                    answer.map_err(|(_, code)| refused(words::of_code(code)))?;
                 }
                 done.push(format!("{}: from {has} to {partitions} partitions", topic.name));
             }
@@ -281,7 +281,7 @@ pub fn apply(clients: &Clients, config: &Config) -> Result<Vec<String>, TopicErr
                 let answers = wait(admin.create_topics([&new], &options()))
                     .map_err(during("create topic"))?;
                 for answer in answers {
-                    answer.map_err(|(_, code)| refused(code.to_string()))?;
+                    answer.map_err(|(_, code)| refused(words::of_code(code)))?;
                 }
                 done.push(format!("{}: created, {partitions} partitions", topic.name));
             }

@@ -29,18 +29,20 @@ use tracing::{debug, warn};
 use super::client::batch_bytes;
 use super::ending::ToGroup;
 use super::native;
-use super::refused;
+use super::{deadline, refused, words};
 use crate::config::Delivery;
-use crate::deliver::{Ends, GROUP, Objection, Outputs, Refusal, SessionError};
+use crate::deliver::{Ends, GROUP, Objection, Outputs, Progress, Refusal, SessionError};
 use crate::emit::ReadTrace;
 use crate::record::{Partition, Position};
+use crate::shell::clock;
 
 /// A producer that is always in a known state: nothing open, or what was sent since the last commit.
 pub struct Transactions {
     config: ClientConfig,
     pub(super) delivery: Delivery,
     timeout: Duration,
-    pub(super) producer: RefCell<ThreadedProducer<Deliveries>>,
+    /// Shared with calls that were left behind.
+    pub(super) producer: RefCell<Arc<ThreadedProducer<Deliveries>>>,
     deliveries: Deliveries,
     open: Cell<bool>,
     /// A request of the last transaction may still be on its way.
@@ -53,6 +55,8 @@ pub struct Transactions {
     pub(super) looked: Cell<Option<Instant>>,
     /// When we last heard that the id is ours.
     pub(super) used: Cell<Instant>,
+    /// Told of each step that may take long, and that the thread lives.
+    progress: Arc<Progress>,
 }
 
 /// A call that took this long may have asked twice. librdkafka waits at least a second for an
@@ -80,8 +84,10 @@ impl Transactions {
         delivery: Delivery,
         outputs: &Outputs,
         timeout: Duration,
+        progress: Arc<Progress>,
     ) -> Result<Self, SessionError> {
         let deliveries = Deliveries::new(batch_bytes(&config));
+        step(&progress, "taking the transactional id over");
         let producer = producer(&config, delivery, deliveries.clone(), timeout)?;
         let started = Self {
             config,
@@ -95,6 +101,7 @@ impl Transactions {
             ends: RefCell::new(Ends::new(outputs, [])),
             looked: Cell::new(None),
             used: Cell::new(Instant::now()),
+            progress,
         };
         started.take_over()?;
         Ok(started)
@@ -107,7 +114,10 @@ impl Transactions {
             return Ok(());
         }
         let topics = self.ends.borrow().topics().to_vec();
-        let width = |topic: String| Ok((self.partitions_of(&topic, METADATA)?, topic));
+        let width = |topic: String| {
+            self.step("asking for partitions");
+            Ok((self.partitions_of(&topic, METADATA)?, topic))
+        };
         let widths: Result<Vec<(i32, String)>, SessionError> =
             topics.into_iter().map(width).collect();
         let widths = widths?.into_iter().map(|(width, topic)| (topic, width));
@@ -131,6 +141,7 @@ impl Transactions {
     /// The new producer stands before the old one goes, and going is left to a thread of its own:
     /// it may have to wait for brokers that are away.
     pub(super) fn renew(&self) -> Result<(), SessionError> {
+        self.step("making a new producer");
         self.deliveries.forgive();
         let deliveries = self.deliveries.clone();
         let new = producer(&self.config, self.delivery, deliveries, self.timeout)?;
@@ -198,25 +209,50 @@ impl Transactions {
                     self.deliveries.refuse(refusal);
                     return self.refused();
                 }
-                Err((error, _)) => return Err(self.failed("produce", &error)),
+                Err((error, _)) => {
+                    return Err(match self.failed("produce", &error) {
+                        SessionError::Transaction { step, reason } => {
+                            let reason = format!("topic {}: {reason}", sending.topic);
+                            SessionError::Transaction { step, reason }
+                        }
+                        other => other,
+                    });
+                }
             }
         }
     }
 
-    /// Adds the consumer's `offsets` to the transaction.
+    /// Adds the consumer's `offsets` to the transaction. A producer that does not come back from that is
+    /// left behind: its transaction has timed out by then, and a new one takes its id.
     ///
     /// # Errors
     /// If the group does not take them from us, or nobody answers.
     pub fn offsets(
         &self,
-        offsets: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
+        offsets: TopicPartitionList,
+        group: ConsumerGroupMetadata,
     ) -> Result<(), SessionError> {
+        const STEP: &str = "send offsets";
+        self.step("sending offsets");
         self.ends.borrow_mut().touch(GROUP, Some(Partition(0)));
         let started = Instant::now();
-        let sent = self.producer.borrow().send_offsets_to_transaction(offsets, group, self.timeout);
+        let (producer, timeout) = (self.producer.borrow().clone(), self.timeout);
+        let sent = deadline::within(STEP, self.timeout / 3 + GRACE, move || {
+            producer.send_offsets_to_transaction(&offsets, &group, timeout)
+        });
         self.suspect_since(started);
-        sent.map_err(|e| self.failed("send offsets", &e))
+        match sent {
+            Some(sent) => sent.map_err(|e| self.failed(STEP, &e)),
+            None => {
+                let reason = format!("no answer in {:?}", started.elapsed());
+                Err(SessionError::Transaction { step: STEP, reason })
+            }
+        }
+    }
+
+    /// Says what begins now and may take long: the thread lives.
+    pub(super) fn step(&self, what: &'static str) {
+        step(&self.progress, what);
     }
 
     /// Aborts a transaction that the group is in: nothing changes, but the coordinator of the group
@@ -244,10 +280,12 @@ impl Transactions {
     /// # Errors
     /// If anything failed or took too long; the transaction may or may not be committed.
     pub fn commit(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
+        self.step("looking for an older transaction");
         if let Err(error) = self.may_commit(to) {
             self.abort_if(true);
             return Err(error);
         }
+        self.step("committing");
         let started = Instant::now();
         let committed = native::commit_transaction(&self.producer.borrow(), self.timeout);
         self.suspect_since(started);
@@ -256,6 +294,7 @@ impl Transactions {
             self.classify("commit", error.code, error.text)
         })?;
         self.used.set(Instant::now());
+        self.step("looking for the end of what was committed");
         self.was_ended(to)?;
         self.ends.borrow_mut().committed();
         self.open.set(false);
@@ -291,6 +330,7 @@ impl Transactions {
 
     /// Until nothing is on its way, or a transaction is lost.
     fn land(&self) -> Result<(), SessionError> {
+        self.step("waiting for what was sent");
         let deadline = Instant::now() + self.timeout;
         let is_lost = || self.delivery == Delivery::ExactlyOnce && self.deliveries.lost().is_some();
         while self.producer.borrow().in_flight_count() > 0 && !is_lost() {
@@ -315,7 +355,7 @@ impl Transactions {
         let asked = self.producer.borrow().client().fetch_metadata(Some(topic), timeout);
         let asked = asked.map_err(|error| SessionError::Exchange {
             what: "fetch metadata",
-            reason: error.to_string(),
+            reason: format!("topic {topic}: {}", words::of(&error)),
         })?;
         let topic = asked.topics().iter().find(|known| known.name() == topic);
         Ok(topic.map_or(0, |topic| topic.partitions().len() as i32))
@@ -338,8 +378,12 @@ impl Transactions {
     /// What the error says is undone for sure can be undone now, not when the broker's timeout
     /// says so. Whatever comes of it, a new producer follows.
     fn abort_if(&self, requires_abort: bool) {
-        if requires_abort && let Err(error) = self.producer.borrow().abort_transaction(ABORT) {
-            debug!(%error, "aborting");
+        if !requires_abort {
+            return;
+        }
+        self.step("aborting");
+        if let Err(error) = self.producer.borrow().abort_transaction(ABORT) {
+            debug!("aborting: {}", words::of(&error));
         }
     }
 
@@ -351,7 +395,7 @@ impl Transactions {
             }
             other => {
                 let code = other.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-                self.classify(step, code, other.to_string())
+                self.classify(step, code, words::of(other))
             }
         }
     }
@@ -360,27 +404,41 @@ impl Transactions {
         if let Err(refused) = self.refused() {
             return refused;
         }
-        let reason = format!("{text} ({code:?})");
+        // "Fatal" says that the cause was told before.
+        let cause = (code == RDKafkaErrorCode::Fatal)
+            .then(|| self.producer.borrow().client().fatal_error())
+            .flatten();
+        let (code, text) = cause.unwrap_or((code, text));
+        let id = || self.config.get("transactional.id").unwrap_or_default().to_owned();
+        let reason = text;
         match code {
             RDKafkaErrorCode::Fenced
             | RDKafkaErrorCode::ProducerFenced
-            | RDKafkaErrorCode::InvalidProducerEpoch => {
-                let id = self.config.get("transactional.id").unwrap_or_default().to_owned();
-                SessionError::Fenced { id, reason }
+            | RDKafkaErrorCode::InvalidProducerEpoch => SessionError::Fenced { id: id(), reason },
+            RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+                let reason = format!("may not Write on transactional id {}: {reason}", id());
+                SessionError::Transaction { step, reason }
             }
             _ => SessionError::Transaction { step, reason },
         }
     }
 }
 
-/// Lets go of a client on a thread of its own.
-pub(super) fn part_with(client: impl Send + 'static) {
+/// Lets go of a client on a thread of its own: leaving a group waits for brokers.
+pub fn part_with(client: impl Send + 'static) {
     let thread = std::thread::Builder::new().name("farewell".into());
     if let Err(error) = thread.spawn(move || drop(client)) {
         warn!(%error, "no thread to let a client go on");
     }
 }
 
+fn step(progress: &Progress, what: &'static str) {
+    progress.doing(what);
+    progress.beat(clock::now());
+}
+
+/// Beyond the transaction timeout, which librdkafka keeps to itself as a rule.
+const GRACE: Duration = Duration::from_secs(2);
 /// How long the question how wide topics are may take.
 const METADATA: Duration = Duration::from_secs(10);
 /// How long an abort may take before the broker does it.
@@ -393,7 +451,7 @@ impl Drop for Transactions {
             && self.delivery == Delivery::ExactlyOnce
             && let Err(error) = self.producer.borrow().abort_transaction(ABORT)
         {
-            warn!(%error, "the broker will abort the open transaction");
+            warn!("aborting: {}; the broker will do it", words::of(&error));
         }
     }
 }
@@ -403,15 +461,19 @@ fn producer(
     delivery: Delivery,
     deliveries: Deliveries,
     timeout: Duration,
-) -> Result<ThreadedProducer<Deliveries>, SessionError> {
+) -> Result<Arc<ThreadedProducer<Deliveries>>, SessionError> {
     let exchange =
-        |what, error: KafkaError| SessionError::Exchange { what, reason: error.to_string() };
+        |what, error: KafkaError| SessionError::Exchange { what, reason: words::of(&error) };
     let producer = ThreadedProducer::from_config_and_context(config, deliveries)
         .map_err(|e| exchange("create producer", e))?;
     if delivery == Delivery::ExactlyOnce {
-        producer.init_transactions(timeout).map_err(|e| exchange("init transactions", e))?;
+        producer.init_transactions(timeout).map_err(|error| {
+            let id = config.get("transactional.id").unwrap_or_default();
+            let (what, why) = ("init transactions", words::of(&error));
+            SessionError::Exchange { what, reason: format!("transactional id {id}: {why}") }
+        })?;
     }
-    Ok(producer)
+    Ok(Arc::new(producer))
 }
 
 /// What became of records after they were sent. In a transaction the commit fails with them; here
@@ -487,7 +549,7 @@ fn own_position(headers: &OwnedHeaders) -> Option<Position> {
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         self.lock().troubled = true;
-        warn!(%error, reason, "kafka client");
+        words::report(&error, reason);
     }
 }
 
@@ -511,6 +573,9 @@ impl ProducerContext for Deliveries {
                 None => delivered.beside.push(at),
             }
         }
-        delivered.lost.get_or_insert_with(|| error.to_string());
+        delivered.lost.get_or_insert_with(|| {
+            let (topic, partition) = (message.topic(), message.partition());
+            format!("partition {partition} of {topic}: {}", words::of(error))
+        });
     }
 }

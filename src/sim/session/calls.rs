@@ -1,16 +1,19 @@
 //! The calls of a session, one by one: what each does to the cluster, and what a strike makes of it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::steps::{ended, failed, no_answer};
 use super::{Fetch, Message, Queued, Result, Session, ending};
-use crate::deliver::{self, Beginning, Change, Forward, GROUP, Output};
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::deliver::{self, Beginning, Change, Forward, GROUP, Kept, Output, Place};
+use crate::pipeline::Survey;
+use crate::record::{Extent, Offset, Partition, Position, Timestamp};
 use crate::sim::cluster::Ms;
+use crate::sim::expect;
 use crate::sim::faults::{Step, Strike};
 use crate::sim::group::{MemberId, News};
-use crate::sim::log::Record;
+use crate::sim::log::{Record, Topic};
 use crate::sim::scene::BEGAN_AT;
 
 impl deliver::Session for Session {
@@ -88,8 +91,8 @@ impl deliver::Session for Session {
         self.consume(Step::Assign, |consumer| {
             consumer.told = false;
             for &(partition, offset) in from {
-                let next = self.from(offset);
-                consumer.fetched.push(Fetch { partition, next, paused: false });
+                let next = self.from(partition, offset);
+                consumer.fetched.push(Fetch::at(partition, next));
             }
         })
     }
@@ -126,8 +129,8 @@ impl deliver::Session for Session {
         }
         self.consume(Step::Resume, |consumer| {
             for &(partition, offset) in from {
-                let next = self.from(offset);
-                *consumer.fetch_of(partition)? = Fetch { partition, next, paused: false };
+                let next = self.from(partition, offset);
+                *consumer.fetch_of(partition)? = Fetch::at(partition, next);
             }
             Ok(())
         })?
@@ -139,7 +142,9 @@ impl deliver::Session for Session {
         }
         self.consume(Step::Rewind, |consumer| {
             for &(partition, offset) in to {
-                consumer.fetch_of(partition)?.next = self.from(offset);
+                let next = self.from(partition, offset);
+                let fetch = consumer.fetch_of(partition)?;
+                *fetch = Fetch { paused: fetch.paused, ..Fetch::at(partition, next) };
             }
             Ok(())
         })?
@@ -216,6 +221,7 @@ impl deliver::Session for Session {
         let Some(member) = mine.consumer.as_ref().map(|consumer| consumer.member) else {
             return Err(failed("send offsets", "there is no consumer"));
         };
+        mine.moved = next.iter().map(|&(partition, _)| partition).collect();
         if self.ground.exactly_once && !next.is_empty() {
             mine.ends.touch(GROUP, Some(Partition(0)));
             let lease = mine.lease;
@@ -316,8 +322,7 @@ impl deliver::Session for Session {
     fn beginnings(
         &self,
         partitions: &[Partition],
-        kept_in: &str,
-        keys: &[&[u8]],
+        Kept { topic: kept_in, keys, extent }: Kept<'_>,
     ) -> Result<Vec<Beginning>> {
         let strike = self.enter(Step::Beginnings)?;
         if strike == Strike::NoAnswer {
@@ -366,13 +371,73 @@ impl deliver::Session for Session {
                 let mut newest_first = log?.committed(0).rev();
                 newest_first.find(|(_, r)| r.key.as_deref() == Some(*key))?.1.value.clone()
             });
-            let read = &cluster.topics[self.place.input].partitions[partition.0 as usize];
-            let (oldest, end) = (Offset(0), Offset(read.end() as i64));
-            Beginning { partition, committed, oldest, end, kept: kept.collect() }
+            let kept: Vec<Option<Vec<u8>>> = kept.collect();
+            let known = kept.first().and_then(|value| extent(value.as_deref()?));
+            let log = survey(&cluster.topics[self.place.input], partition, known.as_ref());
+            Beginning { partition, committed, log, kept }
         });
         let found = found.collect();
         drop(cluster);
         self.leave(strike, "beginnings", found)
+    }
+
+    fn positions(&self) -> Vec<(Partition, Offset)> {
+        let mine = self.mine.borrow();
+        let fetched = mine.consumer.iter().flat_map(|consumer| &consumer.fetched);
+        let position = |fetch: &Fetch| Some((fetch.partition, Offset(fetch.position? as i64)));
+        fetched.filter_map(position).collect()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        let mut mine = self.mine.borrow_mut();
+        mine.consumer.as_mut().is_some_and(|consumer| std::mem::take(&mut consumer.interrupted))
+    }
+
+    /// Somebody looks every two seconds, and is heard when the next one looks: by then the world has gone on.
+    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
+        let now = self.ground.now();
+        let (at, mut look) = (self.looked_at.get(), self.look.borrow_mut());
+        if at.is_some_and(|at| now < at + LOOK_MS) {
+            return None;
+        }
+        self.looked_at.set(Some(now));
+        let cluster = self.ground.cluster.borrow();
+        let input = &cluster.topics[self.place.input].name;
+        let outputs = self.place.outputs.topics.iter();
+        let topics = outputs.chain([input]).map(|name| &cluster.topics[cluster.topic(name)]);
+        let extents = topics.flat_map(|topic| {
+            (0..topic.partitions.len()).map(|p| {
+                let partition = Partition(p as i32);
+                (Place { topic: topic.name.clone(), partition }, extent(topic, partition))
+            })
+        });
+        look.replace(extents.collect())
+    }
+
+    fn survey(
+        &self,
+        topic: &str,
+        known: &[(Partition, Option<Extent>)],
+    ) -> Result<Vec<(Partition, Survey)>> {
+        let strike = self.enter(Step::Survey)?;
+        if strike == Strike::NoAnswer {
+            return Err(no_answer("look at the input"));
+        }
+        let cluster = self.ground.cluster.borrow();
+        let topic = &cluster.topics[cluster.topic(topic)];
+        let found = known.iter().map(|(p, was)| (*p, survey(topic, *p, was.as_ref())));
+        let found = found.collect();
+        drop(cluster);
+        self.leave(strike, "survey", found)
+    }
+
+    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>> {
+        let cluster = self.ground.cluster.borrow();
+        let topic = &cluster.topics[cluster.topic(&place.topic)];
+        let log = &topic.partitions[place.partition.0 as usize];
+        let mut below = log.committed(0).take_while(|&(offset, _)| (offset as i64) < at.0);
+        let last = below.by_ref().last();
+        Ok(last.and_then(|(_, record)| Some(expect::source(record)?.offset)))
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32> {
@@ -385,6 +450,23 @@ impl deliver::Session for Session {
         drop(cluster);
         self.leave(strike, "metadata", n as i32)
     }
+}
+
+/// Between two looks at the input.
+const LOOK_MS: Ms = 2_000;
+
+fn extent(topic: &Topic, partition: Partition) -> Extent {
+    let log = &topic.partitions[partition.0 as usize];
+    let (start, end) = (Offset(log.start() as i64), Offset(log.end() as i64));
+    Extent { topic: Some(topic.id()), start, end, epoch: Some(log.epoch() as i32) }
+}
+
+fn survey(topic: &Topic, partition: Partition, was: Option<&Extent>) -> Survey {
+    let (extent, log) = (extent(topic, partition), &topic.partitions[partition.0 as usize]);
+    let was = was.filter(|was| was.topic == extent.topic);
+    let ended = was.and_then(|was| Some((was.end, log.end_of(was.epoch? as usize)? as i64)));
+    let parted = ended.filter(|&(then, now)| now < then.0).map(|(_, now)| Offset(now));
+    Survey { extent, parted }
 }
 
 fn owned(headers: &[(&str, &[u8])]) -> impl Iterator<Item = (String, Vec<u8>)> {

@@ -131,8 +131,17 @@ impl Session {
             return Ok(());
         }
         if !self.mine.borrow().ends.touched_own() {
-            self.mine.borrow_mut().ends.watch();
-            return Ok(());
+            // Offsets are ours alone: they have ended where everything else has.
+            let cluster = self.ground.cluster.borrow();
+            let group = &cluster.groups[self.place.group];
+            if !self.mine.borrow().moved.iter().any(|&p| group.is_unstable(p)) {
+                // A coordinator that has forgotten them says so too.
+                self.mine.borrow_mut().ends.watch();
+                return Ok(());
+            }
+            drop(cluster);
+            self.mine.borrow_mut().ends.doubt();
+            return Err(failed("commit", "acknowledged, and it has no end"));
         }
         self.mine.borrow_mut().ends.doubt();
         self.look();

@@ -20,6 +20,7 @@ impl Session {
             told: false,
             lost: false,
             ended: false,
+            interrupted: false,
             fetched: vec![],
         });
     }
@@ -307,25 +308,43 @@ impl Session {
         let first = if n > 1 { faults.below(n as u64) as usize } else { 0 };
         for at in (0..n).map(|i| (first + i) % n) {
             let fetch = &mut consumer.fetched[at];
-            if fetch.paused {
+            if fetch.paused || fetch.stuck {
                 continue;
             }
             let log = &topic.partitions[fetch.partition.0 as usize];
-            let Some((offset, record)) = log.next(fetch.next) else { continue };
+            let parted = fetch.epoch.and_then(|epoch| log.end_of(epoch));
+            if !(log.start()..=log.end()).contains(&fetch.next)
+                || parted.is_some_and(|end| end < fetch.next)
+            {
+                (fetch.stuck, consumer.interrupted) = (true, true);
+                continue;
+            }
+            let Some((offset, record)) = log.next(fetch.next) else {
+                if log.stable() > fetch.next {
+                    fetch.next = log.stable();
+                    fetch.position = Some(fetch.next);
+                }
+                continue;
+            };
+            let epoch = log.epoch_at(offset);
             fetch.next = offset + 1;
+            (fetch.position, fetch.epoch) = (Some(fetch.next), Some(epoch));
             let position = Position { partition: fetch.partition, offset: Offset(offset as i64) };
-            return Some(Message { position, record: record.clone() });
+            return Some(Message { position, epoch: epoch as i32, record: record.clone() });
         }
         None
     }
 
     /// Where reading really begins again: some records may come once more.
-    pub(super) fn from(&self, offset: Offset) -> usize {
+    pub(super) fn from(&self, partition: Partition, offset: Offset) -> usize {
         let again = {
             let mut faults = self.ground.faults.borrow_mut();
             if faults.chance(0.2) { faults.below(4) as i64 } else { 0 }
         };
-        (offset.0 - again).max(0) as usize
+        let cluster = self.ground.cluster.borrow();
+        let log = &cluster.topics[self.place.input].partitions[partition.0 as usize];
+        let least = (log.start() as i64).min(offset.0);
+        (offset.0 - again).max(least) as usize
     }
 
     /// Offsets without a transaction.

@@ -13,8 +13,11 @@ impl World {
             if faults.healed() || !faults.chance(0.01) {
                 return;
             }
-            (faults.below(14), faults.below(1 << 20))
+            (faults.below(if self.scene.breaks { 20 } else { 14 }), faults.below(1 << 20))
         };
+        if kind >= 14 {
+            return self.break_log(luck);
+        }
         let now = self.ground.now();
         let running = self.machines.borrow().iter().filter(|m| m.process.alive.get()).count();
         let one = || {
@@ -110,7 +113,8 @@ impl World {
         let arrivals = self.scene.arrivals.iter().skip(luck as usize % 10).take(3);
         let quiet = |arrival: &&Arrival| {
             let poison = |r: &Record| r.value.as_ref().is_some_and(|v| v[0] == kind::POISON);
-            !arrival.records.iter().any(poison)
+            // Where records have numbers, nobody sends one twice.
+            !arrival.records.iter().any(poison) && !self.scene.breaks
         };
         let more: Vec<_> = arrivals.filter(quiet).cloned().collect();
         for arrival in more {

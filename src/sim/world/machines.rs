@@ -139,7 +139,8 @@ impl World {
             let reuse: Option<Reuse<Session>> = Some(Session::abort_and_reuse);
             let mutant = Mutant::new(session, self.mutation, reuse, &stream.alerts.topic);
             let progress = Arc::new(Progress::default());
-            let (stream, timing) = (stream.clone(), self.scene.timing);
+            let (mut stream, timing) = (stream.clone(), self.scene.timing);
+            Arc::make_mut(&mut stream).accept_gap |= self.accepts.get();
             let actor = if judges {
                 let judge = self.scene.judge();
                 Actor::Judge(Box::new(Judging::new(mutant, stream, judge, timing, progress)))

@@ -1,0 +1,210 @@
+//! Whether the input is still the log that the lanes were read from, looked at while they are read.
+//!
+//! What the brokers were asked last costs a comparison. Only where it differs, or where the log did not have
+//! what was to be read next, are they asked once more, and the partition goes on where its log does, or waits.
+//! What is gone unread is told to the judge in the transaction that passes over it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tracing::{error, info};
+
+use super::commit::EVIDENCE_PARTITION;
+use super::partitions::unfit;
+use super::{Desk, Slot};
+use crate::deliver::hold::{Hold, Why};
+use crate::deliver::{Output, Place, Road, Session, SessionError};
+use crate::pipeline::{Discontinuity, LaneError};
+use crate::record::{Extent, Offset, Partition};
+use crate::watch::{Loss, Message};
+
+/// What is gone of the input, until the judge is told.
+#[derive(Debug, Default)]
+pub struct Losses {
+    untold: BTreeMap<Partition, Loss>,
+    /// The same of outputs.
+    outputs: Vec<Loss>,
+    /// Partitions that wait because of it, and how that was told: each time once.
+    waiting: BTreeMap<Partition, Loss>,
+    /// Since when the log does not have what is to be read next.
+    interrupted: Option<Instant>,
+}
+
+/// Before a partition is taken to be read out that others keep busy: what was fetched of it before has been
+/// read by then.
+const READ_OUT: Duration = Duration::from_secs(5);
+/// Between two records of an upstream transaction that is idle: shorter, and each of its markers would be a
+/// commit of ours.
+const QUIET: Duration = Duration::from_secs(1);
+
+impl Losses {
+    /// `partition`, read up to `from`, waits because of `gone`.
+    pub fn holds(&mut self, partition: Partition, from: Offset, gone: Discontinuity) {
+        let loss = loss(partition, from, gone, true);
+        if self.waiting.get(&partition) != Some(&loss) {
+            error!(%partition, "the input is another log from here on: {gone}");
+            self.waiting.insert(partition, loss.clone());
+            self.untold.insert(partition, loss);
+        }
+    }
+
+    /// `partition`, read up to `from`, goes on in spite of `gone`.
+    pub fn goes_on(&mut self, partition: Partition, from: Option<Offset>, gone: Discontinuity) {
+        error!(%partition, next = %gone.next, "records of the input are lost: {gone}");
+        let from = from.unwrap_or(gone.next);
+        self.waiting.remove(&partition);
+        self.untold.insert(partition, loss(partition, from, gone, false));
+    }
+
+    pub fn is_told(&self) -> bool {
+        self.untold.is_empty() && self.outputs.is_empty()
+    }
+
+    /// Records that had left are gone.
+    pub fn of_output(&mut self, loss: Loss) {
+        self.outputs.push(loss);
+    }
+
+    /// All of it is in the log.
+    pub fn told(&mut self) {
+        self.untold.clear();
+        self.outputs.clear();
+    }
+
+    /// Partitions that are ours no more: whoever has them looks for himself.
+    pub fn forget(&mut self, partitions: &[Partition]) {
+        for partition in partitions {
+            self.untold.remove(partition);
+            self.waiting.remove(partition);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn loss(partition: Partition, from: Offset, gone: Discontinuity, waits: bool) -> Loss {
+    let Discontinuity { cause, unread, next, .. } = gone;
+    Loss { partition, from, to: next, unread, cause, waits }
+}
+
+impl<R: Road> Desk<R> {
+    /// Compares the input with what it was, if somebody looked or if it did not have what was asked for.
+    pub(super) fn check_input<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        let now = session.now();
+        if session.is_interrupted() {
+            self.losses.interrupted.get_or_insert(now);
+        }
+        // What was fetched before is read first, and is not lost.
+        let is_read_out = |since: Instant| {
+            now.saturating_duration_since(since) >= READ_OUT || self.last_empty > Some(since)
+        };
+        let interrupted = self.losses.interrupted.is_some_and(is_read_out);
+        let mut doubtful = vec![];
+        let looked = session.looked();
+        if looked.is_none() && !interrupted {
+            return Ok(());
+        }
+        if let Some(looked) = &looked {
+            self.check_outputs(session, looked)?;
+        }
+        for (&partition, slot) in &mut self.slots {
+            let place = Place { topic: self.stream.input.clone(), partition };
+            let look = looked.as_ref().and_then(|looked| looked.get(&place));
+            let differs = look.is_some_and(|look| !slot.believes(look));
+            if interrupted || differs {
+                doubtful.push((partition, slot.lane.log().cloned()));
+            }
+        }
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        self.commit(session)?;
+        for (partition, survey) in session.survey(&self.stream.input, &doubtful)? {
+            let slot = self.slots.get_mut(&partition).expect("it was asked about");
+            let next = slot.lane.next();
+            let gone = survey.since(slot.lane.log(), next);
+            match gone {
+                Some(gone) if !gone.ambiguous && !interrupted && gone.next > next => {
+                    // Retention is past us: what was fetched before is still to be read.
+                }
+                Some(gone) if gone.ambiguous && !self.stream.accept_gap => {
+                    self.losses.holds(partition, next, gone);
+                    let error = LaneError::Discontinuous { partition, next, gone };
+                    let why = Why::Restore(unfit(&self.stream, partition, &error));
+                    self.slots.remove(&partition);
+                    self.hold(session, partition, Hold::begin(now, why))?;
+                }
+                Some(gone) => {
+                    slot.lane.go_on(gone.next, survey.extent);
+                    slot.committed = None;
+                    self.losses.goes_on(partition, Some(next), gone);
+                    self.refusals.forget(&[partition]);
+                    self.arrivals.forget(&[partition]);
+                    session.rewind(&[(partition, gone.next)])?;
+                }
+                None => slot.lane.look(survey.extent),
+            }
+        }
+        if interrupted {
+            self.losses.interrupted = None;
+            // It is not said which partition was meant: each of them is read on where it stands.
+            let read = self.slots.keys().copied().filter(|&p| !self.holds.contains(p));
+            let read: Vec<Partition> = read.collect();
+            info!("reading on");
+            session.rewind(&self.nexts(read))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the judge what is gone: part of every commit, so that nothing is passed over unsaid.
+    pub(super) fn send_losses<S: Session>(&self, session: &S) -> Result<(), SessionError> {
+        for loss in self.losses.untold.values().chain(&self.losses.outputs) {
+            session.send(Output {
+                topic: &self.stream.topics.evidence,
+                partition: EVIDENCE_PARTITION,
+                key: loss.partition.to_string().as_bytes(),
+                value: &Message::Loss(loss.clone()).to_bytes(),
+                headers: &[],
+            })?;
+            self.progress.lost(loss.cause, loss.unread);
+        }
+        Ok(())
+    }
+
+    /// Passes over what no reader is given, where nothing else was read for a while: markers of transactions
+    /// and aborted records are no lag.
+    pub(super) fn pass_over<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        let now = session.now();
+        let is_quiet = |slot: &Slot| {
+            let since = slot.last_record.max(slot.passed_at);
+            now.saturating_duration_since(since) >= QUIET
+        };
+        if !self.slots.values().any(is_quiet) {
+            return Ok(());
+        }
+        for (partition, position) in session.positions() {
+            let Some(slot) = self.slots.get_mut(&partition).filter(|slot| is_quiet(slot)) else {
+                continue;
+            };
+            if position > slot.lane.next() && !self.holds.contains(partition) {
+                slot.lane.pass_over(position);
+                (slot.passed_over, slot.passed_at) = (true, now);
+            }
+        }
+        if self.slots.values().any(|slot| slot.passed_over) { self.commit(session) } else { Ok(()) }
+    }
+}
+
+impl Slot {
+    /// Whether a log that was `look` when somebody last looked is the one that is read, as far as that shows. Then
+    /// it is remembered.
+    fn believes(&mut self, look: &Extent) -> bool {
+        let is_same = self.lane.log().is_some_and(|was| look.is_plainly(was));
+        if is_same {
+            self.lane.look(look.clone());
+        }
+        is_same
+    }
+}

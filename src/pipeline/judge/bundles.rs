@@ -1,0 +1,99 @@
+//! Another bundle judges, or judged until now: what goes on, and what begins anew.
+//!
+//! Counts of records go on: open windows, what partitions said, silence, partitions that stand still. So do the watches of
+//! records: unreadable, incomplete, misdated. What was flagged counts as another bundle's, under the bound that
+//! bundle told (`watch::Reference`). Watches of signals begin anew, because their cells are the bundle's. An incident goes on
+//! as long as one of its watches does.
+
+use super::{Frame, Judge, State};
+use crate::incident::{Alert, Member};
+use crate::record::Feature;
+use crate::watch::{Panel, Usual};
+
+/// Bytes of names of features that are remembered: the state must fit what a topic takes. Of a wider table nobody says which
+/// features the next bundle lacks.
+const NAMES_BYTES_MAX: usize = 64 << 10;
+
+impl Frame {
+    /// Names of what a row is made of.
+    pub(super) fn features(&self) -> Vec<String> {
+        let names = self.schema.features.iter().map(Feature::name);
+        match names.clone().map(str::len).sum::<usize>() <= NAMES_BYTES_MAX {
+            true => names.map(str::to_owned).collect(),
+            false => vec![],
+        }
+    }
+}
+
+impl State {
+    /// A state that an older build wrote, with the watch that came since; as that build wrote it otherwise.
+    pub(super) fn grown(mut self, frame: &Frame) -> Self {
+        let own = &frame.about.epoch;
+        // Not where it is known: a restart must show in no state.
+        if self.epoch == *own && !self.bundles.contains_key(own) {
+            self.features = frame.features();
+            self.know(own, frame.terms.usual());
+        }
+        if !self.is_former() {
+            let panels = self.panels.iter_mut().flat_map(|panels| panels.values_mut());
+            let merged = (self.panel != Panel::empty()).then_some(&mut self.panel);
+            panels.chain(merged).for_each(|panel| panel.grow(&frame.terms));
+        }
+        self
+    }
+}
+
+impl Judge {
+    /// The judge that goes on from what one of another bundle or budget knew, and what is to be said of incidents that it
+    /// cannot follow.
+    pub(super) fn under(mut self, state: State) -> (Self, Vec<Alert>) {
+        const NOTE: &str = "the bundle or the budget was changed";
+        if state.panels.is_some() != self.frame.per_partition {
+            self.state.clock = state.clock;
+            self.state.next = state.next;
+            let ended = self.end(&state, NOTE);
+            return (self, ended);
+        }
+        let fresh = self.state;
+        let Frame { about, terms, .. } = &*self.frame;
+        let usual = state.bundles.get(&state.epoch).map_or(Usual::UNKNOWN, |known| known.usual);
+        let last = self.frame.shared_from();
+        let kept = |slot| last.is_none_or(|last| slot <= last);
+        let was = state.panels.iter().flat_map(|panels| panels.values()).chain([&state.panel]);
+        let was = was.map(Panel::watches).max().unwrap_or(0);
+        let under = |panel: Panel| panel.under(terms, usual);
+        let panels = state.panels.map(|panels| {
+            let panels = panels.into_iter().filter(|&(slot, _)| kept(slot));
+            panels.map(|(slot, panel)| (slot, under(panel))).collect()
+        });
+        let panel = if panels.is_some() { Panel::empty() } else { under(state.panel) };
+        let windows = state.windows.into_iter();
+        self.state = State {
+            windows: windows.map(|(start, open)| (start, open.of_others(usual))).collect(),
+            panel,
+            panels,
+            version: fresh.version,
+            epoch: fresh.epoch,
+            features: fresh.features,
+            ..state
+        };
+        let own = terms.usual();
+        self.state.know(&about.epoch, own);
+        let mut ended = vec![];
+        let Self { frame, state } = &mut self;
+        let goes_on = |member: &Member| {
+            let (slot, watch) = member.place();
+            let watch = Panel::place_under(watch, was, frame.terms.watches.len())?;
+            let panel = match (&state.panels, slot) {
+                (None, None) => &state.panel,
+                (Some(panels), Some(slot)) => panels.get(&slot)?,
+                _ => return None,
+            };
+            panel.is_firing(watch).then_some(watch)
+        };
+        let mut incidents = std::mem::take(&mut state.incidents);
+        incidents.under(&frame.about, goes_on, NOTE, &mut ended);
+        state.incidents = incidents;
+        (self, ended)
+    }
+}

@@ -1,0 +1,216 @@
+//! One thread of a stream, for as long as the process lives: it joins, works, and joins again.
+//!
+//! Nothing that the world does ends it, nor another thread. Brokers that do not answer are asked again. Where
+//! another process of our name is seen to have its transactional id, it stands back: it leaves the group,
+//! says so, and looks again, the longer the more often it had to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+
+use super::clock;
+use super::kafka::{Clients, Session, part_with};
+use super::road::Road;
+use super::run::{Role, Wrap};
+use crate::config::Stream;
+use crate::deliver::{Judging, Outputs, Progress, Resting, SessionError, Timing};
+use crate::pipeline::Judge;
+
+/// What every thread of a process is given.
+pub struct Around<'a, W> {
+    pub wrap: &'a W,
+    pub clients: &'a Clients,
+    pub timing: Timing,
+    pub stop: &'a AtomicBool,
+}
+
+/// One thread of a stream.
+pub struct Thread<'a, W> {
+    pub around: &'a Around<'a, W>,
+    pub stream: Arc<Stream>,
+    pub role: Role,
+    pub progress: Arc<Progress>,
+}
+
+/// Between two tries to join: doubled up to the second.
+const JOIN_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// Between two looks for the process that took the id over.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+/// Whoever worked for so long stands back for the first time.
+const WORKED: Duration = Duration::from_secs(300);
+/// A sign of life while waiting.
+const BEAT: Duration = Duration::from_millis(200);
+
+impl<W: Wrap> Thread<'_, W> {
+    /// Works on records until told to stop, then drains.
+    pub fn work(&self, road: Road) {
+        let (stream, timing) = (self.stream.clone(), self.around.timing);
+        let mut resting = Resting::new(road, stream, timing, self.progress.clone());
+        let mut pause = Pause::new(LOOK_AGAIN);
+        while let Some(session) = self.join() {
+            let mut worker = resting.join(session);
+            let began = Instant::now();
+            let error = loop {
+                if self.is_told_to_stop() {
+                    worker.finish();
+                    return self.drained();
+                }
+                if let Err(error) = worker.turn() {
+                    break error;
+                }
+            };
+            let session;
+            (session, resting) = worker.rest();
+            part_with(session);
+            self.stand_back(&error, began, &mut pause);
+        }
+    }
+
+    /// Judges until told to stop.
+    pub fn judge(&self, fresh: &Judge) {
+        let mut pause = Pause::new(LOOK_AGAIN);
+        while let Some(session) = self.join() {
+            let (stream, timing) = (self.stream.clone(), self.around.timing);
+            let progress = self.progress.clone();
+            let mut judging = Judging::new(session, stream, fresh.clone(), timing, progress);
+            let began = Instant::now();
+            let error = loop {
+                if self.is_told_to_stop() {
+                    return;
+                }
+                if let Err(error) = judging.turn() {
+                    break error;
+                }
+            };
+            part_with(judging);
+            self.stand_back(&error, began, &mut pause);
+        }
+    }
+
+    /// A session, as soon as the brokers let us have one; none if told to stop before.
+    fn join(&self) -> Option<W::Session> {
+        let Self { around, stream, role, progress } = self;
+        let clients = around.clients;
+        let (group, topic, outputs) = match role {
+            Role::Worker(_) => {
+                (clients.workers(&stream.name), &stream.input, Outputs::of_worker(stream))
+            }
+            Role::Judge => {
+                (clients.judges(&stream.name), &stream.topics.evidence, Outputs::of_judge(stream))
+            }
+        };
+        let name = self.name();
+        let mut pause = Pause::new(JOIN_AGAIN);
+        while !self.is_told_to_stop() {
+            progress.beat(clock::now());
+            match Session::join(clients, &name, (&group, topic), &outputs, progress.clone()) {
+                Ok(session) => {
+                    progress.stand_ready();
+                    return Some(around.wrap.wrap(*role, session));
+                }
+                Err(error) => {
+                    warn!(stream = stream.name, thread = %role, %error, "joining again");
+                    progress.wait_to_join(&error.to_string());
+                    self.wait(pause.next());
+                }
+            }
+        }
+        None
+    }
+
+    /// Until the process that has our id is gone, or we are told to stop. Then, or if nobody can say, it is
+    /// tried again: whoever is fenced then stands back for longer.
+    fn stand_back(&self, error: &SessionError, began: Instant, pause: &mut Pause) {
+        let Self { around, stream, role, progress } = self;
+        if began.elapsed() >= WORKED {
+            *pause = Pause::new(LOOK_AGAIN);
+        }
+        progress.stand_back(clock::now(), &error.to_string());
+        error!(stream = stream.name, thread = %role, %error, "standing back until it is gone");
+        let group = match role {
+            Role::Worker(_) => around.clients.workers(&stream.name),
+            Role::Judge => around.clients.judges(&stream.name),
+        };
+        while !self.is_told_to_stop() {
+            self.wait(pause.next());
+            match around.clients.rival(&group, &self.name()) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    info!(stream = stream.name, thread = %role, "no other process is seen; joining again");
+                    return;
+                }
+                Err(error) => {
+                    warn!(stream = stream.name, thread = %role, %error, "whether it is gone, is not known");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn wait(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !self.is_told_to_stop() {
+            self.progress.beat(clock::now());
+            sleep(BEAT.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    fn is_told_to_stop(&self) -> bool {
+        self.around.stop.load(Ordering::Relaxed)
+    }
+
+    /// Part of the transactional id and of the client id.
+    fn name(&self) -> String {
+        format!("{}.{}", self.stream.name, self.role)
+    }
+
+    fn drained(&self) {
+        let (progress, count) = (&self.progress, Progress::get);
+        info!(
+            records = count(&progress.records),
+            sanitized = count(&progress.sanitized),
+            quarantined = count(&progress.quarantined),
+            dead_lettered = count(&progress.dead_lettered),
+            commits = count(&progress.commits),
+            mean_commit_ms =
+                count(&progress.commit_micros) / 1000 / count(&progress.commits).max(1),
+            given_up = count(&progress.failures),
+            "drained"
+        );
+    }
+}
+
+/// How long to wait: doubled each time up to a limit, and some more or less, so that two do not take turns.
+struct Pause {
+    next: Duration,
+    most: Duration,
+}
+
+impl Pause {
+    fn new((least, most): (Duration, Duration)) -> Self {
+        Self { next: least, most }
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = self.most.min(2 * pause);
+        pause.mul_f64(rand::random_range(0.75..1.25))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_their_limit() {
+        let mut pause = Pause::new((Duration::from_secs(1), Duration::from_secs(5)));
+        for seconds in [1.0, 2.0, 4.0, 5.0, 5.0] {
+            let took = pause.next().as_secs_f64();
+            assert!((0.75 * seconds..=1.25 * seconds).contains(&took), "{took} for {seconds}");
+        }
+    }
+}

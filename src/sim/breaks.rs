@@ -1,0 +1,212 @@
+//! Worlds in which the input itself changes: retention, an election that loses the end, a topic made anew.
+//!
+//! Offsets name other records then, so every record has a number of its own in a header, and what became of
+//! it is looked up by that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::check::Violation;
+use super::cluster::Cluster;
+use super::expect;
+use super::log::{PartitionLog, Record};
+use super::scene::Scene;
+use super::world::{WORKERS, World};
+use crate::record::{Offset, Partition};
+use crate::watch::{LossCause, Message};
+
+/// The header with a record's number.
+pub const NUMBER: &str = "n";
+
+/// What befell the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Break {
+    Retention,
+    /// A leader that has all.
+    Elected,
+    /// One that has not.
+    Truncated,
+    Anew,
+}
+
+/// What befell which partition, in order.
+pub type Ledger = Vec<(Partition, Break)>;
+
+/// Breaks of a world: enough to come upon each other.
+const BREAKS_MAX: usize = 4;
+
+const UNREAD: &str = "I14 whatever the log has is read, whichever log it is";
+const TOLD: &str = "I15 what retention deleted unread is told, and nothing else";
+const TWICE: &str = "I1 every record leaves exactly once";
+
+impl World {
+    /// Something befalls the input.
+    pub(super) fn break_log(&self, luck: u64) {
+        if self.broken.borrow().len() >= BREAKS_MAX {
+            return;
+        }
+        let mut cluster = self.ground.cluster.borrow_mut();
+        let input = cluster.topic(&self.scene.stream.input);
+        let n = cluster.topics[input].partitions.len();
+        let partition = Partition((luck % n as u64) as i32);
+        let log = &mut cluster.topics[input].partitions[partition.0 as usize];
+        let some = (luck >> 8) as usize % (log.end() + 1);
+        let what = match luck >> 4 & 7 {
+            0..=2 => Break::Retention,
+            3 => Break::Elected,
+            4 | 5 => Break::Truncated,
+            _ => Break::Anew,
+        };
+        let mut broken = self.broken.borrow_mut();
+        match what {
+            Break::Retention => log.delete_below(some),
+            Break::Elected => log.elect(log.end()),
+            Break::Truncated => log.elect(some),
+            Break::Anew => {
+                let topic = &mut cluster.topics[input];
+                topic.made += 1;
+                topic.partitions = vec![PartitionLog::default(); n];
+                // Whoever deletes a topic deletes what groups committed of it.
+                cluster.groups[WORKERS].forget_offsets();
+                broken.extend((0..n as i32).map(|p| (Partition(p), what)));
+            }
+        }
+        if what != Break::Anew {
+            broken.push((partition, what));
+        }
+        drop((cluster, broken));
+        let note = format!("{what:?} of partition {partition}");
+        self.ground.faults.borrow_mut().hit(format!("the input: {what:?}"));
+        self.ground.note(|| note);
+    }
+}
+
+/// What is wrong with a world whose input changed.
+pub fn check(scene: &Scene, cluster: &Cluster, broken: &Ledger) -> Vec<Violation> {
+    let (input, left) = (there(scene, cluster), left(scene, cluster));
+    let mut found = vec![];
+    let mut violated = |invariant, what: String| found.push(Violation { invariant, what });
+    for (number, at) in unread(&input, &left) {
+        violated(UNREAD, format!("record {number} at {at:?} has not left"));
+    }
+    let befell = |partition: Partition| {
+        let of = broken.iter().filter(move |(broken, _)| *broken == partition);
+        of.map(|&(_, what)| what).collect::<BTreeSet<Break>>()
+    };
+    for (number, copies) in &left {
+        // Of another log some records may be read before anybody looks, and then once more.
+        let befell = befell(copies[0].0);
+        let is_other = befell.contains(&Break::Anew) || befell.contains(&Break::Truncated);
+        if scene.exactly_once && copies.len() > 1 && !is_other {
+            violated(TWICE, format!("record {number} left as {copies:?}"));
+        }
+    }
+    let losses = losses(scene, cluster);
+    let n = cluster.topics[cluster.topic(&scene.stream.input)].partitions.len() as i32;
+    for partition in (0..n).map(Partition) {
+        let befell = befell(partition);
+        let offsets: BTreeSet<Offset> = left
+            .values()
+            .flatten()
+            .filter(|(p, _)| *p == partition)
+            .map(|&(_, offset)| offset)
+            .collect();
+        let told = losses.get(&partition).map_or(&[][..], Vec::as_slice);
+        if befell.contains(&Break::Truncated) || befell.contains(&Break::Anew) {
+            continue;
+        }
+        if !befell.contains(&Break::Retention) && !told.is_empty() {
+            violated(TOLD, format!("partition {partition}: nothing was lost; told {told:?}"));
+        }
+        for &(from, to) in told {
+            if let Some(offset) = offsets.range(from..to).next() {
+                violated(
+                    TOLD,
+                    format!("partition {partition}: told {from} to {to}; {offset} left"),
+                );
+            }
+        }
+        let log =
+            &cluster.topics[cluster.topic(&scene.stream.input)].partitions[partition.0 as usize];
+        let began = began(scene, cluster, partition);
+        for (offset, _) in log.committed_ever() {
+            let at = Offset(offset as i64);
+            if began.is_none_or(|began| at < began) {
+                continue;
+            }
+            let is_told = told.iter().any(|&(from, to)| (from..to).contains(&at));
+            if !offsets.contains(&at) && !is_told {
+                violated(TOLD, format!("partition {partition}: {at} neither left nor was told"));
+            }
+        }
+    }
+    found
+}
+
+/// Whether everything that the input has has left.
+pub fn is_read(scene: &Scene, cluster: &Cluster) -> bool {
+    unread(&there(scene, cluster), &left(scene, cluster)).next().is_none()
+}
+
+fn unread<'a>(
+    input: &'a BTreeMap<u64, (Partition, Offset)>,
+    left: &'a BTreeMap<u64, Vec<(Partition, Offset)>>,
+) -> impl Iterator<Item = (u64, (Partition, Offset))> {
+    input.iter().filter(|(number, _)| !left.contains_key(number)).map(|(&number, &at)| (number, at))
+}
+
+fn number(record: &Record) -> Option<u64> {
+    u64::from_le_bytes(record.header(NUMBER)?.try_into().ok()?).into()
+}
+
+/// Records that the input has now, by number.
+fn there(scene: &Scene, cluster: &Cluster) -> BTreeMap<u64, (Partition, Offset)> {
+    let topic = &cluster.topics[cluster.topic(&scene.stream.input)];
+    let logs = topic.partitions.iter().enumerate();
+    let records = logs.flat_map(|(p, log)| {
+        let at = move |offset: usize| (Partition(p as i32), Offset(offset as i64));
+        log.committed(log.start()).map(move |(offset, record)| (record, at(offset)))
+    });
+    records.filter_map(|(record, at)| Some((number(record)?, at))).collect()
+}
+
+/// Where each record came from that left, by number.
+fn left(scene: &Scene, cluster: &Cluster) -> BTreeMap<u64, Vec<(Partition, Offset)>> {
+    let topics = &scene.stream.topics;
+    let mut left: BTreeMap<u64, Vec<(Partition, Offset)>> = BTreeMap::new();
+    for name in [&topics.sanitized, &topics.quarantine, &topics.dead_letter] {
+        let topic = &cluster.topics[cluster.topic(name)];
+        for (_, record) in topic.partitions.iter().flat_map(|log| log.committed(0)) {
+            if let (Some(number), Some(at)) = (number(record), expect::source(record)) {
+                left.entry(number).or_default().push((at.partition, at.offset));
+            }
+        }
+    }
+    left
+}
+
+/// Where somebody began to read a partition: what was deleted before is nobody's.
+fn began(scene: &Scene, cluster: &Cluster, partition: Partition) -> Option<Offset> {
+    let topic = &cluster.topics[cluster.topic(&scene.stream.topics.evidence)];
+    topic.partitions[0].committed(0).find_map(|(_, record)| {
+        match Message::from_bytes(record.value.as_deref()?).ok()? {
+            Message::Evidence(evidence) if evidence.partition == partition => Some(evidence.from),
+            Message::Loss(loss) if loss.partition == partition => Some(loss.from),
+            _ => None,
+        }
+    })
+}
+
+/// From where to where was told that retention deleted it.
+fn losses(scene: &Scene, cluster: &Cluster) -> BTreeMap<Partition, Vec<(Offset, Offset)>> {
+    let topic = &cluster.topics[cluster.topic(&scene.stream.topics.evidence)];
+    let mut losses: BTreeMap<Partition, Vec<(Offset, Offset)>> = BTreeMap::new();
+    for (_, record) in topic.partitions[0].committed(0) {
+        let message = Message::from_bytes(record.value.as_deref().unwrap_or_default());
+        if let Ok(Message::Loss(loss)) = message
+            && loss.cause == LossCause::Retention
+        {
+            losses.entry(loss.partition).or_default().push((loss.from, loss.to));
+        }
+    }
+    losses
+}

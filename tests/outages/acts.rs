@@ -1,0 +1,279 @@
+//! The acts: what is done, and what must hold after it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::cluster::Cluster;
+use crate::stream::{Row, Stream};
+
+/// One thing that befalls the log.
+pub struct Act {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub play: fn() -> Row,
+}
+
+pub const ALL: [Act; 9] = [
+    Act {
+        name: "retention-down",
+        what: "the guard is down, retention passes its offset",
+        play: retention_down,
+    },
+    Act {
+        name: "retention-running",
+        what: "the guard stands still, retention passes its offset",
+        play: retention_running,
+    },
+    Act {
+        name: "anew-held",
+        what: "the input topic is made anew; then `state reset`",
+        play: anew_held,
+    },
+    Act {
+        name: "anew-accepted",
+        what: "the input topic is made anew, `accept_gap = true`",
+        play: anew_accepted,
+    },
+    Act { name: "evidence-anew", what: "the evidence topic is made anew", play: evidence_anew },
+    Act {
+        name: "unclean-held",
+        what: "an unclean election takes the input's newest records; then `state reset`",
+        play: unclean_held,
+    },
+    Act { name: "unclean-accepted", what: "the same, `accept_gap = true`", play: unclean_accepted },
+    Act {
+        name: "unclean-output",
+        what: "an unclean election takes the newest records of `sanitized`; then `state reset --from`",
+        play: unclean_output,
+    },
+    Act {
+        name: "unclean-state",
+        what: "an unclean election takes the newest state; then `state reset`",
+        play: unclean_state,
+    },
+];
+
+const LOST: &str = "tripline_input_records_lost_total";
+const OUTPUTS_LOST: &str = "tripline_output_records_lost_total";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn cluster(nodes: usize) -> (tempfile::TempDir, Cluster) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cluster = Cluster::start(Path::new(dir.path()), nodes, 1);
+    (dir, cluster)
+}
+
+/// What every act ends with: the account, and that the process lives.
+fn end(stream: &mut Stream<'_>, mut row: Row, expected: u64) -> Row {
+    (row.lost, row.twice) = stream.account();
+    if stream.has_ended() {
+        row.problems.push("the process ended by itself".into());
+    }
+    if row.lost != expected {
+        row.problems.push(format!("{} records never left, {expected} could not", row.lost));
+    }
+    if row.twice > 0 {
+        row.problems.push(format!("{} records left twice", row.twice));
+    }
+    if row.said.is_none() {
+        row.problems.push("nobody was told within a minute".into());
+    }
+    if row.goes_on.is_none() {
+        row.problems.push("it does not go on".into());
+    }
+    if !row.problems.is_empty() {
+        let log = std::fs::read_to_string(stream.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        eprintln!("{}", lines[lines.len().saturating_sub(25)..].join("\n"));
+    }
+    row
+}
+
+fn told(row: &mut Row, stream: &Stream<'_>, metric: &str, expected: f64) {
+    row.told = stream.metric(metric);
+    if row.told != expected {
+        row.problems.push(format!("{} records were told lost, {expected} were", row.told));
+    }
+}
+
+/// Two hundred records are done.
+fn begun<'a>(cluster: &'a mut Cluster, name: &str, more: &str, fragile: &[&str]) -> Stream<'a> {
+    let mut stream = Stream::new(cluster, name, more, fragile);
+    stream.start();
+    stream.feed(200);
+    stream.wait_left(200, PATIENCE).expect("the first records leave");
+    stream
+}
+
+fn retention_down() -> Row {
+    let (_dir, mut cluster) = cluster(1);
+    let mut stream = begun(&mut cluster, "down", "", &[]);
+    stream.stop();
+    stream.feed(200);
+    stream.delete_below(180);
+    stream.feed(20);
+    let since = Instant::now();
+    stream.start();
+    let mut row = Row { said: stream.said(since, &[LOST], &[]), ..Row::default() };
+    row.goes_on = stream.wait_left(260, PATIENCE);
+    told(&mut row, &stream, LOST, 160.0);
+    end(&mut stream, row, 160)
+}
+
+fn retention_running() -> Row {
+    let (_dir, mut cluster) = cluster(1);
+    let mut stream = begun(&mut cluster, "running", "", &[]);
+    stream.freeze(true);
+    stream.feed(300);
+    stream.delete_below(200);
+    stream.feed(20);
+    let since = Instant::now();
+    stream.freeze(false);
+    let mut row = Row { said: stream.said(since, &[LOST], &[]), ..Row::default() };
+    stream.wait_left(320, PATIENCE);
+    row.goes_on = Some(since.elapsed());
+    let (lost, _) = stream.account();
+    // What was fetched before it stood still may have left.
+    told(&mut row, &stream, LOST, lost as f64);
+    end(&mut stream, row, lost)
+}
+
+fn anew(stream: &mut Stream<'_>) -> Instant {
+    stream.delete("requests");
+    std::thread::sleep(Duration::from_millis(300));
+    stream.create("requests", &[]);
+    let since = Instant::now();
+    stream.feed(60);
+    since
+}
+
+fn anew_held() -> Row {
+    let (_dir, mut cluster) = cluster(1);
+    let mut stream = begun(&mut cluster, "anew", "", &[]);
+    let since = anew(&mut stream);
+    let mut row = Row { said: stream.said(since, &[], &["made anew"]), ..Row::default() };
+    stream.feed(300);
+    std::thread::sleep(Duration::from_secs(8));
+    if stream.left().len() != 200 {
+        row.problems.push(format!("{} records left while it was held", stream.left().len()));
+    }
+    stream.stop();
+    stream.tripline(&["state", "reset", "--stream", "anew", "--yes"]);
+    stream.start();
+    row.goes_on = stream.wait_left(560, PATIENCE);
+    end(&mut stream, row, 0)
+}
+
+fn anew_accepted() -> Row {
+    let (_dir, mut cluster) = cluster(1);
+    let mut stream = begun(&mut cluster, "accepted", "accept_gap = true", &[]);
+    let since = anew(&mut stream);
+    let mut row = Row::default();
+    stream.feed(300);
+    row.said = stream.said(since, &["tripline_incident_firing"], &[]);
+    row.goes_on = stream.wait_left(560, PATIENCE);
+    end(&mut stream, row, 0)
+}
+
+fn evidence_anew() -> Row {
+    let (_dir, mut cluster) = cluster(1);
+    let mut stream = begun(&mut cluster, "evidence", "", &[]);
+    stream.delete("evidence");
+    std::thread::sleep(Duration::from_millis(300));
+    stream.tripline(&["topics", "--apply"]);
+    let since = Instant::now();
+    stream.feed(100);
+    let mut row = Row { goes_on: stream.wait_left(300, PATIENCE), ..Row::default() };
+    let words = "the evidence topic is another log";
+    while row.said.is_none() && since.elapsed() < PATIENCE {
+        let log = std::fs::read_to_string(stream.log()).unwrap_or_default();
+        row.said = log.contains(words).then(|| since.elapsed());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    end(&mut stream, row, 0)
+}
+
+/// Of a fragile topic node 2 has nothing of what node 1 alone took, and leads when node 1 is gone. Node 3 has all
+/// other topics too.
+fn unclean(stream: &mut Stream<'_>) {
+    stream.cluster.nodes[1].end(false);
+    // Until node 1 knows that it is alone.
+    std::thread::sleep(Duration::from_secs(12));
+    stream.feed(100);
+    stream.wait_left(300, PATIENCE).expect("they leave");
+    // Long enough for somebody to look.
+    std::thread::sleep(Duration::from_secs(5));
+    stream.cluster.nodes[0].end(false);
+    stream.cluster.nodes[1].start();
+    stream.cluster.nodes[1].wait_ready();
+    stream.cluster.nodes[0].start();
+    stream.cluster.nodes[0].wait_ready();
+}
+
+fn unclean_held() -> Row {
+    let (_dir, mut cluster) = cluster(3);
+    let mut stream = begun(&mut cluster, "unclean", "", &["requests"]);
+    unclean(&mut stream);
+    let since = Instant::now();
+    stream.feed(200);
+    let words = &["lost its newest records"];
+    let mut row = Row { said: stream.said(since, &[], words), ..Row::default() };
+    stream.stop();
+    stream.tripline(&["state", "reset", "--stream", "unclean", "--yes"]);
+    stream.start();
+    row.goes_on = stream.wait_left(500, PATIENCE);
+    end(&mut stream, row, 0)
+}
+
+fn unclean_accepted() -> Row {
+    let (_dir, mut cluster) = cluster(3);
+    let mut stream = begun(&mut cluster, "accepts", "accept_gap = true", &["requests"]);
+    unclean(&mut stream);
+    let since = Instant::now();
+    stream.feed(200);
+    let mut row =
+        Row { said: stream.said(since, &["tripline_incident_firing"], &[]), ..Row::default() };
+    row.goes_on = stream.wait_left(500, PATIENCE);
+    end(&mut stream, row, 0)
+}
+
+fn unclean_output() -> Row {
+    let (_dir, mut cluster) = cluster(3);
+    let mut stream = begun(&mut cluster, "output", "", &["sanitized"]);
+    unclean(&mut stream);
+    let since = Instant::now();
+    let mut row = Row { said: stream.said(since, &[OUTPUTS_LOST], &[]), ..Row::default() };
+    row.told = stream.metric(OUTPUTS_LOST);
+    let (gone, _) = stream.account();
+    if gone == 0 || row.told < gone as f64 {
+        row.problems.push(format!("{gone} records are gone, {} were told", row.told));
+    }
+    stream.stop();
+    for command in stream.commands("state reset") {
+        let words: Vec<&str> = command.split(' ').collect();
+        stream.tripline(&[&words[1..], &["--yes"]].concat());
+    }
+    stream.start();
+    stream.feed(50);
+    row.goes_on = stream.wait_left(350, PATIENCE);
+    let row = end(&mut stream, row, 0);
+    // What was flagged between those that were lost is held back once more.
+    Row { problems: row.problems.into_iter().filter(|p| !p.contains("twice")).collect(), ..row }
+}
+
+fn unclean_state() -> Row {
+    let (_dir, mut cluster) = cluster(3);
+    let mut stream = begun(&mut cluster, "state", "", &["state"]);
+    unclean(&mut stream);
+    let since = Instant::now();
+    stream.feed(50);
+    let mut row =
+        Row { said: stream.said(since, &[], &["its state covers", "is firing"]), ..Row::default() };
+    stream.stop();
+    for what in [&[][..], &["--judge"]] {
+        stream.tripline(&[&["state", "reset", "--stream", "state", "--yes"], what].concat());
+    }
+    stream.start();
+    row.goes_on = stream.wait_left(350, PATIENCE);
+    end(&mut stream, row, 0)
+}

@@ -1,0 +1,329 @@
+//! A guard on a stream of its own: fed with numbered records, asked what became of them.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::cluster::{Cluster, signal};
+use crate::harness::{Process, free_port, root, wait_until};
+
+/// What an act came to.
+#[derive(Default)]
+pub struct Row {
+    pub lost: u64,
+    pub told: f64,
+    pub twice: u64,
+    pub said: Option<Duration>,
+    pub goes_on: Option<Duration>,
+    pub problems: Vec<String>,
+}
+
+impl Row {
+    /// A line of the table.
+    pub fn line(&self, what: &str) -> String {
+        let Self { lost, told, twice, said, goes_on, .. } = self;
+        let seconds = |time: &Option<Duration>| {
+            time.map_or("–".to_owned(), |time| format!("{:.0} s", time.as_secs_f64().ceil()))
+        };
+        let (said, goes_on) = (seconds(said), seconds(goes_on));
+        format!("| {what} | {lost} | {told} | {twice} | {said} | {goes_on} |")
+    }
+}
+
+/// A stream, its topics and its guard.
+pub struct Stream<'a> {
+    pub cluster: &'a mut Cluster,
+    pub name: String,
+    dir: tempfile::TempDir,
+    guard: Option<Process>,
+    admin: u16,
+    /// How many records were acknowledged: their numbers are below.
+    sent: u64,
+}
+
+pub const PARTITIONS: i32 = 2;
+
+impl<'a> Stream<'a> {
+    /// Makes topics and configuration; `more` are lines of the stream's own. Topics that are `fragile` are on two nodes,
+    /// and any of those may lead, even one that has not all.
+    pub fn new(cluster: &'a mut Cluster, name: &str, more: &str, fragile: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let admin = free_port();
+        let text = format!(
+            r#"
+instance = "{name}-0"
+
+[kafka]
+brokers = "{brokers}"
+group = "{name}"
+session_timeout_ms = 6000
+transaction_timeout_ms = 6000
+
+[kafka.properties]
+"topic.metadata.refresh.interval.ms" = "2000"
+"reconnect.backoff.max.ms" = "1000"
+
+[admin]
+listen = "127.0.0.1:{admin}"
+
+[[stream]]
+name = "{name}"
+input = "{name}.requests"
+bundle = "{bundle}"
+codec = "json"
+mode = "enforce"
+{more}
+
+[stream.alerts]
+topic = "{name}.alerts"
+window_ms = 1000
+"#,
+            brokers = cluster.direct(),
+            bundle = root().join("models/shuttle").display(),
+        );
+        std::fs::write(dir.path().join("tripline.toml"), text).expect("a file");
+        let stream = Self { cluster, name: name.to_owned(), dir, guard: None, admin, sent: 0 };
+        for topic in ["requests", "sanitized", "state"] {
+            stream.create(topic, if fragile.contains(&topic) { &[1, 2] } else { &[] });
+        }
+        stream.tripline(&["topics", "--apply"]);
+        stream
+    }
+
+    /// A topic of this stream on these nodes, or on all.
+    pub fn create(&self, topic: &str, replicas: &[i32]) {
+        let name = format!("{}.{topic}", self.name);
+        let all: Vec<i32> = (1..=self.cluster.nodes.len() as i32).collect();
+        let places =
+            vec![if replicas.is_empty() { &all[..] } else { replicas }; PARTITIONS as usize];
+        let mut topic = NewTopic::new(&name, PARTITIONS, TopicReplication::Variable(&places));
+        topic = topic.set("min.insync.replicas", "1");
+        if !replicas.is_empty() {
+            topic = topic.set("unclean.leader.election.enable", "true");
+        }
+        if name.ends_with("state") {
+            topic = topic.set("cleanup.policy", "compact");
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let asked = wait(self.cluster.admin().create_topics([&topic], &options()));
+            match asked.map(|answers| answers.into_iter().all(|answer| answer.is_ok())) {
+                Ok(true) => return,
+                _ => assert!(Instant::now() < deadline, "{name} is not made"),
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    pub fn delete(&self, topic: &str) {
+        let name = format!("{}.{topic}", self.name);
+        let asked = wait(self.cluster.admin().delete_topics(&[&name], &options()));
+        asked.expect("an answer").into_iter().for_each(|answer| drop(answer.expect("deleted")));
+    }
+
+    /// Deletes what lies below `offset` in every partition of the input.
+    pub fn delete_below(&self, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            let input = format!("{}.requests", self.name);
+            list.add_partition_offset(&input, partition, Offset::Offset(offset))
+                .expect("an offset");
+        }
+        wait(self.cluster.admin().delete_records(&list, &options())).expect("deleted");
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("tripline.toml")
+    }
+
+    pub fn tripline(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tripline"));
+        let done = command.args(arguments).arg("-c").arg(self.config()).output();
+        let done = done.expect("tripline runs");
+        let said = [done.stdout, done.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(done.status.success(), "{arguments:?}: {said}");
+        said
+    }
+
+    /// The commands that the guard's log gives for this.
+    pub fn commands(&self, what: &str) -> Vec<String> {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let given = log.lines().filter_map(|line| {
+            let from = line.find(&format!("tripline {what}"))?;
+            let words = line[from..].split('\u{1b}').next()?;
+            Some(words.split_whitespace().take(9).collect::<Vec<_>>().join(" "))
+        });
+        given.filter(|command| command.contains("--from")).collect()
+    }
+
+    /// Starts the guard and waits until it reads.
+    pub fn start(&mut self) {
+        let config = self.config();
+        let arguments = ["run", "-c", config.to_str().expect("UTF-8")];
+        self.guard = Some(Process::tripline(&arguments, &self.log()));
+        wait_until("the guard is ready", Duration::from_secs(60), || {
+            self.get("/ready").is_some_and(|said| said.contains("200 OK"))
+        });
+    }
+
+    pub fn stop(&mut self) {
+        let mut guard = self.guard.take().expect("it runs");
+        guard.terminate(Duration::from_secs(30));
+    }
+
+    /// The guard stands still, or goes on.
+    pub fn freeze(&mut self, still: bool) {
+        let guard = self.guard.as_ref().expect("it runs");
+        signal(&guard.child, if still { "STOP" } else { "CONT" });
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.dir.path().join("guard.log")
+    }
+
+    /// Whether the guard has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.guard.as_mut().is_some_and(|guard| guard.child.try_wait().expect("a status").is_some())
+    }
+
+    pub fn get(&self, path: &str) -> Option<String> {
+        use std::io::Write as _;
+        let mut socket = TcpStream::connect(("127.0.0.1", self.admin)).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).ok()?;
+        let mut said = String::new();
+        socket.read_to_string(&mut said).ok()?;
+        Some(said)
+    }
+
+    /// The sum of a metric over its labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let page = self.get("/metrics").unwrap_or_default();
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let of = lines.filter(|line| line.split(['{', ' ']).next() == Some(name));
+        of.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// How long after `since` somebody is told by one of these: a metric that is not 0, or words of `/ready`.
+    pub fn said(&self, since: Instant, metrics: &[&str], words: &[&str]) -> Option<Duration> {
+        while since.elapsed() < Duration::from_secs(60) {
+            let ready = self.get("/ready").unwrap_or_default();
+            if words.iter().any(|word| ready.contains(word))
+                || metrics.iter().any(|name| self.metric(name) > 0.0)
+            {
+                return Some(since.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        None
+    }
+
+    /// Sends `n` more records, a partition after the other, and waits until all are acknowledged.
+    pub fn feed(&mut self, n: u64) {
+        let mut client = self.cluster.client();
+        client.set("acks", "all").set("message.timeout.ms", "60000");
+        let producer: BaseProducer = client.create().expect("a producer");
+        let rows = rows();
+        let input = format!("{}.requests", self.name);
+        for number in self.sent..self.sent + n {
+            let text = number.to_string();
+            let header = Header { key: "n", value: Some(text.as_bytes()) };
+            let record = BaseRecord::<[u8], [u8]>::to(&input)
+                .partition((number % PARTITIONS as u64) as i32)
+                .payload(rows[number as usize % rows.len()].as_bytes())
+                .headers(OwnedHeaders::new().insert(header));
+            producer.send(record).map_err(|(error, _)| error).expect("room in the queue");
+            producer.poll(Duration::ZERO);
+        }
+        producer.flush(Duration::from_secs(60)).expect("acknowledged");
+        self.sent += n;
+    }
+
+    /// How often each number left.
+    pub fn left(&self) -> BTreeMap<u64, u64> {
+        let mut left = BTreeMap::new();
+        for topic in ["sanitized", "quarantine", "dead-letter"] {
+            for number in self.numbers(&format!("{}.{topic}", self.name)) {
+                *left.entry(number).or_default() += 1;
+            }
+        }
+        left
+    }
+
+    /// Waits until `n` records have left, and says how long that took.
+    pub fn wait_left(&self, n: u64, patience: Duration) -> Option<Duration> {
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            if self.left().len() as u64 >= n {
+                return Some(began.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        None
+    }
+
+    /// Records that were acknowledged and never left, and those that left twice.
+    pub fn account(&self) -> (u64, u64) {
+        let left = self.left();
+        let lost = (0..self.sent).filter(|number| !left.contains_key(number)).count();
+        (lost as u64, left.values().filter(|&&times| times > 1).count() as u64)
+    }
+
+    fn numbers(&self, topic: &str) -> Vec<u64> {
+        let mut client = self.cluster.client();
+        client.set("group.id", "outages").set("isolation.level", "read_committed");
+        client.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
+        let consumer: BaseConsumer = client.create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset(topic, partition, Offset::Beginning).expect("a beginning");
+        }
+        consumer.assign(&list).expect("assigned");
+        let (mut found, mut left) = (vec![], PARTITIONS);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while left > 0 && Instant::now() < deadline {
+            match consumer.poll(Duration::from_millis(200)) {
+                Some(Ok(message)) => {
+                    let headers = message.headers().into_iter().flat_map(|all| all.iter());
+                    let number: Option<u64> = headers
+                        .filter(|header| header.key == "n")
+                        .find_map(|header| std::str::from_utf8(header.value?).ok()?.parse().ok());
+                    found.extend(number);
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => left -= 1,
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Clean rows of the shipped slice, as JSON arrays.
+fn rows() -> Vec<String> {
+    let path = root().join("models/shuttle/slice/held-out.csv");
+    let text = std::fs::read_to_string(path).expect("the slice");
+    let clean = text.lines().skip(1).filter(|line| line.ends_with(",normal"));
+    clean.map(|line| format!("[{}]", line.rsplit_once(',').expect("a label").0)).collect()
+}
+
+fn options() -> AdminOptions {
+    let timeout = Some(Duration::from_secs(20));
+    AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
