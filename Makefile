@@ -10,7 +10,7 @@ CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(
 	$(if $(HOSTILE),--hostile $(HOSTILE)) $(if $(KEEP),--keep $(KEEP))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint fuzz differ bench evaluate kafka
+.PHONY: help demo test chaos outages lint fuzz differ bench evaluate kafka
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ test: ## Run every test, against a real Apache Kafka too
 chaos: ## Kill, stop and cut off guards and brokers for MINUTES (default 1), then check every topic; the last line is JSON
 	@scripts/setup test
 	$(CARGO) test --test chaos -- $(CHAOS)
+
+outages: ## Play every act on brokers and logs (retention, elections, topics made anew, brokers away); prints a table
+	@scripts/setup test
+	$(CARGO) test --test outages -- --all
+	$(CARGO) test --test brokers -- --include-ignored
 
 lint: ## Formatting, clippy, documentation, licences of dependencies: run before a push
 	$(CARGO) fmt --check

@@ -53,6 +53,9 @@ pub const ALL: [Act; 9] = [
     },
 ];
 
+/// Those of every run: one of each kind.
+pub const SHORT: [&str; 3] = ["retention-down", "anew-held", "unclean-held"];
+
 const LOST: &str = "tripline_input_records_lost_total";
 const OUTPUTS_LOST: &str = "tripline_output_records_lost_total";
 const PATIENCE: Duration = Duration::from_secs(60);
