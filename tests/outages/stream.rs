@@ -1,17 +1,20 @@
 //! A guard on a stream of its own: fed with numbered records, asked what became of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::ClientContext;
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, signal};
@@ -47,8 +50,10 @@ pub struct Stream<'a> {
     dir: tempfile::TempDir,
     guard: Option<Process>,
     admin: u16,
-    /// How many records were acknowledged: their numbers are below.
+    /// Records have numbers below.
     sent: u64,
+    /// Nobody knows of these whether they are in the log.
+    doubtful: BTreeSet<u64>,
 }
 
 pub const PARTITIONS: i32 = 2;
@@ -92,7 +97,15 @@ window_ms = 1000
             bundle = root().join("models/shuttle").display(),
         );
         std::fs::write(dir.path().join("tripline.toml"), text).expect("a file");
-        let stream = Self { cluster, name: name.to_owned(), dir, guard: None, admin, sent: 0 };
+        let stream = Self {
+            cluster,
+            name: name.to_owned(),
+            dir,
+            guard: None,
+            admin,
+            sent: 0,
+            doubtful: BTreeSet::new(),
+        };
         for topic in ["requests", "sanitized", "state"] {
             stream.create(topic, if fragile.contains(&topic) { &[1, 2] } else { &[] });
         }
@@ -252,6 +265,41 @@ window_ms = 1000
         self.sent += n;
     }
 
+    /// How many records were acknowledged.
+    pub fn sent(&self) -> u64 {
+        self.sent - self.doubtful.len() as u64
+    }
+
+    /// Sends up to `n` more, as long as each is acknowledged within a second.
+    pub fn try_feed(&mut self, n: u64) {
+        let mut client = self.cluster.client();
+        client.set("acks", "all").set("message.timeout.ms", "1000").set("retries", "0");
+        let producer: BaseProducer<Acknowledged> =
+            BaseProducer::from_config_and_context(&client, Acknowledged::default())
+                .expect("a producer");
+        let input = format!("{}.requests", self.name);
+        for _ in 0..n {
+            let text = self.sent.to_string();
+            let row = &rows()[0];
+            let header = Header { key: "n", value: Some(text.as_bytes()) };
+            let record = BaseRecord::<[u8], [u8]>::to(&input)
+                .partition(0)
+                .payload(row.as_bytes())
+                .headers(OwnedHeaders::new().insert(header));
+            let before = producer.context().0.load(Ordering::Relaxed);
+            if producer.send(record).is_err() {
+                return;
+            }
+            let _ = producer.flush(Duration::from_millis(1500));
+            self.sent += 1;
+            if producer.context().0.load(Ordering::Relaxed) == before {
+                // It may be there all the same.
+                self.doubtful.insert(self.sent - 1);
+                return;
+            }
+        }
+    }
+
     /// How often each number left.
     pub fn left(&self) -> BTreeMap<u64, u64> {
         let mut left = BTreeMap::new();
@@ -278,7 +326,8 @@ window_ms = 1000
     /// Records that were acknowledged and never left, and those that left twice.
     pub fn account(&self) -> (u64, u64) {
         let left = self.left();
-        let lost = (0..self.sent).filter(|number| !left.contains_key(number)).count();
+        let known = (0..self.sent).filter(|number| !self.doubtful.contains(number));
+        let lost = known.filter(|number| !left.contains_key(number)).count();
         (lost as u64, left.values().filter(|&&times| times > 1).count() as u64)
     }
 
@@ -326,4 +375,18 @@ fn options() -> AdminOptions {
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+/// Counts what is acknowledged.
+#[derive(Default)]
+struct Acknowledged(AtomicU64);
+
+impl ClientContext for Acknowledged {}
+
+impl ProducerContext for Acknowledged {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        self.0.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
+    }
 }
