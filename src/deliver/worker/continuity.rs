@@ -71,6 +71,13 @@ impl Losses {
         self.outputs.clear();
     }
 
+    /// What was open is given up: who begins again finds anew what is gone. Only what holds a partition stays to be
+    /// told.
+    pub fn give_up(&mut self) {
+        self.untold.retain(|_, loss| loss.waits);
+        self.outputs.clear();
+    }
+
     /// Partitions that are ours no more: whoever has them looks for himself.
     pub fn forget(&mut self, partitions: &[Partition]) {
         for partition in partitions {

@@ -180,6 +180,7 @@ impl<R: Road> Desk<R> {
         because: &str,
     ) -> Result<(), SessionError> {
         let partitions: Vec<Partition> = std::mem::take(&mut self.slots).into_keys().collect();
+        self.losses.give_up();
         if session.lost() {
             // The group tells us next; until then there is nothing that is ours.
             return Ok(());

@@ -193,7 +193,7 @@ fn show(
 ) -> Result<Watched, DemoError> {
     let stream = &config.streams[0];
     let prepared = prepare(config, &Trial::none())?;
-    let clients = Clients::new(config.kafka.clone(), &config.instance);
+    let clients = Clients::new(config.kafka.clone(), &config.instance).embedded();
     let overview = Overview::new(&prepared);
     let (stop, fed, came_out) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let collector = Collector::start(&config.kafka.brokers, PARTITIONS, stream)

@@ -12,6 +12,7 @@ use rdkafka::types::RDKafkaConfRes;
 use super::observer::{Looks, Observers};
 use super::restore::during;
 use super::rivals::Members;
+use super::survey::Ids;
 use crate::config::{Delivery, GroupProtocol, Hidden, Kafka};
 use crate::deliver::{Progress, SessionError};
 
@@ -31,6 +32,7 @@ pub fn batch_bytes(producer: &ClientConfig) -> usize {
 pub struct Clients {
     kafka: Kafka,
     instance: String,
+    ids: Ids,
     observers: Arc<Observers>,
     pub(super) members: Arc<Members>,
 }
@@ -40,9 +42,19 @@ impl Clients {
         Self {
             kafka,
             instance: instance.to_owned(),
+            ids: Ids::Asked,
             observers: Arc::default(),
             members: Arc::default(),
         }
+    }
+
+    /// The same for librdkafka's own cluster, which has no controller to ask.
+    pub fn embedded(self) -> Self {
+        Self { ids: Ids::Unknown, ..self }
+    }
+
+    pub(super) fn ids(&self) -> Ids {
+        self.ids
     }
 
     /// What the brokers say of `topic`, which `group` reads, and of `outputs`, asked every few seconds; `progress`

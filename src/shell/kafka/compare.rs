@@ -10,6 +10,7 @@ use std::time::Duration;
 use rdkafka::admin::ResourceSpecifier;
 use tracing::debug;
 
+use super::survey::Ids;
 use super::topics::{Cluster, TopicError, admin, during, options, wait};
 use super::{Clients, words};
 use crate::config::{Config, Stream};
@@ -101,6 +102,9 @@ pub fn settings(
 /// How many bytes each of these topics takes at a time. `None` if that cannot be read, as where we have no
 /// right to: whoever is refused for its size is found all the same.
 pub fn bytes_max(clients: &Clients, topics: &[String]) -> Option<u64> {
+    if clients.ids() == Ids::Unknown {
+        return None;
+    }
     let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
     match settings(clients, &topics) {
         Ok(all) => all.values().map(|settings| settings.bytes_max).min(),

@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::{ClientConfig, admin::AdminClient};
 
 use super::restore::{self, during};
+use super::survey::Ids;
 use super::{Clients, native, words};
 use crate::deliver::{Beginning, Kept, SessionError};
 use crate::record::Partition;
@@ -19,6 +20,7 @@ pub struct Group {
     name: String,
     topic: String,
     reader: ClientConfig,
+    ids: Ids,
     admin: AdminClient<DefaultClientContext>,
     /// Of the group only by name: it never subscribes.
     consumer: BaseConsumer<DefaultConsumerContext>,
@@ -36,7 +38,8 @@ impl Group {
         let reader = clients.reader("state");
         let consumer = reader.clone().set("group.id", group).create().map_err(&create)?;
         let admin = clients.common("state").create().map_err(create)?;
-        Ok(Self { name: group.to_owned(), topic: topic.to_owned(), reader, admin, consumer })
+        let (name, topic, ids) = (group.to_owned(), topic.to_owned(), clients.ids());
+        Ok(Self { name, topic, reader, ids, admin, consumer })
     }
 
     pub fn name(&self) -> &str {
@@ -76,6 +79,7 @@ impl Group {
         partitions: &[Partition],
         kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        restore::beginnings(&self.consumer, &self.reader, &self.topic, partitions, kept, EXCHANGE)
+        let reader = (&self.reader, self.ids);
+        restore::beginnings(&self.consumer, reader, &self.topic, partitions, kept, EXCHANGE)
     }
 }

@@ -132,7 +132,8 @@ impl Observer {
             partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
         });
         let all: Vec<Place> = places.iter().cloned().chain(written).collect();
-        let extents = extents(consumer.client(), &all, EXCHANGE).map_err(said)?;
+        let extents =
+            extents(consumer.client(), self.clients.ids(), &all, EXCHANGE).map_err(said)?;
         let stable = native::offsets(consumer.client(), &places, Which::Stable, EXCHANGE);
         let stable = stable.map_err(said)?;
         let mut asked = TopicPartitionList::new();

@@ -14,7 +14,8 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::native::{self, Listed, Which};
-use super::{survey, words};
+use super::survey::{self, Ids};
+use super::words;
 use crate::deliver::{Beginning, Kept, Place, SessionError};
 use crate::emit::ReadTrace;
 use crate::record::{self, Partition};
@@ -37,7 +38,7 @@ const EXCHANGE: Duration = Duration::from_secs(10);
 /// If the cluster does not answer.
 pub fn beginnings<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    reader: &ClientConfig,
+    (reader, ids): (&ClientConfig, Ids),
     topic: &str,
     partitions: &[Partition],
     kept: Kept<'_>,
@@ -86,7 +87,7 @@ pub fn beginnings<C: ConsumerContext>(
     let values = latest(reader, kept_in, &numbers, keys, EXCHANGE).map_err(during("read state"))?;
     let extent_of = |values: &Vec<Option<Vec<u8>>>| (kept.extent)(values.first()?.as_deref()?);
     let known: Vec<_> = partitions.iter().copied().zip(values.iter().map(extent_of)).collect();
-    let logs = survey::survey(consumer.client(), reader, topic, &known)?;
+    let logs = survey::survey(consumer.client(), ids, reader, topic, &known)?;
     let begin = |((partition, log), kept)| {
         let committed = committed_of(partition);
         Beginning { partition, committed, log, kept }

@@ -531,8 +531,14 @@ impl deliver::Session for Session {
     ) -> Result<Vec<Beginning>, SessionError> {
         self.step("reading state and offsets");
         let reader = self.clients.reader(&self.role);
-        let found =
-            restore::beginnings(self.consumer(), &reader, &self.topic, partitions, kept, OFFSETS);
+        let found = restore::beginnings(
+            self.consumer(),
+            (&reader, self.clients.ids()),
+            &self.topic,
+            partitions,
+            kept,
+            OFFSETS,
+        );
         let since = self.settled.get();
         if let Ok(found) = &found {
             self.settled.set(None);
@@ -575,7 +581,7 @@ impl deliver::Session for Session {
     ) -> Result<Vec<(Partition, Survey)>, SessionError> {
         self.progress.doing("looking at a topic");
         let reader = self.clients.reader(&self.role);
-        survey::survey(self.consumer().client(), &reader, topic, known)
+        survey::survey(self.consumer().client(), self.clients.ids(), &reader, topic, known)
     }
 
     fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {

@@ -20,18 +20,31 @@ use crate::record::{Extent, Offset, Partition};
 /// How long one exchange with the brokers may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
+/// Whether brokers can be asked for the ids of topics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ids {
+    #[default]
+    Asked,
+    /// librdkafka's own cluster has no controller to ask.
+    Unknown,
+}
+
 /// How far these partitions reach. One without a leader is left out, and one of a topic that is not there.
 ///
 /// # Errors
 /// If nobody answers.
 pub fn extents<C: ClientContext>(
     client: &Client<C>,
+    ids: Ids,
     places: &[Place],
     timeout: Duration,
 ) -> Result<BTreeMap<Place, Extent>, NativeError> {
     let topics: BTreeSet<&str> = places.iter().map(|place| place.topic.as_str()).collect();
     let topics: Vec<&str> = topics.into_iter().collect();
-    let ids = native::topic_ids(client, &topics, timeout)?;
+    let ids = match ids {
+        Ids::Asked => native::topic_ids(client, &topics, timeout)?,
+        Ids::Unknown => topics.iter().map(|&topic| (topic.to_owned(), None)).collect(),
+    };
     let there: Vec<Place> =
         places.iter().filter(|place| ids.contains_key(&place.topic)).cloned().collect();
     let starts = native::offsets(client, &there, Which::Oldest, timeout)?;
@@ -52,6 +65,7 @@ pub fn extents<C: ClientContext>(
 /// If a partition cannot be asked about.
 pub fn survey<C: ClientContext>(
     client: &Client<C>,
+    ids: Ids,
     reader: &ClientConfig,
     topic: &str,
     known: &[(Partition, Option<Extent>)],
@@ -59,7 +73,7 @@ pub fn survey<C: ClientContext>(
     let partitions: Vec<Partition> = known.iter().map(|&(partition, _)| partition).collect();
     let place = |&partition: &Partition| Place { topic: topic.to_owned(), partition };
     let places: Vec<Place> = partitions.iter().map(place).collect();
-    let now = extents(client, &places, EXCHANGE)
+    let now = extents(client, ids, &places, EXCHANGE)
         .map_err(|error| SessionError::Exchange { what: "look at a topic", reason: error.text })?;
     let mut now: BTreeMap<Partition, Extent> =
         now.into_iter().map(|(place, extent)| (place.partition, extent)).collect();
