@@ -272,12 +272,6 @@ impl Progress {
         self.place(partition, |place| place.next = Some(next));
     }
 
-    /// Whether `next` is where `partition` ended when the consumer last said so. Not where nothing is known.
-    pub fn is_read_out(&self, partition: Partition, next: Offset) -> bool {
-        let ends = lock(&self.ends);
-        ends.get(&partition).and_then(|place| place.end).is_some_and(|end| next >= end)
-    }
-
     fn place(&self, partition: Partition, set: impl FnOnce(&mut Place)) {
         let mut ends = lock(&self.ends);
         if ends.len() < PARTITIONS_MAX || ends.contains_key(&partition) {

@@ -146,6 +146,10 @@ pub trait Session {
     /// nothing was read since it was assigned, or read again from another offset, is left out.
     fn positions(&self) -> Vec<(Partition, Offset)>;
 
+    /// Whether a partition that we have was read to its end when records of it came last: nothing is there from
+    /// `next` on that a reader is given. Not where nothing is known.
+    fn is_read_out(&self, partition: Partition, next: Offset) -> bool;
+
     /// Whether the log did not have what was to be read next, in some partition: it is read no further.
     /// Told once.
     fn is_interrupted(&self) -> bool;

@@ -205,6 +205,10 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.positions()
     }
 
+    fn is_read_out(&self, partition: Partition, next: Offset) -> bool {
+        self.inner.is_read_out(partition, next)
+    }
+
     fn is_interrupted(&self) -> bool {
         self.inner.is_interrupted()
     }

@@ -28,7 +28,7 @@ impl<R: Road> Desk<R> {
         let moved = |slot: &Slot| Some(slot.lane.next()) != slot.committed;
         for (partition, slot) in self.slots.iter_mut().filter(|(_, slot)| moved(slot)) {
             slot.lane.drain_evidence(&mut evidence);
-            let read_out = self.progress.is_read_out(*partition, slot.lane.next());
+            let read_out = session.is_read_out(*partition, slot.lane.next());
             for evidence in evidence.drain(..).map(|evidence| Evidence { read_out, ..evidence }) {
                 session.send(Output {
                     topic: &topics.evidence,

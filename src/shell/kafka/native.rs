@@ -409,6 +409,31 @@ pub fn offsets<C: ClientContext>(
     })
 }
 
+/// Where a partition ended when the client last had an answer for it; nobody is asked.
+pub fn known_end<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: Partition,
+) -> Option<Offset> {
+    with_names(&[topic], |names| {
+        let &mut [topic] = names else { unreachable!("one name") };
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client lives as long as the borrow, the name is a valid C string, and the out-pointers are
+        // valid for the call.
+        let code = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                client.native_ptr(),
+                topic,
+                partition.0,
+                &mut low,
+                &mut high,
+            )
+        };
+        let is_known = RDKafkaErrorCode::from(code) == RDKafkaErrorCode::NoError && high >= 0;
+        is_known.then_some(Offset(high))
+    })
+}
+
 /// The ids of these topics, by which another one under the same name is told from it; `None` if brokers do
 /// not say, as those before 2.8 do not. A topic that is not there is left out.
 ///

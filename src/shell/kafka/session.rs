@@ -566,6 +566,12 @@ impl deliver::Session for Session {
         all.elements().into_iter().filter_map(read).collect()
     }
 
+    fn is_read_out(&self, partition: Partition, next: Offset) -> bool {
+        let end = native::known_end(self.consumer().client(), &self.topic, partition);
+        let markers = || self.positions().into_iter().find(|(p, _)| *p == partition);
+        end.is_some_and(|end| next >= end || markers().is_some_and(|(_, at)| at >= end))
+    }
+
     fn is_interrupted(&self) -> bool {
         self.interrupted.replace(false)
     }

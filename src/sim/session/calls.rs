@@ -388,6 +388,12 @@ impl deliver::Session for Session {
         fetched.filter_map(position).collect()
     }
 
+    fn is_read_out(&self, partition: Partition, next: Offset) -> bool {
+        let cluster = self.ground.cluster.borrow();
+        let log = &cluster.topics[self.place.input].partitions[partition.0 as usize];
+        log.next(next.0 as usize).is_none()
+    }
+
     fn is_interrupted(&self) -> bool {
         let mut mine = self.mine.borrow_mut();
         mine.consumer.as_mut().is_some_and(|consumer| std::mem::take(&mut consumer.interrupted))
