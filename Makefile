@@ -7,7 +7,7 @@ RUNS ?= 1000000
 CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(NODES),--nodes $(NODES)) $(if $(GROUP_PROTOCOL),--group-protocol $(GROUP_PROTOCOL)) \
 	$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(MUTATION),--mutation $(MUTATION)) \
-	$(if $(HOSTILE),--hostile $(HOSTILE)) $(if $(KEEP),--keep $(KEEP))
+	$(if $(HOSTILE),--hostile $(HOSTILE)) $(if $(RATE),--rate $(RATE)) $(if $(KEEP),--keep $(KEEP))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos outages lint fuzz differ bench evaluate kafka

@@ -23,8 +23,9 @@ const SCRAPES: usize = 165;
 /// Instead of minutes.
 const FOR: &str = "for: 15s";
 
-/// Shown by `tests/outages`, which needs three brokers for it.
-const ELSEWHERE: [&str; 1] = ["TriplineOutputLost"];
+/// Their metrics are shown by `tests/cluster.rs`, which takes rights away, and by `tests/outages`, which needs three
+/// brokers.
+const ELSEWHERE: [&str; 2] = ["TriplineRightMissing", "TriplineOutputLost"];
 
 /// A process of a stream of its own.
 struct Guard {
@@ -34,11 +35,10 @@ struct Guard {
     _tail: ShowOnPanic,
 }
 
-/// Where a process gets in that may nothing, and the brokers that are not there.
+/// The broker, or a port where nobody is.
 #[derive(Clone, Copy)]
 enum Door {
     Plain,
-    Forbidden(u16),
     Closed(u16),
 }
 
@@ -49,14 +49,9 @@ fn config(
     admin: u16,
     more: &str,
 ) -> String {
-    let (brokers, properties) = match door {
-        Door::Plain => (broker.address(), ""),
-        Door::Forbidden(port) => (
-            format!("127.0.0.1:{port}"),
-            "[kafka.properties]\n\"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"PLAIN\"\n\
-             \"sasl.username\" = \"guard\"\n\"sasl.password\" = { env = \"GUARD_PASSWORD\" }",
-        ),
-        Door::Closed(port) => (format!("127.0.0.1:{port}"), ""),
+    let brokers = match door {
+        Door::Plain => broker.address(),
+        Door::Closed(port) => format!("127.0.0.1:{port}"),
     };
     let text = format!(
         r#"
@@ -65,7 +60,6 @@ instance = "{instance}"
 brokers = "{brokers}"
 session_timeout_ms = 6000
 transaction_timeout_ms = 5000
-{properties}
 [admin]
 listen = "127.0.0.1:{admin}"
 [[stream]]
@@ -110,8 +104,7 @@ impl Guard {
         let applied = Process::tripline(&topics, &log).child.wait().expect("it ends");
         assert!(applied.success(), "{name}");
         let config = self::config(broker, (name, instance, stream), door, admin, more);
-        let password = [("GUARD_PASSWORD", PASSWORD)];
-        let process = Process::tripline_with(&["run", "-c", &config], &password, &log);
+        let process = Process::tripline(&["run", "-c", &config], &log);
         Self { name, admin, process, _tail: ShowOnPanic(log) }
     }
 
@@ -134,34 +127,6 @@ impl Guard {
                 && self.metric("tripline_partitions_assigned") == 1.0
         });
     }
-}
-
-const PASSWORD: &str = "c4n4ry";
-
-/// A broker where everybody may everything, and a port behind which a guard may nothing.
-fn guarded() -> (Broker, u16) {
-    let port = free_port();
-    let broker = Broker::start_with(|admin, controller| {
-        vec![
-            format!(
-                "listeners=PLAINTEXT://127.0.0.1:{admin},CONTROLLER://127.0.0.1:{controller},\
-                 GUARD://127.0.0.1:{port}"
-            ),
-            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{admin},GUARD://127.0.0.1:{port}"),
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
-             GUARD:SASL_PLAINTEXT"
-                .into(),
-            "listener.name.guard.sasl.enabled.mechanisms=PLAIN".into(),
-            format!(
-                "listener.name.guard.plain.sasl.jaas.config=\
-                 org.apache.kafka.common.security.plain.PlainLoginModule required \
-                 user_guard=\"{PASSWORD}\";"
-            ),
-            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".into(),
-            "super.users=User:ANONYMOUS".into(),
-        ]
-    });
-    (broker, port)
 }
 
 /// Clean rows of the shipped slice.
@@ -292,7 +257,7 @@ fn fired(expected: &[(&str, &str)], well: &str) -> String {
 
 #[test]
 fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_that_is_well() {
-    let (broker, forbidden) = guarded();
+    let broker = Broker::start();
     let hand = Hand::new(&broker);
     let streams = [
         "well",
@@ -350,7 +315,6 @@ fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_t
     *lost = Guard::start(&broker, "lost", "lost", &plain);
     let by = |name, instance, door| Guard::start_by(&broker, (name, instance, name), door, &plain);
     guards.push(by("away", "away", Door::Closed(nobody)));
-    guards.push(by("forbidden", "forbidden", Door::Forbidden(forbidden)));
     let twin = ("twin-b", "twin", "twin");
     guards.push(Guard::start_by(&broker, twin, Door::Plain, &plain));
     let slow = bundle(Some("slow"), &broker);
@@ -410,7 +374,6 @@ fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_t
 
     let expected = [
         ("TriplineBrokersUnreachable", ""),
-        ("TriplineRightMissing", ""),
         ("TriplineStandsBack", ",stream=\"twin\""),
         ("TriplineInputLost", ",stream=\"lost\""),
         ("TriplineNoPartition", ",stream=\"gone\""),

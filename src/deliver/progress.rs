@@ -283,7 +283,7 @@ impl Progress {
     /// reads: records, and in between markers of transactions.
     pub fn lags(&self) -> Vec<(Partition, i64)> {
         let ends = lock(&self.ends);
-        let lag = |place: &Place| Some((place.end?.0 - place.next.max(place.committed)?.0).max(0));
+        let lag = |place: &Place| Some((place.end?.0 - place.next.or(place.committed)?.0).max(0));
         ends.iter().filter_map(|(&partition, place)| Some((partition, lag(place)?))).collect()
     }
 

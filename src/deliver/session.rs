@@ -150,6 +150,13 @@ pub trait Session {
     /// `next` on that a reader is given. Not where nothing is known.
     fn is_read_out(&self, partition: Partition, next: Offset) -> bool;
 
+    /// Whether nothing was left to read of a partition when it was last read, as far as a reader may go.
+    fn is_at_end(&self, partition: Partition) -> bool;
+
+    /// Whether a transaction of a sender was open in a partition when somebody last looked: no reader is given what
+    /// comes after its first record.
+    fn has_open(&self, partition: Partition) -> bool;
+
     /// Whether the log did not have what was to be read next, in some partition: it is read no further.
     /// Told once.
     fn is_interrupted(&self) -> bool;

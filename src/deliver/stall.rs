@@ -1,9 +1,10 @@
 //! Partitions that make no progress although there are records.
 //!
 //! Whatever the cause: a hold, a topic that refuses everything, a transaction that is given up again and
-//! again. A partition waits while it is held, or while records of it were judged and are not committed.
-//! It has moved when its group's offset has. It cannot see a partition whose records do not reach us,
-//! nor a worker that hangs: lag and the thread's own beat are for those.
+//! again, a transaction that a sender leaves open, a batch that the client cannot read. A partition waits while it is
+//! held, while records of it were judged and are not committed, or while it ends further on and its records do not
+//! reach us. It has moved when its group's offset has. It cannot see a worker that hangs: the thread's own beat is for
+//! that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -67,22 +67,20 @@ pub fn summary(
                 .first
                 .map(|(partition, offset)| format!(" at offset {offset} of partition {partition}"));
             let at = at.unwrap_or_default();
-            let Counts { lost, outputs_lost, .. } = incident.counts;
-            match (lost, outputs_lost) {
-                (0, 0) => format!("the input is another log than it was{at}, told at {since}."),
-                (0, lost) => format!(
-                    "{lost} records that had left are gone from an output, for input records from{} on, told at \
-                     {since}.",
-                    at.trim_start_matches(" at")
-                ),
-                (lost, 0) => format!(
-                    "{lost} records of the input are gone that nobody read, first{at}, told at {since}."
-                ),
-                (lost, gone) => format!(
-                    "{lost} records of the input are gone that nobody read, and {gone} of outputs, first{at}, told \
-                     at {since}."
-                ),
+            let Counts { lost, outputs_lost, other_logs, .. } = incident.counts;
+            let mut parts = vec![];
+            if lost > 0 {
+                parts.push(format!("{lost} records of the input are gone that nobody read"));
             }
+            if outputs_lost > 0 {
+                parts.push(format!("{outputs_lost} records that had left are gone from outputs"));
+            }
+            if other_logs > 0 {
+                parts.push(format!(
+                    "the input became another log, {other_logs} times in its partitions"
+                ));
+            }
+            format!("{}; first{at}, told at {since}.", parts.join("; "))
         }
     };
     format!("{stream}: {what} {done}")
@@ -226,8 +224,9 @@ mod tests {
                 faults: 3,
                 imputed: 0,
                 misdated: 0,
-                lost: 0,
-                outputs_lost: 0,
+                lost: 7,
+                outputs_lost: 9,
+                other_logs: 2,
             },
             first: Some((Partition(3), Offset(9_182_344))),
             members,
@@ -276,7 +275,7 @@ mod tests {
         fashion: records are not what they were since 2026-11-23T18:51:10Z. unreadable records: 40.0%, usually 0.1%. Nothing was held back: the stream is in observe mode. 3 more could not be read.
         fashion: no records since 2026-11-23T18:51:10Z. Nobody sends, or nobody reads. 3 more could not be read.
         fashion: partition 3 makes no progress at offset 9182344 although records wait, told at 2026-11-23T18:51:10Z. Its records wait in the input topic; /ready of its worker says why.
-        fashion: the input is another log than it was at offset 9182344 of partition 3, told at 2026-11-23T18:51:10Z. /ready of its worker says whether the partition is read on, and its log what to do again.
+        fashion: 7 records of the input are gone that nobody read; 9 records that had left are gone from outputs; the input became another log, 2 times in its partitions; first at offset 9182344 of partition 3, told at 2026-11-23T18:51:10Z. /ready of its worker says whether the partition is read on, and its log what to do again.
         "
         );
     }

@@ -241,7 +241,11 @@ impl Incidents {
         let (mut incident, status) = open.map_or_else(begin, |open| (open, Status::Updated));
         match loss.cause {
             LossCause::Output => incident.counts.outputs_lost += loss.unread,
-            _ => incident.counts.lost += loss.unread,
+            LossCause::Retention => incident.counts.lost += loss.unread,
+            LossCause::Truncation | LossCause::Anew => {
+                incident.counts.lost += loss.unread;
+                incident.counts.other_logs += 1;
+            }
         }
         incident.until = incident.until.max(at);
         incident.first.get_or_insert((loss.partition, loss.from));

@@ -26,6 +26,9 @@ pub struct Counts {
     /// The same of outputs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub outputs_lost: u64,
+    /// How often a partition's log became another.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub other_logs: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -44,6 +47,7 @@ impl Counts {
         self.misdated += other.misdated;
         self.lost += other.lost;
         self.outputs_lost += other.outputs_lost;
+        self.other_logs += other.other_logs;
     }
 }
 

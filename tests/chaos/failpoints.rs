@@ -209,6 +209,14 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.is_read_out(partition, next)
     }
 
+    fn is_at_end(&self, partition: Partition) -> bool {
+        self.inner.is_at_end(partition)
+    }
+
+    fn has_open(&self, partition: Partition) -> bool {
+        self.inner.has_open(partition)
+    }
+
     fn is_interrupted(&self) -> bool {
         self.inner.is_interrupted()
     }

@@ -341,7 +341,10 @@ def check_state(inputs, outcomes, lanes, evidence, cases, name):
             continue
         following = max((offset + 1 for offset in outcomes[partition]), default=None)
         got = (lane["partition"], lane["next"])
-        if got != (partition, following) or ends.get(partition) != following:
+        # A lane may have gone over what no reader is given: markers, aborted records.
+        ends_there = lambda next: following is not None and next is not None and next >= following and not any(
+            offset in records for offset in range(following, next))
+        if got[0] != partition or not ends_there(got[1]) or not ends_there(ends.get(partition)):
             cases.wrong("I5", "state_differs", f"{name}: partition {partition}: {got}, evidence up to {ends.get(partition)}; "
                                                f"outputs say {following}")
         scored = sum(outcome.verdict != "unscored" for outcome in outcomes[partition].values())
@@ -363,7 +366,9 @@ def compare(mine, other, lanes, others, cases):
             if outcome is None or beside is None or beside.digest != outcome.digest:
                 cases.wrong("I6", "outcome_differs", f"partition {partition} offset {offset}: {outcome}, calm {beside}")
     for partition in set(lanes) | set(others):
-        if lanes.get(partition) != others.get(partition):
+        # When somebody last looked at the log is chance, and so is whether its last markers were passed over.
+        plain = lambda lane: lane and {k: v for k, v in lane.items() if k not in ("log", "outputs", "next")}
+        if plain(lanes.get(partition)) != plain(others.get(partition)):
             cases.wrong("I6", "state_differs", f"partition {partition}: {lanes.get(partition)}, calm {others.get(partition)}")
 
 

@@ -171,6 +171,7 @@ fn messages() -> Vec<Message> {
             misdated: 0,
             lost: 0,
             outputs_lost: 0,
+            other_logs: 0,
         };
         let mut cells = Cells::default();
         (0..25).for_each(|row| cells.push(row * 20));

@@ -57,7 +57,7 @@ impl<R: Road> Desk<R> {
         session.commit()?;
         for slot in self.slots.values_mut() {
             slot.committed = Some(slot.lane.next());
-            slot.passed_over = false;
+            (slot.passed_over, slot.unsaved) = (false, false);
         }
         self.losses.told();
         self.arrivals.unknown();
@@ -80,7 +80,13 @@ impl<R: Road> Desk<R> {
     pub(super) fn look<S: Session>(&mut self, session: &S) {
         let at = (session.now(), session.wall());
         for (&partition, slot) in &self.slots {
-            let waits = self.holds.contains(partition) || Some(slot.lane.next()) > slot.committed;
+            // Records that do not reach us wait too: behind a transaction that a sender leaves open, or behind
+            // a batch that the client cannot read.
+            let is_behind = slot.lane.log().is_some_and(|log| log.end > slot.lane.next())
+                && (session.has_open(partition) || !session.is_at_end(partition));
+            let waits = self.holds.contains(partition)
+                || Some(slot.lane.next()) > slot.committed
+                || is_behind;
             self.stalls.look(partition, slot.committed, waits, at);
         }
         for partition in self.holds.partitions().filter(|p| !self.slots.contains_key(p)) {

@@ -138,6 +138,7 @@ impl<R: Road> Desk<R> {
                 }
                 Some(gone) if gone.ambiguous && !self.stream.accept_gap => {
                     self.losses.holds(partition, next, gone);
+                    self.progress.stands(partition, gone.next);
                     let error = LaneError::Discontinuous { partition, next, gone };
                     let why = Why::Restore(unfit(&self.stream, partition, &error));
                     self.slots.remove(&partition);
@@ -200,6 +201,10 @@ impl<R: Road> Desk<R> {
                 (slot.passed_over, slot.passed_at) = (true, now);
             }
         }
+        // What was seen since the last commit is written once: after a stop nobody could compare with it.
+        for slot in self.slots.values_mut().filter(|slot| slot.unsaved && is_quiet(slot)) {
+            (slot.committed, slot.passed_over, slot.passed_at) = (None, true, now);
+        }
         if self.slots.values().any(|slot| slot.passed_over) { self.commit(session) } else { Ok(()) }
     }
 }
@@ -210,6 +215,7 @@ impl Slot {
     fn believes(&mut self, look: &Extent) -> bool {
         let is_same = self.lane.log().is_some_and(|was| look.is_plainly(was));
         if is_same {
+            self.unsaved |= self.lane.log().is_some_and(|was| was.end != look.end);
             self.lane.look(look.clone());
         }
         is_same

@@ -79,6 +79,8 @@ struct Slot {
     /// It went over what no reader is given: that is committed though nothing is sent.
     passed_over: bool,
     passed_at: Instant,
+    /// Its topics were seen to reach further than the state says that was written last.
+    unsaved: bool,
     last_record: Instant,
     /// What the judge was told last, if it was told.
     told_quiet: Option<bool>,
@@ -278,6 +280,7 @@ impl Slot {
             committed,
             passed_over: false,
             passed_at: now,
+            unsaved: false,
             last_record: now,
             told_quiet: None,
         }

@@ -33,6 +33,7 @@ impl<R: Road> Desk<R> {
                 continue;
             };
             if look.is_plainly(&was) {
+                slot.unsaved |= look.end != was.end;
                 slot.lane.look_output(topic, look.clone());
                 continue;
             }

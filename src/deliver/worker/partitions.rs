@@ -343,6 +343,7 @@ impl<R: Road> Desk<R> {
                 let why = unfit(stream, partition, &error);
                 if let LaneError::Discontinuous { next, gone, .. } = error {
                     self.losses.holds(partition, next, gone);
+                    self.progress.stands(partition, gone.next);
                 }
                 return Err(Why::Restore(why));
             }

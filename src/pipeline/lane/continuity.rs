@@ -67,14 +67,14 @@ impl fmt::Display for Discontinuity {
             }
             LossCause::Truncation => write!(
                 f,
-                "the input log lost its newest records: what stands at offset {next} and above is another \
-                 record than was read there, and {unread} records are gone unread"
+                "its log lost its newest records: what stands at offset {next} and above is another \
+                 record than was read there, and at least {unread} records are gone unread"
             ),
             LossCause::Output => write!(f, "{unread} records of an output are gone"),
             LossCause::Anew => write!(
                 f,
-                "the input topic was made anew: it begins at offset {next}, and {unread} records of the \
-                 topic before are gone unread"
+                "its topic was made anew: it begins at offset {next}, and at least {unread} records of the topic \
+                 before are gone unread"
             ),
         }
     }

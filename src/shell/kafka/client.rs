@@ -148,6 +148,8 @@ impl Clients {
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
+            // That a partition is read to its end is told from a partition that cannot be read.
+            .set("enable.partition.eof", "true")
             // We say where to begin. Whatever the log does not have is told, not passed over.
             .set("auto.offset.reset", "error");
         match self.kafka.group_protocol {

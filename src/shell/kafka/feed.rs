@@ -77,7 +77,7 @@ impl Feed {
             config.set("fetch.max.bytes", (QUEUE_KIB << 10).to_string());
         }
         // What was deleted before it was told is told no more.
-        config.set("auto.offset.reset", "earliest");
+        config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "false");
         let context = Assignments::default();
         let consumer = BaseConsumer::from_config_and_context(&config, context);
         let member = Member(consumer.map_err(during("create consumer"))?);

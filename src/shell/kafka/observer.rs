@@ -5,7 +5,7 @@
 //! cannot see what came and went between two looks.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -46,9 +46,16 @@ struct Seen {
     /// How often somebody looked.
     looks: u64,
     extents: BTreeMap<Place, Extent>,
+    /// Where a sender has a transaction open.
+    open: BTreeSet<Partition>,
 }
 
 impl Looks {
+    /// Whether a sender had a transaction open there when somebody last looked.
+    pub fn has_open(&self, partition: Partition) -> bool {
+        lock(&self.seen).open.contains(&partition)
+    }
+
     /// The last look, if it is not the one of number `seen`, which it becomes.
     pub fn newer(&self, seen: &Cell<u64>) -> Option<BTreeMap<Place, Extent>> {
         let last = lock(&self.seen);
@@ -131,7 +138,9 @@ impl Observer {
         let written = self.outputs.iter().flat_map(|topic| {
             partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
         });
-        let all: Vec<Place> = places.iter().cloned().chain(written).collect();
+        // A judge writes the topic that it reads.
+        let all: BTreeSet<Place> = places.iter().cloned().chain(written).collect();
+        let all: Vec<Place> = all.into_iter().collect();
         let extents =
             extents(consumer.client(), self.clients.ids(), &all, EXCHANGE).map_err(said)?;
         let stable = native::offsets(consumer.client(), &places, Which::Stable, EXCHANGE);
@@ -156,14 +165,22 @@ impl Observer {
         let Some(looks) = self.looks.upgrade() else { return };
         lock(&looks.told).retain(|progress| {
             let Some(progress) = progress.upgrade() else { return false };
-            for (&partition, &end) in &stable {
+            for &partition in stable.keys() {
                 let place = Place { topic: self.place.1.clone(), partition };
-                let begins = extents.get(&place).map(|extent| extent.start);
-                progress.ends(partition, end, committed.get(&partition).copied().or(begins));
+                let Some(extent) = extents.get(&place) else { continue };
+                // What a transaction of a sender holds back waits too.
+                let committed = committed.get(&partition).copied().unwrap_or(extent.start);
+                progress.ends(partition, extent.end, Some(committed));
             }
             true
         });
         let mut seen = lock(&looks.seen);
+        let end = |partition| {
+            let place = Place { topic: self.place.1.clone(), partition };
+            extents.get(&place).map(|extent| extent.end)
+        };
+        let open = stable.iter().filter(|&(&partition, &at)| end(partition) > Some(at));
+        seen.open = open.map(|(&partition, _)| partition).collect();
         (seen.looks, seen.extents) = (seen.looks + 1, extents);
     }
 }

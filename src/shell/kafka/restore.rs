@@ -77,6 +77,12 @@ pub fn beginnings<C: ConsumerContext>(
         places.iter().find(is_open).cloned()
     };
     while let Some(place) = open(&latest_of(Which::Stable)?) {
+        if !ends.contains_key(&place) {
+            let reason = format!(
+                "{place} is not there, or has no leader; `tripline topics --apply` creates what is missing"
+            );
+            return Err(SessionError::Exchange { what: "read state", reason });
+        }
         if Instant::now() >= deadline {
             let reason = format!("{place} has an open transaction, or no leader");
             return Err(SessionError::Exchange { what: "read state", reason });

@@ -59,6 +59,8 @@ pub struct Session {
     known: RefCell<BTreeMap<Partition, Option<Offset>>>,
     /// The log did not have what was to be read next.
     interrupted: Cell<bool>,
+    /// Partitions of which nothing was left to read when they were last read.
+    ended: RefCell<BTreeSet<Partition>>,
     /// Where the client said that it was when it was given these partitions.
     before: RefCell<BTreeMap<Partition, Offset>>,
     /// What the brokers are asked about the topic every few seconds, and which of that was seen.
@@ -126,6 +128,7 @@ impl Session {
             fencings: Cell::default(),
             rival: RefCell::default(),
             interrupted: Cell::new(false),
+            ended: RefCell::default(),
             before: RefCell::default(),
             looks: clients.observe(group, topic, &outputs.topics, &progress),
             seen: Cell::new(0),
@@ -329,24 +332,37 @@ impl deliver::Session for Session {
         if self.transactions.is_idle() {
             self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
         }
-        match self.consumer().poll(timeout) {
-            None => Ok(None),
-            Some(Err(KafkaError::MessageConsumption(code))) if is_elsewhere(code) => {
-                warn!(topic = self.topic, reason = %code, "the log does not have what is to be read next");
-                self.interrupted.set(true);
-                Ok(None)
-            }
-            Some(Ok(message)) => {
-                let headers = RecordHeaders::take(&message);
-                Ok(Some(Fetched { message, headers }))
-            }
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                Err(unusable("consume")(error))
-            }
-            Some(Err(error)) => {
-                words::report_fetch(&error);
-                Ok(None)
-            }
+        let mut timeout = timeout;
+        loop {
+            return match self.consumer().poll(timeout) {
+                None => Ok(None),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    self.ended.borrow_mut().insert(Partition(partition));
+                    timeout = Duration::ZERO;
+                    continue;
+                }
+                Some(Err(KafkaError::MessageConsumption(code))) if is_elsewhere(code) => {
+                    warn!(topic = self.topic, reason = %code, "the log does not have what is to be read next");
+                    self.interrupted.set(true);
+                    Ok(None)
+                }
+                Some(Ok(message)) => {
+                    let mut ended = self.ended.borrow_mut();
+                    if !ended.is_empty() {
+                        ended.remove(&Partition(message.partition()));
+                    }
+                    drop(ended);
+                    let headers = RecordHeaders::take(&message);
+                    Ok(Some(Fetched { message, headers }))
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    Err(unusable("consume")(error))
+                }
+                Some(Err(error)) => {
+                    words::report_fetch(&error);
+                    Ok(None)
+                }
+            };
         }
     }
 
@@ -374,6 +390,7 @@ impl deliver::Session for Session {
         // Until something is read, the client may still say how far it came when it last had them.
         let ours: BTreeSet<Partition> = from.iter().map(|&(partition, _)| partition).collect();
         self.before.borrow_mut().retain(|partition, _| !ours.contains(partition));
+        self.ended.borrow_mut().retain(|partition| !ours.contains(partition));
         self.consumer().incremental_assign(&list).map_err(unusable("assign"))?;
         let before = self.positions().into_iter().filter(|(partition, _)| ours.contains(partition));
         self.before.borrow_mut().extend(before);
@@ -569,7 +586,16 @@ impl deliver::Session for Session {
     fn is_read_out(&self, partition: Partition, next: Offset) -> bool {
         let end = native::known_end(self.consumer().client(), &self.topic, partition);
         let markers = || self.positions().into_iter().find(|(p, _)| *p == partition);
-        end.is_some_and(|end| next >= end || markers().is_some_and(|(_, at)| at >= end))
+        self.is_at_end(partition)
+            || end.is_some_and(|end| next >= end || markers().is_some_and(|(_, at)| at >= end))
+    }
+
+    fn is_at_end(&self, partition: Partition) -> bool {
+        self.ended.borrow().contains(&partition)
+    }
+
+    fn has_open(&self, partition: Partition) -> bool {
+        self.looks.has_open(partition)
     }
 
     fn is_interrupted(&self) -> bool {

@@ -394,6 +394,19 @@ impl deliver::Session for Session {
         log.next(next.0 as usize).is_none()
     }
 
+    fn is_at_end(&self, partition: Partition) -> bool {
+        let mine = self.mine.borrow();
+        let fetched = mine.consumer.iter().flat_map(|consumer| &consumer.fetched);
+        let mut next = fetched.filter(|fetch| fetch.partition == partition).map(|fetch| fetch.next);
+        next.next().is_some_and(|next| self.is_read_out(partition, Offset(next as i64)))
+    }
+
+    fn has_open(&self, partition: Partition) -> bool {
+        let cluster = self.ground.cluster.borrow();
+        let log = &cluster.topics[self.place.input].partitions[partition.0 as usize];
+        log.stable() < log.end()
+    }
+
     fn is_interrupted(&self) -> bool {
         let mut mine = self.mine.borrow_mut();
         mine.consumer.as_mut().is_some_and(|consumer| std::mem::take(&mut consumer.interrupted))
