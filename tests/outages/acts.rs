@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
 use crate::cluster::Cluster;
 use crate::stream::{Row, Stream};
 
@@ -15,7 +17,7 @@ pub struct Act {
     pub play: fn() -> Row,
 }
 
-pub const ALL: [Act; 10] = [
+pub const ALL: [Act; 12] = [
     Act {
         name: "retention-down",
         what: "the guard is down, retention passes its offset",
@@ -37,6 +39,16 @@ pub const ALL: [Act; 10] = [
         play: anew_accepted,
     },
     Act { name: "evidence-anew", what: "the evidence topic is made anew", play: evidence_anew },
+    Act {
+        name: "open-transaction",
+        what: "a sender leaves a transaction open for a minute and a half; others send behind it",
+        play: open_transaction,
+    },
+    Act {
+        name: "unreadable-batch",
+        what: "a batch of 5 kB unpacks to more than the client takes; then `receive.message.max.bytes` is raised",
+        play: unreadable_batch,
+    },
     Act {
         name: "disk-full",
         what: "the broker's disk is full for 90 s, and it ends; then it is started again",
@@ -200,6 +212,54 @@ fn evidence_anew() -> Row {
         row.said = log.contains(words).then(|| since.elapsed());
         std::thread::sleep(Duration::from_millis(200));
     }
+    end(&mut stream, row, 0)
+}
+
+fn open_transaction() -> Row {
+    let (_dir, mut cluster) = cluster(1);
+    let mut stream = begun(&mut cluster, "open", "", &[]);
+    let mut client = stream.cluster.client();
+    client.set("transactional.id", "somebody").set("transaction.timeout.ms", "600000");
+    let producer: BaseProducer = client.create().expect("a producer");
+    producer.init_transactions(Duration::from_secs(30)).expect("an id");
+    producer.begin_transaction().expect("begun");
+    producer
+        .send(BaseRecord::<(), str>::to("open.requests").partition(0).payload("[]"))
+        .expect("room");
+    producer.flush(Duration::from_secs(20)).expect("it is there");
+    let since = Instant::now();
+    stream.feed(100);
+    let mut row = Row {
+        said: stream.said_within(since, Duration::from_secs(90), &["stalled: "]),
+        ..Row::default()
+    };
+    producer.abort_transaction(Duration::from_secs(30)).expect("aborted");
+    row.goes_on = stream.wait_left(300, PATIENCE);
+    end(&mut stream, row, 0)
+}
+
+fn unreadable_batch() -> Row {
+    let (_dir, mut cluster) = cluster(1);
+    let mut stream = begun(&mut cluster, "batch", "", &[]);
+    let mut client = stream.cluster.client();
+    client.set("message.max.bytes", "500000000").set("queue.buffering.max.kbytes", "600000");
+    client.set("compression.type", "zstd");
+    let producer: BaseProducer = client.create().expect("a producer");
+    let blanks = vec![b' '; 110_000_000];
+    producer
+        .send(BaseRecord::<(), [u8]>::to("batch.requests").partition(0).payload(&blanks))
+        .expect("room");
+    producer.flush(Duration::from_secs(60)).expect("the broker takes it");
+    let since = Instant::now();
+    stream.feed(100);
+    let mut row = Row {
+        said: stream.said_within(since, Duration::from_secs(90), &["stalled: "]),
+        ..Row::default()
+    };
+    stream.stop();
+    stream.set("receive.message.max.bytes", "400000000");
+    stream.start();
+    row.goes_on = stream.wait_left(300, PATIENCE);
     end(&mut stream, row, 0)
 }
 

@@ -244,6 +244,30 @@ window_ms = 1000
         None
     }
 
+    /// How long after `since` one of these words stands in `/ready`.
+    pub fn said_within(
+        &self,
+        since: Instant,
+        patience: Duration,
+        words: &[&str],
+    ) -> Option<Duration> {
+        while since.elapsed() < patience {
+            let ready = self.get("/ready").unwrap_or_default();
+            if words.iter().any(|word| ready.contains(word)) {
+                return Some(since.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        None
+    }
+
+    /// One property of the client more, from the next start on.
+    pub fn set(&self, key: &str, value: &str) {
+        let text = std::fs::read_to_string(self.config()).expect("a file");
+        let with = format!("[kafka.properties]\n\"{key}\" = \"{value}\"\n");
+        std::fs::write(self.config(), text.replace("[kafka.properties]\n", &with)).expect("a file");
+    }
+
     /// Sends `n` more records, a partition after the other, and waits until all are acknowledged.
     pub fn feed(&mut self, n: u64) {
         let mut client = self.cluster.client();
