@@ -304,7 +304,7 @@ fn a_judge_goes_on_from_state_of_version_3_with_its_incident() {
     // What it watches goes on, and the watch that came since begins.
     assert_eq!((read.is_firing(), said.len()), (true, 0));
     let state = JudgeState::read(&read.to_bytes()).unwrap();
-    assert_eq!(state.windows(), JudgeState::read(&whole.to_bytes()).unwrap().windows());
+    assert_eq!(state.windows(), JudgeState::read(&bytes).unwrap().windows());
     let level = (read.level(), whole.level());
     assert!(level.0 > 0.0 && level.0 / level.1 < 1.2 && level.1 / level.0 < 1.2, "{level:?}");
     let state = JudgeState::read(&bytes).unwrap();

@@ -88,9 +88,10 @@ pub(super) struct Heard {
     /// How far its present was behind the clock when it last spoke.
     #[serde(default)]
     pub lag_ms: i64,
-    /// It was read to its end then: it is not behind, whatever its stamps are.
-    #[serde(default)]
-    pub read_out: bool,
+    /// The clock since when all that it said was said at its end: it is not behind, whatever its stamps are. A
+    /// single message may be, in the middle of a backlog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_since: Option<Timestamp>,
     /// The clock a while ago, and its present then: whether it catches up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<(Timestamp, WindowStart)>,
@@ -103,8 +104,8 @@ impl Heard {
     /// A partition of which nothing was heard before the clock was `at`.
     pub fn unknown(at: Timestamp) -> Self {
         let (newest, from, to) = (Timestamp(0), Offset(0), Offset(0));
-        let (lag_ms, read_out, before, stuck) = (0, false, None, false);
-        Self { newest, at, quiet: false, from, to, lag_ms, read_out, before, stuck }
+        let (lag_ms, read_since, before, stuck) = (0, None, None, false);
+        Self { newest, at, quiet: false, from, to, lag_ms, read_since, before, stuck }
     }
 
     /// The first tick came: it spoke just now.
@@ -115,7 +116,8 @@ impl Heard {
     /// Its next message, now that the clock is `self.at`.
     pub fn hear(&mut self, evidence: &Evidence) {
         let Evidence { from, to, head, read_out, ref windows, .. } = *evidence;
-        (self.from, self.to, self.read_out) = (from, to, read_out);
+        (self.from, self.to) = (from, to);
+        self.read_since = read_out.then(|| self.read_since.unwrap_or(self.at));
         // An older build did not say what time it is there.
         let newest = || windows.iter().map(|window| window.window).fold(self.newest, Ord::max);
         self.newest = head.unwrap_or_else(newest);
@@ -132,7 +134,8 @@ impl Heard {
     /// for one whose present is far behind the clock unless there is more to read and it comes nearer.
     pub fn is_waited_for(&self, clock: Timestamp, length: i64) -> bool {
         let speaks = !self.quiet && self.at.0 > clock.0 - GONE_AFTER_MS;
-        let catches_up = !self.read_out && !self.stuck;
+        let read_out = self.read_since.is_some_and(|since| clock.0 - since.0 >= length);
+        let catches_up = !read_out && !self.stuck;
         speaks && (catches_up || self.lag_ms <= LAG_MS.max(LAG_WINDOWS * length))
     }
 }
