@@ -244,6 +244,10 @@ impl Judge {
     fn hear(&mut self, evidence: &Evidence) {
         let Evidence { partition, from, to, begins, ref windows, .. } = *evidence;
         let heard = self.heard(partition);
+        if heard.quiet || begins {
+            // What it says from here on is another burst.
+            heard.read_since = None;
+        }
         heard.quiet = false;
         let repeated = (from, to) == (heard.from, heard.to);
         if repeated || from < heard.to && !begins {
