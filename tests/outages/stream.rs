@@ -29,6 +29,8 @@ pub struct Row {
     pub said: Option<Duration>,
     pub goes_on: Option<Duration>,
     pub problems: Vec<String>,
+    /// It could not be played here: there is no line.
+    pub skipped: bool,
 }
 
 impl Row {
