@@ -14,11 +14,11 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use shipped::{EVERY_COLUMN, PIXELS};
-use tripline::codec::{Config, Format, Headers};
+use tripline::codec::{Config, Format};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::model::Filled;
-use tripline::pipeline::{Batch, Guard, Input};
-use tripline::record::{Offset, Partition, Position};
+use tripline::pipeline::{Batch, Guard};
+use tripline::record::{Offset, Partition, Position, Record};
 
 const POLICY: Policy = Policy {
     mode: Mode::Enforce,
@@ -33,13 +33,12 @@ fn batch(c: &mut Criterion) {
     let mut networks = shipped::networks(&bundle);
     let images = shipped::images();
     let rows = shipped::rows(&images);
-    let inputs: Vec<Input<'_>> = images
+    let records: Vec<Record<'_>> = images
         .chunks_exact(PIXELS)
         .enumerate()
-        .map(|(i, image)| Input {
-            position: Position { partition: Partition(0), offset: Offset(i as i64) },
-            headers: Headers::default(),
-            value: Some(image),
+        .map(|(i, image)| {
+            let at = Position { partition: Partition(0), offset: Offset(i as i64) };
+            Record::bare(at, Some(image))
         })
         .collect();
 
@@ -48,11 +47,11 @@ fn batch(c: &mut Criterion) {
     let mut filled = Filled::default();
     for n in [1, 16, 256] {
         group.throughput(Throughput::Elements(n as u64));
-        let mut batches = inputs.chunks_exact(n).cycle();
+        let mut batches = records.chunks_exact(n).cycle();
         group.bench_function(BenchmarkId::new("turn", n), |b| {
             b.iter(|| {
-                let inputs = batches.next().expect("there is always another");
-                road.turn(&guard, &mut networks, black_box(inputs)).expect("it scores");
+                let records = batches.next().expect("there is always another");
+                road.turn(&guard, &mut networks, black_box(records)).expect("it scores");
                 black_box(road.outcomes());
             });
         });

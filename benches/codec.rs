@@ -9,7 +9,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tripline::codec::{Codecs, Config, Fields, Format, Headers};
+use tripline::codec::{Codecs, Config, ContentHeaders, Fields, Format};
 use tripline::record::{Feature, Schema};
 use tripline::validate::Bounds;
 
@@ -63,7 +63,7 @@ fn decode(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("codec", name), |b| {
             b.iter(|| {
                 rows.clear();
-                codec.decode(black_box(value), &Headers::default(), &mut rows).unwrap();
+                codec.decode(black_box(value), &ContentHeaders::default(), &mut rows).unwrap();
                 black_box(&rows);
             });
         });
@@ -99,7 +99,7 @@ fn encode(c: &mut Criterion) {
             out.clear();
             codecs.get(Format::Json).unwrap().encode(
                 black_box(&array),
-                &Headers::default(),
+                &ContentHeaders::default(),
                 black_box(&changed),
                 &mut out,
             );

@@ -34,7 +34,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use shipped::{EVERY_COLUMN, PIXELS};
 use tripline::config::{Delivery, GroupProtocol, Kafka};
-use tripline::deliver::{Change, Forward, Message as _, Outputs, Session as _};
+use tripline::deliver::{Change, Fetched as _, Forward, Outputs, Session as _};
 use tripline::model::{Filled, Networks};
 use tripline::record::Offset;
 use tripline::shell::kafka::{Clients, Session};
@@ -404,7 +404,7 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
         }
         while opened.is_none_or(|at| at.elapsed() < COMMIT_INTERVAL) {
             let Some(message) = session.poll(COMMIT_INTERVAL / 10)? else { break };
-            let value = message.value();
+            let value = message.record().value;
             let same = Forward {
                 topic: name,
                 value,
@@ -415,7 +415,7 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
             };
             session.forward(&message, same)?;
             opened.get_or_insert_with(Instant::now);
-            let at = message.position();
+            let at = message.record().at;
             next.insert(at.partition, at.offset.next());
         }
         if opened.take_if(|at| at.elapsed() >= COMMIT_INTERVAL / 10).is_some() {

@@ -12,7 +12,7 @@ pub mod targets;
 use std::sync::LazyLock;
 
 use tripline::codec::{
-    Codec, Codecs, Config, Fields, Format, Headers, Language, SchemaId, SchemaText,
+    Codec, Codecs, Config, ContentHeaders, Fields, Format, Language, SchemaId, SchemaText,
 };
 use tripline::record::{Feature, MISSING, Schema};
 use tripline::validate::Bounds;
@@ -67,11 +67,17 @@ impl Stream {
     /// others must still bring the rows of `value` back to the bytes they came from.
     pub fn check(&self, format: Format, value: &[u8], exact: bool) {
         let codec = self.codecs.get(format).expect("a format with a codec");
-        self.check_with(codec, &Headers::default(), value, exact);
+        self.check_with(codec, &ContentHeaders::default(), value, exact);
     }
 
     /// The same under a record's headers.
-    pub fn check_with(&self, codec: &dyn Codec, headers: &Headers<'_>, value: &[u8], exact: bool) {
+    pub fn check_with(
+        &self,
+        codec: &dyn Codec,
+        headers: &ContentHeaders<'_>,
+        value: &[u8],
+        exact: bool,
+    ) {
         let width = self.schema.width();
         let mut rows = vec![0.5];
         let Ok(n) = codec.decode(value, headers, &mut rows) else {

@@ -16,12 +16,12 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shipped::PIXELS;
-use tripline::codec::{Config, Fields, Format, Headers};
+use tripline::codec::{Config, Fields, Format};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::incident::About;
 use tripline::model::Networks;
-use tripline::pipeline::{Batch, Frame, Guard, Input, Judge, Lane};
-use tripline::record::{Offset, Partition, Position, Stamp, Timestamp};
+use tripline::pipeline::{Batch, Frame, Guard, Judge, Lane};
+use tripline::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
 use tripline::watch::{Flagged, Message, Presence, Tally, Terms, Tick, Times, WindowStart, roster};
 
 const POLICY: Policy = Policy {
@@ -36,16 +36,12 @@ const HOLD_MS: u64 = 3000;
 
 struct Recorded {
     position: Position,
-    timestamp: Timestamp,
-    content_type: Option<&'static str>,
-    value: Option<Vec<u8>>,
+    record: OwnedRecord,
 }
 
 impl Recorded {
-    fn input(&self) -> Input<'_> {
-        let content_type = self.content_type.map(str::as_bytes);
-        let headers = Headers { content_type: content_type.into(), ..Headers::default() };
-        Input { position: self.position, headers, value: self.value.as_deref() }
+    fn record(&self) -> Record<'_> {
+        self.record.at(self.position)
     }
 }
 
@@ -93,6 +89,7 @@ fn recorded(hostile: bool) -> Vec<Recorded> {
         let first = image(attacked);
         let more: Vec<u8> = (0..i % 4).flat_map(|_| image(false)).collect();
         let unit = |image: &[u8]| image.iter().map(|&x| f32::from(x) / 255.0).collect::<Vec<_>>();
+        let header = |said: &str| (b"content-type".to_vec(), Some(said.into()));
         let (content_type, mut value) = match i % 7 {
             0 => (Some("application/json"), serde_json::to_vec(&unit(&first)).expect("numbers")),
             1 => {
@@ -119,9 +116,12 @@ fn recorded(hostile: bool) -> Vec<Recorded> {
         Recorded {
             position: Position { partition: Partition(partition), offset: Offset(*offset) },
             // Out of order by up to a window, which is what the judge waits for.
-            timestamp: Timestamp(timestamp),
-            content_type,
-            value: (i % 97 != 0).then_some(value),
+            record: OwnedRecord {
+                stamp: Stamp::of_sender(Timestamp(timestamp)),
+                key: None,
+                headers: content_type.map(header).into_iter().collect(),
+                value: (i % 97 != 0).then_some(value),
+            },
         }
     };
     (0..1500).map(&mut record).collect()
@@ -200,12 +200,12 @@ fn work(
                 queues.remove(&partition);
             }
         }
-        let inputs: Vec<Input<'_>> = cut.iter().map(|record| record.input()).collect();
-        batch.turn(guard, networks, &inputs).expect("it scores");
+        let records: Vec<Record<'_>> = cut.iter().map(|record| record.record()).collect();
+        batch.turn(guard, networks, &records).expect("it scores");
         for (record, outcome) in cut.iter().zip(batch.outcomes()) {
             let lane = lanes.get_mut(&record.position.partition).expect("its lane");
             let cells = &batch.cells()[outcome.cells.clone()];
-            lane.settle(record.position, Stamp::of_sender(record.timestamp), outcome, cells);
+            lane.settle(record.position, record.record.stamp, outcome, cells);
             let trace = batch.traces()[outcome.trace.clone()].to_vec();
             let corrected = outcome.corrected.clone().map(|at| batch.corrected()[at].to_vec());
             left.push((record.position, Left { verdict: outcome.text, trace, corrected }));

@@ -9,11 +9,13 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::bundle::Bundle;
-use tripline::codec::{self, Fields, Format, Headers};
+use tripline::codec::{self, Fields, Format};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::model::{Networks, Onnx, Runtime};
-use tripline::pipeline::{Batch, Guard, Input, Outcome, Route};
-use tripline::record::{Action, Fault, Offset, Partition, Position};
+use tripline::pipeline::{Batch, Guard, Outcome, Route};
+use tripline::record::{
+    Action, Fault, Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp,
+};
 
 const PIXELS: usize = 784;
 const ENFORCE: Policy = Policy {
@@ -60,18 +62,16 @@ impl Road {
     }
 
     /// Takes `records` through the road in these cuts.
-    fn run(&mut self, records: &[Record], cuts: impl Iterator<Item = Range<usize>>) -> Vec<Left> {
+    fn run(
+        &mut self,
+        records: &[OwnedRecord],
+        cuts: impl Iterator<Item = Range<usize>>,
+    ) -> Vec<Left> {
         let mut left = vec![];
         for cut in cuts {
-            let inputs: Vec<Input<'_>> = cut
-                .clone()
-                .map(|i| Input {
-                    position: Position { partition: Partition(3), offset: Offset(i as i64) },
-                    headers: records[i].headers(),
-                    value: records[i].value.as_deref(),
-                })
-                .collect();
-            self.batch.turn(&self.guard, &mut self.networks, &inputs).expect("it scores");
+            let at = |i| Position { partition: Partition(3), offset: Offset(i as i64) };
+            let cut: Vec<Record<'_>> = cut.map(|i| records[i].at(at(i))).collect();
+            self.batch.turn(&self.guard, &mut self.networks, &cut).expect("it scores");
             for outcome in self.batch.outcomes() {
                 left.push(Left {
                     corrected: outcome
@@ -92,7 +92,7 @@ impl Road {
         left
     }
 
-    fn run_whole(&mut self, records: &[Record]) -> Vec<Left> {
+    fn run_whole(&mut self, records: &[OwnedRecord]) -> Vec<Left> {
         self.run(
             records,
             (0..records.len())
@@ -104,16 +104,10 @@ impl Road {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Record {
-    content_type: Option<&'static str>,
-    value: Option<Vec<u8>>,
-}
-
-impl Record {
-    fn headers(&self) -> Headers<'_> {
-        Headers { content_type: self.content_type.map(str::as_bytes).into(), ..Headers::default() }
-    }
+fn record(content_type: Option<&str>, value: Option<Vec<u8>>) -> OwnedRecord {
+    let headers = content_type.map(|said| (b"content-type".to_vec(), Some(said.into())));
+    let stamp = Stamp::of_sender(Timestamp(-1));
+    OwnedRecord { stamp, key: None, headers: headers.into_iter().collect(), value }
 }
 
 /// What left, apart from where in the batch's buffers it was.
@@ -141,8 +135,8 @@ fn slice(name: &str) -> Vec<Vec<u8>> {
     bytes.chunks_exact(PIXELS).map(<[u8]>::to_vec).collect()
 }
 
-fn raw(images: Vec<Vec<u8>>) -> Vec<Record> {
-    images.into_iter().map(|image| Record { content_type: U8, value: Some(image) }).collect()
+fn raw(images: Vec<Vec<u8>>) -> Vec<OwnedRecord> {
+    images.into_iter().map(|image| record(U8, Some(image))).collect()
 }
 
 fn unit(image: &[u8]) -> impl Iterator<Item = f32> + '_ {
@@ -150,7 +144,7 @@ fn unit(image: &[u8]) -> impl Iterator<Item = f32> + '_ {
 }
 
 /// Real images in every format, attacked and not, with every kind of fault among them.
-fn mixed(seed: u64, n: usize) -> Vec<Record> {
+fn mixed(seed: u64, n: usize) -> Vec<OwnedRecord> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let pools = [slice("clean.u8"), slice("trigger.u8"), slice("pgd.u8")];
     let mut record = |_| {
@@ -175,13 +169,13 @@ fn mixed(seed: u64, n: usize) -> Vec<Record> {
         }
         match rng.random_range(0..20) {
             0 => value.truncate(value.len() / 2),
-            1 => return Record { content_type, value: None },
-            2 => return Record { content_type: Some("text/csv"), value: Some(value) },
+            1 => return record(content_type, None),
+            2 => return record(Some("text/csv"), Some(value)),
             3 => value = [f32::NAN; PIXELS].iter().flat_map(|v| v.to_le_bytes()).collect(),
             4 => value.resize(1 << 18, b' '),
             _ => {}
         }
-        Record { content_type, value: Some(value) }
+        record(content_type, Some(value))
     };
     (0..n).map(&mut record).collect()
 }
@@ -248,21 +242,17 @@ fn a_corrected_record_reads_in_its_own_format_and_is_not_flagged_again() {
     let corrected: Vec<_> =
         records.iter().zip(&left).filter(|(_, l)| l.corrected.is_some()).collect();
     assert!(corrected.len() > 50, "only {} of 400 were corrected", corrected.len());
-    let delivered: Vec<Record> = corrected
+    let delivered: Vec<OwnedRecord> = corrected
         .iter()
-        .map(|(record, left)| Record {
-            content_type: record.content_type,
-            value: left.corrected.clone(),
-        })
+        .map(|(record, left)| OwnedRecord { value: left.corrected.clone(), ..(*record).clone() })
         .collect();
     for ((_, first), again) in corrected.iter().zip(road.run_whole(&delivered)) {
         assert_eq!(first.outcome.text, "correct");
         assert_eq!((again.outcome.text, again.outcome.route), ("pass", Route::Sanitized));
     }
     // What a JSON record says beside its pixels stays.
-    for (record, left) in
-        corrected.iter().filter(|(r, _)| r.content_type == Some("application/json"))
-    {
+    let is_json = |record: &OwnedRecord| record.header("content-type") == Some(b"application/json");
+    for (record, left) in corrected.iter().filter(|(record, _)| is_json(record)) {
         let ends = |bytes: &[u8]| (bytes[..21].to_vec(), bytes[bytes.len() - 3..].to_vec());
         let (before, after) = (record.value.as_ref().expect("a value"), left.corrected.as_ref());
         assert_eq!(ends(before), ends(after.expect("corrected")));
@@ -276,7 +266,7 @@ fn a_corrected_record_reads_in_its_own_format_and_is_not_flagged_again() {
 
 /// `n` records of `rows` clean images each, from images that the bundle never saw; in every
 /// `attacked`-th, the last image has a trigger.
-fn of_several_rows(n: usize, rows: usize, attacked: Option<usize>) -> Vec<Record> {
+fn of_several_rows(n: usize, rows: usize, attacked: Option<usize>) -> Vec<OwnedRecord> {
     let (clean, triggers) = (slice("clean.u8"), slice("trigger.u8"));
     let record = |i: usize| {
         let mut images: Vec<_> = (0..rows).map(|j| &clean[(i * rows + j) % clean.len()]).collect();
@@ -284,7 +274,7 @@ fn of_several_rows(n: usize, rows: usize, attacked: Option<usize>) -> Vec<Record
             images[rows - 1] = &triggers[i % triggers.len()];
         }
         let value: Vec<u8> = images.into_iter().flatten().copied().collect();
-        Record { content_type: U8, value: Some(value) }
+        record(U8, Some(value))
     };
     (0..n).map(record).collect()
 }
@@ -418,8 +408,8 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
     assert_eq!(names, Fault::NAMES, "every fault is here or named");
     let alone = road.run_whole(&raw(vec![good.clone()]));
     for (content_type, value, name) in faulty {
-        let bad = Record { content_type, value };
-        let fine = Record { content_type: U8, value: Some(good.clone()) };
+        let bad = record(content_type, value);
+        let fine = record(U8, Some(good.clone()));
         let left = road.run_whole(&[fine.clone(), bad, fine]);
         assert_eq!(left[1].outcome.text, format!("dead-letter:{name}"));
         assert_eq!(left[1].outcome.route, Route::DeadLetter);
@@ -470,7 +460,7 @@ fn a_record_that_cannot_be_scored_leaves_its_neighbours_scored() {
 fn a_guard_that_cannot_score_lets_all_pass_or_nothing_as_its_policy_says() {
     let mut records = raw(slice("clean.u8"));
     records.truncate(3);
-    records.push(Record { content_type: None, value: None });
+    records.push(record(None, None));
     let broken = |on_guard_failure| {
         let mut road = Road::new(Policy { on_guard_failure, ..ENFORCE });
         let all = ndarray::Array2::from_elem((PIXELS, PIXELS), f32::MAX);
@@ -486,8 +476,8 @@ fn a_guard_that_cannot_score_lets_all_pass_or_nothing_as_its_policy_says() {
     let mut road = broken(OnGuardFailure::Closed);
     let position = Position { partition: Partition(0), offset: Offset(0) };
     let value = records[0].value.as_deref();
-    let input = Input { position, headers: Headers::default(), value };
-    let failed = road.batch.turn(&road.guard, &mut road.networks, &[input]);
+    let record = Record::bare(position, value);
+    let failed = road.batch.turn(&road.guard, &mut road.networks, &[record]);
     let message = failed.expect_err("it must not pass").to_string();
     assert!(message.contains("not finite"), "{message}");
 }

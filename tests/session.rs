@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use harness::Broker;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tripline::config::{Delivery, GroupProtocol, Kafka};
-use tripline::deliver::{Change, Message, Outputs, Session as _};
+use tripline::deliver::{Change, Fetched as _, Outputs, Session as _};
 use tripline::record::{Offset, Partition};
 use tripline::shell::kafka::{Clients, Session};
 
@@ -38,7 +38,7 @@ fn next(session: &Session, patience: Duration) -> Option<Offset> {
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         if let Some(message) = session.poll(Duration::from_millis(100)).expect("a consumer") {
-            return Some(message.position().offset);
+            return Some(message.record().at.offset);
         }
     }
     None

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use tripline::codec::{Format, Headers, Language};
+use tripline::codec::{ContentHeaders, Format, Language};
 use tripline::record::{Ambiguity, Fault};
 
 use super::super::{STREAMS, Stream, framed};
@@ -43,7 +43,8 @@ pub fn codec_oip_json(value: &[u8]) {
     // Where the last brace is, the JSON ends most often.
     let end = value.iter().rposition(|&byte| byte == b'}').map_or(0, |at| at + 1);
     let length = end.to_string();
-    let headers = Headers { json_length: length.as_bytes().into(), ..Headers::default() };
+    let headers =
+        ContentHeaders { json_length: length.as_bytes().into(), ..ContentHeaders::default() };
     for stream in STREAMS.iter() {
         stream.check(Format::OipJson, value, false);
         let codec = stream.codecs.get(Format::OipJson).expect("always there");
@@ -57,7 +58,7 @@ pub fn codec_pick(input: &[u8]) {
     let (content_type, rest) = input.optional();
     let (json_length, value) = rest.optional();
     let (content_type, json_length) = (content_type.into(), json_length.into());
-    let headers = Headers { content_type, json_length, ..Headers::default() };
+    let headers = ContentHeaders { content_type, json_length, ..ContentHeaders::default() };
     for stream in STREAMS.iter() {
         match stream.codecs.pick(&headers, value) {
             Ok(codec) => stream.check_with(codec, &headers, value, false),

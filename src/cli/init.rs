@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Exit;
 use super::config::{refused, secret};
+use crate::codec::ContentHeaders;
 use crate::config::{Answers, Config, NewStream, Survey, template};
 use crate::shell::kafka::Clients;
 use crate::shell::sample::{Limits, sample};
@@ -80,7 +81,7 @@ impl Args {
         let (mut survey, mut rows_written, mut disk) = (Survey::default(), 0, Ok(()));
         let sampled = sample(&clients, topic, Limits::of_a_look(self.records as usize), |seen| {
             let Some(value) = seen.value else { return true };
-            survey.take(value, &seen.headers);
+            survey.take(value, &ContentHeaders::of(seen.headers));
             if let (Some((_, file)), true) = (&mut rows, disk.is_ok())
                 && let Some(line) = json_line(value)
             {

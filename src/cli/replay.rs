@@ -12,9 +12,9 @@ use crate::incident::Alert;
 use crate::model::Runtime;
 use crate::record::Position;
 use crate::shell::kafka::Clients;
-use crate::shell::replay::{Recorded, Replayed, Replaying};
+use crate::shell::replay::{Recorded, Replayed, Replaying, read_line};
 use crate::shell::run::Prepared;
-use crate::shell::sample::{Limits, Seen, sample};
+use crate::shell::sample::{Limits, sample};
 use crate::shell::trial::Trial;
 
 /// Send recorded traffic through a configuration, or two, and say what would differ
@@ -114,7 +114,7 @@ impl Args {
             Limits { records: self.records, bytes: BYTES_MAX, time: TIME_MAX, committed: true };
         let mut failed = None;
         let seen = sample(&clients, topic, limits, |seen| {
-            failed = take(recorded(seen)).err();
+            failed = take((seen.at, seen.to_owned())).err();
             failed.is_none()
         });
         match (failed, seen) {
@@ -202,16 +202,10 @@ fn read_file(
     for (i, line) in BufReader::new(file).lines().enumerate() {
         let line = line.map_err(|error| place(i + 1, &error.to_string()))?;
         if !line.trim().is_empty() {
-            take(Recorded::of_line(&line).map_err(|error| place(i + 1, &error))?)?;
+            take(read_line(&line).map_err(|error| place(i + 1, &error))?)?;
         }
     }
     Ok(())
-}
-
-fn recorded(seen: Seen<'_>) -> Recorded {
-    let Seen { position, stamp, headers, value } = seen;
-    let own = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-    Recorded { position, stamp, value: own(value), headers: headers.into() }
 }
 
 fn line(alert: &Alert) -> String {

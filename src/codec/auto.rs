@@ -33,7 +33,7 @@ use serde_json::value::RawValue;
 use super::datatype::Datatype;
 use super::fold;
 use super::format::ContentType;
-use super::{Fields, Format, Headers, Layout, text, wire};
+use super::{ContentHeaders, Fields, Format, Layout, text, wire};
 use crate::record::{Ambiguity, Fault};
 
 /// What a stream knows before it sees a record.
@@ -52,7 +52,7 @@ pub(super) struct Rules {
 ///
 /// # Errors
 /// `UnknownFormat` if the `content-type` names none of ours, or the bytes are none of ours or of two.
-pub fn shown(headers: &Headers<'_>, value: &[u8]) -> Result<Format, Fault> {
+pub fn shown(headers: &ContentHeaders<'_>, value: &[u8]) -> Result<Format, Fault> {
     let stranger = Rules { format: Format::Auto, registry: true, cells: None, names: vec![] };
     stranger.pick(headers, value)
 }
@@ -78,7 +78,7 @@ impl Rules {
     /// # Errors
     /// Under `auto`: `UnknownFormat` if the `content-type` names none of ours or the bytes are none of
     /// ours; `Ambiguous` if headers and bytes disagree, or the bytes read in two formats.
-    pub fn pick(&self, headers: &Headers<'_>, value: &[u8]) -> Result<Format, Fault> {
+    pub fn pick(&self, headers: &ContentHeaders<'_>, value: &[u8]) -> Result<Format, Fault> {
         if self.format != Format::Auto {
             return Ok(self.format);
         }
@@ -320,14 +320,14 @@ mod tests {
         Rules::new(&Layout::new(&Schema { features }, 999), format, None, registry)
     }
 
-    fn check(rules: &Rules, headers: Headers<'_>, value: &[u8], expected: Option<Format>) {
+    fn check(rules: &Rules, headers: ContentHeaders<'_>, value: &[u8], expected: Option<Format>) {
         let picked = rules.pick(&headers, value);
         let text = String::from_utf8_lossy(value);
         assert_eq!(picked.ok(), expected, "{picked:?} {headers:?} {text}");
     }
 
-    fn said(content_type: &str) -> Headers<'_> {
-        Headers { content_type: content_type.as_bytes().into(), ..Headers::default() }
+    fn said(content_type: &str) -> ContentHeaders<'_> {
+        ContentHeaders { content_type: content_type.as_bytes().into(), ..ContentHeaders::default() }
     }
 
     const V1: &str = r#" {"signature_name": "s", "instances": [[1, 2]]}"#;
@@ -347,7 +347,7 @@ mod tests {
             (PLAIN, Json),
             ("[1, 2]", Json),
         ] {
-            for headers in [Headers::default(), said("application/json"), said("a/b+json")] {
+            for headers in [ContentHeaders::default(), said("application/json"), said("a/b+json")] {
                 check(&rules(Format::Auto, false), headers, text.as_bytes(), Some(format));
             }
         }
@@ -360,7 +360,7 @@ mod tests {
         for format in Format::ALL.into_iter().filter(|&format| format != Format::Auto) {
             for text in [V1, V2, EVENT, PLAIN, "", "no json"] {
                 for content_type in types {
-                    let headers = Headers {
+                    let headers = ContentHeaders {
                         schema_id: b"7"[..].into(),
                         json_length: b"2"[..].into(),
                         ..said(content_type)
@@ -368,7 +368,10 @@ mod tests {
                     check(&rules(format, true), headers, text.as_bytes(), Some(format));
                     check(&rules(format, false), headers, text.as_bytes(), Some(format));
                 }
-                let twice = Headers { content_type: Header::Contradictory, ..Headers::default() };
+                let twice = ContentHeaders {
+                    content_type: Header::Contradictory,
+                    ..ContentHeaders::default()
+                };
                 check(&rules(format, false), twice, text.as_bytes(), Some(format));
             }
         }
@@ -392,9 +395,10 @@ mod tests {
         }
         let event = said("Application/CloudEvents+json; charset=UTF-8");
         check(&auto, event, EVENT.as_bytes(), Some(Format::CloudEvents));
-        let length = Headers { json_length: b"2"[..].into(), ..Headers::default() };
+        let length = ContentHeaders { json_length: b"2"[..].into(), ..ContentHeaders::default() };
         check(&auto, length, V1.as_bytes(), None);
-        let twice = Headers { content_type: Header::Contradictory, ..Headers::default() };
+        let twice =
+            ContentHeaders { content_type: Header::Contradictory, ..ContentHeaders::default() };
         check(&auto, twice, V1.as_bytes(), None);
         check(&auto, said("text/csv"), b"1,2", None);
     }
@@ -411,13 +415,13 @@ mod tests {
             let latin = [b"{\"x\": 1, \"z\xe9\": 0}", &b" ".repeat(pad)[..]].concat();
             let nan = format!("{{\"x\": NaN, \"y\": 2}}{}", " ".repeat(pad)).into_bytes();
             for value in [utf16, utf32, bom, latin, nan] {
-                check(&auto, Headers::default(), &value, None);
+                check(&auto, ContentHeaders::default(), &value, None);
             }
         }
         let rows: Vec<u8> =
             [0.5_f32, -1.0, 0.0, 1e-9].iter().flat_map(|x| x.to_le_bytes()).collect();
-        check(&auto, Headers::default(), &rows, Some(Format::F32Le));
-        check(&auto, Headers::default(), b"{\x00,}", Some(Format::U8));
+        check(&auto, ContentHeaders::default(), &rows, Some(Format::F32Le));
+        check(&auto, ContentHeaders::default(), b"{\x00,}", Some(Format::U8));
     }
 
     /// Go's decoder and Jackson read the first document and leave what is behind it.
@@ -427,10 +431,10 @@ mod tests {
         for behind in [&b"\n{}"[..], b"\xff\xff", b"\0", b"[3, 4]"] {
             for pad in 0..8 {
                 let value = [b"[1, 2]", behind, &vec![7; pad][..]].concat();
-                check(&auto, Headers::default(), &value, None);
+                check(&auto, ContentHeaders::default(), &value, None);
             }
         }
-        check(&auto, Headers::default(), b"[]345678", Some(Format::F32Le));
+        check(&auto, ContentHeaders::default(), b"[]345678", Some(Format::F32Le));
     }
 
     #[test]
@@ -440,16 +444,16 @@ mod tests {
         let tensor = b"\x2a\x06\x12\x04FP32";
         for pad in 0..8 {
             let value = [&tensor[..], &b"\x78\x07".repeat(pad)].concat();
-            check(&auto, Headers::default(), &value, Some(Format::OipProtobuf));
+            check(&auto, ContentHeaders::default(), &value, Some(Format::OipProtobuf));
         }
-        check(&auto, Headers::default(), b"\x2a\x02ab\x78\x07\x78\x07", Some(Format::F32Le));
+        check(&auto, ContentHeaders::default(), b"\x2a\x02ab\x78\x07\x78\x07", Some(Format::F32Le));
     }
 
     #[test]
     fn a_feature_in_other_letters_beside_a_dialect_is_refused() {
         let text = r#"{"instances": [[1, 2]], "X": 3}"#;
         check(&rules(Format::Auto, false), said("application/json"), text.as_bytes(), None);
-        check(&rules(Format::Auto, false), Headers::default(), text.as_bytes(), None);
+        check(&rules(Format::Auto, false), ContentHeaders::default(), text.as_bytes(), None);
     }
 
     /// Protobuf reads `\n ` as a name of 32 letters, `*` as a tensor.
@@ -460,7 +464,7 @@ mod tests {
         let tensor = format!("{}\"}}", " ".repeat(32));
         let polyglot = format!("\n {name}*\"{tensor}");
         assert!(is_infer_request(polyglot.as_bytes()));
-        check(&rules(Format::Auto, false), Headers::default(), polyglot.as_bytes(), None);
+        check(&rules(Format::Auto, false), ContentHeaders::default(), polyglot.as_bytes(), None);
     }
 
     #[test]
@@ -473,14 +477,14 @@ mod tests {
             r#"{"specversion": "1.0", "inputs": []}"#,
         ] {
             check(&auto, said("application/json"), text.as_bytes(), None);
-            check(&auto, Headers::default(), text.as_bytes(), None);
+            check(&auto, ContentHeaders::default(), text.as_bytes(), None);
         }
     }
 
     #[test]
     fn bytes_without_a_type_are_told_by_how_they_begin_and_how_long_they_are() {
         let auto = rules(Format::Auto, false);
-        let none = Headers::default();
+        let none = ContentHeaders::default();
         check(&auto, none, &[7; 8], Some(Format::F32Le));
         check(&auto, none, &[7; 6], Some(Format::U8));
         check(&auto, none, &[7; 5], None);
@@ -491,7 +495,7 @@ mod tests {
         check(&auto, none, b"\x0a\x01m\x3a\x01r\x2a\x02ab", Some(Format::OipProtobuf));
         check(&auto, none, b"\x2a\x03a\x2a", Some(Format::U8));
         check(&auto, none, b"\x0a\x02ab", Some(Format::U8));
-        let length = Headers { json_length: b"2"[..].into(), ..none };
+        let length = ContentHeaders { json_length: b"2"[..].into(), ..none };
         check(&auto, length, b"{}", None);
         check(&auto, length, V2.as_bytes(), Some(Format::OipJson));
         let mut tail = V2.as_bytes().to_vec();
@@ -502,14 +506,14 @@ mod tests {
     #[test]
     fn a_frame_counts_only_where_there_is_a_registry_to_ask() {
         let frame = [0, 0, 0, 0, 7, 1, 2, 3];
-        let header = Headers { schema_id: b"7"[..].into(), ..Headers::default() };
+        let header = ContentHeaders { schema_id: b"7"[..].into(), ..ContentHeaders::default() };
         for kind in ["application/json", "application/protobuf", "avro/binary"] {
             check(&rules(Format::Auto, true), said(kind), &frame, Some(Format::Confluent));
         }
         let auto = |registry| rules(Format::Auto, registry);
-        check(&auto(true), Headers::default(), &frame, Some(Format::Confluent));
+        check(&auto(true), ContentHeaders::default(), &frame, Some(Format::Confluent));
         check(&auto(true), header, b"{}", Some(Format::Confluent));
-        check(&auto(false), Headers::default(), &frame, Some(Format::F32Le));
+        check(&auto(false), ContentHeaders::default(), &frame, Some(Format::F32Le));
         check(&auto(false), header, b"{}", Some(Format::Json));
     }
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{object, offset, unreadable};
-use super::{Codec, Codecs, Headers};
+use super::{Codec, Codecs, ContentHeaders};
 use crate::record::Fault;
 
 /// `cloudevents`: `application/cloudevents+json`
@@ -118,9 +118,9 @@ impl<'v> Event<'v> {
     }
 
     /// The headers that a record of its own would have.
-    fn headers(&self) -> Headers<'_> {
+    fn headers(&self) -> ContentHeaders<'_> {
         let content_type = self.content_type.as_deref().map(str::as_bytes);
-        Headers { content_type: content_type.into(), ..Headers::default() }
+        ContentHeaders { content_type: content_type.into(), ..ContentHeaders::default() }
     }
 
     /// Whether the data stands in the envelope as it is.
@@ -130,7 +130,12 @@ impl<'v> Event<'v> {
 }
 
 impl Codec for CloudEvents {
-    fn decode(&self, value: &[u8], _: &Headers<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
+    fn decode(
+        &self,
+        value: &[u8],
+        _: &ContentHeaders<'_>,
+        rows: &mut Vec<f32>,
+    ) -> Result<usize, Fault> {
         let event = Event::open(value)?;
         let read = self.pick(&event)?.decode(&event.data, &event.headers(), rows);
         read.map_err(|fault| match fault {
@@ -142,7 +147,7 @@ impl Codec for CloudEvents {
         })
     }
 
-    fn encode(&self, original: &[u8], _: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+    fn encode(&self, original: &[u8], _: &ContentHeaders<'_>, rows: &[f32], out: &mut Vec<u8>) {
         let event = Event::open(original).expect("the original is not an event");
         let codec = self.pick(&event).expect("the original does not hold rows");
         let mut data = vec![];
@@ -180,7 +185,7 @@ mod tests {
         let features = vec![Feature::number("x", 0.0, 9.0), Feature::number("y", 0.0, 9.0)];
         let codecs = codecs(&Schema { features }, format);
         let codec = codecs.get(Format::CloudEvents).unwrap();
-        let read = check_with(codec, 2, text.as_bytes(), &Headers::default());
+        let read = check_with(codec, 2, text.as_bytes(), &ContentHeaders::default());
         assert_eq!(read, expected.map(<[f32]>::to_vec), "{text}");
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Cell, Codec, Headers, Layout, dense};
+use super::{Cell, Codec, ContentHeaders, Layout, dense};
 use crate::record::Fault;
 
 /// `application/x-f32-le`
@@ -24,7 +24,12 @@ impl F32Le {
 }
 
 impl Codec for F32Le {
-    fn decode(&self, value: &[u8], _: &Headers<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
+    fn decode(
+        &self,
+        value: &[u8],
+        _: &ContentHeaders<'_>,
+        rows: &mut Vec<f32>,
+    ) -> Result<usize, Fault> {
         let (numbers, rest) = value.as_chunks::<BYTES>();
         if !rest.is_empty() {
             return Err(Fault::Unreadable { at: value.len() - rest.len() });
@@ -32,7 +37,13 @@ impl Codec for F32Le {
         dense::decode(&self.layout, numbers, |&bytes, _| f32::from_le_bytes(bytes), rows)
     }
 
-    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+    fn encode(
+        &self,
+        original: &[u8],
+        headers: &ContentHeaders<'_>,
+        rows: &[f32],
+        out: &mut Vec<u8>,
+    ) {
         let mut before = vec![];
         self.decode(original, headers, &mut before).expect("the original is not rows");
         assert_eq!(rows.len(), before.len(), "other rows than the original's");
@@ -66,7 +77,7 @@ mod tests {
     #[test]
     fn a_torn_number_is_unreadable_and_a_missing_one_is_wrong_arity() {
         let codec = codec(2);
-        let read = |value: &[u8]| codec.decode(value, &Headers::default(), &mut Vec::new());
+        let read = |value: &[u8]| codec.decode(value, &ContentHeaders::default(), &mut Vec::new());
         assert_eq!(read(&[0; 7]), Err(Fault::Unreadable { at: 4 }));
         assert_eq!(read(&[]), Err(Fault::WrongArity { got: 0, expected: 2 }));
         assert_eq!(read(&[0; 4]), Err(Fault::WrongArity { got: 1, expected: 2 }));

@@ -10,8 +10,8 @@ mod f32_le;
 mod fields;
 mod fold;
 mod format;
-mod headers;
 mod inputs;
+mod content_headers;
 mod json;
 mod layout;
 mod oip_protobuf;
@@ -35,10 +35,10 @@ pub use cloudevents::CloudEvents;
 pub use confluent::{
     Confluent, Language, SchemaId, Text as SchemaText, Unusable as UnusableSchema,
 };
+pub use content_headers::{ContentHeaders, Header};
 pub use f32_le::F32Le;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
-pub use headers::{Excess, HEADER_BYTES_MAX, HEADERS_MAX, Header, Headers, OwnedHeaders};
 pub use inputs::{Inputs, InputsBy};
 pub use json::{Json, KserveV1, OipJson};
 pub use layout::{Cell, Layout, Place, Scalar};
@@ -56,7 +56,7 @@ pub trait Codec: fmt::Debug + Send + Sync {
     fn decode(
         &self,
         value: &[u8],
-        headers: &Headers<'_>,
+        headers: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
     ) -> Result<usize, Fault>;
 
@@ -66,7 +66,13 @@ pub trait Codec: fmt::Debug + Send + Sync {
     /// # Panics
     /// If `original` is not a value that [`Codec::decode`] reads as that many rows, or a number is
     /// not finite: that is our bug.
-    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>);
+    fn encode(
+        &self,
+        original: &[u8],
+        headers: &ContentHeaders<'_>,
+        rows: &[f32],
+        out: &mut Vec<u8>,
+    );
 }
 
 /// How a stream's values are read.
@@ -147,7 +153,7 @@ impl Codecs {
     }
 
     /// The schema without which the record cannot be read, if nobody has brought it.
-    pub fn wants(&self, headers: &Headers<'_>, value: &[u8]) -> Option<SchemaId> {
+    pub fn wants(&self, headers: &ContentHeaders<'_>, value: &[u8]) -> Option<SchemaId> {
         // Most values have no frame; only of the others is the format looked into.
         let id = self.confluent.as_deref()?.wants(value, headers)?;
         (self.rules.pick(headers, value) == Ok(Format::Confluent)).then_some(id)
@@ -157,7 +163,7 @@ impl Codecs {
     ///
     /// # Errors
     /// `UnknownFormat` if they name none of ours: guessing would score noise.
-    pub fn pick(&self, headers: &Headers<'_>, value: &[u8]) -> Result<&dyn Codec, Fault> {
+    pub fn pick(&self, headers: &ContentHeaders<'_>, value: &[u8]) -> Result<&dyn Codec, Fault> {
         self.get(self.rules.pick(headers, value)?).ok_or(Fault::UnknownFormat)
     }
 }
@@ -169,7 +175,7 @@ mod conformance {
 
     /// No bytes panic; a fault leaves `rows` as it was; a value adds as many rows as it says.
     pub fn check_decode(codec: &dyn Codec, width: usize, value: &[u8]) -> Option<Vec<f32>> {
-        check_with(codec, width, value, &Headers::default()).ok()
+        check_with(codec, width, value, &ContentHeaders::default()).ok()
     }
 
     /// The same under the record's headers, with the fault.
@@ -177,7 +183,7 @@ mod conformance {
         codec: &dyn Codec,
         width: usize,
         value: &[u8],
-        headers: &Headers<'_>,
+        headers: &ContentHeaders<'_>,
     ) -> Result<Vec<f32>, Fault> {
         let before = [7.0, -1.5];
         let mut rows = before.to_vec();
@@ -193,7 +199,7 @@ mod conformance {
     /// The bytes of `original` with `row` in it; `out` must keep what it held.
     pub fn encode(codec: &dyn Codec, original: &[u8], row: &[f32]) -> Vec<u8> {
         let mut out = b"kept".to_vec();
-        codec.encode(original, &Headers::default(), row, &mut out);
+        codec.encode(original, &ContentHeaders::default(), row, &mut out);
         assert_eq!(&out[..4], b"kept");
         out.split_off(4)
     }
@@ -217,7 +223,7 @@ mod tests {
     ) {
         let codecs = codecs(stream);
         let mut rows = Vec::new();
-        let headers = Headers { content_type: header.into(), ..Headers::default() };
+        let headers = ContentHeaders { content_type: header.into(), ..ContentHeaders::default() };
         let codec = codecs.pick(&headers, value);
         let read = codec.and_then(|codec| codec.decode(value, &headers, &mut rows));
         assert_eq!(read.map(|_| rows[0]), expected);
@@ -241,9 +247,11 @@ mod tests {
         let framed = [0, 0, 0, 0, 7, 1];
         for format in [Format::Confluent, Format::Auto] {
             let codecs = codecs(format);
-            assert_eq!(codecs.wants(&Headers::default(), &framed), None);
-            let headers =
-                Headers { content_type: b"application/avro"[..].into(), ..Headers::default() };
+            assert_eq!(codecs.wants(&ContentHeaders::default(), &framed), None);
+            let headers = ContentHeaders {
+                content_type: b"application/avro"[..].into(),
+                ..ContentHeaders::default()
+            };
             assert_eq!(
                 codecs.pick(&headers, &framed).err(),
                 Some(Fault::UnknownFormat),
@@ -265,7 +273,7 @@ mod tests {
         let codecs = codecs(Format::Auto);
         for value in [&b"[0.5]"[..], br#"{"instances": [0.5]}"#, br#"{"x": 0.5}"#] {
             let content_type = b"application/json; charset=utf-8"[..].into();
-            let headers = Headers { content_type, ..Headers::default() };
+            let headers = ContentHeaders { content_type, ..ContentHeaders::default() };
             let codec = codecs.pick(&headers, value).unwrap();
             assert_eq!(conformance::check_decode(codec, 1, value), Some(vec![0.5]));
         }

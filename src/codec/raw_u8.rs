@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Cell, Codec, Headers, Layout, dense};
+use super::{Cell, Codec, ContentHeaders, Layout, dense};
 use crate::record::Fault;
 
 /// `application/x-u8`
@@ -22,11 +22,22 @@ impl RawU8 {
 }
 
 impl Codec for RawU8 {
-    fn decode(&self, value: &[u8], _: &Headers<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
+    fn decode(
+        &self,
+        value: &[u8],
+        _: &ContentHeaders<'_>,
+        rows: &mut Vec<f32>,
+    ) -> Result<usize, Fault> {
         dense::decode(&self.layout, value, |&byte, scale| f32::from(byte) / scale, rows)
     }
 
-    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+    fn encode(
+        &self,
+        original: &[u8],
+        headers: &ContentHeaders<'_>,
+        rows: &[f32],
+        out: &mut Vec<u8>,
+    ) {
         let mut before = vec![];
         self.decode(original, headers, &mut before).expect("the original is not rows");
         let start = out.len();

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::field::{FEW, Field};
 use super::template::quoted;
-use crate::codec::{Fields, Format, Headers, shown};
+use crate::codec::{ContentHeaders, Fields, Format, shown};
 
 /// What was seen so far.
 #[derive(Clone, Debug, Default)]
@@ -41,9 +41,9 @@ const ROOM_MIN: usize = 64 << 10;
 
 impl Survey {
     /// Takes one record's value.
-    pub fn take(&mut self, value: &[u8], headers: &Headers<'_>) {
+    pub fn take(&mut self, value: &[u8], headers: &ContentHeaders<'_>) {
         self.sizes.push(value.len());
-        let silent = *headers == Headers::default();
+        let silent = *headers == ContentHeaders::default();
         let looks = match shown(headers, value) {
             _ if value.is_empty() => Looks::Empty,
             // Many a number begins with a 0 byte, as a frame does.
@@ -190,7 +190,9 @@ mod tests {
 
     fn survey(values: impl IntoIterator<Item = String>) -> Survey {
         let mut survey = Survey::default();
-        values.into_iter().for_each(|value| survey.take(value.as_bytes(), &Headers::default()));
+        values
+            .into_iter()
+            .for_each(|value| survey.take(value.as_bytes(), &ContentHeaders::default()));
         survey
     }
 
@@ -228,7 +230,7 @@ mod tests {
     fn bytes_of_one_length_may_be_an_image_and_of_several_are_nothing() {
         let take = |values: &[&[u8]]| {
             let mut survey = Survey::default();
-            values.iter().for_each(|value| survey.take(value, &Headers::default()));
+            values.iter().for_each(|value| survey.take(value, &ContentHeaders::default()));
             survey.format()
         };
         assert_eq!(take(&[&[9, 200, 7], &[1, 2, 3]]), Some(Format::U8));
@@ -249,7 +251,7 @@ mod tests {
             junk in proptest::collection::vec(any::<u8>(), 0..20),
         ) {
             let mut survey = survey(documents);
-            survey.take(&junk, &Headers::default());
+            survey.take(&junk, &ContentHeaders::default());
             let text = written(&survey);
             let read = Config::read("tripline.toml".as_ref(), &text, [], &|_| Err(String::new()));
             prop_assert!(read.is_ok(), "{}\n{text}", read.unwrap_err());

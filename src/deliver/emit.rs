@@ -2,12 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Form, Forward, Message, Road, Session, SessionError};
+use super::{Fetched as _, Form, Forward, Road, Session, SessionError};
 use crate::bundle::Digest;
 use crate::config::Stream;
 use crate::emit::{TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
-use crate::pipeline::{Input, Outcome, Route};
-use crate::record::{Fault, Position};
+use crate::pipeline::{Outcome, Route};
+use crate::record::{Fault, Position, Record};
 
 /// Content type of a pointer.
 pub const POINTER: &str = "application/vnd.tripline.pointer+json";
@@ -15,11 +15,6 @@ pub const POINTER: &str = "application/vnd.tripline.pointer+json";
 /// Header of what is held back or dead-lettered: the record's own timestamp, decimal milliseconds, −1 if
 /// it had none. The record may have to leave without it, and its topic may have stamps of its own.
 pub const TIMESTAMP: &str = "tripline-timestamp";
-
-/// The record as the road sees it.
-pub fn input<M: Message>(message: &M) -> Input<'_> {
-    Input { position: message.position(), headers: message.headers(), value: message.value() }
-}
 
 /// The topic that an outcome goes to.
 pub fn topic<'a>(stream: &'a Stream, outcome: &Outcome) -> &'a str {
@@ -42,7 +37,7 @@ pub fn forward<S: Session>(
     session: &S,
     stream: &Stream,
     road: &impl Road,
-    message: &S::Message<'_>,
+    message: &S::Fetched<'_>,
     outcome: &Outcome,
     form: Form,
 ) -> Result<(), SessionError> {
@@ -50,20 +45,21 @@ pub fn forward<S: Session>(
         Err(Fault::TooManyHeaders { .. }) => form.max(Form::Pointer),
         _ => form,
     };
-    let position = message.position();
-    let pointer = (form >= Form::Pointer).then(|| pointer(stream, message));
+    let record = message.record();
+    let position = record.at;
+    let pointer = (form >= Form::Pointer).then(|| pointer(stream, &record));
     let value = match (&pointer, &outcome.corrected) {
         (Some(pointer), _) => Some(pointer.as_slice()),
         (None, Some(range)) => Some(&road.corrected()[range.clone()]),
-        (None, None) => message.value(),
+        (None, None) => record.value,
     };
     let name = format!("{}/{}", position.partition, position.offset);
-    let timestamp = message.timestamp().0.to_string();
+    let timestamp = record.stamp.at.0.to_string();
     let fault = outcome.judged.err().filter(|_| outcome.route == Route::DeadLetter);
     let keep: fn(&[u8]) -> bool =
         if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
     let connect = fault.map(|fault: Fault| {
-        let told = road.tell(&fault, message.value());
+        let told = road.tell(&fault, record.value);
         connect_headers(&stream.input, position, &stream.name, &fault, told)
     });
     let mut headers: Vec<(&str, &[u8])> = vec![];
@@ -91,9 +87,9 @@ pub fn forward<S: Session>(
 }
 
 /// Where a record stands and what it is.
-fn pointer<M: Message>(stream: &Stream, message: &M) -> Vec<u8> {
-    let value = message.value().unwrap_or_default();
-    let Position { partition, offset } = message.position();
+fn pointer(stream: &Stream, record: &Record<'_>) -> Vec<u8> {
+    let value = record.value.unwrap_or_default();
+    let Position { partition, offset } = record.at;
     let pointer = serde_json::json!({
         "topic": stream.input,
         "partition": partition.0,

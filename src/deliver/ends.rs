@@ -15,10 +15,10 @@
 //! takes it that of a transaction's markers all are missing or none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::{fmt, mem};
+use std::mem;
 
 use crate::config::{Stream, Topics};
-use crate::record::{Offset, Partition};
+use crate::record::{Offset, Partition, TopicPartition};
 
 /// Topics that a session writes to.
 #[derive(Clone, Debug)]
@@ -34,13 +34,6 @@ pub struct Outputs {
 /// Stands for the offsets that our group holds as pending, partition 0 of it.
 pub const GROUP: &str = "the group's offsets";
 
-/// A partition of a topic.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    pub topic: String,
-    pub partition: Partition,
-}
-
 /// What was written, what is doubted.
 #[derive(Debug)]
 pub struct Ends {
@@ -50,12 +43,12 @@ pub struct Ends {
     /// Where the transaction that is open, or that was last committed, wrote to.
     touched: BTreeMap<String, BTreeSet<Partition>>,
     /// Where something may hang, and the end below which it would, once that is known.
-    doubted: BTreeMap<Place, Option<Offset>>,
+    doubted: BTreeMap<TopicPartition, Option<Offset>>,
     /// Where something that was committed may lack its end: the next commit there gives it one, and if
     /// none comes somebody waits for ever. What is watched holds nothing up.
-    watched: BTreeMap<Place, Option<Offset>>,
+    watched: BTreeMap<TopicPartition, Option<Offset>>,
     /// Partitions of the last aborted transaction that are ours: one that has ended speaks for all.
-    witnesses: BTreeSet<Place>,
+    witnesses: BTreeSet<TopicPartition>,
 }
 
 impl Outputs {
@@ -100,7 +93,8 @@ impl Ends {
     pub fn take_over(&mut self, widths: impl IntoIterator<Item = (String, i32)>) {
         self.widths.extend(widths);
         let all = self.widths.iter().flat_map(|(topic, &width)| {
-            (0..width).map(|p| (Place { topic: topic.clone(), partition: Partition(p) }, None))
+            (0..width)
+                .map(|p| (TopicPartition { topic: topic.clone(), partition: Partition(p) }, None))
         });
         self.doubted.extend(all.collect::<Vec<_>>());
         self.doubt();
@@ -137,25 +131,26 @@ impl Ends {
     pub fn doubt(&mut self) {
         // Its markers are others than those of the last abort.
         self.witnesses.clear();
-        let places: Vec<Place> = self.written().collect();
+        let places: Vec<TopicPartition> = self.written().collect();
         self.doubted.extend(places.into_iter().map(|place| (place, None)));
     }
 
     /// What was written last is committed, and nobody can say yet whether it has ended.
     pub fn watch(&mut self) {
-        let places: Vec<Place> = self.written().collect();
+        let places: Vec<TopicPartition> = self.written().collect();
         self.watched.extend(places.into_iter().map(|place| (place, None)));
     }
 
-    fn written(&self) -> impl Iterator<Item = Place> {
+    fn written(&self) -> impl Iterator<Item = TopicPartition> {
         self.touched.iter().flat_map(|(topic, partitions)| {
-            partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
+            partitions.iter().map(|&partition| TopicPartition { topic: topic.clone(), partition })
         })
     }
 
     /// The places to ask about.
-    pub fn doubts(&self) -> Vec<Place> {
-        let all: BTreeSet<&Place> = self.doubted.keys().chain(self.watched.keys()).collect();
+    pub fn doubts(&self) -> Vec<TopicPartition> {
+        let all: BTreeSet<&TopicPartition> =
+            self.doubted.keys().chain(self.watched.keys()).collect();
         all.into_iter().cloned().collect()
     }
 
@@ -165,7 +160,7 @@ impl Ends {
 
     /// This partition has its end here, and up to there nothing is open. In this order: the end was
     /// looked for first, and not before our producer was made.
-    pub fn saw(&mut self, place: &Place, end: Offset, stable: Offset) {
+    pub fn saw(&mut self, place: &TopicPartition, end: Offset, stable: Offset) {
         if let Some(known) = self.watched.get_mut(place)
             && stable >= *known.get_or_insert(end)
         {
@@ -186,12 +181,12 @@ impl Ends {
 
     /// Where an aborted transaction ends what hangs, beside the group: everything doubted, and one
     /// witness at least.
-    pub fn to_abort(&self) -> Vec<Place> {
+    pub fn to_abort(&self) -> Vec<TopicPartition> {
         let mut places = self.doubts();
         places.retain(|place| place.topic != GROUP);
         if places.iter().all(|place| self.is_shared(place)) {
             let mut all = self.widths.iter().flat_map(|(topic, &width)| {
-                (0..width).map(|p| Place { topic: topic.clone(), partition: Partition(p) })
+                (0..width).map(|p| TopicPartition { topic: topic.clone(), partition: Partition(p) })
             });
             places.extend(all.find(|place| !self.is_shared(place)));
         }
@@ -201,7 +196,7 @@ impl Ends {
     /// A transaction into these was aborted, and may hang as well. True if that may have undone
     /// offsets that were committed before: who committed them must look where it stands.
     #[must_use]
-    pub fn aborted(&mut self, places: Vec<Place>) -> bool {
+    pub fn aborted(&mut self, places: Vec<TopicPartition>) -> bool {
         let own = places.iter().filter(|place| !self.is_shared(place));
         self.witnesses = own.cloned().collect();
         self.doubted.extend(places.into_iter().map(|place| (place, None)));
@@ -217,14 +212,14 @@ impl Ends {
     /// What was written last has ended where only we write: wherever it went, then, and nowhere else.
     pub fn forgive(&mut self) {
         let doubted = mem::take(&mut self.doubted);
-        let has_ended = |place: &Place| self.is_shared(place) && self.is_touched(place);
+        let has_ended = |place: &TopicPartition| self.is_shared(place) && self.is_touched(place);
         self.doubted = doubted.into_iter().filter(|(place, _)| !has_ended(place)).collect();
     }
 
     /// Where others have something open at nearly any time.
-    fn is_shared(&self, place: &Place) -> bool {
+    fn is_shared(&self, place: &TopicPartition) -> bool {
         let Outputs { evidence, state, .. } = &self.shared;
-        let Place { topic, partition } = place;
+        let TopicPartition { topic, partition } = place;
         topic == evidence || topic == GROUP || topic == state && partition.0 == 0
     }
 
@@ -235,25 +230,19 @@ impl Ends {
     }
 
     /// A partition that was written to and is doubted: nothing may be committed into it.
-    pub fn hanging(&self) -> Option<&Place> {
+    pub fn hanging(&self) -> Option<&TopicPartition> {
         self.doubted.keys().find(|place| self.is_touched(place))
     }
 
     /// The same of what was just committed, where only we write: the rest ends with that.
-    pub fn endless(&self) -> Option<&Place> {
+    pub fn endless(&self) -> Option<&TopicPartition> {
         let mut own = self.doubted.keys().filter(|place| !self.is_shared(place));
         own.find(|place| self.is_touched(place))
     }
 
-    fn is_touched(&self, place: &Place) -> bool {
+    fn is_touched(&self, place: &TopicPartition) -> bool {
         let touched = self.touched.get(&place.topic);
         touched.is_some_and(|touched| touched.contains(&place.partition))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "partition {} of {}", self.partition, self.topic)
     }
 }
 
@@ -261,8 +250,8 @@ impl fmt::Display for Place {
 mod tests {
     use super::*;
 
-    fn place(topic: &str, partition: i32) -> Place {
-        Place { topic: topic.into(), partition: Partition(partition) }
+    fn place(topic: &str, partition: i32) -> TopicPartition {
+        TopicPartition { topic: topic.into(), partition: Partition(partition) }
     }
 
     fn new(widths: &[(&str, i32)]) -> Ends {

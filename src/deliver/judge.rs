@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Beginning, Change, Kept, Message, Output, Place, Progress, Session, SessionError, Timing,
+    Beginning, Change, Fetched as _, Kept, Output, Progress, Session, SessionError, Timing,
 };
 use crate::config::Stream;
 use crate::incident::{Alert, Event};
 use crate::pipeline::{Judge, JudgeError, JudgeState};
-use crate::record::{Extent, Offset, Partition};
+use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::watch::{Message as WatchMessage, Tick};
 
 /// Judges one stream while its group gives it the evidence partition; else stands by.
@@ -130,11 +130,11 @@ impl<S: Session> Judging<S> {
             let Some(message) = self.session.poll(timeout)? else { break };
             timeout = Duration::ZERO;
             let Seat::Taken(judge) = &mut self.seat else { continue };
-            let offset = message.position().offset;
+            let offset = message.record().at.offset;
             if offset < judge.next() {
                 continue;
             }
-            match message.value().map(WatchMessage::from_bytes) {
+            match message.record().value.map(WatchMessage::from_bytes) {
                 Some(Ok(said)) => {
                     if let WatchMessage::Evidence(counts) = &said {
                         self.progress.alarm.heard(counts.epoch == judge.epoch());
@@ -209,7 +209,7 @@ impl<S: Session> Judging<S> {
         let interrupted = self.session.is_interrupted();
         let looked = self.session.looked();
         let topic = &self.stream.topics.evidence;
-        let evidence = Place { topic: topic.clone(), partition: EVIDENCE_PARTITION };
+        let evidence = TopicPartition { topic: topic.clone(), partition: EVIDENCE_PARTITION };
         let Seat::Taken(judge) = &mut self.seat else { return Ok(()) };
         let look = looked.as_ref().and_then(|looked| looked.get(&evidence));
         let same = |look: &Extent| judge.log().is_some_and(|was| look.is_plainly(was));

@@ -18,10 +18,10 @@ mod worker;
 
 pub use boot::{BOOT_KEY, Boot};
 pub use emit::{POINTER, TIMESTAMP};
-pub use ends::{Ends, GROUP, Outputs, Place};
+pub use ends::{Ends, GROUP, Outputs};
 pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
 pub use progress::{Buckets, Durations, Histogram, Progress, Sizes, Standing};
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use road::Road;
-pub use session::{Beginning, Change, Forward, Kept, Message, Output, Session, SessionError};
+pub use session::{Beginning, Change, Fetched, Forward, Kept, Output, Session, SessionError};
 pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Resting, Timing, Worker, begin_lane};

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::pipeline::{GuardFailure, Input, Outcome};
-use crate::record::Fault;
+use crate::pipeline::{GuardFailure, Outcome};
+use crate::record::{Fault, Record};
 use crate::watch::Reference;
 
 /// Takes records to their outcomes; holds the buffers that the outcomes point into.
@@ -14,29 +14,29 @@ pub trait Road {
     /// What a judge of another bundle must know of ours.
     fn reference(&self) -> Reference;
 
-    /// Fetches what is missing to read `inputs`. Says when to ask again if it cannot and records
+    /// Fetches what is missing to read `records`. Says when to ask again if it cannot and records
     /// must wait for it.
-    fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant>;
+    fn supply(&mut self, records: &[Record<'_>]) -> Option<Instant>;
 
     /// Whether the record still cannot be read after [`Road::supply`].
-    fn wants(&self, input: &Input<'_>) -> bool;
+    fn wants(&self, record: &Record<'_>) -> bool;
 
-    /// One outcome per input, in order. How the stream was cut into turns shows in no outcome.
+    /// One outcome per record, in order. How the stream was cut into turns shows in no outcome.
     ///
     /// # Errors
     /// If the guard itself fails and nothing may pass unscored.
-    fn turn(&mut self, inputs: &[Input<'_>]) -> Result<(), GuardFailure>;
+    fn turn(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure>;
 
     /// One outcome: the record is dead-lettered with `fault`, unread.
-    fn refuse(&mut self, input: &Input<'_>, fault: Fault);
+    fn refuse(&mut self, record: &Record<'_>, fault: Fault);
 
-    /// The `i`th record of the last turn is `input`, and is dead-lettered with `fault` instead.
-    fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault);
+    /// The `i`th record of the last turn is `record`, and is dead-lettered with `fault` instead.
+    fn replace(&mut self, i: usize, record: &Record<'_>, fault: Fault);
 
     /// What is wrong with a record whose value this is, in words and names.
     fn tell(&self, fault: &Fault, value: Option<&[u8]>) -> String;
 
-    /// One per input of the last turn.
+    /// One per record of the last turn.
     fn outcomes(&self) -> &[Outcome];
 
     /// Bytes of corrected records.

@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Place, Refusal};
-use crate::codec::Headers;
+use super::Refusal;
 use crate::pipeline::Survey;
-use crate::record::{Extent, Offset, Partition, Position, Stamp, Timestamp};
+use crate::record::{Extent, Offset, Partition, Position, Record, Timestamp, TopicPartition};
 
 /// A member of a group that reads one topic, and writes what follows from it.
 ///
@@ -19,7 +18,7 @@ use crate::record::{Extent, Offset, Partition, Position, Stamp, Timestamp};
 /// [`Session::barrier`].
 pub trait Session {
     /// A record as it was fetched.
-    type Message<'a>: Message
+    type Fetched<'a>: Fetched
     where
         Self: 'a;
 
@@ -33,7 +32,7 @@ pub trait Session {
     ///
     /// # Errors
     /// If the consumer cannot go on. What heals by itself is logged.
-    fn poll(&self, timeout: Duration) -> Result<Option<Self::Message<'_>>, SessionError>;
+    fn poll(&self, timeout: Duration) -> Result<Option<Self::Fetched<'_>>, SessionError>;
 
     /// Whether [`Session::change`] has something to say.
     fn has_news(&self) -> bool;
@@ -83,7 +82,7 @@ pub trait Session {
     /// If the transaction cannot go on, or the record is refused without being sent.
     fn forward(
         &self,
-        message: &Self::Message<'_>,
+        message: &Self::Fetched<'_>,
         forward: Forward<'_>,
     ) -> Result<(), SessionError>;
 
@@ -162,7 +161,7 @@ pub trait Session {
     fn is_interrupted(&self) -> bool;
 
     /// How the partitions that are read and written were when the brokers were last asked, once for each time.
-    fn looked(&self) -> Option<BTreeMap<Place, Extent>>;
+    fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>>;
 
     /// How these partitions of a topic are now, beside what is known of each.
     ///
@@ -184,26 +183,19 @@ pub trait Session {
     ///
     /// # Errors
     /// If the cluster does not answer.
-    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError>;
+    fn source_before(
+        &self,
+        place: &TopicPartition,
+        at: Offset,
+    ) -> Result<Option<Offset>, SessionError>;
 }
 
 /// A record as it was fetched; its bytes stay where the log's client put them.
-pub trait Message {
-    fn position(&self) -> Position;
-    /// The record's own time; −1 is Kafka's "none".
-    fn timestamp(&self) -> Timestamp;
-    /// The same, and whether the broker set it.
-    fn stamp(&self) -> Stamp {
-        Stamp::of_sender(self.timestamp())
-    }
-    /// The headers that say how the value is to be read.
-    fn headers(&self) -> Headers<'_>;
-    /// What the headers take in memory, as far as a batch is bounded by it.
-    fn header_bytes(&self) -> usize;
-    fn value(&self) -> Option<&[u8]>;
+pub trait Fetched {
+    fn record(&self) -> Record<'_>;
+
     /// Of the leader that appended it; `None` if the broker does not say.
     fn leader_epoch(&self) -> Option<i32>;
-    fn is_keyless(&self) -> bool;
 }
 
 /// How a record leaves.

@@ -10,11 +10,10 @@ use ndarray::Array2;
 use super::FitError;
 use super::record::Writer;
 use crate::bundle::CleanShare;
-use crate::codec::Headers;
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::model::{Networks, Runtime};
-use crate::pipeline::{Batch, Guard, Input};
-use crate::record::{Action, Offset, Partition, Position};
+use crate::pipeline::{Batch, Guard};
+use crate::record::{Action, Offset, Partition, Position, Record};
 use crate::shell;
 
 /// Rows per batch; not a divisor of anything, so that cuts would show.
@@ -45,16 +44,15 @@ pub fn check(
     let mut networks = Networks::load(runtime, &bundle)?;
     let (mut batch, mut flagged) = (Batch::default(), 0);
     for rows in test.chunks(BATCH_ROWS) {
-        let record = |&i: &usize| writer.row(x.row(i).as_slice().expect("rows lie in one piece"));
-        let values: Vec<Vec<u8>> = rows.iter().map(record).collect();
-        let input = |(i, value)| Input {
-            position: Position { partition: Partition(0), offset: Offset(i as i64) },
-            headers: Headers::default(),
-            value: Some(value),
+        let row = |&i: &usize| writer.row(x.row(i).as_slice().expect("rows lie in one piece"));
+        let values: Vec<Vec<u8>> = rows.iter().map(row).collect();
+        let record = |(i, value)| {
+            let at = Position { partition: Partition(0), offset: Offset(i as i64) };
+            Record::bare(at, Some(value))
         };
         let values = values.iter().map(Vec::as_slice).enumerate();
-        let inputs: Vec<Input<'_>> = values.map(input).collect();
-        batch.turn(&guard, &mut networks, &inputs).map_err(|e| wrong(e.to_string()))?;
+        let records: Vec<Record<'_>> = values.map(record).collect();
+        batch.turn(&guard, &mut networks, &records).map_err(|e| wrong(e.to_string()))?;
         for outcome in batch.outcomes() {
             match outcome.judged {
                 Ok(verdict) => flagged += u64::from(verdict.action != Action::Pass),

@@ -137,14 +137,14 @@ mod tests {
 
     #[test]
     fn integer_pixels_become_the_same_floats_as_on_the_record_path() {
-        use crate::codec::{Codec, Headers, Layout, RawU8};
+        use crate::codec::{Codec, ContentHeaders, Layout, RawU8};
         let pixels: Vec<u8> = (0..=255).collect();
         let x = Array2::from_shape_fn((1, 256), |(_, j)| j as f32);
         let mut set = set(x, &[16, 16], true);
         let schema = to_model_units(&mut set, None, 255.0).unwrap();
         let mut row = Vec::new();
         let codec = RawU8::new(Layout::new(&schema, 256).into());
-        codec.decode(&pixels, &Headers::default(), &mut row).unwrap();
+        codec.decode(&pixels, &ContentHeaders::default(), &mut row).unwrap();
         assert_eq!(set.x.row(0).to_vec(), row);
     }
 

@@ -8,19 +8,11 @@ use super::Guard;
 use super::count;
 use super::look::Look;
 use super::scored::Scored;
-use crate::codec::{Headers, SchemaId};
+use crate::codec::{ContentHeaders, SchemaId};
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::{Trace, UNSCORED, verdict_text};
 use crate::model::{ModelError, Networks};
-use crate::record::{Action, Fault, Position, Reasons, Verdict};
-
-/// One record as the road sees it: borrowed, so nothing is copied on the way in.
-#[derive(Clone, Copy, Debug)]
-pub struct Input<'a> {
-    pub position: Position,
-    pub headers: Headers<'a>,
-    pub value: Option<&'a [u8]>,
-}
+use crate::record::{Action, Fault, Position, Reasons, Record, Verdict};
 
 /// Where a record leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +119,7 @@ pub struct Batch {
 pub const PART_NUMBERS_MAX: usize = 4 << 20;
 
 impl Batch {
-    /// Takes `inputs` through the road; [`Batch::outcomes`] then has one outcome each, in order.
+    /// Takes `records` through the road; [`Batch::outcomes`] then has one outcome each, in order.
     /// How the stream was cut into batches shows in no outcome.
     ///
     /// A record that no network scores alone, tried twice, while others are scored, is at fault
@@ -140,7 +132,7 @@ impl Batch {
         &mut self,
         guard: &Guard,
         networks: &mut Networks,
-        inputs: &[Input<'_>],
+        records: &[Record<'_>],
     ) -> Result<(), GuardFailure> {
         self.outcomes.clear();
         self.spans.clear();
@@ -149,13 +141,13 @@ impl Batch {
         self.cells.clear();
         // How many records are tried together: halved when they fail, doubled when they do not, so
         // that a few bad ones among many cost a few runs each.
-        let mut most = inputs.len();
+        let mut most = records.len();
         // Whether the networks score anything: asked once per turn, when a record fails alone.
         let mut sound = None;
-        while self.outcomes.len() < inputs.len() {
+        while self.outcomes.len() < records.len() {
             let first = self.outcomes.len();
             self.part = first;
-            let n = self.read(guard, &inputs[first..], most)?;
+            let n = self.read(guard, &records[first..], most)?;
             match self.scored.run(guard, networks, &self.rows) {
                 Ok(()) => {
                     self.testify(guard);
@@ -170,7 +162,7 @@ impl Batch {
                         outcomes.for_each(|outcome| outcome.unscored = true);
                     }
                     OnGuardFailure::Closed => {
-                        return Err(GuardFailure::of_all(inputs[first].position, error));
+                        return Err(GuardFailure::of_all(records[first].at, error));
                     }
                 },
                 // Whose row it was must not hang on who came with it.
@@ -180,16 +172,16 @@ impl Batch {
                     most = n.div_ceil(2);
                     continue;
                 }
-                Err(error) => self.fail(guard, networks, &inputs[first..], error, &mut sound)?,
+                Err(error) => self.fail(guard, networks, &records[first..], error, &mut sound)?,
             }
-            self.correct(guard, networks, inputs, first)?;
-            self.finish(guard, inputs, first);
+            self.correct(guard, networks, records, first)?;
+            self.finish(guard, records, first);
         }
         Ok(())
     }
 
     /// One outcome: dead-lettered with `fault`, unread.
-    pub fn refuse(&mut self, guard: &Guard, input: &Input<'_>, fault: Fault) {
+    pub fn refuse(&mut self, guard: &Guard, record: &Record<'_>, fault: Fault) {
         self.outcomes.clear();
         self.spans.clear();
         self.corrected.clear();
@@ -197,23 +189,23 @@ impl Batch {
         self.cells.clear();
         self.outcomes.push(Outcome::of(Err(fault)));
         self.spans.push(Span { rows: 0..0, worst: 0 });
-        self.settle(guard, input, 0);
+        self.settle(guard, record, 0);
     }
 
-    /// The `i`th record of the last turn is `input`, and has `fault` instead of what it was found to
+    /// The `i`th record of the last turn is `record`, and has `fault` instead of what it was found to
     /// be.
-    pub fn replace(&mut self, guard: &Guard, i: usize, input: &Input<'_>, fault: Fault) {
+    pub fn replace(&mut self, guard: &Guard, i: usize, record: &Record<'_>, fault: Fault) {
         self.outcomes[i] = Outcome::of(Err(fault));
         self.spans[i] = Span { rows: 0..0, worst: 0 };
-        self.settle(guard, input, i);
+        self.settle(guard, record, i);
     }
 
-    /// One outcome per input of the last turn, in order.
+    /// One outcome per record of the last turn, in order.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
     }
 
-    /// A closer look at the most suspicious row of input `i`, as the last turn saw it. `None` if it
+    /// A closer look at the most suspicious row of record `i`, as the last turn saw it. `None` if it
     /// was not scored, or was not among the last rows that were scored together: at most
     /// [`PART_NUMBERS_MAX`] numbers are.
     pub fn look<'a>(&'a self, guard: &'a Guard, i: usize) -> Option<Look<'a>> {
@@ -237,25 +229,25 @@ impl Batch {
         &self.cells
     }
 
-    /// The rows of as many of `inputs` as are scored together, at most `most`, and how many those
+    /// The rows of as many of `records` as are scored together, at most `most`, and how many those
     /// are; an outcome for each.
     fn read(
         &mut self,
         guard: &Guard,
-        inputs: &[Input<'_>],
+        records: &[Record<'_>],
         most: usize,
     ) -> Result<usize, GuardFailure> {
         self.rows.clear();
         let width = guard.schema.width();
         let first = self.outcomes.len();
-        for input in inputs.iter().take(most) {
+        for record in records.iter().take(most) {
             let start = self.rows.len() / width;
-            let wanted = guard.wants(input);
+            let wanted = guard.wants(record);
             let judged = match (wanted, guard.policy.on_guard_failure) {
-                (None, _) => read(guard, input, &mut self.rows),
+                (None, _) => read(guard, record, &mut self.rows),
                 (Some(_), OnGuardFailure::Open) => Ok(Read { rows: 0, imputed: false }),
                 (Some(id), OnGuardFailure::Closed) => {
-                    return Err(GuardFailure { at: input.position, error: id.into(), all: false });
+                    return Err(GuardFailure { at: record.at, error: id.into(), all: false });
                 }
             };
             let imputed = judged.is_ok_and(|read| read.imputed);
@@ -306,14 +298,14 @@ impl Batch {
         &mut self,
         guard: &Guard,
         networks: &mut Networks,
-        inputs: &[Input<'_>],
+        records: &[Record<'_>],
         first: usize,
     ) -> Result<(), GuardFailure> {
         self.corrections.clear();
         let width = guard.schema.width();
         let mut sanitized = vec![];
         let mut candidates = vec![];
-        for (i, input) in inputs.iter().enumerate().take(self.outcomes.len()).skip(first) {
+        for (i, record) in records.iter().enumerate().take(self.outcomes.len()).skip(first) {
             let (outcome, rows) = (&mut self.outcomes[i], self.spans[i].rows.clone());
             let wanted = matches!(outcome.judged, Ok(v) if v.action == Action::Correct);
             if outcome.unscored || !wanted {
@@ -327,13 +319,14 @@ impl Batch {
                     false => sanitized.extend_from_slice(&self.rows[row * width..][..width]),
                 }
             }
-            let original = input.value.expect("it was read");
-            let codec = guard.codecs.pick(&input.headers, original).expect("it was read with one");
+            let original = record.value.expect("it was read");
+            let hints = ContentHeaders::of(record.headers);
+            let codec = guard.codecs.pick(&hints, original).expect("it was read with one");
             let start = self.corrected.len();
-            codec.encode(original, &input.headers, &sanitized, &mut self.corrected);
+            codec.encode(original, &hints, &sanitized, &mut self.corrected);
             let value = Some(&self.corrected[start..]);
             let before = self.corrections.len() / width;
-            let again = read(guard, &Input { value, ..*input }, &mut self.corrections);
+            let again = read(guard, &Record { value, ..*record }, &mut self.corrections);
             if again.is_ok_and(|again| again.rows == rows.len()) {
                 outcome.corrected = Some(start..self.corrected.len());
                 candidates.push((i, before..before + rows.len()));
@@ -344,7 +337,7 @@ impl Batch {
         if let Some(error) = failed.filter(|_| late)
             && guard.policy.on_guard_failure == OnGuardFailure::Closed
         {
-            return Err(GuardFailure::of_all(inputs[first].position, error));
+            return Err(GuardFailure::of_all(records[first].at, error));
         }
         for (i, rows) in candidates {
             let n = rows.len();
@@ -380,14 +373,14 @@ impl Batch {
     }
 
     /// Routes and header values, now that everything is known.
-    fn finish(&mut self, guard: &Guard, inputs: &[Input<'_>], first: usize) {
-        for (i, input) in inputs.iter().enumerate().take(self.outcomes.len()).skip(first) {
-            self.settle(guard, input, i);
+    fn finish(&mut self, guard: &Guard, records: &[Record<'_>], first: usize) {
+        for (i, record) in records.iter().enumerate().take(self.outcomes.len()).skip(first) {
+            self.settle(guard, record, i);
         }
     }
 
     /// Route and header values of the `i`th record.
-    fn settle(&mut self, guard: &Guard, input: &Input<'_>, i: usize) {
+    fn settle(&mut self, guard: &Guard, record: &Record<'_>, i: usize) {
         let (outcome, span) = (&mut self.outcomes[i], &self.spans[i]);
         let scored = outcome.judged.is_ok() && !outcome.unscored;
         let scores = if scored { self.scored.scores(span.worst) } else { &[] };
@@ -422,7 +415,7 @@ impl Batch {
             fault: outcome.judged.is_err(),
             observed: guard.policy.mode == Mode::Observe,
             unscored: outcome.unscored,
-            source: input.position,
+            source: record.at,
             bundle: guard.digest().prefix(),
             p: verdict.map_or(f32::NAN, |v| v.p),
             merged: verdict.map_or(f32::NAN, |v| v.score),
@@ -468,14 +461,17 @@ struct Read {
 }
 
 /// Appends the record's rows to `rows`, if it has valid ones.
-fn read(guard: &Guard, input: &Input<'_>, rows: &mut Vec<f32>) -> Result<Read, Fault> {
-    input.headers.check()?;
-    let value = input.value.ok_or(Fault::NullValue)?;
+fn read(guard: &Guard, record: &Record<'_>, rows: &mut Vec<f32>) -> Result<Read, Fault> {
+    if let Some(excess) = record.headers.excess() {
+        return Err(excess.into());
+    }
+    let value = record.value.ok_or(Fault::NullValue)?;
     if value.len() > guard.value_bytes_max {
         return Err(Fault::TooLarge { bytes: value.len(), bytes_max: guard.value_bytes_max });
     }
     let start = rows.len();
-    let n = guard.codecs.pick(&input.headers, value)?.decode(value, &input.headers, rows)?;
+    let hints = ContentHeaders::of(record.headers);
+    let n = guard.codecs.pick(&hints, value)?.decode(value, &hints, rows)?;
     let imputed = rows[start..].iter().fold(false, |any, x| any | x.is_nan());
     let settled = rows[start..].chunks_exact_mut(guard.schema.width());
     let settled = settled.into_iter().try_for_each(|row| guard.bounds.settle(row));

@@ -2,14 +2,13 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Input;
 use super::count::Counted;
 use super::scored::Scored;
 use crate::bundle::{Bundle, Dependence, Digest, TensorError};
-use crate::codec::{self, Codecs, Confluent, SchemaId};
+use crate::codec::{self, Codecs, Confluent, ContentHeaders, SchemaId};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
-use crate::record::{Columns, Probability, Rows, Schema};
+use crate::record::{Columns, Probability, Record, Rows, Schema};
 use crate::sanitize::Reconstruct;
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
@@ -107,9 +106,9 @@ impl Guard {
 
     /// The schema without which the record cannot be read, if nobody has brought it to
     /// [`Guard::confluent`].
-    pub fn wants(&self, input: &Input<'_>) -> Option<SchemaId> {
-        let value = input.value.filter(|value| value.len() <= self.value_bytes_max)?;
-        self.codecs.wants(&input.headers, value)
+    pub fn wants(&self, record: &Record<'_>) -> Option<SchemaId> {
+        let value = record.value.filter(|value| value.len() <= self.value_bytes_max)?;
+        self.codecs.wants(&ContentHeaders::of(record.headers), value)
     }
 
     /// Where schemas are brought to, if there is a registry to ask.

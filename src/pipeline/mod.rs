@@ -9,7 +9,7 @@ mod lane;
 mod look;
 mod scored;
 
-pub use batch::{Batch, GuardFailure, Input, Outcome, PART_NUMBERS_MAX, Route, Unscorable};
+pub use batch::{Batch, GuardFailure, Outcome, PART_NUMBERS_MAX, Route, Unscorable};
 pub use count::{Counted, values as signal_values};
 pub use guard::{Guard, GuardError};
 pub use judge::{Frame, Judge, JudgeError, State as JudgeState};

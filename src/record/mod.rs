@@ -2,16 +2,21 @@
 
 mod extent;
 mod fault;
+mod headers;
 mod position;
 mod probability;
+#[expect(clippy::module_inception, reason = "the noun of the folder")]
+mod record;
 mod rows;
 mod schema;
 mod verdict;
 
 pub use extent::Extent;
 pub use fault::{Ambiguity, Fault};
-pub use position::{Offset, Partition, Position, Stamp, Timestamp};
+pub use headers::{Excess, HEADER_BYTES_MAX, HEADERS_MAX, Header, Headers, NO_HEADERS};
+pub use position::{Offset, Partition, Position, Stamp, Timestamp, TopicPartition};
 pub use probability::{BadProbability, Probability};
+pub use record::{OwnedRecord, Record};
 pub use rows::{Columns, MISSING, Rows};
 pub use schema::{BadSchema, Feature, FeatureId, Schema};
 pub use verdict::{Action, REASONS_MAX, Reason, Reasons, Verdict, Window};

@@ -21,7 +21,20 @@ impl Offset {
     }
 }
 
-/// Where a record stands in its input topic.
+/// A partition of a named topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    pub topic: String,
+    pub partition: Partition,
+}
+
+impl TopicPartition {
+    pub fn new(topic: &(impl AsRef<str> + ?Sized), partition: Partition) -> Self {
+        Self { topic: topic.as_ref().to_owned(), partition }
+    }
+}
+
+/// Where a record stands in a topic that the context names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     pub partition: Partition,
@@ -49,6 +62,12 @@ impl Stamp {
 
     pub fn of_broker(at: Timestamp) -> Self {
         Self { at, by_broker: true }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "partition {} of {}", self.partition, self.topic)
     }
 }
 

@@ -12,10 +12,10 @@ use std::ops::Add;
 use super::cgroup::Limit;
 use super::kafka::{HEADERS_SENDING_MAX, OVERHEAD, QUEUE_KIB};
 use super::routes;
-use crate::codec::{HEADER_BYTES_MAX, HEADERS_MAX};
 use crate::config::{Kafka, Stream};
 use crate::deliver::BATCH_BYTES_MAX;
 use crate::pipeline::PART_NUMBERS_MAX;
+use crate::record::{HEADER_BYTES_MAX, HEADERS_MAX};
 
 /// Bytes of one stream in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,8 +32,8 @@ use ureq::http::StatusCode;
 use super::http::{self, CaFileError};
 use crate::codec::{Confluent, Language, SchemaId, SchemaText};
 use crate::config::{Hidden, Registry as Config};
-use crate::pipeline::{Guard, Input};
-use crate::record::Partition;
+use crate::pipeline::Guard;
+use crate::record::{Partition, Record};
 
 /// One stream's way to its schemas, shared by its workers.
 pub struct Registry {
@@ -161,19 +161,19 @@ impl Registry {
         lookup.schema(SchemaId::Number(0)).map(|_| ())
     }
 
-    /// Brings `guard` every schema that `inputs` need.
+    /// Brings `guard` every schema that `records` need.
     ///
     /// # Errors
     /// At the first that cannot be asked for; it stays wanted, and so do those behind it.
-    pub fn supply(&self, guard: &Guard, inputs: &[Input<'_>]) -> Result<(), Unavailable> {
+    pub fn supply(&self, guard: &Guard, records: &[Record<'_>]) -> Result<(), Unavailable> {
         let Some(schemas) = guard.confluent() else { return Ok(()) };
-        for input in inputs {
-            if let Some(id) = guard.wants(input) {
+        for record in records {
+            if let Some(id) = guard.wants(record) {
                 let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
                 memory.forget(schemas, Instant::now());
                 // Another worker may have brought it while we waited.
-                if guard.wants(input).is_some() {
-                    self.bring(&mut memory, schemas, id, input.position.partition)?;
+                if guard.wants(record).is_some() {
+                    self.bring(&mut memory, schemas, id, record.at.partition)?;
                 }
             }
         }

@@ -11,21 +11,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::road::Road;
-use crate::codec::{Headers, OwnedHeaders};
 use crate::deliver::Road as _;
 use crate::incident::{Alert, Status};
-use crate::pipeline::{Clock, Frame, GuardFailure, Input, Judge, Lane};
-use crate::record::{Offset, Partition, Position, Stamp, Timestamp};
+use crate::pipeline::{Clock, Frame, GuardFailure, Judge, Lane};
+use crate::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
 use crate::watch::{Counts, Evidence, Message, Presence, Tally, Tick, Window, WindowStart};
 
-/// One recorded record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
-    pub position: Position,
-    pub stamp: Stamp,
-    pub value: Option<Vec<u8>>,
-    pub headers: OwnedHeaders,
-}
+/// One record of a recording, and where it stood.
+pub type Recorded = (Position, OwnedRecord);
 
 /// A line of a recording: what `kcat -J` writes, or with the payload in base64.
 #[derive(Deserialize)]
@@ -37,7 +30,8 @@ struct Line {
     #[serde(default)]
     tstype: String,
     #[serde(default)]
-    headers: Vec<String>,
+    headers: Vec<Option<String>>,
+    key: Option<String>,
     payload: Option<String>,
     payload_base64: Option<String>,
 }
@@ -70,43 +64,28 @@ pub struct Replayed {
 
 const WEEK_MS: f64 = 7.0 * 24.0 * 3600.0 * 1000.0;
 
-impl Recorded {
-    /// A line of `kcat -J`; `payload_base64` instead of `payload` for bytes that are no text.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn of_line(line: &str) -> Result<Self, String> {
-        use base64::Engine as _;
-        let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-        let value = match (line.payload, line.payload_base64) {
-            (Some(_), Some(_)) => return Err("it has payload and payload_base64".into()),
-            (payload, None) => payload.map(String::into_bytes),
-            (None, Some(text)) => {
-                let bytes = base64::engine::general_purpose::STANDARD.decode(text);
-                Some(bytes.map_err(|error| format!("payload_base64: {error}"))?)
-            }
-        };
-        let pairs = line.headers.chunks_exact(2);
-        let pairs = pairs.map(|pair| (pair[0].as_bytes(), Some(pair[1].as_bytes())));
-        let headers = Headers::read(pairs).into();
-        Ok(Self {
-            position: Position {
-                partition: Partition(line.partition),
-                offset: Offset(line.offset),
-            },
-            stamp: Stamp { at: Timestamp(line.ts), by_broker: line.tstype == "logappend" },
-            value,
-            headers,
-        })
-    }
-
-    fn input(&self) -> Input<'_> {
-        Input {
-            position: self.position,
-            headers: self.headers.borrow(),
-            value: self.value.as_deref(),
+/// Reads a line of `kcat -J`; `payload_base64` instead of `payload` for bytes that are no text.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_line(line: &str) -> Result<Recorded, String> {
+    use base64::Engine as _;
+    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let value = match (line.payload, line.payload_base64) {
+        (Some(_), Some(_)) => return Err("it has payload and payload_base64".into()),
+        (payload, None) => payload.map(String::into_bytes),
+        (None, Some(text)) => {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+            Some(bytes.map_err(|error| format!("payload_base64: {error}"))?)
         }
-    }
+    };
+    let bytes = |text: &Option<String>| text.as_deref().map(|text| text.as_bytes().to_vec());
+    let pairs = line.headers.chunks_exact(2);
+    let headers = pairs.map(|pair| (bytes(&pair[0]).unwrap_or_default(), bytes(&pair[1])));
+    let at = Position { partition: Partition(line.partition), offset: Offset(line.offset) };
+    let stamp = Stamp { at: Timestamp(line.ts), by_broker: line.tstype == "logappend" };
+    let key = line.key.map(String::into_bytes);
+    Ok((at, OwnedRecord { stamp, key, headers: headers.collect(), value }))
 }
 
 impl Replaying {
@@ -121,12 +100,12 @@ impl Replaying {
     /// # Errors
     /// If the guard cannot score and may not pass what it cannot score.
     pub fn take(&mut self, records: &[Recorded]) -> Result<(), GuardFailure> {
-        let inputs: Vec<Input<'_>> = records.iter().map(Recorded::input).collect();
-        self.road.supply(&inputs);
-        self.road.turn(&inputs)?;
+        let records: Vec<Record<'_>> = records.iter().map(|(at, record)| record.at(*at)).collect();
+        self.road.supply(&records);
+        self.road.turn(&records)?;
         let mut evidence = vec![];
         for (record, outcome) in records.iter().zip(self.road.outcomes()) {
-            let at = record.position;
+            let at = record.at;
             // A lane of its own for each: repeats and gaps of a recording are nobody's fault.
             let window_ms = self.frame.terms.window_ms;
             let clock = self.clocks.entry(at.partition).or_default();
@@ -208,20 +187,19 @@ mod tests {
 
     #[test]
     fn a_line_is_read_as_kcat_writes_it_and_bytes_as_base64() {
-        let line = r#"{"topic":"t","partition":3,"offset":7,"tstype":"create","ts":1795459870123,"broker":0,"headers":["Content-Type","application/json"],"key":null,"payload":"[1, 2]"}"#;
-        let read = Recorded::of_line(line).unwrap();
-        assert_eq!(read.position, Position { partition: Partition(3), offset: Offset(7) });
-        assert_eq!(read.value.as_deref(), Some(&b"[1, 2]"[..]));
-        let content_type = read.headers.borrow().content_type.get();
-        assert_eq!(content_type, Ok(Some(&b"application/json"[..])));
+        let line = r#"{"topic":"t","partition":3,"offset":7,"tstype":"create","ts":1795459870123,"broker":0,"headers":["Content-Type","application/json","x",null],"key":"k","payload":"[1, 2]"}"#;
+        let (at, record) = read_line(line).unwrap();
+        assert_eq!(at, Position { partition: Partition(3), offset: Offset(7) });
+        assert_eq!(record.value.as_deref(), Some(&b"[1, 2]"[..]));
+        assert_eq!(record.key.as_deref(), Some(&b"k"[..]));
+        assert_eq!(record.header("Content-Type"), Some(&b"application/json"[..]));
+        assert_eq!(record.headers[1], (b"x".to_vec(), None));
+        let value = |line: &str| read_line(line).unwrap().1.value;
         let bytes = r#"{"partition":0,"offset":0,"ts":1,"payload_base64":"AP8="}"#;
-        assert_eq!(Recorded::of_line(bytes).unwrap().value, Some(vec![0, 255]));
-        assert_eq!(
-            Recorded::of_line(r#"{"partition":0,"offset":0,"ts":1,"payload":null}"#).unwrap().value,
-            None
-        );
+        assert_eq!(value(bytes), Some(vec![0, 255]));
+        assert_eq!(value(r#"{"partition":0,"offset":0,"ts":1,"payload":null}"#), None);
         for bad in ["", "{}", r#"{"partition":0,"offset":0,"ts":1,"payload_base64":"?"}"#] {
-            assert!(Recorded::of_line(bad).is_err(), "{bad}");
+            assert!(read_line(bad).is_err(), "{bad}");
         }
     }
 }

@@ -7,8 +7,8 @@ use super::registry::Registry;
 use crate::decide::OnGuardFailure;
 use crate::deliver;
 use crate::model::Networks;
-use crate::pipeline::{Batch, Guard, GuardFailure, Input, Outcome};
-use crate::record::Fault;
+use crate::pipeline::{Batch, Guard, GuardFailure, Outcome};
+use crate::record::{Fault, Record};
 use crate::watch::Reference;
 
 /// What one worker judges by.
@@ -34,26 +34,26 @@ impl deliver::Road for Road {
         self.guard.clean().reference(self.guard.epoch())
     }
 
-    fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {
-        let unavailable = self.registry.as_ref()?.supply(&self.guard, inputs).err()?;
+    fn supply(&mut self, records: &[Record<'_>]) -> Option<Instant> {
+        let unavailable = self.registry.as_ref()?.supply(&self.guard, records).err()?;
         let closed = self.guard.policy().on_guard_failure == OnGuardFailure::Closed;
         closed.then_some(unavailable.retry_at)
     }
 
-    fn wants(&self, input: &Input<'_>) -> bool {
-        self.guard.wants(input).is_some()
+    fn wants(&self, record: &Record<'_>) -> bool {
+        self.guard.wants(record).is_some()
     }
 
-    fn turn(&mut self, inputs: &[Input<'_>]) -> Result<(), GuardFailure> {
-        self.batch.turn(&self.guard, &mut self.networks, inputs)
+    fn turn(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure> {
+        self.batch.turn(&self.guard, &mut self.networks, records)
     }
 
-    fn refuse(&mut self, input: &Input<'_>, fault: Fault) {
-        self.batch.refuse(&self.guard, input, fault);
+    fn refuse(&mut self, record: &Record<'_>, fault: Fault) {
+        self.batch.refuse(&self.guard, record, fault);
     }
 
-    fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault) {
-        self.batch.replace(&self.guard, i, input, fault);
+    fn replace(&mut self, i: usize, record: &Record<'_>, fault: Fault) {
+        self.batch.replace(&self.guard, i, record, fault);
     }
 
     fn tell(&self, fault: &Fault, value: Option<&[u8]>) -> String {

@@ -11,17 +11,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::kafka::{Clients, RecordHeaders, stamp};
-use crate::codec::Headers;
-use crate::record::{self, Partition, Position, Stamp};
-
-/// One record, as it lies in its topic.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    pub position: Position,
-    pub stamp: Stamp,
-    pub headers: Headers<'a>,
-    pub value: Option<&'a [u8]>,
-}
+use crate::record::{self, Partition, Position, Record};
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +61,7 @@ pub fn sample(
     clients: &Clients,
     topic: &str,
     limits: Limits,
-    mut each: impl FnMut(Seen<'_>) -> bool,
+    mut each: impl FnMut(Record<'_>) -> bool,
 ) -> Result<Sampled, SampleError> {
     let failed = |what| move |error| SampleError::Kafka { what, error };
     let mut config = clients.common("sample");
@@ -123,14 +113,13 @@ pub fn sample(
                 sampled.records += 1;
                 bytes += message.payload_len();
                 let (partition, offset) = (message.partition(), message.offset());
-                let position =
+                let at =
                     Position { partition: Partition(partition), offset: record::Offset(offset) };
                 let stamp = stamp(message.timestamp());
-                let taken = RecordHeaders::take(&message);
-                let headers = taken.reading();
-                let value = message.payload();
+                let headers = &RecordHeaders::take(&message);
+                let (key, value) = (message.key(), message.payload());
                 sampled.empty += usize::from(value.is_none());
-                if !each(Seen { position, stamp, headers, value }) {
+                if !each(Record { at, stamp, key, headers, value }) {
                     sampled.cut_short = true;
                     break;
                 }

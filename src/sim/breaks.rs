@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::Violation;
 use super::cluster::Cluster;
 use super::expect;
-use super::log::{PartitionLog, Record};
+use super::log::PartitionLog;
 use super::scene::Scene;
 use super::world::{WORKERS, World};
-use crate::record::{Offset, Partition};
+use crate::record::{Offset, OwnedRecord, Partition};
 use crate::watch::{LossCause, Message};
 
 /// The header with a record's number.
@@ -154,7 +154,7 @@ fn unread<'a>(
     input.iter().filter(|(number, _)| !left.contains_key(number)).map(|(&number, &at)| (number, at))
 }
 
-fn number(record: &Record) -> Option<u64> {
+fn number(record: &OwnedRecord) -> Option<u64> {
     u64::from_le_bytes(record.header(NUMBER)?.try_into().ok()?).into()
 }
 

@@ -10,13 +10,12 @@ use std::rc::Rc;
 use super::breaks;
 use super::cluster::{Cluster, End, Txn};
 use super::expect::{self, Expected};
-use super::log::Record;
 use super::road;
 use super::scene::{EPOCH, OTHER_EPOCH, Scene};
 use super::world::{JUDGES, WORKERS, World};
 use crate::deliver::{JUDGE_KEY, LANE_KEY};
 use crate::pipeline::Lane;
-use crate::record::{Offset, Partition, Position, Stamp};
+use crate::record::{Offset, OwnedRecord, Partition, Position};
 use crate::watch::{Evidence, Message};
 
 /// Something that must never be.
@@ -36,7 +35,7 @@ struct Checker<'a> {
     ended: &'a BTreeMap<u32, usize>,
     parted: &'a BTreeMap<(u32, Partition), usize>,
     /// The input, and what became of each record.
-    input: BTreeMap<Position, Rc<Record>>,
+    input: BTreeMap<Position, Rc<OwnedRecord>>,
     left: BTreeMap<Position, Vec<Left>>,
     found: Vec<Violation>,
 }
@@ -44,7 +43,7 @@ struct Checker<'a> {
 /// A record that left.
 struct Left {
     topic: String,
-    record: Rc<Record>,
+    record: Rc<OwnedRecord>,
 }
 
 const ACCOUNTING: &str = "I1 every record leaves exactly once";
@@ -98,7 +97,7 @@ impl Checker<'_> {
         self.found.push(Violation { invariant, what: what.into() });
     }
 
-    fn records(&self, topic: &str) -> impl Iterator<Item = (Position, &Rc<Record>)> {
+    fn records(&self, topic: &str) -> impl Iterator<Item = (Position, &Rc<OwnedRecord>)> {
         let topic = &self.cluster.topics[self.cluster.topic(topic)];
         topic.partitions.iter().enumerate().flat_map(|(p, log)| {
             let at = move |offset: usize| Position {
@@ -297,7 +296,7 @@ impl Checker<'_> {
     /// read from the log, and such a partition is not looked at.
     fn states(&mut self) {
         let window_ms = self.scene.stream.alerts.window.as_millis() as u64;
-        let mut states: BTreeMap<Position, Vec<Rc<Record>>> = BTreeMap::new();
+        let mut states: BTreeMap<Position, Vec<Rc<OwnedRecord>>> = BTreeMap::new();
         for (at, record) in self.records(&self.scene.stream.topics.state) {
             if record.key.as_deref() == Some(LANE_KEY) {
                 let offset = next_of(record).expect("ours");
@@ -348,7 +347,7 @@ impl Checker<'_> {
                     continue;
                 };
                 let cells = road::cells(*at, &expected.outcome);
-                let stamp = Stamp::of_sender(input.timestamp());
+                let stamp = input.stamp;
                 clocks.insert(at.offset, lane.clock().clone());
                 compare(&lane, at.offset.0, &mut found);
                 lane.settle(*at, stamp, &expected.outcome, &cells);
@@ -407,7 +406,7 @@ impl Checker<'_> {
     /// A judge that hears what was heard says the same, and has the same state at every commit.
     fn alerts(&mut self) {
         let mut judge = self.scene.judge();
-        let mut states: BTreeMap<Offset, Vec<Rc<Record>>> = BTreeMap::new();
+        let mut states: BTreeMap<Offset, Vec<Rc<OwnedRecord>>> = BTreeMap::new();
         for (_, record) in self.records(&self.scene.stream.topics.state) {
             if record.key.as_deref() == Some(JUDGE_KEY) {
                 states.entry(next_of(record).expect("ours")).or_default().push(record.clone());
@@ -463,7 +462,7 @@ impl Checker<'_> {
     }
 }
 
-fn read(record: &Record) -> Message {
+fn read(record: &OwnedRecord) -> Message {
     Message::from_bytes(record.value.as_deref().unwrap_or_default()).expect("ours")
 }
 
@@ -478,7 +477,7 @@ fn without_log(bytes: Option<&[u8]>) -> Option<serde_json::Value> {
 }
 
 /// `next` of a state.
-fn next_of(record: &Record) -> Option<Offset> {
+fn next_of(record: &OwnedRecord) -> Option<Offset> {
     #[derive(serde::Deserialize)]
     struct Next {
         next: Offset,

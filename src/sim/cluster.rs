@@ -8,9 +8,9 @@
 use std::rc::Rc;
 
 use super::group::{Group, MemberId};
-use super::log::{Fate, PartitionLog, Record, Topic, TxnId};
+use super::log::{Fate, PartitionLog, Topic, TxnId};
 use crate::deliver::BOOT_KEY;
-use crate::record::{Offset, Partition};
+use crate::record::{Offset, OwnedRecord, Partition};
 
 /// Milliseconds since the world began.
 pub type Ms = u64;
@@ -63,7 +63,7 @@ pub struct Txn {
     began: Ms,
     pub end: End,
     touched: Vec<Place>,
-    pub outputs: Vec<(usize, Partition, Rc<Record>)>,
+    pub outputs: Vec<(usize, Partition, Rc<OwnedRecord>)>,
     pub offsets: Vec<(usize, Partition, Offset)>,
 }
 
@@ -138,7 +138,7 @@ impl Cluster {
         &mut self,
         (lease, process): (Lease, u32),
         (topic, partition): (usize, Partition),
-        record: Rc<Record>,
+        record: Rc<OwnedRecord>,
     ) -> Result<(), Refusal> {
         let txn = self.open(lease)?;
         self.note_boot(process, Some(txn), partition, &record);
@@ -153,7 +153,7 @@ impl Cluster {
         &mut self,
         process: u32,
         (topic, partition): (usize, Partition),
-        record: Rc<Record>,
+        record: Rc<OwnedRecord>,
     ) {
         self.note_boot(process, None, partition, &record);
         self.log(topic, partition).append(record, None);
@@ -164,7 +164,7 @@ impl Cluster {
         process: u32,
         txn: Option<TxnId>,
         partition: Partition,
-        record: &Record,
+        record: &OwnedRecord,
     ) {
         if record.key.as_deref() == Some(BOOT_KEY) && record.headers.is_empty() {
             let value = record.value.clone().unwrap_or_default();
@@ -403,7 +403,7 @@ mod tests {
     }
 
     fn produce(cluster: &mut Cluster, lease: Lease, value: u8) -> Result<(), Refusal> {
-        let record = Rc::new(Record { value: Some(vec![value]), ..Record::default() });
+        let record = Rc::new(super::super::log::record(None, Some(&[value])));
         cluster.produce((lease, 0), (0, Partition(0)), record)
     }
 

@@ -4,14 +4,13 @@ use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::log::Record;
 use super::road;
 use super::scene::{BEGAN_AT, Scene, kind};
 use crate::bundle::Digest;
 use crate::deliver::{Form, Objection, POINTER, TIMESTAMP};
 use crate::emit::{TRACE, VERDICT, connect_headers};
 use crate::pipeline::{Outcome, Route};
-use crate::record::{Action, Fault, Offset, Partition, Position};
+use crate::record::{Action, Fault, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp};
 
 /// One way for a record to leave.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub struct Expected {
     /// What the verdict header says: it tells the ways apart.
     pub text: &'static str,
     pub topic: String,
-    pub record: Rc<Record>,
+    pub record: Rc<OwnedRecord>,
     pub outcome: Outcome,
     pub crash: bool,
     /// It has the time of its sending.
@@ -28,7 +27,7 @@ pub struct Expected {
 
 impl Expected {
     /// Every way in which the record could leave this scene.
-    pub fn all(scene: &Scene, at: Position, input: &Record) -> Vec<Self> {
+    pub fn all(scene: &Scene, at: Position, input: &OwnedRecord) -> Vec<Self> {
         let value = input.value.as_deref();
         let judged = road::judged(value);
         let mut all = vec![];
@@ -49,7 +48,7 @@ impl Expected {
     fn of(
         scene: &Scene,
         at: Position,
-        input: &Record,
+        input: &OwnedRecord,
         judged: Result<Action, Fault>,
         unscored: bool,
     ) -> Vec<Self> {
@@ -67,7 +66,7 @@ impl Expected {
             Objection::Size => {
                 Fault::Undeliverable { bytes: input.value.as_ref().map_or(0, Vec::len) }
             }
-            Objection::Timestamp => Fault::RefusedTimestamp { timestamp: input.timestamp().0 },
+            Objection::Timestamp => Fault::RefusedTimestamp { timestamp: input.stamp.at.0 },
             Objection::Record => Fault::RefusedRecord,
         });
         let onward = whole.outcome.route == Route::Sanitized;
@@ -88,7 +87,7 @@ impl Expected {
     fn made(
         scene: &Scene,
         at: Position,
-        input: &Record,
+        input: &OwnedRecord,
         judged: Result<Action, Fault>,
         unscored: bool,
         form: Form,
@@ -109,10 +108,12 @@ impl Expected {
         };
         let is_pointer = form >= Form::Pointer;
         let mut headers = vec![];
-        let mut add = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
-        match is_pointer {
-            true => add("content-type", POINTER.as_bytes()),
-            false => input.headers.iter().for_each(|(name, value)| add(name, value)),
+        if !is_pointer {
+            headers.clone_from(&input.headers);
+        }
+        let mut add = |name: &str, value: &[u8]| headers.push((name.into(), Some(value.to_vec())));
+        if is_pointer {
+            add("content-type", POINTER.as_bytes());
         }
         if let (Route::DeadLetter, Err(fault)) = (outcome.route, judged) {
             let connect =
@@ -122,7 +123,7 @@ impl Expected {
         add(VERDICT, outcome.text.as_bytes());
         add(TRACE, &trace);
         if outcome.route != Route::Sanitized {
-            add(TIMESTAMP, input.timestamp.to_string().as_bytes());
+            add(TIMESTAMP, input.stamp.at.0.to_string().as_bytes());
         }
         let value = match is_pointer {
             true => Some(pointer(scene, at, own.unwrap_or_default())),
@@ -133,11 +134,12 @@ impl Expected {
             _ => input.key.clone(),
         };
         let restamped = form > Form::Whole;
-        let timestamp = if restamped { BEGAN_AT } else { input.timestamp };
+        let at = if restamped { Timestamp(BEGAN_AT) } else { input.stamp.at };
+        let stamp = Stamp::of_sender(at);
         Self {
             text: outcome.text,
             topic: topic.clone(),
-            record: Rc::new(Record { key, value, headers, timestamp }),
+            record: Rc::new(OwnedRecord { stamp, key, headers, value }),
             outcome,
             crash: judged == Err(Fault::Crash),
             restamped,
@@ -145,13 +147,13 @@ impl Expected {
     }
 
     /// Whether this is how `left` left by `topic`.
-    pub fn is(&self, topic: &str, left: &Record) -> bool {
+    pub fn is(&self, topic: &str, left: &OwnedRecord) -> bool {
         // When exactly it was sent nobody can say.
-        let timestamp = match self.restamped && left.timestamp >= BEGAN_AT {
-            true => left.timestamp,
-            false => self.record.timestamp,
+        let stamp = match self.restamped && left.stamp.at >= Timestamp(BEGAN_AT) {
+            true => left.stamp,
+            false => self.record.stamp,
         };
-        self.topic == topic && Record { timestamp, ..(*self.record).clone() } == *left
+        self.topic == topic && OwnedRecord { stamp, ..(*self.record).clone() } == *left
     }
 }
 
@@ -167,12 +169,12 @@ fn pointer(scene: &Scene, at: Position, value: &[u8]) -> Vec<u8> {
 }
 
 /// The verdict header.
-pub fn text(record: &Record) -> &str {
+pub fn text(record: &OwnedRecord) -> &str {
     std::str::from_utf8(record.header(VERDICT).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Where a record that left came from, by its trace header.
-pub fn source(record: &Record) -> Option<Position> {
+pub fn source(record: &OwnedRecord) -> Option<Position> {
     let trace = std::str::from_utf8(record.header(TRACE)?).ok()?;
     let (partition, rest) = trace.split_once('/')?;
     let (offset, _) = rest.split_once(' ')?;
@@ -182,6 +184,6 @@ pub fn source(record: &Record) -> Option<Position> {
     })
 }
 
-pub fn is_poison(input: &Record) -> bool {
+pub fn is_poison(input: &OwnedRecord) -> bool {
     input.value.as_ref().is_some_and(|value| value[0] == kind::POISON)
 }

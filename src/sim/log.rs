@@ -6,27 +6,24 @@
 
 use std::rc::Rc;
 
-use crate::codec::Headers;
 use crate::deliver::Objection;
-use crate::record::Timestamp;
+use crate::record::{OwnedRecord, Stamp, Timestamp};
 
 /// A transaction, by the order in which it began.
 pub type TxnId = usize;
 
-/// What is in the log of one record.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
-    pub key: Option<Vec<u8>>,
-    pub value: Option<Vec<u8>>,
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub timestamp: i64,
+/// A record without headers.
+pub fn record(key: Option<&[u8]>, value: Option<&[u8]>) -> OwnedRecord {
+    let own = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+    let stamp = Stamp::of_sender(Timestamp(0));
+    OwnedRecord { stamp, key: own(key), headers: vec![], value: own(value) }
 }
 
 /// One offset of a partition.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// `None` is the marker that ends a transaction.
-    pub record: Option<Rc<Record>>,
+    pub record: Option<Rc<OwnedRecord>>,
     pub fate: Fate,
 }
 
@@ -79,10 +76,10 @@ impl Takes {
         Self { bytes_max: usize::MAX, within: None, forbidden: None, keyed: false };
 
     /// What there is to object to a record: the first is what a topic says.
-    pub fn objections(&self, record: &Record) -> Vec<Objection> {
+    pub fn objections(&self, record: &OwnedRecord) -> Vec<Objection> {
         let value = record.value.as_deref().unwrap_or_default();
         let outside = |(least, most): &(Timestamp, Timestamp)| {
-            !(*least..=*most).contains(&record.timestamp()) && record.timestamp >= 0
+            !(*least..=*most).contains(&record.stamp.at) && record.stamp.at >= Timestamp(0)
         };
         let forbidden = value.first().is_some_and(|first| Some(*first) == self.forbidden);
         let found = [
@@ -98,21 +95,6 @@ impl Topic {
     /// Another one under the same name has another.
     pub fn id(&self) -> String {
         format!("{}#{}", self.name, self.made)
-    }
-}
-
-impl Record {
-    pub fn timestamp(&self) -> Timestamp {
-        Timestamp(self.timestamp)
-    }
-
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_slice())
-    }
-
-    pub fn reading(&self) -> Headers<'_> {
-        let pairs = self.headers.iter();
-        Headers::read(pairs.map(|(name, value)| (name.as_bytes(), Some(value.as_slice()))))
     }
 }
 
@@ -157,7 +139,7 @@ impl PartitionLog {
     }
 
     /// Appends a record that counts at once, or with its transaction.
-    pub fn append(&mut self, record: Rc<Record>, txn: Option<TxnId>) {
+    pub fn append(&mut self, record: Rc<OwnedRecord>, txn: Option<TxnId>) {
         if let Some(txn) = txn
             && self.open.iter().all(|(open, _)| *open != txn)
         {
@@ -185,17 +167,20 @@ impl PartitionLog {
     }
 
     /// The first committed record at or after `from`, and its offset.
-    pub fn next(&self, from: usize) -> Option<(usize, &Rc<Record>)> {
+    pub fn next(&self, from: usize) -> Option<(usize, &Rc<OwnedRecord>)> {
         self.committed(from).next()
     }
 
     /// Every committed record that this log ever had below its end, deleted or not.
-    pub fn committed_ever(&self) -> impl Iterator<Item = (usize, &Rc<Record>)> {
+    pub fn committed_ever(&self) -> impl Iterator<Item = (usize, &Rc<OwnedRecord>)> {
         self.committed(0)
     }
 
     /// Committed records from `from` on, with their offsets.
-    pub fn committed(&self, from: usize) -> impl DoubleEndedIterator<Item = (usize, &Rc<Record>)> {
+    pub fn committed(
+        &self,
+        from: usize,
+    ) -> impl DoubleEndedIterator<Item = (usize, &Rc<OwnedRecord>)> {
         let stable = self.stable();
         let read = self.entries.get(from.min(stable)..stable).unwrap_or_default();
         read.iter().enumerate().filter_map(move |(i, entry)| {
@@ -209,8 +194,8 @@ impl PartitionLog {
 mod tests {
     use super::*;
 
-    fn record(value: u8) -> Rc<Record> {
-        Rc::new(Record { value: Some(vec![value]), ..Record::default() })
+    fn record(value: u8) -> Rc<OwnedRecord> {
+        Rc::new(super::record(None, Some(&[value])))
     }
 
     fn read(log: &PartitionLog) -> Vec<(usize, u8)> {

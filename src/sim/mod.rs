@@ -140,7 +140,6 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::log::Record;
     use super::scene::{Arrival, kind};
     use super::*;
     use crate::decide::OnGuardFailure;
@@ -150,7 +149,7 @@ mod tests {
     /// has come to a partition, or none has.
     fn said(ms: Ms, arrives: bool) -> Vec<(String, String)> {
         let mut scene = Scene::new(0);
-        let record = Record { value: Some(vec![kind::PASS]), ..Record::default() };
+        let record = log::record(None, Some(&[kind::PASS]));
         let (at, partition, records, committed) = (500, Partition(0), vec![record], None);
         let arrival = Arrival { at, partition, records, committed };
         scene.arrivals = arrives.then_some(arrival).into_iter().collect();

@@ -11,10 +11,10 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use crate::deliver::{
-    Beginning, Change, Forward, Kept, Message as _, Output, Place, Session, SessionError,
+    Beginning, Change, Fetched as _, Forward, Kept, Output, Session, SessionError,
 };
 use crate::pipeline::Survey;
-use crate::record::{Extent, Offset, Partition, Timestamp};
+use crate::record::{Extent, Offset, Partition, Timestamp, TopicPartition};
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,8 +186,8 @@ impl<S: Session> Mutant<S> {
 }
 
 impl<S: Session> Session for Mutant<S> {
-    type Message<'a>
-        = S::Message<'a>
+    type Fetched<'a>
+        = S::Fetched<'a>
     where
         Self: 'a;
 
@@ -199,10 +199,10 @@ impl<S: Session> Session for Mutant<S> {
         self.inner.wall()
     }
 
-    fn poll(&self, timeout: Duration) -> Result<Option<Self::Message<'_>>, SessionError> {
+    fn poll(&self, timeout: Duration) -> Result<Option<Self::Fetched<'_>>, SessionError> {
         let message = self.inner.poll(timeout)?;
         if let Some(message) = &message {
-            let at = message.position();
+            let at = message.record().at;
             self.polled.borrow_mut().insert(at.partition, at.offset.next());
         }
         Ok(message)
@@ -258,7 +258,7 @@ impl<S: Session> Session for Mutant<S> {
 
     fn forward(
         &self,
-        message: &Self::Message<'_>,
+        message: &Self::Fetched<'_>,
         forward: Forward<'_>,
     ) -> Result<(), SessionError> {
         if self.is(Mutation::CommitBeforeProduce) && !self.ahead.replace(true) {
@@ -363,7 +363,7 @@ impl<S: Session> Session for Mutant<S> {
         self.inner.is_interrupted()
     }
 
-    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
+    fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>> {
         let looked = self.inner.looked();
         looked.filter(|_| !self.is(Mutation::BelieveTheLog) && !self.is(Mutation::LongEnough))
     }
@@ -378,7 +378,11 @@ impl<S: Session> Session for Mutant<S> {
         Ok(found)
     }
 
-    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+    fn source_before(
+        &self,
+        place: &TopicPartition,
+        at: Offset,
+    ) -> Result<Option<Offset>, SessionError> {
         self.inner.source_before(place, at)
     }
 

@@ -9,8 +9,8 @@ use crate::codec::SchemaId;
 use crate::decide::Mode;
 use crate::deliver::Road;
 use crate::emit::{UNSCORED, verdict_text};
-use crate::pipeline::{GuardFailure, Input, Outcome, Route, Unscorable};
-use crate::record::{Action, Fault, Position, Reasons, Verdict};
+use crate::pipeline::{GuardFailure, Outcome, Route, Unscorable};
+use crate::record::{Action, Fault, Position, Reasons, Record, Verdict};
 use crate::watch::Reference;
 
 /// The road of one worker.
@@ -103,41 +103,41 @@ impl Toy {
         self.cells.clear();
     }
 
-    fn push(&mut self, input: &Input<'_>, judged: Result<Action, Fault>, unscored: bool) {
+    fn push(&mut self, record: &Record<'_>, judged: Result<Action, Fault>, unscored: bool) {
         let mode = self.scene.stream.policy.mode;
-        let (mut outcome, trace) = outcome(mode, input.position, judged, unscored);
+        let (mut outcome, trace) = outcome(mode, record.at, judged, unscored);
         if judged == Ok(Action::Correct) && mode == Mode::Enforce && !unscored {
             let start = self.corrected.len();
-            self.corrected.extend(correct(input.value.expect("it was judged")));
+            self.corrected.extend(correct(record.value.expect("it was judged")));
             outcome.corrected = Some(start..self.corrected.len());
         }
         let start = self.traces.len();
         self.traces.extend(trace);
         outcome.trace = start..self.traces.len();
         let start = self.cells.len();
-        self.cells.extend(cells(input.position, &outcome));
+        self.cells.extend(cells(record.at, &outcome));
         outcome.cells = start..self.cells.len();
         self.outcomes.push(outcome);
     }
 
     /// Whether the model cannot score this one now.
-    fn fails(&mut self, input: &Input<'_>) -> bool {
+    fn fails(&mut self, record: &Record<'_>) -> bool {
         let now = self.ground.now();
         if self.scene.outages.iter().any(|&(from, to)| (from..to).contains(&now)) {
             return true;
         }
-        if input.value.is_some_and(|value| value[0] == kind::HARD) {
-            let tries = match self.tried.iter_mut().find(|(at, _)| *at == input.position) {
+        if record.value.is_some_and(|value| value[0] == kind::HARD) {
+            let tries = match self.tried.iter_mut().find(|(at, _)| *at == record.at) {
                 Some((_, tries)) => tries,
                 None => {
-                    self.tried.push((input.position, 0));
+                    self.tried.push((record.at, 0));
                     &mut self.tried.last_mut().expect("just pushed").1
                 }
             };
             *tries += 1;
             return *tries <= 2;
         }
-        self.wants(input)
+        self.wants(record)
     }
 }
 
@@ -153,8 +153,8 @@ impl Road for Toy {
         Reference { epoch: self.epoch().into(), budget: 0.01, rows: 3000, flagged: 30 }
     }
 
-    fn supply(&mut self, inputs: &[Input<'_>]) -> Option<Instant> {
-        if !inputs.iter().any(|input| self.wants(input)) {
+    fn supply(&mut self, records: &[Record<'_>]) -> Option<Instant> {
+        if !records.iter().any(|record| self.wants(record)) {
             return None;
         }
         let now = self.ground.now();
@@ -162,11 +162,11 @@ impl Road for Toy {
         (!self.supplied).then(|| self.ground.instant(now + 300))
     }
 
-    fn wants(&self, input: &Input<'_>) -> bool {
-        !self.supplied && input.value.is_some_and(|value| value[0] == kind::WANTING)
+    fn wants(&self, record: &Record<'_>) -> bool {
+        !self.supplied && record.value.is_some_and(|value| value[0] == kind::WANTING)
     }
 
-    fn turn(&mut self, inputs: &[Input<'_>]) -> Result<(), GuardFailure> {
+    fn turn(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure> {
         self.begin();
         let slow = {
             let mut faults = self.ground.faults.borrow_mut();
@@ -179,36 +179,36 @@ impl Road for Toy {
             self.ground.note(|| format!("process {}: a model takes {ms} ms", self.process.no));
             world.go_on(ms);
         }
-        for input in inputs {
-            let value = input.value;
+        for record in records {
+            let value = record.value;
             if value.is_some_and(|value| value[0] == kind::POISON) {
                 self.ground.faults.borrow_mut().hit("poison");
                 self.ground.note(|| format!("process {}: poison", self.process.no));
                 self.process.die(&self.ground);
             }
             if !self.process.alive.get() {
-                return Err(failure(input));
+                return Err(failure(record));
             }
-            let fails = self.fails(input);
+            let fails = self.fails(record);
             if fails && !self.scene.is_open() {
                 self.ground.faults.borrow_mut().hit("guard failed, closed");
-                return Err(failure(input));
+                return Err(failure(record));
             }
             match fails && judged(value).is_ok() {
-                true => self.push(input, Ok(Action::Pass), true),
-                false => self.push(input, judged(value), false),
+                true => self.push(record, Ok(Action::Pass), true),
+                false => self.push(record, judged(value), false),
             }
         }
         Ok(())
     }
 
-    fn refuse(&mut self, input: &Input<'_>, fault: Fault) {
+    fn refuse(&mut self, record: &Record<'_>, fault: Fault) {
         self.begin();
-        self.push(input, Err(fault), false);
+        self.push(record, Err(fault), false);
     }
 
-    fn replace(&mut self, i: usize, input: &Input<'_>, fault: Fault) {
-        self.push(input, Err(fault), false);
+    fn replace(&mut self, i: usize, record: &Record<'_>, fault: Fault) {
+        self.push(record, Err(fault), false);
         self.outcomes.swap_remove(i);
     }
 
@@ -233,6 +233,6 @@ impl Road for Toy {
     }
 }
 
-fn failure(input: &Input<'_>) -> GuardFailure {
-    GuardFailure { at: input.position, error: Unscorable::Schema(SchemaId::Number(0)), all: false }
+fn failure(record: &Record<'_>) -> GuardFailure {
+    GuardFailure { at: record.at, error: Unscorable::Schema(SchemaId::Number(0)), all: false }
 }

@@ -10,14 +10,14 @@ use rand_chacha::ChaCha8Rng;
 use super::breaks;
 use super::cluster::{Cluster, Ms};
 use super::group::Group;
-use super::log::{PartitionLog, Record, Takes, Topic};
+use super::log::{PartitionLog, Takes, Topic};
 use super::world::{JUDGES, WORKERS};
 use crate::config::{Alerts, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
 use crate::incident::About;
 use crate::pipeline::{Frame, Judge};
-use crate::record::{Partition, Probability, Schema, Timestamp};
+use crate::record::{OwnedRecord, Partition, Probability, Schema, Stamp, Timestamp};
 use crate::watch::{Flagged, Signals, Terms, Times, roster};
 
 /// A world before anything happened.
@@ -54,7 +54,7 @@ pub struct Scene {
 pub struct Arrival {
     pub at: Ms,
     pub partition: Partition,
-    pub records: Vec<Record>,
+    pub records: Vec<OwnedRecord>,
     /// `Some(false)` is aborted.
     pub committed: Option<bool>,
 }
@@ -157,7 +157,7 @@ impl Scene {
             let records = arrivals.iter_mut().flat_map(|arrival| &mut arrival.records);
             for (number, record) in records.enumerate() {
                 let number = (number as u64).to_le_bytes().to_vec();
-                record.headers.push((breaks::NUMBER.to_owned(), number));
+                record.headers.push((breaks::NUMBER.into(), Some(number)));
             }
         }
         if takes != Takes::ANYTHING {
@@ -273,10 +273,10 @@ fn takes(rng: &mut ChaCha8Rng, dead_letter_is_small: bool) -> (Takes, Takes) {
 }
 
 /// Some records have what a topic may refuse.
-fn offend(rng: &mut ChaCha8Rng, record: &mut Record) {
+fn offend(rng: &mut ChaCha8Rng, record: &mut OwnedRecord) {
     match rng.random_range(0..40) {
-        0 => record.timestamp = BEGAN_AT * 3,
-        1 => record.timestamp = 1 + rng.random_range(0..BEGAN_AT / 2),
+        0 => record.stamp.at = Timestamp(BEGAN_AT * 3),
+        1 => record.stamp.at = Timestamp(1 + rng.random_range(0..BEGAN_AT / 2)),
         2 => {
             if let Some(value) = record.value.as_mut().filter(|value| value[0] == kind::PASS) {
                 value[0] = kind::FORBIDDEN;
@@ -302,7 +302,7 @@ fn arrivals(rng: &mut ChaCha8Rng, partitions: i32, heal_at: Ms, window_ms: i64) 
             };
             // The middle third is an attack.
             let attacked = (heal_at / 3..2 * heal_at / 3).contains(&at);
-            let mut records: Vec<Record> = (0..rng.random_range(1..8))
+            let mut records: Vec<OwnedRecord> = (0..rng.random_range(1..8))
                 .map(|_| record(rng, at, attacked, large, window_ms))
                 .collect();
             let mut committed = [None, Some(true), Some(true), Some(false)][rng.random_range(0..4)];
@@ -323,7 +323,13 @@ fn arrivals(rng: &mut ChaCha8Rng, partitions: i32, heal_at: Ms, window_ms: i64) 
     arrivals
 }
 
-fn record(rng: &mut ChaCha8Rng, at: Ms, attacked: bool, large: bool, window_ms: i64) -> Record {
+fn record(
+    rng: &mut ChaCha8Rng,
+    at: Ms,
+    attacked: bool,
+    large: bool,
+    window_ms: i64,
+) -> OwnedRecord {
     let kind = match rng.random_range(0..100) {
         _ if attacked && rng.random_bool(0.6) => kind::QUARANTINE + rng.random_range(0..2),
         0..=2 => kind::QUARANTINE,
@@ -337,23 +343,24 @@ fn record(rng: &mut ChaCha8Rng, at: Ms, attacked: bool, large: bool, window_ms: 
     let length = if long { rng.random_range(256..400) } else { rng.random_range(0..12) };
     let value = [kind].into_iter().chain((0..length).map(|_| rng.random::<u8>())).collect();
     let key = (0..rng.random_range(0..4)).map(|_| rng.random::<u8>()).collect();
-    let names = ["content-type", "x", "x", "ä"];
+    let names: [&[u8]; 4] = [b"content-type", b"x", b"x", b"\xff"];
     let headers = 0..rng.random_range(0..3);
     let headers = headers.map(|_| {
-        let name = names[rng.random_range(0..names.len())].to_owned();
-        (name, vec![rng.random::<u8>()])
+        let name = names[rng.random_range(0..names.len())].to_vec();
+        let value = rng.random::<u8>();
+        (name, (value >= 16).then(|| vec![value]))
     });
     let headers = headers.collect();
     let late = rng.random_range(0..window_ms);
-    let timestamp = match rng.random_range(0..200) {
+    let at = match rng.random_range(0..200) {
         0 => -1,
         1 => rng.random_range(0..BEGAN_AT * 2),
         _ => BEGAN_AT + at as i64 - late,
     };
-    Record {
+    OwnedRecord {
         key: rng.random_bool(0.8).then_some(key),
         headers,
         value: rng.random_bool(0.97).then_some(value),
-        timestamp,
+        stamp: Stamp::of_sender(Timestamp(at)),
     }
 }

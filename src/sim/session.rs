@@ -15,16 +15,14 @@ use std::rc::Rc;
 use super::cluster::{Lease, Ms, Refusal};
 use super::ground::{Ground, Process};
 use super::group::{MemberId, News};
-use super::log::Record;
-use crate::codec::Headers;
 use crate::deliver::{self, Ends, Outputs, SessionError};
-use crate::record::{Extent, Offset, Partition, Position, Timestamp};
+use crate::record::{Extent, Offset, OwnedRecord, Partition, Position, Record, TopicPartition};
 
 /// Member of a group with a producer of its own, on the simulated cluster.
 pub struct Session {
     ground: Rc<Ground>,
     process: Rc<Process>,
-    place: Place,
+    place: Role,
     /// The owner has nothing to do before.
     resume_at: Rc<Cell<Ms>>,
     /// Since when offsets are not told, or when they were last settled.
@@ -33,13 +31,13 @@ pub struct Session {
     used: Cell<Ms>,
     /// When somebody last looked at the input, and what was seen.
     looked_at: Cell<Option<Ms>>,
-    look: RefCell<Option<BTreeMap<deliver::Place, Extent>>>,
+    look: RefCell<Option<BTreeMap<TopicPartition, Extent>>>,
     mine: RefCell<Mine>,
 }
 
 /// What a session reads and writes as.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Role {
     /// For people.
     pub name: String,
     pub group: usize,
@@ -99,16 +97,16 @@ impl Fetch {
 struct Queued {
     topic: usize,
     partition: Partition,
-    record: Rc<Record>,
+    record: Rc<OwnedRecord>,
     source: Option<Position>,
 }
 
 /// A record as it was fetched.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct Fetched {
     position: Position,
     epoch: i32,
-    record: Rc<Record>,
+    record: Rc<OwnedRecord>,
 }
 
 type Result<T, E = SessionError> = std::result::Result<T, E>;
@@ -116,7 +114,7 @@ impl Session {
     pub fn join(
         ground: &Rc<Ground>,
         process: &Rc<Process>,
-        place: Place,
+        place: Role,
         resume_at: &Rc<Cell<Ms>>,
     ) -> Self {
         let lease = ground.cluster.borrow_mut().init(place.producer);
@@ -185,32 +183,12 @@ impl Drop for Session {
     }
 }
 
-impl deliver::Message for Message {
-    fn position(&self) -> Position {
-        self.position
-    }
-
-    fn timestamp(&self) -> Timestamp {
-        self.record.timestamp()
-    }
-
-    fn headers(&self) -> Headers<'_> {
-        self.record.reading()
-    }
-
-    fn header_bytes(&self) -> usize {
-        self.record.headers.iter().map(|(name, value)| name.len() + value.len()).sum()
-    }
-
-    fn value(&self) -> Option<&[u8]> {
-        self.record.value.as_deref()
+impl deliver::Fetched for Fetched {
+    fn record(&self) -> Record<'_> {
+        self.record.at(self.position)
     }
 
     fn leader_epoch(&self) -> Option<i32> {
         Some(self.epoch)
-    }
-
-    fn is_keyless(&self) -> bool {
-        self.record.key.is_none()
     }
 }

@@ -16,13 +16,13 @@ use super::breaks::{self, Ledger};
 use super::cluster::Ms;
 use super::faults::Faults;
 use super::ground::{Ground, Process};
-use super::log::{Fate, Record};
+use super::log::Fate;
 use super::mutation::{Mutant, Mutation};
 use super::road::Toy;
 use super::scene::Scene;
 use super::session::Session;
 use crate::deliver::{Judging, Worker};
-use crate::record::Partition;
+use crate::record::{OwnedRecord, Partition};
 
 /// Everything there is.
 pub struct World {
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    fn append(&self, partition: Partition, records: &[Record], committed: Option<bool>) {
+    fn append(&self, partition: Partition, records: &[OwnedRecord], committed: Option<bool>) {
         let fed = self.fed.get() + 1;
         self.fed.set(fed);
         let txn = committed.map(|_| usize::MAX - fed);
@@ -269,7 +269,7 @@ impl World {
             }
         }
         let evidence = &cluster.topics[cluster.topic(&self.scene.stream.topics.evidence)];
-        let said = |record: &Rc<Record>| record.key.as_deref() != Some(b"tick");
+        let said = |record: &Rc<OwnedRecord>| record.key.as_deref() != Some(b"tick");
         let mut newest_first = evidence.partitions[0].committed(0).rev();
         let end = newest_first.find(|(_, record)| said(record)).map_or(0, |(at, _)| at + 1);
         let committed = cluster.groups[JUDGES].committed(Partition(0));

@@ -14,9 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGKILL;
-use tripline::deliver::{Beginning, Change, Forward, Kept, Output, Place, Session, SessionError};
+use tripline::deliver::{Beginning, Change, Forward, Kept, Output, Session, SessionError};
 use tripline::pipeline::Survey;
-use tripline::record::{Extent, Offset, Partition, Timestamp};
+use tripline::record::{Extent, Offset, Partition, Timestamp, TopicPartition};
 
 /// A window of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,8 +79,8 @@ impl<S> Failpoints<S> {
 }
 
 impl<S: Session> Session for Failpoints<S> {
-    type Message<'a>
-        = S::Message<'a>
+    type Fetched<'a>
+        = S::Fetched<'a>
     where
         Self: 'a;
 
@@ -125,7 +125,7 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.wall()
     }
 
-    fn poll(&self, timeout: Duration) -> Result<Option<Self::Message<'_>>, SessionError> {
+    fn poll(&self, timeout: Duration) -> Result<Option<Self::Fetched<'_>>, SessionError> {
         self.inner.poll(timeout)
     }
 
@@ -171,7 +171,7 @@ impl<S: Session> Session for Failpoints<S> {
 
     fn forward(
         &self,
-        message: &Self::Message<'_>,
+        message: &Self::Fetched<'_>,
         forward: Forward<'_>,
     ) -> Result<(), SessionError> {
         self.inner.forward(message, forward)
@@ -221,7 +221,7 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.is_interrupted()
     }
 
-    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
+    fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>> {
         self.inner.looked()
     }
 
@@ -233,7 +233,11 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.survey(topic, known)
     }
 
-    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+    fn source_before(
+        &self,
+        place: &TopicPartition,
+        at: Offset,
+    ) -> Result<Option<Offset>, SessionError> {
         self.inner.source_before(place, at)
     }
 

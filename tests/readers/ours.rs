@@ -7,7 +7,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tripline::codec::{Codecs, Headers};
+use tripline::codec::{Codecs, ContentHeaders};
 use tripline::config::{Config, Secret};
 
 use super::reader::Rows;
@@ -40,7 +40,9 @@ impl Decoder {
     pub fn rows(&self, record: &Record) -> Option<Rows> {
         let pairs =
             record.headers.iter().map(|(name, text)| (name.as_bytes(), Some(text.as_bytes())));
-        let headers = Headers::read(pairs);
+        let pairs: Vec<tripline::record::Header<'_>> = pairs.collect();
+        let pairs = pairs.as_slice();
+        let headers = ContentHeaders::of(&pairs);
         let codec = self.0.pick(&headers, &record.value).ok()?;
         let mut numbers = vec![];
         let n = codec.decode(&record.value, &headers, &mut numbers).ok()?;

@@ -10,7 +10,7 @@
 use std::fmt;
 
 use super::bytes::Bytes;
-use crate::codec::Headers;
+use crate::codec::ContentHeaders;
 use crate::record::Fault;
 
 /// What the registry knows a schema by.
@@ -48,7 +48,7 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// `UnknownSchema` if a header is there and holds no id; `Unreadable` if neither says which
     /// schema it is; `Ambiguous` if the header is there twice.
-    pub fn read(value: &'a [u8], headers: &Headers<'a>) -> Result<Self, Fault> {
+    pub fn read(value: &'a [u8], headers: &ContentHeaders<'a>) -> Result<Self, Fault> {
         let header = headers.schema_id.get()?;
         let bytes = header.unwrap_or(value);
         let mut rest = Bytes::new(bytes, 0..bytes.len());
@@ -103,7 +103,7 @@ mod tests {
             (b"\0\0\0\0\x07\x02\0rest", vec![0], 7),
             (b"\0\0\0\0\x07\x04\x02\x06rest", vec![1, 3], 8),
         ] {
-            let frame = Frame::read(value, &Headers::default()).unwrap();
+            let frame = Frame::read(value, &ContentHeaders::default()).unwrap();
             assert_eq!(frame.id, SchemaId::Number(7));
             assert_eq!(frame.message(), Ok((path, payload)));
         }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_header_leaves_the_value_to_the_payload() {
         let header = *b"\x01\x89\x79\x12\x34\x56\x78\x40\x00\x80\x00\x00\x11\x22\x33\x44\x55\0";
-        let headers = Headers { schema_id: header[..].into(), ..Headers::default() };
+        let headers = ContentHeaders { schema_id: header[..].into(), ..ContentHeaders::default() };
         let frame = Frame::read(b"payload", &headers).unwrap();
         assert_eq!(frame.id.to_string(), "89791234-5678-4000-8000-001122334455");
         assert_eq!(frame.payload(), 0);
@@ -122,14 +122,14 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused() {
         for value in [&b""[..], b"\0\0\0\0", b"\x02\0\0\0\x01", b"\x01short", b"{}"] {
-            let fault = Frame::read(value, &Headers::default()).map(|frame| frame.id);
+            let fault = Frame::read(value, &ContentHeaders::default()).map(|frame| frame.id);
             assert!(matches!(fault, Err(Fault::Unreadable { .. })), "{value:?}");
         }
         for path in [&b""[..], b"\x01", b"\x7f\x7f", b"\x02\x01"] {
             let value = [b"\0\0\0\0\x01", path].concat();
-            assert!(Frame::read(&value, &Headers::default()).unwrap().message().is_err());
+            assert!(Frame::read(&value, &ContentHeaders::default()).unwrap().message().is_err());
         }
-        let headers = Headers { schema_id: b"17"[..].into(), ..Headers::default() };
+        let headers = ContentHeaders { schema_id: b"17"[..].into(), ..ContentHeaders::default() };
         let fault = Frame::read(b"\0\0\0\0\x01", &headers).map(|frame| frame.id);
         assert_eq!(fault, Err(Fault::UnknownSchema));
     }

@@ -28,7 +28,7 @@ pub use self::frame::SchemaId;
 
 use self::cells::Wanted;
 use self::frame::Frame;
-use super::{Codec, Fields, Headers, Json, Layout};
+use super::{Codec, ContentHeaders, Fields, Json, Layout};
 use crate::record::{Ambiguity, Fault};
 
 /// A schema as the registry keeps it.
@@ -86,7 +86,7 @@ impl Confluent {
     }
 
     /// The schema without which the value cannot be read, if nobody has brought it.
-    pub fn wants(&self, value: &[u8], headers: &Headers<'_>) -> Option<SchemaId> {
+    pub fn wants(&self, value: &[u8], headers: &ContentHeaders<'_>) -> Option<SchemaId> {
         let id = Frame::read(value, headers).ok()?.id;
         self.known(id).is_none().then_some(id)
     }
@@ -140,11 +140,11 @@ impl Confluent {
 
     /// # Errors
     /// If there is no frame, or no schema for it.
-    fn reader(&self, value: &[u8], headers: &Headers<'_>) -> Result<Reader, Fault> {
+    fn reader(&self, value: &[u8], headers: &ContentHeaders<'_>) -> Result<Reader, Fault> {
         let frame = Frame::read(value, headers)?;
         // A reader that knows no such header takes the frame that the value begins with.
         if headers.schema_id.is_there()
-            && let Ok(other) = Frame::read(value, &Headers::default())
+            && let Ok(other) = Frame::read(value, &ContentHeaders::default())
             && other.id != frame.id
             && matches!(
                 self.known(other.id),
@@ -193,7 +193,7 @@ impl Codec for Confluent {
     fn decode(
         &self,
         value: &[u8],
-        headers: &Headers<'_>,
+        headers: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
     ) -> Result<usize, Fault> {
         let reader = self.reader(value, headers)?;
@@ -209,7 +209,13 @@ impl Codec for Confluent {
         cells::decode(&self.layout, &self.wanted, rows, &walk)
     }
 
-    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+    fn encode(
+        &self,
+        original: &[u8],
+        headers: &ContentHeaders<'_>,
+        rows: &[f32],
+        out: &mut Vec<u8>,
+    ) {
         let reader = self.reader(original, headers).expect("the original has no schema");
         if let Reader::Json(payload) = reader {
             out.extend_from_slice(&original[..payload]);

@@ -35,7 +35,7 @@ pub fn codec(language: Language, text: &str, fields: Option<&[&str]>) -> Conflue
 
 /// The rows of a value, after everything that must hold of any value did.
 pub fn rows(codec: &Confluent, value: &[u8]) -> Result<Vec<f32>, Fault> {
-    let rows = check_with(codec, WIDTH, value, &Headers::default())?;
+    let rows = check_with(codec, WIDTH, value, &ContentHeaders::default())?;
     assert_eq!(encoded(codec, value, &rows), value, "unchanged rows changed the bytes");
     Ok(rows)
 }
@@ -43,7 +43,7 @@ pub fn rows(codec: &Confluent, value: &[u8]) -> Result<Vec<f32>, Fault> {
 /// `value` with `rows` in it.
 pub fn encoded(codec: &Confluent, value: &[u8], rows: &[f32]) -> Vec<u8> {
     let mut out = b"kept".to_vec();
-    codec.encode(value, &Headers::default(), rows, &mut out);
+    codec.encode(value, &ContentHeaders::default(), rows, &mut out);
     assert_eq!(&out[..4], b"kept");
     out.split_off(4)
 }
@@ -65,10 +65,10 @@ fn a_json_schema_leaves_json_behind_the_frame() {
     let text = Text { language: Language::JsonSchema, text: "{}".into(), references: vec![] };
     codec.learn(SchemaId::Number(7), Some(&text)).unwrap();
     let value = [FRAME, br#"{"x": 0.25, "z": [1.0], "y": 1e-1}"#].concat();
-    assert_eq!(check_with(&codec, 2, &value, &Headers::default()), Ok(vec![0.25, 0.1]));
+    assert_eq!(check_with(&codec, 2, &value, &ContentHeaders::default()), Ok(vec![0.25, 0.1]));
     let expected = [FRAME, br#"{"x": 0.5, "z": [1.0], "y": 1e-1}"#].concat();
     assert_eq!(encoded(&codec, &value, &[0.5, 0.1]), expected);
-    let cut = check_with(&codec, 2, &value[..12], &Headers::default());
+    let cut = check_with(&codec, 2, &value[..12], &ContentHeaders::default());
     assert_eq!(cut, Err(Fault::Unreadable { at: 12 }));
 }
 
@@ -76,7 +76,7 @@ fn a_json_schema_leaves_json_behind_the_frame() {
 fn a_schema_is_wanted_until_somebody_says_what_it_is() {
     let codec = codec(Language::JsonSchema, "{}", None);
     let (other, value) = (SchemaId::Number(8), &[0, 0, 0, 0, 8, b'{', b'}']);
-    let headers = Headers::default();
+    let headers = ContentHeaders::default();
     assert_eq!(codec.wants(value, &headers), Some(other));
     codec.learn(other, None).unwrap();
     assert_eq!(codec.wants(value, &headers), None);
@@ -95,7 +95,7 @@ fn a_schema_that_nobody_can_read_is_told_once_and_is_its_records_fault() {
     for language in [Language::Avro, Language::Protobuf] {
         let text = Text { language, text: "neither".into(), references: vec![] };
         assert!(codec.learn(id, Some(&text)).is_err());
-        assert_eq!(codec.wants(&[0, 0, 0, 0, 8], &Headers::default()), None);
+        assert_eq!(codec.wants(&[0, 0, 0, 0, 8], &ContentHeaders::default()), None);
         assert_eq!(rows(&codec, &[0, 0, 0, 0, 8]), Err(Fault::UnknownSchema));
     }
 }

@@ -31,7 +31,7 @@ pub(super) use self::run::{offset, unreadable};
 use self::members::Members;
 use self::run::{Form, Reader, Run, Sink, edit};
 use super::edits::Edits;
-use super::{Codec, Fields, Headers, Layout};
+use super::{Codec, ContentHeaders, Fields, Layout};
 use crate::record::Fault;
 
 /// `json`: `application/json`, and every `+json` type.
@@ -72,7 +72,12 @@ trait Document {
 }
 
 impl<D: Document + std::fmt::Debug + Send + Sync> Codec for D {
-    fn decode(&self, value: &[u8], _: &Headers<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
+    fn decode(
+        &self,
+        value: &[u8],
+        _: &ContentHeaders<'_>,
+        rows: &mut Vec<f32>,
+    ) -> Result<usize, Fault> {
         // serde_json does not look into strings it skips, but a value that is not UTF-8 is not
         // JSON, and writing it back would fail where reading it had not.
         let text = std::str::from_utf8(value)
@@ -89,7 +94,13 @@ impl<D: Document + std::fmt::Debug + Send + Sync> Codec for D {
 
     /// Replaces the values that changed, each in its place, by the shortest decimal of the `f32` or
     /// by the category's word; a value that did not keeps its spelling.
-    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+    fn encode(
+        &self,
+        original: &[u8],
+        headers: &ContentHeaders<'_>,
+        rows: &[f32],
+        out: &mut Vec<u8>,
+    ) {
         let mut before = vec![];
         self.decode(original, headers, &mut before).expect("the original does not hold rows");
         assert_eq!(rows.len(), before.len(), "other rows than the original's");

@@ -24,7 +24,7 @@ fn check(pointers: &[&str], value: &str, expected: &[f32]) {
 
 fn check_fault(pointers: &[&str], value: impl AsRef<[u8]>, fault: Fault) {
     let codec = json(3, pointers);
-    let read = check_with(&codec, 3, value.as_ref(), &Headers::default());
+    let read = check_with(&codec, 3, value.as_ref(), &ContentHeaders::default());
     assert_eq!(read, Err(fault), "{}", String::from_utf8_lossy(value.as_ref()));
 }
 
@@ -72,7 +72,7 @@ fn too_many_numbers_are_counted_but_not_kept() {
     ];
     for (codec, fault) in codecs.iter().zip(faults) {
         let mut rows = Vec::with_capacity(3);
-        let read = codec.decode(many.as_bytes(), &Headers::default(), &mut rows);
+        let read = codec.decode(many.as_bytes(), &ContentHeaders::default(), &mut rows);
         assert_eq!(read, Err(fault));
         assert!(rows.capacity() <= 2000, "room for {} numbers", rows.capacity());
     }
@@ -185,7 +185,7 @@ fn ids_need_no_pointer() {
 fn an_object_without_any_feature_or_with_half_an_image_is_no_row() {
     let codec = Json::new(table::layout(), None);
     let fault = |text: &str| {
-        check_with(&codec, table::WIDTH, text.as_bytes(), &Headers::default()).unwrap_err()
+        check_with(&codec, table::WIDTH, text.as_bytes(), &ContentHeaders::default()).unwrap_err()
     };
     assert_eq!(fault("{}"), Fault::WrongArity { got: 0, expected: 6 });
     assert_eq!(fault(r#"[{"x": 1}, {"order": 7}]"#), Fault::WrongArity { got: 0, expected: 6 });
@@ -201,7 +201,7 @@ fn an_object_without_any_feature_or_with_half_an_image_is_no_row() {
 fn instances_and_columns_are_read_as_the_servers_read_them() {
     let codec = KserveV1::new(table::layout(), None, &by_name());
     let read = |text: &str| {
-        let read = check_with(&codec, table::WIDTH, text.as_bytes(), &Headers::default());
+        let read = check_with(&codec, table::WIDTH, text.as_bytes(), &ContentHeaders::default());
         read.map(|rows| rows.chunks(table::WIDTH).map(table::show).collect::<Vec<_>>())
     };
     let rows = vec!["x=1 y=2 word=tcp image=0,1".to_owned(), "x=3 y=4 word=7 image=1,0".into()];

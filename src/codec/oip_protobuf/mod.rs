@@ -19,7 +19,7 @@ use self::request::{Element, Form, Request, Value, Visit};
 use super::datatype::Datatype;
 use super::tensor::Tensors;
 use super::wire::{Frame, Patch};
-use super::{Cell, Codec, Headers, Inputs, Layout, Scalar};
+use super::{Cell, Codec, ContentHeaders, Inputs, Layout, Scalar};
 use crate::record::Fault;
 
 /// `application/x-protobuf` and its like.
@@ -64,7 +64,12 @@ impl OipProtobuf {
 }
 
 impl Codec for OipProtobuf {
-    fn decode(&self, value: &[u8], _: &Headers<'_>, rows: &mut Vec<f32>) -> Result<usize, Fault> {
+    fn decode(
+        &self,
+        value: &[u8],
+        _: &ContentHeaders<'_>,
+        rows: &mut Vec<f32>,
+    ) -> Result<usize, Fault> {
         let start = rows.len();
         let read = self.fill(value, rows);
         if read.is_err() {
@@ -73,7 +78,13 @@ impl Codec for OipProtobuf {
         read
     }
 
-    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+    fn encode(
+        &self,
+        original: &[u8],
+        headers: &ContentHeaders<'_>,
+        rows: &[f32],
+        out: &mut Vec<u8>,
+    ) {
         const READABLE: &str = "the original is not rows";
         let mut before = vec![];
         self.decode(original, headers, &mut before).expect(READABLE);

@@ -108,7 +108,7 @@ fn request(inputs: Vec<InferInputTensor>, raw: Vec<Vec<u8>>) -> Vec<u8> {
 }
 
 fn fault(codec: &OipProtobuf, value: &[u8]) -> Fault {
-    codec.decode(value, &Headers::default(), &mut vec![]).expect_err("a fault")
+    codec.decode(value, &ContentHeaders::default(), &mut vec![]).expect_err("a fault")
 }
 
 #[test]

@@ -13,9 +13,9 @@ use super::commit::EVIDENCE_PARTITION;
 use super::partitions::unfit;
 use super::{Desk, Slot};
 use crate::deliver::hold::{Hold, Why};
-use crate::deliver::{Output, Place, Road, Session, SessionError};
+use crate::deliver::{Output, Road, Session, SessionError};
 use crate::pipeline::{Discontinuity, LaneError};
-use crate::record::{Extent, Offset, Partition};
+use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::watch::{Loss, Message};
 
 /// What is gone of the input, until the judge is told.
@@ -117,7 +117,7 @@ impl<R: Road> Desk<R> {
             self.check_outputs(session, looked)?;
         }
         for (&partition, slot) in &mut self.slots {
-            let place = Place { topic: self.stream.input.clone(), partition };
+            let place = TopicPartition { topic: self.stream.input.clone(), partition };
             let look = looked.as_ref().and_then(|looked| looked.get(&place));
             let differs = look.is_some_and(|look| !slot.believes(look));
             if interrupted || differs {

@@ -7,9 +7,9 @@
 use tracing::error;
 
 use super::Desk;
-use crate::deliver::{Place, Road, Session, SessionError};
+use crate::deliver::{Road, Session, SessionError};
 use crate::pipeline::Survey;
-use crate::record::{Extent, Offset, Partition};
+use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::watch::{Loss, LossCause};
 
 impl<R: Road> Desk<R> {
@@ -17,7 +17,7 @@ impl<R: Road> Desk<R> {
     pub(super) fn check_outputs<S: Session>(
         &mut self,
         session: &S,
-        looked: &std::collections::BTreeMap<Place, Extent>,
+        looked: &std::collections::BTreeMap<TopicPartition, Extent>,
     ) -> Result<(), SessionError> {
         let topics = &self.stream.topics;
         let topics = [&topics.sanitized, &topics.quarantine, &topics.dead_letter].map(Clone::clone);
@@ -25,7 +25,7 @@ impl<R: Road> Desk<R> {
         for (topic, partition) in
             topics.iter().flat_map(|topic| partitions.iter().map(move |&p| (topic, p)))
         {
-            let place = Place { topic: topic.clone(), partition };
+            let place = TopicPartition { topic: topic.clone(), partition };
             let Some(look) = looked.get(&place) else { continue };
             let slot = self.slots.get_mut(&partition).expect("just listed");
             let Some(was) = slot.lane.output(topic).cloned() else {
@@ -52,11 +52,11 @@ impl<R: Road> Desk<R> {
     fn output_lost<S: Session>(
         &mut self,
         session: &S,
-        place: &Place,
+        place: &TopicPartition,
         was: &Extent,
         at: Offset,
     ) -> Result<(), SessionError> {
-        let Place { topic, partition } = place;
+        let TopicPartition { topic, partition } = place;
         let slot = self.slots.get_mut(partition).expect("it is ours");
         // Written though nothing moved: it is told once.
         slot.committed = None;

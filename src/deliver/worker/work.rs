@@ -9,9 +9,9 @@ use super::{Desk, POLL};
 use crate::deliver::emit;
 use crate::deliver::hold::{Hold, Why};
 use crate::deliver::refusal::{Form, Objection};
-use crate::deliver::{Boot, Message, Road, Session, SessionError};
-use crate::pipeline::{Input, Route};
-use crate::record::{Fault, Offset, Partition, Position};
+use crate::deliver::{Boot, Fetched, Road, Session, SessionError};
+use crate::pipeline::Route;
+use crate::record::{Fault, Offset, Partition, Position, Record};
 
 /// A batch closes at this many bytes of values and headers, whatever its rows.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -45,9 +45,9 @@ impl<R: Road> Desk<R> {
 
     /// Records until the batch is full, its oldest has waited its budget, or there are no more.
     /// What was fetched before a rewind, or of a partition that is not read, is passed over.
-    fn gather<'a, S: Session>(&self, session: &'a S) -> Result<Vec<S::Message<'a>>, SessionError> {
+    fn gather<'a, S: Session>(&self, session: &'a S) -> Result<Vec<S::Fetched<'a>>, SessionError> {
         let wait = if session.is_open() { self.timing.commit_interval / 10 } else { POLL };
-        let mut messages: Vec<S::Message<'a>> = Vec::new();
+        let mut messages: Vec<S::Fetched<'a>> = Vec::new();
         let (mut bytes, mut first) = (0, None);
         while messages.len() < self.stream.rows_max
             && bytes < BATCH_BYTES_MAX
@@ -55,11 +55,11 @@ impl<R: Road> Desk<R> {
         {
             let timeout = if messages.is_empty() { wait.min(POLL) } else { Duration::ZERO };
             let Some(message) = session.poll(timeout)? else { break };
-            let at = message.position();
+            let at = message.record().at;
             let expected = !self.holds.contains(at.partition)
                 && self.slots.get(&at.partition).is_some_and(|s| at.offset >= s.lane.next());
             if expected {
-                bytes += message.value().map_or(0, <[u8]>::len) + message.header_bytes();
+                bytes += message.record().footprint();
                 messages.push(message);
             }
             let waited = session
@@ -75,7 +75,7 @@ impl<R: Road> Desk<R> {
     /// Takes out what must be judged alone, and all that comes after it in its partition or after
     /// the last record there that a topic refused, which is read `again`; gives the first record that
     /// must be judged alone.
-    fn set_aside<M: Message>(
+    fn set_aside<M: Fetched>(
         &self,
         messages: &mut Vec<M>,
         again: &mut BTreeSet<Partition>,
@@ -89,7 +89,7 @@ impl<R: Road> Desk<R> {
         let mut alone = None;
         let mut kept = Vec::with_capacity(messages.len());
         for message in messages.drain(..) {
-            let at = message.position();
+            let at = message.record().at;
             let careful =
                 self.boots.get(&at.partition).is_some_and(|b| self.careful(at.partition, b));
             if last.get(&at.partition).is_some_and(|&last| at.offset > last) {
@@ -99,7 +99,7 @@ impl<R: Road> Desk<R> {
             if careful && again.insert(at.partition) && alone.is_none() {
                 // Whatever of its partition comes before it in this batch goes first: then it is
                 // the next one, and its turn comes when the partition is read again.
-                let first = kept.iter().all(|m: &M| m.position().partition != at.partition);
+                let first = kept.iter().all(|m: &M| m.record().at.partition != at.partition);
                 alone = first.then_some(message);
             } else if !again.contains(&at.partition) {
                 kept.push(message);
@@ -118,21 +118,21 @@ impl<R: Road> Desk<R> {
     fn supply<S: Session>(
         &mut self,
         session: &S,
-        messages: &mut Vec<S::Message<'_>>,
+        messages: &mut Vec<S::Fetched<'_>>,
     ) -> Result<(), SessionError> {
-        let inputs: Vec<Input<'_>> = messages.iter().map(emit::input).collect();
-        let Some(retry_at) = self.road.supply(&inputs) else { return Ok(()) };
-        let unreadable = inputs.iter().filter(|input| self.road.wants(input));
+        let records: Vec<Record<'_>> = messages.iter().map(Fetched::record).collect();
+        let Some(retry_at) = self.road.supply(&records) else { return Ok(()) };
+        let unreadable = records.iter().filter(|record| self.road.wants(record));
         let mut first: BTreeMap<Partition, Offset> = BTreeMap::new();
-        for input in unreadable {
-            first.entry(input.position.partition).or_insert(input.position.offset);
+        for record in unreadable {
+            first.entry(record.at.partition).or_insert(record.at.offset);
         }
         for (&partition, &offset) in &first {
             let why = Why::Supply { offset };
             self.hold(session, partition, Hold::until(retry_at, session.now(), why))?;
         }
         messages.retain(|message| {
-            let at = message.position();
+            let at = message.record().at;
             first.get(&at.partition).is_none_or(|&offset| at.offset < offset)
         });
         Ok(())
@@ -143,17 +143,17 @@ impl<R: Road> Desk<R> {
     fn settle<S: Session>(
         &mut self,
         session: &S,
-        messages: &mut Vec<S::Message<'_>>,
+        messages: &mut Vec<S::Fetched<'_>>,
     ) -> Result<usize, SessionError> {
         loop {
-            let inputs: Vec<Input<'_>> = messages.iter().map(emit::input).collect();
-            let Err(failure) = self.road.turn(&inputs) else { break };
+            let records: Vec<Record<'_>> = messages.iter().map(Fetched::record).collect();
+            let Err(failure) = self.road.turn(&records) else { break };
             let at = failure.at;
             // It may have taken long to fail.
             self.progress.beat(session.wall());
             if failure.is_of_all() {
                 let mut first = BTreeMap::new();
-                for at in messages.iter().map(Message::position) {
+                for at in messages.iter().map(|message| message.record().at) {
                     first.entry(at.partition).or_insert(at);
                 }
                 for &at in first.values() {
@@ -164,7 +164,7 @@ impl<R: Road> Desk<R> {
             }
             self.guard_failed(session, at, &failure.error.to_string())?;
             messages.retain(|message| {
-                let position = message.position();
+                let position = message.record().at;
                 position.partition != at.partition || position.offset < at.offset
             });
         }
@@ -178,12 +178,12 @@ impl<R: Road> Desk<R> {
     fn send<S: Session>(
         &mut self,
         session: &S,
-        messages: &[S::Message<'_>],
+        messages: &[S::Fetched<'_>],
     ) -> Result<(), SessionError> {
         let now = session.now();
         for (i, message) in messages.iter().enumerate() {
-            let at = message.position();
-            let shown = (message.timestamp(), message.is_keyless());
+            let at = message.record().at;
+            let shown = (message.record().stamp.at, message.record().key.is_none());
             let topic = emit::topic(&self.stream, &self.road.outcomes()[i]);
             // It is judged and counted again as it left, and not sent again.
             let has_arrived = self.arrivals.has(at);
@@ -218,7 +218,7 @@ impl<R: Road> Desk<R> {
 
     /// What becomes of the `i`th record of the last turn, which a topic refused: in which form it
     /// leaves.
-    fn otherwise<M: Message>(
+    fn otherwise<M: Fetched>(
         &mut self,
         i: usize,
         message: &M,
@@ -228,14 +228,14 @@ impl<R: Road> Desk<R> {
         if self.road.outcomes()[i].route == Route::Sanitized {
             let fault = match objection {
                 Objection::Size => {
-                    Fault::Undeliverable { bytes: message.value().map_or(0, <[u8]>::len) }
+                    Fault::Undeliverable { bytes: message.record().value.map_or(0, <[u8]>::len) }
                 }
                 Objection::Timestamp => {
-                    Fault::RefusedTimestamp { timestamp: message.timestamp().0 }
+                    Fault::RefusedTimestamp { timestamp: message.record().stamp.at.0 }
                 }
                 Objection::Record => Fault::RefusedRecord,
             };
-            self.road.replace(i, &emit::input(message), fault);
+            self.road.replace(i, &message.record(), fault);
             return form;
         }
         match (form, objection) {
@@ -250,12 +250,12 @@ impl<R: Road> Desk<R> {
     fn alone<S: Session>(
         &mut self,
         session: &S,
-        message: &S::Message<'_>,
+        message: &S::Fetched<'_>,
     ) -> Result<usize, SessionError> {
-        let input = emit::input(message);
-        let at = input.position;
-        if let Some(retry_at) = self.road.supply(&[input])
-            && self.road.wants(&input)
+        let record = message.record();
+        let at = record.at;
+        if let Some(retry_at) = self.road.supply(&[record])
+            && self.road.wants(&record)
         {
             let why = Why::Supply { offset: at.offset };
             self.hold(session, at.partition, Hold::until(retry_at, session.now(), why))?;
@@ -280,9 +280,9 @@ impl<R: Road> Desk<R> {
             None => false,
         };
         if spent {
-            self.road.refuse(&input, Fault::Crash);
+            self.road.refuse(&record, Fault::Crash);
         } else {
-            let judged = self.road.turn(&[input]);
+            let judged = self.road.turn(&[record]);
             // Whatever fails from here on, the record is not what ended a process: said so when
             // the partition is read again, unless it is committed now.
             if let Some(boot) = self.boots.get_mut(&at.partition).filter(careful) {
@@ -306,13 +306,13 @@ impl<R: Road> Desk<R> {
     }
 
     /// Lanes count what became of `messages`, in the outcomes of the last turn.
-    fn settled<S: Session>(&mut self, session: &S, messages: &[S::Message<'_>]) {
+    fn settled<S: Session>(&mut self, session: &S, messages: &[S::Fetched<'_>]) {
         let now = session.now();
         for (message, outcome) in messages.iter().zip(self.road.outcomes()) {
-            let at = message.position();
+            let at = message.record().at;
             let slot = self.slots.get_mut(&at.partition).expect("gathered by lane");
             let cells = &self.road.cells()[outcome.cells.clone()];
-            slot.lane.settle(at, message.stamp(), outcome, cells);
+            slot.lane.settle(at, message.record().stamp, outcome, cells);
             slot.lane.reach(message.leader_epoch());
             slot.last_record = now;
             // The evidence of this record will say that the partition is not quiet.

@@ -9,15 +9,14 @@ use super::EvaluateError;
 use super::columns::Columns;
 use super::rows::Rows;
 use crate::bundle::Bundle;
-use crate::codec::Headers;
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::fit::record::Writer;
 use crate::fit::reference::as_cell;
 use crate::fit::table::{Row, Scalar, Source};
 use crate::fit::{FitError, Watch};
 use crate::model::{Networks, Runtime};
-use crate::pipeline::{Batch, Guard, Input, PART_NUMBERS_MAX};
-use crate::record::{Feature, Offset, Partition, Position, Probability};
+use crate::pipeline::{Batch, Guard, PART_NUMBERS_MAX};
+use crate::record::{Feature, Offset, Partition, Position, Probability, Record};
 
 /// A guard at work, and the batch it works on.
 pub(super) struct Road {
@@ -130,21 +129,20 @@ impl Road {
         tags: &mut Vec<A::Tag>,
         audience: &mut A,
     ) -> Result<(), EvaluateError> {
-        let input = |(i, value)| Input {
-            position: Position { partition: Partition(0), offset: Offset(i as i64) },
-            headers: Headers::default(),
-            value: Some(value),
+        let record = |(i, value)| {
+            let at = Position { partition: Partition(0), offset: Offset(i as i64) };
+            Record::bare(at, Some(value))
         };
-        let inputs: Vec<_> = values.iter().map(Vec::as_slice).enumerate().map(input).collect();
+        let records: Vec<_> = values.iter().map(Vec::as_slice).enumerate().map(record).collect();
         let Self { guard, networks, batch, .. } = self;
-        batch.turn(guard, networks, &inputs)?;
+        batch.turn(guard, networks, &records)?;
         let seen = |i: usize| batch.outcomes()[i].judged.is_err() || batch.look(guard, i).is_some();
-        match (0..inputs.len()).all(seen) {
+        match (0..records.len()).all(seen) {
             true => audience.settle(Turned { guard, networks, batch, tags })?,
             // Together they could not be scored, and what was scored alone shows only the last.
             false => {
-                for (input, tag) in inputs.chunks(1).zip(tags.chunks(1)) {
-                    batch.turn(guard, networks, input)?;
+                for (record, tag) in records.chunks(1).zip(tags.chunks(1)) {
+                    batch.turn(guard, networks, record)?;
                     audience.settle(Turned { guard, networks, batch, tags: tag })?;
                 }
             }

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::{Codecs, Config, Format, Headers};
+use crate::codec::{Codecs, Config, ContentHeaders, Format};
+use crate::fit::infer::Hints;
 use crate::fit::infer::Label;
 use crate::fit::table::Reading;
 use crate::fit::train::Progress;
@@ -182,7 +183,7 @@ proptest! {
         };
         let reading = Config { format: Format::Json, value_bytes_max: 1 << 16, ..Config::default() };
         let (codecs, bounds) = (Codecs::new(&schema, &reading), Bounds::new(&schema));
-        let headers = Headers::default();
+        let headers = ContentHeaders::default();
         for (record, expected) in records.iter().zip(x.rows()) {
             let mut row = vec![];
             let value = record.to_string();

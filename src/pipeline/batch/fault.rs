@@ -5,11 +5,11 @@
 //! schema's bounds. It cannot tell a network that fails on most honest rows from senders who all send
 //! what it cannot score: both are held back record by record, and the share of faults says so.
 
-use super::{Batch, GuardFailure, Input, read};
+use super::{Batch, GuardFailure, read};
 use crate::decide::OnGuardFailure;
 use crate::model::{ModelError, Networks};
 use crate::pipeline::Guard;
-use crate::record::{Fault, Feature, Schema};
+use crate::record::{Fault, Feature, Record, Schema};
 
 /// Records behind the one that failed that are tried in search of one that is scored: more would
 /// make a batch of such records cost its square.
@@ -19,7 +19,7 @@ const LATER_MAX: usize = 8;
 const BETWEEN: [f32; 3] = [0.5, 0.25, 0.75];
 
 impl Batch {
-    /// The first of `inputs`, whose rows are in `rows`, could not be scored alone. `sound` is what the
+    /// The first of `records`, whose rows are in `rows`, could not be scored alone. `sound` is what the
     /// networks were found to be in this turn.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Batch {
         &mut self,
         guard: &Guard,
         networks: &mut Networks,
-        inputs: &[Input<'_>],
+        records: &[Record<'_>],
         error: ModelError,
         sound: &mut Option<bool>,
     ) -> Result<(), GuardFailure> {
@@ -41,7 +41,7 @@ impl Batch {
         }
         let sound = match *sound {
             Some(sound) => sound,
-            None => *sound.insert(self.is_sound(guard, networks, &inputs[1..])),
+            None => *sound.insert(self.is_sound(guard, networks, &records[1..])),
         };
         let outcome = &mut self.outcomes[first];
         match guard.policy.on_guard_failure {
@@ -51,7 +51,7 @@ impl Batch {
             }
             OnGuardFailure::Open => outcome.unscored = true,
             OnGuardFailure::Closed => {
-                return Err(GuardFailure::of_all(inputs[0].position, error));
+                return Err(GuardFailure::of_all(records[0].at, error));
             }
         }
         Ok(())
@@ -67,15 +67,15 @@ impl Batch {
 
     /// Whether the networks score any row: one that they scored before, one that comes `later`, or
     /// one of the schema's making.
-    fn is_sound(&mut self, guard: &Guard, networks: &mut Networks, later: &[Input<'_>]) -> bool {
+    fn is_sound(&mut self, guard: &Guard, networks: &mut Networks, later: &[Record<'_>]) -> bool {
         let mut scores = |x: &[f32]| self.corrections_scored.run(guard, networks, x).is_ok();
         if !self.witness.is_empty() && scores(&self.witness) {
             return true;
         }
         let mut rows = vec![];
-        for input in later.iter().take(LATER_MAX) {
+        for record in later.iter().take(LATER_MAX) {
             rows.clear();
-            let is_read = guard.wants(input).is_none() && read(guard, input, &mut rows).is_ok();
+            let is_read = guard.wants(record).is_none() && read(guard, record, &mut rows).is_ok();
             if is_read && !rows.is_empty() && scores(&rows) {
                 return true;
             }

@@ -4,10 +4,9 @@ use super::picture::Area;
 use super::plan::{Plan, Truth};
 use super::slice::{LABELS, PIXELS, SIDE, Slices};
 use super::tally::{Caught, Tally};
-use crate::codec::Headers;
 use crate::model::{Filled, ModelError, Networks};
-use crate::pipeline::{Batch, Guard, GuardFailure, Input};
-use crate::record::{Columns, FeatureId, Window};
+use crate::pipeline::{Batch, Guard, GuardFailure};
+use crate::record::{Columns, FeatureId, Record, Window};
 
 /// One flagged image.
 #[derive(Clone, Debug)]
@@ -80,9 +79,8 @@ impl Exhibit {
     ) -> Result<Self, ExhibitError> {
         let planned = plan.records[caught.number];
         let value = Some(slices.image(planned.truth, planned.image));
-        let headers = Headers::default();
         let mut batch = Batch::default();
-        batch.turn(guard, networks, &[Input { position: caught.trace.source, headers, value }])?;
+        batch.turn(guard, networks, &[Record::bare(caught.trace.source, value)])?;
         let look = batch.look(guard, 0).expect("it was scored before");
         let (x, mut corrected, mut heat) = (look.x().to_vec(), vec![], look.heat());
         look.corrected(&mut corrected);

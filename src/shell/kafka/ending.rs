@@ -17,8 +17,8 @@ use super::native::{self, NativeError, Which};
 use super::transaction::{ABORT, Transactions};
 use super::{deadline, words};
 use crate::config::Delivery;
-use crate::deliver::{Ends, GROUP, Place, SessionError};
-use crate::record::Offset;
+use crate::deliver::{Ends, GROUP, SessionError};
+use crate::record::{Offset, TopicPartition};
 
 /// Transactions of others end within this, as a rule: their commit interval.
 const OTHERS: Duration = Duration::from_millis(300);
@@ -159,7 +159,7 @@ impl Transactions {
                 return Ok(true);
             }
             let doubts = self.ends.borrow().doubts();
-            let (group, doubts): (Vec<Place>, Vec<Place>) =
+            let (group, doubts): (Vec<TopicPartition>, Vec<TopicPartition>) =
                 doubts.into_iter().partition(|place| place.topic == GROUP);
             self.step("looking for what has no end");
             let producer = self.producer.borrow().clone();
@@ -188,7 +188,11 @@ impl Transactions {
     }
 
     /// A transaction that touches these and the group, aborted.
-    pub(super) fn abort_into(&self, places: &[Place], to: ToGroup<'_>) -> Result<(), SessionError> {
+    pub(super) fn abort_into(
+        &self,
+        places: &[TopicPartition],
+        to: ToGroup<'_>,
+    ) -> Result<(), SessionError> {
         if self.suspect.get() {
             // What is still on its way would end this one.
             self.renew()?;
@@ -198,7 +202,7 @@ impl Transactions {
         let producer = self.producer.borrow().clone();
         self.step("ending what has no end");
         producer.begin_transaction().map_err(|e| self.failed("begin", &e))?;
-        for Place { topic, partition } in places {
+        for TopicPartition { topic, partition } in places {
             let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition.0).key(NOTHING);
             if let Err((error, _)) = producer.send(record) {
                 debug!(%error, topic, %partition, "a record that nobody will read");
@@ -223,8 +227,8 @@ impl Transactions {
     }
 }
 
-fn endless(what: &str, place: Option<&Place>) -> SessionError {
-    let place = place.map(Place::to_string).unwrap_or_default();
+fn endless(what: &str, place: Option<&TopicPartition>) -> SessionError {
+    let place = place.map(TopicPartition::to_string).unwrap_or_default();
     SessionError::Transaction { step: "commit", reason: format!("{what} has no end in {place}") }
 }
 
@@ -233,8 +237,8 @@ fn unanswered(error: NativeError) -> SessionError {
 }
 
 /// The first of them; there may be hundreds.
-fn names(places: &[Place]) -> String {
-    let first: Vec<String> = places.iter().take(5).map(Place::to_string).collect();
+fn names(places: &[TopicPartition]) -> String {
+    let first: Vec<String> = places.iter().take(5).map(TopicPartition::to_string).collect();
     let more = places.len() - first.len();
     if more == 0 { first.join(", ") } else { format!("{}, and {more} more", first.join(", ")) }
 }

@@ -3,7 +3,6 @@
 //! Unlike a [`Session`](super::Session) it writes nothing. What it reads is committed; where it goes
 //! on is committed too, one offset at a time, when somebody was heard.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -15,10 +14,10 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 
 use super::assignment::{Assignments, News};
 use super::restore::{Quiet, during};
-use super::session::Member;
+use super::session::{Member, stamp};
 use super::{Clients, native, words};
 use crate::deliver::SessionError;
-use crate::record::{Offset, Partition, Timestamp};
+use crate::record::{NO_HEADERS, Offset, Partition, Position, Record, TopicPartition};
 
 /// A member of a group.
 pub struct Feed {
@@ -26,30 +25,13 @@ pub struct Feed {
     reader: ClientConfig,
 }
 
-/// A partition of a topic.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    pub topic: Arc<str>,
-    pub partition: Partition,
-}
-
-/// A record, of which nothing else stays where it was.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fetched {
-    pub place: Place,
-    pub offset: Offset,
-    pub key: Option<Vec<u8>>,
-    pub value: Option<Vec<u8>>,
-    pub at: Timestamp,
-}
-
 /// Partitions that came or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Look where they go on, then [`Feed::begin`].
-    Ours(Vec<Place>),
+    Ours(Vec<TopicPartition>),
     /// Somebody else's from now on.
-    Theirs(Vec<Place>),
+    Theirs(Vec<TopicPartition>),
 }
 
 /// Of a route's clients: incidents are few and small, so are the queues.
@@ -89,20 +71,28 @@ impl Feed {
         &self.member.0
     }
 
-    /// The next record, waiting up to `timeout`.
+    /// Shows `see` the next record, waiting up to `timeout` for it. Says whether there was one.
     ///
     /// # Errors
     /// If the consumer cannot go on. What heals by itself is logged.
-    pub fn poll(&self, timeout: Duration) -> Result<Option<Fetched>, SessionError> {
+    pub fn poll(
+        &self,
+        timeout: Duration,
+        see: impl FnOnce(TopicPartition, Record<'_>),
+    ) -> Result<bool, SessionError> {
         match self.consumer().poll(timeout) {
-            None => Ok(None),
-            Some(Ok(message)) => Ok(Some(fetched(&message))),
+            None => Ok(false),
+            Some(Ok(message)) => {
+                let partition = Partition(message.partition());
+                see(TopicPartition::new(message.topic(), partition), record(&message));
+                Ok(true)
+            }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 Err(SessionError::Consumer { reason: words::of(&error) })
             }
             Some(Err(error)) => {
                 words::report_fetch(&error);
-                Ok(None)
+                Ok(false)
             }
         }
     }
@@ -134,11 +124,14 @@ impl Feed {
     ///
     /// # Errors
     /// If the cluster does not answer.
-    pub fn committed(&self, places: &[Place]) -> Result<Vec<Option<Offset>>, SessionError> {
+    pub fn committed(
+        &self,
+        places: &[TopicPartition],
+    ) -> Result<Vec<Option<Offset>>, SessionError> {
         let list = list(places.iter().map(|place| (place, NativeOffset::Invalid)));
         let known = self.consumer().committed_offsets(list, EXCHANGE);
         let known = known.map_err(during("fetch committed offsets"))?;
-        let offset = |place: &Place| {
+        let offset = |place: &TopicPartition| {
             let found = known.find_partition(&place.topic, place.partition.0);
             match found.map(|element| element.offset()) {
                 Some(NativeOffset::Offset(offset)) => Some(Offset(offset)),
@@ -152,7 +145,7 @@ impl Feed {
     ///
     /// # Errors
     /// If the consumer refuses.
-    pub fn begin(&self, place: &Place, from: Offset) -> Result<(), SessionError> {
+    pub fn begin(&self, place: &TopicPartition, from: Offset) -> Result<(), SessionError> {
         let list = list([(place, NativeOffset::Offset(from.0))]);
         let refused = |error: KafkaError| SessionError::Consumer { reason: words::of(&error) };
         self.consumer().resume(&list).map_err(refused)?;
@@ -164,7 +157,7 @@ impl Feed {
     ///
     /// # Errors
     /// If the consumer refuses.
-    pub fn pause(&self, places: &[Place]) -> Result<(), SessionError> {
+    pub fn pause(&self, places: &[TopicPartition]) -> Result<(), SessionError> {
         if places.is_empty() {
             return Ok(());
         }
@@ -177,7 +170,7 @@ impl Feed {
     ///
     /// # Errors
     /// If the consumer refuses.
-    pub fn resume(&self, places: &[Place]) -> Result<(), SessionError> {
+    pub fn resume(&self, places: &[TopicPartition]) -> Result<(), SessionError> {
         if places.is_empty() {
             return Ok(());
         }
@@ -190,10 +183,10 @@ impl Feed {
     ///
     /// # Errors
     /// If the group does not take it: it is not ours any more, or nobody answers.
-    pub fn commit(&self, place: &Place, next: Offset) -> Result<(), SessionError> {
+    pub fn commit(&self, place: &TopicPartition, next: Offset) -> Result<(), SessionError> {
         let list = list([(place, NativeOffset::Offset(next.0))]);
         native::commit_offsets(self.consumer().client(), &list, EXCHANGE).map_err(|error| {
-            let Place { topic, partition } = place;
+            let TopicPartition { topic, partition } = place;
             let why = words::of_native(&error);
             let reason = format!("partition {partition} of {topic}: {why}");
             SessionError::Exchange { what: "commit offsets", reason }
@@ -207,9 +200,9 @@ impl Feed {
     /// If the partition cannot be read to there.
     pub fn replay(
         &self,
-        place: &Place,
+        place: &TopicPartition,
         upto: Option<Offset>,
-        mut each: impl FnMut(Fetched),
+        mut each: impl FnMut(Record<'_>),
     ) -> Result<Offset, SessionError> {
         let failed = during("read incidents");
         let reader = BaseConsumer::from_config_and_context(&self.reader, Quiet).map_err(&failed)?;
@@ -226,7 +219,7 @@ impl Feed {
                 Some(Ok(message)) if message.offset() >= upto => return Ok(Offset(upto)),
                 Some(Ok(message)) => {
                     (heard, next) = (Instant::now(), Offset(message.offset() + 1));
-                    each(fetched(&message));
+                    each(record(&message));
                 }
                 // Behind the last record there may be one of a transaction that is open.
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(next),
@@ -240,23 +233,26 @@ impl Feed {
     }
 }
 
-fn fetched(message: &BorrowedMessage<'_>) -> Fetched {
-    let place = Place { topic: message.topic().into(), partition: Partition(message.partition()) };
-    Fetched {
-        place,
-        offset: Offset(message.offset()),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        at: Timestamp(message.timestamp().to_millis().unwrap_or(-1)),
+/// The record without its headers: nobody asks for those of an alert.
+fn record<'a>(message: &'a BorrowedMessage<'_>) -> Record<'a> {
+    let (partition, offset) = (Partition(message.partition()), Offset(message.offset()));
+    Record {
+        at: Position { partition, offset },
+        stamp: stamp(message.timestamp()),
+        key: message.key(),
+        headers: &NO_HEADERS,
+        value: message.payload(),
     }
 }
 
-fn places(list: &TopicPartitionList) -> Vec<Place> {
-    let place = |topic: &str, partition| Place { topic: topic.into(), partition };
+fn places(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    let place = |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
     list.elements().iter().map(|e| place(e.topic(), Partition(e.partition()))).collect()
 }
 
-fn list<'p>(places: impl IntoIterator<Item = (&'p Place, NativeOffset)>) -> TopicPartitionList {
+fn list<'p>(
+    places: impl IntoIterator<Item = (&'p TopicPartition, NativeOffset)>,
+) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for (place, offset) in places {
         let mut element = list.add_partition(&place.topic, place.partition.0);

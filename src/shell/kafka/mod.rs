@@ -22,7 +22,7 @@ mod words;
 
 pub use client::Clients;
 pub use deadline::left_behind;
-pub use feed::{Feed, Fetched, Place, QUEUE_KIB, Turn};
+pub use feed::{Feed, QUEUE_KIB, Turn};
 pub use group::Group;
 pub use native::{OVERHEAD, RecordHeaders};
 pub use reach::Reach;

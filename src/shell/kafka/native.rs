@@ -18,8 +18,7 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::deliver::Place;
-use crate::record::{Offset, Partition};
+use crate::record::{Offset, Partition, TopicPartition};
 
 pub use self::headers::{OVERHEAD, RecordHeaders};
 
@@ -350,10 +349,10 @@ pub struct Listed {
 /// If nobody answers.
 pub fn offsets<C: ClientContext>(
     client: &Client<C>,
-    places: &[Place],
+    places: &[TopicPartition],
     which: Which,
     timeout: Duration,
-) -> Result<BTreeMap<Place, Listed>, NativeError> {
+) -> Result<BTreeMap<TopicPartition, Listed>, NativeError> {
     use sys::rd_kafka_IsolationLevel_t::*;
     use sys::rd_kafka_OffsetSpec_t::*;
     use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
@@ -398,7 +397,7 @@ pub fn offsets<C: ClientContext>(
                 let seen = &*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*first.add(i));
                 if RDKafkaErrorCode::from(seen.err) == RDKafkaErrorCode::NoError {
                     let topic = CStr::from_ptr(seen.topic).to_string_lossy().into_owned();
-                    let place = Place { topic, partition: Partition(seen.partition) };
+                    let place = TopicPartition { topic, partition: Partition(seen.partition) };
                     let epoch = sys::rd_kafka_topic_partition_get_leader_epoch(seen);
                     let epoch = (epoch >= 0).then_some(epoch);
                     found.insert(place, Listed { offset: Offset(seen.offset), epoch });

@@ -21,8 +21,8 @@ use super::Clients;
 use super::native::{self, Which};
 use super::restore::Quiet;
 use super::survey::extents;
-use crate::deliver::{Place, Progress};
-use crate::record::{Extent, Offset, Partition};
+use crate::deliver::Progress;
+use crate::record::{Extent, Offset, Partition, TopicPartition};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub struct Looks {
 struct Seen {
     /// How often somebody looked.
     looks: u64,
-    extents: BTreeMap<Place, Extent>,
+    extents: BTreeMap<TopicPartition, Extent>,
     /// Where a sender has a transaction open.
     open: BTreeSet<Partition>,
 }
@@ -57,7 +57,7 @@ impl Looks {
     }
 
     /// The last look, if it is not the one of number `seen`, which it becomes.
-    pub fn newer(&self, seen: &Cell<u64>) -> Option<BTreeMap<Place, Extent>> {
+    pub fn newer(&self, seen: &Cell<u64>) -> Option<BTreeMap<TopicPartition, Extent>> {
         let last = lock(&self.seen);
         (last.looks > seen.replace(last.looks)).then(|| last.extents.clone())
     }
@@ -133,14 +133,14 @@ impl Observer {
         let known = known.topics().iter().find(|known| known.name() == topic);
         let count = known.map_or(0, |topic| topic.partitions().len() as i32);
         let partitions: Vec<Partition> = (0..count).map(Partition).collect();
-        let place = |partition| Place { topic: topic.clone(), partition };
-        let places: Vec<Place> = partitions.iter().copied().map(place).collect();
+        let place = |partition| TopicPartition { topic: topic.clone(), partition };
+        let places: Vec<TopicPartition> = partitions.iter().copied().map(place).collect();
         let written = self.outputs.iter().flat_map(|topic| {
-            partitions.iter().map(|&partition| Place { topic: topic.clone(), partition })
+            partitions.iter().map(|&partition| TopicPartition { topic: topic.clone(), partition })
         });
         // A judge writes the topic that it reads.
-        let all: BTreeSet<Place> = places.iter().cloned().chain(written).collect();
-        let all: Vec<Place> = all.into_iter().collect();
+        let all: BTreeSet<TopicPartition> = places.iter().cloned().chain(written).collect();
+        let all: Vec<TopicPartition> = all.into_iter().collect();
         let extents =
             extents(consumer.client(), self.clients.ids(), &all, EXCHANGE).map_err(said)?;
         let stable = native::offsets(consumer.client(), &places, Which::Stable, EXCHANGE);
@@ -166,7 +166,7 @@ impl Observer {
         lock(&looks.told).retain(|progress| {
             let Some(progress) = progress.upgrade() else { return false };
             for &partition in stable.keys() {
-                let place = Place { topic: self.place.1.clone(), partition };
+                let place = TopicPartition { topic: self.place.1.clone(), partition };
                 let Some(extent) = extents.get(&place) else { continue };
                 // What a transaction of a sender holds back waits too.
                 let committed = committed.get(&partition).copied().unwrap_or(extent.start);
@@ -176,7 +176,7 @@ impl Observer {
         });
         let mut seen = lock(&looks.seen);
         let end = |partition| {
-            let place = Place { topic: self.place.1.clone(), partition };
+            let place = TopicPartition { topic: self.place.1.clone(), partition };
             extents.get(&place).map(|extent| extent.end)
         };
         let open = stable.iter().filter(|&(&partition, &at)| end(partition) > Some(at));
@@ -187,7 +187,7 @@ impl Observer {
 
 /// One look.
 struct Look {
-    extents: BTreeMap<Place, Extent>,
+    extents: BTreeMap<TopicPartition, Extent>,
     /// Up to where each partition may be read.
     stable: BTreeMap<Partition, Offset>,
     /// Below which the group has done each.

@@ -16,9 +16,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::native::{self, Listed, Which};
 use super::survey::{self, Ids};
 use super::words;
-use crate::deliver::{Beginning, Kept, Place, SessionError};
+use crate::deliver::{Beginning, Kept, SessionError};
 use crate::emit::ReadTrace;
-use crate::record::{self, Partition};
+use crate::record::{self, Partition, TopicPartition};
 
 /// Records read from the end before the whole partition is: the last value of a key that is
 /// written with every commit is near the end.
@@ -45,8 +45,9 @@ pub fn beginnings<C: ConsumerContext>(
     patience: Duration,
 ) -> Result<Vec<Beginning>, SessionError> {
     let Kept { topic: kept_in, keys, .. } = kept;
-    let places = partitions.iter().map(|&p| Place { topic: kept_in.to_owned(), partition: p });
-    let places: Vec<Place> = places.collect();
+    let places =
+        partitions.iter().map(|&p| TopicPartition { topic: kept_in.to_owned(), partition: p });
+    let places: Vec<TopicPartition> = places.collect();
     let latest_of = |which| {
         let found = native::offsets(consumer.client(), &places, which, EXCHANGE);
         found.map_err(|error| {
@@ -69,8 +70,8 @@ pub fn beginnings<C: ConsumerContext>(
         })
     };
     let deadline = Instant::now() + patience;
-    let open = |stable: &BTreeMap<Place, Listed>| {
-        let is_open = |place: &&Place| match (ends.get(*place), stable.get(*place)) {
+    let open = |stable: &BTreeMap<TopicPartition, Listed>| {
+        let is_open = |place: &&TopicPartition| match (ends.get(*place), stable.get(*place)) {
             (Some(end), Some(stable)) => stable.offset < end.offset,
             _ => true,
         };
@@ -108,7 +109,7 @@ pub fn beginnings<C: ConsumerContext>(
 /// If the partition cannot be read.
 pub fn source_before(
     reader: &ClientConfig,
-    place: &Place,
+    place: &TopicPartition,
     at: record::Offset,
 ) -> Result<Option<record::Offset>, SessionError> {
     let read = || -> Result<Option<record::Offset>, KafkaError> {

@@ -25,13 +25,14 @@ use super::restore::{self, during};
 use super::survey;
 use super::transaction::{Sending, Transactions, part_with};
 use super::words;
-use crate::codec::Headers;
 use crate::config::{Delivery, GroupProtocol};
 use crate::deliver::{
-    self, Beginning, Change, Forward, Kept, Output, Outputs, Place, Progress, SessionError,
+    self, Beginning, Change, Forward, Kept, Output, Outputs, Progress, SessionError,
 };
 use crate::pipeline::Survey;
-use crate::record::{Extent, Offset, Partition, Position, Stamp, Timestamp};
+use crate::record::{
+    Extent, Headers as _, Offset, Partition, Position, Record, Stamp, Timestamp, TopicPartition,
+};
 use crate::shell::clock;
 
 /// Bytes of headers that may wait to be sent.
@@ -307,7 +308,7 @@ fn unusable(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
 }
 
 impl deliver::Session for Session {
-    type Message<'a> = Fetched<'a>;
+    type Fetched<'a> = Fetched<'a>;
 
     fn now(&self) -> Instant {
         Instant::now()
@@ -438,7 +439,7 @@ impl deliver::Session for Session {
     fn forward(&self, message: &Fetched<'_>, forward: Forward<'_>) -> Result<(), SessionError> {
         let Fetched { message, headers } = message;
         // librdkafka bounds the values that wait to be sent, and does not count their headers.
-        let sending = self.sending.get() + headers.bytes();
+        let sending = self.sending.get() + headers.footprint();
         self.sending.set(sending);
         if sending > HEADERS_SENDING_MAX {
             self.fenced(self.transactions.flush())?;
@@ -602,7 +603,7 @@ impl deliver::Session for Session {
         self.interrupted.replace(false)
     }
 
-    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
+    fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>> {
         self.looks.newer(&self.seen)
     }
 
@@ -616,7 +617,11 @@ impl deliver::Session for Session {
         survey::survey(self.consumer().client(), self.clients.ids(), &reader, topic, known)
     }
 
-    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>, SessionError> {
+    fn source_before(
+        &self,
+        place: &TopicPartition,
+        at: Offset,
+    ) -> Result<Option<Offset>, SessionError> {
         self.progress.doing("looking for the last record of an output");
         restore::source_before(&self.clients.reader(&self.role), place, at)
     }
@@ -639,38 +644,20 @@ pub struct Fetched<'a> {
     headers: RecordHeaders,
 }
 
-impl deliver::Message for Fetched<'_> {
-    fn position(&self) -> Position {
+impl deliver::Fetched for Fetched<'_> {
+    fn record(&self) -> Record<'_> {
         let (partition, offset) = (self.message.partition(), self.message.offset());
-        Position { partition: Partition(partition), offset: Offset(offset) }
-    }
-
-    fn timestamp(&self) -> Timestamp {
-        Timestamp(self.message.timestamp().to_millis().unwrap_or(-1))
-    }
-
-    fn stamp(&self) -> Stamp {
-        stamp(self.message.timestamp())
-    }
-
-    fn headers(&self) -> Headers<'_> {
-        self.headers.reading()
-    }
-
-    fn header_bytes(&self) -> usize {
-        self.headers.bytes()
-    }
-
-    fn value(&self) -> Option<&[u8]> {
-        self.message.payload()
+        Record {
+            at: Position { partition: Partition(partition), offset: Offset(offset) },
+            stamp: stamp(self.message.timestamp()),
+            key: self.message.key(),
+            headers: &self.headers,
+            value: self.message.payload(),
+        }
     }
 
     fn leader_epoch(&self) -> Option<i32> {
         native::leader_epoch(&self.message)
-    }
-
-    fn is_keyless(&self) -> bool {
-        self.message.key().is_none()
     }
 }
 

@@ -13,9 +13,9 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 
 use super::native::{self, Listed, NativeError, Which};
 use super::restore::{Quiet, during};
-use crate::deliver::{Place, SessionError};
+use crate::deliver::SessionError;
 use crate::pipeline::Survey;
-use crate::record::{Extent, Offset, Partition};
+use crate::record::{Extent, Offset, Partition, TopicPartition};
 
 /// How long one exchange with the brokers may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
@@ -36,20 +36,20 @@ pub enum Ids {
 pub fn extents<C: ClientContext>(
     client: &Client<C>,
     ids: Ids,
-    places: &[Place],
+    places: &[TopicPartition],
     timeout: Duration,
-) -> Result<BTreeMap<Place, Extent>, NativeError> {
+) -> Result<BTreeMap<TopicPartition, Extent>, NativeError> {
     let topics: BTreeSet<&str> = places.iter().map(|place| place.topic.as_str()).collect();
     let topics: Vec<&str> = topics.into_iter().collect();
     let ids = match ids {
         Ids::Asked => native::topic_ids(client, &topics, timeout)?,
         Ids::Unknown => topics.iter().map(|&topic| (topic.to_owned(), None)).collect(),
     };
-    let there: Vec<Place> =
+    let there: Vec<TopicPartition> =
         places.iter().filter(|place| ids.contains_key(&place.topic)).cloned().collect();
     let starts = native::offsets(client, &there, Which::Oldest, timeout)?;
     let ends = native::offsets(client, &there, Which::End, timeout)?;
-    let extent = |place: Place| {
+    let extent = |place: TopicPartition| {
         let (start, &Listed { offset: end, epoch }) =
             (starts.get(&place)?.offset, ends.get(&place)?);
         let topic = ids.get(&place.topic).cloned().flatten();
@@ -71,8 +71,8 @@ pub fn survey<C: ClientContext>(
     known: &[(Partition, Option<Extent>)],
 ) -> Result<Vec<(Partition, Survey)>, SessionError> {
     let partitions: Vec<Partition> = known.iter().map(|&(partition, _)| partition).collect();
-    let place = |&partition: &Partition| Place { topic: topic.to_owned(), partition };
-    let places: Vec<Place> = partitions.iter().map(place).collect();
+    let place = |&partition: &Partition| TopicPartition { topic: topic.to_owned(), partition };
+    let places: Vec<TopicPartition> = partitions.iter().map(place).collect();
     let now = extents(client, ids, &places, EXCHANGE)
         .map_err(|error| SessionError::Exchange { what: "look at a topic", reason: error.text })?;
     let mut now: BTreeMap<Partition, Extent> =

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::codec::{Headers, Layout};
+use crate::codec::{ContentHeaders, Layout};
 use crate::config::Login;
 use crate::record::{Feature, Partition, Schema};
 
@@ -157,7 +157,11 @@ fn after_no_answer_nobody_asks_for_a_while() {
     let second = registry.bring(&mut memory, &schemas, ID, Partition(0)).unwrap_err();
     assert_eq!(second.retry_at, first.retry_at);
     assert_eq!((asked, server.heard.try_iter().count()), (2, 0));
-    assert_eq!(schemas.wants(&frame(7), &Headers::default()), Some(ID), "it is still wanted");
+    assert_eq!(
+        schemas.wants(&frame(7), &ContentHeaders::default()),
+        Some(ID),
+        "it is still wanted"
+    );
 }
 
 #[test]
@@ -172,13 +176,13 @@ fn made_up_ids_cost_a_bounded_number_of_lookups_and_are_believed_for_seconds() {
     memory.lookups.left = 2.0;
     memory.lookups.counted = Instant::now() + Duration::from_secs(3600);
     assert!(bring(&mut memory, 1).is_ok() && bring(&mut memory, 2).is_ok());
-    assert_eq!(schemas.wants(&frame(1), &Headers::default()), None);
+    assert_eq!(schemas.wants(&frame(1), &ContentHeaders::default()), None);
     // The clock stands: it was last read in the future.
     memory.lookups.counted = Instant::now() + Duration::from_secs(3600);
     let refused = bring(&mut memory, 3).unwrap_err();
     assert!(refused.to_string().contains("too many schemas"), "{refused}");
     memory.forget(&schemas, Instant::now() + ABSENT_FOR);
-    assert!(schemas.wants(&frame(1), &Headers::default()).is_some());
+    assert!(schemas.wants(&frame(1), &ContentHeaders::default()).is_some());
 }
 
 #[test]
@@ -200,12 +204,12 @@ fn a_partition_that_names_too_many_absent_schemas_is_asked_for_no_more_and_the_o
     let earned = (start.elapsed().as_secs_f64() * ABSENT_PER_SECOND).ceil() as usize;
     assert!((20..=21 + earned).contains(&asked), "{asked} of 500 were asked for");
     // All of them are faults, and none waits.
-    assert_eq!(schemas.wants(&frame(500), &Headers::default()), None);
+    assert_eq!(schemas.wants(&frame(500), &ContentHeaders::default()), None);
     // The stream has look-ups left, and another partition gets its schema.
     let known = SchemaId::Number(100_000);
     assert!(registry.bring(&mut memory, &schemas, known, Partition(1)).is_ok());
     assert!(server.heard.try_iter().any(|head| head.contains("/ids/100000")));
     // What was not asked for is wanted again soon.
     memory.forget(&schemas, Instant::now() + UNASKED_FOR);
-    assert!(schemas.wants(&frame(500), &Headers::default()).is_some());
+    assert!(schemas.wants(&frame(500), &ContentHeaders::default()).is_some());
 }

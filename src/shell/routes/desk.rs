@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use super::Refusal;
 use super::open::{Open, key_text};
 use super::received::{Received, Unreadable};
-use crate::record::Offset;
-use crate::shell::kafka::{Fetched, Place};
+use crate::record::{Offset, Record, TopicPartition};
 
 /// One route's desk.
 pub struct Desk {
@@ -21,7 +20,7 @@ pub struct Desk {
     resend: Option<Duration>,
     queue: VecDeque<Item>,
     queued_bytes: usize,
-    open: BTreeMap<Place, Open>,
+    open: BTreeMap<TopicPartition, Open>,
     failures: u32,
     /// Nothing is tried before.
     retry_at: Option<Instant>,
@@ -29,7 +28,7 @@ pub struct Desk {
 }
 
 struct Item {
-    place: Place,
+    place: TopicPartition,
     next: Offset,
     news: News,
     bytes: usize,
@@ -86,7 +85,7 @@ impl Desk {
     }
 
     /// A partition is ours, and this was told of it.
-    pub fn ours(&mut self, place: &Place, open: Open, now: Instant) {
+    pub fn ours(&mut self, place: &TopicPartition, open: Open, now: Instant) {
         if open.incidents().len() > 0 {
             self.remind_at = Some(now);
         }
@@ -94,7 +93,7 @@ impl Desk {
     }
 
     /// A partition is somebody else's.
-    pub fn theirs(&mut self, place: &Place) {
+    pub fn theirs(&mut self, place: &TopicPartition) {
         self.open.remove(place);
         if self.open() == 0 {
             self.remind_at = None;
@@ -115,25 +114,25 @@ impl Desk {
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn take(&mut self, record: Fetched) -> Result<(), Unreadable> {
-        let (news, read) = match self.read(&record) {
+    pub fn take(&mut self, place: TopicPartition, record: Record<'_>) -> Result<(), Unreadable> {
+        let (news, read) = match self.read(record) {
             Ok(news) => (news, Ok(())),
             Err(why) => (News::Silence, Err(why)),
         };
         let bytes =
             size_of::<Item>() + if let News::Alert(alert) = &news { alert.bytes() } else { 0 };
         self.queued_bytes += bytes;
-        let next = Offset(record.offset.0 + 1);
-        self.queue.push_back(Item { place: record.place, next, news, bytes });
+        let next = record.at.offset.next();
+        self.queue.push_back(Item { place, next, news, bytes });
         read
     }
 
-    fn read(&self, record: &Fetched) -> Result<News, Unreadable> {
-        let key = record.key.as_deref();
-        let Some(value) = &record.value else {
+    fn read(&self, record: Record<'_>) -> Result<News, Unreadable> {
+        let key = record.key;
+        let Some(value) = record.value else {
             return Ok(key.map_or(News::Silence, |key| News::Gone(key_text(key))));
         };
-        let alert = Received::read(key, value, record.at)?;
+        let alert = Received::read(key, value, record.stamp.at)?;
         let wanted = self.wants(&alert);
         Ok(if wanted { News::Alert(alert.into()) } else { News::Silence })
     }
@@ -187,7 +186,7 @@ impl Desk {
     }
 
     /// The first record was passed over: where its partition goes on.
-    pub fn passed(&mut self, now: Instant) -> Option<(Place, Offset)> {
+    pub fn passed(&mut self, now: Instant) -> Option<(TopicPartition, Offset)> {
         self.done(true, now)
     }
 
@@ -198,7 +197,7 @@ impl Desk {
         told: &Result<(), Refusal>,
         now: Instant,
         jitter: f64,
-    ) -> Option<(Place, Offset)> {
+    ) -> Option<(TopicPartition, Offset)> {
         match told {
             Ok(()) => {
                 self.healed();
@@ -240,7 +239,7 @@ impl Desk {
     }
 
     /// The first record is done with; `taken`: what it says holds from now on.
-    fn done(&mut self, taken: bool, now: Instant) -> Option<(Place, Offset)> {
+    fn done(&mut self, taken: bool, now: Instant) -> Option<(TopicPartition, Offset)> {
         let Item { place, next, news, bytes } = self.queue.pop_front()?;
         self.queued_bytes -= bytes;
         if let Some(resend) = self.resend {

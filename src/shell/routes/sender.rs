@@ -21,10 +21,10 @@ use super::received::Received;
 use super::{Counters, Receiver, Refusal, receiver};
 use crate::config::Config;
 use crate::deliver::SessionError;
-use crate::record::Offset;
+use crate::record::{Offset, Position, Record, TopicPartition};
 use crate::shell::clock;
 use crate::shell::http::CaFileError;
-use crate::shell::kafka::{Clients, Feed, Fetched, Place, Turn};
+use crate::shell::kafka::{Clients, Feed, Turn};
 
 /// Why a route cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ struct Sender {
     topics: Vec<String>,
     desk: Desk,
     /// Where partitions go on that the group did not take yet.
-    owed: BTreeMap<Place, Offset>,
+    owed: BTreeMap<TopicPartition, Offset>,
     owed_at: Option<Instant>,
 }
 
@@ -150,7 +150,7 @@ impl Sender {
         let name = self.counters.name.clone();
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         let feed = Feed::join(clients, &format!("route.{name}"), &clients.route(&name), &topics)?;
-        let (mut ours, mut waiting): (Vec<Place>, Vec<Place>) = (vec![], vec![]);
+        let (mut ours, mut waiting): (Vec<TopicPartition>, Vec<TopicPartition>) = (vec![], vec![]);
         let (mut look_at, mut paused) = (Instant::now(), false);
         while !stop.load(Ordering::Relaxed) {
             while let Some(turn) = feed.turn()? {
@@ -189,11 +189,15 @@ impl Sender {
             let idle = self.desk.next(Instant::now()).is_none();
             let mut patience = if idle { POLL } else { Duration::ZERO };
             for _ in 0..RECORDS_MAX {
-                let Some(record) = feed.poll(patience)? else { break };
-                patience = Duration::ZERO;
-                if ours.contains(&record.place) {
-                    self.take(record);
+                let take = |place, record: Record<'_>| {
+                    if ours.contains(&place) {
+                        self.take(place, record);
+                    }
+                };
+                if !feed.poll(patience, take)? {
+                    break;
                 }
+                patience = Duration::ZERO;
             }
             self.work();
             self.commit(&feed);
@@ -206,7 +210,7 @@ impl Sender {
     }
 
     /// Finds out where `place` goes on, and what was told of it.
-    fn begin(&mut self, feed: &Feed, place: &Place) -> Result<(), SessionError> {
+    fn begin(&mut self, feed: &Feed, place: &TopicPartition) -> Result<(), SessionError> {
         let committed = feed.committed(std::slice::from_ref(place))?[0];
         let mut open = Open::default();
         let next = match committed {
@@ -238,21 +242,21 @@ impl Sender {
         Ok(())
     }
 
-    fn hear(&self, open: &mut Open, record: Fetched) {
-        let key = record.key.as_deref();
-        match &record.value {
+    fn hear(&self, open: &mut Open, record: Record<'_>) {
+        let key = record.key;
+        match record.value {
             None => open.hear_gone(key.unwrap_or_default()),
-            Some(value) => match Received::read(key, value, record.at) {
-                Ok(alert) if self.desk.wants(&alert) => open.hear(record.offset, alert),
+            Some(value) => match Received::read(key, value, record.stamp.at) {
+                Ok(alert) if self.desk.wants(&alert) => open.hear(record.at.offset, alert),
                 // It was passed over before, or will be.
                 Ok(_) | Err(_) => {}
             },
         }
     }
 
-    fn take(&mut self, record: Fetched) {
-        let (offset, partition) = (record.offset, record.place.partition);
-        if let Err(error) = self.desk.take(record) {
+    fn take(&mut self, place: TopicPartition, record: Record<'_>) {
+        let Position { partition, offset } = record.at;
+        if let Err(error) = self.desk.take(place, record) {
             Counters::add(&self.counters.unreadable);
             let route = &self.counters.name;
             error!(route, %error, %partition, %offset, "an alert cannot be read; it is passed over");

@@ -5,19 +5,21 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::steps::{ended, failed, no_answer};
-use super::{Fetch, Message, Queued, Result, Session, ending};
-use crate::deliver::{self, Beginning, Change, Forward, GROUP, Kept, Output, Place};
+use super::{Fetch, Fetched, Queued, Result, Session, ending};
+use crate::deliver::{self, Beginning, Change, Forward, GROUP, Kept, Output};
 use crate::pipeline::Survey;
-use crate::record::{Extent, Offset, Partition, Position, Timestamp};
+use crate::record::{
+    Extent, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp, TopicPartition,
+};
 use crate::sim::cluster::Ms;
 use crate::sim::expect;
 use crate::sim::faults::{Step, Strike};
 use crate::sim::group::{MemberId, News};
-use crate::sim::log::{Record, Topic};
+use crate::sim::log::Topic;
 use crate::sim::scene::BEGAN_AT;
 
 impl deliver::Session for Session {
-    type Message<'a> = Message;
+    type Fetched<'a> = Fetched;
 
     fn now(&self) -> Instant {
         self.ground.instant(self.ground.now())
@@ -28,7 +30,7 @@ impl deliver::Session for Session {
         Timestamp(BEGAN_AT + cluster.now as i64 + cluster.skew)
     }
 
-    fn poll(&self, timeout: Duration) -> Result<Option<Message>> {
+    fn poll(&self, timeout: Duration) -> Result<Option<Fetched>> {
         let strike = self.enter(Step::Poll)?;
         self.settle_again()?;
         self.ask_whose_id()?;
@@ -154,19 +156,23 @@ impl deliver::Session for Session {
         self.mine.borrow().open
     }
 
-    fn forward(&self, message: &Message, forward: Forward<'_>) -> Result<()> {
+    fn forward(&self, message: &Fetched, forward: Forward<'_>) -> Result<()> {
         let mut headers = vec![];
         if let Some(keep) = forward.keep {
-            let own = message.record.headers.iter().filter(|(name, _)| keep(name.as_bytes()));
+            let own = message.record.headers.iter().filter(|(name, _)| keep(name));
             headers.extend(own.cloned());
         }
         headers.extend(owned(forward.headers));
-        let now = BEGAN_AT + self.ground.now() as i64;
-        let record = Record {
+        let now = Timestamp(BEGAN_AT + self.ground.now() as i64);
+        let record = OwnedRecord {
             key: forward.key.map(<[u8]>::to_vec).or_else(|| message.record.key.clone()),
             value: forward.value.map(<[u8]>::to_vec),
             headers,
-            timestamp: if forward.keep_timestamp { message.record.timestamp } else { now },
+            stamp: if forward.keep_timestamp {
+                message.record.stamp
+            } else {
+                Stamp::of_sender(now)
+            },
         };
         let topic = self.ground.cluster.borrow().topic(forward.topic);
         let Position { partition, .. } = message.position;
@@ -180,11 +186,11 @@ impl deliver::Session for Session {
         let n = cluster.topics[topic].partitions.len();
         let by_key = || output.key.iter().map(|&byte| usize::from(byte)).sum::<usize>() % n;
         let partition = output.partition.unwrap_or_else(|| Partition(by_key() as i32));
-        let record = Record {
+        let record = OwnedRecord {
             key: Some(output.key.to_vec()),
             value: Some(output.value.to_vec()),
             headers: owned(output.headers).collect(),
-            timestamp: cluster.now as i64,
+            stamp: Stamp::of_sender(Timestamp(cluster.now as i64)),
         };
         drop(cluster);
         self.queue(Step::Send, Queued { topic, partition, record: Rc::new(record), source: None })
@@ -413,7 +419,7 @@ impl deliver::Session for Session {
     }
 
     /// Somebody looks every two seconds, and is heard when the next one looks: by then the world has gone on.
-    fn looked(&self) -> Option<BTreeMap<Place, Extent>> {
+    fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>> {
         let now = self.ground.now();
         let (at, mut look) = (self.looked_at.get(), self.look.borrow_mut());
         if at.is_some_and(|at| now < at + LOOK_MS) {
@@ -427,7 +433,7 @@ impl deliver::Session for Session {
         let extents = topics.flat_map(|topic| {
             (0..topic.partitions.len()).map(|p| {
                 let partition = Partition(p as i32);
-                (Place { topic: topic.name.clone(), partition }, extent(topic, partition))
+                (TopicPartition { topic: topic.name.clone(), partition }, extent(topic, partition))
             })
         });
         look.replace(extents.collect())
@@ -450,7 +456,7 @@ impl deliver::Session for Session {
         self.leave(strike, "survey", found)
     }
 
-    fn source_before(&self, place: &Place, at: Offset) -> Result<Option<Offset>> {
+    fn source_before(&self, place: &TopicPartition, at: Offset) -> Result<Option<Offset>> {
         let cluster = self.ground.cluster.borrow();
         let topic = &cluster.topics[cluster.topic(&place.topic)];
         let log = &topic.partitions[place.partition.0 as usize];
@@ -488,6 +494,6 @@ fn survey(topic: &Topic, partition: Partition, was: Option<&Extent>) -> Survey {
     Survey { extent, parted }
 }
 
-fn owned(headers: &[(&str, &[u8])]) -> impl Iterator<Item = (String, Vec<u8>)> {
-    headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec()))
+fn owned(headers: &[(&str, &[u8])]) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+    headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), Some(value.to_vec())))
 }

@@ -3,14 +3,13 @@
 use std::rc::Rc;
 
 use super::steps::failed;
-use super::{Place, Result, Session};
-use crate::deliver::{self, GROUP};
-use crate::record::Offset;
+use super::{Result, Role, Session};
+use crate::deliver::GROUP;
+use crate::record::{Offset, TopicPartition};
 use crate::sim::cluster::{Ms, Refusal};
 use crate::sim::faults::Step;
 use crate::sim::ground::Ground;
 use crate::sim::group::MemberId;
-use crate::sim::log::Record;
 
 /// How long others are given to end what they have open.
 const OTHERS: Ms = 300;
@@ -20,7 +19,7 @@ const SETTLE_EVERY: Ms = 5_000;
 const IDLE: Ms = 30_000;
 
 /// How wide what whoever had the id before may have written to is: nothing, to who believes brokers.
-pub(super) fn widths(ground: &Ground, place: &Place) -> Vec<(String, i32)> {
+pub(super) fn widths(ground: &Ground, place: &Role) -> Vec<(String, i32)> {
     if place.believes || !ground.exactly_once {
         return vec![];
     }
@@ -63,11 +62,11 @@ impl Session {
     }
 
     /// A transaction that touches these and the group, aborted.
-    fn abort_into(&self, places: &[deliver::Place]) -> Result<()> {
+    fn abort_into(&self, places: &[TopicPartition]) -> Result<()> {
         let lease = self.mine.borrow().lease;
         let refused = |refusal| self.refused("end what hangs", refusal);
         for place in places {
-            let record = Record { key: Some(b"nothing".to_vec()), ..Record::default() };
+            let record = crate::sim::log::record(Some(b"nothing"), None);
             let mut cluster = self.ground.cluster.borrow_mut();
             let at = (cluster.topic(&place.topic), place.partition);
             let done = cluster.produce((lease, self.process.no), at, Rc::new(record));
@@ -154,7 +153,7 @@ impl Session {
         Ok(())
     }
 
-    fn note(&self, what: &str, places: &[deliver::Place]) {
+    fn note(&self, what: &str, places: &[TopicPartition]) {
         let places = || places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         self.ground.note(|| format!("{}: {what}: {}", self.place.name, places()));
     }

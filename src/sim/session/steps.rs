@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Consumer, Fetch, Message, Mine, Queued, Result, Session};
+use super::{Consumer, Fetch, Fetched, Mine, Queued, Result, Session};
 use crate::deliver::{self, Objection, Session as _, SessionError};
 use crate::record::{Offset, Partition, Position};
 use crate::sim::cluster::Refusal;
@@ -300,7 +300,7 @@ impl Session {
     }
 
     /// The next record of any partition that is read.
-    pub(super) fn fetch(&self, consumer: &mut Consumer) -> Option<Message> {
+    pub(super) fn fetch(&self, consumer: &mut Consumer) -> Option<Fetched> {
         let cluster = self.ground.cluster.borrow();
         let topic = &cluster.topics[self.place.input];
         let n = consumer.fetched.len();
@@ -330,7 +330,7 @@ impl Session {
             fetch.next = offset + 1;
             (fetch.position, fetch.epoch) = (Some(fetch.next), Some(epoch));
             let position = Position { partition: fetch.partition, offset: Offset(offset as i64) };
-            return Some(Message { position, epoch: epoch as i32, record: record.clone() });
+            return Some(Fetched { position, epoch: epoch as i32, record: record.clone() });
         }
         None
     }

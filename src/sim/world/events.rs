@@ -1,8 +1,9 @@
 //! What befalls machines and cluster between turns.
 
 use super::{JUDGES, WORKERS, World};
+use crate::record::OwnedRecord;
 use crate::record::Partition;
-use crate::sim::log::{PartitionLog, Record};
+use crate::sim::log::PartitionLog;
 use crate::sim::scene::{Arrival, kind};
 
 impl World {
@@ -112,7 +113,7 @@ impl World {
         }
         let arrivals = self.scene.arrivals.iter().skip(luck as usize % 10).take(3);
         let quiet = |arrival: &&Arrival| {
-            let poison = |r: &Record| r.value.as_ref().is_some_and(|v| v[0] == kind::POISON);
+            let poison = |r: &OwnedRecord| r.value.as_ref().is_some_and(|v| v[0] == kind::POISON);
             // Where records have numbers, nobody sends one twice.
             !arrival.records.iter().any(poison) && !self.scene.breaks
         };

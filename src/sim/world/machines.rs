@@ -10,7 +10,7 @@ use crate::sim::cluster::Ms;
 use crate::sim::ground::Process;
 use crate::sim::mutation::{Mutant, Mutation, Reuse};
 use crate::sim::road::Toy;
-use crate::sim::session::{Place, Session};
+use crate::sim::session::{Role, Session};
 
 /// Where processes run, one after the other.
 pub(super) struct Machine {
@@ -124,7 +124,7 @@ impl World {
         let mut seats = vec![];
         let mut sit = |role: String, group, input, producer, judges: bool| {
             let resume_at = Rc::new(Cell::new(0));
-            let place = Place {
+            let place = Role {
                 name: format!("{name}.{}.{role}", process.no),
                 group,
                 input,

@@ -7,7 +7,7 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::super::tests::{NOTHING, bits, codec, encoded, rows};
 use super::super::{Confluent, Language, SchemaId, Text};
-use crate::codec::Headers;
+use crate::codec::ContentHeaders;
 use crate::record::{Fault, FeatureId, MISSING};
 
 const PAYMENT: &str = r#"
@@ -268,5 +268,5 @@ fn a_descriptor_in_base64_is_a_schema_too_and_imports_come_from_the_registry() {
     let references = vec![("a/b.proto".to_owned(), imported.to_owned())];
     let whole = Text { references, ..alone };
     codec.learn(SchemaId::Number(10), Some(&whole)).unwrap();
-    assert_eq!(codec.wants(&[0, 0, 0, 0, 10, 0], &Headers::default()), None);
+    assert_eq!(codec.wants(&[0, 0, 0, 0, 10, 0], &ContentHeaders::default()), None);
 }

@@ -22,7 +22,7 @@ use super::run::{Form, Reader, Run, edit, offset};
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
 use crate::codec::tensor::{Part, Parts, Tensors};
-use crate::codec::{Codec, Headers, Inputs, Layout};
+use crate::codec::{Codec, ContentHeaders, Inputs, Layout};
 use crate::record::Fault;
 
 /// `oip-json`
@@ -49,7 +49,11 @@ impl OipJson {
         &self.tensors.layout
     }
 
-    fn request<'v>(&self, value: &'v [u8], headers: &Headers<'_>) -> Result<Request<'v>, Fault> {
+    fn request<'v>(
+        &self,
+        value: &'v [u8],
+        headers: &ContentHeaders<'_>,
+    ) -> Result<Request<'v>, Fault> {
         let Body { inputs, table, end: length } = body(value, headers.json_length.get()?)?;
         let json = std::str::from_utf8(&value[..length])
             .map_err(|error| Fault::Unreadable { at: error.valid_up_to() })?;
@@ -100,7 +104,7 @@ impl Codec for OipJson {
     fn decode(
         &self,
         value: &[u8],
-        headers: &Headers<'_>,
+        headers: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
     ) -> Result<usize, Fault> {
         let request = self.request(value, headers)?;
@@ -123,7 +127,13 @@ impl Codec for OipJson {
         read
     }
 
-    fn encode(&self, original: &[u8], headers: &Headers<'_>, rows: &[f32], out: &mut Vec<u8>) {
+    fn encode(
+        &self,
+        original: &[u8],
+        headers: &ContentHeaders<'_>,
+        rows: &[f32],
+        out: &mut Vec<u8>,
+    ) {
         let mut before = vec![];
         self.decode(original, headers, &mut before).expect("the original does not hold rows");
         assert_eq!(rows.len(), before.len(), "other rows than the original's");

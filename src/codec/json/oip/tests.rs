@@ -24,7 +24,7 @@ fn codec(names: &[&str], image: &str) -> OipJson {
 }
 
 fn read(codec: &OipJson, value: &[u8]) -> Result<Vec<f32>, Fault> {
-    check_with(codec, codec.layout().width(), value, &Headers::default())
+    check_with(codec, codec.layout().width(), value, &ContentHeaders::default())
 }
 
 fn body(json: &str, tensors: &[u8]) -> Vec<u8> {
@@ -62,10 +62,12 @@ fn the_documented_binary_request_is_read_with_the_header_and_without_it() {
     tensors[0] = 255;
     assert_eq!(after, body(json, &tensors));
     let length = json.len().to_string();
-    let headers = Headers { json_length: length.as_bytes().into(), ..Headers::default() };
+    let headers =
+        ContentHeaders { json_length: length.as_bytes().into(), ..ContentHeaders::default() };
     assert_eq!(check_with(&codec, 2, &value, &headers), Ok(vec![0.0, 0.2, 1.0, 0.4]));
     for wrong in ["", "-1", "4000000000", "99999999999999999999999", "\u{e9}", "10"] {
-        let headers = Headers { json_length: wrong.as_bytes().into(), ..Headers::default() };
+        let headers =
+            ContentHeaders { json_length: wrong.as_bytes().into(), ..ContentHeaders::default() };
         let read = check_with(&codec, 2, &value, &headers);
         assert!(matches!(read, Err(Fault::Unreadable { .. })), "{wrong}");
     }
@@ -209,7 +211,8 @@ fn a_longer_word_takes_its_room_from_blanks_or_the_original_stays() {
         (tight.clone(), &tight[..]),
     ] {
         let length = json.len().to_string();
-        let headers = Headers { json_length: length.as_bytes().into(), ..Headers::default() };
+        let headers =
+            ContentHeaders { json_length: length.as_bytes().into(), ..ContentHeaders::default() };
         let mut out = vec![];
         codec.encode(json.as_bytes(), &headers, &after, &mut out);
         // Three bytes are gone from between the parts, or nothing was written.
@@ -266,7 +269,7 @@ proptest! {
         let (json, tensors) = form.json_and_tensors(&before);
         let value = body(&json, &tensors);
         let length = json.len().to_string();
-        let headers = Headers { json_length: length.as_bytes().into(), ..Headers::default() };
+        let headers = ContentHeaders { json_length: length.as_bytes().into(), ..ContentHeaders::default() };
         let mut out = vec![];
         codec.encode(&value, &headers, &after.matrix(), &mut out);
         let longer = form.json_and_tensors(&after).0.len().saturating_sub(json.len());

@@ -14,7 +14,7 @@ use rdkafka::bindings as sys;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders};
 
 use super::Owned;
-use crate::codec::{Excess, HEADER_BYTES_MAX, HEADERS_MAX, Headers};
+use crate::record::{Excess, HEADER_BYTES_MAX, HEADERS_MAX, Headers};
 
 /// The headers of a record; possibly none.
 pub struct RecordHeaders {
@@ -52,19 +52,6 @@ impl RecordHeaders {
             (all.native, all.bytes) = (None, 0);
         }
         all
-    }
-
-    /// What they say of how the value is to be read.
-    pub fn reading(&self) -> Headers<'_> {
-        match self.excess {
-            Some(excess) => Headers::excessive(excess),
-            None => Headers::read(self.iter()),
-        }
-    }
-
-    /// Memory that they take.
-    pub fn bytes(&self) -> usize {
-        self.bytes + OVERHEAD * self.count()
     }
 
     /// A copy of those whose names `keep` takes.
@@ -110,6 +97,20 @@ impl RecordHeaders {
                 (CStr::from_ptr(name).to_bytes(), value)
             })
         }
+    }
+}
+
+impl Headers for RecordHeaders {
+    fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>)) {
+        self.iter().for_each(|(name, value)| see(name, value));
+    }
+
+    fn excess(&self) -> Option<Excess> {
+        self.excess
+    }
+
+    fn footprint(&self) -> usize {
+        self.bytes + OVERHEAD * self.count()
     }
 }
 

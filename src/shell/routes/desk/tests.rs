@@ -1,20 +1,32 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Partition, Timestamp};
+use crate::record::{Partition, Position, Stamp, Timestamp};
 
-fn place(partition: i32) -> Place {
-    Place { topic: "alerts".into(), partition: Partition(partition) }
+fn place(partition: i32) -> TopicPartition {
+    TopicPartition { topic: "alerts".into(), partition: Partition(partition) }
 }
 
-fn record(partition: i32, offset: i64, key: &str, status: &str) -> Fetched {
-    let value = format!("{{\"status\": \"{status}\", \"stream\": \"s\", \"until\": \"{offset}\"}}");
-    Fetched {
-        place: place(partition),
-        offset: Offset(offset),
-        key: Some(key.into()),
-        value: Some(value.into()),
-        at: Timestamp(1),
+/// A record of partition `partition`, as the feed shows it to `see`.
+fn with<T>(
+    (partition, offset): (i32, i64),
+    key: &str,
+    value: Option<&[u8]>,
+    see: impl FnOnce(TopicPartition, Record<'_>) -> T,
+) -> T {
+    let at = Position { partition: Partition(partition), offset: Offset(offset) };
+    let stamp = Stamp::of_sender(Timestamp(1));
+    let record = Record { stamp, key: Some(key.as_bytes()), ..Record::bare(at, value) };
+    see(place(partition), record)
+}
+
+fn value(offset: i64, status: &str) -> Vec<u8> {
+    format!("{{\"status\": \"{status}\", \"stream\": \"s\", \"until\": \"{offset}\"}}").into()
+}
+
+impl Desk {
+    fn hears(&mut self, at: (i32, i64), key: &str, status: &str) -> Result<(), Unreadable> {
+        with(at, key, Some(&value(at.1, status)), |place, record| self.take(place, record))
     }
 }
 
@@ -28,8 +40,8 @@ const RESEND: Duration = Duration::from_secs(60);
 fn what_is_not_taken_is_tried_again_before_what_follows_and_later_each_time() {
     let mut now = Instant::now();
     let mut desk = Desk::new(None, None);
-    desk.take(record(0, 0, "a", "firing")).unwrap();
-    desk.take(record(0, 1, "a", "resolved")).unwrap();
+    desk.hears((0, 0), "a", "firing").unwrap();
+    desk.hears((0, 1), "a", "resolved").unwrap();
     let mut waited = vec![];
     for _ in 0..9 {
         let Some(Task::Tell { news, .. }) = desk.next(now) else { panic!("nothing to tell") };
@@ -52,7 +64,7 @@ fn what_is_not_taken_is_tried_again_before_what_follows_and_later_each_time() {
 fn a_receiver_that_asks_for_time_gets_it() {
     let now = Instant::now();
     let mut desk = Desk::new(None, None);
-    desk.take(record(0, 0, "a", "firing")).unwrap();
+    desk.hears((0, 0), "a", "firing").unwrap();
     let busy =
         |s| Err(Refusal::Later { reason: String::new(), after: Some(Duration::from_secs(s)) });
     desk.told(&busy(20), now, 0.0);
@@ -67,8 +79,8 @@ fn what_fires_is_said_again_until_it_is_over_or_deleted_or_somebody_elses() {
     let mut now = Instant::now();
     let mut desk = Desk::new(None, Some(RESEND));
     let mut before = Open::default();
-    let Fetched { key, value, at, .. } = record(1, 3, "old", "firing");
-    before.hear(Offset(3), Received::read(key.as_deref(), &value.unwrap(), at).unwrap());
+    let old = Received::read(Some(b"old"), &value(3, "firing"), Timestamp(1)).unwrap();
+    before.hear(Offset(3), old);
     desk.ours(&place(1), before, now);
     let reminded = |desk: &Desk, now| match desk.next(now) {
         Some(Task::Remind(all)) => all.iter().map(|r| r.dedup_key.clone()).collect(),
@@ -77,16 +89,16 @@ fn what_fires_is_said_again_until_it_is_over_or_deleted_or_somebody_elses() {
     assert_eq!(reminded(&desk, now), ["old"], "at once: nobody knows when it was said last");
     desk.reminded(&Ok(()), now, 0.0);
     for (offset, key, status) in [(0, "a", "firing"), (1, "b", "firing"), (2, "a", "updated")] {
-        desk.take(record(0, offset, key, status)).unwrap();
+        desk.hears((0, offset), key, status).unwrap();
         desk.told(&Ok(()), now, 0.0);
     }
     assert_eq!(reminded(&desk, now), [""; 0]);
     now += RESEND;
     assert_eq!(reminded(&desk, now), ["a", "b", "old"]);
     desk.reminded(&Ok(()), now, 0.0);
-    desk.take(record(0, 3, "a", "resolved")).unwrap();
+    desk.hears((0, 3), "a", "resolved").unwrap();
     desk.told(&Ok(()), now, 0.0);
-    desk.take(Fetched { value: None, ..record(1, 4, "old", "") }).unwrap();
+    with((1, 4), "old", None, |place, record| desk.take(place, record)).unwrap();
     assert_eq!(desk.next(now), Some(Task::Pass));
     assert_eq!(desk.passed(now), Some((place(1), Offset(5))));
     now += RESEND;
@@ -103,7 +115,7 @@ fn an_end_that_is_refused_is_an_end_and_an_update_that_is_refused_changes_nothin
     for (offset, status, told, open) in
         [(0, "firing", Ok(()), 1), (1, "updated", refused.clone(), 1), (2, "resolved", refused, 0)]
     {
-        desk.take(record(0, offset, "a", status)).unwrap();
+        desk.hears((0, offset), "a", status).unwrap();
         desk.told(&told, now, 0.0);
         assert_eq!(desk.open(), open, "{status}");
     }
@@ -113,9 +125,9 @@ fn an_end_that_is_refused_is_an_end_and_an_update_that_is_refused_changes_nothin
 fn an_incident_that_changes_is_told_with_what_was_told_of_it() {
     let now = Instant::now();
     let mut desk = Desk::new(None, Some(RESEND));
-    desk.take(record(0, 0, "a", "firing")).unwrap();
+    desk.hears((0, 0), "a", "firing").unwrap();
     desk.told(&Ok(()), now, 0.0);
-    desk.take(record(0, 1, "a", "updated")).unwrap();
+    desk.hears((0, 1), "a", "updated").unwrap();
     let Some(Task::Tell { news, before: Some(before) }) = desk.next(now) else { panic!() };
     assert_eq!((&*news.until, &*before.until), ("1", "0"));
 }
@@ -124,7 +136,7 @@ fn an_incident_that_changes_is_told_with_what_was_told_of_it() {
 fn only_the_streams_that_are_named_are_told_of() {
     let now = Instant::now();
     let mut desk = Desk::new(Some(vec!["other".into()]), None);
-    desk.take(record(0, 0, "a", "firing")).unwrap();
+    desk.hears((0, 0), "a", "firing").unwrap();
     assert_eq!((desk.next(now), desk.pending()), (Some(Task::Pass), 0));
     assert_eq!(desk.passed(now), Some((place(0), Offset(1))));
 }
@@ -147,12 +159,13 @@ proptest! {
             let p = step % 2;
             match what {
                 0 => {
-                    let mut record = record(p as i32, read[p], "k", "firing");
-                    if is_junk(read[p]) {
-                        record.value = Some([&[0xff], &junk[..]].concat());
-                    }
+                    let value = match is_junk(read[p]) {
+                        true => [&[0xff], &junk[..]].concat(),
+                        false => value(read[p], "firing"),
+                    };
                     // Whatever it is, it takes its place.
-                    let _ = desk.take(record);
+                    let at = (p as i32, read[p]);
+                    let _ = with(at, "k", Some(&value), |place, record| desk.take(place, record));
                     read[p] += 1;
                 }
                 1 if step % 9 == 0 => {
