@@ -17,8 +17,8 @@ use shipped::{EVERY_COLUMN, PIXELS};
 use tripline::codec::{Config, Format};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::model::Filled;
-use tripline::pipeline::{Batch, Guard};
 use tripline::record::{Offset, Partition, Position, Record};
+use tripline::score::{Batch, Guard};
 
 const POLICY: Policy = Policy {
     mode: Mode::Enforce,
@@ -51,7 +51,7 @@ fn batch(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("turn", n), |b| {
             b.iter(|| {
                 let records = batches.next().expect("there is always another");
-                road.turn(&guard, &mut networks, black_box(records)).expect("it scores");
+                road.score(&guard, &mut networks, black_box(records)).expect("it scores");
                 black_box(road.outcomes());
             });
         });

@@ -4,7 +4,7 @@
 //!
 //! The modules below are listed in the order a record travels. **A module uses only those above
 //! it**; `tests/layering.rs` reads the `use` lines and holds us to it. Everything down to
-//! [`pipeline`] computes and does no I/O; the outside world lives in [`shell`].
+//! [`monitor`] computes and does no I/O; the outside world lives in [`shell`].
 
 pub mod record;
 
@@ -28,9 +28,9 @@ pub mod emit;
 
 pub mod watch;
 
-pub mod incident;
+pub mod score;
 
-pub mod pipeline;
+pub mod monitor;
 
 pub mod config;
 

@@ -18,10 +18,11 @@ use rand_chacha::ChaCha8Rng;
 use shipped::PIXELS;
 use tripline::codec::{Config, Fields, Format};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
-use tripline::incident::About;
 use tripline::model::Networks;
-use tripline::pipeline::{Batch, Frame, Guard, Judge, Lane};
+use tripline::monitor::About;
+use tripline::monitor::{Frame, Judge};
 use tripline::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
+use tripline::score::{Batch, Guard, Lane};
 use tripline::watch::{Flagged, Message, Presence, Tally, Terms, Tick, Times, WindowStart, roster};
 
 const POLICY: Policy = Policy {
@@ -201,7 +202,7 @@ fn work(
             }
         }
         let records: Vec<Record<'_>> = cut.iter().map(|record| record.record()).collect();
-        batch.turn(guard, networks, &records).expect("it scores");
+        batch.score(guard, networks, &records).expect("it scores");
         for (record, outcome) in cut.iter().zip(batch.outcomes()) {
             let lane = lanes.get_mut(&record.position.partition).expect("its lane");
             let cells = &batch.cells()[outcome.cells.clone()];

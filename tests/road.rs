@@ -12,10 +12,10 @@ use tripline::bundle::Bundle;
 use tripline::codec::{self, Fields, Format};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::model::{Networks, Onnx, Runtime};
-use tripline::pipeline::{Batch, Guard, Outcome, Route};
 use tripline::record::{
     Action, Fault, Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp,
 };
+use tripline::score::{Batch, Destination, Guard, Outcome};
 
 const PIXELS: usize = 784;
 const ENFORCE: Policy = Policy {
@@ -71,7 +71,7 @@ impl Road {
         for cut in cuts {
             let at = |i| Position { partition: Partition(3), offset: Offset(i as i64) };
             let cut: Vec<Record<'_>> = cut.map(|i| records[i].at(at(i))).collect();
-            self.batch.turn(&self.guard, &mut self.networks, &cut).expect("it scores");
+            self.batch.score(&self.guard, &mut self.networks, &cut).expect("it scores");
             for outcome in self.batch.outcomes() {
                 left.push(Left {
                     corrected: outcome
@@ -248,7 +248,10 @@ fn a_corrected_record_reads_in_its_own_format_and_is_not_flagged_again() {
         .collect();
     for ((_, first), again) in corrected.iter().zip(road.run_whole(&delivered)) {
         assert_eq!(first.outcome.text, "correct");
-        assert_eq!((again.outcome.text, again.outcome.route), ("pass", Route::Sanitized));
+        assert_eq!(
+            (again.outcome.text, again.outcome.destination),
+            ("pass", Destination::Sanitized)
+        );
     }
     // What a JSON record says beside its pixels stays.
     let is_json = |record: &OwnedRecord| record.header("content-type") == Some(b"application/json");
@@ -359,10 +362,13 @@ fn observe_mode_delivers_everything_untouched_and_says_what_it_would_have_done()
     let records = mixed(5, 300);
     let observed = Road::new(Policy::default()).run_whole(&records);
     let enforced = Road::new(ENFORCE).run_whole(&records);
-    assert!(enforced.iter().any(|left| left.outcome.route == Route::Quarantine));
-    assert!(enforced.iter().any(|left| left.outcome.route == Route::DeadLetter));
+    assert!(enforced.iter().any(|left| left.outcome.destination == Destination::Quarantine));
+    assert!(enforced.iter().any(|left| left.outcome.destination == Destination::DeadLetter));
     for (observed, enforced) in observed.iter().zip(&enforced) {
-        assert_eq!((observed.outcome.route, &observed.corrected), (Route::Sanitized, &None));
+        assert_eq!(
+            (observed.outcome.destination, &observed.corrected),
+            (Destination::Sanitized, &None)
+        );
         match enforced.outcome.text {
             "pass" => assert_eq!(observed.outcome.text, "pass"),
             text => assert_eq!(observed.outcome.text, format!("would-{text}")),
@@ -412,7 +418,7 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
         let fine = record(U8, Some(good.clone()));
         let left = road.run_whole(&[fine.clone(), bad, fine]);
         assert_eq!(left[1].outcome.text, format!("dead-letter:{name}"));
-        assert_eq!(left[1].outcome.route, Route::DeadLetter);
+        assert_eq!(left[1].outcome.destination, Destination::DeadLetter);
         assert_eq!(left[0].outcome.judged, alone[0].outcome.judged, "{name}");
         assert_eq!(left[2].outcome.judged, alone[0].outcome.judged, "{name}");
     }
@@ -447,7 +453,10 @@ fn a_record_that_cannot_be_scored_leaves_its_neighbours_scored() {
         (0..records.len()).filter(|&i| together[i].outcome.judged.is_err()).collect();
     assert_eq!(faulty, [7]);
     let outcome = &together[7].outcome;
-    assert_eq!((outcome.route, outcome.text), (Route::Quarantine, "quarantine:unscorable"));
+    assert_eq!(
+        (outcome.destination, outcome.text),
+        (Destination::Quarantine, "quarantine:unscorable")
+    );
     let alone = road.run(&records, (0..records.len()).map(|i| i..i + 1));
     assert_eq!(together, alone);
 
@@ -468,16 +477,17 @@ fn a_guard_that_cannot_score_lets_all_pass_or_nothing_as_its_policy_says() {
         road
     };
     let left = broken(OnGuardFailure::Open).run_whole(&records);
-    let said: Vec<_> = left.iter().map(|left| (left.outcome.text, left.outcome.route)).collect();
-    let passed = ("unscored", Route::Sanitized);
-    let dead = ("dead-letter:null-value", Route::DeadLetter);
+    let said: Vec<_> =
+        left.iter().map(|left| (left.outcome.text, left.outcome.destination)).collect();
+    let passed = ("unscored", Destination::Sanitized);
+    let dead = ("dead-letter:null-value", Destination::DeadLetter);
     assert_eq!(said, [passed, passed, passed, dead]);
 
     let mut road = broken(OnGuardFailure::Closed);
     let position = Position { partition: Partition(0), offset: Offset(0) };
     let value = records[0].value.as_deref();
     let record = Record::bare(position, value);
-    let failed = road.batch.turn(&road.guard, &mut road.networks, &[record]);
+    let failed = road.batch.score(&road.guard, &mut road.networks, &[record]);
     let message = failed.expect_err("it must not pass").to_string();
     assert!(message.contains("not finite"), "{message}");
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::decide::Policy;
-use tripline::incident::{About, Alert, Finding, Status};
-use tripline::pipeline::{Frame, Judge};
+use tripline::monitor::{About, Alert, Finding, Status};
+use tripline::monitor::{Frame, Judge};
 use tripline::record::{Offset, Partition, Probability, Schema, Timestamp};
 use tripline::watch::{
     Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick, Times, Window,

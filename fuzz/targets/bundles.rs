@@ -7,7 +7,7 @@ use tripline::bundle::{AUTOENCODER, Bundle, Digest, Files, MANIFEST, TENSORS};
 use tripline::codec::{Config, Format};
 use tripline::decide::Policy;
 use tripline::model::graph::{self, Vocabulary};
-use tripline::pipeline::Guard;
+use tripline::score::Guard;
 
 /// The shipped bundle of tables.
 static SHIPPED: LazyLock<Files> = LazyLock::new(|| {

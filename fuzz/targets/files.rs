@@ -6,9 +6,10 @@ use std::sync::{Arc, LazyLock};
 
 use tripline::config::{Config, Secret};
 use tripline::deliver::Boot;
-use tripline::incident::About;
-use tripline::pipeline::{Frame, Judge, Lane};
+use tripline::monitor::About;
+use tripline::monitor::{Frame, Judge};
 use tripline::record::{Offset, Partition, Probability, Schema, Timestamp};
+use tripline::score::Lane;
 use tripline::shell::routes::received::{Received, VALUE_BYTES_MAX};
 use tripline::watch::{Flagged, Message, Signals, Terms, Times, roster};
 

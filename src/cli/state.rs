@@ -3,7 +3,7 @@
 use super::Exit;
 use super::config::ConfigFile;
 use crate::config::{Config, Stream};
-use crate::incident::Incident;
+use crate::monitor::Incident;
 use crate::record::{Offset, Partition};
 use crate::shell::kafka::Clients;
 use crate::shell::run::guard;

@@ -6,8 +6,8 @@ use super::{Fetched as _, Form, Forward, Road, Session, SessionError};
 use crate::bundle::Digest;
 use crate::config::Stream;
 use crate::emit::{TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
-use crate::pipeline::{Outcome, Route};
 use crate::record::{Fault, Position, Record};
+use crate::score::{Destination, Outcome};
 
 /// Content type of a pointer.
 pub const POINTER: &str = "application/vnd.tripline.pointer+json";
@@ -18,10 +18,10 @@ pub const TIMESTAMP: &str = "tripline-timestamp";
 
 /// The topic that an outcome goes to.
 pub fn topic<'a>(stream: &'a Stream, outcome: &Outcome) -> &'a str {
-    match outcome.route {
-        Route::Sanitized => &stream.topics.sanitized,
-        Route::Quarantine => &stream.topics.quarantine,
-        Route::DeadLetter => &stream.topics.dead_letter,
+    match outcome.destination {
+        Destination::Sanitized => &stream.topics.sanitized,
+        Destination::Quarantine => &stream.topics.quarantine,
+        Destination::DeadLetter => &stream.topics.dead_letter,
     }
 }
 
@@ -55,7 +55,7 @@ pub fn forward<S: Session>(
     };
     let name = format!("{}/{}", position.partition, position.offset);
     let timestamp = record.stamp.at.0.to_string();
-    let fault = outcome.judged.err().filter(|_| outcome.route == Route::DeadLetter);
+    let fault = outcome.judged.err().filter(|_| outcome.destination == Destination::DeadLetter);
     let keep: fn(&[u8]) -> bool =
         if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
     let connect = fault.map(|fault: Fault| {
@@ -69,7 +69,7 @@ pub fn forward<S: Session>(
     headers.extend(connect.iter().flatten().map(|(name, value)| (*name, value.as_bytes())));
     headers.push((VERDICT, outcome.text.as_bytes()));
     headers.push((TRACE, &road.traces()[outcome.trace.clone()]));
-    if outcome.route != Route::Sanitized {
+    if outcome.destination != Destination::Sanitized {
         headers.push((TIMESTAMP, timestamp.as_bytes()));
     }
     session.forward(

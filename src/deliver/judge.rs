@@ -9,8 +9,8 @@ use super::{
     Beginning, Change, Fetched as _, Kept, Output, Progress, Session, SessionError, Timing,
 };
 use crate::config::Stream;
-use crate::incident::{Alert, Event};
-use crate::pipeline::{Judge, JudgeError, JudgeState};
+use crate::monitor::{Alert, Event};
+use crate::monitor::{Judge, JudgeError, JudgeState};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::watch::{Message as WatchMessage, Tick};
 

@@ -16,8 +16,8 @@ pub use alarm::Alarm;
 pub use histogram::{Buckets, Durations, Histogram, Sizes};
 
 use super::Objection;
-use crate::pipeline::{Outcome, Route};
 use crate::record::{Action, Fault, Offset, Partition, Timestamp};
+use crate::score::{Destination, Outcome};
 use crate::watch::LossCause;
 
 /// Counters of one worker or judge.
@@ -135,10 +135,10 @@ impl Progress {
     pub fn sent(&self, outcomes: &[Outcome]) {
         let mut more = [0_u64; COUNTED];
         for outcome in outcomes {
-            more[match outcome.route {
-                Route::Sanitized => 0,
-                Route::Quarantine => 1,
-                Route::DeadLetter => 2,
+            more[match outcome.destination {
+                Destination::Sanitized => 0,
+                Destination::Quarantine => 1,
+                Destination::DeadLetter => 2,
             }] += 1;
             match &outcome.judged {
                 _ if outcome.unscored => more[4] += 1,
@@ -398,12 +398,12 @@ mod tests {
     use super::*;
     use crate::record::{Reasons, Verdict};
 
-    fn outcome(route: Route, judged: Result<Action, Fault>) -> Outcome {
+    fn outcome(destination: Destination, judged: Result<Action, Fault>) -> Outcome {
         let verdict = |action| Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
         let judged = judged.map(verdict);
         let (corrected, trace, cells) = (None, 0..0, 0..0);
         let (unscored, imputed, text) = (false, false, "");
-        Outcome { route, judged, unscored, imputed, corrected, text, trace, cells }
+        Outcome { destination, judged, unscored, imputed, corrected, text, trace, cells }
     }
 
     fn counts(progress: &Progress) -> Vec<u64> {
@@ -414,11 +414,11 @@ mod tests {
     fn records_count_once_they_are_committed_and_those_given_up_never() {
         let progress = Progress::default();
         let outcomes = [
-            outcome(Route::Sanitized, Ok(Action::Pass)),
-            outcome(Route::Sanitized, Ok(Action::Correct)),
-            outcome(Route::Quarantine, Ok(Action::Quarantine)),
-            outcome(Route::DeadLetter, Err(Fault::UnknownFormat)),
-            Outcome { unscored: true, ..outcome(Route::Sanitized, Ok(Action::Pass)) },
+            outcome(Destination::Sanitized, Ok(Action::Pass)),
+            outcome(Destination::Sanitized, Ok(Action::Correct)),
+            outcome(Destination::Quarantine, Ok(Action::Quarantine)),
+            outcome(Destination::DeadLetter, Err(Fault::UnknownFormat)),
+            Outcome { unscored: true, ..outcome(Destination::Sanitized, Ok(Action::Pass)) },
         ];
         progress.sent(&outcomes);
         assert_eq!(counts(&progress).iter().sum::<u64>(), 0, "not committed yet");

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::pipeline::{GuardFailure, Outcome};
 use crate::record::{Fault, Record};
+use crate::score::{GuardFailure, Outcome};
 use crate::watch::Reference;
 
 /// Takes records to their outcomes; holds the buffers that the outcomes point into.

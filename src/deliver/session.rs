@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::Refusal;
-use crate::pipeline::Survey;
 use crate::record::{Extent, Offset, Partition, Position, Record, Timestamp, TopicPartition};
+use crate::score::Survey;
 
 /// A member of a group that reads one topic, and writes what follows from it.
 ///

@@ -12,8 +12,8 @@ use super::record::Writer;
 use crate::bundle::CleanShare;
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::model::{Networks, Runtime};
-use crate::pipeline::{Batch, Guard};
 use crate::record::{Action, Offset, Partition, Position, Record};
+use crate::score::{Batch, Guard};
 use crate::shell;
 
 /// Rows per batch; not a divisor of anything, so that cuts would show.
@@ -52,7 +52,7 @@ pub fn check(
         };
         let values = values.iter().map(Vec::as_slice).enumerate();
         let records: Vec<Record<'_>> = values.map(record).collect();
-        batch.turn(&guard, &mut networks, &records).map_err(|e| wrong(e.to_string()))?;
+        batch.score(&guard, &mut networks, &records).map_err(|e| wrong(e.to_string()))?;
         for outcome in batch.outcomes() {
             match outcome.judged {
                 Ok(verdict) => flagged += u64::from(verdict.action != Action::Pass),

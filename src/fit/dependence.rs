@@ -13,8 +13,8 @@ use std::time::Duration;
 use ndarray::Array2;
 
 use crate::bundle::Dependence;
-use crate::pipeline::{Counted, signal_values};
 use crate::record::{Rows, Schema};
+use crate::score::{Counted, signal_values};
 use crate::watch::{Signals, TOLERANCE};
 
 /// What was measured, and on which feature it is worst.

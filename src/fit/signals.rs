@@ -7,8 +7,8 @@ use super::columns::Table;
 use super::guard::Detectors;
 use crate::bundle::Member;
 use crate::decide::Decider;
-use crate::pipeline::{Counted, signal_values};
 use crate::record::Schema;
+use crate::score::{Counted, signal_values};
 use crate::watch::Signals;
 
 /// Learns where bins end from `edges`, counts `clean`. `members` are those that the bundle keeps.

@@ -7,7 +7,7 @@
 use super::kafka::{Clients, Group};
 use crate::config::Stream;
 use crate::deliver::{EVIDENCE_PARTITION, JUDGE_KEY, Kept, SessionError};
-use crate::pipeline::JudgeState;
+use crate::monitor::JudgeState;
 use crate::record::Schema;
 
 /// Names that are told one by one.

@@ -14,8 +14,8 @@ use super::kafka::{HEADERS_SENDING_MAX, OVERHEAD, QUEUE_KIB};
 use super::routes;
 use crate::config::{Kafka, Stream};
 use crate::deliver::BATCH_BYTES_MAX;
-use crate::pipeline::PART_NUMBERS_MAX;
 use crate::record::{HEADER_BYTES_MAX, HEADERS_MAX};
+use crate::score::PART_NUMBERS_MAX;
 
 /// Bytes of one stream in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,8 +32,8 @@ use ureq::http::StatusCode;
 use super::http::{self, CaFileError};
 use crate::codec::{Confluent, Language, SchemaId, SchemaText};
 use crate::config::{Hidden, Registry as Config};
-use crate::pipeline::Guard;
 use crate::record::{Partition, Record};
+use crate::score::Guard;
 
 /// One stream's way to its schemas, shared by its workers.
 pub struct Registry {

@@ -1,6 +1,6 @@
 //! Recorded traffic through a configuration: what would become of it, and what on-call would hear.
 //!
-//! Nothing is produced and nothing committed. Windows are cut as by a lane (`pipeline/lane/clock.rs`) and judged
+//! Nothing is produced and nothing committed. Windows are cut as by a lane (`score/lane/clock.rs`) and judged
 //! in their order, as a stream's are when every record comes in time; which record would have come too
 //! late a recording does not say.
 
@@ -12,9 +12,10 @@ use serde::Deserialize;
 
 use super::road::Road;
 use crate::deliver::Road as _;
-use crate::incident::{Alert, Status};
-use crate::pipeline::{Clock, Frame, GuardFailure, Judge, Lane};
+use crate::monitor::{Alert, Status};
+use crate::monitor::{Frame, Judge};
 use crate::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
+use crate::score::{Clock, GuardFailure, Lane};
 use crate::watch::{Counts, Evidence, Message, Presence, Tally, Tick, Window, WindowStart};
 
 /// One record of a recording, and where it stood.

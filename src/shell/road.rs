@@ -7,8 +7,8 @@ use super::registry::Registry;
 use crate::decide::OnGuardFailure;
 use crate::deliver;
 use crate::model::Networks;
-use crate::pipeline::{Batch, Guard, GuardFailure, Outcome};
 use crate::record::{Fault, Record};
+use crate::score::{Batch, Guard, GuardFailure, Outcome};
 use crate::watch::Reference;
 
 /// What one worker judges by.
@@ -45,7 +45,7 @@ impl deliver::Road for Road {
     }
 
     fn turn(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure> {
-        self.batch.turn(&self.guard, &mut self.networks, records)
+        self.batch.score(&self.guard, &mut self.networks, records)
     }
 
     fn refuse(&mut self, record: &Record<'_>, fault: Fault) {

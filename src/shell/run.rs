@@ -20,9 +20,10 @@ use super::watchdog;
 use crate::bundle::Bundle;
 use crate::config::{self, Config, Delivery, Kafka, Stream};
 use crate::deliver::{self, Progress, Timing};
-use crate::incident::About;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
-use crate::pipeline::{Frame, Guard, GuardError, Judge};
+use crate::monitor::About;
+use crate::monitor::{Frame, Judge};
+use crate::score::{Guard, GuardError};
 use crate::watch::{Kind, Terms, Times, roster};
 
 /// Why the process ends before it is told to.

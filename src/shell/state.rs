@@ -17,9 +17,10 @@ use crate::deliver::{
     BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, JUDGE_KEY, Kept, LANE_KEY, Output,
     Outputs, Progress, Session as _, SessionError, begin_judge, begin_lane,
 };
-use crate::incident::{Alert, Event, Incident};
-use crate::pipeline::{Guard, JudgeState, Lane, LaneState};
+use crate::monitor::JudgeState;
+use crate::monitor::{Alert, Event, Incident};
 use crate::record::{Extent, Offset, Partition};
+use crate::score::{Guard, Lane, LaneState};
 
 /// One stream as its topics show it.
 #[derive(Clone, Debug, Serialize)]
@@ -456,7 +457,7 @@ fn kept(beginning: &Beginning, key: usize) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::Survey;
+    use crate::score::Survey;
 
     fn beginning(committed: Option<i64>) -> Beginning {
         let (partition, oldest) = (Partition(0), Offset(5));

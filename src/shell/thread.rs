@@ -17,7 +17,7 @@ use super::road::Road;
 use super::run::{Role, Wrap};
 use crate::config::Stream;
 use crate::deliver::{Judging, Outputs, Progress, Resting, SessionError, Timing};
-use crate::pipeline::Judge;
+use crate::monitor::Judge;
 
 /// What every thread of a process is given.
 pub struct Around<'a, W> {

@@ -14,8 +14,8 @@ use super::road;
 use super::scene::{EPOCH, OTHER_EPOCH, Scene};
 use super::world::{JUDGES, WORKERS, World};
 use crate::deliver::{JUDGE_KEY, LANE_KEY};
-use crate::pipeline::Lane;
 use crate::record::{Offset, OwnedRecord, Partition, Position};
+use crate::score::Lane;
 use crate::watch::{Evidence, Message};
 
 /// Something that must never be.
@@ -418,7 +418,7 @@ impl Checker<'_> {
         let heard = covered.map_or(heard, |&covered| covered.max(heard));
         let mut alerts = vec![];
         let mut wrong = vec![];
-        let mut compare = |judge: &crate::pipeline::Judge| {
+        let mut compare = |judge: &crate::monitor::Judge| {
             let seen = states.remove(&judge.next()).unwrap_or_default();
             let fold = without_log(Some(&judge.to_bytes()));
             if seen.iter().any(|state| without_log(state.value.as_deref()) != fold) {

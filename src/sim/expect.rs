@@ -9,8 +9,8 @@ use super::scene::{BEGAN_AT, Scene, kind};
 use crate::bundle::Digest;
 use crate::deliver::{Form, Objection, POINTER, TIMESTAMP};
 use crate::emit::{TRACE, VERDICT, connect_headers};
-use crate::pipeline::{Outcome, Route};
 use crate::record::{Action, Fault, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp};
+use crate::score::{Destination, Outcome};
 
 /// One way for a record to leave.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ impl Expected {
         judged: Result<Action, Fault>,
         unscored: bool,
     ) -> Vec<Self> {
-        let takes = |way: &Self| match way.outcome.route {
-            Route::DeadLetter => scene.dead_letter_takes,
+        let takes = |way: &Self| match way.outcome.destination {
+            Destination::DeadLetter => scene.dead_letter_takes,
             _ => scene.takes,
         };
         let made = |judged, form| Self::made(scene, at, input, judged, unscored, form);
@@ -69,7 +69,7 @@ impl Expected {
             Objection::Timestamp => Fault::RefusedTimestamp { timestamp: input.stamp.at.0 },
             Objection::Record => Fault::RefusedRecord,
         });
-        let onward = whole.outcome.route == Route::Sanitized;
+        let onward = whole.outcome.destination == Destination::Sanitized;
         let stamped = |objection: &Objection| *objection == Objection::Timestamp;
         let letter = onward || objections.iter().any(stamped);
         let forms = [letter.then_some(Form::Letter), Some(Form::Pointer), Some(Form::Bare)];
@@ -101,10 +101,10 @@ impl Expected {
             Some(own) if corrected => Some(road::correct(own)),
             own => own.map(<[u8]>::to_vec),
         };
-        let topic = match outcome.route {
-            Route::Sanitized => &topics.sanitized,
-            Route::Quarantine => &topics.quarantine,
-            Route::DeadLetter => &topics.dead_letter,
+        let topic = match outcome.destination {
+            Destination::Sanitized => &topics.sanitized,
+            Destination::Quarantine => &topics.quarantine,
+            Destination::DeadLetter => &topics.dead_letter,
         };
         let is_pointer = form >= Form::Pointer;
         let mut headers = vec![];
@@ -115,14 +115,14 @@ impl Expected {
         if is_pointer {
             add("content-type", POINTER.as_bytes());
         }
-        if let (Route::DeadLetter, Err(fault)) = (outcome.route, judged) {
+        if let (Destination::DeadLetter, Err(fault)) = (outcome.destination, judged) {
             let connect =
                 connect_headers(&stream.input, at, &stream.name, &fault, fault.to_string());
             connect.iter().for_each(|(name, value)| add(name, value.as_bytes()));
         }
         add(VERDICT, outcome.text.as_bytes());
         add(TRACE, &trace);
-        if outcome.route != Route::Sanitized {
+        if outcome.destination != Destination::Sanitized {
             add(TIMESTAMP, input.stamp.at.0.to_string().as_bytes());
         }
         let value = match is_pointer {

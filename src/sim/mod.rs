@@ -166,7 +166,7 @@ mod tests {
         let records = alerts.partitions.iter().flat_map(|log| log.committed(0));
         let read = records.map(|(_, record)| {
             let value = record.value.as_ref().expect("an alert");
-            let alert: crate::incident::Alert = serde_json::from_slice(value).expect("JSON");
+            let alert: crate::monitor::Alert = serde_json::from_slice(value).expect("JSON");
             (alert.kind, alert.status.name().to_owned())
         });
         read.collect()

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use crate::deliver::{
     Beginning, Change, Fetched as _, Forward, Kept, Output, Session, SessionError,
 };
-use crate::pipeline::Survey;
 use crate::record::{Extent, Offset, Partition, Timestamp, TopicPartition};
+use crate::score::Survey;
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

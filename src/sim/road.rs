@@ -8,9 +8,8 @@ use super::scene::{EPOCH, OTHER_EPOCH, Scene, kind};
 use crate::codec::SchemaId;
 use crate::decide::Mode;
 use crate::deliver::Road;
-use crate::emit::{UNSCORED, verdict_text};
-use crate::pipeline::{GuardFailure, Outcome, Route, Unscorable};
 use crate::record::{Action, Fault, Position, Reasons, Record, Verdict};
+use crate::score::{self, GuardFailure, Outcome, Unscorable};
 use crate::watch::Reference;
 
 /// The road of one worker.
@@ -51,27 +50,15 @@ pub fn outcome(
     judged: Result<Action, Fault>,
     unscored: bool,
 ) -> (Outcome, Vec<u8>) {
-    let text = if unscored { UNSCORED } else { verdict_text(mode, judged) };
-    let route = match judged {
-        _ if mode == Mode::Observe => Route::Sanitized,
-        Ok(Action::Pass | Action::Correct) => Route::Sanitized,
-        Ok(Action::Quarantine) => Route::Quarantine,
-        Err(_) => Route::DeadLetter,
-    };
-    let (route, text) = match judged {
-        // It can go nowhere else, whatever the mode.
-        Err(fault) if fault.is_refusal() => {
-            (Route::DeadLetter, verdict_text(Mode::Enforce, judged))
-        }
-        _ => (route, text),
-    };
+    let (destination, text) = score::destination(mode, judged, unscored);
     let verdict = |action| Verdict { action, p: 0.5, score: 1.0, reasons: Reasons::NONE };
     let judged = judged.map(verdict);
     let trace = format!("{}/{} {text}", position.partition, position.offset).into_bytes();
     let imputed = judged.is_ok() && !unscored && position.offset.0 % 11 == 0;
     let (corrected, none) = (None, 0..0);
     let (cells, at) = (none.clone(), none);
-    let outcome = Outcome { route, judged, unscored, imputed, corrected, text, trace: at, cells };
+    let outcome =
+        Outcome { destination, judged, unscored, imputed, corrected, text, trace: at, cells };
     (outcome, trace)
 }
 

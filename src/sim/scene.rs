@@ -15,8 +15,8 @@ use super::world::{JUDGES, WORKERS};
 use crate::config::{Alerts, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
-use crate::incident::About;
-use crate::pipeline::{Frame, Judge};
+use crate::monitor::About;
+use crate::monitor::{Frame, Judge};
 use crate::record::{OwnedRecord, Partition, Probability, Schema, Stamp, Timestamp};
 use crate::watch::{Flagged, Signals, Terms, Times, roster};
 

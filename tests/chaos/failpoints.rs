@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGKILL;
 use tripline::deliver::{Beginning, Change, Forward, Kept, Output, Session, SessionError};
-use tripline::pipeline::Survey;
 use tripline::record::{Extent, Offset, Partition, Timestamp, TopicPartition};
+use tripline::score::Survey;
 
 /// A window of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

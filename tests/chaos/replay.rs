@@ -12,8 +12,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use tripline::config::{Config, Secret};
-use tripline::pipeline::Guard;
 use tripline::record::Offset;
+use tripline::score::Guard;
 use tripline::shell::bundle;
 use tripline::watch::Message;
 
@@ -50,7 +50,7 @@ pub fn replay(client: &ClientConfig, config: &Path) -> Result<Replay, String> {
             _ => judge.skip(Offset(*offset)),
         }
     }
-    let expected: Vec<Vec<u8>> = expected.iter().map(tripline::incident::Alert::to_bytes).collect();
+    let expected: Vec<Vec<u8>> = expected.iter().map(tripline::monitor::Alert::to_bytes).collect();
     let said: Vec<Vec<u8>> =
         read(client, &stream.alerts.topic)?.into_iter().filter_map(|(_, value)| value).collect();
     let mut differences = vec![];

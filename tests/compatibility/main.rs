@@ -14,12 +14,13 @@ use std::sync::Arc;
 use tripline::decide::{Mode, OnFlagged, Policy};
 use tripline::deliver::Boot;
 use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
-use tripline::incident::{About, Alert, Status};
-use tripline::pipeline::{Frame, Judge, JudgeState, Lane, LaneState, Outcome, Route};
+use tripline::monitor::{About, Alert, Status};
+use tripline::monitor::{Frame, Judge, JudgeState};
 use tripline::record::{
     Action, Extent, Fault, Feature, FeatureId, Offset, Partition, Position, Probability, Reasons,
     Schema, Stamp, Timestamp, Verdict, Window,
 };
+use tripline::score::{Destination, Lane, LaneState, Outcome};
 use tripline::watch::{
     Cells, Counts, Evidence, Flagged, Message, Presence, Reference, Signals, Tally, Terms, Tick,
     Times, Window as Counted, roster,
@@ -57,9 +58,9 @@ fn check(name: &str, today: &[u8]) -> Vec<u8> {
 fn outcome(judged: Result<Action, Fault>) -> Outcome {
     let verdict = |action| Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
     let judged = judged.map(verdict);
-    let route = Route::Sanitized;
+    let destination = Destination::Sanitized;
     let (corrected, trace, cells) = (None, 0..0, 0..0);
-    Outcome { route, judged, unscored: false, imputed: false, corrected, text: "", trace, cells }
+    Outcome { destination, judged, unscored: false, imputed: false, corrected, text: "", trace, cells }
 }
 
 /// A lane that has counted one of each outcome, in two windows.

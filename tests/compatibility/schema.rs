@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tripline::pipeline::JudgeState;
+use tripline::monitor::JudgeState;
 use tripline::record::Partition;
 use tripline::watch::Message;
 

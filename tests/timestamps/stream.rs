@@ -6,11 +6,12 @@ use std::sync::Arc;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::decide::Policy;
-use tripline::incident::{About, Alert, Status};
-use tripline::pipeline::{Frame, Judge, Lane, Outcome, Route};
+use tripline::monitor::{About, Alert, Status};
+use tripline::monitor::{Frame, Judge};
 use tripline::record::{
     Action, Offset, Partition, Position, Probability, Reasons, Schema, Stamp, Timestamp, Verdict,
 };
+use tripline::score::{Destination, Lane, Outcome};
 use tripline::watch::{Evidence, Flagged, Message, Signals, Terms, Tick, Times, roster};
 
 pub const LENGTH_MS: i64 = 1000;
@@ -142,7 +143,7 @@ fn judge() -> Judge {
 fn outcome(flagged: bool) -> Outcome {
     let action = if flagged { Action::Quarantine } else { Action::Pass };
     let verdict = Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
-    let (route, text, trace, cells) = (Route::Sanitized, "", 0..0, 0..0);
+    let (route, text, trace, cells) = (Destination::Sanitized, "", 0..0, 0..0);
     let (unscored, imputed, corrected) = (false, false, None);
     Outcome { route, judged: Ok(verdict), unscored, imputed, corrected, text, trace, cells }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::incident::{Alert, Status};
+use crate::monitor::{Alert, Status};
 use crate::shell::demo::{Depth, Kind, Options, Outcome, Truth, half_blocks};
 
 /// What `--json` prints.

@@ -14,8 +14,8 @@ use super::partitions::unfit;
 use super::{Desk, Slot};
 use crate::deliver::hold::{Hold, Why};
 use crate::deliver::{Output, Road, Session, SessionError};
-use crate::pipeline::{Discontinuity, LaneError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
+use crate::score::{Discontinuity, LaneError};
 use crate::watch::{Loss, Message};
 
 /// What is gone of the input, until the judge is told.

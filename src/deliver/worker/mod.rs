@@ -24,8 +24,8 @@ use super::refusal::Refusals;
 use super::stall::Stalls;
 use super::{Boot, Progress, Road, Session, SessionError};
 use crate::config::Stream;
-use crate::pipeline::Lane;
 use crate::record::{Offset, Partition};
+use crate::score::Lane;
 
 pub use partitions::begin as begin_lane;
 pub use work::BATCH_BYTES_MAX;

@@ -8,8 +8,8 @@ use tracing::error;
 
 use super::Desk;
 use crate::deliver::{Road, Session, SessionError};
-use crate::pipeline::Survey;
 use crate::record::{Extent, Offset, Partition, TopicPartition};
+use crate::score::Survey;
 use crate::watch::{Loss, LossCause};
 
 impl<R: Road> Desk<R> {

@@ -8,8 +8,8 @@ use crate::deliver::hold::{Hold, Why};
 use crate::deliver::{
     BOOT_KEY, Beginning, Boot, Change, Kept, Output, Progress, Refusal, Road, Session, SessionError,
 };
-use crate::pipeline::{Discontinuity, Lane, LaneError, LaneState};
 use crate::record::{Offset, Partition, Position};
+use crate::score::{Discontinuity, Lane, LaneError, LaneState};
 
 /// A lane, and what the group committed of it: that may be less.
 type Begun = (Lane, Option<Offset>);

@@ -10,8 +10,8 @@ use crate::deliver::emit;
 use crate::deliver::hold::{Hold, Why};
 use crate::deliver::refusal::{Form, Objection};
 use crate::deliver::{Boot, Fetched, Road, Session, SessionError};
-use crate::pipeline::Route;
 use crate::record::{Fault, Offset, Partition, Position, Record};
+use crate::score::Destination;
 
 /// A batch closes at this many bytes of values and headers, whatever its rows.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -225,7 +225,7 @@ impl<R: Road> Desk<R> {
         form: Form,
         objection: Objection,
     ) -> Form {
-        if self.road.outcomes()[i].route == Route::Sanitized {
+        if self.road.outcomes()[i].destination == Destination::Sanitized {
             let fault = match objection {
                 Objection::Size => {
                     Fault::Undeliverable { bytes: message.record().value.map_or(0, <[u8]>::len) }

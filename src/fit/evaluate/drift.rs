@@ -21,10 +21,10 @@ use super::road::{Audience, Road, Turned};
 use super::rows::{Named, Rows};
 use crate::fit::Watch;
 use crate::fit::table::{self, Reading, Row, TableError};
-use crate::incident::Finding;
 use crate::model::Runtime;
-use crate::pipeline::Guard;
+use crate::monitor::Finding;
 use crate::record::{Action, Probability, Timestamp};
+use crate::score::Guard;
 use crate::shell;
 use crate::watch::{
     Beyond, Cells, Counts, Flagged, Kind, Panel, Share, Tally, Terms, Times, Transition, roster,

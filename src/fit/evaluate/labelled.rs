@@ -218,7 +218,7 @@ impl Audience for Tally<'_> {
                 Ok(verdict) => {
                     group.flagged += usize::from(verdict.action != Action::Pass);
                     scores.push(verdict.score);
-                    scores.extend(batch.look(guard, i).expect(SEEN).scores());
+                    scores.extend(batch.explain(guard, i).expect(SEEN).scores());
                 }
                 Err(fault) => {
                     *group.refused.entry(fault.name()).or_default() += 1;

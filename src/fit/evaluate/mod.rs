@@ -22,7 +22,7 @@ pub mod suspects;
 
 use super::FitError;
 use super::table::TableError;
-use crate::pipeline::{GuardError, GuardFailure};
+use crate::score::{GuardError, GuardFailure};
 use crate::shell;
 
 pub use labelled::{Evaluation, Options, evaluate};

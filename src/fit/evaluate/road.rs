@@ -15,8 +15,8 @@ use crate::fit::reference::as_cell;
 use crate::fit::table::{Row, Scalar, Source};
 use crate::fit::{FitError, Watch};
 use crate::model::{Networks, Runtime};
-use crate::pipeline::{Batch, Guard, PART_NUMBERS_MAX};
 use crate::record::{Feature, Offset, Partition, Position, Probability, Record};
+use crate::score::{Batch, Guard, PART_NUMBERS_MAX};
 
 /// A guard at work, and the batch it works on.
 pub(super) struct Road {
@@ -135,14 +135,15 @@ impl Road {
         };
         let records: Vec<_> = values.iter().map(Vec::as_slice).enumerate().map(record).collect();
         let Self { guard, networks, batch, .. } = self;
-        batch.turn(guard, networks, &records)?;
-        let seen = |i: usize| batch.outcomes()[i].judged.is_err() || batch.look(guard, i).is_some();
+        batch.score(guard, networks, &records)?;
+        let seen =
+            |i: usize| batch.outcomes()[i].judged.is_err() || batch.explain(guard, i).is_some();
         match (0..records.len()).all(seen) {
             true => audience.settle(Turned { guard, networks, batch, tags })?,
             // Together they could not be scored, and what was scored alone shows only the last.
             false => {
                 for (record, tag) in records.chunks(1).zip(tags.chunks(1)) {
-                    batch.turn(guard, networks, record)?;
+                    batch.score(guard, networks, record)?;
                     audience.settle(Turned { guard, networks, batch, tags: tag })?;
                 }
             }

@@ -12,8 +12,8 @@ use super::rows::Rows;
 use super::{EvaluateError, FitError};
 use crate::math::wilson;
 use crate::model::{Filled, Networks};
-use crate::pipeline::Batch;
 use crate::record::{Action, Columns};
+use crate::score::Batch;
 
 /// Counts of one file's rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -80,7 +80,7 @@ impl Counting {
         let Turned { guard, networks, batch, .. } = turned;
         let (mut x, mut corrected) = (vec![], vec![]);
         for (i, _) in batch.outcomes().iter().enumerate().filter(|(_, o)| o.judged.is_ok()) {
-            let look = batch.look(guard, i).expect(SEEN);
+            let look = batch.explain(guard, i).expect(SEEN);
             x.extend_from_slice(look.x());
             look.corrected(&mut corrected);
         }

@@ -2,8 +2,8 @@
 //!
 //! A handful is no sample: it shows how a guard fails at its worst, not how it fails on the whole.
 
-use crate::pipeline::Look;
 use crate::record::{Action, Reasons, Verdict};
+use crate::score::Explanation;
 
 /// One row and everything there is to say about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,7 @@ impl Shelf {
     pub fn offer(
         &mut self,
         verdict: Verdict,
-        look: &Look<'_>,
+        look: &Explanation<'_>,
         (row, truth): (u64, Option<i64>),
         answers: Option<(usize, usize)>,
     ) {

@@ -277,11 +277,11 @@ impl Audience for Hearing {
             let own = |column: usize| match (column, outcome.judged) {
                 (_, Err(_)) => f32::INFINITY,
                 (0, Ok(verdict)) => verdict.score,
-                (_, Ok(_)) => batch.look(guard, i).expect(SEEN).scores()[column - 1],
+                (_, Ok(_)) => batch.explain(guard, i).expect(SEEN).scores()[column - 1],
             };
             self.scores.iter_mut().enumerate().for_each(|(column, all)| all.push(own(column)));
             if let Ok(verdict) = outcome.judged {
-                let look = batch.look(guard, i).expect(SEEN);
+                let look = batch.explain(guard, i).expect(SEEN);
                 self.lowest.offer(verdict, &look, tags[i], answers[i]);
                 self.highest.offer(verdict, &look, tags[i], answers[i]);
             }

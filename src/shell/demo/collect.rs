@@ -13,8 +13,8 @@ use super::plan::Truth;
 use super::tally::Tally;
 use crate::config::Stream;
 use crate::emit::{ReadTrace, TRACE};
-use crate::incident::Alert;
-use crate::pipeline::Route;
+use crate::monitor::Alert;
+use crate::score::Destination;
 
 /// A consumer of a stream's records and alerts, from the beginning.
 pub struct Collector<'a> {
@@ -72,9 +72,9 @@ impl<'a> Collector<'a> {
     fn count(&self, message: &BorrowedMessage<'_>, tally: &mut Tally) {
         let topics = &self.stream.topics;
         let route = match message.topic() {
-            topic if topic == topics.sanitized => Route::Sanitized,
-            topic if topic == topics.quarantine => Route::Quarantine,
-            topic if topic == topics.dead_letter => Route::DeadLetter,
+            topic if topic == topics.sanitized => Destination::Sanitized,
+            topic if topic == topics.quarantine => Destination::Quarantine,
+            topic if topic == topics.dead_letter => Destination::DeadLetter,
             _ => {
                 let alert = message.payload().and_then(|v| serde_json::from_slice(v).ok());
                 tally.alerts.extend(alert.filter(|new: &Alert| !tally.alerts.contains(new)));

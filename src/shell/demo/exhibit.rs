@@ -5,8 +5,8 @@ use super::plan::{Plan, Truth};
 use super::slice::{LABELS, PIXELS, SIDE, Slices};
 use super::tally::{Caught, Tally};
 use crate::model::{Filled, ModelError, Networks};
-use crate::pipeline::{Batch, Guard, GuardFailure};
 use crate::record::{Columns, FeatureId, Record, Window};
+use crate::score::{Batch, Guard, GuardFailure};
 
 /// One flagged image.
 #[derive(Clone, Debug)]
@@ -80,8 +80,8 @@ impl Exhibit {
         let planned = plan.records[caught.number];
         let value = Some(slices.image(planned.truth, planned.image));
         let mut batch = Batch::default();
-        batch.turn(guard, networks, &[Record::bare(caught.trace.source, value)])?;
-        let look = batch.look(guard, 0).expect("it was scored before");
+        batch.score(guard, networks, &[Record::bare(caught.trace.source, value)])?;
+        let look = batch.explain(guard, 0).expect("it was scored before");
         let (x, mut corrected, mut heat) = (look.x().to_vec(), vec![], look.heat());
         look.corrected(&mut corrected);
         let loudest = heat.iter().copied().fold(f32::MIN_POSITIVE, f32::max);

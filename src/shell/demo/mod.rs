@@ -29,7 +29,7 @@ use super::run::{Overview, RunError, prepare, run as guard};
 use super::trial::Trial;
 use crate::config::{Config, Problems};
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
-use crate::pipeline::{Guard, GuardError};
+use crate::score::{Guard, GuardError};
 use collect::Collector;
 use feed::Feeder;
 use plan::Plan;

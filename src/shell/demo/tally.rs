@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::plan::Truth;
 use crate::emit::ReadTrace;
-use crate::incident::{Alert, Status};
-use crate::pipeline::Route;
+use crate::monitor::{Alert, Status};
+use crate::score::Destination;
 
 /// Counts of everything that came out so far.
 #[derive(Clone, Debug)]
@@ -72,7 +72,13 @@ impl Tally {
     }
 
     /// Counts record `number`, which is a `truth` and came out by `route`.
-    pub fn count(&mut self, number: usize, truth: Truth, route: Route, trace: Option<ReadTrace>) {
+    pub fn count(
+        &mut self,
+        number: usize,
+        truth: Truth,
+        route: Destination,
+        trace: Option<ReadTrace>,
+    ) {
         match self.seen.get_mut(number) {
             Some(seen) if !*seen => *seen = true,
             _ => {
@@ -84,7 +90,7 @@ impl Tally {
         self.routes[route as usize] += 1;
         let kind = &mut self.kinds[truth as usize];
         kind.n += 1;
-        kind.dead += u64::from(route == Route::DeadLetter);
+        kind.dead += u64::from(route == Destination::DeadLetter);
         let Some(trace) = trace.filter(|trace| trace.flagged) else { return };
         kind.flagged += 1;
         if matches!(truth, Truth::Trigger | Truth::Pgd) {
@@ -108,9 +114,9 @@ mod tests {
     fn a_record_that_comes_out_twice_counts_once_and_is_told() {
         let mut tally = Tally::new(2);
         for _ in 0..2 {
-            tally.count(1, Truth::Malformed, Route::DeadLetter, None);
+            tally.count(1, Truth::Malformed, Destination::DeadLetter, None);
         }
-        tally.count(7, Truth::Clean, Route::Sanitized, None);
+        tally.count(7, Truth::Clean, Destination::Sanitized, None);
         assert_eq!((tally.out(), tally.twice), (1, 2));
         assert_eq!(tally.kind(Truth::Malformed), Kind { n: 1, flagged: 0, dead: 1 });
     }

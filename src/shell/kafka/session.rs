@@ -29,10 +29,10 @@ use crate::config::{Delivery, GroupProtocol};
 use crate::deliver::{
     self, Beginning, Change, Forward, Kept, Output, Outputs, Progress, SessionError,
 };
-use crate::pipeline::Survey;
 use crate::record::{
     Extent, Headers as _, Offset, Partition, Position, Record, Stamp, Timestamp, TopicPartition,
 };
+use crate::score::Survey;
 use crate::shell::clock;
 
 /// Bytes of headers that may wait to be sent.

@@ -14,8 +14,8 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use super::native::{self, Listed, NativeError, Which};
 use super::restore::{Quiet, during};
 use crate::deliver::SessionError;
-use crate::pipeline::Survey;
 use crate::record::{Extent, Offset, Partition, TopicPartition};
+use crate::score::Survey;
 
 /// How long one exchange with the brokers may take.
 const EXCHANGE: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use crate::incident::{Finding, id};
+use crate::monitor::{Finding, id};
 use crate::record::Timestamp;
 
 /// What is said of one incident.

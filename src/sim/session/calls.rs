@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::steps::{ended, failed, no_answer};
 use super::{Fetch, Fetched, Queued, Result, Session, ending};
 use crate::deliver::{self, Beginning, Change, Forward, GROUP, Kept, Output};
-use crate::pipeline::Survey;
 use crate::record::{
     Extent, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp, TopicPartition,
 };
+use crate::score::Survey;
 use crate::sim::cluster::Ms;
 use crate::sim::expect;
 use crate::sim::faults::{Step, Strike};

@@ -5,11 +5,11 @@
 //! schema's bounds. It cannot tell a network that fails on most honest rows from senders who all send
 //! what it cannot score: both are held back record by record, and the share of faults says so.
 
-use super::{Batch, GuardFailure, read};
-use crate::decide::OnGuardFailure;
-use crate::model::{ModelError, Networks};
-use crate::pipeline::Guard;
-use crate::record::{Fault, Feature, Record, Schema};
+use super::Guard;
+use super::columns::Scored;
+use super::read::read;
+use crate::model::Networks;
+use crate::record::{Feature, Record, Schema};
 
 /// Records behind the one that failed that are tried in search of one that is scored: more would
 /// make a batch of such records cost its square.
@@ -18,58 +18,33 @@ const LATER_MAX: usize = 8;
 /// Where between their bounds the numbers of a made-up row lie.
 const BETWEEN: [f32; 3] = [0.5, 0.25, 0.75];
 
-impl Batch {
-    /// The first of `records`, whose rows are in `rows`, could not be scored alone. `sound` is what the
-    /// networks were found to be in this turn.
-    ///
-    /// # Errors
-    /// If the networks score nothing, and nothing may pass unscored.
-    pub(super) fn fail(
-        &mut self,
-        guard: &Guard,
-        networks: &mut Networks,
-        records: &[Record<'_>],
-        error: ModelError,
-        sound: &mut Option<bool>,
-    ) -> Result<(), GuardFailure> {
-        let first = self.outcomes.len() - 1;
-        // Once more: what a machine does once in a while is nobody's doing.
-        if *sound != Some(false) && self.scored.run(guard, networks, &self.rows).is_ok() {
-            self.testify(guard);
-            self.judge(guard, first);
-            return Ok(());
-        }
-        let sound = match *sound {
-            Some(sound) => sound,
-            None => *sound.insert(self.is_sound(guard, networks, &records[1..])),
-        };
-        let outcome = &mut self.outcomes[first];
-        match guard.policy.on_guard_failure {
-            _ if sound => {
-                outcome.judged = Err(Fault::Unscorable);
-                self.spans[first].rows = 0..0;
-            }
-            OnGuardFailure::Open => outcome.unscored = true,
-            OnGuardFailure::Closed => {
-                return Err(GuardFailure::of_all(records[0].at, error));
-            }
-        }
-        Ok(())
-    }
+/// A row that the networks scored: what they can do.
+#[derive(Debug, Default)]
+pub struct Witness {
+    /// `[d]`, or none yet.
+    row: Vec<f32>,
+    scored: Scored,
+}
 
-    /// Remembers a row that was scored.
-    pub(super) fn testify(&mut self, guard: &Guard) {
-        if let Some(row) = self.rows.get(..guard.schema.width()) {
-            self.witness.clear();
-            self.witness.extend_from_slice(row);
+impl Witness {
+    /// Remembers the first of `rows`, which were scored.
+    pub fn remember(&mut self, guard: &Guard, rows: &[f32]) {
+        if let Some(row) = rows.get(..guard.schema.width()) {
+            self.row.clear();
+            self.row.extend_from_slice(row);
         }
     }
 
     /// Whether the networks score any row: one that they scored before, one that comes `later`, or
     /// one of the schema's making.
-    fn is_sound(&mut self, guard: &Guard, networks: &mut Networks, later: &[Record<'_>]) -> bool {
-        let mut scores = |x: &[f32]| self.corrections_scored.run(guard, networks, x).is_ok();
-        if !self.witness.is_empty() && scores(&self.witness) {
+    pub fn is_sound(
+        &mut self,
+        guard: &Guard,
+        networks: &mut Networks,
+        later: &[Record<'_>],
+    ) -> bool {
+        let mut scores = |x: &[f32]| self.scored.run(guard, networks, x).is_ok();
+        if !self.row.is_empty() && scores(&self.row) {
             return true;
         }
         let mut rows = vec![];

@@ -23,7 +23,7 @@ use self::panels::Said;
 use self::state::{Heard, Lost, Open};
 pub use self::state::{JudgeError, State};
 use super::incidents::{Fired, Past};
-use crate::incident::{About, Alert, Cause, Finding};
+use crate::monitor::{About, Alert, Cause, Finding};
 use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
 use crate::watch::{
     Counts, Evidence, Loss, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,

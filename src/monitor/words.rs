@@ -173,7 +173,7 @@ pub fn next_steps(about: &About, cause: Cause, samples: Option<&Samples>) -> Vec
 mod tests {
     use super::*;
     use crate::decide::Policy;
-    use crate::incident::{Alert, Member};
+    use crate::monitor::{Alert, Member};
     use crate::record::{Offset, Partition, Probability, Timestamp};
 
     fn about(policy: Policy) -> About {

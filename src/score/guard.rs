@@ -2,13 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::count::Counted;
-use super::scored::Scored;
 use crate::bundle::{Bundle, Dependence, Digest, TensorError};
 use crate::codec::{self, Codecs, Confluent, ContentHeaders, SchemaId};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
-use crate::record::{Columns, Probability, Record, Rows, Schema};
+use crate::record::{Columns, Probability, Record, Schema};
 use crate::sanitize::Reconstruct;
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
@@ -132,17 +130,6 @@ impl Guard {
     /// What is counted of every scored row.
     pub fn signals(&self) -> &Signals {
         &self.signals
-    }
-
-    /// Row `row` of a batch that was scored.
-    pub(super) fn counted<'a>(
-        &'a self,
-        scored: &'a Scored,
-        rows: Rows<'a>,
-        row: usize,
-    ) -> Counted<'a, 'a> {
-        let (scores, merged) = (scored.scores(row), scored.merged(row));
-        Counted { rows, row, scores, merged }
     }
 
     pub fn policy(&self) -> Policy {

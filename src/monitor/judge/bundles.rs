@@ -6,7 +6,7 @@
 //! as long as one of its watches does.
 
 use super::{Frame, Judge, State};
-use crate::incident::{Alert, Member};
+use crate::monitor::{Alert, Member};
 use crate::record::Feature;
 use crate::watch::{Panel, Usual};
 

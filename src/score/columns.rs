@@ -9,7 +9,7 @@ use crate::record::Rows;
 
 /// Columns and scores of `n` rows; buffers are reused.
 #[derive(Debug, Default)]
-pub(super) struct Scored {
+pub struct Scored {
     filled: Filled,
     detectors: usize,
     /// `[n · detectors]`.
@@ -64,5 +64,10 @@ impl Scored {
             Version::Restored => self.filled.restored(i).unwrap_or(twin),
             Version::Twin => twin,
         }
+    }
+
+    /// Appends what is delivered instead of row `i` of `x`, if it is flagged, `[d]`.
+    pub fn sanitized(&self, guard: &Guard, x: &[f32], i: usize, out: &mut Vec<f32>) {
+        guard.reconstruct.apply(self.restored(guard, x, i), out);
     }
 }

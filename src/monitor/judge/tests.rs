@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::bundle::{Member, Role};
 use crate::decide::Policy;
-use crate::incident::Status;
+use crate::monitor::Status;
 use crate::record::{Feature, Probability};
 use crate::watch::{Cells, Flagged, Tally, Tick, Times, Window, roster};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{GONE_AFTER_MS, LAG_MS, LAG_WINDOWS};
-use crate::incident::{Cause, Incident};
-use crate::pipeline::incidents::Incidents;
+use crate::monitor::incidents::Incidents;
+use crate::monitor::{Cause, Incident};
 use crate::record::{Extent, Offset, Partition, Timestamp};
 use crate::watch::{Cells, Counts, Evidence, Loss, Panel, Tally, Usual, Window, WindowStart};
 

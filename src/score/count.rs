@@ -1,5 +1,8 @@
 //! Where a scored row falls in the stream's histograms.
 
+use std::ops::Range;
+
+use super::Guard;
 use crate::detect::Detector;
 use crate::record::Rows;
 use crate::watch::{Of, PLACES, Patch, Signals, Stat};
@@ -12,6 +15,41 @@ pub struct Counted<'r, 's> {
     /// Of every detector, `[k]`.
     pub scores: &'s [f32],
     pub merged: f32,
+}
+
+/// Cells of rows in the stream's histograms; buffers are reused.
+#[derive(Debug, Default)]
+pub struct Cells {
+    cells: Vec<u16>,
+    values: Vec<f32>,
+    scratch: Vec<f32>,
+}
+
+impl Cells {
+    pub fn clear(&mut self) {
+        self.cells.clear();
+    }
+
+    pub fn all(&self) -> &[u16] {
+        &self.cells
+    }
+
+    /// Appends a cell for every signal of every one of `rows`; says where they are.
+    pub fn count<'r>(
+        &mut self,
+        guard: &Guard,
+        row: impl Fn(usize) -> Counted<'r, 'r>,
+        rows: Range<usize>,
+    ) -> Range<usize> {
+        let start = self.cells.len();
+        for counted in rows.map(row) {
+            let detectors = guard.detectors.iter().map(|detector| &**detector);
+            values(&guard.signals, counted, detectors, &mut self.scratch, &mut self.values);
+            let values = self.values.iter().enumerate();
+            self.cells.extend(values.map(|(i, &value)| guard.signals.cell(i, value) as u16));
+        }
+        start..self.cells.len()
+    }
 }
 
 /// The value of every signal, `[signals]`: of a histogram whose bins are numbered, the bin.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::Digest;
-use crate::incident::{About, Alert, Cause, Finding, Incident, Member, Status};
+use crate::monitor::{About, Alert, Cause, Finding, Incident, Member, Status};
 use crate::record::{Offset, Partition, Timestamp};
 use crate::watch::{Counts, Loss, LossCause};
 

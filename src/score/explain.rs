@@ -5,19 +5,18 @@
 //! corrected row it does not know: nobody asked it.
 
 use super::Guard;
-use super::batch::sanitized_row;
-use super::scored::Scored;
+use super::columns::Scored;
 use crate::record::{Reasons, Rows};
 
 /// One scored row.
-pub struct Look<'a> {
+pub struct Explanation<'a> {
     guard: &'a Guard,
     scored: &'a Scored,
     rows: Rows<'a>,
     row: usize,
 }
 
-impl<'a> Look<'a> {
+impl<'a> Explanation<'a> {
     pub(super) fn new(guard: &'a Guard, scored: &'a Scored, x: &'a [f32], row: usize) -> Self {
         Self { guard, scored, rows: scored.rows(x), row }
     }
@@ -31,7 +30,7 @@ impl<'a> Look<'a> {
     /// Appends what would be delivered instead of it, flagged or not, `[d]`.
     pub fn corrected(&self, out: &mut Vec<f32>) {
         let x = self.rows.x.to_slice().expect("rows side by side");
-        sanitized_row(self.guard, self.scored, x, self.row, out);
+        self.scored.sanitized(self.guard, x, self.row, out);
     }
 
     /// Every detector's score, `[k]`.

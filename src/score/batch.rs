@@ -1,0 +1,311 @@
+//! Records through the stages: read, score, decide, correct, say where each leaves. No I/O.
+
+use std::ops::Range;
+
+use super::columns::Scored;
+use super::correct::Corrections;
+use super::count::{Cells, Counted};
+use super::destination::{Destination, destination};
+use super::read::{Read, read};
+use super::trace::trace;
+use super::verdict::{UNJUDGED, verdict};
+use super::witness::Witness;
+use super::{Explanation, Guard, GuardFailure};
+use crate::decide::{Mode, OnGuardFailure};
+use crate::model::{ModelError, Networks};
+use crate::record::{Action, Fault, Record, Verdict};
+
+/// What became of one record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub destination: Destination,
+    /// What was decided, or what is wrong with the record. In observe mode the destination is the sanitized topic
+    /// whatever this says.
+    pub judged: Result<Verdict, Fault>,
+    /// Passed because the guard could not score it; the verdict then means nothing.
+    pub unscored: bool,
+    /// A value of it stands in for a missing one.
+    pub imputed: bool,
+    /// Where in [`Batch::corrected`] the bytes to deliver are; `None` is the record's own.
+    pub corrected: Option<Range<usize>>,
+    /// Value of the verdict header.
+    pub text: &'static str,
+    /// Where in [`Batch::traces`] the trace header's value is.
+    pub trace: Range<usize>,
+    /// Where in [`Batch::cells`] the cells of its rows are.
+    pub cells: Range<usize>,
+}
+
+/// The rows of one record among those scored together, and the most suspicious of them.
+#[derive(Clone, Debug)]
+pub struct Span {
+    pub rows: Range<usize>,
+    pub worst: usize,
+}
+
+/// Buffers of one worker, reused from batch to batch: scoring allocates per batch, not per record.
+#[derive(Debug, Default)]
+pub struct Batch {
+    outcomes: Vec<Outcome>,
+    /// One per outcome.
+    spans: Vec<Span>,
+    /// The first outcome whose rows are still in `rows`.
+    part: usize,
+    /// Rows of the readable records of a part, `[n · d]`, and what they score.
+    rows: Vec<f32>,
+    scored: Scored,
+    corrections: Corrections,
+    traces: Vec<u8>,
+    /// Cells of the stream's histograms, of every scored row.
+    cells: Cells,
+    /// What a flagged row is compared with, `[d]`, and each detector's share of its score, `[k]`.
+    typical: Vec<f32>,
+    shares: Vec<f32>,
+    witness: Witness,
+}
+
+/// Numbers that are scored together, if records of many rows bring more: 16 MiB of `f32`, and as
+/// much again per column. One record may go beyond, by what its size limit allows.
+pub const PART_NUMBERS_MAX: usize = 4 << 20;
+
+impl Batch {
+    /// Scores `records`; [`Batch::outcomes`] then has one outcome each, in order.
+    /// How the stream was cut into batches shows in no outcome.
+    ///
+    /// A record that no network scores alone, tried twice, while others are scored, is at fault
+    /// itself: it is held back whatever the policy says of a guard that fails.
+    ///
+    /// # Errors
+    /// If a network fails on every row, or a record's schema is missing, and the policy is to
+    /// let nothing pass unscored.
+    pub fn score(
+        &mut self,
+        guard: &Guard,
+        networks: &mut Networks,
+        records: &[Record<'_>],
+    ) -> Result<(), GuardFailure> {
+        self.clear();
+        // How many records are tried together: halved when they fail, doubled when they do not, so
+        // that a few bad ones among many cost a few runs each.
+        let mut most = records.len();
+        // Whether the networks score anything: asked once per batch, when a record fails alone.
+        let mut sound = None;
+        while self.outcomes.len() < records.len() {
+            let first = self.outcomes.len();
+            self.part = first;
+            let n = self.read(guard, &records[first..], most)?;
+            match self.scored.run(guard, networks, &self.rows) {
+                Ok(()) => {
+                    self.decide(guard, first);
+                    most = most.saturating_mul(2);
+                }
+                // No row keeps a network busy: it would not come back from any of them alone.
+                Err(error @ ModelError::Late { .. }) => match guard.policy.on_guard_failure {
+                    OnGuardFailure::Open => {
+                        let readable = |outcome: &&mut Outcome| outcome.judged.is_ok();
+                        let outcomes = self.outcomes[first..].iter_mut().filter(readable);
+                        outcomes.for_each(|outcome| outcome.unscored = true);
+                    }
+                    OnGuardFailure::Closed => {
+                        return Err(GuardFailure::of_all(records[first].at, error));
+                    }
+                },
+                // Whose row it was must not hang on who came with it.
+                Err(_) if n > 1 => {
+                    self.outcomes.truncate(first);
+                    self.spans.truncate(first);
+                    most = n.div_ceil(2);
+                    continue;
+                }
+                Err(error) => self.fail(guard, networks, &records[first..], error, &mut sound)?,
+            }
+            let part = &records[first..self.outcomes.len()];
+            let (outcomes, spans) = (&mut self.outcomes[first..], &self.spans[first..]);
+            let original = (self.rows.as_slice(), &self.scored);
+            self.corrections.make(guard, networks, part, original, outcomes, spans)?;
+            for (i, record) in part.iter().enumerate() {
+                self.address(guard, record, first + i);
+            }
+        }
+        Ok(())
+    }
+
+    /// One outcome: dead-lettered with `fault`, unread.
+    pub fn refuse(&mut self, guard: &Guard, record: &Record<'_>, fault: Fault) {
+        self.clear();
+        self.outcomes.push(Outcome::of(Err(fault)));
+        self.spans.push(Span { rows: 0..0, worst: 0 });
+        self.address(guard, record, 0);
+    }
+
+    /// The `i`th record of the last batch is `record`, and has `fault` instead of what it was found to
+    /// be.
+    pub fn replace(&mut self, guard: &Guard, i: usize, record: &Record<'_>, fault: Fault) {
+        self.outcomes[i] = Outcome::of(Err(fault));
+        self.spans[i] = Span { rows: 0..0, worst: 0 };
+        self.address(guard, record, i);
+    }
+
+    /// One outcome per record of the last batch, in order.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// What the most suspicious row of record `i` shows, as it was scored. `None` if it
+    /// was not scored, or was not among the last rows that were scored together: at most
+    /// [`PART_NUMBERS_MAX`] numbers are.
+    pub fn explain<'a>(&'a self, guard: &'a Guard, i: usize) -> Option<Explanation<'a>> {
+        let outcome = &self.outcomes[i];
+        let scored = i >= self.part && outcome.judged.is_ok() && !outcome.unscored;
+        scored.then(|| Explanation::new(guard, &self.scored, &self.rows, self.spans[i].worst))
+    }
+
+    /// Bytes of corrected records.
+    pub fn corrected(&self) -> &[u8] {
+        self.corrections.bytes()
+    }
+
+    /// Bytes of trace headers.
+    pub fn traces(&self) -> &[u8] {
+        &self.traces
+    }
+
+    /// Cells of rows in the stream's histograms.
+    pub fn cells(&self) -> &[u16] {
+        self.cells.all()
+    }
+
+    fn clear(&mut self) {
+        self.outcomes.clear();
+        self.spans.clear();
+        self.corrections.clear();
+        self.traces.clear();
+        self.cells.clear();
+    }
+
+    /// Reads as many of `records` as are scored together, at most `most`. Says how many those
+    /// are; each has an outcome then.
+    fn read(
+        &mut self,
+        guard: &Guard,
+        records: &[Record<'_>],
+        most: usize,
+    ) -> Result<usize, GuardFailure> {
+        self.rows.clear();
+        let width = guard.schema.width();
+        let first = self.outcomes.len();
+        for record in records.iter().take(most) {
+            let start = self.rows.len() / width;
+            let missing = guard.wants(record);
+            let judged = match (missing, guard.policy.on_guard_failure) {
+                (None, _) => read(guard, record, &mut self.rows),
+                (Some(_), OnGuardFailure::Open) => Ok(Read { rows: 0, imputed: false }),
+                (Some(id), OnGuardFailure::Closed) => {
+                    return Err(GuardFailure { at: record.at, error: id.into(), all: false });
+                }
+            };
+            let imputed = judged.is_ok_and(|read| read.imputed);
+            let outcome = Outcome::of(judged.map(|_| UNJUDGED));
+            self.outcomes.push(Outcome { unscored: missing.is_some(), imputed, ..outcome });
+            self.spans.push(Span { rows: start..self.rows.len() / width, worst: start });
+            if self.rows.len() >= PART_NUMBERS_MAX {
+                break;
+            }
+        }
+        Ok(self.outcomes.len() - first)
+    }
+
+    /// A verdict for every record from `first` on whose rows were scored just now, and what is counted of them.
+    fn decide(&mut self, guard: &Guard, first: usize) {
+        self.witness.remember(guard, &self.rows);
+        let scored = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);
+        for (outcome, span) in scored {
+            if outcome.judged.is_err() || outcome.unscored {
+                continue;
+            }
+            let (x, rows) = (&self.rows, span.rows.clone());
+            let (worst, verdict) = verdict(guard, &self.scored, x, rows, &mut self.typical);
+            (outcome.judged, span.worst) = (Ok(verdict), worst);
+            outcome.cells = self.cells.count(
+                guard,
+                |row| {
+                    let (scores, merged) = (self.scored.scores(row), self.scored.merged(row));
+                    Counted { rows: self.scored.rows(x), row, scores, merged }
+                },
+                span.rows.clone(),
+            );
+        }
+    }
+
+    /// The first of `records`, whose rows are in `rows`, could not be scored alone. `sound` is what the
+    /// networks were found to be in this batch.
+    ///
+    /// # Errors
+    /// If the networks score nothing, and nothing may pass unscored.
+    fn fail(
+        &mut self,
+        guard: &Guard,
+        networks: &mut Networks,
+        records: &[Record<'_>],
+        error: ModelError,
+        sound: &mut Option<bool>,
+    ) -> Result<(), GuardFailure> {
+        let first = self.outcomes.len() - 1;
+        // Once more: what a machine does once in a while is nobody's doing.
+        if *sound != Some(false) && self.scored.run(guard, networks, &self.rows).is_ok() {
+            self.decide(guard, first);
+            return Ok(());
+        }
+        let sound = match *sound {
+            Some(sound) => sound,
+            None => *sound.insert(self.witness.is_sound(guard, networks, &records[1..])),
+        };
+        let outcome = &mut self.outcomes[first];
+        match guard.policy.on_guard_failure {
+            _ if sound => {
+                outcome.judged = Err(Fault::Unscorable);
+                self.spans[first].rows = 0..0;
+            }
+            OnGuardFailure::Open => outcome.unscored = true,
+            OnGuardFailure::Closed => {
+                return Err(GuardFailure::of_all(records[0].at, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Destination and headers of the `i`th record.
+    fn address(&mut self, guard: &Guard, record: &Record<'_>, i: usize) {
+        let (outcome, span) = (&mut self.outcomes[i], &self.spans[i]);
+        let action = outcome.judged.map(|verdict| verdict.action);
+        let mode = guard.policy.mode;
+        (outcome.destination, outcome.text) = destination(mode, action, outcome.unscored);
+        if mode == Mode::Observe {
+            outcome.corrected = None;
+        }
+        self.shares.clear();
+        let scored = outcome.judged.is_ok() && !outcome.unscored;
+        let scores = if scored { self.scored.scores(span.worst) } else { &[] };
+        if scored && action.is_ok_and(|action| action != Action::Pass) {
+            guard.decider.shares(scores, &mut self.shares);
+        }
+        let start = self.traces.len();
+        trace(guard, record, outcome, span, (scores, &self.shares)).pack(&mut self.traces);
+        outcome.trace = start..self.traces.len();
+    }
+}
+
+impl Outcome {
+    pub(super) fn of(judged: Result<Verdict, Fault>) -> Self {
+        Self {
+            destination: Destination::Sanitized,
+            judged,
+            unscored: false,
+            imputed: false,
+            corrected: None,
+            text: "",
+            trace: 0..0,
+            cells: 0..0,
+        }
+    }
+}

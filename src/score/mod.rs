@@ -1,0 +1,25 @@
+//! A batch of records, scored: one file per stage, in the order in which a record meets them; and a lane, the memory of one
+//! partition. No I/O.
+
+mod guard;
+
+mod batch;
+mod columns;
+mod correct;
+mod count;
+mod destination;
+mod explain;
+mod failure;
+mod lane;
+mod read;
+mod trace;
+mod verdict;
+mod witness;
+
+pub use batch::{Batch, Outcome, PART_NUMBERS_MAX};
+pub use count::{Counted, values as signal_values};
+pub use destination::{Destination, destination};
+pub use explain::Explanation;
+pub use failure::{GuardFailure, Unscorable};
+pub use guard::{Guard, GuardError};
+pub use lane::{Clock, Dated, Discontinuity, Lane, LaneError, State as LaneState, Survey};

@@ -1,0 +1,30 @@
+//! A record's rows: opened, decoded, validated.
+
+use super::Guard;
+use crate::codec::ContentHeaders;
+use crate::record::{Fault, Record};
+
+/// The rows of a record, and whether a value of them stands in for a missing one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub rows: usize,
+    pub imputed: bool,
+}
+
+/// Appends the record's rows to `rows`, `[n · d]`, if they are valid. Of a record that is not, nothing is appended.
+pub fn read(guard: &Guard, record: &Record<'_>, rows: &mut Vec<f32>) -> Result<Read, Fault> {
+    if let Some(excess) = record.headers.excess() {
+        return Err(excess.into());
+    }
+    let value = record.value.ok_or(Fault::NullValue)?;
+    if value.len() > guard.value_bytes_max {
+        return Err(Fault::TooLarge { bytes: value.len(), bytes_max: guard.value_bytes_max });
+    }
+    let start = rows.len();
+    let content = ContentHeaders::of(record.headers);
+    let n = guard.codecs.pick(&content, value)?.decode(value, &content, rows)?;
+    let imputed = rows[start..].iter().fold(false, |any, x| any | x.is_nan());
+    let each = rows[start..].chunks_exact_mut(guard.schema.width());
+    let valid = each.into_iter().try_for_each(|row| guard.bounds.settle(row));
+    valid.inspect_err(|_| rows.truncate(start)).map(|()| Read { rows: n, imputed })
+}
