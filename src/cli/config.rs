@@ -42,24 +42,22 @@ pub struct ConfigFile {
 impl ConfigFile {
     /// Reads and checks the file; every problem is printed to standard error.
     pub fn read(&self) -> Option<Config> {
-        let text = match std::fs::read_to_string(&self.config) {
-            Ok(text) => text,
-            Err(error) => {
-                eprintln!("error: {}: {error}", self.config.display());
-                return None;
-            }
-        };
-        match Config::read(&self.config, &text, std::env::vars(), &secret) {
-            Ok(config) => {
-                let refused = refused(&config);
-                refused.iter().for_each(|why| eprintln!("{}: {why}", self.config.display()));
-                refused.is_empty().then_some(config)
-            }
-            Err(problems) => {
-                eprintln!("{problems}");
-                None
-            }
-        }
+        self.try_read().inspect_err(|problems| eprintln!("{problems}")).ok()
+    }
+
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// Every problem, a line each.
+    pub fn try_read(&self) -> Result<Config, String> {
+        let place = self.config.display();
+        let text = std::fs::read_to_string(&self.config);
+        let text = text.map_err(|error| format!("error: {place}: {error}"))?;
+        let config = Config::read(&self.config, &text, std::env::vars(), &secret);
+        let config = config.map_err(|problems| problems.to_string())?;
+        let refused = refused(&config).into_iter().map(|why| format!("{place}: {why}"));
+        let refused: Vec<String> = refused.collect();
+        if refused.is_empty() { Ok(config) } else { Err(refused.join("\n")) }
     }
 }
 

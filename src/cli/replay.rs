@@ -189,8 +189,8 @@ fn begin(config: &Config, name: &str) -> Result<Replaying, String> {
     })?;
     let trial = Trial::by_this_program();
     let prepared = Prepared::new(&runtime, &trial, stream, config.registry.as_ref());
-    let (road, frame) = prepared.map_err(|error| error.to_string())?.into_road();
-    Ok(Replaying::new(road, frame))
+    let (scorer, frame) = prepared.map_err(|error| error.to_string())?.into_scorer();
+    Ok(Replaying::new(scorer, frame))
 }
 
 fn read_file(

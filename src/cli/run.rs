@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing::{error, warn};
 
 use super::Exit;
 use super::config::ConfigFile;
 use crate::shell::kafka::{Clients, Reach, reach};
 use crate::shell::memory::Memory;
+use crate::shell::reload::{Reloader, Running};
 use crate::shell::roster::Roster;
 use crate::shell::routes::Routes;
 use crate::shell::run::{Overview, prepare, run};
@@ -79,6 +80,18 @@ impl Args {
         let roster = Roster::new(&streams, &overview, &config.kafka).telling(routes.counters());
         let roster = roster.reaching(reach.clone());
         let threads = roster.by_stream();
+        let reloads = roster.reloads.clone();
+        if let Err(error) = signal_hook::flag::register(SIGHUP, reloads.flag()) {
+            error!(%error, "cannot listen for SIGHUP");
+            return Exit::Failed;
+        }
+        let running = streams.iter().zip(&roster.streams).zip(&overview.inboxes);
+        let running = running.map(|((prepared, stream), inboxes)| Running {
+            inboxes: inboxes.clone(),
+            present: stream.present.clone(),
+            schema: prepared.guard.schema().clone(),
+        });
+        let running: Vec<Running> = running.collect();
         // Who asks how we are is answered before the brokers are.
         start::begin(&overview);
         if let Some(admin) = &config.admin
@@ -117,6 +130,25 @@ impl Args {
                 return Exit::Failed;
             }
         };
+        let reloader = Reloader {
+            read: Box::new({
+                let file = ConfigFile { config: self.config.config.clone() };
+                move || file.try_read()
+            }),
+            file: self.config.config.clone(),
+            trial: Trial::by_this_program(),
+            streams: running,
+            config,
+            reloads,
+        };
+        let looking = {
+            let stop = stop.clone();
+            std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(&stop))
+        };
+        if let Err(error) = looking {
+            error!(%error, "cannot look for new configurations");
+            return Exit::Failed;
+        }
         let ended = run(&clients, streams, &overview, &stop);
         routes.end(ROUTES_END);
         match ended {

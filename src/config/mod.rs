@@ -14,6 +14,7 @@ mod problem;
 mod reader;
 mod reference;
 mod registry;
+mod restart;
 mod route;
 mod schema;
 mod stream;

@@ -36,6 +36,11 @@ impl Arrivals {
         })
     }
 
+    /// Whether nothing that is read again has left already.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// The record at `at` is on its way. Records of a partition are sent in order.
     pub fn send(&mut self, at: Position) {
         let next = at.offset.next();

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Fetched as _, Form, Forward, Road, Session, SessionError};
+use super::{Fetched as _, Form, Forward, Scorer, Session, SessionError};
 use crate::bundle::Digest;
 use crate::config::Stream;
 use crate::emit::{TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
@@ -36,7 +36,7 @@ pub fn topic<'a>(stream: &'a Stream, outcome: &Outcome) -> &'a str {
 pub fn forward<S: Session>(
     session: &S,
     stream: &Stream,
-    road: &impl Road,
+    scorer: &impl Scorer,
     message: &S::Fetched<'_>,
     outcome: &Outcome,
     form: Form,
@@ -50,7 +50,7 @@ pub fn forward<S: Session>(
     let pointer = (form >= Form::Pointer).then(|| pointer(stream, &record));
     let value = match (&pointer, &outcome.corrected) {
         (Some(pointer), _) => Some(pointer.as_slice()),
-        (None, Some(range)) => Some(&road.corrected()[range.clone()]),
+        (None, Some(range)) => Some(&scorer.corrected()[range.clone()]),
         (None, None) => record.value,
     };
     let name = format!("{}/{}", position.partition, position.offset);
@@ -59,7 +59,7 @@ pub fn forward<S: Session>(
     let keep: fn(&[u8]) -> bool =
         if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
     let connect = fault.map(|fault: Fault| {
-        let told = road.tell(&fault, record.value);
+        let told = scorer.describe(&fault, record.value);
         connect_headers(&stream.input, position, &stream.name, &fault, told)
     });
     let mut headers: Vec<(&str, &[u8])> = vec![];
@@ -68,7 +68,7 @@ pub fn forward<S: Session>(
     }
     headers.extend(connect.iter().flatten().map(|(name, value)| (*name, value.as_bytes())));
     headers.push((VERDICT, outcome.text.as_bytes()));
-    headers.push((TRACE, &road.traces()[outcome.trace.clone()]));
+    headers.push((TRACE, &scorer.traces()[outcome.trace.clone()]));
     if outcome.destination != Destination::Sanitized {
         headers.push((TIMESTAMP, timestamp.as_bytes()));
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Beginning, Change, Fetched as _, Kept, Output, Progress, Session, SessionError, Timing,
+    Beginning, Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Timing,
 };
 use crate::config::Stream;
 use crate::monitor::{Alert, Event};
@@ -20,6 +20,8 @@ pub struct Judging<S> {
     stream: Arc<Stream>,
     /// A judge that has heard nothing.
     fresh: Judge,
+    /// The next revision's, once there is one.
+    inbox: Arc<Inbox<(Arc<Stream>, Judge)>>,
     seat: Seat,
     /// The next offset as of the last commit.
     committed: Offset,
@@ -61,13 +63,16 @@ impl<S: Session> Judging<S> {
         session: S,
         stream: Arc<Stream>,
         fresh: Judge,
+        inbox: Arc<Inbox<(Arc<Stream>, Judge)>>,
         timing: Timing,
         progress: Arc<Progress>,
     ) -> Self {
+        progress.adopt(fresh.epoch());
         Self {
             session,
             stream,
             fresh,
+            inbox,
             seat: Seat::Empty,
             committed: Offset(0),
             ticked: None,
@@ -75,6 +80,11 @@ impl<S: Session> Judging<S> {
             timing,
             progress,
         }
+    }
+
+    /// Hands its session back, and what a judge of its revision begins with. Nothing is committed.
+    pub fn rest(self) -> (S, Arc<Stream>, Judge) {
+        (self.session, self.stream, self.fresh)
     }
 
     /// Takes what evidence there is, says what follows from it, writes a tick if it is time.
@@ -100,6 +110,7 @@ impl<S: Session> Judging<S> {
     }
 
     fn step(&mut self) -> Result<(), SessionError> {
+        self.adopt()?;
         self.rebalance()?;
         self.check_evidence()?;
         self.restore()?;
@@ -117,6 +128,17 @@ impl<S: Session> Judging<S> {
             self.ticked = Some(now);
         }
         self.say(&alerts, tick)
+    }
+
+    /// Judges by the next revision, if there is one. Incidents go on as far as that one watches what they are about.
+    fn adopt(&mut self) -> Result<(), SessionError> {
+        let Some((stream, fresh)) = self.inbox.take() else { return Ok(()) };
+        (self.stream, self.fresh) = (stream, fresh);
+        self.progress.adopt(self.fresh.epoch());
+        let Seat::Taken(judge) = &mut self.seat else { return Ok(()) };
+        let (next, ended) = self.fresh.clone().succeeding(judge);
+        **judge = next;
+        self.say(&ended, true)
     }
 
     /// What follows from the evidence there is.

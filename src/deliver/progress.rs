@@ -70,6 +70,8 @@ pub struct Progress {
     firing: AtomicBool,
     /// Bits of an `f64`.
     alarm_level: AtomicU64,
+    /// By which revision the thread works.
+    revision: Mutex<String>,
     alive_at_ms: AtomicI64,
     beats: AtomicU64,
     doing: Mutex<&'static str>,
@@ -115,6 +117,16 @@ const REASON_BYTES_MAX: usize = 600;
 impl Progress {
     pub fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The thread works by this revision from here on.
+    pub fn adopt(&self, revision: &str) {
+        *lock(&self.revision) = revision.to_owned();
+    }
+
+    /// By which revision the thread works; empty before it has begun.
+    pub fn revision(&self) -> String {
+        lock(&self.revision).clone()
     }
 
     pub fn get(counter: &AtomicU64) -> u64 {

@@ -1,23 +1,23 @@
 //! `tripline-trace`: everything needed to follow a record back, and why it was flagged, packed into
 //! one header.
 //!
-//! Little-endian, version 3; version 2 is read too, and lacks what is marked with a 3:
+//! Little-endian, version 4:
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 1 | version, 3 |
+//! | 1 | version, 4 |
 //! | 1 | flags: 1 flagged, 2 corrected, 4 fault, 8 observed only, 16 unscored |
 //! | 4, 8 | source partition `i32`, source offset `i64` |
-//! | 8 | first bytes of the bundle's SHA-256 |
+//! | 8, 8 | first bytes of the bundle's SHA-256, and the revision that judged: what `tripline_bundle_info` shows in hexadecimal |
 //! | 4, 4 | p `f32` (NaN without a row), merged score `f32` |
 //! | 4, 4 | rows in the record `u32`, the most suspicious of them `u32`, from 0 |
 //! | 1, 4 k | k, then k detector scores `f32` in the manifest's order |
-//! | 1, s | 3: s, then s shares of the merged score `u8` in 255ths, in the same order; k or, of what is not flagged, 0 |
-//! | 1, 8 r or 16 r | r, then r reasons: feature `u32`, share `f32`; 3: its number in the record `f32`, the typical one `f32`: that of the correction, or what the detector compares with |
-//! | 1, 10 w | 3: w, 0 or 1, then the window that the reasons lie in: feature in its upper left corner `u32`, height `u8`, width `u8`, share `f32` |
+//! | 1, s | s, then s shares of the merged score `u8` in 255ths, in the same order; k or, of what is not flagged, 0 |
+//! | 1, 8 r or 16 r | r, then r reasons: feature `u32`, share `f32`, its number in the record `f32`, the typical one `f32`: that of the correction, or what the detector compares with |
+//! | 1, 10 w | w, 0 or 1, then the window that the reasons lie in: feature in its upper left corner `u32`, height `u8`, width `u8`, share `f32` |
 //!
 //! The reasons are those of the detector that decides (of a sum, its largest part). A flagged record's header is at most
-//! 141 bytes with five detectors, 156 with eight; another's 62 and 74. Numbers of a record are in the
+//! 149 bytes with five detectors, 164 with eight; another's 70 and 82. Numbers of a record are in the
 //! header: who may read it may read them.
 
 use crate::record::{FeatureId, Offset, Partition, Position, Reasons, Window};
@@ -26,7 +26,7 @@ use crate::record::{FeatureId, Offset, Partition, Position, Reasons, Window};
 pub const TRACE: &str = "tripline-trace";
 
 /// What is written today.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// What goes into the header.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,7 @@ pub struct Trace<'a> {
     pub unscored: bool,
     pub source: Position,
     pub bundle: [u8; 8],
+    pub revision: [u8; 8],
     pub p: f32,
     pub merged: f32,
     /// How many rows the record has; what follows is about the most suspicious one.
@@ -59,6 +60,7 @@ impl Trace<'_> {
         out.extend(self.source.partition.0.to_le_bytes());
         out.extend(self.source.offset.0.to_le_bytes());
         out.extend(self.bundle);
+        out.extend(self.revision);
         out.extend(self.p.to_le_bytes());
         out.extend(self.merged.to_le_bytes());
         out.extend(self.rows.to_le_bytes());
@@ -90,6 +92,8 @@ impl Trace<'_> {
 pub struct ReadTrace {
     pub flagged: bool,
     pub source: Position,
+    pub bundle: [u8; 8],
+    pub revision: [u8; 8],
     /// NaN if the record has no row.
     pub p: f32,
     pub merged: f32,
@@ -97,7 +101,7 @@ pub struct ReadTrace {
     pub rows: u32,
     pub row: u32,
     pub scores: Vec<f32>,
-    /// Each detector's share of the merged score; empty unless flagged, and in version 2.
+    /// Each detector's share of the merged score; empty unless flagged.
     pub shares: Vec<f32>,
     /// Which features carried the score, the largest share first.
     pub reasons: Vec<ReadReason>,
@@ -110,8 +114,9 @@ pub struct ReadTrace {
 pub struct ReadReason {
     pub feature: FeatureId,
     pub share: f32,
-    /// Its number in the record and the typical one; version 2 does not say.
-    pub seen_typical: Option<(f32, f32)>,
+    /// Its number in the record, and the typical one.
+    pub seen: f32,
+    pub typical: f32,
 }
 
 impl ReadTrace {
@@ -119,30 +124,27 @@ impl ReadTrace {
     pub fn unpack(header: &[u8]) -> Option<Self> {
         let mut rest = header;
         let rest = &mut rest;
-        let [version @ 2..=VERSION, flags] = take(rest)? else { return None };
+        let [VERSION, flags] = take(rest)? else { return None };
         let source = Position {
             partition: Partition(i32::from_le_bytes(take(rest)?)),
             offset: Offset(i64::from_le_bytes(take(rest)?)),
         };
-        let _bundle: [u8; 8] = take(rest)?;
+        let (bundle, revision) = (take(rest)?, take(rest)?);
         let (p, merged) = (number(rest)?, number(rest)?);
         let (rows, row) = (whole(rest)?, whole(rest)?);
         let [k] = take(rest)?;
         let scores = (0..k).map(|_| number(rest)).collect::<Option<_>>()?;
-        let [s] = if version > 2 { take(rest)? } else { [0] };
+        let [s] = take(rest)?;
         let share = |[byte]: [u8; 1]| f32::from(byte) / 255.0;
         let shares = (0..s).map(|_| take(rest).map(share)).collect::<Option<_>>()?;
         let [r] = take(rest)?;
         let reasons = (0..r).map(|_| {
             let (feature, share) = (FeatureId(whole(rest)?), number(rest)?);
-            let seen_typical = match version {
-                2 => None,
-                _ => Some((number(rest)?, number(rest)?)),
-            };
-            Some(ReadReason { feature, share, seen_typical })
+            let (seen, typical) = (number(rest)?, number(rest)?);
+            Some(ReadReason { feature, share, seen, typical })
         });
         let reasons = reasons.collect::<Option<_>>()?;
-        let [w] = if version > 2 { take(rest)? } else { [0] };
+        let [w] = take(rest)?;
         let window = match w {
             0 => None,
             _ => {
@@ -152,7 +154,20 @@ impl ReadTrace {
             }
         };
         let flagged = flags & 1 != 0;
-        Some(Self { flagged, source, p, merged, rows, row, scores, shares, reasons, window })
+        Some(Self {
+            flagged,
+            source,
+            bundle,
+            revision,
+            p,
+            merged,
+            rows,
+            row,
+            scores,
+            shares,
+            reasons,
+            window,
+        })
     }
 }
 
@@ -186,6 +201,7 @@ mod tests {
             unscored: false,
             source: Position { partition: Partition(3), offset: Offset(258) },
             bundle: *b"digest!!",
+            revision: *b"revision",
             p: 1.0,
             merged: 2.0,
             rows: 3,
@@ -206,8 +222,9 @@ mod tests {
 
     #[test]
     fn the_layout_is_the_one_in_the_table() {
-        let mut expected = vec![3, 0b1001, 3, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0];
+        let mut expected = vec![4, 0b1001, 3, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0];
         expected.extend(b"digest!!");
+        expected.extend(b"revision");
         expected.extend([0, 0, 128, 63, 0, 0, 0, 64]);
         expected.extend([3, 0, 0, 0, 1, 0, 0, 0]);
         expected.extend([1, 0, 0, 0, 63]);
@@ -219,17 +236,23 @@ mod tests {
 
     #[test]
     fn a_trace_reads_back_as_it_was_packed() {
-        let seen_typical = Some((1.0, 0.5));
         let expected = ReadTrace {
             flagged: true,
             source: trace().source,
+            bundle: *b"digest!!",
+            revision: *b"revision",
             p: 1.0,
             merged: 2.0,
             rows: 3,
             row: 1,
             scores: vec![0.5],
             shares: vec![1.0],
-            reasons: vec![ReadReason { feature: FeatureId(1), share: 1.0, seen_typical }],
+            reasons: vec![ReadReason {
+                feature: FeatureId(1),
+                share: 1.0,
+                seen: 1.0,
+                typical: 0.5,
+            }],
             window: Some(WINDOW),
         };
         assert_eq!(ReadTrace::unpack(&packed()), Some(expected));
@@ -248,8 +271,8 @@ mod tests {
             Trace { scores: &scores, shares, reasons, ..trace() }.pack(&mut bytes);
             bytes.len()
         };
-        assert_eq!([length(5, true), length(8, true)], [141, 156]);
-        assert_eq!([length(5, false), length(8, false)], [62, 74]);
+        assert_eq!([length(5, true), length(8, true)], [149, 164]);
+        assert_eq!([length(5, false), length(8, false)], [70, 82]);
     }
 
     #[test]

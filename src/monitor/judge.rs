@@ -98,6 +98,14 @@ impl Judge {
         Ok(self.after(State::read(bytes)?))
     }
 
+    /// This judge, which goes on from what `last` knows; what is to be said of incidents that nobody follows any more.
+    pub fn succeeding(self, last: &Self) -> (Self, Vec<Alert>) {
+        let log = last.state.log.clone();
+        let (mut next, ended) = self.after(last.state.clone());
+        next.state.log = log;
+        (next, ended)
+    }
+
     fn after(mut self, state: State) -> (Self, Vec<Alert>) {
         let state = state.grown(&self.frame);
         let note = if state.is_former() {

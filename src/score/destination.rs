@@ -25,7 +25,10 @@ pub fn destination(
         Err(fault) if fault.holds_back() => Mode::Enforce,
         _ => mode,
     };
-    let text = if unscored { UNSCORED } else { verdict_text(mode, verdict) };
+    let text = match verdict {
+        Ok(_) if unscored => UNSCORED,
+        _ => verdict_text(mode, verdict),
+    };
     let destination = match verdict {
         _ if mode == Mode::Observe => Destination::Sanitized,
         Ok(Action::Pass | Action::Correct) => Destination::Sanitized,

@@ -26,6 +26,7 @@ pub struct Guard {
     pub(super) value_bytes_max: usize,
     digest: Digest,
     epoch: String,
+    revision: [u8; 8],
 }
 
 /// Why a bundle cannot guard this stream.
@@ -84,7 +85,8 @@ impl Guard {
                 .load(&bundle.tensors)?,
             false => Signals::none(),
         };
-        let epoch = epoch(bundle.digest, decider.budget());
+        let revision = revision(bundle.digest, decider.budget(), policy, reading);
+        let epoch = revision.to_string()[..16].to_owned();
         Ok(Self {
             codecs: Codecs::new(&manifest.schema, reading),
             bounds: Bounds::new(&manifest.schema),
@@ -99,6 +101,7 @@ impl Guard {
             value_bytes_max: reading.value_bytes_max,
             digest: bundle.digest,
             epoch,
+            revision: revision.prefix(),
         })
     }
 
@@ -146,19 +149,29 @@ impl Guard {
         Flagged { budget: self.decider.budget(), rows, flagged }
     }
 
+    /// The same as [`Guard::epoch`], in bytes.
+    pub fn revision_prefix(&self) -> [u8; 8] {
+        self.revision
+    }
+
     /// Names the knowledge that judges: evidence of two epochs is never merged.
     pub fn epoch(&self) -> &str {
         &self.epoch
     }
 }
 
-/// Bundle and budget: whatever else changes leaves the meaning of "flagged" as it was.
-fn epoch(bundle: Digest, budget: Probability) -> String {
+/// The bundle, and all of the configuration that changes a verdict or what is counted.
+fn revision(
+    bundle: Digest,
+    budget: Probability,
+    policy: Policy,
+    reading: &codec::Config,
+) -> Digest {
     let mut hash = Sha256::new();
     hash.update(bundle.0);
     hash.update(budget.get().to_le_bytes());
+    hash.update(format!("{policy:?} {reading:?}"));
     // What is counted, and how it is told.
     hash.update(b"evidence 2");
-    let digest = Digest(hash.finalize().into());
-    digest.to_string()[..16].to_owned()
+    Digest(hash.finalize().into())
 }

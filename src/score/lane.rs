@@ -124,6 +124,12 @@ impl Lane {
         Self { state: State { log: Some(log), ..self.state }, ..self }
     }
 
+    /// What comes is counted as judged by another revision. Nothing is pending: it was told before.
+    pub fn adopt(&mut self, revision: &str) {
+        debug_assert!(self.pending.is_empty() && self.full.is_empty(), "counts of two revisions");
+        self.state.epoch = revision.to_owned();
+    }
+
     /// A lane as its last commit left it. State of another epoch keeps its offset and its time. It goes on where the
     /// state ends, also if the group tells an older offset: see
     /// [`begin_lane`](crate::deliver::begin_lane).

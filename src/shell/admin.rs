@@ -1,5 +1,5 @@
-//! `/live`, `/ready` and `/metrics`, for whoever supervises the process. Reads counters, changes
-//! nothing.
+//! `/live`, `/ready`, `/metrics` and `/-/reload`, for whoever supervises the process. Reads counters, changes
+//! nothing; who posts to the last one has what is on disk looked at again.
 //!
 //! Whoever reaches the port may be hostile. `door.rs` bounds what connections cost and sees to it that
 //! a probe always finds a place; `token.rs` asks who it is. Probes are answered whoever asks: a kubelet
@@ -57,6 +57,9 @@ fn listen(name: &str, address: SocketAddr, site: Site) -> Result<(), String> {
     Ok(())
 }
 
+/// Whoever posts here asks for the configuration and the bundles to be read again.
+const RELOAD: &str = "/-/reload";
+
 /// What one address answers.
 struct Site {
     roster: Arc<Roster>,
@@ -67,15 +70,20 @@ struct Site {
 
 impl Site {
     fn paths(&self) -> &'static str {
-        if self.pages { "/live, /ready and /metrics" } else { "/live and /ready" }
+        if self.pages { "/live, /ready, /metrics and /-/reload" } else { "/live and /ready" }
     }
 
     fn answer(&self, request: &Request<Incoming>, seat: &Seat) -> Response<String> {
         let path = request.uri().path();
         let known = matches!(path, "/live" | "/ready") || self.pages && path == "/metrics";
-        if known && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let reload = self.pages && path == RELOAD;
+        let (allowed, allow) = match reload {
+            true => (*request.method() == Method::POST, "POST"),
+            false => (matches!(*request.method(), Method::GET | Method::HEAD), "GET, HEAD"),
+        };
+        if (known || reload) && !allowed {
             let mut answer = words(StatusCode::METHOD_NOT_ALLOWED, "");
-            answer.headers_mut().insert(ALLOW, "GET, HEAD".parse().expect("a header"));
+            answer.headers_mut().insert(ALLOW, allow.parse().expect("a header"));
             return answer;
         }
         let trusted = self.token.as_ref().is_none_or(|token| token.is_in(request.headers()));
@@ -93,6 +101,9 @@ impl Site {
                 let rights = rights.map(|line| format!("a right is missing: {line}"));
                 let idle = roster.without_partition().into_iter();
                 let idle = idle.map(|line| format!("idle: {line}"));
+                let refused = roster.refused(now).into_iter();
+                let refused = refused.map(|why| format!("a new configuration is refused {why}"));
+                let rights = refused.chain(rights);
                 let besides = rights.chain(held).chain(stalled).chain(blind).chain(idle);
                 probe("ready", roster.unready(now, patience), besides.collect(), trusted)
             }
@@ -101,6 +112,14 @@ impl Site {
                 let mut answer = words(StatusCode::UNAUTHORIZED, "");
                 answer.headers_mut().insert(WWW_AUTHENTICATE, "Bearer".parse().expect("a header"));
                 answer
+            }
+            // Nobody without the token changes anything, not even where pages are open.
+            RELOAD if self.token.is_none() => {
+                words(StatusCode::FORBIDDEN, "set `token` in [admin] to reload by request\n")
+            }
+            RELOAD => {
+                roster.reloads.ask();
+                words(StatusCode::ACCEPTED, "reloading; /ready says what is refused\n")
             }
             "/metrics" if seat.reserve_page() => {
                 let mut answer = words(StatusCode::OK, "");

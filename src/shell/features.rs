@@ -35,7 +35,8 @@ pub fn problem(
     Ok(state.and_then(|state| fewer(&stream.name, state.features(), schema)))
 }
 
-fn fewer(stream: &str, before: &[String], schema: &Schema) -> Option<String> {
+/// What is wrong with a bundle of `schema` after one whose features were `before`.
+pub fn fewer(stream: &str, before: &[String], schema: &Schema) -> Option<String> {
     if schema.features.len() >= before.len() {
         return None;
     }

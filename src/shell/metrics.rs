@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::cgroup;
 use super::kafka::left_behind;
+use super::reload::Present;
 use super::roster::{Roster, Stream};
 use super::routes::Counters;
 use crate::deliver::{Buckets, Objection, Progress, Standing};
@@ -43,9 +44,29 @@ fn about(page: &mut Page, roster: &Roster) {
     page.sample("tripline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     page.family("tripline_bundle_info", "gauge", "The bundle that judges a stream; always 1.");
     for stream in &roster.streams {
-        let labels =
-            [("stream", &*stream.name), ("bundle", &stream.bundle[..16]), ("epoch", &stream.epoch)];
+        let Present { bundle, revision } = stream.present();
+        let labels = [("stream", &*stream.name), ("bundle", &bundle[..16]), ("epoch", &revision)];
         page.sample("tripline_bundle_info", &labels, 1);
+    }
+    let name = "tripline_reloads_total";
+    page.family(name, "counter", "New configurations and bundles that were adopted or refused.");
+    let (adopted, refused) = roster.reloads.counts();
+    for (outcome, count) in [("adopted", adopted), ("refused", refused)] {
+        page.sample(name, &[("outcome", outcome)], count);
+    }
+    let name = "tripline_reload_refused";
+    let help =
+        "1 while what lies in the configuration or a bundle's folder is refused; /ready says why.";
+    page.family(name, "gauge", help);
+    page.sample(name, &[], u64::from(roster.reloads.trouble().is_some()));
+    let name = "tripline_threads_behind_revision";
+    page.family(
+        name,
+        "gauge",
+        "Threads of a stream that have not adopted its newest revision yet.",
+    );
+    for stream in &roster.streams {
+        page.sample(name, &[("stream", &stream.name)], stream.behind());
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::road::Road;
-use crate::deliver::Road as _;
+use super::scorer::StreamScorer;
+use crate::deliver::Scorer as _;
 use crate::monitor::{Alert, Status};
 use crate::monitor::{Frame, Judge};
 use crate::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
@@ -39,7 +39,7 @@ struct Line {
 
 /// One configuration at work on the recording.
 pub struct Replaying {
-    road: Road,
+    scorer: StreamScorer,
     frame: Arc<Frame>,
     epoch: String,
     /// What time it is in each partition.
@@ -90,10 +90,10 @@ pub fn read_line(line: &str) -> Result<Recorded, String> {
 }
 
 impl Replaying {
-    pub fn new(road: Road, frame: Frame) -> Self {
+    pub fn new(scorer: StreamScorer, frame: Frame) -> Self {
         let epoch = frame.about.epoch.clone();
         let (clocks, windows, verdicts) = Default::default();
-        Self { road, frame: Arc::new(frame), epoch, clocks, windows, verdicts, span: None }
+        Self { scorer, frame: Arc::new(frame), epoch, clocks, windows, verdicts, span: None }
     }
 
     /// Takes some records, of one partition in their order.
@@ -102,17 +102,17 @@ impl Replaying {
     /// If the guard cannot score and may not pass what it cannot score.
     pub fn take(&mut self, records: &[Recorded]) -> Result<(), GuardFailure> {
         let records: Vec<Record<'_>> = records.iter().map(|(at, record)| record.at(*at)).collect();
-        self.road.supply(&records);
-        self.road.turn(&records)?;
+        self.scorer.fetch(&records);
+        self.scorer.score(&records)?;
         let mut evidence = vec![];
-        for (record, outcome) in records.iter().zip(self.road.outcomes()) {
+        for (record, outcome) in records.iter().zip(self.scorer.outcomes()) {
             let at = record.at;
             // A lane of its own for each: repeats and gaps of a recording are nobody's fault.
             let window_ms = self.frame.terms.window_ms;
             let clock = self.clocks.entry(at.partition).or_default();
             let lane = Lane::new(&self.epoch, at.partition, at.offset, window_ms);
             let mut lane = lane.at(std::mem::take(clock));
-            lane.settle(at, record.stamp, outcome, &self.road.cells()[outcome.cells.clone()]);
+            lane.settle(at, record.stamp, outcome, &self.scorer.cells()[outcome.cells.clone()]);
             lane.drain_evidence(&mut evidence);
             *clock = lane.clock().clone();
             let timestamp = record.stamp.at;

@@ -1,10 +1,11 @@
 //! Whose counters are whose: what `/metrics` labels and `/ready` names.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::kafka::Reach;
 use super::memory::Memory;
+use super::reload::{Present, Reloads};
 use super::routes::Counters;
 use super::run::{Overview, Prepared};
 use crate::config::Kafka;
@@ -21,6 +22,7 @@ pub struct Roster {
     pub memory: Memory,
     /// What the brokers say.
     pub reach: Arc<Reach>,
+    pub reloads: Arc<Reloads>,
     /// A thread that did not come around for this long hangs: restart it.
     pub patience: Duration,
 }
@@ -32,9 +34,8 @@ const PATIENCE_MIN: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub name: String,
-    /// SHA-256 of the bundle, in hexadecimal.
-    pub bundle: String,
-    pub epoch: String,
+    /// What judges it now.
+    pub present: Arc<Mutex<Present>>,
     pub workers: Vec<Arc<Progress>>,
     pub judge: Arc<Progress>,
     /// What the judge judges at a time.
@@ -54,8 +55,7 @@ impl Roster {
         let routes = vec![];
         let streams = streams.iter().map(|prepared| Stream {
             name: prepared.stream.name.clone(),
-            bundle: prepared.guard.digest().to_string(),
-            epoch: prepared.guard.epoch().to_owned(),
+            present: Arc::new(Mutex::new(Present::of(prepared))),
             workers: threads.by_ref().take(prepared.stream.workers).collect(),
             judge: threads.next().expect("one per thread"),
             window: prepared.stream.alerts.window,
@@ -63,7 +63,8 @@ impl Roster {
         let streams = streams.collect();
         // One step may wait for three transaction timeouts; the watchdog waits for two of these.
         let patience = PATIENCE_MIN.max(7 * kafka.transaction_timeout);
-        Self { streams, routes, memory, reach: Arc::default(), patience }
+        let (reach, reloads) = Default::default();
+        Self { streams, routes, memory, reach, reloads, patience }
     }
 
     /// The same with `routes`.
@@ -122,6 +123,14 @@ impl Roster {
             }
         }));
         lines
+    }
+
+    /// What was refused of a new configuration: the one before goes on.
+    pub fn refused(&self, now: Timestamp) -> Option<String> {
+        self.reloads.trouble().map(|(since, why)| {
+            let seconds = (now.0 - since.0).max(0) / 1000;
+            format!("for {seconds} s, and the revision before goes on: {why}")
+        })
     }
 
     /// Rights that we lack on the cluster: the rest goes on.
@@ -226,6 +235,18 @@ impl Roster {
 }
 
 impl Stream {
+    /// What judges it now.
+    pub fn present(&self) -> Present {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Threads that have begun, and have not adopted that yet.
+    pub fn behind(&self) -> usize {
+        let revision = self.present().revision;
+        let is_behind = |thread: &&Arc<Progress>| !matches!(&*thread.revision(), own if own.is_empty() || own == revision);
+        self.workers.iter().chain([&self.judge]).filter(is_behind).count()
+    }
+
     /// Each thread under its name.
     pub fn threads(&self) -> impl Iterator<Item = (String, &Progress)> {
         let workers = self.workers.iter().enumerate();
@@ -243,15 +264,18 @@ pub mod tests {
     pub fn roster() -> Roster {
         let stream = Stream {
             name: "fashion".into(),
-            bundle: "ab".repeat(32),
-            epoch: "0123456789abcdef".into(),
+            present: Arc::new(Mutex::new(Present {
+                bundle: "ab".repeat(32),
+                revision: "0123456789abcdef".into(),
+            })),
             workers: vec![Arc::default(), Arc::default()],
             judge: Arc::default(),
             window: Duration::from_secs(10),
         };
         let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];
-        let (memory, reach, patience) = (Memory::default(), Arc::default(), PATIENCE_MIN);
-        Roster { streams: vec![stream], routes, memory, reach, patience }
+        let (memory, patience) = (Memory::default(), PATIENCE_MIN);
+        let (reach, reloads) = Default::default();
+        Roster { streams: vec![stream], routes, memory, reach, reloads, patience }
     }
 
     #[test]

@@ -13,13 +13,13 @@ use super::bundle::{self, BundleDirError};
 use super::kafka::{Clients, Session};
 use super::memory::{Memory, Shape};
 use super::registry::{Registry, RegistryError};
-use super::road::Road;
+use super::scorer::{Next, StreamScorer};
 use super::thread::{Around, Thread};
 use super::trial::{Trial, TrialError};
 use super::watchdog;
 use crate::bundle::Bundle;
 use crate::config::{self, Config, Delivery, Kafka, Stream};
-use crate::deliver::{self, Progress, Timing};
+use crate::deliver::{self, Inbox, Progress, Timing};
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::monitor::About;
 use crate::monitor::{Frame, Judge};
@@ -100,12 +100,23 @@ impl Prepared {
         Ok(Self { stream, guard, registry, networks, bundle_bytes })
     }
 
-    /// One worker's road, and the judge's frame.
-    pub fn into_road(self) -> (Road, Frame) {
+    /// One worker's scoring, and the judge's frame.
+    pub fn into_scorer(self) -> (StreamScorer, Frame) {
         let Self { stream, guard, registry, networks, .. } = self;
         let frame = frame(&stream, &guard);
         let networks = networks.into_iter().next().expect("a stream has a worker");
-        (Road::new(guard, registry, networks), frame)
+        (StreamScorer::new(Next { stream, guard, registry, networks }).0, frame)
+    }
+
+    /// Hands the revision to the stream's threads; each adopts it between two transactions.
+    pub fn post(self, inboxes: &Inboxes) {
+        let Self { stream, guard, registry, networks, .. } = self;
+        for (inbox, networks) in inboxes.workers.iter().zip(networks) {
+            let (stream, guard, registry) = (stream.clone(), guard.clone(), registry.clone());
+            inbox.post(Next { stream, guard, registry, networks });
+        }
+        let judge = judge(&stream, &guard);
+        inboxes.judge.post((stream, judge));
     }
 
     /// What this stream may take in this process.
@@ -176,17 +187,30 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     Frame { about, terms, signals, schema, silence_ms, per_partition }
 }
 
-/// Counters of every thread of a process, by stream.
-#[derive(Clone, Debug, Default)]
+/// Counters of every thread of a process, by stream, and where the next revision of each stream goes.
+#[derive(Clone, Default)]
 pub struct Overview {
     pub threads: Vec<Arc<Progress>>,
+    pub inboxes: Vec<Inboxes>,
+}
+
+/// Where the threads of a stream find their next revision.
+#[derive(Clone)]
+pub struct Inboxes {
+    pub workers: Vec<Arc<Inbox<Next>>>,
+    pub judge: Arc<Inbox<(Arc<Stream>, Judge)>>,
 }
 
 impl Overview {
     /// One counter per thread that `config` asks for: its workers, then its judge, per stream.
     pub fn new(streams: &[Prepared]) -> Self {
-        let threads = streams.iter().map(|prepared| prepared.stream.workers + 1).sum();
-        Self { threads: (0..threads).map(|_| Arc::default()).collect() }
+        let inboxes = streams.iter().map(|prepared| Inboxes {
+            workers: (0..prepared.stream.workers).map(|_| Arc::default()).collect(),
+            judge: Arc::default(),
+        });
+        let inboxes: Vec<Inboxes> = inboxes.collect();
+        let threads = inboxes.iter().map(|inboxes| inboxes.workers.len() + 1).sum();
+        Self { threads: (0..threads).map(|_| Arc::default()).collect(), inboxes }
     }
 }
 
@@ -268,25 +292,24 @@ pub fn run_with<W: Wrap>(
     thread::scope(|scope| {
         let _ended = Tell(&all_ended);
         let mut threads = vec![];
-        for prepared in streams {
-            let fresh = judge(&prepared.stream, &prepared.guard);
-            let Prepared { stream, guard, registry, networks, .. } = prepared;
+        for (prepared, inboxes) in streams.into_iter().zip(&overview.inboxes) {
+            let stream = prepared.stream.clone();
+            prepared.post(inboxes);
             let mut thread = |role| {
                 let (stream, progress) = (stream.clone(), next());
                 Thread { around: &around, stream, role, progress }
             };
-            for (number, networks) in networks.into_iter().enumerate() {
-                let road = Road::new(guard.clone(), registry.clone(), networks);
+            for (number, inbox) in inboxes.workers.iter().cloned().enumerate() {
                 let thread = thread(Role::Worker(number));
                 threads.push(scope.spawn(move || {
                     let _tell = Tell(stop);
-                    thread.work(road);
+                    thread.work(inbox);
                 }));
             }
             let thread = thread(Role::Judge);
             threads.push(scope.spawn(move || {
                 let _tell = Tell(stop);
-                thread.judge(&fresh);
+                thread.judge(&inboxes.judge);
             }));
         }
         scope.spawn(|| watchdog::watch(&overview.threads, timing.settle, stop, &all_ended));

@@ -13,10 +13,10 @@ use tracing::{error, info, warn};
 
 use super::clock;
 use super::kafka::{Clients, Session, part_with};
-use super::road::Road;
 use super::run::{Role, Wrap};
+use super::scorer::{Next, StreamScorer};
 use crate::config::Stream;
-use crate::deliver::{Judging, Outputs, Progress, Resting, SessionError, Timing};
+use crate::deliver::{Inbox, Judging, Outputs, Progress, Resting, SessionError, Timing};
 use crate::monitor::Judge;
 
 /// What every thread of a process is given.
@@ -41,14 +41,17 @@ const JOIN_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 /// Whoever worked for so long stands back for the first time.
 const WORKED: Duration = Duration::from_secs(300);
+/// The first revision comes the same way as any other.
+const POSTED: &str = "a revision was posted before the thread began";
 /// A sign of life while waiting.
 const BEAT: Duration = Duration::from_millis(200);
 
 impl<W: Wrap> Thread<'_, W> {
     /// Works on records until told to stop, then drains.
-    pub fn work(&self, road: Road) {
-        let (stream, timing) = (self.stream.clone(), self.around.timing);
-        let mut resting = Resting::new(road, stream, timing, self.progress.clone());
+    pub fn work(&self, inbox: Arc<Inbox<Next>>) {
+        let (scorer, stream) = StreamScorer::new(inbox.take().expect(POSTED));
+        let (timing, progress) = (self.around.timing, self.progress.clone());
+        let mut resting = Resting::new(scorer, inbox, stream, timing, progress);
         let mut pause = Pause::new(LOOK_AGAIN);
         while let Some(session) = self.join() {
             let mut worker = resting.join(session);
@@ -70,12 +73,13 @@ impl<W: Wrap> Thread<'_, W> {
     }
 
     /// Judges until told to stop.
-    pub fn judge(&self, fresh: &Judge) {
+    pub fn judge(&self, inbox: &Arc<Inbox<(Arc<Stream>, Judge)>>) {
+        let (mut stream, mut fresh) = inbox.take().expect(POSTED);
         let mut pause = Pause::new(LOOK_AGAIN);
         while let Some(session) = self.join() {
-            let (stream, timing) = (self.stream.clone(), self.around.timing);
-            let progress = self.progress.clone();
-            let mut judging = Judging::new(session, stream, fresh.clone(), timing, progress);
+            let (timing, progress) = (self.around.timing, self.progress.clone());
+            let inbox = inbox.clone();
+            let mut judging = Judging::new(session, stream, fresh, inbox, timing, progress);
             let began = Instant::now();
             let error = loop {
                 if self.is_told_to_stop() {
@@ -85,7 +89,9 @@ impl<W: Wrap> Thread<'_, W> {
                     break error;
                 }
             };
-            part_with(judging);
+            let session;
+            (session, stream, fresh) = judging.rest();
+            part_with(session);
             self.stand_back(&error, began, &mut pause);
         }
     }

@@ -10,8 +10,9 @@ use std::rc::Rc;
 use super::breaks;
 use super::cluster::{Cluster, End, Txn};
 use super::expect::{self, Expected};
-use super::road;
-use super::scene::{EPOCH, OTHER_EPOCH, Scene};
+use super::revisions::{self, REVISIONS};
+use super::scene::{EPOCH, Scene};
+use super::scorer;
 use super::world::{JUDGES, WORKERS, World};
 use crate::deliver::{JUDGE_KEY, LANE_KEY};
 use crate::record::{Offset, OwnedRecord, Partition, Position};
@@ -41,9 +42,9 @@ struct Checker<'a> {
 }
 
 /// A record that left.
-struct Left {
+pub struct Left {
     topic: String,
-    record: Rc<OwnedRecord>,
+    pub record: Rc<OwnedRecord>,
 }
 
 const ACCOUNTING: &str = "I1 every record leaves exactly once";
@@ -310,7 +311,7 @@ impl Checker<'_> {
             }
         }
         let n = self.cluster.topics[self.cluster.topic(&self.scene.stream.input)].partitions.len();
-        let mut found = vec![];
+        let (mut found, mut wrong) = (vec![], vec![]);
         for partition in (0..n as i32).map(Partition) {
             let at = |offset| Position { partition, offset: Offset(offset) };
             if self.is_ambiguous(partition) {
@@ -330,7 +331,10 @@ impl Checker<'_> {
                     for state in states.remove(&covered).unwrap_or_default() {
                         // Whose bundle it was shows in nothing else.
                         let value = state.value.as_deref().unwrap_or_default();
-                        let value = String::from_utf8_lossy(value).replace(OTHER_EPOCH, EPOCH);
+                        let value = String::from_utf8_lossy(value).into_owned();
+                        let value = REVISIONS.iter().fold(value, |value, name| {
+                            value.replace(&format!("\"{name}\""), &format!("\"{EPOCH}\""))
+                        });
                         let (seen, fold) = (without_log(Some(value.as_bytes())), lane.to_bytes());
                         if seen != without_log(Some(&fold)) {
                             let what = format!("{seen:?}\n    where the fold is\n    {lane:?}");
@@ -346,7 +350,7 @@ impl Checker<'_> {
                 let Some(expected) = expected.into_iter().find(|e| e.text == text) else {
                     continue;
                 };
-                let cells = road::cells(*at, &expected.outcome);
+                let cells = scorer::cells(*at, &expected.outcome);
                 let stamp = input.stamp;
                 clocks.insert(at.offset, lane.clock().clone());
                 compare(&lane, at.offset.0, &mut found);
@@ -357,6 +361,11 @@ impl Checker<'_> {
             let log_end = Offset(input.partitions[partition.0 as usize].end() as i64);
             compare(&lane, log_end.0, &mut found);
             let told = told.remove(&partition).unwrap_or_default();
+            if self.scene.exactly_once {
+                let left = self.left.range(at(0)..at(i64::MAX));
+                let left = left.map(|(at, left)| (*at, left.as_slice()));
+                wrong.extend(revisions::check(left, &told));
+            }
             let mut end = Offset(0);
             // Between two offsets stands nothing that a lane counts.
             let is_empty =
@@ -391,6 +400,7 @@ impl Checker<'_> {
         // What is left covers an offset at which no record ends.
         found.extend(states.keys().map(|at| (STATE, format!("a state covers {at:?}"))));
         found.into_iter().for_each(|(invariant, what)| self.violated(invariant, what));
+        self.found.extend(wrong);
     }
 
     /// Whether a record of this partition left in more ways than one.

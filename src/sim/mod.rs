@@ -5,7 +5,7 @@
 //! same seed gives the same world, to the last step, so a violation is replayed by its number.
 //!
 //! It cannot see what only a client library or a real broker does (`make chaos` runs those), nor
-//! the model: the road is a toy, because what becomes of a record is not the question here.
+//! the model: scoring is a toy, because what becomes of a record is not the question here.
 
 mod breaks;
 mod check;
@@ -16,7 +16,8 @@ mod ground;
 mod group;
 mod log;
 mod mutation;
-mod road;
+mod revisions;
+mod scorer;
 mod scene;
 mod session;
 mod world;

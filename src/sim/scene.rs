@@ -11,6 +11,7 @@ use super::breaks;
 use super::cluster::{Cluster, Ms};
 use super::group::Group;
 use super::log::{PartitionLog, Takes, Topic};
+use super::revisions::REVISIONS;
 use super::world::{JUDGES, WORKERS};
 use crate::config::{Alerts, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
@@ -47,6 +48,8 @@ pub struct Scene {
     pub breaks: bool,
     /// Workers of every other process judge by another bundle than the judges.
     pub rolls: bool,
+    /// When the configuration changes.
+    pub reloads: Vec<Ms>,
 }
 
 /// Records of one producer's transaction, or without one.
@@ -148,7 +151,7 @@ impl Scene {
         let (refuses_at_once, supply_from) = (rng.random(), rng.random_range(0..heal_at));
         // Its own luck: older seeds keep what they had.
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x4ef0_5a15_4ef0_5a15);
-        let breaks = seed % 8 == 5;
+        let (breaks, reloads) = (seed % 8 == 5, seed % 7 == 3);
         let (takes, dead_letter_takes) = match breaks {
             true => (Takes::ANYTHING, Takes::ANYTHING),
             false => takes(&mut rng, dead_letter_is_small),
@@ -182,7 +185,8 @@ impl Scene {
             heal_at,
             breaks,
             // Not drawn, as above.
-            rolls: seed % 5 == 2,
+            rolls: seed % 5 == 2 && !reloads,
+            reloads: if reloads { revisions(&mut rng, heal_at) } else { vec![] },
         }
     }
 
@@ -270,6 +274,17 @@ fn takes(rng: &mut ChaCha8Rng, dead_letter_is_small: bool) -> (Takes, Takes) {
         2 => (strict(rng, 256), lenient(dead_letter_max)),
         _ => (strict(rng, 256), strict(rng, dead_letter_max)),
     }
+}
+
+/// When revisions come: in the course of things, one upon the other, or when all has healed.
+fn revisions(rng: &mut ChaCha8Rng, heal_at: Ms) -> Vec<Ms> {
+    let n = rng.random_range(1..REVISIONS.len());
+    let mut at: Vec<Ms> = (0..n).map(|_| rng.random_range(0..heal_at + 500)).collect();
+    if rng.random_bool(0.3) {
+        at.iter_mut().for_each(|at| *at = heal_at / 2 + *at % 20);
+    }
+    at.sort_unstable();
+    at
 }
 
 /// Some records have what a topic may refuse.

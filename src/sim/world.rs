@@ -6,10 +6,12 @@
 
 mod events;
 mod machines;
+mod reload;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use self::machines::Machine;
 use super::breaks::{self, Ledger};
@@ -18,10 +20,10 @@ use super::faults::Faults;
 use super::ground::{Ground, Process};
 use super::log::Fate;
 use super::mutation::{Mutant, Mutation};
-use super::road::Toy;
 use super::scene::Scene;
+use super::scorer::Toy;
 use super::session::Session;
-use crate::deliver::{Judging, Worker};
+use crate::deliver::{Inbox, Judging, Worker};
 use crate::record::{OwnedRecord, Partition};
 
 /// Everything there is.
@@ -49,12 +51,16 @@ pub struct World {
     pub broken: RefCell<Ledger>,
     /// Somebody said that every stream may go on in another log.
     accepts: Cell<bool>,
+    /// The number of the newest revision.
+    revision: Cell<usize>,
 }
 
 /// A thread of a process.
 struct Seat {
     process: Rc<Process>,
     resume_at: Rc<Cell<Ms>>,
+    /// Of a worker.
+    inbox: Option<Arc<Inbox<usize>>>,
     actor: RefCell<Option<Actor>>,
 }
 
@@ -86,6 +92,7 @@ impl World {
             parted: RefCell::default(),
             broken: RefCell::default(),
             accepts: Cell::new(false),
+            revision: Cell::new(0),
         });
         *world.ground.world.borrow_mut() = Rc::downgrade(&world);
         (0..machines).for_each(|_| world.scale_up());
@@ -146,6 +153,7 @@ impl World {
     fn step(&self, until: Ms) {
         self.feed();
         self.tend();
+        self.reload();
         if self.depth.get() == 1 {
             self.events();
         }

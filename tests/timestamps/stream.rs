@@ -143,9 +143,9 @@ fn judge() -> Judge {
 fn outcome(flagged: bool) -> Outcome {
     let action = if flagged { Action::Quarantine } else { Action::Pass };
     let verdict = Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
-    let (route, text, trace, cells) = (Destination::Sanitized, "", 0..0, 0..0);
+    let (destination, text, trace, cells) = (Destination::Sanitized, "", 0..0, 0..0);
     let (unscored, imputed, corrected) = (false, false, None);
-    Outcome { route, judged: Ok(verdict), unscored, imputed, corrected, text, trace, cells }
+    Outcome { destination, judged: Ok(verdict), unscored, imputed, corrected, text, trace, cells }
 }
 
 /// Lanes that write evidence, and the judge that hears it.

@@ -3,14 +3,14 @@
 use tracing::debug;
 
 use super::{Desk, LANE_KEY, Slot};
-use crate::deliver::{Output, Road, Session, SessionError};
+use crate::deliver::{Output, Scorer, Session, SessionError};
 use crate::record::{Offset, Partition};
 use crate::watch::{Evidence, Message, Presence};
 
 /// The evidence topic has one partition: one order, one judge.
 pub(super) const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
 
-impl<R: Road> Desk<R> {
+impl<R: Scorer> Desk<R> {
     /// Commits outputs, evidence, state and offsets together. Nothing open, nothing done.
     pub(super) fn commit<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let has_passed_over = || self.slots.values().any(|slot| slot.passed_over);
@@ -125,7 +125,7 @@ impl<R: Road> Desk<R> {
                 topic: &self.stream.topics.evidence,
                 partition: EVIDENCE_PARTITION,
                 key: b"reference",
-                value: &Message::Reference(self.road.reference()).to_bytes(),
+                value: &Message::Reference(self.scorer.reference()).to_bytes(),
                 headers: &[],
             })?;
         }

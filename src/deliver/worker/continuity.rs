@@ -13,7 +13,7 @@ use super::commit::EVIDENCE_PARTITION;
 use super::partitions::unfit;
 use super::{Desk, Slot};
 use crate::deliver::hold::{Hold, Why};
-use crate::deliver::{Output, Road, Session, SessionError};
+use crate::deliver::{Output, Scorer, Session, SessionError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::{Discontinuity, LaneError};
 use crate::watch::{Loss, Message};
@@ -96,7 +96,7 @@ fn loss(partition: Partition, from: Offset, gone: Discontinuity, waits: bool) ->
     Loss { partition, from, to: next, unread, cause, waits }
 }
 
-impl<R: Road> Desk<R> {
+impl<R: Scorer> Desk<R> {
     /// Compares the input with what it was, if somebody looked or if it did not have what was asked for.
     pub(super) fn check_input<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();

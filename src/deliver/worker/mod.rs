@@ -1,10 +1,11 @@
 //! The lanes of some partitions, and the transaction that carries what leaves them.
 //!
-//! A turn gathers a batch, takes it down the road, puts what leaves into the open transaction and
+//! A turn gathers a batch, takes it through scoring, puts what leaves into the open transaction and
 //! commits when it is time. Nothing of a lane is kept anywhere else, so there is one way back from
 //! every failure: give the transaction up, and begin again where the last commit stands. It is a
 //! plain state machine: Kafka drives it on a thread, the simulator step by step.
 
+mod adopt;
 mod commit;
 mod continuity;
 mod outputs;
@@ -22,7 +23,7 @@ use super::arrivals::Arrivals;
 use super::hold::Holds;
 use super::refusal::Refusals;
 use super::stall::Stalls;
-use super::{Boot, Progress, Road, Session, SessionError};
+use super::{Boot, Inbox, Progress, Scorer, Session, SessionError};
 use crate::config::Stream;
 use crate::record::{Offset, Partition};
 use crate::score::Lane;
@@ -31,7 +32,7 @@ pub use partitions::begin as begin_lane;
 pub use work::BATCH_BYTES_MAX;
 
 /// Scores the partitions that its group gives it.
-pub struct Worker<S, R> {
+pub struct Worker<S, R: Scorer> {
     session: S,
     desk: Desk<R>,
     /// The producer is of no use any more; when to try for a new one.
@@ -39,12 +40,14 @@ pub struct Worker<S, R> {
 }
 
 /// A worker that has no session: what it announced it remembers, for whoever is fenced has not ended.
-pub struct Resting<R>(Desk<R>);
+pub struct Resting<R: Scorer>(Desk<R>);
 
 /// Everything of a worker but its session, which lends out messages while the rest works on them.
-struct Desk<R> {
+struct Desk<R: Scorer> {
     stream: Arc<Stream>,
-    road: R,
+    scorer: R,
+    /// The next revision, once there is one.
+    inbox: Arc<Inbox<R::Next>>,
     timing: Timing,
     slots: BTreeMap<Partition, Slot>,
     /// Partitions of ours that are not read now.
@@ -108,12 +111,20 @@ const POLL: Duration = Duration::from_millis(50);
 /// Between two tries to reach a cluster that does not answer.
 const AGAIN: Duration = Duration::from_millis(500);
 
-impl<R: Road> Resting<R> {
+impl<R: Scorer> Resting<R> {
     /// A worker that has not begun.
-    pub fn new(road: R, stream: Arc<Stream>, timing: Timing, progress: Arc<Progress>) -> Self {
+    pub fn new(
+        scorer: R,
+        inbox: Arc<Inbox<R::Next>>,
+        stream: Arc<Stream>,
+        timing: Timing,
+        progress: Arc<Progress>,
+    ) -> Self {
+        progress.adopt(scorer.revision());
         Self(Desk {
             stream,
-            road,
+            scorer,
+            inbox,
             timing,
             slots: BTreeMap::new(),
             holds: Holds::new(progress.clone()),
@@ -137,16 +148,17 @@ impl<R: Road> Resting<R> {
     }
 }
 
-impl<S: Session, R: Road> Worker<S, R> {
+impl<S: Session, R: Scorer> Worker<S, R> {
     /// A worker that has nothing yet; the group will tell.
     pub fn new(
         session: S,
-        road: R,
+        scorer: R,
+        inbox: Arc<Inbox<R::Next>>,
         stream: Arc<Stream>,
         timing: Timing,
         progress: Arc<Progress>,
     ) -> Self {
-        Resting::new(road, stream, timing, progress).join(session)
+        Resting::new(scorer, inbox, stream, timing, progress).join(session)
     }
 
     /// Forgets what is its own, and hands its session back. Nothing is committed.
@@ -246,8 +258,9 @@ impl<S: Session, R: Road> Worker<S, R> {
     }
 }
 
-impl<R: Road> Desk<R> {
+impl<R: Scorer> Desk<R> {
     fn turn<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        self.adopt(session)?;
         self.rebalance(session)?;
         self.wake(session)?;
         self.check_input(session)?;

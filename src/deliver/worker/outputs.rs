@@ -7,12 +7,12 @@
 use tracing::error;
 
 use super::Desk;
-use crate::deliver::{Road, Session, SessionError};
+use crate::deliver::{Scorer, Session, SessionError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::Survey;
 use crate::watch::{Loss, LossCause};
 
-impl<R: Road> Desk<R> {
+impl<R: Scorer> Desk<R> {
     /// Compares output partitions with what they were, after somebody looked.
     pub(super) fn check_outputs<S: Session>(
         &mut self,

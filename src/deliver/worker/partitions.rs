@@ -6,7 +6,8 @@ use super::{Desk, LANE_KEY, Slot};
 use crate::config::Stream;
 use crate::deliver::hold::{Hold, Why};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, Change, Kept, Output, Progress, Refusal, Road, Session, SessionError,
+    BOOT_KEY, Beginning, Boot, Change, Kept, Output, Progress, Refusal, Scorer, Session,
+    SessionError,
 };
 use crate::record::{Offset, Partition, Position};
 use crate::score::{Discontinuity, Lane, LaneError, LaneState};
@@ -80,7 +81,7 @@ pub(super) fn unfit(stream: &Stream, partition: Partition, error: &LaneError) ->
     )
 }
 
-impl<R: Road> Desk<R> {
+impl<R: Scorer> Desk<R> {
     /// Acts on what the group decided.
     pub(super) fn rebalance<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         while let Some(change) = session.change() {
@@ -335,8 +336,8 @@ impl<R: Road> Desk<R> {
     fn lane(&mut self, beginning: &Beginning) -> Result<Begun, Why> {
         let partition = beginning.partition;
         let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
-        let Desk { stream, road, timing, .. } = &*self;
-        let begun = begin(beginning, road.epoch(), stream, timing.offsets_lag);
+        let Desk { stream, scorer, timing, .. } = &*self;
+        let begun = begin(beginning, scorer.revision(), stream, timing.offsets_lag);
         let (lane, gone) = match begun {
             Ok(begun) => begun,
             Err(error) => {

@@ -1,4 +1,4 @@
-//! A batch: gathered, taken down the road, put into the open transaction.
+//! A batch: gathered, taken through scoring, put into the open transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,15 +9,15 @@ use super::{Desk, POLL};
 use crate::deliver::emit;
 use crate::deliver::hold::{Hold, Why};
 use crate::deliver::refusal::{Form, Objection};
-use crate::deliver::{Boot, Fetched, Road, Session, SessionError};
+use crate::deliver::{Boot, Fetched, Scorer, Session, SessionError};
 use crate::record::{Fault, Offset, Partition, Position, Record};
 use crate::score::Destination;
 
 /// A batch closes at this many bytes of values and headers, whatever its rows.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 
-impl<R: Road> Desk<R> {
-    /// One batch down the road; says how many records it had.
+impl<R: Scorer> Desk<R> {
+    /// Scores one batch; says how many records it had.
     pub(super) fn work<S: Session>(&mut self, session: &S) -> Result<usize, SessionError> {
         let mut messages = self.gather(session)?;
         if messages.is_empty() {
@@ -121,8 +121,8 @@ impl<R: Road> Desk<R> {
         messages: &mut Vec<S::Fetched<'_>>,
     ) -> Result<(), SessionError> {
         let records: Vec<Record<'_>> = messages.iter().map(Fetched::record).collect();
-        let Some(retry_at) = self.road.supply(&records) else { return Ok(()) };
-        let unreadable = records.iter().filter(|record| self.road.wants(record));
+        let Some(retry_at) = self.scorer.fetch(&records) else { return Ok(()) };
+        let unreadable = records.iter().filter(|record| self.scorer.misses(record));
         let mut first: BTreeMap<Partition, Offset> = BTreeMap::new();
         for record in unreadable {
             first.entry(record.at.partition).or_insert(record.at.offset);
@@ -138,7 +138,7 @@ impl<R: Road> Desk<R> {
         Ok(())
     }
 
-    /// Takes `messages` down the road and puts what leaves into the open transaction. A record
+    /// Takes `messages` through scoring and puts what leaves into the open transaction. A record
     /// that the guard cannot score, if it may not pass, holds its partition; the others go on.
     fn settle<S: Session>(
         &mut self,
@@ -147,7 +147,7 @@ impl<R: Road> Desk<R> {
     ) -> Result<usize, SessionError> {
         loop {
             let records: Vec<Record<'_>> = messages.iter().map(Fetched::record).collect();
-            let Err(failure) = self.road.turn(&records) else { break };
+            let Err(failure) = self.scorer.score(&records) else { break };
             let at = failure.at;
             // It may have taken long to fail.
             self.progress.beat(session.wall());
@@ -184,7 +184,7 @@ impl<R: Road> Desk<R> {
         for (i, message) in messages.iter().enumerate() {
             let at = message.record().at;
             let shown = (message.record().stamp.at, message.record().key.is_none());
-            let topic = emit::topic(&self.stream, &self.road.outcomes()[i]);
+            let topic = emit::topic(&self.stream, &self.scorer.outcomes()[i]);
             // It is judged and counted again as it left, and not sent again.
             let has_arrived = self.arrivals.has(at);
             let doubt = match has_arrived {
@@ -205,8 +205,8 @@ impl<R: Road> Desk<R> {
                 session.arrive()?;
                 self.refusals.trying(Some(at));
             }
-            let outcome = &self.road.outcomes()[i];
-            emit::forward(session, &self.stream, &self.road, message, outcome, form)?;
+            let outcome = &self.scorer.outcomes()[i];
+            emit::forward(session, &self.stream, &self.scorer, message, outcome, form)?;
             self.arrivals.send(at);
             if doubt.alone {
                 session.arrive()?;
@@ -225,7 +225,7 @@ impl<R: Road> Desk<R> {
         form: Form,
         objection: Objection,
     ) -> Form {
-        if self.road.outcomes()[i].destination == Destination::Sanitized {
+        if self.scorer.outcomes()[i].destination == Destination::Sanitized {
             let fault = match objection {
                 Objection::Size => {
                     Fault::Undeliverable { bytes: message.record().value.map_or(0, <[u8]>::len) }
@@ -235,7 +235,7 @@ impl<R: Road> Desk<R> {
                 }
                 Objection::Record => Fault::RefusedRecord,
             };
-            self.road.replace(i, &message.record(), fault);
+            self.scorer.replace(i, &message.record(), fault);
             return form;
         }
         match (form, objection) {
@@ -254,8 +254,8 @@ impl<R: Road> Desk<R> {
     ) -> Result<usize, SessionError> {
         let record = message.record();
         let at = record.at;
-        if let Some(retry_at) = self.road.supply(&[record])
-            && self.road.wants(&record)
+        if let Some(retry_at) = self.scorer.fetch(&[record])
+            && self.scorer.misses(&record)
         {
             let why = Why::Supply { offset: at.offset };
             self.hold(session, at.partition, Hold::until(retry_at, session.now(), why))?;
@@ -280,9 +280,9 @@ impl<R: Road> Desk<R> {
             None => false,
         };
         if spent {
-            self.road.refuse(&record, Fault::Crash);
+            self.scorer.refuse(&record, Fault::Crash);
         } else {
-            let judged = self.road.turn(&[record]);
+            let judged = self.scorer.score(&[record]);
             // Whatever fails from here on, the record is not what ended a process: said so when
             // the partition is read again, unless it is committed now.
             if let Some(boot) = self.boots.get_mut(&at.partition).filter(careful) {
@@ -308,17 +308,17 @@ impl<R: Road> Desk<R> {
     /// Lanes count what became of `messages`, in the outcomes of the last turn.
     fn settled<S: Session>(&mut self, session: &S, messages: &[S::Fetched<'_>]) {
         let now = session.now();
-        for (message, outcome) in messages.iter().zip(self.road.outcomes()) {
+        for (message, outcome) in messages.iter().zip(self.scorer.outcomes()) {
             let at = message.record().at;
             let slot = self.slots.get_mut(&at.partition).expect("gathered by lane");
-            let cells = &self.road.cells()[outcome.cells.clone()];
+            let cells = &self.scorer.cells()[outcome.cells.clone()];
             slot.lane.settle(at, message.record().stamp, outcome, cells);
             slot.lane.reach(message.leader_epoch());
             slot.last_record = now;
             // The evidence of this record will say that the partition is not quiet.
             slot.told_quiet = Some(false);
         }
-        self.progress.sent(self.road.outcomes());
+        self.progress.sent(self.scorer.outcomes());
     }
 
     fn guard_failed<S: Session>(

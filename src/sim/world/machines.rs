@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Actor, JUDGES, Seat, WORKERS, World};
-use crate::deliver::{Judging, Outputs, Progress, Worker};
+use crate::deliver::{Inbox, Judging, Outputs, Progress, Worker};
 use crate::sim::cluster::Ms;
 use crate::sim::ground::Process;
 use crate::sim::mutation::{Mutant, Mutation, Reuse};
-use crate::sim::road::Toy;
+use crate::sim::scorer::Toy;
 use crate::sim::session::{Role, Session};
 
 /// Where processes run, one after the other.
@@ -141,15 +141,20 @@ impl World {
             let progress = Arc::new(Progress::default());
             let (mut stream, timing) = (stream.clone(), self.scene.timing);
             Arc::make_mut(&mut stream).accept_gap |= self.accepts.get();
+            let mut mail = None;
             let actor = if judges {
-                let judge = self.scene.judge();
-                Actor::Judge(Box::new(Judging::new(mutant, stream, judge, timing, progress)))
+                let (judge, inbox) = (self.scene.judge(), Arc::default());
+                Actor::Judge(Box::new(Judging::new(mutant, stream, judge, inbox, timing, progress)))
             } else {
-                let road = Toy::new(&self.ground, process, &self.scene);
-                Actor::Worker(Box::new(Worker::new(mutant, road, stream, timing, progress)))
+                let revision = self.revision_of(process.no);
+                let scorer = Toy::new(&self.ground, process, &self.scene, &stream, revision);
+                let inbox: Arc<Inbox<usize>> = Arc::default();
+                mail = Some(inbox.clone());
+                let worker = Worker::new(mutant, scorer, inbox, stream, timing, progress);
+                Actor::Worker(Box::new(worker))
             };
             let actor = RefCell::new(Some(actor));
-            seats.push(Rc::new(Seat { process: process.clone(), resume_at, actor }));
+            seats.push(Rc::new(Seat { process: process.clone(), resume_at, inbox: mail, actor }));
         };
         for worker in 0..self.scene.workers {
             sit(format!("w{worker}"), WORKERS, input, ids + worker, false);

@@ -1,22 +1,28 @@
-//! A road whose outcomes are plain functions of a value's bytes, and whose model has bad days.
+//! Scoring whose outcomes are plain functions of a value's bytes, and whose model has bad days.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::ground::{Ground, Process};
-use super::scene::{EPOCH, OTHER_EPOCH, Scene, kind};
+use super::revisions::REVISIONS;
+use super::scene::{Scene, kind};
 use crate::codec::SchemaId;
+use crate::config::Stream;
 use crate::decide::Mode;
-use crate::deliver::Road;
+use crate::deliver::Scorer;
 use crate::record::{Action, Fault, Position, Reasons, Record, Verdict};
 use crate::score::{self, GuardFailure, Outcome, Unscorable};
 use crate::watch::Reference;
 
-/// The road of one worker.
+/// The scoring of one worker.
 pub struct Toy {
     ground: Rc<Ground>,
     process: Rc<Process>,
     scene: Rc<Scene>,
+    stream: Arc<Stream>,
+    /// Which of [`REVISIONS`] it scores by.
+    revision: usize,
     /// The schema was brought.
     supplied: bool,
     /// Hard records that were tried, and how often.
@@ -69,8 +75,16 @@ pub fn cells(position: Position, outcome: &Outcome) -> Vec<u16> {
 }
 
 impl Toy {
-    pub fn new(ground: &Rc<Ground>, process: &Rc<Process>, scene: &Rc<Scene>) -> Self {
+    pub fn new(
+        ground: &Rc<Ground>,
+        process: &Rc<Process>,
+        scene: &Rc<Scene>,
+        stream: &Arc<Stream>,
+        revision: usize,
+    ) -> Self {
         Self {
+            stream: stream.clone(),
+            revision,
             ground: ground.clone(),
             process: process.clone(),
             scene: scene.clone(),
@@ -100,6 +114,7 @@ impl Toy {
         }
         let start = self.traces.len();
         self.traces.extend(trace);
+        self.traces.extend(format!(" {} {}", self.process.no, self.revision).bytes());
         outcome.trace = start..self.traces.len();
         let start = self.cells.len();
         self.cells.extend(cells(record.at, &outcome));
@@ -124,24 +139,28 @@ impl Toy {
             *tries += 1;
             return *tries <= 2;
         }
-        self.wants(record)
+        self.misses(record)
     }
 }
 
-impl Road for Toy {
-    fn epoch(&self) -> &str {
-        match self.scene.rolls && self.process.no % 2 == 1 {
-            true => OTHER_EPOCH,
-            false => EPOCH,
-        }
+impl Scorer for Toy {
+    type Next = usize;
+
+    fn adopt(&mut self, next: usize) -> Arc<Stream> {
+        self.revision = next;
+        self.stream.clone()
+    }
+
+    fn revision(&self) -> &str {
+        REVISIONS[self.revision]
     }
 
     fn reference(&self) -> Reference {
-        Reference { epoch: self.epoch().into(), budget: 0.01, rows: 3000, flagged: 30 }
+        Reference { epoch: self.revision().into(), budget: 0.01, rows: 3000, flagged: 30 }
     }
 
-    fn supply(&mut self, records: &[Record<'_>]) -> Option<Instant> {
-        if !records.iter().any(|record| self.wants(record)) {
+    fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {
+        if !records.iter().any(|record| self.misses(record)) {
             return None;
         }
         let now = self.ground.now();
@@ -149,11 +168,11 @@ impl Road for Toy {
         (!self.supplied).then(|| self.ground.instant(now + 300))
     }
 
-    fn wants(&self, record: &Record<'_>) -> bool {
+    fn misses(&self, record: &Record<'_>) -> bool {
         !self.supplied && record.value.is_some_and(|value| value[0] == kind::WANTING)
     }
 
-    fn turn(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure> {
+    fn score(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure> {
         self.begin();
         let slow = {
             let mut faults = self.ground.faults.borrow_mut();
@@ -199,7 +218,7 @@ impl Road for Toy {
         self.outcomes.swap_remove(i);
     }
 
-    fn tell(&self, fault: &Fault, _: Option<&[u8]>) -> String {
+    fn describe(&self, fault: &Fault, _: Option<&[u8]>) -> String {
         fault.to_string()
     }
 

@@ -1,32 +1,53 @@
-//! A worker's road: guard, networks, registry, and the batch's buffers.
+//! A worker's scoring: revision, networks, registry, and the batch's buffers.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::registry::Registry;
+use crate::config::Stream;
 use crate::decide::OnGuardFailure;
-use crate::deliver;
+use crate::deliver::Scorer;
 use crate::model::Networks;
 use crate::record::{Fault, Record};
 use crate::score::{Batch, Guard, GuardFailure, Outcome};
 use crate::watch::Reference;
 
-/// What one worker judges by.
-pub struct Road {
+/// A revision of a stream, and what one worker needs to score by it.
+pub struct Next {
+    pub stream: Arc<Stream>,
+    pub guard: Arc<Guard>,
+    pub registry: Option<Arc<Registry>>,
+    /// Of this worker alone.
+    pub networks: Networks,
+}
+
+/// Scores records of one stream by its present revision.
+pub struct StreamScorer {
     guard: Arc<Guard>,
     registry: Option<Arc<Registry>>,
     networks: Networks,
     batch: Batch,
 }
 
-impl Road {
-    pub fn new(guard: Arc<Guard>, registry: Option<Arc<Registry>>, networks: Networks) -> Self {
-        Self { guard, registry, networks, batch: Batch::default() }
+impl StreamScorer {
+    /// Scores by `first`, and gives the configuration that came with it.
+    pub fn new(first: Next) -> (Self, Arc<Stream>) {
+        let Next { stream, guard, registry, networks } = first;
+        (Self { guard, registry, networks, batch: Batch::default() }, stream)
     }
 }
 
-impl deliver::Road for Road {
-    fn epoch(&self) -> &str {
+impl Scorer for StreamScorer {
+    type Next = Next;
+
+    fn adopt(&mut self, next: Next) -> Arc<Stream> {
+        let stream;
+        // Buffers begin anew too: rows may be of another width.
+        (*self, stream) = Self::new(next);
+        stream
+    }
+
+    fn revision(&self) -> &str {
         self.guard.epoch()
     }
 
@@ -34,17 +55,17 @@ impl deliver::Road for Road {
         self.guard.clean().reference(self.guard.epoch())
     }
 
-    fn supply(&mut self, records: &[Record<'_>]) -> Option<Instant> {
+    fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {
         let unavailable = self.registry.as_ref()?.supply(&self.guard, records).err()?;
         let closed = self.guard.policy().on_guard_failure == OnGuardFailure::Closed;
         closed.then_some(unavailable.retry_at)
     }
 
-    fn wants(&self, record: &Record<'_>) -> bool {
+    fn misses(&self, record: &Record<'_>) -> bool {
         self.guard.wants(record).is_some()
     }
 
-    fn turn(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure> {
+    fn score(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure> {
         self.batch.score(&self.guard, &mut self.networks, records)
     }
 
@@ -56,7 +77,7 @@ impl deliver::Road for Road {
         self.batch.replace(&self.guard, i, record, fault);
     }
 
-    fn tell(&self, fault: &Fault, value: Option<&[u8]>) -> String {
+    fn describe(&self, fault: &Fault, value: Option<&[u8]>) -> String {
         fault.told(self.guard.schema(), value)
     }
 

@@ -1,0 +1,59 @@
+//! What delivery knows of scoring.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::Stream;
+use crate::record::{Fault, Record};
+use crate::score::{GuardFailure, Outcome};
+use crate::watch::Reference;
+
+/// Takes records to their outcomes by one revision; holds the buffers that the outcomes point into.
+pub trait Scorer {
+    /// A revision, with what one worker needs to score by it.
+    type Next;
+
+    /// Scores by `next` from here on; gives the configuration that came with it. A worker asks for it between two
+    /// transactions, nowhere else.
+    fn adopt(&mut self, next: Self::Next) -> Arc<Stream>;
+
+    /// Names the revision: cells of two revisions are never merged.
+    fn revision(&self) -> &str;
+
+    /// What a judge of another revision must know of ours.
+    fn reference(&self) -> Reference;
+
+    /// Fetches what is missing to read `records`. Says when to ask again if it cannot and records
+    /// must wait for it.
+    fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant>;
+
+    /// Whether something is still missing to read the record after [`Scorer::fetch`].
+    fn misses(&self, record: &Record<'_>) -> bool;
+
+    /// One outcome per record, in order. How the stream was cut into batches shows in no outcome.
+    ///
+    /// # Errors
+    /// If the guard itself fails and nothing may pass unscored.
+    fn score(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure>;
+
+    /// One outcome: the record is dead-lettered with `fault`, unread.
+    fn refuse(&mut self, record: &Record<'_>, fault: Fault);
+
+    /// The `i`th record of the last batch is `record`, and is dead-lettered with `fault` instead.
+    fn replace(&mut self, i: usize, record: &Record<'_>, fault: Fault);
+
+    /// What is wrong with a record whose value this is, in words and names.
+    fn describe(&self, fault: &Fault, value: Option<&[u8]>) -> String;
+
+    /// One per record of the last batch.
+    fn outcomes(&self) -> &[Outcome];
+
+    /// Bytes of corrected records.
+    fn corrected(&self) -> &[u8];
+
+    /// Cells of rows in the stream's histograms.
+    fn cells(&self) -> &[u16];
+
+    /// Bytes of trace headers.
+    fn traces(&self) -> &[u8];
+}

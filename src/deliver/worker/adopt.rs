@@ -1,0 +1,30 @@
+//! Another revision, between two transactions.
+
+use tracing::info;
+
+use super::Desk;
+use crate::deliver::{Scorer, Session, SessionError};
+
+impl<R: Scorer> Desk<R> {
+    /// Scores by the next revision, if there is one. What was scored by the last one is committed before: no transaction
+    /// holds outputs or evidence of two revisions.
+    ///
+    /// Waits while records are scored again that have left already: they are counted as they left.
+    pub(super) fn adopt<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        if self.inbox.is_empty() || !self.arrivals.is_empty() {
+            return Ok(());
+        }
+        self.commit(session)?;
+        let Some(next) = self.inbox.take() else { return Ok(()) };
+        self.stream = self.scorer.adopt(next);
+        let revision = self.scorer.revision();
+        for slot in self.slots.values_mut() {
+            slot.lane.adopt(revision);
+            // The judge is told anew which partitions are here, and what this revision flags of clean rows.
+            slot.told_quiet = None;
+        }
+        info!(stream = self.stream.name, revision, "scoring by another revision");
+        self.progress.adopt(revision);
+        Ok(())
+    }
+}
