@@ -5,8 +5,17 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Watch;
 use super::train::Progress;
+
+/// Hears what `fit` is doing, and may end the training.
+pub trait Watch {
+    /// Something new begins.
+    fn stage(&mut self, what: &str);
+    /// So many rows of a file were read, so large a share of it.
+    fn reading(&mut self, rows: u64, done: f32);
+    /// A training step is done.
+    fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
+}
 
 /// Reports on standard error, and stops training when its time is up.
 #[derive(Debug)]

@@ -1,16 +1,21 @@
 //! The whole of `fit` on small made-up tables and images.
 
-use std::path::Path;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, array};
+use ndarray::Array2;
 
+use super::infer::Hints;
 use super::layers::{Activation, Layer};
 use super::measured::Caught;
+use super::report::Accuracy;
 use super::split::{Use, stream};
-use super::train::Stopped;
+use super::table::Reading;
+use super::train::{Progress, Stopped};
 use super::weights::unit;
 use super::*;
 use crate::bundle::Role;
+use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 struct Silent;
 
@@ -228,14 +233,4 @@ fn images_and_shares_above_half_cannot_be_trimmed() {
         assert!(matches!(refusal, FitError::Contaminated { .. }), "{refusal}");
         assert!(!options.out.exists());
     }
-}
-
-#[test]
-fn accuracy_counts_the_answers_that_are_the_label() {
-    let (x, answer) = (array![[0.0], [0.0]], array![[0.0_f32, -1.0], [-1.0, 0.0]]);
-    let twin_answer = array![[-1.0_f32, 0.0], [-1.0, 0.0]];
-    let rows =
-        Rows { answer: answer.view(), twin_answer: twin_answer.view(), ..Rows::only(x.view()) };
-    let expected = Accuracy { rows: 2, right: 2, right_corrected: 1 };
-    assert_eq!(accuracy(&rows, &[Version::Twin; 2], &[5, 3], &[9, 9, 9, 1, 9, 0]), expected);
 }
