@@ -4,9 +4,11 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use super::dense::{self, Dense};
 use super::layers::Standard;
+use super::progress::Progress;
 use super::split::Split;
-use super::train::{self, Config, Progress, Stopped, Trained};
+use super::trainer::{Stopped, Trained};
 use super::{FitError, Options, Watch, brought, export};
 use crate::model::Runtime;
 use crate::record::{Feature, Schema};
@@ -24,13 +26,13 @@ pub fn learn(
 ) -> Result<(Vec<u8>, Trained), FitError> {
     watch.stage(&format!("training on {} rows of {}", split.train.len(), x.ncols()));
     let standard = standard(schema, x, &split.train);
-    let mut config = Config::for_rows(split.train.len(), options.seed);
-    config.epochs_max = options.epochs_max.unwrap_or(config.epochs_max);
+    let mut course = dense::course(split.train.len());
+    course.epochs_max = options.epochs_max.unwrap_or(course.epochs_max);
     let progress = &mut |p: &Progress| watch.progress(p);
-    let (rows, train, validation) = (x.view(), &split.train, &split.validation);
-    let mut trained = train::train(rows, train, validation, standard.as_ref(), &config, progress)?;
-    let layers = std::mem::take(&mut trained.layers);
-    Ok((export::onnx(trained.limits.as_ref(), &layers)?, trained))
+    let parts = (split.train.as_slice(), split.validation.as_slice());
+    let Dense { layers, limits, trained } =
+        dense::train(x.view(), parts, standard.as_ref(), course, options.seed, progress)?;
+    Ok((export::onnx(limits.as_ref(), &layers)?, trained))
 }
 
 /// Takes the autoencoder at `path`, and measures it as if it had been trained here.
@@ -56,8 +58,8 @@ pub fn bring(
     let apply = |j, value| standard.as_ref().map_or(value, |standard| standard.apply(j, value));
     let loss = |part: &[usize]| brought::loss(runtime, &onnx, x, part, apply);
     let (loss, loss_validation) = (loss(&split.train)?, loss(&split.validation)?);
-    let (layers, limits, stopped) = (vec![], None, Stopped::Brought);
-    let trained = Trained { layers, limits, loss, loss_validation, epoch: 0, epochs: 0, stopped };
+    let stopped = Stopped::Brought;
+    let trained = Trained { loss, loss_validation, epoch: 0, epochs: 0, stopped };
     Ok((onnx, trained))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{brought, budget, data, export, gradient, guarded, memory, table, train, units};
+use super::{brought, budget, data, export, gradient, guarded, memory, table, trainer, units};
 use crate::bundle::TensorError;
 use crate::decide::BudgetTooSmall;
 use crate::model::ModelError;
@@ -42,7 +42,7 @@ pub enum FitError {
     #[error(transparent)]
     Guarded(#[from] guarded::GuardedError),
     #[error(transparent)]
-    Train(#[from] train::TrainError),
+    Train(#[from] trainer::TrainError),
     #[error(transparent)]
     Export(#[from] export::TooLarge),
     #[error(transparent)]

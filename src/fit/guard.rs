@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::attack_weights::{self, Group};
 use super::columns::Table;
 use super::merge_weights::weights;
-use super::split::{Use, stream};
+use super::seed::{Use, stream};
 use crate::bundle::{Member, Role, Tensors};
 use crate::decide::{BudgetTooSmall, Calibration, Decider, Merge, Version};
 use crate::detect::{Detector, Kind, ROSTER, Setting};

@@ -11,7 +11,7 @@ use super::networks::{self, Learned, Weighing};
 use super::options::Options;
 use super::progress::Watch;
 use super::reference::Reference;
-use super::train::Trained;
+use super::trainer::Trained;
 use crate::model::{ModelError, Networks, Onnx, Runtime};
 use crate::record::Columns;
 

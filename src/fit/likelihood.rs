@@ -3,9 +3,15 @@
 //! It knows the texture of clean rows, harmlessly disturbed ones among them, and nothing about
 //! attacks or labels. It cannot see what keeps the texture.
 
+use std::ops::ControlFlow;
+
+use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 
-use super::gradient::{Builder, Function, GradientError, int};
+use super::function;
+use super::gradient::{Builder, Function, GradientError, int, rows};
+use super::progress::Progress;
+use super::trainer::{Course, Run, TrainError};
 
 /// −ln p of each pixel given the pixels around it, `[n, d]` → `[n, d]` in nats: what the
 /// pseudo-likelihood is made of.
@@ -89,4 +95,23 @@ pub fn likelihood(
     let log = b.node("Log", &[&p], vec![]);
     let surprisal = b.node("Neg", &[&log], vec![]);
     b.finish(&surprisal, c * h * w)
+}
+
+/// Trains `likelihood` to find the rows `x` [n · d] likely: the least mean −ln p of a pixel.
+///
+/// # Errors
+/// If it has no gradient.
+pub fn likely(
+    likelihood: &Function,
+    x: &[f32],
+    d: usize,
+    course: Course,
+    rng: &mut ChaCha8Rng,
+    watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Run, TrainError> {
+    let step = |batch: &[usize]| -> Result<Tensor, GradientError> {
+        let picked = batch.iter().flat_map(|&i| &x[i * d..][..d]).copied().collect();
+        Ok(likelihood.apply(&rows(picked, d)?)?.mean_all()?)
+    };
+    function::train(likelihood, x.len() / d, course, rng, watch, &step)
 }

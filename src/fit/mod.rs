@@ -16,17 +16,18 @@ mod calibrate;
 mod check;
 mod columns;
 pub mod data;
+mod dense;
 pub mod dependence;
 mod error;
 pub mod evaluate;
 pub mod export;
+mod function;
 pub mod gradient;
 mod guard;
 pub mod guarded;
 pub mod infer;
 pub mod layers;
 mod learn;
-pub mod lesson;
 pub mod likelihood;
 mod load;
 pub mod memory;
@@ -41,11 +42,12 @@ pub mod redteam;
 pub mod reference;
 pub mod report;
 pub mod restorer;
+mod seed;
 mod settle;
 mod signals;
 pub mod split;
 pub mod table;
-pub mod train;
+mod trainer;
 pub mod units;
 mod weights;
 mod write;
@@ -58,7 +60,7 @@ use report::Report;
 
 pub use error::FitError;
 pub use options::Options;
-pub use progress::Watch;
+pub use progress::{Progress, Watch};
 
 /// Learns a bundle and writes it. What can be refused is refused before the training begins.
 ///

@@ -11,9 +11,10 @@ use super::attack::{self, Space};
 use super::gradient::{Function, GradientError};
 use super::guarded::Guarded;
 use super::layers::Standard;
-use super::lesson::{self, Course};
-use super::split::{Split, Use, stream};
-use super::train::{Progress, Stopped, Trained};
+use super::progress::Progress;
+use super::seed::{Use, stream};
+use super::split::Split;
+use super::trainer::{Course, Trained};
 use super::{FitError, Options, Watch, autoencoder, brought, likelihood, restorer};
 use crate::model::{Network, Runtime};
 use crate::record::{Feature, Schema};
@@ -125,7 +126,7 @@ impl Lesson<'_> {
         })?;
         let mut rng = stream(seed, Use::Harmless);
         let harmless = attack::harmless(self.schema, &space, &clean, &mut rng);
-        let given = lesson::Rows { clean: &clean, attacked: &attacked, harmless: &harmless };
+        let given = restorer::Rows { clean: &clean, attacked: &attacked, harmless: &harmless };
         let (autoencoder, trained) = match &self.options.autoencoder {
             Some(_) => self.plain(watch)?,
             None => self.dense(&model, given, watch)?,
@@ -176,7 +177,7 @@ impl Lesson<'_> {
     fn dense(
         &self,
         model: &Function,
-        given: lesson::Rows<'_>,
+        given: restorer::Rows<'_>,
         watch: &mut dyn Watch,
     ) -> Result<(Vec<u8>, Trained), FitError> {
         let d = self.x.ncols();
@@ -190,30 +191,22 @@ impl Lesson<'_> {
         let network = restorer::dense(d, &mean, standard.as_ref(), &mut rng)?;
         let course = self.course(given.clean.len() / d, 3e-3);
         watch.stage("teaching the autoencoder to undo attacks");
-        let mut last = None;
         let mut rng = stream(self.options.seed, Use::Shuffle);
-        lesson::restore(&network, model, given, &scales, course, &mut rng, &mut |p| {
-            last = Some(*p);
-            watch.progress(p)
-        })?;
+        let watch = &mut |p: &Progress| watch.progress(p);
+        let run = restorer::restore(&network, model, given, &scales, course, &mut rng, watch)?;
         let onnx = network.into_onnx()??;
         let apply = |j, value| standard.as_ref().map_or(value, |standard| standard.apply(j, value));
         let loss = |part| brought::loss(self.runtime, &onnx, self.x, part, apply);
         let (loss, loss_validation) = (loss(&self.split.train)?, loss(&self.split.validation)?);
-        let epochs = last.map_or(0, |p: Progress| p.epoch);
-        let stopped = match last {
-            Some(p) if p.epoch == p.epochs_max && p.step == p.steps => Stopped::Finished,
-            _ => Stopped::Asked,
-        };
-        let (layers, limits, epoch) = (vec![], None, epochs);
-        Ok((onnx, Trained { layers, limits, loss, loss_validation, epoch, epochs, stopped }))
+        let (epoch, epochs, stopped) = (run.epochs, run.epochs, run.stopped);
+        Ok((onnx, Trained { loss, loss_validation, epoch, epochs, stopped }))
     }
 
     fn convolutional(
         &self,
         image: (usize, usize, usize),
         model: &Function,
-        given: lesson::Rows<'_>,
+        given: restorer::Rows<'_>,
         watch: &mut dyn Watch,
     ) -> Result<Vec<u8>, FitError> {
         let d = self.x.ncols();
@@ -222,7 +215,7 @@ impl Lesson<'_> {
         let course = self.course(given.clean.len() / d, 5e-3);
         watch.stage("teaching the restorer to undo attacks");
         let (scales, mut rng) = (vec![1.0; d], stream(self.options.seed, Use::Restorer));
-        lesson::restore(&network, model, given, &scales, course, &mut rng, &mut |p| {
+        restorer::restore(&network, model, given, &scales, course, &mut rng, &mut |p| {
             watch.progress(p)
         })?;
         Ok(network.into_onnx()??)
@@ -245,10 +238,10 @@ impl Lesson<'_> {
         let rows = self.disturbed(self.x.select(Axis(0), taught), &space);
         let rows: Vec<f32> = rows.into_iter().collect();
         let epochs = (STEPS_MIN * 64 / taught.len().max(1)).clamp(4, 60);
-        let epochs = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
-        let course = Course { epochs, batch_rows: 64, rate_peak: 6e-3 };
+        let epochs_max = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
+        let course = Course { epochs_max, batch_rows: 64, rate_peak: 6e-3, patience: None };
         watch.stage("learning what pixels look like among their neighbours");
-        lesson::likely(&network, &rows, self.x.ncols(), course, &mut rng, &mut |p| {
+        likelihood::likely(&network, &rows, self.x.ncols(), course, &mut rng, &mut |p| {
             watch.progress(p)
         })?;
         Ok(network.into_onnx()??)
@@ -297,8 +290,8 @@ impl Lesson<'_> {
 
     fn course(&self, rows: usize, rate_peak: f64) -> Course {
         let epochs = (STEPS_MIN * 128 / rows.max(1)).clamp(8, 60);
-        let epochs = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
-        Course { epochs, batch_rows: 128, rate_peak }
+        let epochs_max = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
+        Course { epochs_max, batch_rows: 128, rate_peak, patience: None }
     }
 
     fn rows(&self, which: &[usize]) -> Vec<f32> {

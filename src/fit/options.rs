@@ -27,7 +27,7 @@ pub struct Options {
     pub contaminated: Option<Probability>,
     /// At most 2⁶³ − 1: the manifest's integers have a sign.
     pub seed: u64,
-    /// `None`: as many as the rows ask for, see [`train::Config::for_rows`].
+    /// `None`: as many as the rows ask for, see [`dense::course`](super::dense::course).
     pub epochs_max: Option<usize>,
     /// How a table is read.
     pub reading: Reading,

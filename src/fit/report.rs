@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::budget::flagged_interval;
 use super::dependence;
 use super::measured::Measured;
-use super::train::{Stopped, Trained};
+use super::trainer::{Stopped, Trained};
 use crate::bundle::Manifest;
 
 /// A finished fit.

@@ -3,16 +3,23 @@
 //! Two bodies. The dense one squeezes the row through a code too narrow for a trigger; it is the
 //! bundle's autoencoder, and what it costs is detail. The convolutional one adds a correction to
 //! the image itself: it keeps detail, and lets a trigger through. Both learn on attacks of our own
-//! making ([`super::lesson`]); neither knows an attack that keeps the image on its manifold.
+//! making ([`restore`]); neither knows an attack that keeps the image on its manifold.
 //!
 //! Source: prediction match, G. Vacanti, A. Van Looveren, arXiv:2002.09364; bodies and their sizes
 //! were chosen by us on attacks on training rows.
 
+use std::ops::ControlFlow;
+
+use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
-use super::gradient::{Builder, Function, GradientError, int, word};
+use super::attack::{TOGETHER, answers};
+use super::function;
+use super::gradient::{Builder, Function, GradientError, int, rows, word};
 use super::layers::Standard;
-use super::train::widths;
+use super::progress::Progress;
+use super::trainer::{Course, Run, TrainError};
+use super::weights::widths;
 use crate::record::{Feature, Schema};
 
 /// `[n, d]` → `[n, d]` through a code of at most 64 numbers. Images end in a sigmoid that begins at
@@ -141,4 +148,71 @@ pub fn convolutional(
     let (zero, one) = (b.constant(&[], &[0.0]), b.constant(&[], &[1.0]));
     let held = b.node("Clip", &[&sum, &zero, &one], vec![]);
     b.finish(&held, c * h * w)
+}
+
+/// Rows to restore, `[n · d]` each.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    pub clean: &'a [f32],
+    pub attacked: &'a [f32],
+    pub harmless: &'a [f32],
+}
+
+/// Of sixteen rows that go through the networks together, how many are clean, attacked, harmlessly disturbed.
+const MIX: [usize; 3] = [6, 8, 2];
+
+/// Share of the loss that is about the answer; the rest is about the row.
+const ANSWER: f64 = 0.9;
+
+/// Squared errors of rows are small beside nats.
+const ERROR: f64 = 10.0;
+
+/// Trains `restorer` until the guarded model answers the same on what it gives as on the clean row:
+/// .9 · KL(M(x) ‖ M(R(v))) + .1 · 10 · mse, where v is x, or x attacked; a row that is only
+/// disturbed is one to be kept as it is. `scales` `[d]` turns errors into comparable units.
+///
+/// # Errors
+/// If a network has no gradient.
+pub fn restore(
+    restorer: &Function,
+    model: &Function,
+    given: Rows<'_>,
+    scales: &[f32],
+    course: Course,
+    rng: &mut ChaCha8Rng,
+    watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Run, TrainError> {
+    let d = scales.len();
+    let n = given.clean.len() / d;
+    let wanted = |x: &[f32]| -> Result<Vec<f32>, GradientError> {
+        let mut out = vec![];
+        for part in x.chunks(TOGETHER * d) {
+            let answers = answers(model, &rows(part.to_vec(), d)?)?;
+            out.extend(answers.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(out)
+    };
+    let (of_clean, of_harmless) = (wanted(given.clean)?, wanted(given.harmless)?);
+    let k = of_clean.len() / n.max(1);
+    let scales = Tensor::from_slice(scales, (1, d), &Device::Cpu)?;
+    let [clean, attacked, _] = MIX;
+    let step = |part: &[usize]| -> Result<Tensor, GradientError> {
+        let (mut v, mut x, mut z) = (vec![], vec![], vec![]);
+        for (at, &i) in part.iter().enumerate() {
+            let (from, to, answer) = match at % 16 {
+                p if p < clean => (given.clean, given.clean, &of_clean),
+                p if p < clean + attacked => (given.attacked, given.clean, &of_clean),
+                _ => (given.harmless, given.harmless, &of_harmless),
+            };
+            v.extend_from_slice(&from[i * d..][..d]);
+            x.extend_from_slice(&to[i * d..][..d]);
+            z.extend_from_slice(&answer[i * k..][..k]);
+        }
+        let restored = restorer.apply(&rows(v, d)?)?;
+        let error = restored.sub(&rows(x, d)?)?.broadcast_mul(&scales)?.sqr()?.mean_all()?;
+        let (wanted, got) = (rows(z, k)?, answers(model, &restored)?);
+        let kl = wanted.exp()?.mul(&wanted.sub(&got)?)?.sum(1)?.mean_all()?;
+        Ok(((kl * ANSWER)? + (error * (ERROR * (1.0 - ANSWER)))?)?)
+    };
+    function::train(restorer, n, course, rng, watch, &step)
 }

@@ -7,7 +7,8 @@
 
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+
+use super::seed::{Use, permutation, stream};
 
 /// Row numbers of each part, in drawn order. Disjoint; together every row exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,23 +33,6 @@ pub struct Shares(pub [f64; 5]);
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("the shares {0:?} are not positive numbers that sum to 1")]
 pub struct BadShares(pub [f64; 5]);
-
-/// What a seed is used for; each use has a ChaCha stream of its own, so no two share a number.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Use {
-    Split = 1,
-    Weights = 2,
-    Shuffle = 3,
-    Detectors = 4,
-    Sample = 5,
-    Attacks = 6,
-    Pool = 7,
-    Harmless = 8,
-    Restorer = 9,
-    Likelihood = 10,
-    Families = 11,
-    Usual = 12,
-}
 
 impl Default for Shares {
     /// The most for learning, then what a budget of .1 % asks of the two calibrations.
@@ -93,13 +77,6 @@ impl Split {
     }
 }
 
-/// The seed's stream of random numbers for one use.
-pub(super) fn stream(seed: u64, purpose: Use) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(purpose as u64);
-    rng
-}
-
 /// Draws a number of rows out of a number of rows, shown one after the other: each set of that size
 /// is equally likely, and the order stays.
 ///
@@ -125,17 +102,6 @@ impl Draw {
         self.wanted -= u64::from(drawn);
         drawn
     }
-}
-
-/// A random order of `0..n` (Fisher–Yates). Our own, so that a new version of `rand` cannot move
-/// a row from one part into another; a bound is off uniform by less than n / 2⁶⁴.
-pub(super) fn permutation(n: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n).collect();
-    for last in (1..n).rev() {
-        let drawn = (u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64;
-        order.swap(last, drawn as usize);
-    }
-    order
 }
 
 #[cfg(test)]

@@ -6,11 +6,27 @@
 
 use candle_core::{Device, Tensor, Var};
 use ndarray::{Array2, ArrayView2};
-use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
 use super::layers::{Activation, Layer, Standard};
-use super::train::{Output, widths};
+use super::seed::unit;
+
+/// What the network's output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Pixels in [0, 1]: a sigmoid.
+    Unit,
+    /// Numbers of any unit: linear, trained on standardised values.
+    Standardised,
+}
+
+/// Widths of the network for rows of `d` numbers, `[d, hidden, code, hidden, d]`: 784-256-64-256-784,
+/// and narrower for narrower rows, so that the code never has room for the whole row.
+pub fn widths(d: usize) -> [usize; 5] {
+    let hidden = (4 * d).clamp(8, 256);
+    let code = (d / 4).clamp(2, 64).min(d.saturating_sub(1).max(1));
+    [d, hidden, code, hidden, d]
+}
 
 /// Weights `[in, out]` and biases in turn, with Adam's two moments.
 #[derive(Clone)]
@@ -31,6 +47,9 @@ struct Parameter {
 
 impl Weights {
     /// First weights for rows like the rows `train` of `rows`.
+    ///
+    /// # Source
+    /// K. He et al., arXiv:1502.01852.
     pub fn new(rows: &Inputs<'_>, train: &[usize], output: Output, rng: &mut ChaCha8Rng) -> Self {
         let widths = widths(rows.x.ncols());
         let last = match output {
@@ -61,6 +80,9 @@ impl Weights {
     }
 
     /// One step of Adam down the gradient of the batch's loss; the loss before the step.
+    ///
+    /// # Source
+    /// D. Kingma, J. Ba, arXiv:1412.6980, with bias correction.
     pub fn step(&mut self, batch: &Tensor, rate: f64) -> candle_core::Result<f64> {
         let vars: Vec<Var> =
             self.parameters.iter().map(Parameter::var).collect::<Result<_, _>>()?;
@@ -169,7 +191,15 @@ impl Inputs<'_> {
     }
 }
 
-/// Uniform in [0, 1), 24 bits.
-pub(super) fn unit(rng: &mut ChaCha8Rng) -> f32 {
-    (rng.next_u32() >> 8) as f32 / (1 << 24) as f32
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_narrower_than_the_row_for_every_width_it_can_be() {
+        assert_eq!(widths(784), [784, 256, 64, 256, 784]);
+        assert_eq!(widths(9), [9, 36, 2, 36, 9]);
+        assert_eq!(widths(1), [1, 8, 1, 8, 1]);
+        assert!((2..2000).all(|d| widths(d)[2] < d));
+    }
 }

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Space, answers};
 use crate::fit::gradient::{Function, GradientError, rows};
-use crate::fit::weights::unit;
+use crate::fit::seed::unit;
 
 /// How one attack climbs. With one step from the row itself it is FGSM, else PGD.
 ///

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Function, GradientError, axes, value};
 use crate::fit::export::model_of;
 use crate::fit::onnx::{self, Attribute, Graph, INT, INTS, Node, STRING, rows_of};
-use crate::fit::weights::unit;
+use crate::fit::seed::unit;
 
 /// A graph in the making. Values are named by what [`Builder::node`] returns.
 pub struct Builder<'a> {

@@ -52,8 +52,6 @@ pub enum GradientError {
     Use { op: String, what: String },
     #[error("it gives {got} where ONNX Runtime gives {expected}, in column {column} of row {row}")]
     Differs { row: usize, column: usize, got: f32, expected: f32 },
-    #[error("its loss is {loss} in epoch {epoch}; look for huge values in the rows")]
-    Diverged { epoch: usize, loss: f64 },
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
     #[error(transparent)]

@@ -2,8 +2,8 @@ use candle_core::{Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::fit::split::{Use, stream};
-use crate::fit::weights::unit;
+use crate::fit::seed::unit;
+use crate::fit::seed::{Use, stream};
 use crate::model::Runtime;
 
 fn rng() -> ChaCha8Rng {

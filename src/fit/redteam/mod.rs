@@ -18,7 +18,7 @@ use super::Watch;
 use super::attack::{Carlini, Climb, Norm, Space, carlini, climb};
 use super::data::{DataError, Dataset};
 use super::gradient::{GradientError, rows};
-use super::split::{Use, permutation, stream};
+use super::seed::{Use, permutation, stream};
 use super::units::{self, UnitsError};
 use crate::bundle::TensorError;
 use crate::decide::DeciderError;

@@ -8,8 +8,8 @@ use super::*;
 use crate::codec::{Codecs, Config, ContentHeaders, Format};
 use crate::fit::infer::Hints;
 use crate::fit::infer::Label;
+use crate::fit::progress::Progress;
 use crate::fit::table::Reading;
-use crate::fit::train::Progress;
 
 struct Silent;
 
