@@ -2,17 +2,17 @@
 //!
 //! Ranks, merged score and test have a part each. The tables of these parts live only here.
 
-use super::columns::Table;
+use super::data::options::Options;
+use super::data::reference::Attacks;
 use super::error::FitError;
-use super::guard::{self, Detectors, Weighed};
+use super::guard::columns::Table;
+use super::guard::detectors::{self, Detectors, Weighed};
+use super::guard::measured::{Measured, Parts};
+use super::guard::signals;
 use super::learn::Knowledge;
 use super::load::Sources;
-use super::measured::{Measured, Parts};
-use super::options::Options;
 use super::progress::Watch;
-use super::reference::Attacks;
 use super::report::Accuracy;
-use super::signals;
 use crate::bundle::{Member, Tensors};
 use crate::decide::{Decider, Version};
 use crate::model::ModelError;
@@ -102,7 +102,7 @@ fn accuracy(rows: &Rows<'_>, versions: &[Version], part: &[usize], y: &[i64]) ->
     Accuracy {
         rows: part.len(),
         right: right(&|i| rows.label(i)),
-        right_corrected: right(&|i| guard::label_of(rows, versions[i], i)),
+        right_corrected: right(&|i| detectors::label_of(rows, versions[i], i)),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{brought, budget, data, export, gradient, guarded, memory, table, trainer, units};
+use super::data::reference::ReferenceError;
+use super::train::error::TrainError;
+use super::train::guarded::GuardedError;
 use crate::bundle::TensorError;
 use crate::decide::BudgetTooSmall;
 use crate::model::ModelError;
@@ -13,19 +15,7 @@ use crate::shell::bundle::BundleDirError;
 #[derive(Debug, thiserror::Error)]
 pub enum FitError {
     #[error(transparent)]
-    Data(#[from] data::DataError),
-    #[error(transparent)]
-    Table(#[from] table::TableError),
-    #[error("{}: arrays have no names: the options for columns are for CSV, JSON lines and Parquet", .0.display())]
-    NoColumns(PathBuf),
-    #[error("{}: a table has no --image and no --labels: name its labels with --label", .0.display())]
-    NoArrays(PathBuf),
-    #[error(transparent)]
-    Memory(memory::TooMuch),
-    #[error(transparent)]
-    Units(#[from] units::UnitsError),
-    #[error(transparent)]
-    Budget(#[from] budget::Unsupported),
+    Reference(#[from] ReferenceError),
     #[error(
         "--contaminated {share} leaves out rows by their numbers and categories, at most half of \
          them: give a share of at most 50%, and only for a table"
@@ -33,18 +23,10 @@ pub enum FitError {
     Contaminated { share: Probability },
     #[error("the guarded model {}: {source}", path.display())]
     GuardedFile { path: PathBuf, source: std::io::Error },
-    #[error("the autoencoder {}: {source}", path.display())]
-    AutoencoderFile { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
-    Brought(#[from] brought::BroughtError),
-    #[error("a network cannot be trained: {0}")]
-    Gradient(#[from] gradient::GradientError),
+    Guarded(#[from] GuardedError),
     #[error(transparent)]
-    Guarded(#[from] guarded::GuardedError),
-    #[error(transparent)]
-    Train(#[from] trainer::TrainError),
-    #[error(transparent)]
-    Export(#[from] export::TooLarge),
+    Train(#[from] TrainError),
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error(transparent)]

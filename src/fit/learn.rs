@@ -3,15 +3,15 @@
 
 use ndarray::Array2;
 
-use super::columns::Table;
+use super::data::options::Options;
+use super::data::reference::Reference;
 use super::error::FitError;
-use super::guard::Detectors;
+use super::guard::columns::Table;
+use super::guard::detectors::Detectors;
 use super::load::{self, Sources};
-use super::networks::{self, Learned, Weighing};
-use super::options::Options;
 use super::progress::Watch;
-use super::reference::Reference;
-use super::trainer::Trained;
+use super::train::networks::{self, Learned, Weighing};
+use super::train::trainer::Trained;
 use crate::model::{ModelError, Networks, Onnx, Runtime};
 use crate::record::Columns;
 

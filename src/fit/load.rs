@@ -1,13 +1,13 @@
 //! First step of `fit`: reads what there is to learn from, and refuses what can be refused.
 
-use super::columns::Table;
-use super::dependence;
+use super::data::options::Options;
+use super::data::reference::Reference;
 use super::error::FitError;
-use super::guard::{self, Wanted};
-use super::guarded::Guarded;
-use super::options::Options;
+use super::guard::columns::Table;
+use super::guard::dependence;
+use super::guard::detectors::{self, Wanted};
 use super::progress::Watch;
-use super::reference::Reference;
+use super::train::guarded::Guarded;
 use crate::detect::Setting;
 use crate::model::Runtime;
 use crate::record::{Columns, Schema};
@@ -45,7 +45,7 @@ pub fn load(
     if let Some(share) = options.contaminated {
         watch.stage("leaving out the most isolated rows");
         let wanted = wanted(options, schema, guarded.as_ref());
-        let kept = guard::trimmed(&all, share, wanted).filter(|_| share.get() <= 0.5);
+        let kept = detectors::trimmed(&all, share, wanted).filter(|_| share.get() <= 0.5);
         let kept = kept.ok_or(FitError::Contaminated { share })?;
         let train = &mut reference.split.train;
         *train = kept.into_iter().map(|i| train[i]).collect();

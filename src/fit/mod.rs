@@ -6,61 +6,32 @@
 //!
 //! It cannot tell whether the rows it is given are clean: an attack among them becomes normal.
 
-pub mod array;
+pub mod progress;
+mod seed;
+pub mod data;
+pub mod graph;
 pub mod attack;
-mod attack_weights;
-mod autoencoder;
-pub mod brought;
-pub mod budget;
+pub mod train;
+pub mod guard;
+mod error;
+mod load;
+mod learn;
 mod calibrate;
 mod check;
-mod columns;
-pub mod data;
-mod dense;
-pub mod dependence;
-mod error;
-pub mod evaluate;
-pub mod export;
-mod function;
-pub mod gradient;
-mod guard;
-pub mod guarded;
-pub mod infer;
-pub mod layers;
-mod learn;
-pub mod likelihood;
-mod load;
-pub mod memory;
-pub mod measured;
-mod merge_weights;
-mod networks;
-mod onnx;
-mod options;
-pub mod progress;
-mod record;
-pub mod redteam;
-pub mod reference;
 pub mod report;
-pub mod restorer;
-mod seed;
-mod settle;
-mod signals;
-pub mod split;
-pub mod table;
-mod trainer;
-pub mod units;
-mod weights;
 mod write;
+pub mod evaluate;
+pub mod redteam;
 
 use crate::model::Runtime;
 use crate::record::Schema;
 
-use reference::Reference;
+use data::reference::Reference;
 use report::Report;
 
+pub use data::options::Options;
 pub use error::FitError;
-pub use options::Options;
-pub use progress::{Progress, Watch};
+pub use progress::{Progress, Reporter, Watch};
 
 /// Learns a bundle and writes it. What can be refused is refused before the training begins.
 ///

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
-use super::infer::Hints;
-use super::layers::{Activation, Layer};
-use super::measured::Caught;
+use super::data::infer::Hints;
+use super::data::table::Reading;
+use super::graph::export::onnx;
+use super::graph::layers::{Activation, Layer};
+use super::guard::measured::Caught;
 use super::report::Accuracy;
 use super::seed::unit;
 use super::seed::{Use, stream};
-use super::table::Reading;
-use super::trainer::Stopped;
+use super::train::trainer::Stopped;
 use super::*;
 use crate::bundle::Role;
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
@@ -92,7 +93,7 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
     let path = place.path().join("guarded.onnx");
     let w = Array2::from_shape_fn((2, 16), |(k, j)| if (k == 0) == (j < 8) { 4.0 } else { -4.0 });
     let layer = Layer { w, b: vec![0.0, 0.0], activation: Activation::Linear };
-    std::fs::write(&path, export::onnx(None, &[layer]).unwrap()).unwrap();
+    std::fs::write(&path, onnx(None, &[layer]).unwrap()).unwrap();
     let plain = options(place.path(), 2000);
     let guarded = Options { guarded_model: Some(path), ..plain };
     let report = run(&guarded).unwrap();

@@ -2,12 +2,12 @@
 
 use super::calibrate::Calibrated;
 use super::check;
+use super::data::options::Options;
+use super::data::reference::Reference;
 use super::error::FitError;
 use super::learn::Knowledge;
 use super::load::Sources;
-use super::options::Options;
 use super::progress::Watch;
-use super::reference::Reference;
 use super::report::Report;
 use crate::bundle::{Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, VERSION};
 use crate::model::Runtime;

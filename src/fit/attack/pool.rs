@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{Carlini, Climb, Goal, Norm, Space, carlini, labels};
-use crate::fit::gradient::{Function, GradientError};
+use crate::fit::graph::gradient::{Function, GradientError};
 use crate::fit::seed::unit;
 use crate::fit::seed::{Use, stream};
 

@@ -2,7 +2,7 @@ use ndarray::Array2;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fit::gradient::Builder;
+use crate::fit::graph::gradient::Builder;
 use crate::fit::seed::{Use, stream};
 use crate::record::{Feature, Schema};
 
@@ -21,7 +21,7 @@ fn model() -> Function {
     let w: Vec<f32> = (0..2 * D).map(|i| if i < D { -left(i) } else { left(i - D) }).collect();
     let (w, bias) = (b.trainable(&[2, D], &w), b.trainable(&[2], &[0.0, 0.0]));
     let x = b.input();
-    let z = b.node("Gemm", &[&x, &w, &bias], vec![crate::fit::gradient::int("transB", 1)]);
+    let z = b.node("Gemm", &[&x, &w, &bias], vec![crate::fit::graph::gradient::int("transB", 1)]);
     b.finish(&z, 2).unwrap()
 }
 
