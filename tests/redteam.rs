@@ -8,8 +8,8 @@ use std::process::Command;
 
 use ndarray::Array2;
 use serde_json::Value;
-use tripline::fit::export::onnx;
-use tripline::fit::layers::{Activation, Layer};
+use tripline::fit::graph::export::onnx;
+use tripline::fit::graph::layers::{Activation, Layer};
 
 const SIDE: usize = 8;
 

@@ -221,7 +221,7 @@ fn triggers_and_perturbations_are_flagged_and_clean_images_within_the_budget() {
     let manifest = bundle().manifest;
     let (flagged, n) = share("clean.u8");
     let m = manifest.provenance.rows.merged as usize;
-    let (low, high) = tripline::fit::budget::flagged_interval(manifest.budget, m, n);
+    let (low, high) = tripline::fit::data::budget::flagged_interval(manifest.budget, m, n);
     assert!((low..=high).contains(&flagged), "{flagged} of {n}; 99 % of bundles: {low} to {high}");
 }
 
@@ -229,7 +229,7 @@ fn triggers_and_perturbations_are_flagged_and_clean_images_within_the_budget() {
 fn the_clean_share_that_fit_measured_is_within_its_interval() {
     let manifest = bundle().manifest;
     let (rows, merged) = (manifest.clean.rows as usize, manifest.provenance.rows.merged as usize);
-    let (low, high) = tripline::fit::budget::flagged_interval(manifest.budget, merged, rows);
+    let (low, high) = tripline::fit::data::budget::flagged_interval(manifest.budget, merged, rows);
     let flagged = manifest.clean.flagged as usize;
     assert!((low..=high).contains(&flagged), "{flagged} of {rows}; expected {low} to {high}");
 }
@@ -298,7 +298,7 @@ fn records_of_several_rows_are_flagged_no_more_often_than_single_ones() {
         println!("{rows} rows: {flagged} of {n} clean records flagged (ranks alone to {rows_max})");
         let manifest = bundle().manifest;
         let m = manifest.provenance.rows.merged as usize;
-        let (_, high) = tripline::fit::budget::flagged_interval(manifest.budget, m, n);
+        let (_, high) = tripline::fit::data::budget::flagged_interval(manifest.budget, m, n);
         assert!(flagged <= high, "{rows} rows: {flagged} of {n} clean records; at most {high}");
 
         let left = road.run_whole(&of_several_rows(100, rows, Some(1)));
@@ -426,10 +426,10 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
 
 /// An autoencoder of one layer that is not fit for use.
 fn broken_networks(w: ndarray::Array2<f32>, b: f32) -> Networks {
-    use tripline::fit::layers::{Activation, Layer};
+    use tripline::fit::graph::layers::{Activation, Layer};
 
     let layer = Layer { w, b: vec![b; PIXELS], activation: Activation::Linear };
-    let onnx = tripline::fit::export::onnx(None, &[layer]).expect("a small file");
+    let onnx = tripline::fit::graph::export::onnx(None, &[layer]).expect("a small file");
     let bundle = bundle();
     let model = bundle.guarded_model.as_deref().zip(bundle.manifest.answer);
     let guarded = model.map(|(onnx, kind)| (kind, onnx));

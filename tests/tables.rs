@@ -9,11 +9,11 @@ use std::process::{Command, Output};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tripline::fit::Progress;
 use tripline::fit::Watch;
+use tripline::fit::data::infer::Label;
+use tripline::fit::data::table::Reading;
 use tripline::fit::evaluate::{Evaluation, Options, evaluate};
-use tripline::fit::infer::Label;
-use tripline::fit::table::Reading;
-use tripline::fit::train::Progress;
 use tripline::model::Runtime;
 
 fn root() -> &'static Path {

@@ -68,7 +68,8 @@ fn check(name: &str, report: &Value, auroc_min: f64) {
     let manifest = tripline::shell::bundle::read(&bundle(name)).expect("a bundle").manifest;
     let count = |key: &str| report[key].as_u64().expect("a count") as usize;
     let m = manifest.provenance.rows.merged as usize;
-    let (low, high) = tripline::fit::budget::flagged_interval(manifest.budget, m, count("clean"));
+    let (low, high) =
+        tripline::fit::data::budget::flagged_interval(manifest.budget, m, count("clean"));
     let flagged = count("clean_flagged");
     assert!((low..=high).contains(&flagged), "{name}: {flagged}, not {low} to {high}: {report}");
     let auroc = report["auroc"].as_f64().expect("a share");

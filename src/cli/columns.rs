@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::fit::infer::{Hints, Label};
-use crate::fit::table::Reading;
+use crate::fit::data::infer::{Hints, Label};
+use crate::fit::data::table::Reading;
 use crate::record::Schema;
 
 /// Options for CSV, JSON lines and Parquet.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::Exit;
 use super::columns::Columns;
-use crate::fit::memory::Memory;
+use crate::fit::data::memory::Memory;
+use crate::fit::data::units::ImageShape;
 use crate::fit::progress::Reporter;
-use crate::fit::units::ImageShape;
 use crate::fit::{Options, fit, schema};
 use crate::model::Runtime;
 use crate::record::Probability;

@@ -105,7 +105,7 @@ pub struct Kind {
     pub contaminated_only: bool,
     /// How much it counts in the merged score where it says what no other does: 1, less on rows that
     /// another was measured to judge better, and more where it judges better than those of 1.
-    /// `fit::merge_weights` has the figures.
+    /// `fit::guard::merge_weights` has the figures.
     pub voice: fn(&Schema) -> f32,
     /// Learns from clean rows; the same rows and generator teach it the same.
     #[cfg(feature = "fit")]

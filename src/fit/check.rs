@@ -7,8 +7,8 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::FitError;
-use super::record::Writer;
+use super::data::record::Writer;
+use super::error::FitError;
 use crate::bundle::CleanShare;
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::model::{Networks, Runtime};

@@ -5,8 +5,30 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Watch;
-use super::train::Progress;
+/// Hears what `fit` is doing, and may end the training.
+pub trait Watch {
+    /// Something new begins.
+    fn stage(&mut self, what: &str);
+    /// So many rows of a file were read, so large a share of it.
+    fn reading(&mut self, rows: u64, done: f32);
+    /// A training step is done.
+    fn progress(&mut self, progress: &Progress) -> ControlFlow<()>;
+}
+
+/// Where training stands, after each step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// From 1.
+    pub epoch: usize,
+    pub epochs_max: usize,
+    /// Step within the epoch, from 1.
+    pub step: usize,
+    pub steps: usize,
+    /// Mean loss of the epoch so far.
+    pub loss: f64,
+    /// After the last step of an epoch.
+    pub loss_validation: Option<f64>,
+}
 
 /// Reports on standard error, and stops training when its time is up.
 #[derive(Debug)]

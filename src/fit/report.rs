@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::budget::flagged_interval;
-use super::dependence;
-use super::measured::Measured;
-use super::train::{Stopped, Trained};
+use super::data::budget::flagged_interval;
+use super::guard::dependence;
+use super::guard::measured::Measured;
+use super::train::trainer::{Stopped, Trained};
 use crate::bundle::Manifest;
 
 /// A finished fit.

@@ -1,16 +1,22 @@
 //! The whole of `fit` on small made-up tables and images.
 
-use std::path::Path;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, array};
+use ndarray::Array2;
 
-use super::layers::{Activation, Layer};
-use super::measured::Caught;
-use super::split::{Use, stream};
-use super::train::Stopped;
-use super::weights::unit;
+use super::data::infer::Hints;
+use super::data::table::Reading;
+use super::graph::export::onnx;
+use super::graph::layers::{Activation, Layer};
+use super::guard::measured::Caught;
+use super::report::Accuracy;
+use super::seed::unit;
+use super::seed::{Use, stream};
+use super::train::trainer::Stopped;
 use super::*;
 use crate::bundle::Role;
+use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 struct Silent;
 
@@ -87,7 +93,7 @@ fn with_a_guarded_model_its_answers_are_guarded_too() {
     let path = place.path().join("guarded.onnx");
     let w = Array2::from_shape_fn((2, 16), |(k, j)| if (k == 0) == (j < 8) { 4.0 } else { -4.0 });
     let layer = Layer { w, b: vec![0.0, 0.0], activation: Activation::Linear };
-    std::fs::write(&path, export::onnx(None, &[layer]).unwrap()).unwrap();
+    std::fs::write(&path, onnx(None, &[layer]).unwrap()).unwrap();
     let plain = options(place.path(), 2000);
     let guarded = Options { guarded_model: Some(path), ..plain };
     let report = run(&guarded).unwrap();
@@ -228,14 +234,4 @@ fn images_and_shares_above_half_cannot_be_trimmed() {
         assert!(matches!(refusal, FitError::Contaminated { .. }), "{refusal}");
         assert!(!options.out.exists());
     }
-}
-
-#[test]
-fn accuracy_counts_the_answers_that_are_the_label() {
-    let (x, answer) = (array![[0.0], [0.0]], array![[0.0_f32, -1.0], [-1.0, 0.0]]);
-    let twin_answer = array![[-1.0_f32, 0.0], [-1.0, 0.0]];
-    let rows =
-        Rows { answer: answer.view(), twin_answer: twin_answer.view(), ..Rows::only(x.view()) };
-    let expected = Accuracy { rows: 2, right: 2, right_corrected: 1 };
-    assert_eq!(accuracy(&rows, &[Version::Twin; 2], &[5, 3], &[9, 9, 9, 1, 9, 0]), expected);
 }

@@ -4,8 +4,8 @@ use candle_core::{Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Space, answers};
-use crate::fit::gradient::{Function, GradientError, rows};
-use crate::fit::weights::unit;
+use crate::fit::graph::gradient::{Function, GradientError, rows};
+use crate::fit::seed::unit;
 
 /// How one attack climbs. With one step from the row itself it is FGSM, else PGD.
 ///

@@ -6,7 +6,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::Space;
-use crate::fit::weights::unit;
+use crate::fit::seed::unit;
 use crate::record::{Feature, Schema};
 
 /// Disturbed copies of the rows `x` [n · d]: in turn two of noise, one moved, one of other light;

@@ -23,7 +23,7 @@ pub use space::Space;
 use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
-use super::gradient::{Function, GradientError, rows};
+use super::graph::gradient::{Function, GradientError, rows};
 
 /// Rows that go through a network together.
 pub const TOGETHER: usize = 32;

@@ -5,9 +5,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{Carlini, Climb, Goal, Norm, Space, carlini, labels};
-use crate::fit::gradient::{Function, GradientError};
-use crate::fit::split::{Use, stream};
-use crate::fit::weights::unit;
+use crate::fit::graph::gradient::{Function, GradientError};
+use crate::fit::seed::unit;
+use crate::fit::seed::{Use, stream};
 
 /// One kind of attack at one strength.
 #[derive(Clone, Copy, Debug)]

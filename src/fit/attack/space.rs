@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView2;
 
-use crate::fit::layers::Standard;
+use crate::fit::graph::layers::Standard;
 use crate::record::{Feature, Schema};
 
 /// One entry per column of a row, `[d]`.

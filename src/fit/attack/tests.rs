@@ -2,8 +2,8 @@ use ndarray::Array2;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fit::gradient::Builder;
-use crate::fit::split::{Use, stream};
+use crate::fit::graph::gradient::Builder;
+use crate::fit::seed::{Use, stream};
 use crate::record::{Feature, Schema};
 
 const D: usize = 36;
@@ -21,7 +21,7 @@ fn model() -> Function {
     let w: Vec<f32> = (0..2 * D).map(|i| if i < D { -left(i) } else { left(i - D) }).collect();
     let (w, bias) = (b.trainable(&[2, D], &w), b.trainable(&[2], &[0.0, 0.0]));
     let x = b.input();
-    let z = b.node("Gemm", &[&x, &w, &bias], vec![crate::fit::gradient::int("transB", 1)]);
+    let z = b.node("Gemm", &[&x, &w, &bias], vec![crate::fit::graph::gradient::int("transB", 1)]);
     b.finish(&z, 2).unwrap()
 }
 
@@ -31,7 +31,7 @@ fn images(n: usize) -> Vec<f32> {
     let pixel = |i: usize, rng: &mut rand_chacha::ChaCha8Rng| {
         let (y, x) = (i % D / 6, i % 6);
         let inside = (1..5).contains(&y) && (1..5).contains(&x);
-        let value = 0.3 + 0.3 * crate::fit::weights::unit(rng) + if x < 3 { 0.1 } else { 0.0 };
+        let value = 0.3 + 0.3 * crate::fit::seed::unit(rng) + if x < 3 { 0.1 } else { 0.0 };
         if inside { (value * 255.0).round() / 255.0 } else { 0.0 }
     };
     (0..n * D).map(|i| pixel(i, &mut rng)).collect()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::EvaluateError;
-use crate::fit::table::{Kind, Source, TableError, columns};
+use crate::fit::data::table::{Kind, Source, TableError, columns};
 use crate::record::{Feature, Schema};
 
 /// Where a record's cells stand in the file, and what is said about it beside them.

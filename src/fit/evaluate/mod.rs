@@ -10,6 +10,7 @@
 
 mod columns;
 pub mod drift;
+mod error;
 pub mod html;
 pub mod labelled;
 pub mod measure;
@@ -20,26 +21,7 @@ pub mod sample;
 pub mod specimen;
 pub mod suspects;
 
-use super::FitError;
-use super::table::TableError;
-use crate::score::{GuardError, GuardFailure};
-use crate::shell;
-
+pub use error::EvaluateError;
 pub use labelled::{Evaluation, Options, evaluate};
 pub use rows::{Named, Rows};
 pub use suspects::{Report, Trial, compare};
-
-/// Why there is no evaluation.
-#[derive(Debug, thiserror::Error)]
-pub enum EvaluateError {
-    #[error(transparent)]
-    Folder(#[from] shell::bundle::BundleDirError),
-    #[error("the bundle cannot judge: {0}")]
-    Guard(#[from] GuardError),
-    #[error(transparent)]
-    Failed(#[from] GuardFailure),
-    #[error(transparent)]
-    Fit(#[from] FitError),
-    #[error(transparent)]
-    Table(#[from] TableError),
-}

@@ -10,10 +10,10 @@ use super::columns::Columns;
 use super::rows::Rows;
 use crate::bundle::Bundle;
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
-use crate::fit::record::Writer;
-use crate::fit::reference::as_cell;
-use crate::fit::table::{Row, Scalar, Source};
-use crate::fit::{FitError, Watch};
+use crate::fit::Watch;
+use crate::fit::data::record::Writer;
+use crate::fit::data::reference::as_cell;
+use crate::fit::data::table::{Row, Scalar, Source};
 use crate::model::{Networks, Runtime};
 use crate::record::{Feature, Offset, Partition, Position, Probability, Record};
 use crate::score::{Batch, Guard, PART_NUMBERS_MAX};
@@ -71,7 +71,7 @@ impl Road {
         };
         Ok(Self {
             guard: Guard::new(bundle, budget, policy, &writer.reading())?,
-            networks: Networks::load(runtime, bundle).map_err(FitError::from)?,
+            networks: Networks::load(runtime, bundle)?,
             writer,
             batch: Batch::default(),
             rows_max: (PART_NUMBERS_MAX / schema.width()).clamp(1, BATCH_ROWS),

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::fit::table::{self, Row, Scalar, TableError};
+use crate::fit::data::table::{self, Row, Scalar, TableError};
 
 /// Some of a file's rows.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+use super::EvaluateError;
 use super::road::{SEEN, Turned};
 use super::rows::Rows;
-use super::{EvaluateError, FitError};
 use crate::math::wilson;
 use crate::model::{Filled, Networks};
 use crate::record::{Action, Columns};
@@ -92,7 +92,7 @@ impl Counting {
     }
 
     fn labels(&mut self, networks: &mut Networks, x: &[f32]) -> Result<Vec<usize>, EvaluateError> {
-        networks.fill(Columns::ANSWER, x, &mut self.filled).map_err(FitError::from)?;
+        networks.fill(Columns::ANSWER, x, &mut self.filled)?;
         let rows = self.filled.rows(x);
         Ok((0..rows.len()).map(|i| rows.label(i)).collect())
     }

@@ -14,12 +14,12 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use super::Watch;
 use super::attack::{Carlini, Climb, Norm, Space, carlini, climb};
-use super::data::{DataError, Dataset};
-use super::gradient::{GradientError, rows};
-use super::split::{Use, permutation, stream};
-use super::units::{self, UnitsError};
+use super::data::dataset::{DataError, Dataset};
+use super::data::units::{self, UnitsError};
+use super::graph::gradient::{GradientError, rows};
+use super::progress::Watch;
+use super::seed::{Use, permutation, stream};
 use crate::bundle::TensorError;
 use crate::decide::DeciderError;
 use crate::model::{ModelError, Runtime};

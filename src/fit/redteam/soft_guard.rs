@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::decide::Decider;
 use crate::detect::{Detector, Setting, Soft, kind};
 use crate::fit::attack::{TOGETHER, answers};
-use crate::fit::gradient::{Function, GradientError};
+use crate::fit::graph::gradient::{Function, GradientError};
 use crate::model::{Filled, Networks, Runtime};
 use crate::record::Columns;
 

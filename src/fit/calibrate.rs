@@ -1,0 +1,124 @@
+//! Third step of `fit`: from scores to a decision, on rows that nothing was learned from.
+//!
+//! Ranks, merged score and test have a part each. The tables of these parts live only here.
+
+use super::data::options::Options;
+use super::data::reference::Attacks;
+use super::error::FitError;
+use super::guard::columns::Table;
+use super::guard::detectors::{self, Detectors, Weighed};
+use super::guard::measured::{Measured, Parts};
+use super::guard::signals;
+use super::learn::Knowledge;
+use super::load::Sources;
+use super::progress::Watch;
+use super::report::Accuracy;
+use crate::bundle::{Member, Tensors};
+use crate::decide::{Decider, Version};
+use crate::model::ModelError;
+use crate::record::Rows;
+
+/// What calibration adds to what was learned.
+pub struct Calibrated {
+    pub decider: Decider,
+    /// The detectors that the bundle keeps.
+    pub members: Vec<Member>,
+    /// What detectors, decider and watches need at run time.
+    pub tensors: Tensors,
+    pub measured: Measured,
+    pub accuracy: Option<Accuracy>,
+}
+
+/// Calibrates the detectors of `knowledge`, and measures what came out.
+///
+/// # Errors
+/// If a network fails, or the rows are too few for the budget.
+pub fn calibrate(
+    options: &Options,
+    sources: &Sources,
+    knowledge: &mut Knowledge,
+    watch: &mut dyn Watch,
+) -> Result<Calibrated, FitError> {
+    watch.stage("calibrating");
+    let (x, split) = (&sources.reference.x, &sources.reference.split);
+    let test = knowledge.fill(x, &split.test)?;
+    let (ranks, merged) = (knowledge.fill(x, &split.ranks)?, knowledge.fill(x, &split.merged)?);
+    let validation = knowledge.fill(x, &split.validation)?;
+    let weighed = weighed(knowledge)?;
+    let attacked = match &sources.reference.attacks {
+        Some(Attacks { x, labels, .. }) if !labels.is_empty() => Some(knowledge.fill_all(x)?),
+        _ => None,
+    };
+
+    let detectors = &knowledge.detectors;
+    let decider = detectors.calibrate(&ranks, &merged, &test, options.budget, weighed.as_ref())?;
+    let parts =
+        Parts { validation: &validation, ranks: &ranks, test: &test, attacks: attacked.as_ref() };
+    let mut measured = detectors.measure(&decider, parts);
+    if let Some((weighing, weighed)) = knowledge.weighing.as_ref().zip(weighed.as_ref()) {
+        measured.own = detectors.own(&decider, &test, weighing, weighed);
+    }
+    let accuracy = accuracy_of(sources, detectors, &decider, &test);
+
+    let mut tensors = Tensors::default();
+    let members = detectors.save(&decider, &mut tensors);
+    decider.save(&mut tensors);
+    let kept = (&sources.reference.schema, members.as_slice(), knowledge.labels);
+    signals::learn(kept, (detectors, &decider), &ranks, &[&merged, &test]).save(&mut tensors);
+    Ok(Calibrated { decider, members, tensors, measured, accuracy })
+}
+
+/// What weighs the detectors, its columns filled.
+fn weighed(knowledge: &mut Knowledge) -> Result<Option<Weighed>, ModelError> {
+    // Taken and put back: filling columns runs the networks, which need the whole of `knowledge`.
+    let Some(weighing) = knowledge.weighing.take() else { return Ok(None) };
+    let mut attacks = vec![];
+    for own in &weighing.attacks {
+        attacks.push((knowledge.fill_all(&own.x)?, own.weight));
+    }
+    let clean = knowledge.fill_all(&weighing.clean)?;
+    let harmless = knowledge.fill_all(&weighing.harmless)?;
+    knowledge.weighing = Some(weighing);
+    Ok(Some(Weighed { clean, harmless, attacks }))
+}
+
+/// The guarded model's accuracy on the test part, if there is a model and the rows have labels.
+fn accuracy_of(
+    sources: &Sources,
+    detectors: &Detectors,
+    decider: &Decider,
+    test: &Table,
+) -> Option<Accuracy> {
+    let y = sources.reference.y.as_ref().filter(|_| sources.guarded.is_some())?;
+    let versions = detectors.versions(decider, test);
+    Some(accuracy(&test.rows(), &versions, &sources.reference.split.test, y))
+}
+
+/// How often the guarded model gives row `part[i]` its label `y[part[i]]`; corrected in `versions[i]`.
+fn accuracy(rows: &Rows<'_>, versions: &[Version], part: &[usize], y: &[i64]) -> Accuracy {
+    let right = |label: &dyn Fn(usize) -> usize| {
+        (0..part.len()).filter(|&i| label(i) as i64 == y[part[i]]).count()
+    };
+    Accuracy {
+        rows: part.len(),
+        right: right(&|i| rows.label(i)),
+        right_corrected: right(&|i| detectors::label_of(rows, versions[i], i)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn accuracy_counts_the_answers_that_are_the_label() {
+        let (x, answer) = (array![[0.0], [0.0]], array![[0.0_f32, -1.0], [-1.0, 0.0]]);
+        let twin_answer = array![[-1.0_f32, 0.0], [-1.0, 0.0]];
+        let rows =
+            Rows { answer: answer.view(), twin_answer: twin_answer.view(), ..Rows::only(x.view()) };
+        let expected = Accuracy { rows: 2, right: 2, right_corrected: 1 };
+        assert_eq!(accuracy(&rows, &[Version::Twin; 2], &[5, 3], &[9, 9, 9, 1, 9, 0]), expected);
+    }
+}

@@ -1,0 +1,16 @@
+//! Rows, whatever their format, on their way into one matrix in model units: read, checked, split.
+//!
+//! Nothing here trains or scores.
+
+pub mod array;
+pub mod budget;
+pub mod dataset;
+pub mod infer;
+pub mod memory;
+pub mod options;
+pub mod record;
+pub mod reference;
+pub mod settle;
+pub mod split;
+pub mod table;
+pub mod units;

@@ -1,0 +1,44 @@
+//! What a person asks of `fit`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::infer::Hints;
+use super::memory::Memory;
+use super::table::Reading;
+use super::units::ImageShape;
+use crate::record::Probability;
+
+/// What to learn from, and what to make of it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data: PathBuf,
+    pub labels: Option<PathBuf>,
+    pub name: String,
+    /// The bundle's directory; must not exist, or be empty.
+    pub out: PathBuf,
+    pub image: Option<ImageShape>,
+    /// What an integer pixel is divided by.
+    pub scale: f32,
+    pub guarded_model: Option<PathBuf>,
+    /// Share of clean records that may be flagged.
+    pub budget: Probability,
+    /// Share of the rows that may be attacks: left out of what is learned. `None`: all are clean.
+    pub contaminated: Option<Probability>,
+    /// At most 2⁶³ − 1: the manifest's integers have a sign.
+    pub seed: u64,
+    /// `None`: as many as the rows ask for, see [`dense::course`](crate::fit::train::dense::course).
+    pub epochs_max: Option<usize>,
+    /// How a table is read.
+    pub reading: Reading,
+    /// What a table's columns are.
+    pub hints: Hints,
+    /// Learn from so many of the clean rows, drawn by the seed.
+    pub sample: Option<usize>,
+    /// Unless given, what the system says is available.
+    pub memory_max: Option<Memory>,
+    /// An autoencoder of the user's own, kept instead of training one.
+    pub autoencoder: Option<PathBuf>,
+    /// The rows are in time order, one every so long.
+    pub every: Option<Duration>,
+}

@@ -1,0 +1,195 @@
+//! Tables on their way into the matrix.
+
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::{Codecs, Config, ContentHeaders, Format};
+use crate::fit::data::infer::Hints;
+use crate::fit::data::infer::Label;
+use crate::fit::data::table::Reading;
+use crate::fit::progress::Progress;
+
+struct Silent;
+
+impl Watch for Silent {
+    fn stage(&mut self, _: &str) {}
+    fn reading(&mut self, _: u64, _: f32) {}
+    fn progress(&mut self, _: &Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+fn load(csv: &str, change: impl FnOnce(&mut Options)) -> Result<Reference, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("rows.csv");
+    std::fs::write(&data, csv).unwrap();
+    let mut options = Options {
+        data: data.clone(),
+        labels: None,
+        name: "tiny".into(),
+        out: folder.path().join("bundle"),
+        image: None,
+        scale: 255.0,
+        guarded_model: None,
+        budget: "1%".parse().unwrap(),
+        contaminated: None,
+        seed: 1,
+        epochs_max: None,
+        reading: Reading::default(),
+        hints: Hints::default(),
+        sample: None,
+        memory_max: None,
+        autoencoder: None,
+        every: None,
+    };
+    change(&mut options);
+    Reference::load(&options, None, &mut Silent)
+        .map_err(|error| error.to_string().replace(&*data.to_string_lossy(), "rows.csv"))
+}
+
+fn label(name: &str) -> Option<Label> {
+    Some(Label { name: name.into(), normal: None })
+}
+
+/// `n` rows of a number and a category; every tenth is an attack with a word of its own.
+fn labelled(n: usize) -> String {
+    let row = |i: usize| match i % 10 {
+        9 => format!("{i},evil,theft\n"),
+        _ => format!("{i},{},normal\n", ["DE", "FR"][i % 2]),
+    };
+    "amount,country,kind\n".to_owned() + &(0..n).map(row).collect::<String>()
+}
+
+#[test]
+fn attacks_teach_the_schema_nothing_and_half_of_them_are_kept_to_measure() {
+    let reference = load(&labelled(1000), |options| options.hints.label = label("kind")).unwrap();
+    assert_eq!(reference.x.dim(), (900, 3));
+    assert_eq!(reference.schema.name_of(crate::record::FeatureId(2)), "country=FR");
+    let attacks = reference.attacks.unwrap();
+    assert_eq!(attacks.labels, vec!["theft".to_owned(); 50]);
+    // A word that clean rows do not have is 0 in all of its category's columns.
+    assert!(attacks.x.rows().into_iter().all(|row| row[1] == 0.0 && row[2] == 0.0));
+}
+
+#[test]
+fn a_sample_is_of_clean_rows_and_the_same_for_the_same_seed() {
+    let sample = |seed| {
+        let set = |options: &mut Options| {
+            (options.hints.label, options.sample, options.seed) = (label("kind"), Some(200), seed);
+        };
+        load(&labelled(1000), set).unwrap().x
+    };
+    assert_eq!(sample(1).nrows(), 200);
+    assert_eq!(sample(1), sample(1));
+    assert_ne!(sample(1), sample(2));
+}
+
+#[test]
+fn a_value_that_no_training_row_has_is_not_in_the_schema() {
+    // One row in a hundred has a word of its own: those of the training part are learned.
+    let row = |i: usize| match i % 100 {
+        0 => format!("w{i},{i}\n"),
+        _ => format!("usual,{i}\n"),
+    };
+    let csv = "word,x\n".to_owned() + &(0..5000).map(row).collect::<String>();
+    let Reference { x, schema, split, .. } = load(&csv, |_| {}).unwrap();
+    let Feature::Category { values, .. } = &schema.features[0] else { panic!("{schema:?}") };
+    let known = values.len() - 1;
+    let learned = split.train.iter().filter(|&&i| i % 100 == 0).count();
+    assert_eq!(known, learned);
+    let unknown = (0..5000).filter(|&i| x.row(i).iter().take(values.len()).all(|&v| v == 0.0));
+    assert_eq!(unknown.count(), 50 - learned);
+}
+
+#[test]
+fn a_table_that_cannot_be_learned_from_is_refused_with_the_place_and_a_way_out() {
+    let words: String = (0..300).map(|i| format!("w{i},1\n")).collect();
+    let refusal = |csv: &str, change: fn(&mut Options)| match load(csv, change) {
+        Ok(_) => panic!("accepted: {csv}"),
+        Err(refusal) => refusal,
+    };
+    let refusals = [
+        refusal("a,b\n1,2\n3,\n", |_| {}),
+        refusal("a,b\n1,x\n3,\n", |_| {}),
+        refusal("a\n1\nnan\n", |_| {}),
+        refusal("a,b\n1,\n2,\n", |_| {}),
+        refusal(&format!("a,b\n{words}"), |_| {}),
+        refusal(&format!("a,b\n1,1\n{words}").replace('w', "1e"), |options| {
+            options.hints.categories = vec!["a".into()];
+        }),
+        refusal(&format!("a\nNA\n{}", words.replace(",1", "").replace('w', "")), |_| {}),
+        refusal("a\n1\n2\n", |options| options.hints.ids = vec!["order".into()]),
+        refusal("a\n1\n2\n", |options| options.hints.bounds = vec![("a".into(), 0.0, 1.5)]),
+        refusal("a,kind\n1,bad\n", |options| options.hints.label = label("kind")),
+        refusal("a,kind\n1,\n", |options| options.hints.label = label("kind")),
+        refusal("a\n1\n2\n", |options| options.memory_max = Some("20".parse().unwrap())),
+        refusal("a\n1\n2\n", |options| options.image = Some("1x1x1".parse().unwrap())),
+        refusal("a\nx\n", |options| {
+            let features = vec![Feature::number("a", 0.0, 1.0)];
+            options.hints.schema = Some(Schema { features });
+        }),
+    ];
+    insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
+fn the_features_can_be_given_and_are_kept_as_they_are() {
+    let values = vec!["DE".to_owned(), "never".to_owned()];
+    let country = Feature::Category { name: "country".into(), values, impute: Some("DE".into()) };
+    let schema = Schema { features: vec![country, Feature::number("amount", -1.0, 2000.0)] };
+    let given = schema.clone();
+    let reference = load("amount,country\n1,DE\n2,\n3,FR\n", |options| {
+        options.hints.schema = Some(given);
+    });
+    let reference = reference.unwrap();
+    assert_eq!(reference.schema, schema);
+    let x = ndarray::array![[1.0, 0.0, 1.0], [1.0, 0.0, 2.0], [0.0, 0.0, 3.0]];
+    assert_eq!(reference.x, x);
+}
+
+proptest! {
+    /// The promise on which calibration stands.
+    #[test]
+    fn a_row_in_fit_is_the_row_that_its_record_would_be(
+        rows in prop::collection::vec(
+            (prop::option::weighted(0.9, -1e6_f64..1e6), prop::option::weighted(0.9, 0..5_usize), 0..3_u8),
+            40..80,
+        ),
+    ) {
+        const WORDS: [&str; 5] = ["DE", "FR", "a \"b\", c", "007", "ü"];
+        let mut csv = csv::Writer::from_writer(vec![]);
+        csv.write_record(["amount", "word", "code", "order"]).unwrap();
+        let mut records = vec![];
+        for (i, (amount, word, code)) in rows.iter().enumerate() {
+            let amount_text = amount.map_or(String::new(), |x| x.to_string());
+            let word = word.map(|at| WORDS[at]);
+            let (code_text, order) = (code.to_string(), format!("o{i}"));
+            csv.write_record([&amount_text, word.unwrap_or_default(), &code_text, &order]).unwrap();
+            records.push(serde_json::json!({
+                "amount": amount, "word": word, "code": code, "order": order
+            }));
+        }
+        let csv = String::from_utf8(csv.into_inner().unwrap()).unwrap();
+        let reference = load(&csv, |options| {
+            options.hints.impute = true;
+            options.hints.categories = vec!["code".into()];
+            options.hints.ids = vec!["order".into()];
+        });
+        let Ok(Reference { x, schema, .. }) = reference else {
+            // Nothing but gaps, or no training row with a word: said, not guessed.
+            return Ok(());
+        };
+        let reading = Config { format: Format::Json, value_bytes_max: 1 << 16, ..Config::default() };
+        let (codecs, bounds) = (Codecs::new(&schema, &reading), Bounds::new(&schema));
+        let headers = ContentHeaders::default();
+        for (record, expected) in records.iter().zip(x.rows()) {
+            let mut row = vec![];
+            let value = record.to_string();
+            codecs.get(Format::Json).unwrap().decode(value.as_bytes(), &headers, &mut row).unwrap();
+            bounds.settle(&mut row).unwrap();
+            prop_assert_eq!(&row[..], expected.as_slice().unwrap(), "{}", value);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Networks as graphs: plain layers, the ONNX file they become, and an ONNX graph as a function
+//! that can be differentiated.
+
+pub mod export;
+pub mod gradient;
+pub mod layers;
+pub mod onnx;

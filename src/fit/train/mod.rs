@@ -1,0 +1,14 @@
+//! Networks that learn. One loop ([`trainer`]) moves every one of them; [`networks`] says which are
+//! trained for a bundle, and with what.
+
+pub mod autoencoder;
+pub mod brought;
+pub mod dense;
+pub mod error;
+pub mod function;
+pub mod guarded;
+pub mod likelihood;
+pub mod networks;
+pub mod restorer;
+pub mod trainer;
+pub mod weights;

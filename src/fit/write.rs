@@ -1,0 +1,116 @@
+//! Last step of `fit`: the bundle, on the disk and tried from there.
+
+use super::calibrate::Calibrated;
+use super::check;
+use super::data::options::Options;
+use super::data::reference::Reference;
+use super::error::FitError;
+use super::learn::Knowledge;
+use super::load::Sources;
+use super::progress::Watch;
+use super::report::Report;
+use crate::bundle::{Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, VERSION};
+use crate::model::Runtime;
+use crate::shell::bundle as bundle_dir;
+
+/// Writes the bundle to `options.out`, reads it back and holds it to its own test rows.
+///
+/// # Errors
+/// If it cannot be written, or does not do on the record path what was measured here.
+pub fn write(
+    options: &Options,
+    runtime: &Runtime,
+    sources: Sources,
+    knowledge: Knowledge,
+    calibrated: Calibrated,
+    watch: &mut dyn Watch,
+) -> Result<Report, FitError> {
+    let manifest = manifest(options, runtime, &sources, &knowledge, &calibrated);
+    let Sources { reference, guarded, dependence, .. } = sources;
+    let Reference { x, split, attacks, .. } = reference;
+    let Knowledge { autoencoder, restorer, likelihood, trained, no_gradient, .. } = knowledge;
+    let Calibrated { tensors, measured, accuracy, .. } = calibrated;
+    let bundle = Bundle {
+        manifest: manifest.clone(),
+        digest: Digest([0; 32]),
+        autoencoder,
+        guarded_model: guarded.map(|guarded| guarded.onnx),
+        restorer,
+        likelihood,
+        tensors,
+    };
+    watch.stage("checking the bundle on the record path");
+    bundle_dir::write(&options.out, &bundle.into_files())?;
+    let digest = check::check(runtime, &options.out, &x, &split.test)?;
+    let attacks = attacks.map(|attacks| (attacks.labels.len(), attacks.refused));
+    let folder = options.out.clone();
+    Ok(Report {
+        folder,
+        digest,
+        manifest,
+        trained,
+        accuracy,
+        measured,
+        attacks,
+        no_gradient,
+        dependence,
+    })
+}
+
+fn manifest(
+    options: &Options,
+    runtime: &Runtime,
+    sources: &Sources,
+    knowledge: &Knowledge,
+    calibrated: &Calibrated,
+) -> Manifest {
+    let Sources { reference, guarded, dependence, .. } = sources;
+    let Calibrated { decider, members, .. } = calibrated;
+    let (flagged, rows) = decider.clean_flagged();
+    Manifest {
+        version: match knowledge.restorer.is_some() || knowledge.likelihood.is_some() {
+            _ if decider.triggers().is_some() || dependence.is_some() => VERSION,
+            true => 2,
+            false => 1,
+        },
+        name: options.name.clone(),
+        budget: options.budget,
+        labels: knowledge.labels,
+        answer: guarded.as_ref().map(|guarded| guarded.kind),
+        triggers: decider.triggers(),
+        detectors: members.clone(),
+        clean: CleanShare { rows, flagged },
+        dependence: dependence.as_ref().map(|measured| measured.dependence),
+        provenance: provenance(options, runtime, sources, knowledge),
+        files: Default::default(),
+        schema: reference.schema.clone(),
+    }
+}
+
+fn provenance(
+    options: &Options,
+    runtime: &Runtime,
+    sources: &Sources,
+    knowledge: &Knowledge,
+) -> Provenance {
+    let Sources { reference: Reference { split, digest, .. }, guarded, .. } = sources;
+    let trained = &knowledge.trained;
+    let count = |part: &Vec<usize>| part.len() as u64;
+    Provenance {
+        data_sha256: Digest(*digest),
+        guarded_model_sha256: guarded.as_ref().map(|guarded| guarded.digest),
+        seed: options.seed,
+        tripline: env!("CARGO_PKG_VERSION").into(),
+        onnxruntime: runtime.build(),
+        rows: RowsUsed {
+            train: count(&split.train),
+            validation: count(&split.validation),
+            ranks: count(&split.ranks),
+            merged: count(&split.merged),
+            test: count(&split.test),
+        },
+        epochs: trained.epochs as u32,
+        train_loss: trained.loss,
+        validation_loss: trained.loss_validation,
+    }
+}
