@@ -13,6 +13,8 @@
 //!
 //! `cargo bench --profile dev --bench stream`; needs `scripts/setup test`.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 mod shipped;
