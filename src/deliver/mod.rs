@@ -20,7 +20,7 @@ pub use boot::{BOOT_KEY, Boot};
 pub use emit::{POINTER, TIMESTAMP};
 pub use ends::{Ends, GROUP, Outputs};
 pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
-pub use progress::{Buckets, Durations, Histogram, Progress, Sizes, Standing};
+pub use progress::{Durations, Progress, QUANTILES, Sizes, Spread, Standing, Values};
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use road::Road;
 pub use session::{Beginning, Change, Fetched, Forward, Kept, Output, Session, SessionError};

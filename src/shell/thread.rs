@@ -16,7 +16,9 @@ use super::kafka::{Clients, Session, part_with};
 use super::road::Road;
 use super::run::{Role, Wrap};
 use crate::config::Stream;
-use crate::deliver::{Judging, Outputs, Progress, Resting, SessionError, Timing};
+use crate::deliver::{
+    Judging, Outputs, Progress, QUANTILES, Resting, SessionError, Timing, Values,
+};
 use crate::pipeline::Judge;
 
 /// What every thread of a process is given.
@@ -169,14 +171,23 @@ impl<W: Wrap> Thread<'_, W> {
 
     fn drained(&self) {
         let (progress, count) = (&self.progress, Progress::get);
+        let ms = |values: Values| {
+            QUANTILES.map(|share| values.quantile(share).map(|micros| micros as f64 / 1e3))
+        };
+        let batch = ms(progress.batch_durations.values());
+        let commit = ms(progress.commit_durations.values());
         info!(
             records = count(&progress.records),
             sanitized = count(&progress.sanitized),
             quarantined = count(&progress.quarantined),
             dead_lettered = count(&progress.dead_lettered),
             commits = count(&progress.commits),
-            mean_commit_ms =
-                count(&progress.commit_micros) / 1000 / count(&progress.commits).max(1),
+            batch_p50_ms = batch[0],
+            batch_p99_ms = batch[1],
+            batch_p999_ms = batch[2],
+            commit_p50_ms = commit[0],
+            commit_p99_ms = commit[1],
+            commit_p999_ms = commit[2],
             given_up = count(&progress.failures),
             "drained"
         );
