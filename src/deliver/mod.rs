@@ -4,6 +4,7 @@
 //! when to commit, when to hand over, when to begin again; they do no I/O of their own.
 
 mod arrivals;
+mod backoff;
 mod boot;
 mod emit;
 mod ends;
@@ -16,6 +17,7 @@ mod session;
 mod stall;
 mod worker;
 
+pub use backoff::Backoff;
 pub use boot::{BOOT_KEY, Boot};
 pub use emit::{POINTER, TIMESTAMP};
 pub use ends::{Ends, GROUP, Outputs};

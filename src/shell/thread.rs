@@ -17,7 +17,7 @@ use super::road::Road;
 use super::run::{Role, Wrap};
 use crate::config::Stream;
 use crate::deliver::{
-    Judging, Outputs, Progress, QUANTILES, Resting, SessionError, Timing, Values,
+    Backoff, Judging, Outputs, Progress, QUANTILES, Resting, SessionError, Timing, Values,
 };
 use crate::pipeline::Judge;
 
@@ -37,10 +37,12 @@ pub struct Thread<'a, W> {
     pub progress: Arc<Progress>,
 }
 
-/// Between two tries to join: doubled up to the second.
-const JOIN_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// Between two tries to join.
+const JOIN_AGAIN: Backoff =
+    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) };
 /// Between two looks for the process that took the id over.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+const LOOK_AGAIN: Backoff =
+    Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 /// Whoever worked for so long stands back for the first time.
 const WORKED: Duration = Duration::from_secs(300);
 /// A sign of life while waiting.
@@ -194,21 +196,20 @@ impl<W: Wrap> Thread<'_, W> {
     }
 }
 
-/// How long to wait: doubled each time up to a limit, and some more or less, so that two do not take turns.
+/// Longer each time, and some more or less, so that two do not take turns.
 struct Pause {
-    next: Duration,
-    most: Duration,
+    backoff: Backoff,
+    times: u32,
 }
 
 impl Pause {
-    fn new((least, most): (Duration, Duration)) -> Self {
-        Self { next: least, most }
+    fn new(backoff: Backoff) -> Self {
+        Self { backoff, times: 0 }
     }
 
     fn next(&mut self) -> Duration {
-        let pause = self.next;
-        self.next = self.most.min(2 * pause);
-        pause.mul_f64(rand::random_range(0.75..1.25))
+        self.times = self.times.saturating_add(1);
+        self.backoff.after(self.times).mul_f64(rand::random_range(0.75..1.25))
     }
 }
 
@@ -218,7 +219,8 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_their_limit() {
-        let mut pause = Pause::new((Duration::from_secs(1), Duration::from_secs(5)));
+        let mut pause =
+            Pause::new(Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5) });
         for seconds in [1.0, 2.0, 4.0, 5.0, 5.0] {
             let took = pause.next().as_secs_f64();
             assert!((0.75 * seconds..=1.25 * seconds).contains(&took), "{took} for {seconds}");
