@@ -3,6 +3,8 @@
 CARGO ?= cargo
 PYTHON := .tools/venv/bin/python
 RUNS ?= 1000000
+# The code is clean under this version. Others know other lints: theirs are shown, and fail nothing.
+CLIPPY := clippy 0.1.95
 # `make chaos` passes on what is set: MINUTES=5 or KILLS=200, SEED=7, NODES=3, GROUP_PROTOCOL=consumer …
 CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(NODES),--nodes $(NODES)) $(if $(GROUP_PROTOCOL),--group-protocol $(GROUP_PROTOCOL)) \
@@ -19,8 +21,9 @@ demo: ## Show Tripline at work: embedded broker, bundled model, real attacks (no
 	@scripts/setup build
 	$(CARGO) run -- demo
 
-test: ## Run every test, against a real Apache Kafka too
+test: ## Lint, then run every test, against a real Apache Kafka too
 	@scripts/setup test
+	@$(MAKE) --no-print-directory lint
 	$(CARGO) test
 	$(PYTHON) tests/clients/selftest.py
 	$(PYTHON) tests/clients/chaos_selftest.py
@@ -38,10 +41,15 @@ outages: ## Play every act on brokers and logs (retention, elections, topics mad
 	$(CARGO) test --test outages -- --all
 	$(CARGO) test --test brokers -- --include-ignored
 
-lint: ## Formatting, clippy, documentation, licences of dependencies: run before a push
+lint: ## Formatting, clippy, documentation, licences of dependencies; a part of make test
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	@case "$$($(CARGO) clippy --version)" in \
+	"$(CLIPPY) "*) strict="-D warnings" ;; \
+	*) strict=""; echo "lint: this is not $(CLIPPY): warnings fail nothing" ;; \
+	esac; \
+	set -ex; \
+	$(CARGO) clippy --all-targets -- $$strict; \
+	RUSTDOCFLAGS="$$strict" $(CARGO) doc --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny check bans licenses sources || exit 1; \
 		if $(CARGO) deny fetch >/dev/null 2>&1; then $(CARGO) deny check advisories; \

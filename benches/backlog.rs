@@ -4,6 +4,8 @@
 //! the process ever had more than it declared. It says nothing about large records; those are bounded by
 //! bytes, not by number. Needs `scripts/setup test`.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 

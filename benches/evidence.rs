@@ -3,6 +3,8 @@
 //!     cargo bench --profile dev --bench evidence            # everything, some minutes
 //!     cargo bench --profile dev --bench evidence -- delay   # a part: clean, delay, ramp, partitions
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 use std::time::Instant;
 
 use rand::{Rng, SeedableRng};

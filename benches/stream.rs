@@ -13,6 +13,8 @@
 //!
 //! `cargo bench --profile dev --bench stream`; needs `scripts/setup test`.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 mod shipped;
@@ -34,7 +36,9 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use shipped::{EVERY_COLUMN, PIXELS};
 use tripline::config::{Delivery, GroupProtocol, Kafka};
-use tripline::deliver::{Change, Fetched as _, Forward, Outputs, Session as _};
+use tripline::deliver::{
+    Change, Durations, Fetched as _, Forward, Outputs, QUANTILES, Session as _, Values,
+};
 use tripline::model::{Filled, Networks};
 use tripline::record::Offset;
 use tripline::shell::kafka::{Clients, Session};
@@ -108,21 +112,21 @@ struct Round {
     cpu_us: f64,
     /// Spent before the first assignment.
     start_cpu_seconds: f64,
-    /// Median time of a commit, offsets included.
-    commit_ms: f64,
+    /// How long commits took, offsets included.
+    commits: Values,
 }
 
 fn report(bare: &[f64], through: &[Round], guarded: &[Round], at_least_once: &[Round]) {
     println!(
         "\n{RECORDS} records of {PIXELS} bytes, {PARTITIONS} partitions, medians of {} rounds\n\n\
-         {:<14}{:>10}{:>15}{:>14}{:>16}{:>11}{:>13}",
+         {:<14}{:>10}{:>15}{:>14}{:>16}{:>22}{:>13}",
         bare.len(),
         "",
         "records/s",
         "per CPU-second",
         "CPU µs/record",
         "lowest-highest",
-        "commit ms",
+        "commit ms 50/99/99.9 %",
         "start CPU s",
     );
     let row = |name: &str, cpu_us: Vec<f64>, rounds: &[Round]| {
@@ -135,10 +139,10 @@ fn report(bare: &[f64], through: &[Round], guarded: &[Round], at_least_once: &[R
             rounds => format!("{:.digits$}", median(rounds.iter().map(what).collect())),
         };
         println!(
-            "{name:<14}{:>10}{:>15.0}{cpu_us:>14.1}{range:>16}{:>11}{:>13}",
+            "{name:<14}{:>10}{:>15.0}{cpu_us:>14.1}{range:>16}{:>22}{:>13}",
             of(|round| round.records_per_second, 0),
             1e6 / cpu_us,
-            of(|round| round.commit_ms, 1),
+            commit_ms(rounds),
             of(|round| round.start_cpu_seconds, 2),
         );
         cpu_us
@@ -309,7 +313,7 @@ fn watch(broker: &Broker, mut command: Command, group: &str, name: &str) -> (Pro
         records_per_second: (RECORDS - done_first) as f64 / (last - first).as_secs_f64(),
         cpu_us: (cpu_end - start_cpu_seconds) * 1e6 / RECORDS as f64,
         start_cpu_seconds,
-        commit_ms: median(said().lines().filter_map(commit_ms).collect()),
+        commits: commits(&said()),
     };
     (process, round)
 }
@@ -358,15 +362,30 @@ fn ticks_per_second() -> f64 {
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
 }
 
+/// Median, 99 % and 99.9 % of all commits of these rounds.
+fn commit_ms(rounds: &[Round]) -> String {
+    let mut all = Values::default();
+    rounds.iter().for_each(|round| all.add(&round.commits));
+    let ms = |share| Some(format!("{:.1}", all.quantile(share)? as f64 / 1e3));
+    QUANTILES.iter().filter_map(|&share| ms(share)).collect::<Vec<_>>().join(" / ")
+}
+
+/// How long the commits took that a log tells of.
+fn commits(log: &str) -> Values {
+    let commits = Durations::default();
+    log.lines().filter_map(commit_micros).for_each(|micros| commits.count(micros as u64));
+    commits.values()
+}
+
 /// How long the commit of this log line took, if it is one: `transaction committed ... took=2.1ms`.
-fn commit_ms(line: &str) -> Option<f64> {
+fn commit_micros(line: &str) -> Option<f64> {
     let (_, fields) = line.split_once("transaction committed")?;
     let (_, took) = fields.split_once("took=")?;
     let took = took.split_whitespace().next()?;
-    let (number, ms) = [("µs", 1e-3), ("ms", 1.0), ("s", 1e3)]
+    let (number, micros) = [("µs", 1.0), ("ms", 1e3), ("s", 1e6)]
         .iter()
-        .find_map(|(unit, ms)| Some((took.strip_suffix(unit)?, ms)))?;
-    Some(number.parse::<f64>().ok()? * ms)
+        .find_map(|(unit, micros)| Some((took.strip_suffix(unit)?, micros)))?;
+    Some(number.parse::<f64>().ok()? * micros)
 }
 
 /// The measured child: every record of the input as it is, to the topic `name`. Then it waits for

@@ -1,6 +1,8 @@
 //! Brokers that are away, stand still or forbid, and other processes of our name, on a real Kafka: the
 //! process lives, says what is wrong, and goes on by itself. Every record leaves once.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! Bundles whose maker is hostile: `check` refuses what `fit` would never write, soon and in little
 //! memory, and says why. The networks are those of `tests/onnx/make.py`, with right digests.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::fs;

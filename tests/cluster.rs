@@ -3,6 +3,8 @@
 //! Two ways in: one for the administrator, who may everything, and one with a password for the
 //! guard, who may what its ACLs say.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! Commands about the configuration that need no Kafka.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::fs;

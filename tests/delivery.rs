@@ -1,5 +1,7 @@
 //! Through a real Kafka, killed again and again: every record leaves exactly once.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! `tripline evaluate --clean … --suspect …`, the binary, on the shipped images.
+
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 #![cfg(feature = "fit")]
 
 use std::io::{Cursor, Write};

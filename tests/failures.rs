@@ -2,6 +2,8 @@
 //! that a topic does not take, networks that fail, hang or give infinities. Each costs what it must
 //! and nothing else.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! Records that are meant to take all memory, through a real Kafka: the guard stays within what it declares,
 //! every record leaves, and the records of another partition do not wait for them.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::collections::BTreeMap;

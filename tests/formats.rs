@@ -1,6 +1,8 @@
 //! Real client libraries on both sides of a real Kafka: what KServe's, Triton's and the CloudEvents
 //! clients write is read, scored, corrected, and readable for the same libraries.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::path::Path;

@@ -2,6 +2,8 @@
 //! changed in the ways that break parsers. `make fuzz` goes on from there, on nightly, guided by
 //! coverage and for as long as one likes; this only sees what is near a seed.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 #[path = "../fuzz/lib.rs"]
 mod fuzz;
 

@@ -1,6 +1,8 @@
 //! What an operator sees and does, on a real Kafka: metrics that move with the records, a partition
 //! whose state is poisoned, its reset, a new budget while an incident is open, the judge's reset.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Commands whose reader goes away (`tripline check | head`), or whose output cannot be written.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::fs::File;

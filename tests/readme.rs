@@ -1,4 +1,6 @@
 //! The README's commands, run as they are written.
+
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 #![cfg(feature = "fit")]
 
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Real serializers, a real schema registry, a real Kafka: what they frame is read, what passes is
 //! not touched, what is corrected they read again, and a registry that is gone loses nothing.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::path::Path;

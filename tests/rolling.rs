@@ -1,6 +1,8 @@
 //! A bundle is rolled out on a real Kafka: two processes of one stream judge by two budgets, and the alarm hears both; a
 //! bundle with fewer features is refused.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::path::PathBuf;

@@ -4,6 +4,8 @@
 //! Only `for` is shortened: what a rule asks for lasts as long as the scrapes. A process that is well stands beside them and
 //! pages nobody.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::collections::{BTreeMap, BTreeSet};

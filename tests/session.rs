@@ -1,5 +1,7 @@
 //! The seam to Kafka on a real one, where librdkafka's habits show that the simulator does not have.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! A fault storm through a real Kafka: 100,000 records that nobody can read are one incident, bounded
 //! memory, and 100,000 dead letters.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::collections::{BTreeMap, BTreeSet};

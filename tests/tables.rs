@@ -1,5 +1,7 @@
 //! The shipped bundles for tables on rows that no fit saw, and the guide's commands as they are
 //! written.
+
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 #![cfg(feature = "fit")]
 
 use std::fmt::Write;

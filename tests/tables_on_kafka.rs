@@ -1,5 +1,7 @@
 //! Tables through a real Kafka: two streams in one process, each with its own bundle and mode.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod harness;
 
 use std::path::{Path, PathBuf};

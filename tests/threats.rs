@@ -65,7 +65,7 @@ fn every_line_of_the_page_of_threats_names_a_test() {
 
 #[test]
 fn a_name_that_nobody_has_is_noticed() {
-    assert!(exists("codec::headers::tests"));
-    assert!(!exists("codec::headers::tests::nobody_wrote_this"));
+    assert!(exists("record::headers::tests"));
+    assert!(!exists("record::headers::tests::nobody_wrote_this"));
     assert!(!exists("no_such_file"));
 }

@@ -1,5 +1,10 @@
 //! The command line: one file per command.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the rim: how long a command took, and what its environment sets"
+)]
+
 mod check;
 #[cfg(feature = "fit")]
 mod columns;

@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn no_header_and_no_bytes_change_the_format_that_a_stream_names() {
         let types = ["application/json", "application/cloudevents+json", "application/x-u8", "a/b"];
-        for format in Format::ALL.into_iter().filter(|&format| format != Format::Auto) {
+        for &format in Format::ALL.iter().filter(|&&format| format != Format::Auto) {
             for text in [V1, V2, EVENT, PLAIN, "", "no json"] {
                 for content_type in types {
                     let headers = ContentHeaders {

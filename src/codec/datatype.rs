@@ -10,7 +10,8 @@ use super::{Cell, Scalar};
 use crate::record::{Ambiguity, Fault};
 
 /// What the elements of a tensor are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "UPPERCASE")]
 pub(super) enum Datatype {
     Bool,
     Int8,
@@ -29,45 +30,15 @@ pub(super) enum Datatype {
 }
 
 impl Datatype {
-    pub const ALL: [Self; 14] = [
-        Self::Bool,
-        Self::Int8,
-        Self::Int16,
-        Self::Int32,
-        Self::Int64,
-        Self::Uint8,
-        Self::Uint16,
-        Self::Uint32,
-        Self::Uint64,
-        Self::Fp16,
-        Self::Bf16,
-        Self::Fp32,
-        Self::Fp64,
-        Self::Bytes,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// What the protocol calls it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "BOOL",
-            Self::Int8 => "INT8",
-            Self::Int16 => "INT16",
-            Self::Int32 => "INT32",
-            Self::Int64 => "INT64",
-            Self::Uint8 => "UINT8",
-            Self::Uint16 => "UINT16",
-            Self::Uint32 => "UINT32",
-            Self::Uint64 => "UINT64",
-            Self::Fp16 => "FP16",
-            Self::Bf16 => "BF16",
-            Self::Fp32 => "FP32",
-            Self::Fp64 => "FP64",
-            Self::Bytes => "BYTES",
-        }
+        self.into()
     }
 
     pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|datatype| datatype.name() == name)
+        Self::ALL.iter().copied().find(|datatype| datatype.name() == name)
     }
 
     /// Bytes of an element in binary form; nothing if they differ.
@@ -203,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_datatype_has_one_name_and_only_that() {
-        for datatype in Datatype::ALL {
+        for &datatype in Datatype::ALL {
             assert_eq!(Datatype::of_name(datatype.name()), Some(datatype));
             assert_eq!(Datatype::of_name(&datatype.name().to_lowercase()), None);
         }

@@ -3,16 +3,30 @@
 //! It reads names only: a header that lies about its bytes is found by the codec it names, or,
 //! where the lengths happen to agree, not at all.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 /// How a record's value is written.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Format {
     #[default]
     /// `json`: an array by position, an object by name, or values at given places of a document.
@@ -25,6 +39,7 @@ pub enum Format {
     OipProtobuf,
     /// `cloudevents`: a structured CloudEvent around any of the others.
     #[serde(rename = "cloudevents")]
+    #[strum(serialize = "cloudevents")]
     CloudEvents,
     /// `confluent`: Avro, Protobuf or JSON Schema in a frame that names a registry's schema.
     Confluent,
@@ -38,7 +53,7 @@ pub enum Format {
 
 /// A name that no format has.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("no format is called {0:?}: write one of {names}", names = Format::ALL.map(Format::name).join(", "))]
+#[error("no format is called {0:?}: write one of {names}", names = <Format as strum::VariantNames>::VARIANTS.join(", "))]
 pub struct BadFormat(pub String);
 
 /// What a `content-type` header says about a value. JSON and Protobuf have dialects: which one
@@ -55,31 +70,11 @@ pub enum ContentType {
 }
 
 impl Format {
-    pub const ALL: [Self; 9] = [
-        Self::Json,
-        Self::KserveV1,
-        Self::OipJson,
-        Self::OipProtobuf,
-        Self::CloudEvents,
-        Self::Confluent,
-        Self::F32Le,
-        Self::U8,
-        Self::Auto,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// What the configuration calls it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::KserveV1 => "kserve-v1",
-            Self::OipJson => "oip-json",
-            Self::OipProtobuf => "oip-protobuf",
-            Self::CloudEvents => "cloudevents",
-            Self::Confluent => "confluent",
-            Self::F32Le => "f32-le",
-            Self::U8 => "u8",
-            Self::Auto => "auto",
-        }
+        self.into()
     }
 
     /// What a `content-type` header calls it, if anything does.
@@ -147,14 +142,8 @@ impl FromStr for Format {
     type Err = BadFormat;
 
     fn from_str(name: &str) -> Result<Self, BadFormat> {
-        let named = Self::ALL.into_iter().find(|f| f.name() == name);
+        let named = Self::ALL.iter().copied().find(|f| f.name() == name);
         named.ok_or_else(|| BadFormat(name.to_owned()))
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -166,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_configuration_the_name_and_serde_agree() {
-        for format in Format::ALL {
+        for &format in Format::ALL {
             assert_eq!(format.name().parse(), Ok(format));
             let written = serde_json::to_string(&format).unwrap();
             assert_eq!(written, format!("\"{}\"", format.name()));
@@ -175,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_a_format_calls_itself_is_a_type_we_read() {
-        for format in Format::ALL {
+        for &format in Format::ALL {
             let Some(name) = format.content_type() else { continue };
             let read = ContentType::read(name.as_bytes()).unwrap();
             let settled = match format {

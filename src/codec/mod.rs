@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn every_format_but_auto_and_those_that_need_more_has_a_codec() {
         let none = [Format::Confluent, Format::Auto];
-        for format in Format::ALL {
+        for &format in Format::ALL {
             let codec = codecs(Format::Json).get(format).is_some();
             assert_eq!(codec, !none.contains(&format), "{format}");
         }

@@ -233,6 +233,7 @@ mod tests {
 
     /// `UPDATE=1 cargo test --lib config` writes them anew.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the developer's own switch")]
     fn the_committed_page_and_schema_are_what_the_code_says() {
         for (name, now) in [
             ("docs/configuration.md", reference()),

@@ -110,7 +110,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
     let mode = [("observe", Mode::Observe), ("enforce", Mode::Enforce)];
     let on_flagged = [("correct", OnFlagged::Correct), ("quarantine", OnFlagged::Quarantine)];
     let on_failure = [("open", OnGuardFailure::Open), ("closed", OnGuardFailure::Closed)];
-    let formats = Format::ALL.map(|format| (format.name(), format));
+    let formats = Format::ALL.iter().map(|&format| (format.name(), format)).collect::<Vec<_>>();
     let inputs_by = [("position", InputsBy::Position), ("name", InputsBy::Name)];
     let name = claims.name(&mut section);
     section.demand("bundle", "\"models/digits\"");

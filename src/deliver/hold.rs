@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::error;
 
-use super::Progress;
+use super::{Backoff, Progress};
 use crate::record::{Offset, Partition};
 
 /// The partitions that are held.
@@ -46,9 +46,8 @@ pub enum Why {
 const SOON: Duration = Duration::from_millis(300);
 /// Between two looks when that has taken too long: somebody must do something.
 const LATER: Duration = Duration::from_secs(5);
-/// Before the guard is tried again on one record: doubled each time, up to 32 s.
-const GUARD: Duration = Duration::from_secs(1);
-const DOUBLED_MAX: u32 = 5;
+/// Before the guard is tried again on one record.
+const GUARD: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(32) };
 
 impl Hold {
     /// To be tried again at once.
@@ -140,8 +139,8 @@ impl Holds {
         if failed.0 != offset {
             *failed = (offset, 0);
         }
-        let wait = GUARD * (1 << failed.1.min(DOUBLED_MAX));
-        failed.1 += 1;
+        failed.1 = failed.1.saturating_add(1);
+        let wait = GUARD.after(failed.1);
         if failed.1 == 1 {
             error!("partition {partition} is held still; the others go on: {why}");
         }

@@ -4,6 +4,7 @@
 //! when to commit, when to hand over, when to begin again; they do no I/O of their own.
 
 mod arrivals;
+mod backoff;
 mod boot;
 mod emit;
 mod ends;
@@ -17,12 +18,13 @@ mod session;
 mod stall;
 mod worker;
 
+pub use backoff::Backoff;
 pub use boot::{BOOT_KEY, Boot};
 pub use emit::{POINTER, TIMESTAMP};
 pub use ends::{Ends, GROUP, Outputs};
 pub use inbox::Inbox;
 pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
-pub use progress::{Buckets, Durations, Histogram, Progress, Sizes, Standing};
+pub use progress::{Durations, Progress, QUANTILES, Sizes, Spread, Standing, Values};
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use scorer::Scorer;
 pub use session::{Beginning, Change, Fetched, Forward, Kept, Output, Session, SessionError};

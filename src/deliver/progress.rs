@@ -5,7 +5,7 @@
 //! its records twice. It cannot see what another process does; sums over a fleet are the scraper's.
 
 mod alarm;
-mod histogram;
+mod spread;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use alarm::Alarm;
-pub use histogram::{Buckets, Durations, Histogram, Sizes};
+pub use spread::{Durations, QUANTILES, Sizes, Spread, Values};
 
 use super::Objection;
 use crate::record::{Action, Fault, Offset, Partition, Timestamp};
@@ -44,7 +44,6 @@ pub struct Progress {
     /// What the open transaction would add to all of the above.
     open: [AtomicU64; COUNTED],
     pub commits: AtomicU64,
-    pub commit_micros: AtomicU64,
     /// Transactions given up and done again.
     pub failures: AtomicU64,
     /// Times another process took our transactional id over.
@@ -181,7 +180,6 @@ impl Progress {
             Self::add(done, open.swap(0, Ordering::Relaxed));
         }
         Self::add(&self.commits, 1);
-        Self::add(&self.commit_micros, took.as_micros() as u64);
         self.commit_durations.count(took.as_micros() as u64);
     }
 

@@ -36,7 +36,10 @@ pub struct Takes {
 }
 
 /// What a topic objects to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Objection {
     Size,
     Timestamp,
@@ -46,18 +49,14 @@ pub enum Objection {
 
 impl Objection {
     /// The names, in an order that counters follow.
-    pub const NAMES: [&'static str; 3] = ["size", "timestamp", "record"];
+    pub const NAMES: &'static [&'static str] = <Self as strum::VariantNames>::VARIANTS;
 
     pub fn index(self) -> usize {
-        match self {
-            Self::Size => 0,
-            Self::Timestamp => 1,
-            Self::Record => 2,
-        }
+        self as usize
     }
 
     pub fn name(self) -> &'static str {
-        Self::NAMES[self.index()]
+        self.into()
     }
 }
 
@@ -309,6 +308,7 @@ impl Takes {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do to count from")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,10 @@
 //! What a person sees while `fit` runs: one bar on a terminal, plain lines anywhere else.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long training may take, and how long nothing was said"
+)]
+
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 

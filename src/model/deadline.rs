@@ -4,6 +4,11 @@
 //! is broken, or the machine is. ONNX Runtime looks between two nodes whether it shall end, so a
 //! single node that never returns is not ended by this: the process's own watchdog is for that.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long a network has run is what this file is about"
+)]
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};

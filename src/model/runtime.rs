@@ -70,6 +70,10 @@ impl Runtime {
         commit.unwrap_or(info).to_owned()
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where ONNX Runtime lies is its own variable's to say"
+    )]
     fn default_library() -> PathBuf {
         if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
             return path.into();

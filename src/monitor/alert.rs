@@ -47,8 +47,9 @@ pub struct Alert {
     pub bundle: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Status {
     /// The first word about an incident: a page.
     Firing,
@@ -59,11 +60,7 @@ pub enum Status {
 
 impl Status {
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Firing => "firing",
-            Self::Updated => "updated",
-            Self::Resolved => "resolved",
-        }
+        self.into()
     }
 }
 

@@ -5,8 +5,21 @@ use serde::{Deserialize, Serialize};
 use crate::watch::Kind;
 
 /// One incident per cause and stream is open at a time: ten drifted features are one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Cause {
     /// Records look attacked.
     Attack,
@@ -32,14 +45,7 @@ impl Cause {
     }
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Attack => "attack",
-            Self::Quality => "quality",
-            Self::Drift => "drift",
-            Self::Silence => "silence",
-            Self::Stall => "stall",
-            Self::DataLoss => "data-loss",
-        }
+        self.into()
     }
 
     pub fn severity(self) -> &'static str {

@@ -5,7 +5,8 @@ use std::fmt;
 use super::{Feature, FeatureId, Schema};
 
 /// Why a record has no row. Travels to the dead-letter topic; never logged per record.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Fault {
     /// The record has no value (a tombstone).
     NullValue,
@@ -73,26 +74,7 @@ pub enum Ambiguity {
 
 impl Fault {
     /// Every name a fault can have, in the order of the variants.
-    pub const NAMES: [&'static str; 18] = [
-        "null-value",
-        "too-large",
-        "unknown-format",
-        "unreadable",
-        "wrong-arity",
-        "too-many-rows",
-        "wrong-type",
-        "not-finite",
-        "missing",
-        "out-of-bounds",
-        "unknown-schema",
-        "undeliverable",
-        "crash",
-        "ambiguous",
-        "too-many-headers",
-        "unscorable",
-        "refused-timestamp",
-        "refused-record",
-    ];
+    pub const NAMES: &'static [&'static str] = <Self as strum::VariantNames>::VARIANTS;
 
     /// Whether the record cannot go on as it is, whatever the mode: then it is dead-lettered in observe
     /// mode too.
@@ -100,29 +82,9 @@ impl Fault {
         self.is_refusal() || matches!(self, Self::TooManyHeaders { .. })
     }
 
-    /// Short name, stable across versions: headers, metrics and alerts carry it.
+    /// Short name, stable across versions, made of the variant's: headers, metrics and alerts carry it.
     pub fn name(&self) -> &'static str {
-        let at = match self {
-            Self::NullValue => 0,
-            Self::TooLarge { .. } => 1,
-            Self::UnknownFormat => 2,
-            Self::Unreadable { .. } => 3,
-            Self::WrongArity { .. } => 4,
-            Self::TooManyRows { .. } => 5,
-            Self::WrongType { .. } => 6,
-            Self::NotFinite { .. } => 7,
-            Self::Missing { .. } => 8,
-            Self::OutOfBounds { .. } => 9,
-            Self::UnknownSchema => 10,
-            Self::Undeliverable { .. } => 11,
-            Self::Crash => 12,
-            Self::Ambiguous(_) => 13,
-            Self::TooManyHeaders { .. } => 14,
-            Self::Unscorable => 15,
-            Self::RefusedTimestamp { .. } => 16,
-            Self::RefusedRecord => 17,
-        };
-        Self::NAMES[at]
+        self.into()
     }
 
     /// Whether its topic refused the record: it can go nowhere but to the dead letters, whatever

@@ -30,7 +30,7 @@ impl<'a> Record<'a> {
     }
 
     /// A copy.
-    pub fn to_owned(&self) -> OwnedRecord {
+    pub fn to_owned(self) -> OwnedRecord {
         let own = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
         let mut headers = vec![];
         self.headers.visit(&mut |name, value| headers.push((name.to_vec(), own(value))));

@@ -17,11 +17,14 @@ use super::kafka::left_behind;
 use super::reload::Present;
 use super::roster::{Roster, Stream};
 use super::routes::Counters;
-use crate::deliver::{Buckets, Objection, Progress, Standing};
+use crate::deliver::{Durations, Objection, Progress, QUANTILES, Sizes, Standing, Values};
 use crate::record::{Fault, Timestamp};
 
 /// What `content-type` says of it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Durations are counted in these, of a second.
+const MICROS: f64 = 1e6;
 
 /// Everything there is to scrape.
 pub fn render(roster: &Roster, now: Timestamp) -> String {
@@ -272,29 +275,46 @@ fn durations(page: &mut Page, streams: &[Stream]) {
     let name = "tripline_batch_records";
     page.family(name, "histogram", "Records of a batch; near 1 when idle, rows_max when behind.");
     for stream in streams {
-        let mut all = Buckets::default();
-        stream.workers.iter().for_each(|worker| worker.batch_records.add_to(&mut all));
-        page.histogram(name, &[("stream", &stream.name)], &all, |records| records as f64);
+        let sizes = of_all(stream, |worker| worker.batch_records.values());
+        page.histogram(name, &[("stream", &stream.name)], Sizes::up_to(&sizes), &sizes, 1.0);
     }
-    // Counted in microseconds, because atomics add integers.
-    let seconds = |micros| micros as f64 / 1e6;
     let name = "tripline_batch_duration_seconds";
     page.family(name, "histogram", "From a batch's first record to its place in the transaction.");
     for stream in streams {
-        let mut all = Buckets::default();
-        stream.workers.iter().for_each(|worker| worker.batch_durations.add_to(&mut all));
-        page.histogram(name, &[("stream", &stream.name)], &all, seconds);
+        let took = of_all(stream, |worker| worker.batch_durations.values());
+        page.durations(name, &[("stream", &stream.name)], &took);
     }
     let name = "tripline_commit_duration_seconds";
     page.family(name, "histogram", "How long commits took, with evidence, state and offsets.");
     for stream in streams {
-        let mut all = Buckets::default();
-        stream.workers.iter().for_each(|worker| worker.commit_durations.add_to(&mut all));
-        page.histogram(name, &[("stream", &stream.name), ("role", "worker")], &all, seconds);
-        let mut judge = Buckets::default();
-        stream.judge.commit_durations.add_to(&mut judge);
-        page.histogram(name, &[("stream", &stream.name), ("role", "judge")], &judge, seconds);
+        let took = of_all(stream, |worker| worker.commit_durations.values());
+        page.durations(name, &[("stream", &stream.name), ("role", "worker")], &took);
+        let took = stream.judge.commit_durations.values();
+        page.durations(name, &[("stream", &stream.name), ("role", "judge")], &took);
     }
+    // Buckets that double say a quantile to a factor of two, and of any stretch of time; these say it
+    // to a hundredth, and since the process began.
+    let name = "tripline_batch_duration_quantile_seconds";
+    page.family(name, "gauge", "Quantiles of batches' durations since the process began.");
+    for stream in streams {
+        let took = of_all(stream, |worker| worker.batch_durations.values());
+        page.quantiles(name, &[("stream", &stream.name)], &took);
+    }
+    let name = "tripline_commit_duration_quantile_seconds";
+    page.family(name, "gauge", "Quantiles of commits' durations since the process began.");
+    for stream in streams {
+        let took = of_all(stream, |worker| worker.commit_durations.values());
+        page.quantiles(name, &[("stream", &stream.name), ("role", "worker")], &took);
+        let took = stream.judge.commit_durations.values();
+        page.quantiles(name, &[("stream", &stream.name), ("role", "judge")], &took);
+    }
+}
+
+/// What the workers of a stream counted.
+fn of_all(stream: &Stream, of: impl Fn(&Progress) -> Values) -> Values {
+    let mut all = Values::default();
+    stream.workers.iter().for_each(|worker| all.add(&of(worker)));
+    all
 }
 
 fn threads(page: &mut Page, streams: &[Stream], now: Timestamp) {
@@ -415,21 +435,37 @@ impl Page {
         let _ = writeln!(self.text, "{close} {value}");
     }
 
+    /// Values in units of which `per` make one of the metric's.
     fn histogram(
         &mut self,
         name: &str,
         labels: &[(&str, &str)],
-        buckets: &Buckets,
-        unit: impl Fn(u64) -> f64,
+        up_to: impl Iterator<Item = (u64, u64)>,
+        values: &Values,
+        per: f64,
     ) {
         let bucket = format!("{name}_bucket");
-        for &(bound, up_to) in &buckets.up_to {
-            let bound = unit(bound).to_string();
+        for (bound, up_to) in up_to {
+            let bound = (bound as f64 / per).to_string();
             self.sample(&bucket, &[labels, &[("le", &bound)]].concat(), up_to);
         }
-        self.sample(&bucket, &[labels, &[("le", "+Inf")]].concat(), buckets.count);
-        self.sample(&format!("{name}_sum"), labels, unit(buckets.sum));
-        self.sample(&format!("{name}_count"), labels, buckets.count);
+        self.sample(&bucket, &[labels, &[("le", "+Inf")]].concat(), values.count());
+        self.sample(&format!("{name}_sum"), labels, values.sum() as f64 / per);
+        self.sample(&format!("{name}_count"), labels, values.count());
+    }
+
+    fn durations(&mut self, name: &str, labels: &[(&str, &str)], took: &Values) {
+        self.histogram(name, labels, Durations::up_to(took), took, MICROS);
+    }
+
+    fn quantiles(&mut self, name: &str, labels: &[(&str, &str)], took: &Values) {
+        for share in QUANTILES {
+            if let Some(micros) = took.quantile(share) {
+                let share = share.to_string();
+                let labels = [labels, &[("quantile", &share)]].concat();
+                self.sample(name, &labels, micros as f64 / MICROS);
+            }
+        }
     }
 }
 
@@ -503,6 +539,8 @@ mod tests {
             "tripline_batch_duration_seconds_bucket{stream=\"fashion\",le=\"0.001\"} 2",
             "tripline_commit_duration_seconds_sum{stream=\"fashion\",role=\"worker\"} 0.008",
             "tripline_commit_duration_seconds_count{stream=\"fashion\",role=\"judge\"} 0",
+            "tripline_batch_duration_quantile_seconds{stream=\"fashion\",quantile=\"0.5\"} 0.0007",
+            "tripline_commit_duration_quantile_seconds{stream=\"fashion\",role=\"worker\",quantile=\"0.999\"} 0.004",
             "tripline_thread_beat_age_seconds{stream=\"fashion\",thread=\"worker-0\"} 1.5",
             "tripline_route_sent_total{route=\"pager\",kind=\"alertmanager\"} 1",
             "tripline_route_failing{route=\"pager\",kind=\"alertmanager\"} 1",

@@ -1,5 +1,10 @@
 //! The only I/O: Kafka, disk, HTTP, clock, signals, logs.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the clock, the environment and chance are asked here, and handed to the rest as arguments"
+)]
+
 #[macro_use]
 pub mod out;
 

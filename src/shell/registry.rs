@@ -32,6 +32,7 @@ use ureq::http::StatusCode;
 use super::http::{self, CaFileError};
 use crate::codec::{Confluent, Language, SchemaId, SchemaText};
 use crate::config::{Hidden, Registry as Config};
+use crate::deliver::Backoff;
 use crate::record::{Partition, Record};
 use crate::score::Guard;
 
@@ -120,9 +121,9 @@ const ABSENT_FOR: Duration = Duration::from_secs(5);
 /// How long a schema that was not asked for counts as one that does not exist: as long as a batch takes.
 const UNASKED_FOR: Duration = Duration::from_secs(1);
 
-/// The shortest and the longest wait after an attempt without an answer.
-const WAIT_MIN: Duration = Duration::from_millis(250);
-const WAIT_MAX: Duration = Duration::from_secs(10);
+/// After an attempt without an answer.
+const WAIT: Backoff =
+    Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(10) };
 
 /// Largest answer we read: 1 MiB holds any schema a person can review.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
@@ -225,9 +226,8 @@ impl Registry {
                 useless(&reason);
             }
             Err(reason) => {
-                let wait = WAIT_MIN * 2_u32.pow(memory.failures.min(16));
-                memory.failures += 1;
-                memory.retry_at = Instant::now() + wait.min(WAIT_MAX);
+                memory.failures = memory.failures.saturating_add(1);
+                memory.retry_at = Instant::now() + WAIT.after(memory.failures);
                 warn!(%id, reason, failures = memory.failures, "the registry does not answer");
                 return Err(unavailable(&reason, memory.retry_at));
             }

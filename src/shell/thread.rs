@@ -16,7 +16,9 @@ use super::kafka::{Clients, Session, part_with};
 use super::run::{Role, Wrap};
 use super::scorer::{Next, StreamScorer};
 use crate::config::Stream;
-use crate::deliver::{Inbox, Judging, Outputs, Progress, Resting, SessionError, Timing};
+use crate::deliver::{
+    Backoff, Inbox, Judging, Outputs, Progress, QUANTILES, Resting, SessionError, Timing, Values,
+};
 use crate::monitor::Judge;
 
 /// What every thread of a process is given.
@@ -35,10 +37,12 @@ pub struct Thread<'a, W> {
     pub progress: Arc<Progress>,
 }
 
-/// Between two tries to join: doubled up to the second.
-const JOIN_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// Between two tries to join.
+const JOIN_AGAIN: Backoff =
+    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) };
 /// Between two looks for the process that took the id over.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+const LOOK_AGAIN: Backoff =
+    Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 /// Whoever worked for so long stands back for the first time.
 const WORKED: Duration = Duration::from_secs(300);
 /// The first revision comes the same way as any other.
@@ -175,35 +179,43 @@ impl<W: Wrap> Thread<'_, W> {
 
     fn drained(&self) {
         let (progress, count) = (&self.progress, Progress::get);
+        let ms = |values: Values| {
+            QUANTILES.map(|share| values.quantile(share).map(|micros| micros as f64 / 1e3))
+        };
+        let batch = ms(progress.batch_durations.values());
+        let commit = ms(progress.commit_durations.values());
         info!(
             records = count(&progress.records),
             sanitized = count(&progress.sanitized),
             quarantined = count(&progress.quarantined),
             dead_lettered = count(&progress.dead_lettered),
             commits = count(&progress.commits),
-            mean_commit_ms =
-                count(&progress.commit_micros) / 1000 / count(&progress.commits).max(1),
+            batch_p50_ms = batch[0],
+            batch_p99_ms = batch[1],
+            batch_p999_ms = batch[2],
+            commit_p50_ms = commit[0],
+            commit_p99_ms = commit[1],
+            commit_p999_ms = commit[2],
             given_up = count(&progress.failures),
             "drained"
         );
     }
 }
 
-/// How long to wait: doubled each time up to a limit, and some more or less, so that two do not take turns.
+/// Longer each time, and some more or less, so that two do not take turns.
 struct Pause {
-    next: Duration,
-    most: Duration,
+    backoff: Backoff,
+    times: u32,
 }
 
 impl Pause {
-    fn new((least, most): (Duration, Duration)) -> Self {
-        Self { next: least, most }
+    fn new(backoff: Backoff) -> Self {
+        Self { backoff, times: 0 }
     }
 
     fn next(&mut self) -> Duration {
-        let pause = self.next;
-        self.next = self.most.min(2 * pause);
-        pause.mul_f64(rand::random_range(0.75..1.25))
+        self.times = self.times.saturating_add(1);
+        self.backoff.after(self.times).mul_f64(rand::random_range(0.75..1.25))
     }
 }
 
@@ -213,7 +225,8 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_their_limit() {
-        let mut pause = Pause::new((Duration::from_secs(1), Duration::from_secs(5)));
+        let mut pause =
+            Pause::new(Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5) });
         for seconds in [1.0, 2.0, 4.0, 5.0, 5.0] {
             let took = pause.next().as_secs_f64();
             assert!((0.75 * seconds..=1.25 * seconds).contains(&took), "{took} for {seconds}");

@@ -36,6 +36,10 @@ pub struct Process {
 }
 
 impl Ground {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "any moment will do to count a world's time from"
+    )]
     pub fn new(cluster: Cluster, faults: Faults, scene: &Scene) -> Self {
         Self {
             cluster: RefCell::new(cluster),

@@ -6,7 +6,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,18 @@ use crate::record::{Extent, Offset, Partition, Timestamp, TopicPartition};
 use crate::score::Survey;
 
 /// A mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    strum::Display,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Mutation {
     /// Offsets are committed when a transaction begins, its records after that.
     CommitBeforeProduce,
@@ -71,34 +81,10 @@ struct StateRecord {
 }
 
 impl Mutation {
-    pub const ALL: [Self; 11] = [
-        Self::CommitBeforeProduce,
-        Self::NoRewind,
-        Self::ReuseProducer,
-        Self::RestoreUnchecked,
-        Self::ForgetOnRevoke,
-        Self::JudgeCommitsFirst,
-        Self::WaitForTheGroup,
-        Self::BlameTheRequest,
-        Self::BelieveTheEnd,
-        Self::BelieveTheLog,
-        Self::LongEnough,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::CommitBeforeProduce => "commit-before-produce",
-            Self::NoRewind => "no-rewind",
-            Self::ReuseProducer => "reuse-producer",
-            Self::RestoreUnchecked => "restore-unchecked",
-            Self::ForgetOnRevoke => "forget-on-revoke",
-            Self::JudgeCommitsFirst => "judge-commits-first",
-            Self::WaitForTheGroup => "wait-for-the-group",
-            Self::BlameTheRequest => "blame-the-request",
-            Self::BelieveTheEnd => "believe-the-end",
-            Self::BelieveTheLog => "believe-the-log",
-            Self::LongEnough => "long-enough",
-        }
+        self.into()
     }
 }
 
@@ -414,16 +400,10 @@ impl FromStr for Mutation {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|mutation| mutation.name() == name);
+        let known = Self::ALL.iter().copied().find(|mutation| mutation.name() == name);
         known.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
+            let names = <Self as strum::VariantNames>::VARIANTS.join(", ");
             format!("no mutation {name:?}; there are {names}")
         })
-    }
-}
-
-impl fmt::Display for Mutation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

@@ -7,7 +7,10 @@ use super::{Bag, Bets, Bins, Counts, Odds, Of, Reference, Signals, Tally, Usual}
 use crate::record::Probability;
 
 /// What is watched for; what an alert calls it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Kind {
     /// A feature of the inputs, or a detector's score, is distributed in another way.
     InputDrift,
@@ -26,26 +29,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
-        Self::InputDrift,
-        Self::ScoreTail,
-        Self::AnswerDrift,
-        Self::TriggerRecurrence,
-        Self::SlowDrift,
-        Self::FlaggedShare,
-        Self::DataQuality,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::InputDrift => "input-drift",
-            Self::ScoreTail => "score-tail",
-            Self::AnswerDrift => "answer-drift",
-            Self::TriggerRecurrence => "trigger-recurrence",
-            Self::SlowDrift => "slow-drift",
-            Self::FlaggedShare => "flagged-share",
-            Self::DataQuality => "data-quality",
-        }
+        self.into()
     }
 
     /// Hundredths of the budget; those of the watches that a stream lacks go to the others.
@@ -331,7 +318,8 @@ fn stake(watches: &mut [Watch]) {
     let of = |kind| move |watch: &&Watch| watch.kind == kind;
     let there = |kind: &Kind| watches.iter().any(|watch| watch.kind == *kind);
     let all: u64 = Kind::ALL.iter().filter(|kind| there(kind)).map(|kind| kind.hundredths()).sum();
-    let counts = Kind::ALL.map(|kind| watches.iter().filter(of(kind)).count() as u64);
+    let count = |&kind: &Kind| watches.iter().filter(of(kind)).count() as u64;
+    let counts: Vec<u64> = Kind::ALL.iter().map(count).collect();
     for watch in watches {
         let place = Kind::ALL.iter().position(|kind| *kind == watch.kind).expect("all are there");
         let (part, of) = match watch.source {

@@ -43,32 +43,29 @@ pub enum Of {
 
 /// What is looked at of an image as a whole: light, contrast and noise hardly move the means of a
 /// grid, and move these at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Stat {
     Mean,
     /// Standard deviation.
     Contrast,
+    #[strum(serialize = "brightest pixel")]
     Brightest,
+    #[strum(serialize = "darkest pixel")]
     Darkest,
     /// Share of the pixels that are 0.
+    #[strum(serialize = "share of black pixels")]
     Black,
     /// Share of the pixels that are 1.
+    #[strum(serialize = "share of white pixels")]
     White,
 }
 
 impl Stat {
-    const ALL: [Self; 6] =
-        [Self::Mean, Self::Contrast, Self::Brightest, Self::Darkest, Self::Black, Self::White];
+    const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::Contrast => "contrast",
-            Self::Brightest => "brightest pixel",
-            Self::Darkest => "darkest pixel",
-            Self::Black => "share of black pixels",
-            Self::White => "share of white pixels",
-        }
+        self.into()
     }
 }
 
@@ -260,7 +257,7 @@ fn inputs(schema: &Schema) -> Vec<Signal> {
                     }
                 });
                 list.extend(patches);
-                list.extend(Stat::ALL.map(|stat| Signal {
+                list.extend(Stat::ALL.iter().map(|&stat| Signal {
                     name: format!("{name}: {}", stat.name()),
                     of: Of::Whole(columns.clone(), stat),
                     bins: Bins::Edges(vec![0.0; EDGES]),

@@ -10,6 +10,8 @@
 //!
 //! It cannot lose a disk or a page cache, and clocks are one clock.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod acts;
 mod cluster;
 mod failpoints;

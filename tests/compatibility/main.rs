@@ -5,6 +5,8 @@
 //! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
 //! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod bundles;
 mod schema;
 

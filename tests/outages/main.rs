@@ -5,6 +5,8 @@
 //! unsaid, if anything leaves twice, or if the process ends by itself. `cargo test` plays some;
 //! `cargo test --test outages -- retention` those whose names begin so.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod acts;
 #[allow(dead_code, reason = "shared with the chaos runs")]
 #[path = "../chaos/cluster.rs"]

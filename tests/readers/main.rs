@@ -6,6 +6,8 @@
 //!     cargo test --test readers                       the table, and 20,000 requests
 //!     RUNS=1000000 cargo test --test readers differ   a million; SEED=7 begins elsewhere
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod differ;
 mod generate;
 mod ours;

@@ -3,6 +3,8 @@
 //!
 //! Alerts are written to the topic by the tests: what a judge says is tested elsewhere.
 
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 mod alerting;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use prost::encoding::{decode_varint, encode_varint};
+
 use crate::record::Fault;
 
 /// Bytes being read, at a place.
@@ -57,20 +59,10 @@ impl<'v> Bytes<'v> {
 
     /// A number of up to 64 bits, seven to a byte, the lowest first.
     pub fn varint(&mut self) -> Result<u64, Fault> {
-        let from = self.at;
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                break;
-            }
-            number |= bits << shift;
-            if byte < 0x80 {
-                return Ok(number);
-            }
-        }
-        Err(Fault::Unreadable { at: from })
+        let mut rest = &self.all[self.at..self.end];
+        let number = decode_varint(&mut rest).map_err(|_| self.fault())?;
+        self.at = self.end - rest.len();
+        Ok(number)
     }
 
     /// The same with the sign in the lowest bit.
@@ -79,16 +71,8 @@ impl<'v> Bytes<'v> {
     }
 }
 
-pub fn put_varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 pub fn put_zigzag(number: i64, out: &mut Vec<u8>) {
-    put_varint(((number << 1) ^ (number >> 63)) as u64, out);
+    encode_varint(((number << 1) ^ (number >> 63)) as u64, out);
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! Times are of this machine and of what else it did. What is caught is caught of the attacks that
 //! were given: about others it says nothing.
 
+#![expect(clippy::disallowed_methods, reason = "it measures how long a row takes")]
+
 use std::fmt;
 use std::time::Instant;
 

@@ -10,7 +10,8 @@ use crate::codec::Format;
 use crate::record::Timestamp;
 
 /// What a record really is. Travels in a header of the feeder's own; the guard never looks at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Truth {
     Clean,
     /// A clean image with a backdoor's trigger on it.
@@ -83,12 +84,7 @@ impl Truth {
     pub const ALL: [Self; 4] = [Self::Clean, Self::Trigger, Self::Pgd, Self::Malformed];
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Clean => "clean",
-            Self::Trigger => "trigger",
-            Self::Pgd => "pgd",
-            Self::Malformed => "malformed",
-        }
+        self.into()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Everything `unsafe` of this crate, here and below: calls that the safe API lacks or gets wrong.
 
-#![allow(unsafe_code)]
+#![allow(
+    unsafe_code,
+    reason = "librdkafka is C: what its safe wrapper lacks is called here, and nowhere else"
+)]
 
 mod headers;
 

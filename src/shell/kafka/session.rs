@@ -27,7 +27,7 @@ use super::transaction::{Sending, Transactions, part_with};
 use super::words;
 use crate::config::{Delivery, GroupProtocol};
 use crate::deliver::{
-    self, Beginning, Change, Forward, Kept, Output, Outputs, Progress, SessionError,
+    self, Backoff, Beginning, Change, Forward, Kept, Output, Outputs, Progress, SessionError,
 };
 use crate::record::{
     Extent, Headers as _, Offset, Partition, Position, Record, Stamp, Timestamp, TopicPartition,
@@ -85,15 +85,10 @@ const SETTLE_EVERY: Duration = Duration::from_secs(5);
 const BROKERS_SESSION: Duration = Duration::from_secs(45);
 /// Without being fenced for so long, the next time counts as the first.
 const FENCINGS_OVER: Duration = Duration::from_secs(120);
-/// Before an id is taken back that nobody else is seen to have: at once the first time, then
-/// doubled up to the last. Two processes of one name that do not see each other must not take turns.
-const TAKE_BACK: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(4),
-    Duration::from_secs(10),
-    Duration::from_secs(20),
-];
+/// Before an id is taken back that nobody else is seen to have: at once the first time, then ever later.
+/// Two processes of one name that do not see each other must not take turns.
+const TAKE_BACK: Backoff =
+    Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(20) };
 
 impl Session {
     /// Joins `group` on `topic`, to write to `outputs`; `role` is part of the transactional id and
@@ -221,7 +216,7 @@ impl Session {
                 return Err(SessionError::Exchange { what, reason });
             }
         }
-        let pause = TAKE_BACK[(times.max(1) as usize - 1).min(TAKE_BACK.len() - 1)];
+        let pause = TAKE_BACK.after(times.saturating_sub(1));
         if last.elapsed() >= pause {
             return Ok(());
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::Refusal;
 use super::open::{Open, key_text};
 use super::received::{Received, Unreadable};
+use crate::deliver::Backoff;
 use crate::record::{Offset, Record, TopicPartition};
 
 /// One route's desk.
@@ -58,9 +59,9 @@ pub enum Task<'a> {
 /// Alerts that wait to be told, and their bytes, before reading stops: 4 MiB, some thousand alerts.
 const QUEUE_MAX: usize = 1000;
 pub const QUEUE_BYTES_MAX: usize = 4 << 20;
-/// The first and the longest wait after something was not taken.
-const WAIT_MIN: Duration = Duration::from_millis(250);
-const WAIT_MAX: Duration = Duration::from_secs(15);
+/// After something was not taken.
+const WAIT: Backoff =
+    Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(15) };
 /// The longest wait that a receiver may ask for.
 const ASKED_MAX: Duration = Duration::from_secs(60);
 
@@ -232,8 +233,7 @@ impl Desk {
 
     fn wait(&mut self, after: Option<Duration>, now: Instant, jitter: f64) {
         self.failures = self.failures.saturating_add(1);
-        let longest = WAIT_MIN * 2_u32.pow((self.failures - 1).min(16));
-        let wait = longest.min(WAIT_MAX).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
+        let wait = WAIT.after(self.failures).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
         let asked = after.unwrap_or_default().min(ASKED_MAX);
         self.retry_at = Some(now + wait.max(asked));
     }

@@ -19,8 +19,10 @@ mod scalar;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use prost::encoding::encode_varint;
+
 use self::compile::{Clears, Field, Message, Place, Plan};
-use super::bytes::{Bytes, put_varint};
+use super::bytes::Bytes;
 use super::cells::{Harvest, Nth, Wanted, Write};
 use super::{Text, Unusable};
 use crate::codec::Scalar;
@@ -118,7 +120,7 @@ impl<'v> Walk<'v, '_> {
         for (pointer, field) in message.implicit() {
             if self.written[pointer] != part {
                 let write: Write<'_> = &|cell, out| {
-                    put_varint(u64::from(field.number) << 3 | u64::from(field.kind.wire()), out);
+                    encode_varint(u64::from(field.number) << 3 | u64::from(field.kind.wire()), out);
                     field.kind.write(cell, out)
                 };
                 self.harvest.unwritten(pointer, bytes.at, write);
@@ -181,7 +183,7 @@ impl<'v> Walk<'v, '_> {
         let mark = self.harvest.open();
         read(self, Bytes::new(self.value, start..bytes.at))?;
         let write =
-            |grown: i64, out: &mut Vec<u8>| put_varint(size.wrapping_add_signed(grown), out);
+            |grown: i64, out: &mut Vec<u8>| encode_varint(size.wrapping_add_signed(grown), out);
         self.harvest.close(mark, from..start, &write);
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Protobuf's scalar types: a cell from their bytes and back.
 
-use super::super::bytes::{Bytes, put_varint, put_zigzag};
+use prost::encoding::encode_varint;
+
+use super::super::bytes::{Bytes, put_zigzag};
 use super::super::number::{number, truth};
 use super::{EIGHT, FOUR, LENGTH, VARINT};
 use crate::codec::{Cell, Scalar};
@@ -100,7 +102,7 @@ impl Kind {
             }
             Self::String | Self::Bytes => {
                 let Cell::Word(word) = cell else { return false };
-                put_varint(word.len() as u64, out);
+                encode_varint(word.len() as u64, out);
                 out.extend(word.as_bytes());
             }
             Self::Enum(names) => {
@@ -110,7 +112,7 @@ impl Kind {
                     Cell::Number(_) => None,
                 };
                 let Some(number) = number else { return false };
-                put_varint(i64::from(number) as u64, out);
+                encode_varint(i64::from(number) as u64, out);
             }
             Self::Opaque => return false,
             numeric => {
@@ -126,10 +128,10 @@ impl Kind {
         match self {
             Self::Double => out.extend(x.to_le_bytes()),
             Self::Float => out.extend((x as f32).to_le_bytes()),
-            Self::Int32 => put_varint(i64::from(whole as i32) as u64, out),
-            Self::Int64 => put_varint(whole as i64 as u64, out),
-            Self::Uint32 => put_varint((whole as u32).into(), out),
-            Self::Uint64 => put_varint(whole as u64, out),
+            Self::Int32 => encode_varint(i64::from(whole as i32) as u64, out),
+            Self::Int64 => encode_varint(whole as i64 as u64, out),
+            Self::Uint32 => encode_varint((whole as u32).into(), out),
+            Self::Uint64 => encode_varint(whole as u64, out),
             Self::Sint32 => put_zigzag((whole as i32).into(), out),
             Self::Sint64 => put_zigzag(whole as i64, out),
             Self::Fixed32 => out.extend((whole as u32).to_le_bytes()),
