@@ -344,9 +344,9 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
     let before = site.show()["judge"]["epoch"].clone();
     let mut guard = site.start();
     wait_until("the new budget", SOON, || site.show()["judge"]["epoch"] != before);
-    let shown = site.show();
-    let key = &site.alerts()[0]["dedup_key"];
-    assert_eq!(&shown["judge"]["firing"][0]["dedup_key"], key, "{shown:#}");
+    let (shown, alerts) = (site.show(), site.alerts());
+    let key = &alerts[0]["dedup_key"];
+    assert_eq!(&shown["judge"]["firing"][0]["dedup_key"], key, "{shown:#}\n{alerts:#?}");
     assert_eq!(site.alerts().len(), 1, "{:#?}", site.alerts());
 
     // A reset of the judge ends it, and says so.

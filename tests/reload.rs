@@ -250,6 +250,7 @@ fn twenty_reloads_under_load_lose_nothing_and_what_is_refused_is_named() {
             wait_until(&format!("{n}: {candidate:?}"), SOON, || {
                 site.metric("tripline_reloads_total{outcome=\"adopted\"}") == adopted
                     && site.metric("tripline_reloads_total{outcome=\"refused\"}") == refused
+                    && site.metric("tripline_reload_refused") == f64::from(why.is_some())
                     && site.metric("tripline_threads_behind_revision{stream=\"rows\"}") == 0.0
             });
             let ready = site.get("/ready");

@@ -25,9 +25,9 @@ const SCRAPES: usize = 165;
 /// Instead of minutes.
 const FOR: &str = "for: 15s";
 
-/// Their metrics are shown by `tests/cluster.rs`, which takes rights away, and by `tests/outages`, which needs three
-/// brokers.
-const ELSEWHERE: [&str; 2] = ["TriplineRightMissing", "TriplineOutputLost"];
+/// Their metrics are shown by `tests/cluster.rs`, which takes rights away, by `tests/outages`, which needs three
+/// brokers, and by `tests/reload.rs`.
+const ELSEWHERE: [&str; 3] = ["TriplineRightMissing", "TriplineOutputLost", "TriplineReloadRefused"];
 
 /// A process of a stream of its own.
 struct Guard {
