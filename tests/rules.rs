@@ -27,7 +27,8 @@ const FOR: &str = "for: 15s";
 
 /// Their metrics are shown by `tests/cluster.rs`, which takes rights away, by `tests/outages`, which needs three
 /// brokers, and by `tests/reload.rs`.
-const ELSEWHERE: [&str; 3] = ["TriplineRightMissing", "TriplineOutputLost", "TriplineReloadRefused"];
+const ELSEWHERE: [&str; 3] =
+    ["TriplineRightMissing", "TriplineOutputLost", "TriplineReloadRefused"];
 
 /// A process of a stream of its own.
 struct Guard {

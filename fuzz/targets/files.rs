@@ -80,7 +80,7 @@ fn judge() -> Judge {
 
 /// A minute's evidence and an attack.
 static HEARD: LazyLock<Vec<Message>> = LazyLock::new(|| {
-    let lines = include_str!("../../tests/frozen/v2/evidence.jsonl").lines();
+    let lines = include_str!("../../tests/frozen/v3/evidence.jsonl").lines();
     lines.map(|line| Message::from_bytes(line.as_bytes()).expect("a message")).collect()
 });
 

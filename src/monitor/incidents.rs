@@ -326,12 +326,6 @@ impl Incidents {
         let say = |incident| Alert::new(about, incident, Status::Resolved, Some(note));
         self.open.values().map(say).collect()
     }
-
-    /// Incidents of a build that knew one cause only.
-    pub(super) fn former(incident: Option<Incident>) -> Self {
-        let open = incident.map(|incident| (incident.cause, incident)).into_iter().collect();
-        Self { open, ..Self::default() }
-    }
 }
 
 #[cfg(test)]

@@ -107,20 +107,16 @@ impl Judge {
     }
 
     fn after(mut self, state: State) -> (Self, Vec<Alert>) {
-        let state = state.grown(&self.frame);
-        let note = if state.is_former() {
-            "Tripline was upgraded, and begins to watch anew"
-        } else if state.epoch != self.frame.about.epoch {
+        if state.epoch != self.frame.about.epoch {
             return self.under(state);
-        } else if !state.fits(&self.frame) {
-            "what is watched was changed"
-        } else {
+        }
+        if state.fits(&self.frame) {
             self.state = state;
             return (self, vec![]);
-        };
+        }
         self.state.clock = state.clock;
         self.state.next = state.next;
-        let ended = self.end(&state, note);
+        let ended = self.end(&state, "what is watched was changed");
         (self, ended)
     }
 
@@ -190,7 +186,6 @@ impl Judge {
             Message::Loss(loss) => self.hear_loss(loss, alerts),
             Message::Reference(reference) => self.state.know(&reference.epoch, reference.usual()),
             Message::Evidence(evidence) => self.hear(evidence),
-            Message::Former {} => return,
         }
         self.close_windows(alerts);
         self.listen(alerts);

@@ -51,25 +51,7 @@ pub struct State {
     outputs: BTreeMap<String, Extent>,
 }
 
-/// What version 3 wrote, which knew no log.
-#[derive(Deserialize)]
-struct StateV3 {
-    epoch: String,
-    partition: Partition,
-    next: Offset,
-    clock: Clock,
-}
-
-/// What version 2 wrote, which counted every record in the window of its own stamp, and all that is of use
-/// of version 1.
-#[derive(Deserialize)]
-struct StateV2 {
-    epoch: String,
-    partition: Partition,
-    next: Offset,
-}
-
-/// Format version this build writes, and the newest it reads.
+/// Format version that this build writes and reads.
 const VERSION: u32 = 4;
 
 /// Windows of one message: what a backlog of few records in each window makes is cut up before it is larger than
@@ -82,7 +64,7 @@ pub enum LaneError {
     #[error("partition {partition}: cannot read its state: {reason}")]
     Unreadable { partition: Partition, reason: String },
     #[error(
-        "partition {partition}: its state is version {got}; this build reads 1 to {VERSION}: run \
+        "partition {partition}: its state is version {got}; this build reads {VERSION}: run \
          the build that wrote it, or a newer one"
     )]
     Version { partition: Partition, got: u32 },
@@ -317,10 +299,10 @@ impl State {
         Self { version, epoch, partition, next, clock, log: None, outputs: BTreeMap::new() }
     }
 
-    /// What a lane wrote, whatever version it had.
+    /// What a lane wrote.
     ///
     /// # Errors
-    /// If the bytes cannot be read, or a newer build wrote them.
+    /// If the bytes cannot be read, or another build wrote them.
     pub fn read(bytes: &[u8], partition: Partition) -> Result<Self, LaneError> {
         let unreadable =
             |e: serde_json::Error| LaneError::Unreadable { partition, reason: e.to_string() };
@@ -329,11 +311,9 @@ impl State {
             version: u32,
         }
         let VersionOnly { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
-        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
+        // Whoever raises VERSION after a release keeps today's struct under a name of its own and adds a line.
         match version {
             VERSION => serde_json::from_slice(bytes).map_err(unreadable),
-            3 => serde_json::from_slice::<StateV3>(bytes).map_err(unreadable).map(Self::from),
-            1 | 2 => serde_json::from_slice::<StateV2>(bytes).map_err(unreadable).map(Self::from),
             got => Err(LaneError::Version { partition, got }),
         }
     }
@@ -359,18 +339,6 @@ impl State {
     /// The next input offset that state in `bytes` knows.
     pub fn next_of(bytes: &[u8]) -> Option<Offset> {
         Some(Self::read(bytes, Partition(0)).ok()?.next)
-    }
-}
-
-impl From<StateV2> for State {
-    fn from(StateV2 { epoch, partition, next }: StateV2) -> Self {
-        Self::new(&epoch, partition, next, Clock::default())
-    }
-}
-
-impl From<StateV3> for State {
-    fn from(StateV3 { epoch, partition, next, clock }: StateV3) -> Self {
-        Self::new(&epoch, partition, next, clock)
     }
 }
 

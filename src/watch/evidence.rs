@@ -136,9 +136,6 @@ pub enum Message {
     Loss(Loss),
     /// As `Stall`.
     Reference(Reference),
-    /// Counts as version 1 wrote them, of an epoch that no judge of today has: they say nothing.
-    #[serde(rename = "evidence", skip_serializing)]
-    Former {},
 }
 
 impl Reference {

@@ -141,14 +141,6 @@ impl Panel {
             && self.states.iter().zip(&fresh.states).all(|(a, b)| alike(a, b))
     }
 
-    /// A panel of the build before had no watch of other bundles' records, the last one there is.
-    pub fn grow(&mut self, terms: &Terms) {
-        let mut fresh = Self::new(terms).states;
-        if self.states.len() + 1 == fresh.len() {
-            self.states.extend(fresh.pop());
-        }
-    }
-
     /// The panel of another bundle that goes on where this one stood, whose bundle flags at most `usual` of clean rows.
     /// Watches of signals begin anew, and so does the one of the bundle's own flagged records; if that was firing, the
     /// one of other bundles' records goes on with it.

@@ -25,24 +25,6 @@ impl Frame {
     }
 }
 
-impl State {
-    /// A state that an older build wrote, with the watch that came since; as that build wrote it otherwise.
-    pub(super) fn grown(mut self, frame: &Frame) -> Self {
-        let own = &frame.about.epoch;
-        // Not where it is known: a restart must show in no state.
-        if self.epoch == *own && !self.bundles.contains_key(own) {
-            self.features = frame.features();
-            self.know(own, frame.terms.usual());
-        }
-        if !self.is_former() {
-            let panels = self.panels.iter_mut().flat_map(|panels| panels.values_mut());
-            let merged = (self.panel != Panel::empty()).then_some(&mut self.panel);
-            panels.chain(merged).for_each(|panel| panel.grow(&frame.terms));
-        }
-        self
-    }
-}
-
 impl Judge {
     /// The judge that goes on from what one of another bundle or budget knew, and what is to be said of incidents that it
     /// cannot follow.

@@ -50,11 +50,6 @@ impl State {
             _ => false,
         }
     }
-
-    /// Written by a build that had no panel.
-    pub(super) fn is_former(&self) -> bool {
-        self.panel == Panel::empty() && self.panels.is_none()
-    }
 }
 
 impl Judge {

@@ -1,14 +1,14 @@
-//! What a judge remembers: what it writes to the state topic, and earlier versions of that.
+//! What a judge remembers: what it writes to the state topic.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{GONE_AFTER_MS, LAG_MS, LAG_WINDOWS};
+use crate::monitor::Incident;
 use crate::monitor::incidents::Incidents;
-use crate::monitor::{Cause, Incident};
 use crate::record::{Extent, Offset, Partition, Timestamp};
-use crate::watch::{Cells, Counts, Evidence, Loss, Panel, Tally, Usual, Window, WindowStart};
+use crate::watch::{Cells, Evidence, Loss, Panel, Tally, Usual, Window, WindowStart};
 
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,10 +46,8 @@ pub struct State {
     pub(super) panels: Option<BTreeMap<Partition, Panel>>,
     pub(super) incidents: Incidents,
     /// Bundles and budgets that judge records of this stream, by their epochs; ours is among them.
-    #[serde(default)]
     pub(super) bundles: BTreeMap<String, Known>,
     /// Names of the features that our bundle judges.
-    #[serde(default)]
     pub(super) features: Vec<String>,
 }
 
@@ -86,7 +84,6 @@ pub(super) struct Heard {
     pub from: Offset,
     pub to: Offset,
     /// How far its present was behind the clock when it last spoke.
-    #[serde(default)]
     pub lag_ms: i64,
     /// The clock since when all that it said was said at its end: it is not behind, whatever its stamps are. A
     /// single message may be, in the middle of a backlog.
@@ -96,7 +93,6 @@ pub(super) struct Heard {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<(Timestamp, WindowStart)>,
     /// It did not, though it spoke.
-    #[serde(default)]
     pub stuck: bool,
 }
 
@@ -231,31 +227,13 @@ impl Open {
     }
 }
 
-/// What version 1 wrote, as far as it says anything today.
-#[derive(Deserialize)]
-struct StateV1 {
-    epoch: String,
-    next: Offset,
-    clock: Timestamp,
-    incident: Option<IncidentV1>,
-}
-
-#[derive(Deserialize)]
-struct IncidentV1 {
-    dedup_key: String,
-    since: Timestamp,
-    until: Timestamp,
-    counts: Counts,
-    first: Option<(Partition, Offset)>,
-}
-
 /// Why a judge cannot go on from what the state topic holds.
 #[derive(Debug, thiserror::Error)]
 pub enum JudgeError {
     #[error("cannot read the judge's state: {0}")]
     Unreadable(#[from] serde_json::Error),
     #[error(
-        "the judge's state is version {0}; this build reads 1 to {VERSION}: run the build that \
+        "the judge's state is version {0}; this build reads {VERSION}: run the build that \
          wrote it, or a newer one"
     )]
     Version(u32),
@@ -277,28 +255,24 @@ pub enum JudgeError {
     NoOffset { covered: Offset },
 }
 
-/// Format version this build writes, and the newest it reads.
+/// Format version that this build writes and reads.
 const VERSION: u32 = 4;
 
 impl State {
-    /// What a judge wrote, whatever version it had.
+    /// What a judge wrote.
     ///
     /// # Errors
-    /// If the bytes cannot be read, or a newer build wrote them.
+    /// If the bytes cannot be read, or another build wrote them.
     pub fn read(bytes: &[u8]) -> Result<Self, JudgeError> {
         #[derive(Deserialize)]
         struct VersionOnly {
             version: u32,
         }
         let VersionOnly { version } = serde_json::from_slice(bytes)?;
-        // Whoever raises VERSION keeps today's struct under a name of its own and adds a line.
+        // Whoever raises VERSION after a release keeps today's struct under a name of its own and adds a line.
         match version {
-            // Of a partition version 2 knew less, and it had two watches less: what it watched begins anew. Version 3
-            // knew of no other bundle, and had a watch less, which begins now.
-            2 | 3 => Ok(Self { version: VERSION, ..serde_json::from_slice(bytes)? }),
             VERSION => Ok(serde_json::from_slice(bytes)?),
-            1 => Ok(serde_json::from_slice::<StateV1>(bytes)?.into()),
-            newer => Err(JudgeError::Version(newer)),
+            other => Err(JudgeError::Version(other)),
         }
     }
 
@@ -378,17 +352,5 @@ impl State {
     /// The incidents that are not over.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.incidents.open()
-    }
-}
-
-impl From<StateV1> for State {
-    fn from(StateV1 { epoch, next, clock, incident }: StateV1) -> Self {
-        let incident = incident.map(|incident| {
-            let IncidentV1 { dedup_key, since, until, counts, first } = incident;
-            let (cause, members) = (Cause::Attack, vec![]);
-            Incident { cause, dedup_key, since, until, counts, first, members }
-        });
-        let incidents = Incidents::former(incident);
-        Self { next, clock, incidents, ..Self::new(&epoch, Panel::empty()) }
     }
 }

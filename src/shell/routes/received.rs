@@ -162,16 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_of_version_1_is_told_as_it_was_meant() {
-        let frozen = include_str!("../../../tests/frozen/v1/alert-resolved.json");
+    fn a_frozen_alert_is_told_as_it_was_meant() {
+        let frozen = include_str!("../../../tests/frozen/v2/alert-resolved.json");
         let alert = read(frozen).unwrap();
         assert!(alert.is_over() && alert.summary.contains("156 of 325 records"));
         assert_eq!(
             (&*alert.kind, &*alert.severity, &*alert.stream),
-            ("flagged-share", "critical", "s")
+            ("attack", "critical", "s")
         );
         assert_eq!(alert.next_steps.len(), 2);
-        let frozen = include_str!("../../../tests/frozen/v1/alert-firing.json");
+        let frozen = include_str!("../../../tests/frozen/v2/alert-firing.json");
         assert!(!read(frozen).unwrap().is_over());
     }
 
