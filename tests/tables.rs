@@ -11,11 +11,10 @@ use std::process::{Command, Output};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tripline::fit::Progress;
-use tripline::fit::Watch;
 use tripline::fit::data::infer::Label;
 use tripline::fit::data::table::Reading;
 use tripline::fit::evaluate::{Evaluation, Options, evaluate};
+use tripline::fit::{Progress, Watch};
 use tripline::model::Runtime;
 
 fn root() -> &'static Path {

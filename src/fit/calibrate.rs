@@ -9,10 +9,11 @@ use super::guard::columns::Table;
 use super::guard::detectors::{self, Detectors, Weighed};
 use super::guard::measured::{Measured, Parts};
 use super::guard::signals;
-use super::learn::Knowledge;
+use super::learn::{Filler, Knowledge};
 use super::load::Sources;
 use super::progress::Watch;
 use super::report::Accuracy;
+use super::train::networks::Weighing;
 use crate::bundle::{Member, Tensors};
 use crate::decide::{Decider, Version};
 use crate::model::ModelError;
@@ -41,21 +42,21 @@ pub fn calibrate(
 ) -> Result<Calibrated, FitError> {
     watch.stage("calibrating");
     let (x, split) = (&sources.reference.x, &sources.reference.split);
-    let test = knowledge.fill(x, &split.test)?;
-    let (ranks, merged) = (knowledge.fill(x, &split.ranks)?, knowledge.fill(x, &split.merged)?);
-    let validation = knowledge.fill(x, &split.validation)?;
-    let weighed = weighed(knowledge)?;
+    let Knowledge { detectors, labels, weighing, filler, .. } = knowledge;
+    let test = filler.fill(x, &split.test)?;
+    let (ranks, merged) = (filler.fill(x, &split.ranks)?, filler.fill(x, &split.merged)?);
+    let validation = filler.fill(x, &split.validation)?;
+    let weighed = weighing.as_ref().map(|weighing| weighed(weighing, filler)).transpose()?;
     let attacked = match &sources.reference.attacks {
-        Some(Attacks { x, labels, .. }) if !labels.is_empty() => Some(knowledge.fill_all(x)?),
+        Some(Attacks { x, labels, .. }) if !labels.is_empty() => Some(filler.fill_all(x)?),
         _ => None,
     };
 
-    let detectors = &knowledge.detectors;
     let decider = detectors.calibrate(&ranks, &merged, &test, options.budget, weighed.as_ref())?;
     let parts =
         Parts { validation: &validation, ranks: &ranks, test: &test, attacks: attacked.as_ref() };
     let mut measured = detectors.measure(&decider, parts);
-    if let Some((weighing, weighed)) = knowledge.weighing.as_ref().zip(weighed.as_ref()) {
+    if let Some((weighing, weighed)) = weighing.as_ref().zip(weighed.as_ref()) {
         measured.own = detectors.own(&decider, &test, weighing, weighed);
     }
     let accuracy = accuracy_of(sources, detectors, &decider, &test);
@@ -63,23 +64,20 @@ pub fn calibrate(
     let mut tensors = Tensors::default();
     let members = detectors.save(&decider, &mut tensors);
     decider.save(&mut tensors);
-    let kept = (&sources.reference.schema, members.as_slice(), knowledge.labels);
-    signals::learn(kept, (detectors, &decider), &ranks, &[&merged, &test]).save(&mut tensors);
+    let kept = (&sources.reference.schema, members.as_slice(), *labels);
+    signals::learn(kept, (&*detectors, &decider), &ranks, &[&merged, &test]).save(&mut tensors);
     Ok(Calibrated { decider, members, tensors, measured, accuracy })
 }
 
 /// What weighs the detectors, its columns filled.
-fn weighed(knowledge: &mut Knowledge) -> Result<Option<Weighed>, ModelError> {
-    // Taken and put back: filling columns runs the networks, which need the whole of `knowledge`.
-    let Some(weighing) = knowledge.weighing.take() else { return Ok(None) };
+fn weighed(weighing: &Weighing, filler: &mut Filler) -> Result<Weighed, ModelError> {
     let mut attacks = vec![];
     for own in &weighing.attacks {
-        attacks.push((knowledge.fill_all(&own.x)?, own.weight));
+        attacks.push((filler.fill_all(&own.x)?, own.weight));
     }
-    let clean = knowledge.fill_all(&weighing.clean)?;
-    let harmless = knowledge.fill_all(&weighing.harmless)?;
-    knowledge.weighing = Some(weighing);
-    Ok(Some(Weighed { clean, harmless, attacks }))
+    let (clean, harmless) =
+        (filler.fill_all(&weighing.clean)?, filler.fill_all(&weighing.harmless)?);
+    Ok(Weighed { clean, harmless, attacks })
 }
 
 /// The guarded model's accuracy on the test part, if there is a model and the rows have labels.

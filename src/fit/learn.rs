@@ -28,8 +28,12 @@ pub struct Knowledge {
     pub detectors: Detectors,
     /// How many labels the guarded model has; 1 without one.
     pub labels: usize,
+    pub filler: Filler,
+}
+
+/// The networks, and the columns that the detectors look at.
+pub struct Filler {
     networks: Networks,
-    /// Columns that the detectors look at.
     needs: Columns,
 }
 
@@ -56,7 +60,7 @@ pub fn learn(
         restorer: restorer.as_deref(),
         likelihood: likelihood.as_deref(),
     };
-    let mut networks = Networks::new(runtime, x.ncols(), onnx)?;
+    let networks = Networks::new(runtime, x.ncols(), onnx)?;
     let labels = networks.labels();
     let mut wanted = load::wanted(options, schema, guarded);
     wanted.setting.labels = labels;
@@ -66,8 +70,8 @@ pub fn learn(
     if likelihood.is_some() {
         wanted.networks = wanted.networks.and(Columns::SURPRISAL);
     }
-    let needs = wanted.needs();
-    let usual = Table::fill(&mut networks, needs, &usual, &every(&usual))?;
+    let mut filler = Filler { networks, needs: wanted.needs() };
+    let usual = filler.fill_all(&usual)?;
     let detectors = Detectors::learn(&usual, all, wanted);
     Ok(Knowledge {
         autoencoder,
@@ -78,12 +82,11 @@ pub fn learn(
         no_gradient,
         detectors,
         labels,
-        networks,
-        needs,
+        filler,
     })
 }
 
-impl Knowledge {
+impl Filler {
     /// The columns of the rows `part` of `x` [·, d].
     ///
     /// # Errors
@@ -97,10 +100,7 @@ impl Knowledge {
     /// # Errors
     /// If a network fails.
     pub fn fill_all(&mut self, x: &Array2<f32>) -> Result<Table, ModelError> {
-        self.fill(x, &every(x))
+        let all: Vec<usize> = (0..x.nrows()).collect();
+        self.fill(x, &all)
     }
-}
-
-fn every(x: &Array2<f32>) -> Vec<usize> {
-    (0..x.nrows()).collect()
 }

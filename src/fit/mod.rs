@@ -6,6 +6,7 @@
 //!
 //! It cannot tell whether the rows it is given are clean: an attack among them becomes normal.
 
+// In the order of use: each uses only those above it.
 pub mod progress;
 mod seed;
 pub mod data;
@@ -14,11 +15,11 @@ pub mod attack;
 pub mod train;
 pub mod guard;
 mod error;
+pub mod report;
 mod load;
 mod learn;
 mod calibrate;
 mod check;
-pub mod report;
 mod write;
 pub mod evaluate;
 pub mod redteam;

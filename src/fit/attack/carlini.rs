@@ -2,7 +2,7 @@
 
 use candle_core::{D, Tensor, Var};
 
-use super::Space;
+use super::space::Space;
 use crate::fit::graph::gradient::{Function, GradientError, rows};
 
 /// Carlini and Wagner's attack with a fixed price, Adam on the row itself, held to its bounds.

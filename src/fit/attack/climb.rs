@@ -3,7 +3,8 @@
 use candle_core::{Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Space, answers};
+use super::answers::answers;
+use super::space::Space;
 use crate::fit::graph::gradient::{Function, GradientError, rows};
 use crate::fit::seed::unit;
 

@@ -5,7 +5,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::Space;
+use super::space::Space;
 use crate::fit::seed::unit;
 use crate::record::{Feature, Schema};
 

@@ -4,10 +4,12 @@ use rand_chacha::ChaCha8Rng;
 
 use rayon::prelude::*;
 
-use super::{Carlini, Climb, Goal, Norm, Space, carlini, labels};
+use super::answers::labels;
+use super::carlini::{Carlini, carlini};
+use super::climb::{Climb, Goal, Norm};
+use super::space::Space;
 use crate::fit::graph::gradient::{Function, GradientError};
-use crate::fit::seed::unit;
-use crate::fit::seed::{Use, stream};
+use crate::fit::seed::{Use, stream, unit};
 
 /// One kind of attack at one strength.
 #[derive(Clone, Copy, Debug)]

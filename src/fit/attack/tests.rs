@@ -2,7 +2,7 @@ use ndarray::Array2;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fit::graph::gradient::Builder;
+use crate::fit::graph::gradient::{Builder, Function};
 use crate::fit::seed::{Use, stream};
 use crate::record::{Feature, Schema};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::EvaluateError;
+use super::error::EvaluateError;
 use crate::fit::data::table::{Kind, Source, TableError, columns};
 use crate::record::{Feature, Schema};
 

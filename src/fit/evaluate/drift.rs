@@ -15,8 +15,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::EvaluateError;
 use super::columns::Columns;
+use super::error::EvaluateError;
 use super::road::{Audience, Road, Turned};
 use super::rows::{Named, Rows};
 use crate::fit::data::table::{self, Reading, Row, TableError};

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::EvaluateError;
 use super::columns::Columns;
+use super::error::EvaluateError;
 use super::road::{Audience, Road, SEEN, Turned};
 use super::rows::Rows;
 use crate::fit::data::budget::flagged_interval;

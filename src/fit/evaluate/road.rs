@@ -5,8 +5,8 @@
 
 use std::ops::ControlFlow;
 
-use super::EvaluateError;
 use super::columns::Columns;
+use super::error::EvaluateError;
 use super::rows::Rows;
 use crate::bundle::Bundle;
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::EvaluateError;
+use super::error::EvaluateError;
 use super::road::{SEEN, Turned};
 use super::rows::Rows;
 use crate::math::wilson;

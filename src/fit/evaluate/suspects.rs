@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::EvaluateError;
 use super::columns::Columns;
+use super::error::EvaluateError;
 use super::measure::Measure;
 use super::road::{Audience, Road, SEEN, Turned};
 use super::rows::{Named, Rows};

@@ -2,7 +2,37 @@
 
 use std::fmt;
 
-use super::{Line, Report};
+use serde::Serialize;
+
+use crate::record::Probability;
+
+/// What the attacks achieved.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    pub bundle: String,
+    pub digest: String,
+    pub budget: Probability,
+    /// Rows attacked.
+    pub rows: usize,
+    pub steps: usize,
+    pub restarts: usize,
+    /// Detectors without a gradient: adaptive attacks go around them blindly.
+    pub unseen: Vec<String>,
+    pub attacks: Vec<Line>,
+}
+
+/// One attack.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Line {
+    pub attack: &'static str,
+    /// `None` where the attack looks for the least change by itself.
+    pub strength: Option<f32>,
+    pub on_support: bool,
+    /// Share of the rows whose answer is wrong afterwards.
+    pub fooled: f64,
+    /// Share of the rows whose answer is wrong and that are not flagged.
+    pub passed: f64,
+}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Tensor};
 
-use super::RedteamError;
+use super::error::RedteamError;
 use crate::bundle::Bundle;
 use crate::decide::Decider;
 use crate::detect::{Detector, Setting, Soft, kind};

@@ -12,8 +12,7 @@ use crate::fit::data::options::Options;
 use crate::fit::data::split::Split;
 use crate::fit::graph::export;
 use crate::fit::graph::layers::Standard;
-use crate::fit::progress::Progress;
-use crate::fit::progress::Watch;
+use crate::fit::progress::{Progress, Watch};
 use crate::model::Runtime;
 use crate::record::{Feature, Schema};
 

@@ -7,20 +7,16 @@
 
 use ndarray::{Array2, Axis};
 
-use super::autoencoder;
-use super::brought;
 use super::error::TrainError;
 use super::guarded::Guarded;
-use super::likelihood;
-use super::restorer;
 use super::trainer::{Course, Trained};
+use super::{autoencoder, brought, likelihood, restorer};
 use crate::fit::attack::{self, Space};
 use crate::fit::data::options::Options;
 use crate::fit::data::split::Split;
 use crate::fit::graph::gradient::{Function, GradientError};
 use crate::fit::graph::layers::Standard;
-use crate::fit::progress::Progress;
-use crate::fit::progress::Watch;
+use crate::fit::progress::{Progress, Watch};
 use crate::fit::seed::{Use, stream};
 use crate::model::{Network, Runtime};
 use crate::record::{Feature, Schema};

@@ -4,7 +4,8 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::{Reading, Row, Scalar, Source, TableError, kept};
+use super::source::{Reading, Row, Source, TableError, kept};
+use crate::codec::Scalar;
 use crate::fit::data::dataset::{DataError, Dataset};
 
 /// Arrays that lie in memory.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 
 use super::file::{Bytes, Progress};
-use super::{Reading, Row, Scalar, Source, TableError, kept};
+use super::source::{Reading, Row, Source, TableError, kept};
+use crate::codec::Scalar;
 
 /// A CSV file.
 pub struct Csv {

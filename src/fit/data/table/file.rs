@@ -9,7 +9,7 @@ use std::rc::Rc;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
-use super::TableError;
+use super::source::TableError;
 use crate::fit::data::array::NPY_MAGIC;
 
 /// What a file is, told by its first bytes.

@@ -13,7 +13,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::file::Bytes;
-use super::{Reading, Row, Scalar, Source, TableError, kept};
+use super::source::{Reading, Row, Source, TableError, kept};
+use crate::codec::Scalar;
 
 /// A file of JSON objects.
 pub struct JsonLines {

@@ -11,7 +11,8 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-use super::{Reading, Row, Scalar, Source, TableError, kept};
+use super::source::{Reading, Row, Source, TableError, kept};
+use crate::codec::Scalar;
 
 /// A Parquet file.
 pub struct Parquet {

@@ -1,6 +1,7 @@
 //! Every format through one battery: the same table, the same cells.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 

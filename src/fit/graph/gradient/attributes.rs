@@ -1,9 +1,12 @@
 //! What a node says beside its inputs, and the inputs themselves, asked for by name and place.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use super::{GradientError, Inputs};
-use crate::fit::graph::onnx::{Attribute, Node};
+use super::error::GradientError;
+use crate::fit::graph::onnx::{self, Attribute, Node, Numbers};
+
+/// What an operator is given: its inputs in order, those left out as `None`.
+pub(super) type Inputs<'a> = Vec<Option<Tensor>>;
 
 impl Node {
     fn attribute(&self, name: &str) -> Option<&Attribute> {
@@ -30,7 +33,7 @@ impl Node {
         std::str::from_utf8(&self.attribute(name)?.s).ok()
     }
 
-    pub(super) fn tensor(&self, name: &str) -> Option<&crate::fit::graph::onnx::Tensor> {
+    pub(super) fn tensor(&self, name: &str) -> Option<&onnx::Tensor> {
         self.attribute(name)?.t.as_ref()
     }
 
@@ -83,4 +86,13 @@ pub(super) fn ints(tensor: &Tensor) -> Result<Vec<i64>, GradientError> {
 /// The axis counted from the front.
 pub(super) fn axis(axis: i64, rank: usize) -> usize {
     if axis < 0 { (axis + rank as i64).max(0) as usize } else { axis as usize }
+}
+
+/// An initializer as candle has it.
+pub(super) fn value(tensor: &onnx::Tensor) -> Option<candle_core::Result<Tensor>> {
+    let shape: Vec<usize> = tensor.dims.iter().map(|&dim| dim as usize).collect();
+    Some(match tensor.numbers()? {
+        Numbers::Floats(values) => Tensor::from_vec(values, shape, &Device::Cpu),
+        Numbers::Ints(values) => Tensor::from_vec(values, shape, &Device::Cpu),
+    })
 }

@@ -6,7 +6,9 @@
 use candle_core::{Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Function, GradientError, axes, value};
+use super::attributes::value;
+use super::error::GradientError;
+use super::function::{Function, axes};
 use crate::fit::graph::export::model_of;
 use crate::fit::graph::onnx::{self, Attribute, Graph, INT, INTS, Node, STRING, rows_of};
 use crate::fit::seed::unit;

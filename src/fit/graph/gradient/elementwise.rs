@@ -3,8 +3,8 @@
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{log_softmax, sigmoid, softmax};
 
-use super::attributes::axis;
-use super::{GradientError, Inputs};
+use super::attributes::{Inputs, axis};
+use super::error::GradientError;
 use crate::fit::graph::onnx::Node;
 
 pub(super) fn run(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>, GradientError>> {
@@ -12,6 +12,51 @@ pub(super) fn run(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>
         let out = node.input(inputs, 0).and_then(|x| Ok(f(x)?));
         Some(out.map(|out| vec![out]))
     };
+    match node.op_type.as_str() {
+        "Relu" => one(&Tensor::relu),
+        "Exp" => one(&Tensor::exp),
+        "Log" => one(&Tensor::log),
+        "Sqrt" => one(&Tensor::sqrt),
+        "Neg" => one(&Tensor::neg),
+        "Abs" => one(&Tensor::abs),
+        "Erf" => one(&Tensor::erf),
+        "Tanh" => one(&Tensor::tanh),
+        "Reciprocal" => one(&Tensor::recip),
+        "Sigmoid" => one(&sigmoid),
+        "Identity" | "Dropout" => one(&|x| Ok(x.clone())),
+        "Cast" => one(&|x| match node.int("to", 1) {
+            6 | 7 => x.to_dtype(DType::I64),
+            _ => x.to_dtype(DType::F32),
+        }),
+        "LeakyRelu" => {
+            let alpha = node.float("alpha", 0.01);
+            one(&|x| x.relu()? - (x.neg()?.relu()? * alpha)?)
+        }
+        "Elu" => one(&|x| x.elu(node.float("alpha", 1.0))),
+        // ln(1 + eˣ), without eˣ of a large x.
+        "Softplus" => one(&|x| x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?),
+        "Gelu" => one(&|x| match node.word("approximate") {
+            Some("tanh") => x.gelu(),
+            _ => x.gelu_erf(),
+        }),
+        "HardSigmoid" => one(&|x| {
+            let (alpha, beta) = (node.float("alpha", 0.2), node.float("beta", 0.5));
+            ((x * alpha)? + beta)?.clamp(0f32, 1f32)
+        }),
+        "HardSwish" => one(&|x| x * ((x / 6.0)? + 0.5)?.clamp(0f32, 1f32)?),
+        "Clip" => Some(clip(node, inputs)),
+        "Pow" => Some(pow(node, inputs)),
+        "Where" => Some(choose(node, inputs)),
+        "Softmax" => one(&|x| softmax(x, axis(node.int("axis", -1), x.rank()))),
+        "LogSoftmax" => one(&|x| log_softmax(x, axis(node.int("axis", -1), x.rank()))),
+        "ReduceSum" | "ReduceMean" | "ReduceMax" => Some(reduce(node, inputs)),
+        "GlobalAveragePool" => one(&|x| x.mean_keepdim((D::Minus1, D::Minus2))),
+        _ => folded(node, inputs),
+    }
+}
+
+/// Operators of two inputs, and of more where more are folded into one.
+fn folded(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>, GradientError>> {
     let fold = |f: &dyn Fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>| {
         let folded = || {
             let mut out = node.input(inputs, 0)?.clone();
@@ -50,45 +95,7 @@ pub(super) fn run(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>
         "Less" => fold(&|a, b| a.broadcast_lt(b)),
         "Greater" => fold(&|a, b| a.broadcast_gt(b)),
         "Equal" => fold(&|a, b| a.broadcast_eq(b)),
-        "Relu" => one(&Tensor::relu),
-        "Exp" => one(&Tensor::exp),
-        "Log" => one(&Tensor::log),
-        "Sqrt" => one(&Tensor::sqrt),
-        "Neg" => one(&Tensor::neg),
-        "Abs" => one(&Tensor::abs),
-        "Erf" => one(&Tensor::erf),
-        "Tanh" => one(&Tensor::tanh),
-        "Reciprocal" => one(&Tensor::recip),
-        "Sigmoid" => one(&sigmoid),
-        "Identity" | "Dropout" => one(&|x| Ok(x.clone())),
-        "Cast" => one(&|x| match node.int("to", 1) {
-            6 | 7 => x.to_dtype(DType::I64),
-            _ => x.to_dtype(DType::F32),
-        }),
-        "LeakyRelu" => {
-            let alpha = node.float("alpha", 0.01);
-            one(&|x| x.relu()? - (x.neg()?.relu()? * alpha)?)
-        }
         "PRelu" => fold(&|x, slope| x.relu()? - x.neg()?.relu()?.broadcast_mul(slope)?),
-        "Elu" => one(&|x| x.elu(node.float("alpha", 1.0))),
-        // ln(1 + eˣ), without eˣ of a large x.
-        "Softplus" => one(&|x| x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?),
-        "Gelu" => one(&|x| match node.word("approximate") {
-            Some("tanh") => x.gelu(),
-            _ => x.gelu_erf(),
-        }),
-        "HardSigmoid" => one(&|x| {
-            let (alpha, beta) = (node.float("alpha", 0.2), node.float("beta", 0.5));
-            ((x * alpha)? + beta)?.clamp(0f32, 1f32)
-        }),
-        "HardSwish" => one(&|x| x * ((x / 6.0)? + 0.5)?.clamp(0f32, 1f32)?),
-        "Clip" => Some(clip(node, inputs)),
-        "Pow" => Some(pow(node, inputs)),
-        "Where" => Some(choose(node, inputs)),
-        "Softmax" => one(&|x| softmax(x, axis(node.int("axis", -1), x.rank()))),
-        "LogSoftmax" => one(&|x| log_softmax(x, axis(node.int("axis", -1), x.rank()))),
-        "ReduceSum" | "ReduceMean" | "ReduceMax" => Some(reduce(node, inputs)),
-        "GlobalAveragePool" => one(&|x| x.mean_keepdim((D::Minus1, D::Minus2))),
         _ => None,
     }
 }

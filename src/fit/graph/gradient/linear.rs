@@ -2,9 +2,10 @@
 
 use candle_core::Tensor;
 
+use super::attributes::Inputs;
 use super::convolution::Convolution;
+use super::error::GradientError;
 use super::pooling::Pooling;
-use super::{GradientError, Inputs};
 use crate::fit::graph::onnx::Node;
 
 pub(super) fn run(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>, GradientError>> {

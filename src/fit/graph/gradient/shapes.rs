@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use super::attributes::{axis, ints};
-use super::{GradientError, Inputs, value};
+use super::attributes::{Inputs, axis, ints, value};
+use super::error::GradientError;
 use crate::fit::graph::onnx::Node;
 
 pub(super) fn run(node: &Node, inputs: &Inputs<'_>) -> Option<Result<Vec<Tensor>, GradientError>> {

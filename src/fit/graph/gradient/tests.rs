@@ -1,10 +1,10 @@
 use candle_core::{Device, Tensor, Var};
+use prost::Message;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::fit::seed::unit;
-use crate::fit::seed::{Use, stream};
-use crate::model::Runtime;
+use crate::fit::seed::{Use, stream, unit};
+use crate::model::{Network, Runtime};
 
 fn rng() -> ChaCha8Rng {
     stream(9, Use::Weights)
