@@ -11,6 +11,7 @@ mod demo;
 mod determinism;
 #[cfg(feature = "fit")]
 mod evaluate;
+mod examples;
 mod fuzz;
 #[path = "../harness/mod.rs"]
 mod harness;
