@@ -39,7 +39,7 @@ chaos: ## Kill, stop and cut off guards and brokers for MINUTES (default 1), the
 outages: ## Play every act on brokers and logs (retention, elections, topics made anew, brokers away); prints a table
 	@scripts/setup test
 	$(CARGO) test --test outages -- --all
-	$(CARGO) test --test brokers -- --include-ignored
+	$(CARGO) test --test broker brokers:: -- --include-ignored
 
 lint: ## Formatting, clippy, documentation, licences of dependencies; a part of make test
 	$(CARGO) fmt --check

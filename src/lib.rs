@@ -3,7 +3,7 @@
 //! one alert.
 //!
 //! The modules below are listed in the order a record travels. **A module uses only those above
-//! it**; `tests/layering.rs` reads the `use` lines and holds us to it. Everything down to
+//! it**; `tests/core/layering.rs` reads the `use` lines and holds us to it. Everything down to
 //! [`monitor`] computes and does no I/O; the outside world lives in [`shell`].
 
 pub mod record;

@@ -1,5 +1,5 @@
 //! Streams of twelve partitions, judged one by one or merged: how soon a change is told, and how often nothing
-//! is. The bench prints it, `tests/partitions.rs` demands a part of it.
+//! is. The bench prints it, `tests/core/partitions.rs` demands a part of it.
 
 use std::ops::Range;
 use std::sync::Arc;

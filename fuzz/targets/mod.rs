@@ -1,6 +1,6 @@
 //! Every target by its name: a function of any bytes that panics if something is not as it must be.
 //!
-//! `fuzz_targets/` gives them to libFuzzer; `tests/fuzz.rs` feeds each a few thousand changed seeds
+//! `fuzz_targets/` gives them to libFuzzer; `tests/core/fuzz.rs` feeds each a few thousand changed seeds
 //! in `make test`, on the stable toolchain.
 
 mod bundles;

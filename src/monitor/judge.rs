@@ -4,7 +4,7 @@
 //! alerts, live or in replay. It adds up the counts of a window, over all partitions or of each one,
 //! closes the window when every partition has gone past it, is empty or is gone, and lets the watches play.
 //! How the workers cut, commit and interleave does not show either, whatever the records' stamps are, as long as
-//! fewer than half of any 63 stamps of a partition are of an attacker's making (`tests/determinism.rs`).
+//! fewer than half of any 63 stamps of a partition are of an attacker's making (`tests/core/determinism.rs`).
 //!
 //! What such a partition says of time is bounded by the clock, so that no stamp keeps a row out of sight: what
 //! is ahead of the clock counts in the current window, and so does what comes after its own window closed; for

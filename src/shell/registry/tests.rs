@@ -1,5 +1,5 @@
 //! Against a server of a few canned answers on the loopback interface. Against a real registry:
-//! `tests/registry.rs`.
+//! `tests/broker/registry.rs`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;

@@ -1,5 +1,5 @@
 //! Partitions that are judged one by one: panels, shares and what is told. How soon it rings, and how often for
-//! nothing, is in `tests/partitions.rs`.
+//! nothing, is in `tests/core/partitions.rs`.
 
 use super::*;
 

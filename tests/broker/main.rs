@@ -1,0 +1,24 @@
+//! Everything that needs a broker: `cargo test --test broker`, of one file `cargo test --test broker rules::`.
+//!
+//! One program, because each that links the whole crate costs seconds and 60 MB. Its files take turns (`turn`).
+
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
+mod brokers;
+mod cluster;
+mod delivery;
+mod failures;
+mod floods;
+mod formats;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod operations;
+mod registry;
+mod reload;
+mod rolling;
+mod routes;
+mod rules;
+mod session;
+mod storm;
+mod tables_on_kafka;
+mod turn;

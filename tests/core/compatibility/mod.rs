@@ -1,0 +1,379 @@
+//! What a build wrote is read by later builds with the same meaning, or refused by its version.
+//!
+//! `tests/frozen` was written by the code of its day: `FREEZE=1 cargo test --test core compatibility::`.
+//! Today's code must still write it byte for byte (the judge's state: once it has read it). If that fails you changed a format: raise its
+//! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
+//! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
+
+mod bundles;
+mod schema;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tripline::decide::{Mode, OnFlagged, Policy};
+use tripline::deliver::Boot;
+use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
+use tripline::monitor::{About, Alert, Status};
+use tripline::monitor::{Frame, Judge, JudgeState};
+use tripline::record::{
+    Action, Extent, Fault, Feature, FeatureId, Offset, Partition, Position, Probability, Reasons,
+    Schema, Stamp, Timestamp, Verdict, Window,
+};
+use tripline::score::{Destination, Lane, Outcome};
+use tripline::watch::{
+    Cells, Counts, Evidence, Flagged, Message, Presence, Reference, Signals, Tally, Terms, Tick,
+    Times, Window as Counted, roster,
+};
+
+const WINDOW_MS: u64 = 1000;
+const T0: i64 = 1_795_000_000_000;
+
+fn frozen(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/frozen/v1").join(name)
+}
+
+/// Writes a sample that is not there yet, if told to.
+fn freeze(name: &str, today: &[u8]) {
+    let path = frozen(name);
+    if std::env::var_os("FREEZE").is_some() && !path.exists() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, today).unwrap();
+    }
+}
+
+/// The frozen bytes, after making sure that today's code writes the same.
+fn check(name: &str, today: &[u8]) -> Vec<u8> {
+    freeze(name, today);
+    let frozen = std::fs::read(frozen(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(
+        frozen == today,
+        "version 1 of {name} is written otherwise now:\n{}\n{}",
+        String::from_utf8_lossy(&frozen),
+        String::from_utf8_lossy(today),
+    );
+    frozen
+}
+
+fn outcome(judged: Result<Action, Fault>) -> Outcome {
+    let verdict = |action| Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
+    let judged = judged.map(verdict);
+    let destination = Destination::Sanitized;
+    let (corrected, trace, cells) = (None, 0..0, 0..0);
+    Outcome {
+        destination,
+        judged,
+        unscored: false,
+        imputed: false,
+        corrected,
+        text: "",
+        trace,
+        cells,
+    }
+}
+
+/// A lane that has counted one of each outcome, in two windows.
+fn lane() -> Lane {
+    let mut lane = Lane::new("e", Partition(2), Offset(40), WINDOW_MS);
+    let outcomes = [
+        outcome(Ok(Action::Pass)),
+        outcome(Ok(Action::Correct)),
+        outcome(Ok(Action::Quarantine)),
+        outcome(Err(Fault::NullValue)),
+        outcome(Ok(Action::Pass)),
+    ];
+    for (i, outcome) in outcomes.iter().enumerate() {
+        let position = Position { partition: Partition(2), offset: Offset(40 + i as i64) };
+        let stamp = Stamp::of_sender(Timestamp(T0 + 300 * i as i64));
+        lane.settle(position, stamp, outcome, &[2, 5, 300]);
+    }
+    lane
+}
+
+#[test]
+fn a_lane_goes_on_from_state_of_version_4_and_knows_which_log_it_read() {
+    let extent = |topic: &str, end| Extent {
+        topic: Some(topic.to_owned()),
+        start: Offset(3),
+        end: Offset(end),
+        epoch: Some(7),
+    };
+    let mut lane = lane().of_log(extent("0ZoAyOBhTlS7dPyQyxzqyA", 60));
+    lane.look_output("s.sanitized", extent("cbsRfmYWRGCCF2xmlPIfsw", 90));
+    let bytes = check("../v4/lane.json", &lane.to_bytes());
+    let read = Lane::restore(&bytes, "e", Partition(2), Offset(45), WINDOW_MS).expect("restored");
+    assert_eq!((read.log(), read.output("s.sanitized")), (lane.log(), lane.output("s.sanitized")));
+    assert_eq!(read.clock(), lane.clock());
+}
+
+fn judge() -> Judge {
+    judging(false)
+}
+
+fn judging(per_partition: bool) -> Judge {
+    judging_of(Schema { features: vec![] }, per_partition)
+}
+
+fn judging_of(schema: Schema, per_partition: bool) -> Judge {
+    let budget = Probability::new(0.01).unwrap();
+    let false_page_ms = 7 * 24 * 3600 * 1000;
+    let policy =
+        Policy { mode: Mode::Enforce, on_flagged: OnFlagged::Quarantine, ..Policy::default() };
+    let about = About {
+        stream: "s".into(),
+        input: "s.requests".into(),
+        quarantine: "s.quarantine".into(),
+        dead_letter: "s.dead-letter".into(),
+        epoch: "e".into(),
+        bundle: "b".into(),
+        policy,
+        budget,
+        false_page_ms,
+    };
+    let signals = Signals::none();
+    let watches = roster(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
+    let times = Times { window_ms: WINDOW_MS, false_page_ms, hold_ms: 3_600_000 };
+    let terms = Terms::new("e", "s", watches, times);
+    Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms: None, per_partition }))
+}
+
+/// A clean minute, then an attack.
+fn messages() -> Vec<Message> {
+    let mut messages = vec![
+        Message::Tick(Tick { at: Timestamp(T0 + 100_000) }),
+        Message::Presence(Presence { partition: Partition(0), quiet: false }),
+        Message::Presence(Presence { partition: Partition(1), quiet: true }),
+    ];
+    for window in 0..75 {
+        let flagged = if window < 60 { u64::from(window % 4 == 0) } else { 12 };
+        let counts = Counts {
+            rows: 25,
+            flagged,
+            corrected: 0,
+            quarantined: flagged,
+            faults: u64::from(window == 3),
+            imputed: window as u64 % 2,
+            misdated: 0,
+            lost: 0,
+            outputs_lost: 0,
+            other_logs: 0,
+        };
+        let mut cells = Cells::default();
+        (0..25).for_each(|row| cells.push(row * 20));
+        messages.push(Message::Evidence(Evidence {
+            epoch: "e".into(),
+            partition: Partition(0),
+            from: Offset(26 * window),
+            to: Offset(26 * window + 26),
+            begins: window == 0,
+            head: None,
+            read_out: false,
+            windows: vec![Counted {
+                window: Timestamp(T0 + 1000 * window),
+                tally: Tally { counts, cells, ..Tally::default() },
+                first_flagged: (flagged > 0).then_some(Offset(26 * window + 7)),
+            }],
+        }));
+    }
+    messages
+}
+
+/// The same with all that a lane says today.
+fn messages_of_version_3() -> Vec<Message> {
+    let mut messages = messages();
+    for message in &mut messages {
+        if let Message::Evidence(evidence) = message {
+            (evidence.head, evidence.read_out) = (Some(evidence.windows[0].window), true);
+            evidence.windows[0].tally.counts.misdated = 1;
+        }
+    }
+    messages
+}
+
+fn lines(messages: &[Message]) -> Vec<u8> {
+    messages.iter().flat_map(|m| [m.to_bytes(), b"\n".to_vec()].concat()).collect()
+}
+
+/// The judge of this evidence, and what it said.
+fn judged(messages: &[Message]) -> (Judge, Vec<Alert>) {
+    heard(judge(), messages)
+}
+
+fn heard(mut judge: Judge, messages: &[Message]) -> (Judge, Vec<Alert>) {
+    let mut alerts = vec![];
+    for message in messages {
+        judge.take(judge.next(), message, &mut alerts);
+    }
+    (judge, alerts)
+}
+
+#[test]
+fn evidence_of_version_3_leads_to_the_same_alert() {
+    let bytes = check("../v3/evidence.jsonl", &lines(&messages_of_version_3()));
+    let text = String::from_utf8(bytes).unwrap();
+    let read: Vec<Message> =
+        text.lines().map(|line| Message::from_bytes(line.as_bytes()).unwrap()).collect();
+    assert_eq!(read, messages_of_version_3());
+    let (firing, before) = (&judged(&read).1[0], &judged(&messages()).1[0]);
+    assert_eq!((&firing.dedup_key, &firing.since), (&before.dedup_key, &before.since));
+}
+
+/// The same, while a worker of another bundle tells of partition 1.
+fn messages_of_version_4() -> Vec<Message> {
+    let reference = Reference { epoch: "other".into(), budget: 0.02, rows: 3000, flagged: 60 };
+    let mut messages = messages_of_version_3();
+    messages.insert(3, Message::Reference(reference));
+    let others = messages.iter().filter_map(|message| match message {
+        Message::Evidence(evidence) => Some(Message::Evidence(Evidence {
+            epoch: "other".into(),
+            partition: Partition(1),
+            ..evidence.clone()
+        })),
+        _ => None,
+    });
+    let others: Vec<_> = others.skip(70).collect();
+    messages.extend(others);
+    messages
+}
+
+#[test]
+fn a_judge_goes_on_from_state_of_version_4_with_what_it_knows_of_another_bundle() {
+    let schema = Schema { features: vec![Feature::number("age", 0.0, 120.0)] };
+    let judge = || judging_of(schema.clone(), false);
+    let (whole, alerts) = heard(judge(), &messages_of_version_4());
+    let bytes = check("../v4/judge.json", &whole.to_bytes());
+    let (read, said) = judge().restore(&bytes, whole.next()).expect("restored");
+    // Nothing is left out, nothing added, nothing named otherwise.
+    assert_eq!((read.to_bytes(), said.len()), (bytes.clone(), 0));
+    let state = JudgeState::read(&bytes).unwrap();
+    assert_eq!((state.epoch(), state.next()), ("e", whole.next()));
+    assert_eq!(state.features(), ["age"]);
+    assert_eq!(state.incidents().next().unwrap().dedup_key, alerts[0].dedup_key);
+}
+
+#[test]
+fn what_a_worker_tells_of_its_bundle_is_written_as_in_version_4_of_the_judges_state() {
+    let said = &messages_of_version_4()[3];
+    let bytes = check("../v4/reference.json", &said.to_bytes());
+    assert_eq!(&Message::from_bytes(&bytes).unwrap(), said);
+}
+
+#[test]
+fn alerts_of_version_2_are_read_with_every_field() {
+    let (judge, alerts) = judged(&messages());
+    let bytes = check("../v2/alert-firing.json", &alerts[0].to_bytes());
+    let read: Alert = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(read, alerts[0]);
+    assert_eq!((read.version, read.status), (2, Status::Firing));
+    let state = JudgeState::read(&judge.to_bytes()).unwrap();
+    let resolved = &judge.end(&state, "the bundle or the budget was changed")[0];
+    let bytes = check("../v2/alert-resolved.json", &resolved.to_bytes());
+    let read: Alert = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!((read.status, &read.dedup_key), (Status::Resolved, &alerts[0].dedup_key));
+}
+
+#[test]
+fn a_boot_record_of_version_1_still_counts() {
+    let mut boot = Boot::take_over(None, Offset(45), 0);
+    for _ in 0..2 {
+        boot = Boot::take_over(Some(&boot.to_bytes()), Offset(45), 0);
+    }
+    boot.begin_alone();
+    let bytes = check("boot.json", &boot.to_bytes());
+    let next = Boot::take_over(Some(&bytes), Offset(45), 0);
+    assert!(next.careful(Offset(45)) && !next.is_spent());
+    assert_eq!(next.to_string(), "starts at 45: 4, alone with its record: 1");
+}
+
+#[test]
+fn a_trace_header_of_version_4_is_read_with_every_field() {
+    let window = Window { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
+    let trace = Trace {
+        flagged: true,
+        corrected: true,
+        fault: false,
+        observed: false,
+        unscored: false,
+        source: Position { partition: Partition(3), offset: Offset(9_182_344) },
+        bundle: *b"\x01\x02\x03\x04\x05\x06\x07\x08",
+        revision: *b"\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10",
+        p: 0.0009765625,
+        merged: 12.5,
+        rows: 3,
+        row: 1,
+        scores: &[0.5, 7.25],
+        shares: &[0.2, 0.8],
+        reasons: Reasons::of_parts([0.0, 3.0, 1.0].into_iter())
+            .within(window)
+            .against(&[0.0, 1.0, 0.75], &[0.0, 0.125, 0.25]),
+    };
+    let mut today = vec![];
+    trace.pack(&mut today);
+    let reason = |feature, share, (seen, typical)| ReadReason { feature, share, seen, typical };
+    let read = ReadTrace::unpack(&check("../trace-v4/trace.bin", &today)).expect("read");
+    let expected = ReadTrace {
+        flagged: true,
+        source: trace.source,
+        bundle: trace.bundle,
+        revision: trace.revision,
+        p: 0.0009765625,
+        merged: 12.5,
+        rows: 3,
+        row: 1,
+        scores: vec![0.5, 7.25],
+        shares: vec![0.2, 0.8],
+        reasons: vec![
+            reason(FeatureId(1), 0.75, (1.0, 0.125)),
+            reason(FeatureId(2), 0.25, (0.75, 0.25)),
+        ],
+        window: Some(window),
+    };
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn the_headers_of_a_dead_letter_keep_their_names_and_texts() {
+    let source = Position { partition: Partition(3), offset: Offset(258) };
+    let faults = [
+        Fault::NullValue,
+        Fault::TooLarge { bytes: 2, bytes_max: 1 },
+        Fault::UnknownFormat,
+        Fault::Unreadable { at: 7 },
+        Fault::WrongArity { got: 1, expected: 2 },
+        Fault::TooManyRows { rows: 2, rows_max: 1 },
+        Fault::WrongType { feature: FeatureId(4) },
+        Fault::NotFinite { feature: FeatureId(4) },
+        Fault::Missing { feature: FeatureId(4) },
+        Fault::OutOfBounds { feature: FeatureId(4), value: 2.0 },
+        Fault::UnknownSchema,
+        Fault::Undeliverable { bytes: 3 },
+        Fault::Crash,
+    ];
+    let mut text = String::new();
+    for fault in faults {
+        for (name, value) in connect_headers("s.requests", source, "s", &fault, fault.to_string()) {
+            text += &format!("{name}: {value}\n");
+        }
+    }
+    check("dead-letter.txt", text.as_bytes());
+}
+
+/// What meets state of a version that it does not know must not touch it.
+#[test]
+fn state_of_a_newer_version_is_refused_and_the_refusal_says_which_build_to_run() {
+    let newer = |name: &str, version: u32| {
+        let text = std::fs::read_to_string(frozen(name)).unwrap();
+        let (from, to) = (version.to_string(), (version + 1).to_string());
+        text.replacen(&format!("\"version\":{from}"), &format!("\"version\":{to}"), 1).into_bytes()
+    };
+    let lane = newer("../v4/lane.json", 4);
+    let lane = Lane::restore(&lane, "e", Partition(2), Offset(45), WINDOW_MS);
+    let judge = judge().restore(&newer("../v4/judge.json", 4), Offset(78)).map(|_| ());
+    for (said, version) in [(lane.unwrap_err().to_string(), 4), (judge.unwrap_err().to_string(), 4)]
+    {
+        let newer = version + 1;
+        let expected =
+            format!("version {newer}; this build reads {version}: run the build that wrote it");
+        assert!(said.contains(&expected), "{said}");
+    }
+}

@@ -1,0 +1,32 @@
+//! Everything that needs no broker: `cargo test --test core`, of one file `cargo test --test core road::`.
+//!
+//! One program, because each that links the whole crate costs seconds and 60 MB.
+
+#![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
+
+mod bundles;
+mod compatibility;
+mod configuration;
+mod demo;
+mod determinism;
+#[cfg(feature = "fit")]
+mod evaluate;
+mod examples;
+mod fuzz;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod layering;
+mod partitions;
+mod pipes;
+#[cfg(feature = "fit")]
+mod readme;
+#[cfg(feature = "fit")]
+mod redteam;
+mod replay;
+#[cfg(feature = "fit")]
+mod road;
+mod simulation;
+#[cfg(feature = "fit")]
+mod tables;
+mod threats;
+mod timestamps;
