@@ -30,7 +30,7 @@ use ndarray::Array1;
 
 use crate::math::Moments;
 
-/// One weight per detector, at most its voice. Shapes: `surprises` k arrays [n] over the same rows,
+/// One weight per detector, at most its voice. Shapes: `surprises` k arrays `[n]` over the same rows,
 /// `voices` `[k]`. O(k² n).
 pub fn weights(surprises: &[Array1<f32>], voices: &[f32]) -> Vec<f32> {
     assert_eq!(surprises.len(), voices.len());
