@@ -61,7 +61,7 @@ impl Site {
         let mut site = Self { admin: free_port(), log, config, broker };
         copy(&root().join("models/shuttle"), &site.bundle("sound"));
         copy(&root().join("models/shuttle"), &site.bundle("torn"));
-        let tensors = site.bundle("torn").join("tensors.safetensors");
+        let tensors = site.bundle("torn").join("reference.safetensors");
         let mut bytes = std::fs::read(&tensors).expect("tensors");
         *bytes.last_mut().expect("bytes") ^= 1;
         std::fs::write(&tensors, bytes).expect("written");
@@ -229,7 +229,7 @@ fn twenty_reloads_under_load_lose_nothing_and_what_is_refused_is_named() {
         ];
         let refusals = |candidate| match candidate {
             Candidate::NoToml => Some("tripline.toml"),
-            Candidate::BadDigest => Some("tensors.safetensors"),
+            Candidate::BadDigest => Some("reference.safetensors"),
             Candidate::OtherSchema => Some("it lacks"),
             Candidate::OtherGroup => Some("only a restart changes kafka.group"),
             Candidate::Budget(_) | Candidate::Mode(_) => None,
