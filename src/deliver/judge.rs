@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
+use super::recovery::Recovery;
 use super::{
     Beginning, Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Timing,
 };
@@ -26,8 +27,7 @@ pub struct Judging<S> {
     /// The next offset as of the last commit.
     committed: Offset,
     ticked: Option<Instant>,
-    /// The producer is of no use any more; when to try for a new one.
-    broken: Option<Instant>,
+    recovery: Recovery,
     timing: Timing,
     progress: Arc<Progress>,
 }
@@ -53,7 +53,6 @@ pub const JUDGE_KEY: &[u8] = b"judge";
 
 const POLL: Duration = Duration::from_millis(100);
 const MESSAGES_MAX: usize = 1000;
-const AGAIN: Duration = Duration::from_millis(500);
 const SOON: Duration = Duration::from_millis(300);
 const LATER: Duration = Duration::from_secs(5);
 
@@ -76,7 +75,7 @@ impl<S: Session> Judging<S> {
             seat: Seat::Empty,
             committed: Offset(0),
             ticked: None,
-            broken: None,
+            recovery: Recovery::default(),
             timing,
             progress,
         }
@@ -93,7 +92,7 @@ impl<S: Session> Judging<S> {
     /// Only [`SessionError::Fenced`]: leave, touch nothing.
     pub fn turn(&mut self) -> Result<(), SessionError> {
         self.progress.beat(self.session.wall());
-        let step = match self.mend() {
+        let step = match self.recovery.advance(&mut self.session) {
             Ok(true) => self.step(),
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -357,28 +356,6 @@ impl<S: Session> Judging<S> {
         }
     }
 
-    /// Makes a new producer if the last one is of no use; false while there is none.
-    fn mend(&mut self) -> Result<bool, SessionError> {
-        let Some(at) = self.broken else { return Ok(true) };
-        let wait = at.saturating_duration_since(self.session.now());
-        self.session.poll(wait.min(POLL))?;
-        if self.session.now() < at {
-            return Ok(false);
-        }
-        match self.session.recover() {
-            Ok(()) => {
-                self.broken = None;
-                Ok(true)
-            }
-            Err(error @ SessionError::Fenced { .. }) => Err(error),
-            Err(error) => {
-                warn!(%error, "judge: no new producer yet");
-                self.broken = Some(self.session.now() + AGAIN);
-                Ok(false)
-            }
-        }
-    }
-
     fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
         let fenced = matches!(error, SessionError::Fenced { .. });
         self.progress.gave_up(fenced);
@@ -388,7 +365,7 @@ impl<S: Session> Judging<S> {
         }
         warn!(%error, "judge: transaction given up; beginning again at the last commit");
         self.progress.alarm.trouble(Some(&error.to_string()));
-        self.broken = Some(self.session.now());
+        self.recovery.begin(self.session.now());
         let mut unusable = matches!(error, SessionError::Consumer { .. });
         if self.session.lost() {
             // What it heard is not said, and must not be committed before the group tells us.

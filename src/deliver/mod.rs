@@ -12,6 +12,7 @@ mod hold;
 mod inbox;
 mod judge;
 mod progress;
+mod recovery;
 mod refusal;
 mod scorer;
 mod session;

@@ -67,8 +67,9 @@ impl Site {
         std::fs::write(&tensors, bytes).expect("written");
         site.write(Candidate::Budget(10));
         let mut topics = std::process::Command::new(env!("CARGO_BIN_EXE_tripline"));
-        let topics = topics.args(["topics", "--apply", "-c"]).arg(&site.config).output();
-        assert!(topics.expect("it runs").status.success());
+        topics.args(["topics", "--apply", "-c"]).arg(&site.config).env("RELOAD_TOKEN", TOKEN);
+        let topics = topics.output().expect("it runs");
+        assert!(topics.status.success(), "{}", String::from_utf8_lossy(&topics.stderr));
         site
     }
 

@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use self::continuity::Losses;
 use super::arrivals::Arrivals;
 use super::hold::Holds;
+use super::recovery::Recovery;
 use super::refusal::Refusals;
 use super::stall::Stalls;
 use super::{Boot, Inbox, Progress, Scorer, Session, SessionError};
@@ -35,8 +36,7 @@ pub use work::BATCH_BYTES_MAX;
 pub struct Worker<S, R: Scorer> {
     session: S,
     desk: Desk<R>,
-    /// The producer is of no use any more; when to try for a new one.
-    broken: Option<Instant>,
+    recovery: Recovery,
 }
 
 /// A worker that has no session: what it announced it remembers, for whoever is fenced has not ended.
@@ -108,8 +108,6 @@ pub const LANE_KEY: &[u8] = b"lane";
 
 /// How long an empty poll waits: bounds how late news and the end are noticed.
 const POLL: Duration = Duration::from_millis(50);
-/// Between two tries to reach a cluster that does not answer.
-const AGAIN: Duration = Duration::from_millis(500);
 
 impl<R: Scorer> Resting<R> {
     /// A worker that has not begun.
@@ -144,7 +142,7 @@ impl<R: Scorer> Resting<R> {
 
     /// Goes to work, with nothing yet; the group will tell.
     pub fn join<S: Session>(self, session: S) -> Worker<S, R> {
-        Worker { session, desk: self.0, broken: None }
+        Worker { session, desk: self.0, recovery: Recovery::default() }
     }
 }
 
@@ -175,7 +173,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
     pub fn turn(&mut self) -> Result<(), SessionError> {
         self.desk.progress.beat(self.session.wall());
         self.desk.look(&self.session);
-        let step = match self.mend() {
+        let step = match self.recovery.advance(&mut self.session) {
             Ok(true) => self.desk.turn(&self.session),
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -186,7 +184,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
     /// Commits what was read: the last thing a worker does.
     pub fn finish(mut self) {
         let partitions: Vec<Partition> = self.desk.boots.keys().copied().collect();
-        if self.broken.is_none()
+        if self.recovery.is_over()
             && let Err(error) = self.desk.part_with(&self.session, &partitions)
         {
             // Not committed is not done: whoever comes next does it again.
@@ -197,30 +195,6 @@ impl<S: Session, R: Scorer> Worker<S, R> {
     /// The partitions that are read now, and where each goes on.
     pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
         self.desk.slots.values().map(|slot| &slot.lane)
-    }
-
-    /// Makes a new producer if the last one is of no use; false while there is none.
-    fn mend(&mut self) -> Result<bool, SessionError> {
-        let Some(at) = self.broken else { return Ok(true) };
-        let wait = at.saturating_duration_since(self.session.now());
-        // Nothing of ours is read now. But who does not poll is thrown out of the group, and who
-        // was thrown out does not hear of it.
-        self.session.poll(wait.min(POLL))?;
-        if self.session.now() < at {
-            return Ok(false);
-        }
-        match self.session.recover() {
-            Ok(()) => {
-                self.broken = None;
-                Ok(true)
-            }
-            Err(error @ SessionError::Fenced { .. }) => Err(error),
-            Err(error) => {
-                warn!(%error, "no new producer yet");
-                self.broken = Some(self.session.now() + AGAIN);
-                Ok(false)
-            }
-        }
     }
 
     /// The one way back: what is open is given up, and every lane begins again where its last
@@ -237,7 +211,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
             SessionError::Refused { .. } => debug!(%error, "beginning again at the last commit"),
             _ => warn!(%error, "transaction given up; beginning again at the last commit"),
         }
-        self.broken = Some(now);
+        self.recovery.begin(now);
         let unusable = match error {
             SessionError::Consumer { .. } => true,
             SessionError::Refused { refusals, beside } => {
