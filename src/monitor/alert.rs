@@ -1,11 +1,9 @@
 //! The one message on-call gets per incident: who, what, how many, what was already done.
 
-use jiff::Timestamp as Instant;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Finding, words};
-use crate::decide::Policy;
-use crate::record::{Offset, Partition, Probability, Timestamp};
+use super::words::{self, utc};
+use super::{About, Cause, Finding, Incident, Samples, Status};
 use crate::watch::Counts;
 
 /// A value of the alerts topic; its key is `dedup_key`. The topic is compacted, so what is left
@@ -47,23 +45,6 @@ pub struct Alert {
     pub bundle: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Status {
-    /// The first word about an incident: a page.
-    Firing,
-    /// More is known of it, or it came back within `hold`: no page.
-    Updated,
-    Resolved,
-}
-
-impl Status {
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// What was promised and what was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
@@ -73,64 +54,6 @@ pub struct Budget {
     /// The alarm's own promise: at most this many false pages are expected per week, over all watches
     /// of the stream. Silence is a plain rule, outside of it.
     pub false_pages_per_week: f64,
-}
-
-/// Where to look: the input's position of the first flagged record.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Samples {
-    pub topic: String,
-    pub partition: Partition,
-    pub offset: Offset,
-}
-
-/// What an alert says beyond counts: frozen for an epoch.
-#[derive(Clone, Debug)]
-pub struct About {
-    pub stream: String,
-    pub input: String,
-    pub quarantine: String,
-    pub dead_letter: String,
-    pub epoch: String,
-    pub bundle: String,
-    pub policy: Policy,
-    pub budget: Probability,
-    pub false_page_ms: u64,
-}
-
-/// What is known of one incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Incident {
-    pub cause: Cause,
-    pub dedup_key: String,
-    pub since: Timestamp,
-    pub until: Timestamp,
-    pub counts: Counts,
-    pub first: Option<(Partition, Offset)>,
-    /// In the order in which they fired.
-    pub members: Vec<Member>,
-}
-
-/// A watch that fired.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Member {
-    /// Its place among the stream's watches.
-    pub watch: usize,
-    pub cause: Cause,
-    pub since: Timestamp,
-    pub finding: Finding,
-    /// It pages nobody of its own: what it saw comes with the incident's cause.
-    pub inhibited: bool,
-    /// What it saw is still there.
-    pub firing: bool,
-}
-
-impl Member {
-    /// Which watch it is: of which partition, if those are judged one by one, and its number.
-    pub fn place(&self) -> (Option<Partition>, usize) {
-        (self.finding.partition, self.watch)
-    }
 }
 
 impl Alert {
@@ -183,9 +106,3 @@ impl Alert {
 }
 
 const WEEK_MS: f64 = 7.0 * 24.0 * 3600.0 * 1000.0;
-
-/// RFC 3339, to the second.
-pub(super) fn utc(at: Timestamp) -> String {
-    let instant = Instant::from_millisecond(at.0).unwrap_or(Instant::UNIX_EPOCH);
-    format!("{instant:.0}")
-}

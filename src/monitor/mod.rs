@@ -4,12 +4,14 @@ mod alert;
 mod cause;
 mod event;
 mod finding;
+mod incident;
 mod incidents;
 mod judge;
 mod words;
 
-pub use alert::{About, Alert, Budget, Incident, Member, Samples, Status};
+pub use alert::{Alert, Budget};
 pub use cause::Cause;
 pub use event::{Event, id};
 pub use finding::Finding;
+pub use incident::{About, Incident, Member, Samples, Status};
 pub use judge::{Frame, Judge, JudgeError, State as JudgeState};

@@ -1,9 +1,11 @@
 //! An incident in words: who, what, how many, what was already done, what to do next.
 
-use super::alert::utc;
+use jiff::Timestamp as Instant;
+
 use super::finding::percent;
 use super::{About, Cause, Finding, Incident, Samples, Status};
 use crate::decide::{Mode, OnFlagged};
+use crate::record::Timestamp;
 use crate::watch::Counts;
 
 /// Findings that the first sentence names.
@@ -167,6 +169,12 @@ pub fn next_steps(about: &About, cause: Cause, samples: Option<&Samples>) -> Vec
         )),
     }
     steps
+}
+
+/// RFC 3339, to the second.
+pub(super) fn utc(at: Timestamp) -> String {
+    let instant = Instant::from_millisecond(at.0).unwrap_or(Instant::UNIX_EPOCH);
+    format!("{instant:.0}")
 }
 
 #[cfg(test)]

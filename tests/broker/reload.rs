@@ -301,6 +301,45 @@ fn twenty_reloads_under_load_lose_nothing_and_what_is_refused_is_named() {
     }
 }
 
+#[test]
+fn a_signal_and_a_link_that_is_swapped_are_enough() {
+    let _turn = turn();
+    let mut site = Site::new();
+    let _tail = ShowOnPanic(site.log.clone());
+    // As Kubernetes mounts a ConfigMap: the file is a link through `..data`, which is swapped for a new folder.
+    let mount = path_in(&site.broker, "mount");
+    let real = site.config.clone();
+    let put = |name: &str| {
+        let folder = mount.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::copy(&real, folder.join("tripline.toml")).expect("a copy");
+        let (link, new) = (mount.join("..data"), mount.join("..data_tmp"));
+        std::os::unix::fs::symlink(name, &new).expect("a link");
+        std::fs::rename(&new, &link).expect("swapped");
+    };
+    put("..first");
+    std::os::unix::fs::symlink("..data/tripline.toml", mount.join("tripline.toml"))
+        .expect("a link");
+    site.config = mount.join("tripline.toml");
+    let mut guard = site.start();
+    wait_until("the guard to be ready", SOON, || site.get("/ready").starts_with("ready"));
+    let adopted =
+        |site: &Site, n: f64| site.metric("tripline_reloads_total{outcome=\"adopted\"}") == n;
+
+    site.config.clone_from(&real);
+    site.write(Candidate::Budget(20));
+    put("..second");
+    wait_until("the link to be followed", SOON, || adopted(&site, 1.0));
+
+    site.write(Candidate::Budget(30));
+    put("..third");
+    let pid = guard.child.id().to_string();
+    let told = std::process::Command::new("kill").args(["-HUP", &pid]).status();
+    assert!(told.expect("kill runs").success());
+    wait_until("the signal to be heard", SOON, || adopted(&site, 2.0));
+    assert!(guard.terminate(Duration::from_secs(20)).success());
+}
+
 /// Ends the sender, whatever happens.
 struct Ends<'a>(&'a AtomicBool);
 
