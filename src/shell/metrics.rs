@@ -462,7 +462,7 @@ impl Page {
         for share in QUANTILES {
             if let Some(micros) = took.quantile(share) {
                 let share = share.to_string();
-                let labels = [labels, &[("quantile", &share)]].concat();
+                let labels = [labels, &[("share", &share)]].concat();
                 self.sample(name, &labels, micros as f64 / MICROS);
             }
         }
@@ -539,8 +539,8 @@ mod tests {
             "tripline_batch_duration_seconds_bucket{stream=\"fashion\",le=\"0.001\"} 2",
             "tripline_commit_duration_seconds_sum{stream=\"fashion\",role=\"worker\"} 0.008",
             "tripline_commit_duration_seconds_count{stream=\"fashion\",role=\"judge\"} 0",
-            "tripline_batch_duration_quantile_seconds{stream=\"fashion\",quantile=\"0.5\"} 0.0007",
-            "tripline_commit_duration_quantile_seconds{stream=\"fashion\",role=\"worker\",quantile=\"0.999\"} 0.004",
+            "tripline_batch_duration_quantile_seconds{stream=\"fashion\",share=\"0.5\"} 0.0007",
+            "tripline_commit_duration_quantile_seconds{stream=\"fashion\",role=\"worker\",share=\"0.999\"} 0.004",
             "tripline_thread_beat_age_seconds{stream=\"fashion\",thread=\"worker-0\"} 1.5",
             "tripline_route_sent_total{route=\"pager\",kind=\"alertmanager\"} 1",
             "tripline_route_failing{route=\"pager\",kind=\"alertmanager\"} 1",
