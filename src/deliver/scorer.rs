@@ -17,8 +17,11 @@ pub trait Scorer {
     /// transactions, nowhere else.
     fn adopt(&mut self, next: Self::Next) -> Arc<Stream>;
 
-    /// Names the revision: cells of two revisions are never merged.
-    fn revision(&self) -> &str;
+    /// Names the revision, for people.
+    fn revision(&self) -> String;
+
+    /// Names the knowledge that judges: cells of two epochs are never merged. Revisions may share one.
+    fn epoch(&self) -> &str;
 
     /// What a judge of another revision must know of ours.
     fn reference(&self) -> Reference;

@@ -8,7 +8,7 @@
 //! | 1 | version, 4 |
 //! | 1 | flags: 1 flagged, 2 corrected, 4 fault, 8 observed only, 16 unscored |
 //! | 4, 8 | source partition `i32`, source offset `i64` |
-//! | 8, 8 | first bytes of the bundle's SHA-256, and the revision that judged: what `tripline_bundle_info` shows in hexadecimal |
+//! | 8, 8 | first bytes of the bundle's SHA-256, and the revision that judged: `tripline_bundle_info` shows both in hexadecimal |
 //! | 4, 4 | p `f32` (NaN without a row), merged score `f32` |
 //! | 4, 4 | rows in the record `u32`, the most suspicious of them `u32`, from 0 |
 //! | 1, 4 k | k, then k detector scores `f32` in the manifest's order |

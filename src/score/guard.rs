@@ -85,8 +85,8 @@ impl Guard {
                 .load(&bundle.tensors)?,
             false => Signals::none(),
         };
-        let revision = revision(bundle.digest, decider.budget(), policy, reading);
-        let epoch = revision.to_string()[..16].to_owned();
+        let epoch = epoch(bundle.digest, decider.budget());
+        let revision = revision(&epoch, policy, reading);
         Ok(Self {
             codecs: Codecs::new(&manifest.schema, reading),
             bounds: Bounds::new(&manifest.schema),
@@ -149,8 +149,8 @@ impl Guard {
         Flagged { budget: self.decider.budget(), rows, flagged }
     }
 
-    /// The same as [`Guard::epoch`], in bytes.
-    pub fn revision_prefix(&self) -> [u8; 8] {
+    /// Names the epoch and all else of the configuration that changes a verdict: what judged a record.
+    pub fn revision(&self) -> [u8; 8] {
         self.revision
     }
 
@@ -160,18 +160,18 @@ impl Guard {
     }
 }
 
-/// The bundle, and all of the configuration that changes a verdict or what is counted.
-fn revision(
-    bundle: Digest,
-    budget: Probability,
-    policy: Policy,
-    reading: &codec::Config,
-) -> Digest {
+/// Bundle and budget: whatever else changes leaves the meaning of "flagged" as it was.
+fn epoch(bundle: Digest, budget: Probability) -> String {
     let mut hash = Sha256::new();
     hash.update(bundle.0);
     hash.update(budget.get().to_le_bytes());
-    hash.update(format!("{policy:?} {reading:?}"));
     // What is counted, and how it is told.
     hash.update(b"evidence 2");
-    Digest(hash.finalize().into())
+    let digest = Digest(hash.finalize().into());
+    digest.to_string()[..16].to_owned()
+}
+
+/// The epoch, and all else of the configuration that changes a verdict.
+fn revision(epoch: &str, policy: Policy, reading: &codec::Config) -> Digest {
+    Digest(Sha256::digest(format!("{epoch} {policy:?} {reading:?}")).into())
 }

@@ -23,7 +23,7 @@ pub fn trace<'a>(
         unscored: outcome.unscored,
         source: record.at,
         bundle: guard.digest().prefix(),
-        revision: guard.revision_prefix(),
+        revision: guard.revision(),
         p: verdict.map_or(f32::NAN, |verdict| verdict.p),
         merged: verdict.map_or(f32::NAN, |verdict| verdict.score),
         rows: span.rows.len() as u32,

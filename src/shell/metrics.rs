@@ -47,8 +47,13 @@ fn about(page: &mut Page, roster: &Roster) {
     page.sample("tripline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     page.family("tripline_bundle_info", "gauge", "The bundle that judges a stream; always 1.");
     for stream in &roster.streams {
-        let Present { bundle, revision } = stream.present();
-        let labels = [("stream", &*stream.name), ("bundle", &bundle[..16]), ("epoch", &revision)];
+        let Present { bundle, epoch, revision } = stream.present();
+        let labels = [
+            ("stream", &*stream.name),
+            ("bundle", &bundle[..16]),
+            ("epoch", &epoch),
+            ("revision", &revision),
+        ];
         page.sample("tripline_bundle_info", &labels, 1);
     }
     let name = "tripline_reloads_total";

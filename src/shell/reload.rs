@@ -19,6 +19,7 @@ use tracing::{error, info};
 use super::features;
 use super::memory::{self, Memory};
 use super::run::{Inboxes, Prepared, RunError};
+use super::scorer::hexadecimal;
 use super::trial::Trial;
 use super::{cgroup, clock};
 use crate::bundle::{Digest, MANIFEST};
@@ -41,6 +42,9 @@ pub struct Reloads {
 pub struct Present {
     /// SHA-256 of the bundle, in hexadecimal.
     pub bundle: String,
+    /// Of bundle and budget: what evidence and alerts name.
+    pub epoch: String,
+    /// Of all that changes a verdict: what trace headers name.
     pub revision: String,
 }
 
@@ -206,7 +210,11 @@ impl Reloader {
 impl Present {
     pub fn of(prepared: &Prepared) -> Self {
         let guard = &prepared.guard;
-        Self { bundle: guard.digest().to_string(), revision: guard.epoch().to_owned() }
+        Self {
+            bundle: guard.digest().to_string(),
+            epoch: guard.epoch().to_owned(),
+            revision: hexadecimal(guard.revision()),
+        }
     }
 }
 

@@ -242,9 +242,15 @@ impl Stream {
 
     /// Threads that have begun, and have not adopted that yet.
     pub fn behind(&self) -> usize {
-        let revision = self.present().revision;
-        let is_behind = |thread: &&Arc<Progress>| !matches!(&*thread.revision(), own if own.is_empty() || own == revision);
-        self.workers.iter().chain([&self.judge]).filter(is_behind).count()
+        let Present { epoch, revision, .. } = self.present();
+        let workers = self.workers.iter().map(|worker| (worker, &revision));
+        // A judge knows its epoch only.
+        let threads = workers.chain([(&self.judge, &epoch)]);
+        let is_behind = |(thread, newest): &(&Arc<Progress>, &String)| {
+            let own = thread.revision();
+            !own.is_empty() && own != **newest
+        };
+        threads.filter(is_behind).count()
     }
 
     /// Each thread under its name.
@@ -266,7 +272,8 @@ pub mod tests {
             name: "fashion".into(),
             present: Arc::new(Mutex::new(Present {
                 bundle: "ab".repeat(32),
-                revision: "0123456789abcdef".into(),
+                epoch: "0123456789abcdef".into(),
+                revision: "fedcba9876543210".into(),
             })),
             workers: vec![Arc::default(), Arc::default()],
             judge: Arc::default(),

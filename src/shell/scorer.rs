@@ -21,6 +21,11 @@ pub struct Next {
     pub networks: Networks,
 }
 
+/// How a revision is written for people.
+pub fn hexadecimal(revision: [u8; 8]) -> String {
+    format!("{:016x}", u64::from_be_bytes(revision))
+}
+
 /// Scores records of one stream by its present revision.
 pub struct StreamScorer {
     guard: Arc<Guard>,
@@ -47,7 +52,11 @@ impl Scorer for StreamScorer {
         stream
     }
 
-    fn revision(&self) -> &str {
+    fn revision(&self) -> String {
+        hexadecimal(self.guard.revision())
+    }
+
+    fn epoch(&self) -> &str {
         self.guard.epoch()
     }
 

@@ -151,12 +151,16 @@ impl Scorer for Toy {
         self.stream.clone()
     }
 
-    fn revision(&self) -> &str {
+    fn revision(&self) -> String {
+        self.revision.to_string()
+    }
+
+    fn epoch(&self) -> &str {
         REVISIONS[self.revision]
     }
 
     fn reference(&self) -> Reference {
-        Reference { epoch: self.revision().into(), budget: 0.01, rows: 3000, flagged: 30 }
+        Reference { epoch: self.epoch().into(), budget: 0.01, rows: 3000, flagged: 30 }
     }
 
     fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {

@@ -19,12 +19,12 @@ impl<R: Scorer> Desk<R> {
         self.stream = self.scorer.adopt(next);
         let revision = self.scorer.revision();
         for slot in self.slots.values_mut() {
-            slot.lane.adopt(revision);
+            slot.lane.adopt(self.scorer.epoch());
             // The judge is told anew which partitions are here, and what this revision flags of clean rows.
             slot.told_quiet = None;
         }
         info!(stream = self.stream.name, revision, "scoring by another revision");
-        self.progress.adopt(revision);
+        self.progress.adopt(&revision);
         Ok(())
     }
 }

@@ -118,7 +118,7 @@ impl<R: Scorer> Resting<R> {
         timing: Timing,
         progress: Arc<Progress>,
     ) -> Self {
-        progress.adopt(scorer.revision());
+        progress.adopt(&scorer.revision());
         Self(Desk {
             stream,
             scorer,

@@ -337,7 +337,7 @@ impl<R: Scorer> Desk<R> {
         let partition = beginning.partition;
         let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
         let Desk { stream, scorer, timing, .. } = &*self;
-        let begun = begin(beginning, scorer.revision(), stream, timing.offsets_lag);
+        let begun = begin(beginning, scorer.epoch(), stream, timing.offsets_lag);
         let (lane, gone) = match begun {
             Ok(begun) => begun,
             Err(error) => {
