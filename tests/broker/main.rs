@@ -7,6 +7,7 @@
 mod brokers;
 mod cluster;
 mod delivery;
+mod demo;
 mod failures;
 mod floods;
 mod formats;

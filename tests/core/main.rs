@@ -7,7 +7,6 @@
 mod bundles;
 mod compatibility;
 mod configuration;
-mod demo;
 mod determinism;
 #[cfg(feature = "fit")]
 mod evaluate;

@@ -1,10 +1,13 @@
-//! `tripline demo`, the binary: what it catches of real attacks, and that it loses nothing.
+//! `tripline demo`, the binary: what it catches of real attacks, and that it loses nothing. It brings its own broker, and
+//! takes turns with the others: beside them it falls behind its own clock, and its incident comes and goes.
 
 use std::process::Command;
 use std::sync::LazyLock;
 use std::thread;
 
 use serde_json::Value;
+
+use crate::turn::turn_of;
 
 const RECORDS: u64 = 3000;
 
@@ -37,6 +40,7 @@ fn number(report: &Value, pointer: &str) -> f64 {
 
 #[test]
 fn every_record_leaves_once_by_one_of_three_ways() {
+    let _turn = turn_of("demo");
     for report in &*RUNS {
         let routes = ["/sanitized", "/quarantined", "/dead_lettered"];
         let out: f64 = routes.iter().map(|route| number(report, route)).sum();
@@ -47,6 +51,7 @@ fn every_record_leaves_once_by_one_of_three_ways() {
 
 #[test]
 fn triggers_and_much_of_pgd_are_held_back_and_clean_images_are_not() {
+    let _turn = turn_of("demo");
     let report = &RUNS[0];
     for suspect in ["/suspects/trigger/n", "/suspects/pgd/n"] {
         assert!(number(report, suspect) >= 90.0, "too few to say: {report}");
@@ -58,6 +63,7 @@ fn triggers_and_much_of_pgd_are_held_back_and_clean_images_are_not() {
 
 #[test]
 fn the_attack_is_one_incident_that_fires_and_resolves() {
+    let _turn = turn_of("demo");
     for report in &*RUNS {
         let alerts = report["alerts"].as_array().unwrap();
         // What is learned of it in between pages nobody.
@@ -73,6 +79,7 @@ fn the_attack_is_one_incident_that_fires_and_resolves() {
 
 #[test]
 fn the_same_seed_gives_the_same_counts() {
+    let _turn = turn_of("demo");
     let same = ["suspects", "clean_flagged_share", "sanitized", "quarantined", "dead_lettered"];
     for key in same {
         assert_eq!(RUNS[0][key], RUNS[1][key], "{key}");
