@@ -138,6 +138,13 @@ window_ms = 1000
         line.and_then(|value| value.trim().parse().ok()).unwrap_or(f64::NAN)
     }
 
+    /// Records that left.
+    fn out(&self) -> f64 {
+        let page = self.get("/metrics");
+        let lines = page.lines().filter(|line| line.starts_with("tripline_records_total{"));
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
     /// The status of a request for a reload.
     fn ask(&self, token: Option<&str>) -> u16 {
         let request = ureq::post(format!("http://127.0.0.1:{}/-/reload", self.admin));
@@ -242,6 +249,9 @@ fn twenty_reloads_under_load_lose_nothing_and_what_is_refused_is_named() {
                 Candidate::Budget(permille) => Candidate::Budget(permille + n as u32),
                 other => other,
             };
+            // Each revision judges something before the next one comes.
+            let before = site.out();
+            wait_until("records to leave", SOON, || site.out() > before + 20.0);
             site.write(candidate);
             assert_eq!(site.ask(Some(TOKEN)), 202);
             let why = refusals(candidate);
