@@ -8,7 +8,7 @@
 //! It cannot see a bundle that scores badly: it tries whether networks give numbers, not which.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use super::run::{Inboxes, Prepared, RunError};
 use super::scorer::hexadecimal;
 use super::trial::Trial;
 use super::{cgroup, clock};
-use crate::bundle::{Digest, MANIFEST};
+use crate::bundle::Digest;
 use crate::config::{Config, Stream};
 use crate::model::Runtime;
 use crate::record::{Schema, Timestamp};
@@ -176,32 +176,28 @@ impl Reloader {
         Ok((config, candidates))
     }
 
-    /// Changes whenever a file does that a revision is read from. Files of a bundle are as its manifest says, or refused:
-    /// of those it is enough to know whether they were written.
+    /// Changes whenever a file does that a revision is read from: those of the bundles that judge now, and of those that the
+    /// file names. No file of a bundle is read here: whoever filled the folder may be hostile, and written anew with the same
+    /// bytes is found to be the same later.
     fn fingerprint(&self) -> Digest {
         let mut hash = Sha256::new();
-        let mut add = |path: &Path, whole: bool| {
-            hash.update(path.as_os_str().as_encoded_bytes());
-            if let Ok(about) = fs::metadata(path) {
-                use std::os::unix::fs::MetadataExt as _;
-                let numbers =
-                    [about.ino() as i64, about.len() as i64, about.mtime(), about.mtime_nsec()];
-                // Written anew with the same bytes is the same.
-                let numbers = if whole { [0; 4] } else { numbers };
-                numbers.iter().for_each(|number| hash.update(number.to_le_bytes()));
-            }
-            if whole {
-                hash.update(fs::read(path).unwrap_or_default());
-            }
-        };
-        add(&self.file, true);
-        for stream in &self.config.streams {
-            add(&stream.bundle.join(MANIFEST), true);
+        hash.update(fs::read(&self.file).unwrap_or_default());
+        let named = (self.read)().map(|config| config.streams).unwrap_or_default();
+        for stream in self.config.streams.iter().chain(&named) {
             let mut files: Vec<PathBuf> = fs::read_dir(&stream.bundle)
                 .map(|files| files.flatten().map(|file| file.path()).collect())
                 .unwrap_or_default();
             files.sort();
-            files.iter().filter(|path| path.is_file()).for_each(|path| add(path, false));
+            for path in files {
+                use std::os::unix::fs::MetadataExt as _;
+                let Ok(about) = fs::metadata(&path) else { continue };
+                if about.is_file() {
+                    hash.update(path.as_os_str().as_encoded_bytes());
+                    let numbers =
+                        [about.ino() as i64, about.len() as i64, about.mtime(), about.mtime_nsec()];
+                    numbers.iter().for_each(|number| hash.update(number.to_le_bytes()));
+                }
+            }
         }
         Digest(hash.finalize().into())
     }

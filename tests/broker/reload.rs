@@ -347,6 +347,18 @@ fn a_signal_and_a_link_that_is_swapped_are_enough() {
     let told = std::process::Command::new("kill").args(["-HUP", &pid]).status();
     assert!(told.expect("kill runs").success());
     wait_until("the signal to be heard", SOON, || adopted(&site, 2.0));
+
+    // What was refused is looked at again once it is mended, though nobody asks and the file stays as it is.
+    site.write(Candidate::BadDigest);
+    put("..fourth");
+    wait_until("the torn bundle to be refused", SOON, || {
+        site.metric("tripline_reload_refused") == 1.0
+    });
+    let name = "reference.safetensors";
+    std::fs::copy(site.bundle("sound").join(name), site.bundle("torn").join(name)).expect("a copy");
+    wait_until("the mended bundle to be taken", SOON, || {
+        adopted(&site, 3.0) && site.metric("tripline_reload_refused") == 0.0
+    });
     assert!(guard.terminate(Duration::from_secs(20)).success());
 }
 
