@@ -19,7 +19,7 @@ help: ## List the commands
 
 demo: ## Show Tripline at work: embedded broker, bundled model, real attacks (no Java, no Docker)
 	@scripts/setup build
-	$(CARGO) run -- demo
+	$(CARGO) run --no-default-features -- demo
 
 test: ## Lint, then run every test, against a real Apache Kafka too
 	@scripts/setup test

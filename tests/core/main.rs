@@ -7,6 +7,7 @@
 mod bundles;
 mod compatibility;
 mod configuration;
+mod dependencies;
 mod determinism;
 #[cfg(feature = "fit")]
 mod evaluate;
