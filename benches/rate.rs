@@ -136,7 +136,10 @@ topic = "{name}.alerts"
             let (now, sent) = match reader.consumer.poll(Duration::from_millis(20)) {
                 Some(Ok(message)) => {
                     let key = message.key().and_then(|key| key.try_into().ok());
-                    (began.elapsed(), Duration::from_micros(u64::from_be_bytes(key.expect("a time"))))
+                    (
+                        began.elapsed(),
+                        Duration::from_micros(u64::from_be_bytes(key.expect("a time"))),
+                    )
                 }
                 Some(Err(error)) => panic!("reading what left: {error}"),
                 None => continue,
@@ -175,7 +178,8 @@ fn send(broker: &Broker, input: &str, rate: u64, began: Instant) {
         }
         sleep(due.saturating_sub(began.elapsed()));
         let key = (due.as_micros() as u64).to_be_bytes();
-        let record = BaseRecord::to(input).partition(i as i32 % PARTITIONS).key(&key[..]).payload(row);
+        let record =
+            BaseRecord::to(input).partition(i as i32 % PARTITIONS).key(&key[..]).payload(row);
         producer.send(record).map_err(|(error, _)| error).expect("there is room");
     }
     producer.flush(PATIENCE).expect("it is written");

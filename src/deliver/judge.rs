@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
-use super::recovery::Recovery;
+use super::recovery::{GivenUp, Recovery};
 use super::{
-    Beginning, Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Timing,
+    Beginning, Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Start,
+    Timing,
 };
 use crate::config::Stream;
 use crate::monitor::{Alert, Event};
@@ -357,15 +358,9 @@ impl<S: Session> Judging<S> {
     }
 
     fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
-        let fenced = matches!(error, SessionError::Fenced { .. });
-        self.progress.gave_up(fenced);
-        if fenced {
-            self.leave_seat();
-            return Err(error);
-        }
-        warn!(%error, "judge: transaction given up; beginning again at the last commit");
+        let given_up = self.recovery.give_up(error, &mut self.session, &self.progress);
+        let GivenUp { error, .. } = given_up.inspect_err(|_| self.leave_seat())?;
         self.progress.alarm.trouble(Some(&error.to_string()));
-        self.recovery.begin(self.session.now());
         let mut unusable = matches!(error, SessionError::Consumer { .. });
         if self.session.lost() {
             // What it heard is not said, and must not be committed before the group tells us.
@@ -396,23 +391,21 @@ pub fn begin_judge(
 ) -> Result<(Judge, Vec<Alert>), JudgeError> {
     let fresh = fresh.clone();
     let log = &beginning.log.extent;
-    let state = beginning.kept.first().and_then(Option::as_ref);
-    let (judge, ended) = match (state, beginning.committed) {
-        (None, None) => Ok((fresh.starting_at(log.start), vec![])),
-        (None, Some(committed)) if offsets_lag => Ok((fresh.starting_at(committed), vec![])),
-        (None, Some(committed)) => Err(JudgeError::Missing { committed }),
-        (Some(state), Some(committed)) if !offsets_lag => fresh.restore(state, committed),
-        (Some(state), _) => fresh.covering(state),
+    let start = beginning.start(offsets_lag);
+    let (judge, ended) = match start {
+        Start::Fresh(next) => Ok((fresh.starting_at(next), vec![])),
+        Start::Lost { committed } => Err(JudgeError::Missing { committed }),
+        Start::Covering { state, committed: Some(committed) } => fresh.restore(state, committed),
+        Start::Covering { state, .. } | Start::WithoutOffset { state } => fresh.covering(state),
     }?;
     let next = judge.next();
     let gone = beginning.log.since(judge.log(), next);
-    let has_no_offset = state.is_some() && beginning.committed.is_none() && !offsets_lag;
     let judge = match gone {
         Some(gone) => {
             warn!(%next, "the evidence topic is another log than it was: {gone}; the judge hears it from there");
             judge.starting_at(gone.next)
         }
-        None if has_no_offset && next != log.start => {
+        None if matches!(start, Start::WithoutOffset { .. }) && next != log.start => {
             return Err(JudgeError::NoOffset { covered: next });
         }
         None => judge,

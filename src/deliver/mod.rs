@@ -8,7 +8,6 @@ mod backoff;
 mod boot;
 mod emit;
 mod ends;
-mod hold;
 mod inbox;
 mod judge;
 mod progress;
@@ -28,5 +27,7 @@ pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
 pub use progress::{Durations, Progress, QUANTILES, Sizes, Spread, Standing, Values};
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use scorer::Scorer;
-pub use session::{Beginning, Change, Fetched, Forward, Kept, Output, Session, SessionError};
+pub use session::{
+    Beginning, Change, Fetched, Forward, Kept, Output, Session, SessionError, Start,
+};
 pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Resting, Timing, Worker, begin_lane};

@@ -122,6 +122,13 @@ pub trait Session {
     /// owns nothing before the group says so.
     fn discard_consumer(&mut self);
 
+    /// Gives up what is open, and keeps the producer: after [`SessionError::Refused`], which says that what was sent
+    /// is not committed. Under at-least-once what was sent has arrived, and this begins anew.
+    ///
+    /// # Errors
+    /// If the brokers do not say at once that it is undone: [`Session::recover`] next.
+    fn undo(&mut self) -> Result<(), SessionError>;
+
     /// Gives up whatever is open, whatever became of it, by a new producer. The owner then begins
     /// again where the last commit stands.
     ///
@@ -256,6 +263,41 @@ pub struct Beginning {
     pub log: Survey,
     /// The last committed value of each key asked for.
     pub kept: Vec<Option<Vec<u8>>>,
+}
+
+/// Where whoever keeps state of a partition goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// There is no state, and none is missed.
+    Fresh(Offset),
+    /// Where the state ends, which must cover what the group committed, as far as that says anything.
+    Covering { state: &'a [u8], committed: Option<Offset> },
+    /// The same, and the group has lost its offset: unless the topic is another, somebody took it away.
+    WithoutOffset { state: &'a [u8] },
+    /// Nowhere: what the group committed has no state.
+    Lost { committed: Offset },
+}
+
+impl Beginning {
+    /// Where to go on, by the first kept value and what the group committed.
+    ///
+    /// Under exactly-once one transaction holds outputs, state and the group's offset. So state that is
+    /// committed says as well as the group does where the partition stands, and a group that tells an
+    /// older offset tells an old one: whoever coordinates it lost some, or somebody moved it by hand.
+    /// Reading from there would double all in between. A group that is *further* than the state says that
+    /// state was lost; one without any offset, that the topic may be another: there nobody guesses. Under
+    /// at-least-once offsets are written last, and say less than the state: `offsets_lag`.
+    pub fn start(&self, offsets_lag: bool) -> Start<'_> {
+        let state = self.kept.first().and_then(Option::as_deref);
+        match (state, self.committed) {
+            (None, None) => Start::Fresh(self.log.extent.start),
+            (None, Some(committed)) if offsets_lag => Start::Fresh(committed),
+            (None, Some(committed)) => Start::Lost { committed },
+            (Some(state), _) if offsets_lag => Start::Covering { state, committed: None },
+            (Some(state), None) => Start::WithoutOffset { state },
+            (Some(state), committed) => Start::Covering { state, committed },
+        }
+    }
 }
 
 /// Why the log did not do what was asked.

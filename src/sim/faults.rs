@@ -50,6 +50,7 @@ pub enum Step {
     Barrier,
     Offsets,
     Commit,
+    Undo,
     Recover,
     Beginnings,
     PartitionsOf,
@@ -133,7 +134,11 @@ impl Faults {
             match step {
                 Step::Offsets | Step::Commit => return Strike::RequestLost,
                 Step::Barrier if !exactly_once => return Strike::RequestLost,
-                Step::Recover | Step::Beginnings | Step::PartitionsOf | Step::Survey => {
+                Step::Undo
+                | Step::Recover
+                | Step::Beginnings
+                | Step::PartitionsOf
+                | Step::Survey => {
                     return Strike::NoAnswer;
                 }
                 _ => {}
@@ -151,7 +156,7 @@ impl Faults {
             (0, _) => Strike::CrashAfter,
             (1, Step::Barrier) if exactly_once => Strike::Nothing,
             (1, Step::Forward | Step::Send) => Strike::RequestLost,
-            (1, Step::Commit) if exactly_once => {
+            (1, Step::Commit | Step::Undo) if exactly_once => {
                 [Strike::RequestLost, Strike::ReplyLost, Strike::Late][self.rng.random_range(0..3)]
             }
             (1, Step::Barrier | Step::Offsets | Step::Commit | Step::Recover) => {
@@ -237,6 +242,7 @@ impl fmt::Display for Step {
             Self::Barrier => "barrier",
             Self::Offsets => "offsets",
             Self::Commit => "commit",
+            Self::Undo => "undo",
             Self::Recover => "recover",
             Self::Beginnings => "beginnings",
             Self::PartitionsOf => "partitions-of",

@@ -301,6 +301,10 @@ impl<S: Session> Session for Mutant<S> {
         self.inner.discard_consumer();
     }
 
+    fn undo(&mut self) -> Result<(), SessionError> {
+        self.inner.undo()
+    }
+
     fn recover(&mut self) -> Result<(), SessionError> {
         self.ahead.set(false);
         self.late.borrow_mut().clear();

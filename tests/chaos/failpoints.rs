@@ -189,6 +189,10 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.discard_consumer();
     }
 
+    fn undo(&mut self) -> Result<(), SessionError> {
+        self.inner.undo()
+    }
+
     fn recover(&mut self) -> Result<(), SessionError> {
         self.inner.recover()
     }

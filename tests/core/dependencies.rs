@@ -29,7 +29,9 @@ fn no_crate_of_the_demo_is_compiled_again_for_the_tests() {
     let mut twice = vec![];
     for (name, wanted) in demo.iter().filter(|(name, _)| !name.starts_with(own)) {
         let found = tests.get(name).map_or(&[][..], Vec::as_slice);
-        twice.extend(wanted.iter().filter(|w| !found.contains(w)).map(|w| format!("{name} with {w}")));
+        twice.extend(
+            wanted.iter().filter(|w| !found.contains(w)).map(|w| format!("{name} with {w}")),
+        );
     }
     assert!(
         twice.is_empty(),

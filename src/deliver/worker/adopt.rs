@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::Desk;
+use super::{Desk, Last};
 use crate::deliver::{Scorer, Session, SessionError};
 
 impl<R: Scorer> Desk<R> {
@@ -18,10 +18,11 @@ impl<R: Scorer> Desk<R> {
         let Some(next) = self.inbox.take() else { return Ok(()) };
         self.stream = self.scorer.adopt(next);
         let revision = self.scorer.revision();
-        for slot in self.slots.values_mut() {
+        for (_, slot) in self.partitions.slots_mut() {
             slot.lane.adopt(self.scorer.epoch());
             // The judge is told anew which partitions are here, and what this revision flags of clean rows.
             slot.told_quiet = None;
+            slot.last = Some(Last { lane: slot.lane.clone(), told_quiet: None });
         }
         info!(stream = self.stream.name, revision, "scoring by another revision");
         self.progress.adopt(&revision);

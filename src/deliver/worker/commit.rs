@@ -2,7 +2,7 @@
 
 use tracing::debug;
 
-use super::{Desk, LANE_KEY, Slot};
+use super::{Desk, LANE_KEY, Last, Slot};
 use crate::deliver::{Output, Scorer, Session, SessionError};
 use crate::record::{Offset, Partition};
 use crate::watch::{Evidence, Message, Presence};
@@ -13,7 +13,7 @@ pub(super) const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
 impl<R: Scorer> Desk<R> {
     /// Commits outputs, evidence, state and offsets together. Nothing open, nothing done.
     pub(super) fn commit<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
-        let has_passed_over = || self.slots.values().any(|slot| slot.passed_over);
+        let has_passed_over = || self.partitions.slots().any(|(_, slot)| slot.passed_over);
         if !session.is_open() && self.losses.is_told() && !has_passed_over() {
             return Ok(());
         }
@@ -26,9 +26,9 @@ impl<R: Scorer> Desk<R> {
         // State and offset of a partition are written together or not at all: a lane that read
         // nothing has neither.
         let moved = |slot: &Slot| Some(slot.lane.next()) != slot.committed;
-        for (partition, slot) in self.slots.iter_mut().filter(|(_, slot)| moved(slot)) {
+        for (partition, slot) in self.partitions.slots_mut().filter(|(_, slot)| moved(slot)) {
             slot.lane.drain_evidence(&mut evidence);
-            let read_out = session.is_read_out(*partition, slot.lane.next());
+            let read_out = session.is_read_out(partition, slot.lane.next());
             for evidence in evidence.drain(..).map(|evidence| Evidence { read_out, ..evidence }) {
                 session.send(Output {
                     topic: &topics.evidence,
@@ -41,21 +41,26 @@ impl<R: Scorer> Desk<R> {
         }
         // What state covers is never sent again: it must be there first.
         session.barrier()?;
-        for (partition, slot) in self.slots.iter().filter(|(_, slot)| moved(slot)) {
+        for (partition, slot) in self.partitions.slots().filter(|(_, slot)| moved(slot)) {
             session.send(Output {
                 topic: &topics.state,
-                partition: Some(*partition),
+                partition: Some(partition),
                 key: LANE_KEY,
                 value: &slot.lane.to_bytes(),
                 headers: &[],
             })?;
         }
-        let moved = self.slots.iter().filter(|(_, slot)| moved(slot));
-        let next: Vec<(Partition, Offset)> =
-            moved.map(|(&p, slot)| (p, slot.lane.next())).collect();
+        let those = self.partitions.slots().filter(|(_, slot)| moved(slot));
+        let next: Vec<(Partition, Offset)> = those.map(|(p, slot)| (p, slot.lane.next())).collect();
         session.offsets(&next)?;
         session.commit()?;
-        for slot in self.slots.values_mut() {
+        for (_, slot) in self.partitions.slots_mut() {
+            if moved(slot) || slot.last.is_none() {
+                slot.last = Some(Last { lane: slot.lane.clone(), told_quiet: None });
+            }
+            if let Some(last) = &mut slot.last {
+                last.told_quiet = slot.told_quiet;
+            }
             slot.committed = Some(slot.lane.next());
             (slot.passed_over, slot.unsaved) = (false, false);
         }
@@ -65,7 +70,7 @@ impl<R: Scorer> Desk<R> {
         for &(partition, next) in &next {
             self.progress.stands(partition, next);
         }
-        for (&partition, slot) in &self.slots {
+        for (partition, slot) in self.partitions.slots() {
             self.refusals.committed(partition, slot.lane.next());
             self.arrivals.committed(partition, slot.lane.next());
         }
@@ -79,17 +84,17 @@ impl<R: Scorer> Desk<R> {
     /// How every partition of ours stands: also while there is no producer.
     pub(super) fn look<S: Session>(&mut self, session: &S) {
         let at = (session.now(), session.wall());
-        for (&partition, slot) in &self.slots {
+        for (partition, slot) in self.partitions.slots() {
             // Records that do not reach us wait too: behind a transaction that a sender leaves open, or behind
             // a batch that the client cannot read.
             let is_behind = slot.lane.log().is_some_and(|log| log.end > slot.lane.next())
                 && (session.has_open(partition) || !session.is_at_end(partition));
-            let waits = self.holds.contains(partition)
+            let waits = self.partitions.is_waiting(partition)
                 || Some(slot.lane.next()) > slot.committed
                 || is_behind;
             self.stalls.look(partition, slot.committed, waits, at);
         }
-        for partition in self.holds.partitions().filter(|p| !self.slots.contains_key(p)) {
+        for partition in self.partitions.restoring() {
             self.stalls.look(partition, None, true, at);
         }
     }
@@ -120,7 +125,7 @@ impl<R: Scorer> Desk<R> {
     /// window, though a poll since came back empty.
     pub(super) fn tell_presence<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();
-        if self.slots.values().any(|slot| slot.told_quiet.is_none()) {
+        if self.partitions.slots().any(|(_, slot)| slot.told_quiet.is_none()) {
             session.send(Output {
                 topic: &self.stream.topics.evidence,
                 partition: EVIDENCE_PARTITION,
@@ -129,12 +134,11 @@ impl<R: Scorer> Desk<R> {
                 headers: &[],
             })?;
         }
-        for (&partition, slot) in &mut self.slots {
+        for (partition, slot, is_reading) in self.partitions.slots_and_states_mut() {
             let silent = now.saturating_duration_since(slot.last_record);
             let read_out = self.last_empty.is_some_and(|at| at > slot.last_record);
-            // Of a partition that is held we do not know whether there is nothing to read.
-            let held = self.holds.contains(partition);
-            let quiet = silent >= self.stream.alerts.window && read_out && !held;
+            // Of a partition that is paused we do not know whether there is nothing to read.
+            let quiet = silent >= self.stream.alerts.window && read_out && is_reading;
             if slot.told_quiet == Some(quiet) {
                 continue;
             }

@@ -11,8 +11,8 @@ use tracing::{error, info};
 
 use super::commit::EVIDENCE_PARTITION;
 use super::partitions::unfit;
+use super::state::{Pause, Why};
 use super::{Desk, Slot};
-use crate::deliver::hold::{Hold, Why};
 use crate::deliver::{Output, Scorer, Session, SessionError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::{Discontinuity, LaneError};
@@ -116,7 +116,7 @@ impl<R: Scorer> Desk<R> {
         if let Some(looked) = &looked {
             self.check_outputs(session, looked)?;
         }
-        for (&partition, slot) in &mut self.slots {
+        for (partition, slot) in self.partitions.slots_mut() {
             let place = TopicPartition { topic: self.stream.input.clone(), partition };
             let look = looked.as_ref().and_then(|looked| looked.get(&place));
             let differs = look.is_some_and(|look| !slot.believes(look));
@@ -129,7 +129,7 @@ impl<R: Scorer> Desk<R> {
         }
         self.commit(session)?;
         for (partition, survey) in session.survey(&self.stream.input, &doubtful)? {
-            let slot = self.slots.get_mut(&partition).expect("it was asked about");
+            let slot = self.partitions.slot_mut(partition).expect("it was asked about");
             let next = slot.lane.next();
             let gone = survey.since(slot.lane.log(), next);
             match gone {
@@ -141,12 +141,12 @@ impl<R: Scorer> Desk<R> {
                     self.progress.stands(partition, gone.next);
                     let error = LaneError::Discontinuous { partition, next, gone };
                     let why = Why::Restore(unfit(&self.stream, partition, &error));
-                    self.slots.remove(&partition);
-                    self.hold(session, partition, Hold::begin(now, why))?;
+                    session.pause(&[partition])?;
+                    self.partitions.restore(partition, Pause::begin(now, why));
                 }
                 Some(gone) => {
                     slot.lane.go_on(gone.next, survey.extent);
-                    slot.committed = None;
+                    (slot.committed, slot.last) = (None, None);
                     self.losses.goes_on(partition, Some(next), gone);
                     self.refusals.forget(&[partition]);
                     self.arrivals.forget(&[partition]);
@@ -158,10 +158,8 @@ impl<R: Scorer> Desk<R> {
         if interrupted {
             self.losses.interrupted = None;
             // It is not said which partition was meant: each of them is read on where it stands.
-            let read = self.slots.keys().copied().filter(|&p| !self.holds.contains(p));
-            let read: Vec<Partition> = read.collect();
             info!("reading on");
-            session.rewind(&self.nexts(read))?;
+            session.rewind(&self.nexts(self.partitions.reading()))?;
         }
         Ok(())
     }
@@ -189,23 +187,25 @@ impl<R: Scorer> Desk<R> {
             let since = slot.last_record.max(slot.passed_at);
             now.saturating_duration_since(since) >= QUIET
         };
-        if !self.slots.values().any(is_quiet) {
+        if !self.partitions.slots().any(|(_, slot)| is_quiet(slot)) {
             return Ok(());
         }
         for (partition, position) in session.positions() {
-            let Some(slot) = self.slots.get_mut(&partition).filter(|slot| is_quiet(slot)) else {
-                continue;
-            };
-            if position > slot.lane.next() && !self.holds.contains(partition) {
+            let is_reading = self.partitions.is_reading(partition);
+            let slot = self.partitions.slot_mut(partition);
+            let Some(slot) = slot.filter(|slot| is_reading && is_quiet(slot)) else { continue };
+            if position > slot.lane.next() {
                 slot.lane.pass_over(position);
                 (slot.passed_over, slot.passed_at) = (true, now);
             }
         }
         // What was seen since the last commit is written once: after a stop nobody could compare with it.
-        for slot in self.slots.values_mut().filter(|slot| slot.unsaved && is_quiet(slot)) {
+        let unsaved = |slot: &Slot| slot.unsaved && is_quiet(slot);
+        for (_, slot) in self.partitions.slots_mut().filter(|(_, slot)| unsaved(slot)) {
             (slot.committed, slot.passed_over, slot.passed_at) = (None, true, now);
         }
-        if self.slots.values().any(|slot| slot.passed_over) { self.commit(session) } else { Ok(()) }
+        let has_passed_over = self.partitions.slots().any(|(_, slot)| slot.passed_over);
+        if has_passed_over { self.commit(session) } else { Ok(()) }
     }
 }
 

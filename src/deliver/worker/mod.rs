@@ -10,18 +10,19 @@ mod commit;
 mod continuity;
 mod outputs;
 mod partitions;
+mod state;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, warn};
+use tracing::warn;
 
 use self::continuity::Losses;
+use self::state::Partitions;
 use super::arrivals::Arrivals;
-use super::hold::Holds;
-use super::recovery::Recovery;
+use super::recovery::{GivenUp, Recovery};
 use super::refusal::Refusals;
 use super::stall::Stalls;
 use super::{Boot, Inbox, Progress, Scorer, Session, SessionError};
@@ -49,9 +50,7 @@ struct Desk<R: Scorer> {
     /// The next revision, once there is one.
     inbox: Arc<Inbox<R::Next>>,
     timing: Timing,
-    slots: BTreeMap<Partition, Slot>,
-    /// Partitions of ours that are not read now.
-    holds: Holds,
+    partitions: Partitions,
     boots: BTreeMap<Partition, Boot>,
     /// The boot records that this worker sent last, also of partitions it has no more.
     said: BTreeMap<Partition, Vec<u8>>,
@@ -79,6 +78,8 @@ struct Slot {
     lane: Lane,
     /// The next offset as of the last commit; `None` if its state must be written, though it has not moved.
     committed: Option<Offset>,
+    /// How it was at the last commit, if this worker made that and the lane has not gone on in another log since.
+    last: Option<Last>,
     /// It went over what no reader is given: that is committed though nothing is sent.
     passed_over: bool,
     passed_at: Instant,
@@ -86,6 +87,13 @@ struct Slot {
     unsaved: bool,
     last_record: Instant,
     /// What the judge was told last, if it was told.
+    told_quiet: Option<bool>,
+}
+
+/// What a slot was at a commit.
+#[derive(Clone)]
+struct Last {
+    lane: Lane,
     told_quiet: Option<bool>,
 }
 
@@ -124,8 +132,7 @@ impl<R: Scorer> Resting<R> {
             scorer,
             inbox,
             timing,
-            slots: BTreeMap::new(),
-            holds: Holds::new(progress.clone()),
+            partitions: Partitions::new(progress.clone()),
             boots: BTreeMap::new(),
             said: BTreeMap::new(),
             unannounced: BTreeSet::new(),
@@ -194,39 +201,30 @@ impl<S: Session, R: Scorer> Worker<S, R> {
 
     /// The partitions that are read now, and where each goes on.
     pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        self.desk.slots.values().map(|slot| &slot.lane)
+        self.desk.partitions.slots().map(|(_, slot)| &slot.lane)
     }
 
-    /// The one way back: what is open is given up, and every lane begins again where its last
-    /// commit stands.
+    /// Every lane begins again where its last commit stands: as it was then, if all since is undone; else it is
+    /// read from the log.
     fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
-        let now = self.session.now();
-        let fenced = matches!(error, SessionError::Fenced { .. });
-        self.desk.progress.gave_up(fenced);
-        if fenced {
-            return Err(error);
-        }
-        match &error {
-            // Whoever must hear of it was told once.
-            SessionError::Refused { .. } => debug!(%error, "beginning again at the last commit"),
-            _ => warn!(%error, "transaction given up; beginning again at the last commit"),
-        }
-        self.recovery.begin(now);
-        let unusable = match error {
-            SessionError::Consumer { .. } => true,
+        let Self { session, desk, recovery } = self;
+        let GivenUp { error, undone } = recovery.give_up(error, session, &desk.progress)?;
+        let begun = match error {
+            SessionError::Consumer { .. } => Err(error),
             SessionError::Refused { refusals, beside } => {
-                self.desk.refused(&self.session, &refusals, &beside).is_err()
+                desk.refused(session, &refusals, &beside, undone)
             }
             error => {
-                self.desk.refusals.settle();
-                self.desk.arrivals.unknown();
-                self.desk.forget_uncommitted(&self.session, &error.to_string()).is_err()
+                desk.refusals.settle();
+                desk.arrivals.unknown();
+                desk.forget_uncommitted(session, &error.to_string())
             }
         };
-        if unusable {
+        if begun.is_err() {
             // The consumer will be new, and the group will say again what is ours.
-            self.desk.clear();
-            self.session.discard_consumer();
+            desk.clear();
+            recovery.begin(session.now());
+            session.discard_consumer();
         }
         Ok(())
     }
@@ -265,6 +263,7 @@ impl Slot {
         Self {
             lane,
             committed,
+            last: None,
             passed_over: false,
             passed_at: now,
             unsaved: false,

@@ -21,13 +21,14 @@ impl<R: Scorer> Desk<R> {
     ) -> Result<(), SessionError> {
         let topics = &self.stream.topics;
         let topics = [&topics.sanitized, &topics.quarantine, &topics.dead_letter].map(Clone::clone);
-        let partitions: Vec<Partition> = self.slots.keys().copied().collect();
+        let partitions: Vec<Partition> =
+            self.partitions.slots().map(|(partition, _)| partition).collect();
         for (topic, partition) in
             topics.iter().flat_map(|topic| partitions.iter().map(move |&p| (topic, p)))
         {
             let place = TopicPartition { topic: topic.clone(), partition };
             let Some(look) = looked.get(&place) else { continue };
-            let slot = self.slots.get_mut(&partition).expect("just listed");
+            let slot = self.partitions.slot_mut(partition).expect("just listed");
             let Some(was) = slot.lane.output(topic).cloned() else {
                 slot.lane.look_output(topic, look.clone());
                 continue;
@@ -42,7 +43,7 @@ impl<R: Scorer> Desk<R> {
             if let Some(at) = gone_from(&survey, &was) {
                 self.output_lost(session, &place, &was, at)?;
             }
-            let slot = self.slots.get_mut(&partition).expect("just listed");
+            let slot = self.partitions.slot_mut(partition).expect("just listed");
             slot.lane.look_output(topic, survey.extent);
         }
         Ok(())
@@ -57,7 +58,7 @@ impl<R: Scorer> Desk<R> {
         at: Offset,
     ) -> Result<(), SessionError> {
         let TopicPartition { topic, partition } = place;
-        let slot = self.slots.get_mut(partition).expect("it is ours");
+        let slot = self.partitions.slot_mut(*partition).expect("it is ours");
         // Written though nothing moved: it is told once.
         slot.committed = None;
         let to = slot.lane.next();

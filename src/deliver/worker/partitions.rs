@@ -2,12 +2,12 @@
 
 use tracing::{info, warn};
 
+use super::state::{Pause, Why};
 use super::{Desk, LANE_KEY, Slot};
 use crate::config::Stream;
-use crate::deliver::hold::{Hold, Why};
 use crate::deliver::{
     BOOT_KEY, Beginning, Boot, Change, Kept, Output, Progress, Refusal, Scorer, Session,
-    SessionError,
+    SessionError, Start,
 };
 use crate::record::{Offset, Partition, Position};
 use crate::score::{Discontinuity, Lane, LaneError, LaneState};
@@ -21,12 +21,6 @@ type Restored = Result<Begun, Why>;
 /// [`Timing`](super::Timing). A log that is another under offsets that are done is refused, unless the
 /// stream accepts that; what is gone unread is told.
 ///
-/// Under exactly-once one transaction holds outputs, state and the group's offset. So state that is
-/// committed says as well as the group does where the partition stands, and a group that tells an
-/// older offset tells an old one: whoever coordinates it lost some, or somebody moved it by hand.
-/// Reading from there would double all in between. A group that is *further* than the state says that
-/// state was lost; one without any offset, that the topic may be another: there nobody guesses.
-///
 /// # Errors
 /// If state and committed offset do not fit each other.
 pub fn begin(
@@ -39,26 +33,25 @@ pub fn begin(
     let log = &beginning.log.extent;
     let window_ms = stream.alerts.window.as_millis() as u64;
     let fresh = |next| Lane::new(epoch, partition, next, window_ms);
-    let state = beginning.kept.first().and_then(Option::as_ref);
-    let mut lane = match (state, beginning.committed) {
-        (None, None) => Ok(fresh(log.start)),
-        (None, Some(committed)) if offsets_lag => Ok(fresh(committed)),
-        (None, Some(committed)) => Err(LaneError::Missing { partition, committed }),
-        (Some(state), Some(committed)) if !offsets_lag => {
+    let start = beginning.start(offsets_lag);
+    let mut lane = match start {
+        Start::Fresh(next) => Ok(fresh(next)),
+        Start::Lost { committed } => Err(LaneError::Missing { partition, committed }),
+        Start::Covering { state, committed: Some(committed) } => {
             Lane::restore(state, epoch, partition, committed, window_ms)
         }
-        (Some(state), _) => Lane::covering(state, epoch, partition, window_ms),
+        Start::Covering { state, .. } | Start::WithoutOffset { state } => {
+            Lane::covering(state, epoch, partition, window_ms)
+        }
     }?;
     let next = lane.next();
     let gone = beginning.log.since(lane.log(), next);
-    // Whoever deletes a topic deletes what groups committed of it: of the same topic it is another's doing.
-    let has_no_offset = state.is_some() && beginning.committed.is_none() && !offsets_lag;
     match gone {
         Some(gone) if gone.ambiguous && !stream.accept_gap => {
             return Err(LaneError::Discontinuous { partition, next, gone });
         }
         Some(gone) => lane.go_on(gone.next, log.clone()),
-        None if has_no_offset && next != log.start => {
+        None if matches!(start, Start::WithoutOffset { .. }) && next != log.start => {
             return Err(LaneError::NoOffset { partition, covered: next });
         }
         None => lane.look(log.clone()),
@@ -110,7 +103,7 @@ impl<R: Scorer> Desk<R> {
                     self.forget(session, &partitions).and(Err(given_up))
                 }
             };
-            self.progress.rebalanced(self.slots.len() + self.holds.len(), in_flight);
+            self.progress.rebalanced(self.partitions.len(), in_flight);
             outcome?;
         }
         Ok(())
@@ -127,13 +120,14 @@ impl<R: Scorer> Desk<R> {
             match lane {
                 Ok((lane, committed)) => {
                     from.push((partition, lane.next()));
-                    self.progress.stands(partition, lane.next());
-                    self.slots.insert(partition, Slot::new(lane, committed, session.now()));
+                    let next = lane.next();
+                    self.partitions.read(partition, Slot::new(lane, committed, session.now()));
+                    self.progress.stands(partition, next);
                     free.push(partition);
                 }
                 Err(why) => {
                     from.push((partition, Offset(0)));
-                    self.holds.insert(partition, Hold::begin(session.now(), why));
+                    self.partitions.restore(partition, Pause::begin(session.now(), why));
                     held.push(partition);
                 }
             }
@@ -150,8 +144,7 @@ impl<R: Scorer> Desk<R> {
         partitions: &[Partition],
     ) -> Result<(), SessionError> {
         for partition in partitions {
-            self.slots.remove(partition);
-            self.holds.remove(*partition);
+            self.partitions.forget(*partition);
             self.boots.remove(partition);
             self.unannounced.remove(partition);
         }
@@ -164,8 +157,7 @@ impl<R: Scorer> Desk<R> {
 
     /// Nothing is ours any more.
     pub(super) fn clear(&mut self) {
-        self.slots.clear();
-        self.holds.clear();
+        self.partitions.clear();
         self.boots.clear();
         self.unannounced.clear();
         self.stalls.clear();
@@ -180,26 +172,65 @@ impl<R: Scorer> Desk<R> {
         session: &S,
         because: &str,
     ) -> Result<(), SessionError> {
-        let partitions: Vec<Partition> = std::mem::take(&mut self.slots).into_keys().collect();
         self.losses.give_up();
         if session.lost() {
             // The group tells us next; until then there is nothing that is ours.
+            self.partitions.forget_slots();
             return Ok(());
         }
-        let why = || Why::Restore(format!("its last commit is looked for, after {because}"));
-        for &partition in &partitions {
-            self.holds.insert(partition, Hold::begin(session.now(), why()));
-        }
-        session.pause(&partitions)
+        let partitions: Vec<Partition> =
+            self.partitions.slots().map(|(partition, _)| partition).collect();
+        self.read_anew(session, &partitions, because)
     }
 
-    /// Topics did not take these, nor what was `beside` them. Every lane begins again; where nothing
-    /// is left to try, its partition waits.
+    /// The lanes of these are read from the log again.
+    fn read_anew<S: Session>(
+        &mut self,
+        session: &S,
+        partitions: &[Partition],
+        because: &str,
+    ) -> Result<(), SessionError> {
+        for &partition in partitions {
+            let why = Why::Restore(format!("its last commit is looked for, after {because}"));
+            self.partitions.restore(partition, Pause::begin(session.now(), why));
+        }
+        session.pause(partitions)
+    }
+
+    /// Every lane is what it was at its last commit, which is the last thing in the log of it. Where that is not
+    /// kept, or its crash-loop guard must be written first, it is read from the log.
+    fn take_back<S: Session>(
+        &mut self,
+        session: &S,
+        stuck: &[Position],
+    ) -> Result<(), SessionError> {
+        let (mut from, mut unknown) = (vec![], vec![]);
+        for (partition, slot, is_reading) in self.partitions.slots_and_states_mut() {
+            let is_stuck = stuck.iter().any(|at| at.partition == partition);
+            match slot.last.clone() {
+                Some(last) if !is_stuck && !self.unannounced.contains(&partition) => {
+                    (slot.lane, slot.told_quiet, slot.passed_over) =
+                        (last.lane, last.told_quiet, false);
+                    if is_reading {
+                        from.push((partition, slot.lane.next()));
+                    }
+                }
+                _ => unknown.push(partition),
+            }
+        }
+        self.losses.give_up();
+        self.read_anew(session, &unknown, "its topic took not every record")?;
+        session.rewind(&from)
+    }
+
+    /// Topics did not take these, nor what was `beside` them. Every lane begins again, at once if the transaction
+    /// is `undone`; where nothing is left to try, its partition waits.
     pub(super) fn refused<S: Session>(
         &mut self,
         session: &S,
         refusals: &[Refusal],
         beside: &[Position],
+        undone: bool,
     ) -> Result<(), SessionError> {
         let now = session.now();
         if self.timing.offsets_lag {
@@ -210,48 +241,42 @@ impl<R: Scorer> Desk<R> {
             let owed = refusals.iter().map(|refusal| refusal.at).chain(beside.iter().copied());
             self.arrivals.arrived_but(&owed.collect());
         }
-        self.forget_uncommitted(session, "its topic took not every record")?;
+        if undone && !session.lost() {
+            self.take_back(session, &stuck)?;
+        } else {
+            self.forget_uncommitted(session, "its topic took not every record")?;
+        }
         for Position { partition, offset } in stuck {
-            if self.holds.contains(partition) {
-                self.holds.refused(partition, offset, now);
+            if self.partitions.is_waiting(partition) {
+                self.partitions.refused(partition, offset, now);
             }
         }
         Ok(())
     }
 
-    /// Stops reading a partition. What came before is settled; the rest is read again later, in
-    /// order.
-    pub(super) fn hold<S: Session>(
-        &mut self,
-        session: &S,
-        partition: Partition,
-        hold: Hold,
-    ) -> Result<(), SessionError> {
-        session.pause(&[partition])?;
-        self.holds.insert(partition, hold);
-        Ok(())
-    }
-
-    /// Reads held partitions again, if it is time and they can be.
+    /// Reads waiting partitions again, if it is time and they can be.
     pub(super) fn wake<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
-        let due = self.holds.due(session.now());
+        let due = self.partitions.due(session.now());
         if due.is_empty() {
             return Ok(());
         }
-        let (known, unknown): (Vec<Partition>, Vec<Partition>) =
-            due.into_iter().partition(|partition| self.slots.contains_key(partition));
-        let mut free = known;
+        let (paused, unknown): (Vec<Partition>, Vec<Partition>) =
+            due.into_iter().partition(|&partition| self.partitions.slot(partition).is_some());
+        let mut free = paused.clone();
         for (partition, lane) in self.restore(session, &unknown)? {
+            let now = session.now();
             match lane {
                 Ok((lane, committed)) => {
-                    self.slots.insert(partition, Slot::new(lane, committed, session.now()));
+                    self.partitions.read(partition, Slot::new(lane, committed, now));
                     free.push(partition);
                 }
-                Err(why) => self.holds.still(partition, session.now(), self.timing.settle, why),
+                Err(why) => {
+                    self.partitions.restore_later(partition, now, self.timing.settle, why);
+                }
             }
         }
         let from = self.nexts(free.iter().copied());
-        free.iter().for_each(|&partition| self.holds.release(partition));
+        paused.iter().for_each(|&partition| self.partitions.resume(partition));
         from.iter().for_each(|&(partition, next)| self.progress.stands(partition, next));
         self.announce(session, &free)?;
         session.resume(&from)
@@ -403,7 +428,7 @@ impl<R: Scorer> Desk<R> {
         &self,
         partitions: impl IntoIterator<Item = Partition>,
     ) -> Vec<(Partition, Offset)> {
-        let next = |partition| Some((partition, self.slots.get(&partition)?.lane.next()));
+        let next = |partition| Some((partition, self.partitions.slot(partition)?.lane.next()));
         partitions.into_iter().filter_map(next).collect()
     }
 }

@@ -1,13 +1,12 @@
 //! A batch: gathered, taken through scoring, put into the open transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use tracing::error;
 
+use super::state::{Pause, Why};
 use super::{Desk, POLL};
 use crate::deliver::emit;
-use crate::deliver::hold::{Hold, Why};
 use crate::deliver::refusal::{Form, Objection};
 use crate::deliver::{Boot, Fetched, Scorer, Session, SessionError};
 use crate::record::{Fault, Offset, Partition, Position, Record};
@@ -38,12 +37,12 @@ impl<R: Scorer> Desk<R> {
             records += self.alone(session, &message)?;
         }
         drop(messages);
-        again.retain(|partition| !self.holds.contains(*partition));
+        again.retain(|partition| !self.partitions.is_waiting(*partition));
         session.rewind(&self.nexts(again))?;
         Ok(records)
     }
 
-    /// Records until the batch is full, its oldest has waited its budget, or there are no more.
+    /// Records until the batch is full, or its oldest has waited as long as it may.
     /// What was fetched before a rewind, or of a partition that is not read, is passed over.
     fn gather<'a, S: Session>(&self, session: &'a S) -> Result<Vec<S::Fetched<'a>>, SessionError> {
         let wait = if session.is_open() { self.timing.commit_interval / 10 } else { POLL };
@@ -53,19 +52,22 @@ impl<R: Scorer> Desk<R> {
             && bytes < BATCH_BYTES_MAX
             && !session.has_news()
         {
-            let timeout = if messages.is_empty() { wait.min(POLL) } else { Duration::ZERO };
+            let waited = |first| session.now().saturating_duration_since(first);
+            let timeout = match first {
+                None => wait.min(POLL),
+                Some(first) => self.stream.linger.saturating_sub(waited(first)),
+            };
             let Some(message) = session.poll(timeout)? else { break };
             let at = message.record().at;
-            let expected = !self.holds.contains(at.partition)
-                && self.slots.get(&at.partition).is_some_and(|s| at.offset >= s.lane.next());
+            let slot = self.partitions.slot(at.partition);
+            let expected = self.partitions.is_reading(at.partition)
+                && slot.is_some_and(|slot| at.offset >= slot.lane.next());
             if expected {
                 bytes += message.record().footprint();
                 messages.push(message);
             }
-            let waited = session
-                .now()
-                .saturating_duration_since(*first.get_or_insert_with(|| session.now()));
-            if waited >= self.stream.linger {
+            let first = *first.get_or_insert_with(|| session.now());
+            if waited(first) >= self.stream.linger {
                 break;
             }
         }
@@ -84,7 +86,7 @@ impl<R: Scorer> Desk<R> {
         if self.refusals.is_empty() && !self.boots.iter().any(careful) {
             return None;
         }
-        let next = |partition| self.slots.get(&partition).map(|slot| slot.lane.next());
+        let next = |partition| self.partitions.slot(partition).map(|slot| slot.lane.next());
         let last = self.refusals.last(next);
         let mut alone = None;
         let mut kept = Vec::with_capacity(messages.len());
@@ -110,7 +112,7 @@ impl<R: Scorer> Desk<R> {
     }
 
     fn careful(&self, partition: Partition, boot: &Boot) -> bool {
-        self.slots.get(&partition).is_some_and(|slot| boot.careful(slot.lane.next()))
+        self.partitions.slot(partition).is_some_and(|slot| boot.careful(slot.lane.next()))
     }
 
     /// Asks for what is missing to read `messages`. If it does not come, leaves only those before
@@ -128,8 +130,9 @@ impl<R: Scorer> Desk<R> {
             first.entry(record.at.partition).or_insert(record.at.offset);
         }
         for (&partition, &offset) in &first {
-            let why = Why::Supply { offset };
-            self.hold(session, partition, Hold::until(retry_at, session.now(), why))?;
+            let why = Why::Missing { offset };
+            session.pause(&[partition])?;
+            self.partitions.pause(partition, Pause::until(retry_at, session.now(), why));
         }
         messages.retain(|message| {
             let at = message.record().at;
@@ -257,12 +260,13 @@ impl<R: Scorer> Desk<R> {
         if let Some(retry_at) = self.scorer.fetch(&[record])
             && self.scorer.misses(&record)
         {
-            let why = Why::Supply { offset: at.offset };
-            self.hold(session, at.partition, Hold::until(retry_at, session.now(), why))?;
+            let why = Why::Missing { offset: at.offset };
+            session.pause(&[at.partition])?;
+            self.partitions.pause(at.partition, Pause::until(retry_at, session.now(), why));
             return Ok(0);
         }
         self.commit(session)?;
-        let next = self.slots[&at.partition].lane.next();
+        let next = self.partitions.slot(at.partition).expect("it was gathered").lane.next();
         let was_careful = self.boots.get(&at.partition).is_some_and(|boot| boot.careful(next));
         let careful = |boot: &&mut Boot| boot.careful(next);
         let spent = match self.boots.get_mut(&at.partition).filter(careful) {
@@ -310,7 +314,7 @@ impl<R: Scorer> Desk<R> {
         let now = session.now();
         for (message, outcome) in messages.iter().zip(self.scorer.outcomes()) {
             let at = message.record().at;
-            let slot = self.slots.get_mut(&at.partition).expect("gathered by lane");
+            let slot = self.partitions.slot_mut(at.partition).expect("gathered by lane");
             let cells = &self.scorer.cells()[outcome.cells.clone()];
             slot.lane.settle(at, message.record().stamp, outcome, cells);
             slot.lane.reach(message.leader_epoch());
@@ -328,7 +332,7 @@ impl<R: Scorer> Desk<R> {
         reason: &str,
     ) -> Result<(), SessionError> {
         session.pause(&[at.partition])?;
-        self.holds.guard(at.partition, at.offset, reason.to_owned(), session.now());
+        self.partitions.guard_failed(at.partition, at.offset, reason.to_owned(), session.now());
         Ok(())
     }
 }

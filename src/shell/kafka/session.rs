@@ -328,13 +328,12 @@ impl deliver::Session for Session {
         if self.transactions.is_idle() {
             self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
         }
-        let mut timeout = timeout;
+        let began = Instant::now();
         loop {
-            return match self.consumer().poll(timeout) {
+            return match self.consumer().poll(timeout.saturating_sub(began.elapsed())) {
                 None => Ok(None),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     self.ended.borrow_mut().insert(Partition(partition));
-                    timeout = Duration::ZERO;
                     continue;
                 }
                 Some(Err(KafkaError::MessageConsumption(code))) if is_elsewhere(code) => {
@@ -517,6 +516,15 @@ impl deliver::Session for Session {
 
     fn discard_consumer(&mut self) {
         self.member_is_usable = false;
+    }
+
+    fn undo(&mut self) -> Result<(), SessionError> {
+        self.step("giving up what was refused");
+        let undone = self.with_group(|to| self.transactions.undo(to));
+        self.fenced(undone)?;
+        self.sending.set(0);
+        self.sent.take();
+        Ok(())
     }
 
     fn recover(&mut self) -> Result<(), SessionError> {

@@ -45,6 +45,8 @@ pub struct Transactions {
     pub(super) producer: RefCell<Arc<ThreadedProducer<Deliveries>>>,
     deliveries: Deliveries,
     open: Cell<bool>,
+    /// Whether the brokers took the abort of what is open at once; `None` before one was tried.
+    aborted: Cell<Option<bool>>,
     /// A request of the last transaction may still be on its way.
     pub(super) suspect: Cell<bool>,
     /// When something last went wrong.
@@ -96,6 +98,7 @@ impl Transactions {
             producer: RefCell::new(producer),
             deliveries,
             open: Cell::new(false),
+            aborted: Cell::new(None),
             suspect: Cell::new(false),
             wary: Cell::new(Some(Instant::now())),
             ends: RefCell::new(Ends::new(outputs, [])),
@@ -138,6 +141,33 @@ impl Transactions {
         Ok(())
     }
 
+    /// Gives up what is open, and keeps the producer. The brokers must say at once that it is undone: what is asked
+    /// twice may end a later transaction.
+    ///
+    /// # Errors
+    /// If they do not: [`Transactions::restart`] next.
+    pub fn undo(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
+        let unknown =
+            |reason: &str| SessionError::Transaction { step: "abort", reason: reason.into() };
+        if self.delivery == Delivery::AtLeastOnce {
+            if self.producer.borrow().in_flight_count() > 0 {
+                return Err(unknown("something is on its way"));
+            }
+            self.deliveries.forgive();
+        } else if self.open.get() {
+            if self.aborted.get().is_none() {
+                self.abort_if(true);
+            }
+            if self.aborted.get() != Some(true) {
+                return Err(unknown("the brokers did not answer at once"));
+            }
+            self.was_ended(to)?;
+            self.ends.borrow_mut().committed();
+        }
+        self.open.set(false);
+        Ok(())
+    }
+
     /// The new producer stands before the old one goes, and going is left to a thread of its own:
     /// it may have to wait for brokers that are away.
     pub(super) fn renew(&self) -> Result<(), SessionError> {
@@ -169,6 +199,7 @@ impl Transactions {
                     self.renew()?;
                 }
                 self.deliveries.calm();
+                self.aborted.set(None);
                 self.producer.borrow().begin_transaction().map_err(|e| self.failed("begin", &e))?;
             }
             self.open.set(true);
@@ -376,15 +407,19 @@ impl Transactions {
     }
 
     /// What the error says is undone for sure can be undone now, not when the broker's timeout
-    /// says so. Whatever comes of it, a new producer follows.
+    /// says so. Unless the brokers took it at once, a new producer follows.
     fn abort_if(&self, requires_abort: bool) {
         if !requires_abort {
             return;
         }
         self.step("aborting");
-        if let Err(error) = self.producer.borrow().abort_transaction(ABORT) {
-            debug!("aborting: {}", words::of(&error));
+        let started = Instant::now();
+        let aborted = self.producer.borrow().abort_transaction(ABORT);
+        if let Err(error) = &aborted {
+            debug!("aborting: {}", words::of(error));
         }
+        let at_once = started.elapsed() < SUSPECT && !self.deliveries.is_troubled();
+        self.aborted.set(Some(aborted.is_ok() && at_once));
     }
 
     pub(super) fn failed(&self, step: &'static str, error: &KafkaError) -> SessionError {

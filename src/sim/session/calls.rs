@@ -11,7 +11,7 @@ use crate::record::{
     Extent, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp, TopicPartition,
 };
 use crate::score::Survey;
-use crate::sim::cluster::Ms;
+use crate::sim::cluster::{Ms, Refusal};
 use crate::sim::expect;
 use crate::sim::faults::{Step, Strike};
 use crate::sim::group::{MemberId, News};
@@ -301,6 +301,44 @@ impl deliver::Session for Session {
         }
         let gone = (self.place.group, consumer.member);
         self.process.members.borrow_mut().retain(|member| *member != gone);
+    }
+
+    fn undo(&mut self) -> Result<()> {
+        let strike = self.enter(Step::Undo)?;
+        let (spread, due) = {
+            let mut faults = self.ground.faults.borrow_mut();
+            let slow = !faults.healed() && faults.chance(0.15);
+            (if slow { 1 + faults.below(1500) } else { 0 }, faults.below(5000))
+        };
+        if matches!(strike, Strike::NoAnswer | Strike::RequestLost) {
+            return Err(no_answer("abort"));
+        }
+        let lease = self.mine.borrow().lease;
+        if strike == Strike::Late {
+            let mut cluster = self.ground.cluster.borrow_mut();
+            let due = cluster.now + due;
+            cluster.end_late(lease, false, due);
+            drop(cluster);
+            return Err(self.wait_in_vain("abort"));
+        }
+        let slow = self.ground.cluster.borrow().is_leaderless();
+        if self.ground.exactly_once {
+            let ended = self.ground.cluster.borrow_mut().end(lease, false, spread);
+            match ended {
+                // All that was sent was refused.
+                Ok(()) | Err(Refusal::NotOpen) => {}
+                Err(refusal) => return Err(self.refused("abort", refusal)),
+            }
+        }
+        self.leave(strike, "abort", ())?;
+        if slow {
+            self.was_ended()?;
+        }
+        self.ground.faults.borrow_mut().hit("what was refused is undone at once");
+        let mut mine = self.mine.borrow_mut();
+        mine.ends.committed();
+        mine.give_up();
+        Ok(())
     }
 
     fn recover(&mut self) -> Result<()> {
