@@ -29,3 +29,4 @@ mod simulation;
 mod tables;
 mod threats;
 mod timestamps;
+mod words;
