@@ -154,10 +154,11 @@ const BANNED: &[Banned] = &[
     banned("guarded", "protected"),
     banned("\"hold\"", "\"keep_firing_for\""),
     banned("`hold`", "`keep_firing_for`"),
-    banned("hold = ", "keep_firing_for = "),
+    banned("hold = \"", "keep_firing_for"),
+    banned("hold = \\\"", "keep_firing_for"),
     banned("Bag", "Reference"),
     banned("Odds", "ScaledFloat"),
-    banned("Road", "Scorer"),
+    banned("Road", "Scorer, or RecordPath"),
     // Words that say nothing.
     banned("actually", "nothing"),
     banned("basically", "nothing"),
@@ -359,7 +360,7 @@ fn a_seeded_word_is_found_in_names_comments_and_prose() {
     check("src/a.rs", "let judge_key = EPOCH; // The Judging.", &["judge", "judging", "epoch"]);
     check("README.md", "It simply works, and very fast.", &["simply", "very"]);
     check("docs/a.md", "Set `hold`, or `silence`.", &["silence", "`hold`"]);
-    check("config/a.toml", "hold = \"1h\"", &["hold = "]);
+    check("config/a.toml", "hold = \"1h\"", &["hold = \""]);
     check("src/a.rs", "fn of(bag: &Bag) -> Odds", &["Bag", "Odds"]);
     check("src/a.rs", "impl<R: Road> OldRoad for R", &["Road"]);
 }
@@ -368,6 +369,7 @@ fn a_seeded_word_is_found_in_names_comments_and_prose() {
 fn what_only_looks_like_a_banned_word_is_none() {
     check("src/a.rs", "let judged = adjudge(every, adjust);", &[]);
     check("src/a.rs", "Just(1), Instant::UNIX_EPOCH, self.leader_epoch(), road, odds", &[]);
+    check("src/a.rs", "let threshold = bag.hold();", &[]);
     check("src/fit/train.rs", "for epoch in 0..epochs {", &[]);
     check("docs/a.md", "What is held back; Alertmanager silences it.", &[]);
 }
