@@ -273,52 +273,52 @@ class Page:
 HEAD = """# Detection, measured
 
 Made by `make evaluate DATA=DIR`, which runs `tripline fit`, `evaluate` and `redteam` on official data sets; every number is in
-[detection.csv](detection.csv) or `detection-adaptive.json`. Do not edit: run it again. Cells are medians over seeds, AUROC / share caught where 1 % of clean rows
-are flagged, by the one merged score. "Known before" is the best recipe known to us, a prototype of ours; the floor is .01 AUROC,
-.05 of the share and .01 accuracy below it."""
+[detection.csv](detection.csv) or `detection-adaptive.json`. Do not edit this page: run the command again. Cells are medians over seeds of the one
+merged score: AUROC / the share caught where 1 % of clean rows are flagged. "Known before" is the best recipe known to us, a prototype of ours.
+The floor lies .01 AUROC, .05 of the share and .01 accuracy below it."""
 
 ON_SUPPORT_TEXT = """## The rows to look at first
 
-PGD that changes the object only, against the guarded classifier, on Fashion-MNIST. This is what an attack on ordinary images looks like."""
+PGD that changes the object only, against the protected classifier, on Fashion-MNIST. An attack on ordinary images looks like this."""
 
 REDTEAM_TEXT = """## An attacker who has the bundle
 
-`tripline redteam --rows 50 --restarts 1`: attacks through the guarded model and the merged score together; the share that fools both. Nothing here is robust
-against them, and no claim is made that it is."""
+`tripline redteam --rows 50 --restarts 1` attacks the protected model and the merged score together. The table shows the share that fools both. Tripline
+does not withstand these attacks, and we do not claim that it does."""
 
 BACKGROUND = """## The black background
 
-Fashion-MNIST's background is exactly black, so an attack that dirties it is easy to see: the rows for FGSM and PGD below are flattered
-by it. The rows above are not."""
+Fashion-MNIST's background is exactly black, so an attack that changes the background is easy to see. The rows for FGSM and PGD below are therefore
+too good. The rows above are not."""
 
 CLEAN_TEXT = """## Clean rows
 
-Test rows 5000 to 9999, which no fit saw. In brackets how many a sound guard flags in 99 of 100 fits."""
+Test rows 5000 to 9999, which no fit saw. In brackets: how many a correct guard flags in 99 of 100 fits."""
 
 ASKED_TEXT = """## What was asked, and what was reached"""
 
 IMAGES_TEXT = """## Images
 
-60,000 training images of Fashion-MNIST fit the bundle; attacks are those that fool the classifier that the bundle guards."""
+The bundle is fitted on the 60,000 training images of Fashion-MNIST. The attacks are those that fool the classifier that the bundle protects."""
 
 PEERS_TEXT = """Published detectors on the same files, **our re-runs** of them (one seed), not their authors' numbers:"""
 
 HARMLESS_TEXT = """## Harmless disturbances
 
-A guard that flags every noisy image is no use, and correcting one should cost nothing."""
+A guard that flags every noisy image is of no use, and the correction of a noisy image should cost nothing."""
 
 ADBENCH_TEXT = """## ADBench
 
-Twelve sets, as the literature splits them: *trained on normal rows*, half of these train and the rest and all anomalies are tested (of
-more than 50,000 rows 50,000 are drawn); *contaminated*, 70 of 100 rows train, anomalies among them (of more than 10,000 rows 10,000 are
-drawn), and `fit` is told `--contaminated 25%` whatever the truth. Of the training rows, `fit` itself keeps three in ten for calibration and
-its own tests; peers learn from all. The budget is the least in whole percent that so few rows support; "clean flagged" and "caught" are at it."""
+Twelve sets, split as in the literature. *Trained on normal rows*: half of the normal rows train; the rest and all anomalies are tested. Of more than
+50,000 rows 50,000 are drawn. *Contaminated*: 70 of 100 rows train, anomalies among them. Of more than 10,000 rows 10,000 are drawn, and `fit` gets
+`--contaminated 25%`, whatever the truth. Of the training rows, `fit` keeps three in ten for calibration and its own tests; peers learn from all. The
+budget is the smallest whole percentage that so few rows support. "Clean flagged" and "caught" are measured at that budget."""
 
 NSL_TEXT = """## NSL-KDD
 
-Fitted on the normal rows of KDDTrain+_20Percent, measured on KDDTest+, whose normal rows have drifted from those of the training file: no
-share of flagged rows is promised there. PyOD's detectors learned from the same rows in the same run, categories one-hot, columns
-standardised. "New" are the kinds of attack that no training file has. Nothing was chosen on this file."""
+Fitted on the normal rows of KDDTrain+_20Percent, measured on KDDTest+. The normal rows of KDDTest+ have drifted from those of the training file, so no
+share of flagged rows is promised there. PyOD's detectors learned from the same rows in the same run, with one-hot categories and standardised
+columns. "New" are the kinds of attack that no training file has. Nothing was chosen on this file."""
 
 BLIND_TEXT = """## What each detector cannot see
 
@@ -328,8 +328,9 @@ HOW = """## How to run it again
 
 `make evaluate DATA=DIR` with the data sets' official files: `adbench/*.npz`, `nsl-kdd/` (both official files, gzipped), `fashion-mnist/`
 (IDX), `fashion-attacks/`. `ONLY=tables`, `ONLY=nsl-kdd` or `ONLY=fashion` measures a part and leaves the rest of this page as it is;
-`SEEDS=1` is quicker,
-`BACKDOORED=1` measures the guards of the two backdoored classifiers with one seed. What was measured with the same binary is kept in `.tools/evaluate` and not measured again."""
+`SEEDS=1` is
+quicker, `BACKDOORED=1` measures the guards of the two backdoored classifiers with one seed. Results of the same binary are kept in `.tools/evaluate` and
+not measured again."""
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ impl Calibration {
     /// has a p of at most 1 / (m + 1), too coarse to be multiplied by many rows; there the tail of
     /// the calibration scores is continued as an exponential. That is an extrapolation: it bounds
     /// the flagged share of clean records of more than budget · (m + 1) rows only as far as their
-    /// scores really fall that fast. O(log m).
+    /// scores fall that fast. O(log m).
     pub fn p_of_record(&self, score: f32, rows: usize) -> f64 {
         let p = self.p(score);
         if rows <= 1 {

@@ -7,7 +7,7 @@
 //!
 //! It cannot tell a record that crashes us from somebody who kills us, or stops us until the group
 //! goes on without us, or lets us commit nothing until we have handed the partition over, twice while
-//! just that record is judged alone, after two starts without progress.
+//! only that record is judged, alone, after two starts without progress.
 
 use std::fmt;
 

@@ -8,7 +8,7 @@
 //! may have written to before, whichever process had it, until it has seen that everything below its
 //! present end has ended, and commits nothing into one that it doubts.
 //!
-//! Where something hangs a session aborts a transaction that touches just these partitions: its
+//! Where something hangs a session aborts a transaction that touches only these partitions: its
 //! markers end what our id left. They too are believed only when they are seen.
 //!
 //! This asks nobody: a session does, and says what it saw. It cannot tell whose records hang; and it
@@ -234,7 +234,7 @@ impl Ends {
         self.doubted.keys().find(|place| self.is_touched(place))
     }
 
-    /// The same of what was just committed, where only we write: the rest ends with that.
+    /// The same of the last commit, where only we write: the rest ends with that.
     pub fn endless(&self) -> Option<&TopicPartition> {
         let mut own = self.doubted.keys().filter(|place| !self.is_shared(place));
         own.find(|place| self.is_touched(place))

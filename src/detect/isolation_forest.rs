@@ -232,7 +232,7 @@ mod learn {
         }
     }
 
-    /// The rows that are easily parted least, all but a `share` of them, in their order.
+    /// The rows that take the most cuts to part, all but a `share` of them, in their order.
     pub(in crate::detect) fn crowd(
         rows: &Rows<'_>,
         share: f64,

@@ -3,7 +3,7 @@
 //! For a reference that may hold attacks: in a sample of sixteen there is seldom one of them, so a
 //! group of attacks that keeps close together stays far from most samples, where full nearest
 //! neighbours find each other and call it normal. Samples are drawn from what an isolation forest
-//! parts least easily. Blind to attacks that make up much of that, and to everything that is far
+//! parts with the most cuts. Blind to attacks that make up much of that, and to everything that is far
 //! only by the measure of a dense neighbourhood: sixteen rows know no density. O(1024 d) a row.
 //!
 //! Source: M. Sugiyama, K. M. Borgwardt, "Rapid distance-based outlier detection via sampling",

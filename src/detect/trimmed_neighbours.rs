@@ -1,7 +1,7 @@
 //! How far a row is from the nearest five of a thousand rows of the crowd.
 //!
 //! For a reference that may hold attacks: a quarter of it, what an isolation forest parts from the
-//! rest most easily, has no say, so few attacks are left to be found near each other and taken for
+//! rest with the fewest cuts, has no say, so few attacks are left to be found near each other and taken for
 //! normal; and distances are measured so that one wild number does not outweigh all others. Blind to
 //! attacks in the crowd's midst, and to a group of them so large or so central that the forest
 //! keeps it. O(1000 d) a row.

@@ -42,7 +42,7 @@ pub fn roc(low: &[f32], high: &[f32]) -> Vec<Corner> {
     corners
 }
 
-/// Average precision: the mean over `high` of the precision at the threshold that just catches it;
+/// Average precision: the mean over `high` of the precision at the highest threshold that catches it;
 /// scores that are equal are caught together. NaN if `high` is empty. O(n log n).
 ///
 /// It depends on how many there are of either group, as precision does.

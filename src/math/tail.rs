@@ -10,7 +10,7 @@
 pub struct RankTail {
     sorted: Vec<f32>,
     knee: f32,
-    /// Surprise just above the knee.
+    /// Surprise of the first score above the knee.
     start: f32,
     /// Mean excess over the knee, of ln(1 + score) or of the score.
     excess: f32,

@@ -44,7 +44,7 @@ impl Network {
     /// Shapes: `onnx` has one `f32` input of `[batch, ...]` whose other axes multiply to
     /// `inputs`; its first output is `f32` `[batch, k]`. The batch axis must be dynamic.
     ///
-    /// What is loaded are the very bytes that were checked.
+    /// What is loaded are the same bytes that were checked.
     ///
     /// # Errors
     /// If it is made of something that no network may be made of ([`graph::check`]), ONNX Runtime

@@ -195,7 +195,7 @@ impl Judge {
 
     fn tick(&mut self, at: Timestamp) {
         if self.state.clock == Timestamp(0) {
-            // Whoever spoke before the first tick spoke just now.
+            // Whoever spoke before the first tick counts as heard with it.
             self.state.partitions.values_mut().for_each(|heard| heard.begin_at(at));
         }
         self.state.clock = self.state.clock.max(at);
@@ -229,7 +229,7 @@ impl Judge {
         state.incidents.lose(&frame.about, state.clock, loss, hold_ms, alerts);
     }
 
-    /// What is known of a partition that was heard of just now.
+    /// What is known of a partition that was heard of a moment ago.
     fn heard(&mut self, partition: Partition) -> &mut Heard {
         let at = self.state.clock;
         let unknown = Heard::unknown(at);

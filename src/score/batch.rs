@@ -215,7 +215,7 @@ impl Batch {
         Ok(self.outcomes.len() - first)
     }
 
-    /// A verdict for every record from `first` on whose rows were scored just now, and what is counted of them.
+    /// A verdict for every record from `first` on whose rows were scored last, and what is counted of them.
     fn decide(&mut self, guard: &Guard, first: usize) {
         self.witness.remember(guard, &self.rows);
         let scored = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);

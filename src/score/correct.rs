@@ -118,7 +118,7 @@ impl Corrections {
         let (n, width) = (rows.len(), guard.schema.width());
         if !together {
             let own = &self.rows[rows.start * width..rows.end * width];
-            // The record itself was scored just now: the networks are well, and what they cannot
+            // The record itself was scored before: the networks are well, and what they cannot
             // judge is not delivered.
             if self.scored.run(guard, networks, own).is_err() {
                 return false;

@@ -123,7 +123,7 @@ fn kind(found: &Metadata) -> Option<&'static str> {
 }
 
 /// What of the bundle in `dir` everybody on this machine may write to: its directory, its files, and
-/// the directories that they really lie in. A digest does not help there: whoever writes a network can
+/// the directories that they lie in once links are followed. A digest does not help there: whoever writes a network can
 /// write the manifest too.
 pub fn writable_by_all(dir: &Path) -> Vec<PathBuf> {
     const OTHERS_WRITE: u32 = 0o002;

@@ -2,7 +2,7 @@
 //!
 //! The sum of what the code bounds: rows and their columns, values, queues of the Kafka clients, what
 //! lanes and judge remember, networks. It cannot see what ONNX Runtime allocates for a network's own
-//! layers, the allocator's slack, nor batches that a producer compressed very well: librdkafka unpacks
+//! layers, the allocator's slack, nor batches that a producer compressed strongly: librdkafka unpacks
 //! a whole response. That is what the fifth of the limit is for that we leave alone.
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! What `tripline run` waits for before its threads begin: an answer of the brokers, and topics.
 //!
 //! Brokers that do not answer are waited for. Topics that are not there are the configuration's fault, and end
-//! the process; but brokers that have just come back may not know all of their topics yet.
+//! the process; but brokers that have come back a moment ago may not know all of their topics yet.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;

@@ -85,7 +85,7 @@ struct Request {
 }
 
 impl Trial {
-    /// By another process of this very program, whose `trial` command it is.
+    /// By another process of this same program, whose `trial` command it is.
     pub fn by_this_program() -> Self {
         // Not its path: the file may have been replaced since.
         Self::by("/proc/self/exe")

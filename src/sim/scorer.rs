@@ -133,7 +133,7 @@ impl Toy {
                 Some((_, tries)) => tries,
                 None => {
                     self.tried.push((record.at, 0));
-                    &mut self.tried.last_mut().expect("just pushed").1
+                    &mut self.tried.last_mut().expect("pushed above").1
                 }
             };
             *tries += 1;

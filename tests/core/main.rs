@@ -30,3 +30,4 @@ mod simulation;
 mod tables;
 mod threats;
 mod timestamps;
+mod words;

@@ -1,5 +1,5 @@
 //! Which parts of an object or an array are the features of rows: members named so, what the
-//! configured pointers lead to, or simply what stands there.
+//! configured pointers lead to, or what stands there.
 //!
 //! An object that has none of the features is not taken for a row in which everything is missing:
 //! imputing all of it would pass any object as an ordinary record.

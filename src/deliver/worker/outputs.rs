@@ -28,7 +28,7 @@ impl<R: Scorer> Desk<R> {
         {
             let place = TopicPartition { topic: topic.clone(), partition };
             let Some(look) = looked.get(&place) else { continue };
-            let slot = self.partitions.slot_mut(partition).expect("just listed");
+            let slot = self.partitions.slot_mut(partition).expect("listed above");
             let Some(was) = slot.lane.output(topic).cloned() else {
                 slot.lane.look_output(topic, look.clone());
                 continue;
@@ -43,7 +43,7 @@ impl<R: Scorer> Desk<R> {
             if let Some(at) = gone_from(&survey, &was) {
                 self.output_lost(session, &place, &was, at)?;
             }
-            let slot = self.partitions.slot_mut(partition).expect("just listed");
+            let slot = self.partitions.slot_mut(partition).expect("listed above");
             slot.lane.look_output(topic, survey.extent);
         }
         Ok(())

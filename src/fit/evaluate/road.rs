@@ -51,7 +51,7 @@ pub(super) struct Turned<'a, T> {
 /// Why every scored row of what was turned can be looked at.
 pub(super) const SEEN: &str = "a batch of one part, or a record alone";
 
-/// Rows per batch: as many as a stream's by default, or fewer if they are very wide.
+/// Rows per batch: as many as a stream's by default, or fewer if they are wide.
 const BATCH_ROWS: usize = 256;
 
 impl Road {

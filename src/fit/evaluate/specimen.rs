@@ -1,4 +1,4 @@
-//! Rows worth looking at: suspects that passed most easily, clean rows that were flagged hardest.
+//! Rows worth looking at: suspects that passed with the lowest score, clean rows that were flagged hardest.
 //!
 //! A handful is no sample: it shows how a guard fails at its worst, not how it fails on the whole.
 

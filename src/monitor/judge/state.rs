@@ -104,7 +104,7 @@ impl Heard {
         Self { newest, at, quiet: false, from, to, lag_ms, read_since, before, stuck }
     }
 
-    /// The first tick came: it spoke just now.
+    /// The first tick came: it counts as heard with it.
     pub fn begin_at(&mut self, clock: Timestamp) {
         (self.at, self.lag_ms, self.before) = (clock, clock.0 - self.newest.0, None);
     }
@@ -298,7 +298,7 @@ impl State {
         }
     }
 
-    /// How many clean rows the bundle of `epoch` flags, of which something was heard just now.
+    /// How many clean rows the bundle of `epoch` flags, of which something was heard a moment ago.
     pub(super) fn usual_of(&mut self, epoch: &str) -> Usual {
         match self.bundles.get_mut(epoch) {
             Some(known) => {

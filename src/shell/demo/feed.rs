@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::slice::Slices;
 use crate::record::Timestamp;
 
-/// Header with what a record really is.
+/// Header with what a record is in truth.
 pub const TRUTH: &str = "demo-truth";
 
 /// How far to be ahead of what came out. The embedded broker keeps 5 MiB per partition and drops

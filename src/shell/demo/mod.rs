@@ -1,5 +1,5 @@
 //! The whole product in one process: a broker, the guard as `tripline run` runs it, somebody who
-//! sends images, and somebody who counts what comes out against what it really was.
+//! sends images, and somebody who counts what comes out against what went in.
 //!
 //! The broker is librdkafka's own mock. It speaks the protocol, transactions included, but keeps
 //! nothing on disk, hides nothing of an open transaction, forgets offsets committed in one and

@@ -9,7 +9,7 @@ use super::slice::{PIXELS, Slices};
 use crate::codec::Format;
 use crate::record::Timestamp;
 
-/// What a record really is. Travels in a header of the feeder's own; the guard never looks at it.
+/// What a record is in truth. Travels in a header of the feeder's own; the guard never looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Truth {

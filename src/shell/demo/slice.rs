@@ -14,7 +14,7 @@ pub const LABELS: [&str; 10] = [
     "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot",
 ];
 
-/// Clean images, and two kinds of attacked ones with what they really show.
+/// Clean images, and two kinds of attacked ones with what they show in truth.
 #[derive(Debug)]
 pub struct Slices {
     clean: Vec<u8>,
@@ -80,7 +80,7 @@ impl Slices {
         &self.of(truth)[i * PIXELS..][..PIXELS]
     }
 
-    /// What attacked image `i` really shows.
+    /// What attacked image `i` shows in truth.
     pub fn label(&self, truth: Truth, i: usize) -> Option<&'static str> {
         let label = match truth {
             Truth::Trigger => self.trigger_labels[i],

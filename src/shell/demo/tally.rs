@@ -1,4 +1,4 @@
-//! What came out, against what it really was.
+//! What came out, against what went in.
 
 use std::time::Instant;
 

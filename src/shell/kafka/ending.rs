@@ -1,7 +1,7 @@
 //! Looks for what hangs of our id, and ends it.
 //!
 //! [`Ends`](crate::deliver::Ends) knows what to doubt; this asks the brokers, and where something
-//! hangs it opens a transaction that touches just those partitions and the group, and aborts it:
+//! hangs it opens a transaction that touches only those partitions and the group, and aborts it:
 //! its markers end whatever our id left there. What it writes can never be read: it commits
 //! nothing, and nothing of ours is committed there before the brokers have shown that it ended. It
 //! cannot end what hangs under another id: that id's next process does, or
@@ -121,7 +121,7 @@ impl Transactions {
             while !(to.has_ours)() {
                 if Instant::now() >= deadline {
                     self.ends.borrow_mut().doubt();
-                    return Err(endless("what was just committed", None));
+                    return Err(endless("the last commit", None));
                 }
                 sleep(LOOK);
             }
@@ -131,7 +131,7 @@ impl Transactions {
         }
         self.ends.borrow_mut().doubt();
         if !self.look(MARKERS, to, |ends| ends.endless().is_none())? {
-            return Err(endless("what was just committed", self.ends.borrow().endless()));
+            return Err(endless("the last commit", self.ends.borrow().endless()));
         }
         self.ends.borrow_mut().forgive();
         Ok(())

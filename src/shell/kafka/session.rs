@@ -78,7 +78,7 @@ const EXCHANGE: Duration = Duration::from_secs(10);
 /// How long committed offsets may take: while a dead worker's transaction is open they are not
 /// told, and other partitions must not wait for that.
 const OFFSETS: Duration = Duration::from_secs(1);
-/// Between two tries to settle offsets that stay unstable: a transaction that somebody is just
+/// Between two tries to settle offsets that stay unstable: a transaction that somebody is now
 /// ending needs no help.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
 /// What a group of the new protocol has if nobody says otherwise to the brokers.

@@ -1,6 +1,6 @@
 //! One POST, and what its answer means.
 //!
-//! What is not taken is tried again unless the receiver says that it is about this very alert: an
+//! What is not taken is tried again unless the receiver says that it is about this one alert: an
 //! expired token, a wrong path or a receiver that is down are mended one day, and then nothing is to
 //! be missing. No message has the address or a secret in it, nor an answer that repeats one.
 

@@ -115,7 +115,7 @@ impl Routes {
 
 impl Running {
     /// Waits until all have left their groups, but not longer than `patience`: what a receiver is
-    /// being told just then is told again by whoever comes next.
+    /// being told at that moment is told again by whoever comes next.
     pub fn end(self, patience: Duration) {
         let deadline = Instant::now() + patience;
         for (route, thread) in self.threads {

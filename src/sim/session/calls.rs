@@ -267,7 +267,7 @@ impl deliver::Session for Session {
             drop(cluster);
             return Err(self.wait_in_vain("commit"));
         }
-        // A broker that does not know its partitions was just away: it takes its time.
+        // A broker that does not know its partitions was away a moment ago: it takes its time.
         let slow = self.ground.cluster.borrow().is_leaderless();
         let done = match self.ground.exactly_once {
             true => self.ground.cluster.borrow_mut().end(lease, true, spread),

@@ -335,7 +335,7 @@ impl Session {
         None
     }
 
-    /// Where reading really begins again: some records may come once more.
+    /// Where reading begins again in fact: some records may come once more.
     pub(super) fn from(&self, partition: Partition, offset: Offset) -> usize {
         let again = {
             let mut faults = self.ground.faults.borrow_mut();
