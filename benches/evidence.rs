@@ -120,7 +120,7 @@ impl Stream {
         let one = Probability::new(0.01).expect("a share");
         let flagged = Flagged { budget: one, rows: 2000, flagged: 20 };
         let watches = roster(&signals, flagged, |kind| kinds.contains(&kind));
-        let times = Times { window_ms: window, false_page_ms: budget, hold_ms: budget };
+        let times = Times { window_ms: window, false_page_ms: budget, keep_firing_for_ms: budget };
         let terms = Terms::new("bench", &format!("{seed}"), watches, times);
         let panel = Panel::new(&terms);
         Self { terms, panel, signals, normal: Normal::new(seed * 2), at: 0, row: vec![] }

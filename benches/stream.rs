@@ -86,23 +86,23 @@ fn measure() {
     std::fs::copy(env!("CARGO_BIN_EXE_tripline"), &tripline).expect("a copy");
 
     let (mut bare, mut through) = (vec![], vec![]);
-    let (mut guarded, mut at_least_once) = (vec![], vec![]);
+    let (mut protected, mut at_least_once) = (vec![], vec![]);
     for round in (1..=ROUNDS).take_while(|_| started.elapsed() < LAST_START) {
         bare.push(networks_alone(&mut networks, &rows));
         through.push(round_of_pass_through(&broker, round));
-        guarded.push(round_of_tripline(&broker, &tripline, round, "exactly_once"));
+        protected.push(round_of_tripline(&broker, &tripline, round, "exactly_once"));
         at_least_once.push(round_of_tripline(&broker, &tripline, round, "at_least_once"));
-        let (through, guarded) = (&through[round - 1], &guarded[round - 1]);
+        let (through, protected) = (&through[round - 1], &protected[round - 1]);
         println!(
             "round {round} of {ROUNDS}, CPU µs per record: networks {:.1}, {PASS_THROUGH} {:.1}, \
              tripline {:.1}, at least once {:.1}",
             bare[round - 1],
             through.cpu_us,
-            guarded.cpu_us,
+            protected.cpu_us,
             at_least_once[round - 1].cpu_us,
         );
     }
-    report(&bare, &through, &guarded, &at_least_once);
+    report(&bare, &through, &protected, &at_least_once);
 }
 
 /// What one round of one process showed.
@@ -116,7 +116,7 @@ struct Round {
     commits: Values,
 }
 
-fn report(bare: &[f64], through: &[Round], guarded: &[Round], at_least_once: &[Round]) {
+fn report(bare: &[f64], through: &[Round], protected: &[Round], at_least_once: &[Round]) {
     println!(
         "\n{RECORDS} records of {PIXELS} bytes, {PARTITIONS} partitions, medians of {} rounds\n\n\
          {:<14}{:>10}{:>15}{:>14}{:>16}{:>22}{:>13}",
@@ -150,14 +150,14 @@ fn report(bare: &[f64], through: &[Round], guarded: &[Round], at_least_once: &[R
     let cpu_us = |rounds: &[Round]| rounds.iter().map(|round| round.cpu_us).collect();
     let networks = row("networks", bare.to_vec(), &[]);
     let through = row(PASS_THROUGH, cpu_us(through), through);
-    let guarded = row("exactly once", cpu_us(guarded), guarded);
+    let protected = row("exactly once", cpu_us(protected), protected);
     row("at least once", cpu_us(at_least_once), at_least_once);
     let ceiling = networks + through;
     println!(
         "\nceiling: networks and {PASS_THROUGH}, {ceiling:.1} CPU µs per record, {:.0} records per \
          CPU-second; tripline run (exactly once) spends {:.2} times that",
         1e6 / ceiling,
-        guarded / ceiling,
+        protected / ceiling,
     );
 }
 

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::decide::Policy;
 use tripline::monitor::{About, Alert, Finding, Status};
-use tripline::monitor::{Frame, Judge};
+use tripline::monitor::{Frame, Monitor};
 use tripline::record::{Offset, Partition, Probability, Schema, Timestamp};
 use tripline::watch::{
     Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick, Times, Window,
@@ -24,25 +24,25 @@ const WEEK_MS: u64 = 7 * 24 * 3_600_000;
 /// Partitions that change, and the share of their rows that is flagged then.
 pub type Change = (Range<usize>, f64);
 
-fn judge(per_partition: bool, false_page_ms: u64, hold_ms: u64) -> Judge {
+fn monitor(per_partition: bool, false_page_ms: u64, keep_firing_for_ms: u64) -> Monitor {
     let budget = Probability::new(0.01).expect("a share");
     let about = About {
         stream: "s".into(),
         input: "s.requests".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
-        epoch: "e".into(),
+        baseline: "e".into(),
         bundle: "b".into(),
         policy: Policy::default(),
         budget,
         false_page_ms,
     };
-    let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, hold_ms };
+    let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, keep_firing_for_ms };
     let signals = Signals::none();
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
     let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
     let schema = Schema { features: vec![] };
-    Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms: None, per_partition }))
+    Monitor::new(Arc::new(Frame { about, terms, signals, schema, no_data_ms: None, per_partition }))
 }
 
 /// Windows of all partitions, one in a hundred rows flagged; from window `from` on as `change` says.
@@ -61,7 +61,7 @@ fn stream(seed: u64, windows: i64, from: i64, (changed, share): &Change) -> Vec<
                 Counts { rows: ROWS, flagged, quarantined: flagged, imputed, ..Counts::default() };
             let offset = Offset(w * ROWS as i64);
             all.push(Message::Evidence(Evidence {
-                epoch: "e".into(),
+                baseline: "e".into(),
                 partition: Partition(p as i32),
                 from: offset,
                 to: Offset(offset.0 + ROWS as i64),
@@ -83,13 +83,13 @@ fn stream(seed: u64, windows: i64, from: i64, (changed, share): &Change) -> Vec<
 /// Windows from the change to the page, and what it says; none if there is no page in time.
 pub fn delay(seed: u64, per_partition: bool, change: &Change) -> Option<(i64, Alert)> {
     const FROM: i64 = 200;
-    let mut judge = judge(per_partition, WEEK_MS, 3_600_000);
+    let mut monitor = monitor(per_partition, WEEK_MS, 3_600_000);
     let (mut alerts, mut window) = (vec![], 0);
     for message in stream(seed, 1200, FROM, change) {
         if let Message::Evidence(evidence) = &message {
             window = evidence.windows[0].window.0 / WINDOW_MS;
         }
-        judge.take(judge.next(), &message, &mut alerts);
+        monitor.take(monitor.next(), &message, &mut alerts);
         if !alerts.is_empty() {
             break;
         }
@@ -127,10 +127,10 @@ pub fn false_alarms(streams: u64, per_partition: bool, told: fn(i64, i64) -> boo
         });
         let length = WINDOW_MS as u64;
         // What rang rests no longer than it must, and rings again.
-        let mut judge = judge(per_partition, PERIOD as u64 * length, 20 * length);
+        let mut monitor = monitor(per_partition, PERIOD as u64 * length, 20 * length);
         let mut alerts = vec![];
         for message in messages {
-            judge.take(judge.next(), &message, &mut alerts);
+            monitor.take(monitor.next(), &message, &mut alerts);
         }
         alarms += alerts.iter().filter(|alert| alert.status != Status::Resolved).count();
     }

@@ -10,7 +10,7 @@ use tripline::record::Columns;
 
 pub const PIXELS: usize = 784;
 
-/// Every column that a network fills: the autoencoder on x, the guarded model on x and on the twin.
+/// Every column that a network fills: the autoencoder on x, the protected model on x and on the twin.
 pub const EVERY_COLUMN: Columns = Columns::TWIN
     .and(Columns::ANSWER)
     .and(Columns::TWIN_ANSWER)

@@ -22,7 +22,7 @@ static SHIPPED: LazyLock<Files> = LazyLock::new(|| {
 });
 
 /// A manifest, or what begins like a tensor file, in place of the shipped one; the manifest is told
-/// the digest that is right. What is taken is written and read again, and guarded with.
+/// the digest that is right. What is taken is written and read again, and protected with.
 pub fn bundle(input: &[u8]) {
     let mut files = SHIPPED.clone();
     match input.first() {

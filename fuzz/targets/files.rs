@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use tripline::config::{Config, Secret};
 use tripline::deliver::Boot;
 use tripline::monitor::About;
-use tripline::monitor::{Frame, Judge};
+use tripline::monitor::{Frame, Monitor};
 use tripline::record::{Offset, Partition, Probability, Schema, Timestamp};
 use tripline::score::Lane;
 use tripline::shell::routes::received::{Received, VALUE_BYTES_MAX};
@@ -55,7 +55,7 @@ pub fn config(text: &[u8]) {
 
 const WINDOW_MS: u64 = 1000;
 
-fn judge() -> Judge {
+fn monitor() -> Monitor {
     let budget = Probability::new(0.01).expect("a share");
     let false_page_ms = 7 * 24 * 3600 * 1000;
     let about = About {
@@ -63,7 +63,7 @@ fn judge() -> Judge {
         input: "s.requests".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
-        epoch: "e".into(),
+        baseline: "e".into(),
         bundle: "b".into(),
         policy: tripline::decide::Policy::default(),
         budget,
@@ -71,44 +71,44 @@ fn judge() -> Judge {
     };
     let signals = Signals::none();
     let watches = roster(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
-    let times = Times { window_ms: WINDOW_MS, false_page_ms, hold_ms: 3_600_000 };
+    let times = Times { window_ms: WINDOW_MS, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let terms = Terms::new("e", "s", watches, times);
     let schema = Schema { features: vec![] };
-    let (silence_ms, per_partition) = (None, false);
-    Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms, per_partition }))
+    let (no_data_ms, per_partition) = (None, false);
+    Monitor::new(Arc::new(Frame { about, terms, signals, schema, no_data_ms, per_partition }))
 }
 
 /// A minute's evidence and an attack.
 static HEARD: LazyLock<Vec<Message>> = LazyLock::new(|| {
-    let lines = include_str!("../../tests/frozen/v3/evidence.jsonl").lines();
+    let lines = include_str!("../../tests/frozen/v4/evidence.jsonl").lines();
     lines.map(|line| Message::from_bytes(line.as_bytes()).expect("a message")).collect()
 });
 
-fn hear(judge: &mut Judge, messages: &[Message]) {
+fn hear(monitor: &mut Monitor, messages: &[Message]) {
     let mut alerts = vec![];
     for message in messages {
-        judge.take(judge.next(), message, &mut alerts);
+        monitor.take(monitor.next(), message, &mut alerts);
     }
 }
 
 /// A record of the state or of the evidence topic: what is read is written so that it reads the same,
-/// and a judge goes on from it.
+/// and a monitor goes on from it.
 pub fn state(bytes: &[u8]) {
     let partition = Partition(2);
     if let Ok(lane) = Lane::covering(bytes, "e", partition, WINDOW_MS) {
         let again = Lane::covering(&lane.to_bytes(), "e", partition, WINDOW_MS);
         assert_eq!(again.ok().as_ref(), Some(&lane));
     }
-    if let Ok((read, _)) = judge().covering(bytes) {
+    if let Ok((read, _)) = monitor().covering(bytes) {
         let written = read.to_bytes();
-        let (again, _) = judge().covering(&written).expect("what was read can be written");
+        let (again, _) = monitor().covering(&written).expect("what was read can be written");
         assert_eq!(again.to_bytes(), written);
         hear(&mut { again }, &HEARD);
     }
     if let Ok(message) = Message::from_bytes(bytes) {
-        let mut judge = judge();
-        hear(&mut judge, &[message]);
-        hear(&mut judge, &HEARD);
+        let mut monitor = monitor();
+        hear(&mut monitor, &[message]);
+        hear(&mut monitor, &HEARD);
     }
     let mut boot = Boot::take_over(Some(bytes), Offset(40), 256);
     boot.begin_alone();

@@ -106,7 +106,7 @@ def fashion(tripline, data, seeds, backdoored):
             if guards != CLASSIFIER and seed not in backdoored:
                 continue
             label = f"fashion-{guards}-{seed}"
-            model = ["--guarded-model", attacks / f"{guards}.onnx"]
+            model = ["--protected-model", attacks / f"{guards}.onnx"]
             bundle = tripline.bundle(label, *train, *model, "--budget", "1%", "--seed", seed)
             first = first or bundle
             suspects = {case.name: attacks / case.rows for case in FASHION if case.guards == guards}

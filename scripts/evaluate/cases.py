@@ -50,7 +50,7 @@ FASHION = [
     Case("harmless-brightness-0.9", "brightness × .9", CLASSIFIER, "harmless-brightness-0.9.npz", flagged_max=0.02),
 ]
 ON_SUPPORT = [case for case in FASHION if case.name.endswith("-on-support")]
-# What a corrected clean row may lose of the guarded model's accuracy, and a delivered one.
+# What a corrected clean row may lose of the protected model's accuracy, and a delivered one.
 CLEAN_LOSS_FLOOR, CLEAN_LOSS_GOAL, DELIVERED_LOSS_GOAL, HARMLESS_LOSS_GOAL = 0.031, 0.015, 0.004, 0.02
 
 ADBENCH = [

@@ -11,18 +11,17 @@ use crate::record::{Probability, Schema};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Format version: the least that reads it.
+    /// Format version, [`VERSION`].
     pub version: u32,
     pub name: String,
     /// Share of clean records that may be flagged, unless the stream says otherwise.
     pub budget: Probability,
-    /// How many labels the guarded model knows; 1 without one.
+    /// How many labels the protected model knows; 1 without one.
     pub labels: usize,
-    /// What the guarded model's output means; absent without one.
+    /// What the protected model's output means; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerKind>,
-    /// Share of the budget for detectors of triggers, which are summed among themselves. Without it,
-    /// as before version 3, each stands alone with a share of its own.
+    /// Share of the budget for detectors of triggers, which are summed among themselves; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<f32>,
     pub schema: Schema,
@@ -49,7 +48,7 @@ pub enum AnswerKind {
 #[serde(deny_unknown_fields)]
 pub struct Member {
     pub kind: String,
-    /// Its weight in the merged score, ≥ 0; of a trigger member before version 3 its share, below 1.
+    /// Its weight in the merged score, ≥ 0.
     pub weight: f32,
     #[serde(default, skip_serializing_if = "Role::is_attack")]
     pub role: Role,
@@ -101,7 +100,7 @@ pub struct Dependence {
 pub struct Provenance {
     pub data_sha256: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub guarded_model_sha256: Option<Digest>,
+    pub protected_model_sha256: Option<Digest>,
     pub seed: u64,
     pub tripline: String,
     pub onnxruntime: String,
@@ -132,7 +131,7 @@ impl Manifest {
         let text = std::str::from_utf8(bytes).map_err(|e| BundleError::Manifest(e.to_string()))?;
         // The version first: a newer format should say so, not "unknown key".
         let VersionOnly { version } = toml::from_str(text).map_err(bad)?;
-        if !(1..=VERSION).contains(&version) {
+        if version != VERSION {
             return Err(BundleError::Version { got: version });
         }
         let manifest: Self = toml::from_str(text).map_err(bad)?;
@@ -150,7 +149,7 @@ impl Manifest {
             return Err(format!("labels is {}, not 1 to {}", self.labels, Self::LABELS_MAX));
         }
         if self.answer.is_none() && self.labels != 1 {
-            return Err(format!("{} labels without a guarded model", self.labels));
+            return Err(format!("{} labels without a protected model", self.labels));
         }
         if self.detectors.is_empty() {
             return Err("no detectors".into());
@@ -181,7 +180,6 @@ impl Manifest {
     fn check_triggers(&self) -> Result<(), String> {
         let of = |role| self.detectors.iter().filter(move |member| member.role == role);
         match self.triggers {
-            Some(_) if self.version < 3 => Err("triggers came with version 3".into()),
             Some(share) if !(share > 0.0 && share < 1.0) => {
                 Err(format!("triggers is {share}, not a share of the budget"))
             }
@@ -189,11 +187,8 @@ impl Manifest {
                 Err("triggers have a share of the budget and no detector".into())
             }
             Some(_) => Ok(()),
-            None if of(Role::Both).next().is_some() => {
-                Err("a member of both roles, and no share of the budget for triggers".into())
-            }
-            None if of(Role::Trigger).map(|m| f64::from(m.weight)).sum::<f64>() >= 1.0 => {
-                Err("the shares of the trigger members leave nothing for the others".into())
+            None if of(Role::Both).chain(of(Role::Trigger)).next().is_some() => {
+                Err("a detector of triggers, and no share of the budget for triggers".into())
             }
             None => Ok(()),
         }

@@ -21,13 +21,13 @@ pub use tensors::{TensorError, Tensors};
 /// File names of a bundle. A manifest that names any other file is refused.
 pub const MANIFEST: &str = "manifest.toml";
 pub const AUTOENCODER: &str = "autoencoder.onnx";
-pub const GUARDED_MODEL: &str = "guarded-model.onnx";
+pub const PROTECTED_MODEL: &str = "protected-model.onnx";
 pub const RESTORER: &str = "restorer.onnx";
 pub const LIKELIHOOD: &str = "likelihood.onnx";
 pub const TENSORS: &str = "reference.safetensors";
 
-/// Format version this build writes, and the newest it reads.
-pub const VERSION: u32 = 3;
+/// Format version that this build writes and reads.
+pub const VERSION: u32 = 4;
 
 /// A bundle's files by name, as read from disk.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -45,7 +45,7 @@ pub struct Bundle {
     /// ONNX bytes.
     pub autoencoder: Vec<u8>,
     /// ONNX bytes of the classifier we protect.
-    pub guarded_model: Option<Vec<u8>>,
+    pub protected_model: Option<Vec<u8>>,
     /// ONNX bytes of the restorer, if there is one beside the autoencoder.
     pub restorer: Option<Vec<u8>>,
     /// ONNX bytes of what gives −ln p of each number.
@@ -64,7 +64,7 @@ pub enum BundleError {
     NotOurs { name: String },
     #[error("{name} has digest {got}; the manifest says {expected}: it was changed after fit")]
     Changed { name: String, got: Digest, expected: Digest },
-    #[error("the manifest is version {got}; this build reads 1 to {VERSION}")]
+    #[error("the manifest is version {got}; this build reads {VERSION}")]
     Version { got: u32 },
     #[error("cannot read {MANIFEST}: {0}")]
     Manifest(String),
@@ -84,7 +84,8 @@ impl Bundle {
         let manifest_bytes = files.remove(MANIFEST).ok_or_else(|| missing(MANIFEST))?;
         let manifest = Manifest::read(&manifest_bytes)?;
         for (name, &expected) in &manifest.files {
-            if ![AUTOENCODER, GUARDED_MODEL, RESTORER, LIKELIHOOD, TENSORS].contains(&name.as_str())
+            if ![AUTOENCODER, PROTECTED_MODEL, RESTORER, LIKELIHOOD, TENSORS]
+                .contains(&name.as_str())
             {
                 return Err(BundleError::NotOurs { name: name.clone() });
             }
@@ -98,11 +99,12 @@ impl Bundle {
             return Err(BundleError::Unlisted { name: name.clone() });
         }
         let mut take = |name: &str| files.remove(name).ok_or_else(|| missing(name));
-        let guarded_model = manifest.answer.is_some().then(|| take(GUARDED_MODEL)).transpose()?;
+        let protected_model =
+            manifest.answer.is_some().then(|| take(PROTECTED_MODEL)).transpose()?;
         let (autoencoder, tensors) = (take(AUTOENCODER)?, take(TENSORS)?);
         Ok(Self {
             autoencoder,
-            guarded_model,
+            protected_model,
             restorer: files.remove(RESTORER),
             likelihood: files.remove(LIKELIHOOD),
             tensors: Tensors::from_bytes(&tensors)?,
@@ -111,11 +113,11 @@ impl Bundle {
         })
     }
 
-    /// ONNX bytes of the networks: autoencoder, guarded model, restorer, likelihood.
+    /// ONNX bytes of the networks: autoencoder, protected model, restorer, likelihood.
     pub fn networks(&self) -> [Option<&[u8]>; 4] {
         [
             Some(&self.autoencoder[..]),
-            self.guarded_model.as_deref(),
+            self.protected_model.as_deref(),
             self.restorer.as_deref(),
             self.likelihood.as_deref(),
         ]
@@ -127,7 +129,7 @@ impl Bundle {
         files.insert(AUTOENCODER.into(), self.autoencoder);
         files.insert(TENSORS.into(), self.tensors.to_bytes());
         let optional = [
-            (GUARDED_MODEL, self.guarded_model),
+            (PROTECTED_MODEL, self.protected_model),
             (RESTORER, self.restorer),
             (LIKELIHOOD, self.likelihood),
         ];

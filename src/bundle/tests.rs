@@ -8,7 +8,7 @@ fn bundle() -> Bundle {
     let rows = RowsUsed { train: 1, validation: 1, ranks: 1, merged: 1, test: 1 };
     Bundle {
         manifest: Manifest {
-            version: 1,
+            version: VERSION,
             name: "tiny".into(),
             budget: Probability::new(0.01).unwrap(),
             labels: 3,
@@ -24,7 +24,7 @@ fn bundle() -> Bundle {
             dependence: None,
             provenance: Provenance {
                 data_sha256: digest,
-                guarded_model_sha256: Some(digest),
+                protected_model_sha256: Some(digest),
                 seed: u64::from(u32::MAX),
                 tripline: "0".into(),
                 onnxruntime: "0".into(),
@@ -37,7 +37,7 @@ fn bundle() -> Bundle {
         },
         digest,
         autoencoder: b"autoencoder".to_vec(),
-        guarded_model: Some(b"model".to_vec()),
+        protected_model: Some(b"model".to_vec()),
         restorer: None,
         likelihood: Some(b"likelihood".to_vec()),
         tensors,
@@ -62,13 +62,13 @@ fn a_bundle_survives_being_written_and_read() {
     let read = Bundle::from_files(bundle().into_files()).unwrap();
     assert_eq!(read.tensors, original.tensors);
     assert_eq!(read.autoencoder, original.autoencoder);
-    assert_eq!(read.guarded_model, original.guarded_model);
+    assert_eq!(read.protected_model, original.protected_model);
     assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, original.manifest);
 }
 
 #[test]
 fn one_changed_bit_in_any_file_is_refused() {
-    for name in [AUTOENCODER, GUARDED_MODEL, LIKELIHOOD, TENSORS] {
+    for name in [AUTOENCODER, PROTECTED_MODEL, LIKELIHOOD, TENSORS] {
         let message = refusal(|files| *files.get_mut(name).unwrap().last_mut().unwrap() ^= 1);
         assert!(message.starts_with(&format!("{name} has digest")), "{message}");
     }
@@ -76,7 +76,7 @@ fn one_changed_bit_in_any_file_is_refused() {
 
 #[test]
 fn missing_and_unlisted_files_are_refused() {
-    for name in [MANIFEST, AUTOENCODER, GUARDED_MODEL, TENSORS] {
+    for name in [MANIFEST, AUTOENCODER, PROTECTED_MODEL, TENSORS] {
         assert_eq!(refusal(|f| drop(f.remove(name))), format!("{name} is missing"));
     }
     let message = refusal(|f| drop(f.insert("extra.so".into(), vec![])));
@@ -86,9 +86,9 @@ fn missing_and_unlisted_files_are_refused() {
 #[test]
 fn a_newer_format_says_so_before_anything_else() {
     let message = refusal(|f| {
-        replace_in_manifest(f, "version = 1", "version = 4\nsomething_new = true");
+        replace_in_manifest(f, "version = 4", "version = 5\nsomething_new = true");
     });
-    assert_eq!(message, "the manifest is version 4; this build reads 1 to 3");
+    assert_eq!(message, "the manifest is version 5; this build reads 4");
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::record::Probability;
 /// true, FILE#y=1 and FILE#label!=normal those where it has, or has not, that value; both together
 /// are FILE@..500#success. Arrays of bytes or other integers are divided by the schema's scale.
 ///
-/// If the bundle has a guarded model and the rows have labels (key y of an .npz, --labels, --truth),
+/// If the bundle has a protected model and the rows have labels (key y of an .npz, --labels, --truth),
 /// its accuracy is told too: on the rows as they are, if all were corrected, and on what is delivered
 /// under mode = "enforce", on_flagged = "correct".
 #[derive(clap::Args, Clone, Debug)]
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "clean")]
     labels: Option<PathBuf>,
 
-    /// The column of tables with the label that the guarded model should give, from 0
+    /// The column of tables with the label that the protected model should give, from 0
     #[arg(long, value_name = "COLUMN", requires = "clean")]
     truth: Option<String>,
 

@@ -68,7 +68,7 @@ pub struct Args {
 
     /// The classifier to protect, as ONNX: one input of f32 [batch, ...], logits or probabilities
     #[arg(long, value_name = "FILE")]
-    guarded_model: Option<PathBuf>,
+    protected_model: Option<PathBuf>,
 
     /// Share of clean records that may be flagged
     #[arg(long, value_name = "SHARE", default_value = "1%")]
@@ -139,7 +139,7 @@ impl Args {
             out: self.out.unwrap_or_default(),
             image: self.image,
             scale: self.scale,
-            guarded_model: self.guarded_model,
+            protected_model: self.protected_model,
             budget: self.budget,
             contaminated: self.contaminated,
             seed: self.seed,

@@ -10,7 +10,7 @@ use crate::model::Runtime;
 
 /// Attack a bundle, as one who knows the model and as one who holds the bundle
 ///
-/// Prints, for each strength, the share of rows that fool the guarded model and the share that fools
+/// Prints, for each strength, the share of rows that fool the protected model and the share that fools
 /// it and passes the guard. No guard of this kind withstands an attacker who holds the bundle.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {

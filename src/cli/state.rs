@@ -7,7 +7,7 @@ use crate::monitor::Incident;
 use crate::record::{Offset, Partition};
 use crate::shell::kafka::Clients;
 use crate::shell::run::guard;
-use crate::shell::state::{At, Judged, Plan, Remembered, Sight, StateError, Watched, What};
+use crate::shell::state::{At, MonitorMemory, Plan, Remembered, Sight, StateError, Watched, What};
 use crate::watch::Counts;
 
 /// Show or reset what the streams of a configuration remember
@@ -19,10 +19,10 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print what each partition and the judge remember, and whether it fits what was committed;
+    /// Print what each partition and the monitor remember, and whether it fits what was committed;
     /// changes nothing
     Show(Show),
-    /// Forget what partitions or the judge remember, so that they go on where the group stands. Only
+    /// Forget what partitions or the monitor remember, so that they go on where the group stands. Only
     /// when nobody works on the stream; records stay where they are
     Reset(Reset),
 }
@@ -47,14 +47,14 @@ struct Reset {
     #[arg(long, value_name = "NAME")]
     stream: String,
     /// Only this partition of its input
-    #[arg(long, value_name = "NUMBER", conflicts_with = "judge")]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "monitor")]
     partition: Option<i32>,
     /// Where that partition goes on: what comes from there on leaves again
     #[arg(long, value_name = "OFFSET", requires = "partition")]
     from: Option<i64>,
-    /// Its judge, instead of its partitions
+    /// Its monitor, instead of its partitions
     #[arg(long)]
-    judge: bool,
+    monitor: bool,
     /// Do it; without this only say what would be done
     #[arg(long)]
     yes: bool,
@@ -97,8 +97,8 @@ impl Reset {
     fn run(self) -> Exit {
         let Some(config) = self.config.read() else { return Exit::Config };
         let Some(stream) = named(&config, &self.stream) else { return Exit::Config };
-        let what = match self.judge {
-            true => What::Judge,
+        let what = match self.monitor {
+            true => What::Monitor,
             false => What::Partitions(self.partition.map(Partition)),
         };
         let done = with(&config, stream, |watched| {
@@ -156,18 +156,18 @@ fn table(sight: &Sight) -> String {
     ];
     for seen in &sight.partitions {
         let kept = seen.kept.map(|At {}| "fits".to_owned());
-        lines.push(row(seen.partition.to_string(), seen, &sight.epoch, kept));
+        lines.push(row(seen.partition.to_string(), seen, &sight.baseline, kept));
     }
-    let kept = sight.judge.kept.as_ref().map(judged);
-    let mut line = row("judge".into(), &sight.judge, &sight.epoch, kept);
-    if sight.judge.epoch.as_ref().is_some_and(|epoch| *epoch != sight.epoch) {
+    let kept = sight.monitor.kept.as_ref().map(judged);
+    let mut line = row("monitor".into(), &sight.monitor, &sight.baseline, kept);
+    if sight.monitor.baseline.as_ref().is_some_and(|baseline| *baseline != sight.baseline) {
         line += "; signals are watched anew at the next start, what is counted goes on";
     }
     lines.push(line);
     lines.join("\n") + "\n"
 }
 
-fn row<T>(who: String, seen: &Remembered<T>, epoch: &str, kept: Option<String>) -> String {
+fn row<T>(who: String, seen: &Remembered<T>, baseline: &str, kept: Option<String>) -> String {
     let offset = |offset: Option<Offset>| offset.map_or("–".into(), |offset| offset.to_string());
     let mut said = match (&seen.problem, kept) {
         (Some(problem), _) => format!("✕ {problem}"),
@@ -177,8 +177,8 @@ fn row<T>(who: String, seen: &Remembered<T>, epoch: &str, kept: Option<String>) 
     if seen.problem.is_none() && seen.committed.is_some() && seen.committed < seen.covered {
         said += "; the group tells an older offset: goes on at covered";
     }
-    if let Some(other) = seen.epoch.as_ref().filter(|other| *other != epoch) {
-        said += &format!("; told under epoch {other}, not {epoch}");
+    if let Some(other) = seen.baseline.as_ref().filter(|other| *other != baseline) {
+        said += &format!("; told under baseline {other}, not {baseline}");
     }
     if let Some(boot) = &seen.boot {
         said += &format!("; {boot}");
@@ -187,7 +187,7 @@ fn row<T>(who: String, seen: &Remembered<T>, epoch: &str, kept: Option<String>) 
     format!("{who:>9} {committed:>10} {covered:>10} {:>10}  {said}", seen.end.to_string())
 }
 
-fn judged(judged: &Judged) -> String {
+fn judged(judged: &MonitorMemory) -> String {
     let mut said = format!("{} windows", judged.windows);
     for Incident { cause, dedup_key, counts, .. } in &judged.firing {
         let (cause, Counts { rows, flagged, .. }) = (cause.name(), counts);

@@ -1,4 +1,4 @@
-//! `[[stream]]`: one guarded input topic, what happens to its records, and what its alarms cost.
+//! `[[stream]]`: one protected input topic, what happens to its records, and what its alarms cost.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -88,9 +88,9 @@ pub struct Alerts {
     pub period: Duration,
     /// `hold = "1h"`: how long an incident must be quiet before it is resolved.
     pub hold: Duration,
-    /// `silence`: an incident if no record came for so long, `"30m"`; never unless given. A plain rule:
+    /// `no_data`: an incident if no record came for so long, `"30m"`; never unless given. A plain rule:
     /// it is not among the false pages that `false_pages` promises.
-    pub silence: Option<Duration>,
+    pub no_data: Option<Duration>,
     /// `per_partition = false`: whether each partition is judged by itself, under the same
     /// `false_pages`; for topics whose partitions are different senders.
     pub per_partition: bool,
@@ -210,7 +210,7 @@ fn alerts(mut section: Section<'_>, claims: &mut Claims) -> Alerts {
         window: section.millis("window_ms", 100..=3_600_000, 10_000),
         period: section.read("false_pages", time::PERIOD, time::period).unwrap_or(WEEK),
         hold: section.read("hold", time::DURATION, time::duration).unwrap_or(HOUR),
-        silence: section.read("silence", time::DURATION, time::duration),
+        no_data: section.read("no_data", time::DURATION, time::duration),
         per_partition: section.flag("per_partition", false),
     };
     if alerts.period < alerts.window {

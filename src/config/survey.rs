@@ -1,6 +1,6 @@
 //! What a sample of values suggests: their format, their fields, what each may be.
 //!
-//! A suggestion for a person to read, not knowledge to judge by: it cannot tell an amount from a
+//! A suggestion for a person to read, not knowledge to score by: it cannot tell an amount from a
 //! number that happens to vary, nor a category from a name that few people have. What people wrote
 //! is private until shown otherwise: a text is repeated only if it looks like a category's value,
 //! and a field's name only if many records have it.

@@ -15,7 +15,7 @@ pub enum Version {
 impl Decider {
     /// The autoencoder's version where a detector of triggers is loud, and where there is no
     /// restorer. Else the two are asked together: the label with the largest product of the
-    /// probabilities that the guarded model gives it on either version is believed, the restorer's
+    /// probabilities that the protected model gives it on either version is believed, the restorer's
     /// counting double, and the version that has it is delivered, the restorer's first.
     ///
     /// An attack that one of them does not undo is seldom left by the other in the same place. On

@@ -15,9 +15,6 @@ use crate::math::RankTail;
 /// have a share t of the budget; the louder of the two sums decides: with S and T their surprises
 /// among clean rows, max(S, T − ln((1 − t) / t)). Without them it is the first sum as it is.
 ///
-/// Bundles of version 2 let each detector of triggers stand alone, max(S, surpriseⱼ − ln(c / shareⱼ))
-/// with c what the shares leave. A trigger that two of them hear was then no louder than in one.
-///
 /// It is only an order: [`super::Calibration`] turns it into a probability, valid however the
 /// detectors depend on each other.
 ///
@@ -27,23 +24,16 @@ use crate::math::RankTail;
 #[derive(Clone, Debug)]
 pub struct Merge {
     members: Vec<(Member, RankTail)>,
-    beside: Beside,
+    triggers: Option<Triggers>,
 }
 
-/// Who stands beside the sum, and how loud the sum itself is among clean rows.
+/// The detectors of triggers, in a sum of their own, and how loud both sums are among clean rows.
 #[derive(Clone, Debug)]
-enum Beside {
-    Nobody,
-    /// As before version 3: each trigger member, its weight being its share.
-    Each {
-        sums: RankTail,
-    },
-    /// All trigger members in a sum of their own with this share.
-    Together {
-        sums: RankTail,
-        triggers: RankTail,
-        share: f32,
-    },
+struct Triggers {
+    sums: RankTail,
+    trigger_sums: RankTail,
+    /// Of the budget.
+    share: f32,
 }
 
 /// How surprising a detector of triggers alone must find a row for it to count as one with a
@@ -60,13 +50,13 @@ impl Merge {
         triggers: Option<f32>,
     ) -> Self {
         assert!(!members.is_empty(), "nothing to merge");
-        let mut merge = Self { members, beside: Beside::Nobody };
-        if let Some(share) = triggers {
+        let mut merge = Self { members, triggers: None };
+        merge.triggers = triggers.map(|share| {
             let sums = clean.iter().map(|row| merge.sum(row)).collect();
-            let beside = clean.iter().map(|row| merge.trigger_sum(row)).collect();
-            let (sums, triggers) = (RankTail::of_sums(sums), RankTail::of_sums(beside));
-            merge.beside = Beside::Together { sums, triggers, share };
-        }
+            let trigger_sums = clean.iter().map(|row| merge.trigger_sum(row)).collect();
+            let (sums, trigger_sums) = (RankTail::of_sums(sums), RankTail::of_sums(trigger_sums));
+            Triggers { sums, trigger_sums, share }
+        });
         merge
     }
 
@@ -76,10 +66,7 @@ impl Merge {
 
     /// The share of the budget that detectors of triggers have together.
     pub(super) fn triggers(&self) -> Option<f32> {
-        match self.beside {
-            Beside::Together { share, .. } => Some(share),
-            _ => None,
-        }
+        self.triggers.as_ref().map(|triggers| triggers.share)
     }
 
     /// Shape: `scores` `[k]`, one per member, finite and ≥ 0. At least 0. O(k log m).
@@ -94,14 +81,10 @@ impl Merge {
     /// What the sum says, and what the loudest beside it says: −∞ if nobody is there.
     fn voices(&self, scores: &[f32]) -> (f32, f32) {
         let sum = self.sum(scores);
-        match &self.beside {
-            Beside::Nobody => (sum, f32::NEG_INFINITY),
-            Beside::Each { sums } => {
-                let alone = self.alone(scores).map(|(_, part)| part);
-                (sums.surprise(sum), alone.fold(f32::NEG_INFINITY, f32::max))
-            }
-            Beside::Together { sums, triggers, share } => {
-                let together = triggers.surprise(self.trigger_sum(scores));
+        match &self.triggers {
+            None => (sum, f32::NEG_INFINITY),
+            Some(Triggers { sums, trigger_sums, share }) => {
+                let together = trigger_sums.surprise(self.trigger_sum(scores));
                 (sums.surprise(sum), together - price(*share))
             }
         }
@@ -113,10 +96,9 @@ impl Merge {
             |best: (usize, f32), next: (usize, f32)| if next.1 > best.1 { next } else { best };
         let start = (0, f32::NEG_INFINITY);
         let (sum, beside) = self.voices(scores);
-        match (&self.beside, beside > sum) {
-            (_, false) => self.parts(scores).fold(start, first).0,
-            (Beside::Together { .. }, true) => self.surprises_beside(scores).fold(start, first).0,
-            (_, true) => self.alone(scores).fold(start, first).0,
+        match beside > sum {
+            false => self.parts(scores).fold(start, first).0,
+            true => self.surprises_beside(scores).fold(start, first).0,
         }
     }
 
@@ -125,20 +107,9 @@ impl Merge {
         shares.clear();
         shares.resize(scores.len(), 0.0);
         let (sum, beside) = self.voices(scores);
-        match &self.beside {
-            Beside::Together { .. } if beside > sum => {
-                self.surprises_beside(scores).for_each(|(i, part)| shares[i] = part);
-            }
-            Beside::Nobody | Beside::Together { .. } => {
-                self.parts(scores).for_each(|(i, part)| shares[i] = part);
-            }
-            Beside::Each { .. } => {
-                // As loud together as their sum is among sums.
-                let whole = self.sum(scores);
-                let loud = if whole > 0.0 { sum / whole } else { 0.0 };
-                self.parts(scores).for_each(|(i, part)| shares[i] = part * loud);
-                self.alone(scores).for_each(|(i, part)| shares[i] = part.max(0.0));
-            }
+        match beside > sum {
+            false => self.parts(scores).for_each(|(i, part)| shares[i] = part),
+            true => self.surprises_beside(scores).for_each(|(i, part)| shares[i] = part),
         }
         let sum: f32 = shares.iter().sum();
         if sum > 0.0 {
@@ -151,39 +122,24 @@ impl Merge {
     pub(super) fn slopes(&self, scores: &[f32], level: f32) -> Vec<f32> {
         let mut slopes = vec![0.0; scores.len()];
         let (height, beside) = self.voices(scores);
-        let steep = match &self.beside {
-            Beside::Nobody => 1.0,
-            Beside::Each { sums } | Beside::Together { sums, .. } => sums.slope(self.sum(scores)),
-        };
+        let triggers = self.triggers.as_ref();
+        let steep = triggers.map_or(1.0, |triggers| triggers.sums.slope(self.sum(scores)));
         let slope = |i: usize| self.members[i].1.slope(scores[i]);
         if height > level {
             let parts = self.parts(scores);
             parts.for_each(|(i, _)| slopes[i] = steep * self.members[i].0.weight * slope(i));
         }
-        match &self.beside {
-            Beside::Nobody => {}
-            Beside::Each { .. } => {
-                let loud = self.alone(scores).filter(|(_, part)| *part > level);
-                loud.for_each(|(i, _)| slopes[i] = slope(i));
-            }
-            Beside::Together { triggers, .. } if beside > level => {
-                let steep = triggers.slope(self.trigger_sum(scores));
-                self.surprises_beside(scores).for_each(|(i, _)| slopes[i] += steep * slope(i));
-            }
-            Beside::Together { .. } => {}
+        if let Some(triggers) = triggers.filter(|_| beside > level) {
+            let steep = triggers.trigger_sums.slope(self.trigger_sum(scores));
+            self.surprises_beside(scores).for_each(|(i, _)| slopes[i] += steep * slope(i));
         }
         slopes
     }
 
     /// Whether a row that is flagged shall count as one with a trigger: a detector that only
-    /// triggers are for is loud by itself, or leads where each stands alone.
+    /// triggers are for is loud by itself.
     pub(super) fn hears_trigger(&self, scores: &[f32]) -> bool {
-        match &self.beside {
-            Beside::Together { .. } => {
-                self.of(Role::Trigger, scores).any(|(_, _, surprise)| surprise >= LOUD)
-            }
-            _ => self.members[self.leading(scores)].0.role == Role::Trigger,
-        }
+        self.of(Role::Trigger, scores).any(|(_, _, surprise)| surprise >= LOUD)
     }
 
     fn sum(&self, scores: &[f32]) -> f32 {
@@ -206,14 +162,6 @@ impl Merge {
         both.map(|(i, _, surprise)| (i, surprise))
     }
 
-    /// What each member beside the sum says alone.
-    fn alone(&self, scores: &[f32]) -> impl Iterator<Item = (usize, f32)> {
-        let shares = self.members.iter().filter(|(member, _)| member.role == Role::Trigger);
-        let left = 1.0 - shares.map(|(member, _)| member.weight).sum::<f32>();
-        let triggers = self.of(Role::Trigger, scores);
-        triggers.map(move |(i, share, surprise)| (i, surprise - (left / share).ln()))
-    }
-
     fn of(&self, role: Role, scores: &[f32]) -> impl Iterator<Item = (usize, f32, f32)> {
         assert_eq!(scores.len(), self.members.len());
         let all = self.members.iter().zip(scores).enumerate();
@@ -232,30 +180,23 @@ impl Merge {
             Ok((member.clone(), RankTail::new(scores)))
         };
         let members: Vec<_> = members.iter().map(ranks).collect::<Result<_, _>>()?;
-        let alone = members.iter().any(|(member, _)| member.role == Role::Trigger);
-        let beside = match triggers {
-            Some(share) => Beside::Together {
+        let beside = |share| {
+            Ok(Triggers {
                 sums: RankTail::of_sums(positive(tensors, SUMS)?),
-                triggers: RankTail::of_sums(positive(tensors, TRIGGERS)?),
+                trigger_sums: RankTail::of_sums(positive(tensors, TRIGGERS)?),
                 share,
-            },
-            None if alone => Beside::Each { sums: RankTail::new(positive(tensors, SUMS)?) },
-            None => Beside::Nobody,
+            })
         };
-        Ok(Self { members, beside })
+        Ok(Self { members, triggers: triggers.map(beside).transpose()? })
     }
 
     pub(super) fn save(&self, tensors: &mut Tensors) {
         for (member, tail) in &self.members {
             put(tensors, &tensor_name(member), tail);
         }
-        match &self.beside {
-            Beside::Nobody => {}
-            Beside::Each { sums } => put(tensors, SUMS, sums),
-            Beside::Together { sums, triggers, .. } => {
-                put(tensors, SUMS, sums);
-                put(tensors, TRIGGERS, triggers);
-            }
+        if let Some(Triggers { sums, trigger_sums, .. }) = &self.triggers {
+            put(tensors, SUMS, sums);
+            put(tensors, TRIGGERS, trigger_sums);
         }
     }
 }
@@ -306,14 +247,6 @@ mod tests {
         Merge::new(members, &clean, triggers)
     }
 
-    /// As a bundle of version 2 has it.
-    fn each(roles: [Role; 3]) -> Merge {
-        let mut merge = merge(roles, None);
-        let sums = RankTail::new((0..999).map(|i| merge.sum(&[i as f32; 3])).collect());
-        merge.beside = Beside::Each { sums };
-        merge
-    }
-
     const ONE: [Role; 3] = [Role::Attack, Role::Attack, Role::Trigger];
     const TWO: [Role; 3] = [Role::Attack, Role::Both, Role::Trigger];
 
@@ -328,7 +261,8 @@ mod tests {
 
     #[test]
     fn detectors_of_triggers_that_are_certain_decide_and_if_they_are_not_change_nothing() {
-        for merge in [merge(ONE, Some(0.2)), each(ONE)] {
+        {
+            let merge = merge(ONE, Some(0.2));
             let quiet = merge.score(&[500.0, 500.0, 0.0]);
             assert!((quiet - 2.0_f32.ln()).abs() < 0.01, "{quiet}");
             assert_eq!(merge.leading(&[500.0, 500.0, 0.0]), 0);
@@ -364,7 +298,8 @@ mod tests {
 
     #[test]
     fn slopes_are_those_of_what_speaks_above_the_level() {
-        for merge in [merge(ONE, Some(0.2)), each(ONE)] {
+        {
+            let merge = merge(ONE, Some(0.2));
             assert_eq!(merge.slopes(&[100.0; 3], 1.0), [0.0; 3]);
             let loud = merge.slopes(&[900.0, 900.0, 100.0], 1.0);
             assert!(loud[0] > loud[1] && loud[1] > 0.0 && loud[2] == 0.0, "{loud:?}");
@@ -375,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_merge_saved_and_loaded_gives_the_same_bits() {
-        for merge in [merge(TWO, Some(0.1)), each(ONE), merge([Role::Attack; 3], None)] {
+        for merge in [merge(TWO, Some(0.1)), merge([Role::Attack; 3], None)] {
             let mut tensors = Tensors::default();
             merge.save(&mut tensors);
             let loaded = Merge::load(&tensors, &merge.members(), merge.triggers()).unwrap();

@@ -27,7 +27,7 @@ pub struct Outputs {
     /// The one of them that many write to at once, so that something is open there nearly always:
     /// that ours has ended there is seen by another partition of the same transaction.
     pub evidence: String,
-    /// In its first partition the judge writes beside a worker: the same there.
+    /// In its first partition the monitor writes beside a worker: the same there.
     pub state: String,
 }
 
@@ -59,8 +59,8 @@ impl Outputs {
         Self::shared(&all, stream)
     }
 
-    /// What a judge of `stream`, or a reset of its state, writes to.
-    pub fn of_judge(stream: &Stream) -> Self {
+    /// What a monitor of `stream`, or a reset of its state, writes to.
+    pub fn of_monitor(stream: &Stream) -> Self {
         let all = [&stream.alerts.topic, &stream.topics.state];
         Self::shared(&all, stream)
     }
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_judge_writes_where_only_it_does_when_it_alerts() {
+    fn a_monitor_writes_where_only_it_does_when_it_alerts() {
         let mut ends = calm(&[("evidence", 1), ("state", 2), ("alerts", 1)]);
         ends.touch("evidence", Some(Partition(0)));
         ends.touch("state", Some(Partition(0)));

@@ -1,6 +1,6 @@
 //! Exactly once: from a record fetched to a transaction committed, whatever fails in between.
 //!
-//! The worker and the judge of a stream as plain state machines over a [`Session`]. They know
+//! The worker and the monitor of a stream as plain state machines over a [`Session`]. They know
 //! when to commit, when to hand over, when to begin again; they do no I/O of their own.
 
 mod arrivals;
@@ -9,7 +9,7 @@ mod boot;
 mod emit;
 mod ends;
 mod inbox;
-mod judge;
+mod monitor;
 mod progress;
 mod recovery;
 mod refusal;
@@ -23,7 +23,7 @@ pub use boot::{BOOT_KEY, Boot};
 pub use emit::{POINTER, TIMESTAMP};
 pub use ends::{Ends, GROUP, Outputs};
 pub use inbox::Inbox;
-pub use judge::{EVIDENCE_PARTITION, JUDGE_KEY, Judging, begin_judge};
+pub use monitor::{EVIDENCE_PARTITION, MONITOR_KEY, MonitorDriver, begin_monitor};
 pub use progress::{Durations, Progress, QUANTILES, Sizes, Spread, Standing, Values};
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use scorer::Scorer;

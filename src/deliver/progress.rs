@@ -20,7 +20,7 @@ use crate::record::{Action, Fault, Offset, Partition, Timestamp};
 use crate::score::{Destination, Outcome};
 use crate::watch::LossCause;
 
-/// Counters of one worker or judge.
+/// Counters of one worker or monitor.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Records read and judged, those of transactions that were given up too.
@@ -56,16 +56,16 @@ pub struct Progress {
     /// Partitions that are ours now.
     pub partitions: AtomicU64,
     /// Partitions of ours that are held still now: their state does not fit, an output topic lacks
-    /// them, or what judges them is not there.
+    /// them, or what scores them is not there.
     pub stopped_partitions: AtomicU64,
     /// Records of each batch.
     pub batch_records: Sizes,
     /// From the first record of a batch to the last one's place in the transaction.
     pub batch_durations: Durations,
     pub commit_durations: Durations,
-    /// Of a judge.
+    /// Of a monitor.
     pub alarm: Alarm,
-    /// The judge has an incident that is not over.
+    /// The monitor has an incident that is not over.
     firing: AtomicBool,
     /// Bits of an `f64`.
     alarm_level: AtomicU64,
@@ -307,7 +307,7 @@ impl Progress {
         self.alarm_level(0.0);
     }
 
-    /// Capital of the judge's watches: 1 rings.
+    /// Capital of the monitor's watches: 1 rings.
     pub fn alarm_level(&self, level: f64) {
         self.alarm_level.store(level.to_bits(), Ordering::Relaxed);
     }
@@ -316,7 +316,7 @@ impl Progress {
         f64::from_bits(self.alarm_level.load(Ordering::Relaxed))
     }
 
-    /// Whether the judge has an incident that is not over.
+    /// Whether the monitor has an incident that is not over.
     pub fn firing(&self, yes: bool) {
         self.firing.store(yes, Ordering::Relaxed);
     }

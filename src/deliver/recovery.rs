@@ -1,6 +1,6 @@
 //! The one way back: whatever failed, what is open is given up, and its owner begins again where the last commit stands.
 //!
-//! Worker and judge have the same. What "begin again" means each knows itself.
+//! Worker and monitor have the same. What "begin again" means each knows itself.
 
 use std::time::{Duration, Instant};
 

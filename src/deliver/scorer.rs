@@ -20,10 +20,10 @@ pub trait Scorer {
     /// Names the revision, for people.
     fn revision(&self) -> String;
 
-    /// Names the knowledge that judges: cells of two epochs are never merged. Revisions may share one.
-    fn epoch(&self) -> &str;
+    /// Names the knowledge that scores: cells of two baselines are never merged. Revisions may share one.
+    fn baseline(&self) -> &str;
 
-    /// What a judge of another revision must know of ours.
+    /// What a monitor of another revision must know of ours.
     fn reference(&self) -> Reference;
 
     /// Fetches what is missing to read `records`. Says when to ask again if it cannot and records

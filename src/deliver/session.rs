@@ -1,4 +1,4 @@
-//! What a worker and a judge ask of the log they stand on.
+//! What a worker and a monitor ask of the log they stand on.
 //!
 //! Two things implement it: Kafka (`shell/kafka`) and the simulated log (`sim`). Everything that
 //! can go wrong between a record's arrival and its commit is visible here as a call that fails, so

@@ -34,14 +34,14 @@ struct Watched {
     idle: Option<Instant>,
     /// It has stood still for longer than anybody should have to wait.
     stalled: bool,
-    /// The judge was told so, and when last.
+    /// The monitor was told so, and when last.
     told: Option<Instant>,
 }
 
 /// A partition that is read and has nothing to commit for so long has no records: shorter, and it may be
 /// between two tries.
 const IDLE: Duration = Duration::from_secs(2);
-/// A judge that forgot it, with the bundle it had, is told again.
+/// A monitor that forgot it, with the bundle it had, is told again.
 const AGAIN: Duration = Duration::from_secs(600);
 
 impl Stalls {
@@ -85,7 +85,7 @@ impl Stalls {
         }
     }
 
-    /// What the judge must hear.
+    /// What the monitor must hear.
     pub fn untold(&self, now: Instant) -> Vec<Stall> {
         let due = |watched: &Watched| match watched.told {
             None => watched.stalled,
@@ -100,7 +100,7 @@ impl Stalls {
         said.collect()
     }
 
-    /// The judge will hear of these.
+    /// The monitor will hear of these.
     pub fn told(&mut self, said: &[Stall], now: Instant) {
         for stall in said {
             if let Some(watched) = self.watched.get_mut(&stall.partition) {

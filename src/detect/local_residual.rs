@@ -15,7 +15,7 @@ use crate::record::{Columns, Reasons, Rows, Schema};
 pub(super) const KIND: Kind = Kind {
     name: "local-residual",
     needs: COLUMNS,
-    needs_guarded_model: false,
+    needs_protected_model: false,
     role: Role::Trigger,
     suits: |_| true,
     contaminated_only: false,

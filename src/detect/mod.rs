@@ -86,7 +86,7 @@ pub trait Detector: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
     pub schema: &'a Schema,
-    /// Labels of the guarded model; 1 without one.
+    /// Labels of the protected model; 1 without one.
     pub labels: usize,
 }
 
@@ -95,8 +95,8 @@ pub struct Kind {
     pub name: &'static str,
     /// Columns that [`Kind::learn`] needs filled.
     pub needs: Columns,
-    /// Whether it makes sense without a guarded model.
-    pub needs_guarded_model: bool,
+    /// Whether it makes sense without a protected model.
+    pub needs_protected_model: bool,
     /// How it joins the merged score where attacks of our own making weigh it.
     pub role: Role,
     /// Whether rows of this schema have what it looks at.
@@ -104,7 +104,7 @@ pub struct Kind {
     /// Whether it is for references that may hold attacks, and learns from all of their rows.
     pub contaminated_only: bool,
     /// How much it counts in the merged score where it says what no other does: 1, less on rows that
-    /// another was measured to judge better, and more where it judges better than those of 1.
+    /// another was measured to score better, and more where it scores better than those of 1.
     /// `fit::guard::merge_weights` has the figures.
     pub voice: fn(&Schema) -> f32,
     /// Learns from clean rows; the same rows and generator teach it the same.

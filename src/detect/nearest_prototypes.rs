@@ -17,7 +17,7 @@ use crate::record::{Columns, Rows};
 pub(super) const KIND: Kind = Kind {
     name: NAME,
     needs: Columns::X,
-    needs_guarded_model: false,
+    needs_protected_model: false,
     role: Role::Trigger,
     suits,
     contaminated_only: false,

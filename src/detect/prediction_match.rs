@@ -1,4 +1,4 @@
-//! Whether the guarded model answers the same on a row and on its autoencoder's version of it.
+//! Whether the protected model answers the same on a row and on its autoencoder's version of it.
 //!
 //! An attack is built to move the answer; the autoencoder drops most of what it added, and the
 //! answer moves back. Catches small perturbations and triggers that reconstruction does not see.
@@ -17,7 +17,7 @@ use crate::record::{Columns, Rows};
 pub(super) const KIND: Kind = Kind {
     name: "prediction-match",
     needs: COLUMNS,
-    needs_guarded_model: true,
+    needs_protected_model: true,
     role: Role::Both,
     suits: |_| true,
     contaminated_only: false,

@@ -16,7 +16,7 @@ use crate::record::{Columns, Rows};
 pub(super) const KIND: Kind = Kind {
     name: "pseudo-likelihood",
     needs: COLUMNS,
-    needs_guarded_model: false,
+    needs_protected_model: false,
     role: Role::Attack,
     suits,
     contaminated_only: false,

@@ -15,7 +15,7 @@ use crate::record::{Columns, Feature, Rows, Schema};
 pub(super) const KIND: Kind = Kind {
     name: "range",
     needs: Columns::X,
-    needs_guarded_model: false,
+    needs_protected_model: false,
     role: Role::Trigger,
     suits,
     contaminated_only: false,

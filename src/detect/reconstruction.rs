@@ -13,7 +13,7 @@ use crate::record::{Columns, Rows};
 pub(super) const KIND: Kind = Kind {
     name: "reconstruction",
     needs: Columns::TWIN,
-    needs_guarded_model: false,
+    needs_protected_model: false,
     role: Role::Attack,
     suits: |_| true,
     contaminated_only: false,

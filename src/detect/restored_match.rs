@@ -1,4 +1,4 @@
-//! Whether the guarded model answers the same on a row and on the restorer's version of it.
+//! Whether the protected model answers the same on a row and on the restorer's version of it.
 //!
 //! The restorer keeps detail that the autoencoder drops, and was taught on attacks to give back the
 //! row before them: so it hears smaller changes than `prediction_match` does, on-support ones among
@@ -16,7 +16,7 @@ use crate::record::{Columns, Rows};
 pub(super) const KIND: Kind = Kind {
     name: "restored-match",
     needs: COLUMNS,
-    needs_guarded_model: true,
+    needs_protected_model: true,
     role: Role::Attack,
     suits: |_| true,
     contaminated_only: false,

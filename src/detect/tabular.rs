@@ -27,7 +27,7 @@ pub(super) fn suits(schema: &Schema) -> bool {
     width(schema) > 0
 }
 
-/// The voice of a detector that judges a table less well than the nearest prototype does, and other
+/// The voice of a detector that scores a table less well than the nearest prototype does, and other
 /// rows as well as any.
 pub(super) fn minor(schema: &Schema) -> f32 {
     let image = schema.features.iter().any(|f| matches!(f, Feature::Image { .. }));

@@ -80,19 +80,19 @@ fn weighed(weighing: &Weighing, filler: &mut Filler) -> Result<Weighed, ModelErr
     Ok(Weighed { clean, harmless, attacks })
 }
 
-/// The guarded model's accuracy on the test part, if there is a model and the rows have labels.
+/// The protected model's accuracy on the test part, if there is a model and the rows have labels.
 fn accuracy_of(
     sources: &Sources,
     detectors: &Detectors,
     decider: &Decider,
     test: &Table,
 ) -> Option<Accuracy> {
-    let y = sources.reference.y.as_ref().filter(|_| sources.guarded.is_some())?;
+    let y = sources.reference.y.as_ref().filter(|_| sources.protected.is_some())?;
     let versions = detectors.versions(decider, test);
     Some(accuracy(&test.rows(), &versions, &sources.reference.split.test, y))
 }
 
-/// How often the guarded model gives row `part[i]` its label `y[part[i]]`; corrected in `versions[i]`.
+/// How often the protected model gives row `part[i]` its label `y[part[i]]`; corrected in `versions[i]`.
 fn accuracy(rows: &Rows<'_>, versions: &[Version], part: &[usize], y: &[i64]) -> Accuracy {
     let right = |label: &dyn Fn(usize) -> usize| {
         (0..part.len()).filter(|&i| label(i) as i64 == y[part[i]]).count()

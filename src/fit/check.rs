@@ -1,7 +1,7 @@
 //! The finished bundle, read back from the disk and put on the record path.
 //!
 //! What `fit` measured was measured on matrices; what an operator runs are records. This walks the
-//! test rows through the same code that will judge the stream and holds the two to each other.
+//! test rows through the same code that will score the stream and holds the two to each other.
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::data::reference::ReferenceError;
 use super::train::error::TrainError;
-use super::train::guarded::GuardedError;
+use super::train::protected::ProtectedError;
 use crate::bundle::TensorError;
 use crate::decide::BudgetTooSmall;
 use crate::model::ModelError;
@@ -21,10 +21,10 @@ pub enum FitError {
          them: give a share of at most 50%, and only for a table"
     )]
     Contaminated { share: Probability },
-    #[error("the guarded model {}: {source}", path.display())]
-    GuardedFile { path: PathBuf, source: std::io::Error },
+    #[error("the protected model {}: {source}", path.display())]
+    ProtectedFile { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
-    Guarded(#[from] GuardedError),
+    Protected(#[from] ProtectedError),
     #[error(transparent)]
     Train(#[from] TrainError),
     #[error(transparent)]

@@ -23,10 +23,10 @@ pub struct Knowledge {
     pub trained: Trained,
     /// What weighs the detectors, if attacks of our own could be made.
     pub weighing: Option<Weighing>,
-    /// Why there are no attacks of our own although there is a guarded model.
+    /// Why there are no attacks of our own although there is a protected model.
     pub no_gradient: Option<String>,
     pub detectors: Detectors,
-    /// How many labels the guarded model has; 1 without one.
+    /// How many labels the protected model has; 1 without one.
     pub labels: usize,
     pub filler: Filler,
 }
@@ -47,22 +47,22 @@ pub fn learn(
     sources: &Sources,
     watch: &mut dyn Watch,
 ) -> Result<Knowledge, FitError> {
-    let Sources { reference: Reference { x, y, schema, split, .. }, guarded, all, .. } = sources;
-    let (y, guarded) = (y.as_deref(), guarded.as_ref());
-    let lesson = networks::Lesson { options, runtime, schema, x, y, split, guarded };
+    let Sources { reference: Reference { x, y, schema, split, .. }, protected, all, .. } = sources;
+    let (y, protected) = (y.as_deref(), protected.as_ref());
+    let lesson = networks::Lesson { options, runtime, schema, x, y, split, protected };
     let Learned { autoencoder, restorer, likelihood, trained, usual, weighing, no_gradient } =
         lesson.learn(watch)?;
 
     watch.stage("learning what is normal");
     let onnx = Onnx {
         autoencoder: &autoencoder,
-        guarded: guarded.map(|guarded| (guarded.kind, guarded.onnx.as_slice())),
+        protected: protected.map(|protected| (protected.kind, protected.onnx.as_slice())),
         restorer: restorer.as_deref(),
         likelihood: likelihood.as_deref(),
     };
     let networks = Networks::new(runtime, x.ncols(), onnx)?;
     let labels = networks.labels();
-    let mut wanted = load::wanted(options, schema, guarded);
+    let mut wanted = load::wanted(options, schema, protected);
     wanted.setting.labels = labels;
     if restorer.is_some() {
         wanted.networks = wanted.networks.and(Columns::RESTORED);

@@ -7,7 +7,7 @@ use super::guard::columns::Table;
 use super::guard::dependence;
 use super::guard::detectors::{self, Wanted};
 use super::progress::Watch;
-use super::train::guarded::Guarded;
+use super::train::protected::Protected;
 use crate::detect::Setting;
 use crate::model::Runtime;
 use crate::record::{Columns, Schema};
@@ -17,14 +17,14 @@ use crate::shell::bundle as bundle_dir;
 pub struct Sources {
     /// Clean rows; from the training part the most isolated are gone if some may be attacks.
     pub reference: Reference,
-    pub guarded: Option<Guarded>,
+    pub protected: Option<Protected>,
     /// How rows in time order depend on each other.
     pub dependence: Option<dependence::Measured>,
     /// The training part before any row was left out; no row if none may be an attack.
     pub all: Table,
 }
 
-/// Reads the rows and the guarded model, and leaves out of the training part what may be attacks.
+/// Reads the rows and the protected model, and leaves out of the training part what may be attacks.
 ///
 /// # Errors
 /// If the directory is taken, or there is no bundle to be made of the files.
@@ -35,7 +35,7 @@ pub fn load(
 ) -> Result<Sources, FitError> {
     bundle_dir::check_free(&options.out)?;
     let mut reference = Reference::load(options, Some(options.budget), watch)?;
-    let guarded = guarded(options, runtime, &reference)?;
+    let protected = protected(options, runtime, &reference)?;
     let (x, schema) = (&reference.x, &reference.schema);
     let dependence = options.every.map(|every| dependence::measure(x, schema, every));
     let all = match options.contaminated {
@@ -44,34 +44,38 @@ pub fn load(
     };
     if let Some(share) = options.contaminated {
         watch.stage("leaving out the most isolated rows");
-        let wanted = wanted(options, schema, guarded.as_ref());
+        let wanted = wanted(options, schema, protected.as_ref());
         let kept = detectors::trimmed(&all, share, wanted).filter(|_| share.get() <= 0.5);
         let kept = kept.ok_or(FitError::Contaminated { share })?;
         let train = &mut reference.split.train;
         *train = kept.into_iter().map(|i| train[i]).collect();
     }
-    Ok(Sources { reference, guarded, dependence, all })
+    Ok(Sources { reference, protected, dependence, all })
 }
 
-/// The guarded model, tried on validation rows.
-fn guarded(
+/// The protected model, tried on validation rows.
+fn protected(
     options: &Options,
     runtime: &Runtime,
     reference: &Reference,
-) -> Result<Option<Guarded>, FitError> {
-    let Some(path) = &options.guarded_model else { return Ok(None) };
-    let source = |source| FitError::GuardedFile { path: path.clone(), source };
+) -> Result<Option<Protected>, FitError> {
+    let Some(path) = &options.protected_model else { return Ok(None) };
+    let source = |source| FitError::ProtectedFile { path: path.clone(), source };
     let onnx = std::fs::read(path).map_err(source)?;
     let Reference { x, split, .. } = reference;
     let sample: Vec<f32> = split.validation.iter().flat_map(|&i| x.row(i).to_vec()).collect();
-    Ok(Some(Guarded::read(runtime, onnx, &sample, x.ncols())?))
+    Ok(Some(Protected::read(runtime, onnx, &sample, x.ncols())?))
 }
 
 /// Which detectors are wanted as long as no network is there.
-pub fn wanted<'a>(options: &Options, schema: &'a Schema, guarded: Option<&Guarded>) -> Wanted<'a> {
+pub fn wanted<'a>(
+    options: &Options,
+    schema: &'a Schema,
+    protected: Option<&Protected>,
+) -> Wanted<'a> {
     Wanted {
         setting: Setting { schema, labels: 1 },
-        guarded: guarded.is_some(),
+        protected: protected.is_some(),
         networks: Columns::X,
         contaminated: options.contaminated.is_some(),
         seed: options.seed,

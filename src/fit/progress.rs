@@ -47,7 +47,7 @@ pub struct Reporter {
 }
 
 /// Between two lines about the same thing where there is no terminal.
-const SILENCE: Duration = Duration::from_secs(10);
+const NO_DATA: Duration = Duration::from_secs(10);
 
 impl Reporter {
     /// Training stops after `train_max`, with the best weights until then.
@@ -77,7 +77,7 @@ impl Watch for Reporter {
             self.bar.set_length(1000);
             self.bar.set_prefix(format!("{rows} rows"));
             self.bar.set_position((1000.0 * done) as u64);
-        } else if self.said.elapsed() > SILENCE {
+        } else if self.said.elapsed() > NO_DATA {
             self.said = Instant::now();
             eprintln!("{rows} rows, {:.0} %", 100.0 * done);
         }

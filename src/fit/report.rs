@@ -1,4 +1,4 @@
-//! What `fit` says when it is done: enough to judge the bundle, nothing to look up.
+//! What `fit` says when it is done: enough to score the bundle, nothing to look up.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,13 +23,13 @@ pub struct Report {
     pub attacks: Option<(usize, usize)>,
     /// What the detectors cost, and what they caught of the attacks that were given.
     pub measured: Measured,
-    /// Why no attacks of our own could be made on the guarded model.
+    /// Why no attacks of our own could be made on the protected model.
     pub no_gradient: Option<String>,
     /// How rows in time order depend on each other.
     pub dependence: Option<dependence::Measured>,
 }
 
-/// How often the guarded model is right on the test rows that have a label.
+/// How often the protected model is right on the test rows that have a label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
     pub rows: usize,
@@ -83,7 +83,7 @@ impl fmt::Display for Report {
         if let Some(why) = &self.no_gradient {
             writeln!(
                 f,
-                "  own attacks  NONE: the guarded model cannot be differentiated ({why}); small \
+                "  own attacks  NONE: the protected model cannot be differentiated ({why}); small \
                  perturbations of it will mostly pass"
             )?;
         }
@@ -105,7 +105,7 @@ impl fmt::Display for Report {
             let share = |right: usize| 100.0 * right as f64 / rows.max(1) as f64;
             writeln!(
                 f,
-                "  guarded      right on {:.1}% of {rows} test rows, on {:.1}% if all were corrected",
+                "  protected      right on {:.1}% of {rows} test rows, on {:.1}% if all were corrected",
                 share(right),
                 share(right_corrected)
             )?;

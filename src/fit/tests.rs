@@ -56,7 +56,7 @@ fn options(folder: &Path, n: usize) -> Options {
         out: folder.join("bundle"),
         image: Some("1x4x4".parse().unwrap()),
         scale: 255.0,
-        guarded_model: None,
+        protected_model: None,
         budget: "5%".parse().unwrap(),
         contaminated: None,
         seed: 1,
@@ -87,22 +87,22 @@ fn a_bundle_is_written_once_and_the_same_options_give_the_same_bundle() {
 }
 
 #[test]
-fn with_a_guarded_model_its_answers_are_guarded_too() {
+fn with_a_protected_model_its_answers_are_protected_too() {
     let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("guarded.onnx");
+    let path = place.path().join("protected.onnx");
     let w = Array2::from_shape_fn((2, 16), |(k, j)| if (k == 0) == (j < 8) { 4.0 } else { -4.0 });
     let layer = Layer { w, b: vec![0.0, 0.0], activation: Activation::Linear };
     std::fs::write(&path, onnx(None, &[layer]).unwrap()).unwrap();
     let plain = options(place.path(), 2000);
-    let guarded = Options { guarded_model: Some(path), ..plain };
-    let report = run(&guarded).unwrap();
+    let protected = Options { protected_model: Some(path), ..plain };
+    let report = run(&protected).unwrap();
     // Attacks, restorers and weights included, on one thread as on all.
-    let again = Options { out: place.path().join("again"), ..guarded.clone() };
+    let again = Options { out: place.path().join("again"), ..protected.clone() };
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     assert_eq!(alone.install(|| run(&again)).unwrap().digest, report.digest);
-    let bundle = bundle_dir::read(&guarded.out).unwrap();
+    let bundle = bundle_dir::read(&protected.out).unwrap();
     let manifest = bundle.manifest;
-    assert_eq!((manifest.labels, manifest.version), (2, 3));
+    assert_eq!((manifest.labels, manifest.version), (2, 4));
     assert!(bundle.restorer.is_some() && bundle.likelihood.is_some());
     let of = |role| manifest.detectors.iter().find(|member| member.role == role).unwrap();
     assert_eq!(of(Role::Trigger).kind, "local-residual");

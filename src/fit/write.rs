@@ -26,7 +26,7 @@ pub fn write(
     watch: &mut dyn Watch,
 ) -> Result<Report, FitError> {
     let manifest = manifest(options, runtime, &sources, &knowledge, &calibrated);
-    let Sources { reference, guarded, dependence, .. } = sources;
+    let Sources { reference, protected, dependence, .. } = sources;
     let Reference { x, split, attacks, .. } = reference;
     let Knowledge { autoencoder, restorer, likelihood, trained, no_gradient, .. } = knowledge;
     let Calibrated { tensors, measured, accuracy, .. } = calibrated;
@@ -34,7 +34,7 @@ pub fn write(
         manifest: manifest.clone(),
         digest: Digest([0; 32]),
         autoencoder,
-        guarded_model: guarded.map(|guarded| guarded.onnx),
+        protected_model: protected.map(|protected| protected.onnx),
         restorer,
         likelihood,
         tensors,
@@ -64,19 +64,15 @@ fn manifest(
     knowledge: &Knowledge,
     calibrated: &Calibrated,
 ) -> Manifest {
-    let Sources { reference, guarded, dependence, .. } = sources;
+    let Sources { reference, protected, dependence, .. } = sources;
     let Calibrated { decider, members, .. } = calibrated;
     let (flagged, rows) = decider.clean_flagged();
     Manifest {
-        version: match knowledge.restorer.is_some() || knowledge.likelihood.is_some() {
-            _ if decider.triggers().is_some() || dependence.is_some() => VERSION,
-            true => 2,
-            false => 1,
-        },
+        version: VERSION,
         name: options.name.clone(),
         budget: options.budget,
         labels: knowledge.labels,
-        answer: guarded.as_ref().map(|guarded| guarded.kind),
+        answer: protected.as_ref().map(|protected| protected.kind),
         triggers: decider.triggers(),
         detectors: members.clone(),
         clean: CleanShare { rows, flagged },
@@ -93,12 +89,12 @@ fn provenance(
     sources: &Sources,
     knowledge: &Knowledge,
 ) -> Provenance {
-    let Sources { reference: Reference { split, digest, .. }, guarded, .. } = sources;
+    let Sources { reference: Reference { split, digest, .. }, protected, .. } = sources;
     let trained = &knowledge.trained;
     let count = |part: &Vec<usize>| part.len() as u64;
     Provenance {
         data_sha256: Digest(*digest),
-        guarded_model_sha256: guarded.as_ref().map(|guarded| guarded.digest),
+        protected_model_sha256: protected.as_ref().map(|protected| protected.digest),
         seed: options.seed,
         tripline: env!("CARGO_PKG_VERSION").into(),
         onnxruntime: runtime.build(),

@@ -12,14 +12,14 @@ use crate::record::{Columns, Rows};
 /// What messages call the networks of a bundle, in the order of [`Bundle::networks`].
 pub const NETWORKS: [&str; 4] = [AUTOENCODER, PROTECTED, RESTORER, LIKELIHOOD];
 const AUTOENCODER: &str = "the autoencoder";
-pub(super) const PROTECTED: &str = "the guarded model";
+pub(super) const PROTECTED: &str = "the protected model";
 const RESTORER: &str = "the restorer";
 const LIKELIHOOD: &str = "the likelihood";
 
 /// The networks of a bundle. One set per worker thread.
 pub struct Networks {
     autoencoder: Network,
-    guarded: Option<(Network, AnswerKind)>,
+    protected: Option<(Network, AnswerKind)>,
     restorer: Option<Network>,
     likelihood: Option<Network>,
     width: usize,
@@ -29,7 +29,7 @@ pub struct Networks {
 #[derive(Clone, Copy, Debug)]
 pub struct Onnx<'a> {
     pub autoencoder: &'a [u8],
-    pub guarded: Option<(AnswerKind, &'a [u8])>,
+    pub protected: Option<(AnswerKind, &'a [u8])>,
     pub restorer: Option<&'a [u8]>,
     pub likelihood: Option<&'a [u8]>,
 }
@@ -54,12 +54,12 @@ impl Networks {
         let manifest = &bundle.manifest;
         let onnx = Onnx {
             autoencoder: &bundle.autoencoder,
-            guarded: manifest.answer.zip(bundle.guarded_model.as_deref()),
+            protected: manifest.answer.zip(bundle.protected_model.as_deref()),
             restorer: bundle.restorer.as_deref(),
             likelihood: bundle.likelihood.as_deref(),
         };
         let networks = Self::new(runtime, manifest.schema.width(), onnx)?;
-        match &networks.guarded {
+        match &networks.protected {
             Some((network, _)) if network.outputs() != manifest.labels => {
                 Err(ModelError::Signature {
                     network: PROTECTED,
@@ -87,13 +87,13 @@ impl Networks {
                 got: network.outputs().to_string(),
             })
         };
-        let guarded = match onnx.guarded {
+        let protected = match onnx.protected {
             Some((kind, onnx)) => Some((Network::load(runtime, PROTECTED, onnx, width)?, kind)),
             None => None,
         };
         Ok(Self {
             autoencoder: same_width(AUTOENCODER, onnx.autoencoder)?,
-            guarded,
+            protected,
             restorer: onnx.restorer.map(|onnx| same_width(RESTORER, onnx)).transpose()?,
             likelihood: onnx.likelihood.map(|onnx| same_width(LIKELIHOOD, onnx)).transpose()?,
             width,
@@ -109,16 +109,16 @@ impl Networks {
         let limited = |network: Network| network.limited(deadline.clone());
         Ok(Self {
             autoencoder: limited(self.autoencoder),
-            guarded: self.guarded.map(|(network, kind)| (limited(network), kind)),
+            protected: self.protected.map(|(network, kind)| (limited(network), kind)),
             restorer: self.restorer.map(limited),
             likelihood: self.likelihood.map(limited),
             width: self.width,
         })
     }
 
-    /// How many labels the guarded model knows; 1 without one.
+    /// How many labels the protected model knows; 1 without one.
     pub fn labels(&self) -> usize {
-        self.guarded.as_ref().map_or(1, |(network, _)| network.outputs())
+        self.protected.as_ref().map_or(1, |(network, _)| network.outputs())
     }
 
     /// How many columns there can be as wide as a row, the rows themselves among them, and how many
@@ -161,7 +161,7 @@ impl Networks {
         {
             likelihood.run(x, &mut filled.surprisal)?;
         }
-        let Some((network, kind)) = &mut self.guarded else { return Ok(()) };
+        let Some((network, kind)) = &mut self.protected else { return Ok(()) };
         if needs.contains(Columns::ANSWER) {
             answer(network, *kind, x, &mut filled.answer)?;
         }

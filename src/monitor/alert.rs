@@ -15,7 +15,7 @@ pub struct Alert {
     /// The same for everything said about one incident.
     pub dedup_key: String,
     pub status: Status,
-    /// `attack`, `quality`, `drift` or `silence`.
+    /// `attack`, `quality`, `drift`, `no-data` ….
     pub kind: String,
     /// `critical` or `warning`.
     pub severity: String,
@@ -40,7 +40,7 @@ pub struct Alert {
     pub atlas: Vec<String>,
     pub next_steps: Vec<String>,
     /// Which bundle and budget judged these records.
-    pub epoch: String,
+    pub baseline: String,
     /// SHA-256 of the bundle.
     pub bundle: String,
 }
@@ -52,7 +52,7 @@ pub struct Budget {
     pub allowed_share: f64,
     pub seen_share: f64,
     /// The alarm's own promise: at most this many false pages are expected per week, over all watches
-    /// of the stream. Silence is a plain rule, outside of it.
+    /// of the stream. NoData is a plain rule, outside of it.
     pub false_pages_per_week: f64,
 }
 
@@ -72,7 +72,7 @@ impl Alert {
         };
         let attack = incident.cause == Cause::Attack;
         Self {
-            version: 2,
+            version: 3,
             dedup_key: incident.dedup_key.clone(),
             status,
             kind: incident.cause.name().into(),
@@ -95,7 +95,7 @@ impl Alert {
                 true => vec!["AML.T0015".into(), "AML.T0043".into()],
                 false => vec![],
             },
-            epoch: about.epoch.clone(),
+            baseline: about.baseline.clone(),
             bundle: about.bundle.clone(),
         }
     }

@@ -28,7 +28,7 @@ pub enum Cause {
     /// Inputs or answers are distributed in another way.
     Drift,
     /// There are no records.
-    Silence,
+    NoData,
     /// There are records, and a partition makes no progress.
     Stall,
     /// Records of the input are gone that nobody read.
@@ -50,7 +50,7 @@ impl Cause {
 
     pub fn severity(self) -> &'static str {
         match self {
-            Self::Attack | Self::Silence | Self::Stall | Self::DataLoss => "critical",
+            Self::Attack | Self::NoData | Self::Stall | Self::DataLoss => "critical",
             Self::Quality | Self::Drift => "warning",
         }
     }
@@ -60,7 +60,7 @@ impl Cause {
     pub fn parents(self) -> &'static [Self] {
         match self {
             Self::Drift => &[Self::Attack, Self::Quality],
-            Self::Attack | Self::Quality | Self::Silence | Self::Stall | Self::DataLoss => &[],
+            Self::Attack | Self::Quality | Self::NoData | Self::Stall | Self::DataLoss => &[],
         }
     }
 }

@@ -68,14 +68,14 @@ pub struct Samples {
     pub offset: Offset,
 }
 
-/// What is said of every incident of a stream: frozen for an epoch.
+/// What is said of every incident of a stream: frozen for a baseline.
 #[derive(Clone, Debug)]
 pub struct About {
     pub stream: String,
     pub input: String,
     pub quarantine: String,
     pub dead_letter: String,
-    pub epoch: String,
+    pub baseline: String,
     pub bundle: String,
     pub policy: Policy,
     pub budget: Probability,

@@ -79,7 +79,7 @@ impl Incidents {
         &mut self,
         about: &About,
         mut fired: Vec<Fired>,
-        hold_ms: i64,
+        keep_firing_for_ms: i64,
         past: impl Fn(Timestamp, Option<Partition>) -> Past,
         alerts: &mut Vec<Alert>,
     ) {
@@ -95,8 +95,9 @@ impl Incidents {
             if !self.open.contains_key(&home) {
                 let partition = member.finding.partition;
                 let past = |since| past(since, partition);
-                let (mut incident, status) = self.begin(about, home, since, hold_ms, past);
-                absorbed.extend(self.absorb(&mut incident, hold_ms));
+                let (mut incident, status) =
+                    self.begin(about, home, since, keep_firing_for_ms, past);
+                absorbed.extend(self.absorb(&mut incident, keep_firing_for_ms));
                 self.open.insert(home, incident);
                 touched.insert(home, status);
             }
@@ -126,8 +127,8 @@ impl Incidents {
 
     /// What `incident` brings along was seen before it, and not long before: it is no incident of its
     /// own any more. Gives which those are, and what to say of them.
-    fn absorb(&self, incident: &mut Incident, hold_ms: i64) -> Vec<(Cause, String)> {
-        let earliest = incident.since.0.saturating_sub(hold_ms);
+    fn absorb(&self, incident: &mut Incident, keep_firing_for_ms: i64) -> Vec<(Cause, String)> {
+        let earliest = incident.since.0.saturating_sub(keep_firing_for_ms);
         let brought = |child: &&Incident| {
             child.cause.parents().contains(&incident.cause) && child.since.0 > earliest
         };
@@ -149,7 +150,7 @@ impl Incidents {
         &mut self,
         about: &About,
         place: (Option<Partition>, usize),
-        hold_ms: i64,
+        keep_firing_for_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
         let of = |fired: &Fired| (fired.finding.partition, fired.watch);
@@ -165,7 +166,7 @@ impl Incidents {
         }
         for cause in over {
             let incident = &self.open[&cause];
-            let due = Timestamp(incident.until.0.saturating_add(hold_ms));
+            let due = Timestamp(incident.until.0.saturating_add(keep_firing_for_ms));
             let still = incident.members.iter().filter(|member| member.inhibited && member.firing);
             let orphan = |member: &Member| {
                 let Member { watch, cause, since, ref finding, .. } = *member;
@@ -197,17 +198,18 @@ impl Incidents {
     }
 
     /// An incident without watches: nobody sends.
-    pub fn silence(
+    pub fn no_data(
         &mut self,
         about: &About,
         since: Timestamp,
-        hold_ms: i64,
+        keep_firing_for_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
         let nothing = |until| Past { counts: Counts::default(), until, first: None };
-        let (incident, status) = self.begin(about, Cause::Silence, since, hold_ms, nothing);
+        let (incident, status) =
+            self.begin(about, Cause::NoData, since, keep_firing_for_ms, nothing);
         alerts.push(Alert::new(about, &incident, status, None));
-        self.open.insert(Cause::Silence, incident);
+        self.open.insert(Cause::NoData, incident);
     }
 
     /// An incident without watches: a partition stands still at an offset.
@@ -216,11 +218,11 @@ impl Incidents {
         about: &About,
         since: Timestamp,
         at: (Partition, Offset),
-        hold_ms: i64,
+        keep_firing_for_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
         let nothing = |until| Past { counts: Counts::default(), until, first: None };
-        let (begun, status) = self.begin(about, Cause::Stall, since, hold_ms, nothing);
+        let (begun, status) = self.begin(about, Cause::Stall, since, keep_firing_for_ms, nothing);
         let incident = Incident { first: Some(at), ..begun };
         alerts.push(Alert::new(about, &incident, status, None));
         self.open.insert(Cause::Stall, incident);
@@ -232,11 +234,11 @@ impl Incidents {
         about: &About,
         at: Timestamp,
         loss: &Loss,
-        hold_ms: i64,
+        keep_firing_for_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
         let nothing = |until| Past { counts: Counts::default(), until, first: None };
-        let begin = || self.begin(about, Cause::DataLoss, at, hold_ms, nothing);
+        let begin = || self.begin(about, Cause::DataLoss, at, keep_firing_for_ms, nothing);
         let open = self.open.get(&Cause::DataLoss).cloned();
         let (mut incident, status) = open.map_or_else(begin, |open| (open, Status::Updated));
         match loss.cause {
@@ -298,11 +300,11 @@ impl Incidents {
         about: &About,
         cause: Cause,
         since: Timestamp,
-        hold_ms: i64,
+        keep_firing_for_ms: i64,
         past: impl Fn(Timestamp) -> Past,
     ) -> (Incident, Status) {
         if let Some(last) = self.last.get(&cause)
-            && since.0.saturating_sub(last.until.0) < hold_ms
+            && since.0.saturating_sub(last.until.0) < keep_firing_for_ms
         {
             // The change may have begun before it was told that all was over.
             let Past { mut counts, until, first } = past(since.max(last.until));
@@ -313,8 +315,8 @@ impl Incidents {
             return (again, Status::Updated);
         }
         let Past { counts, until, first } = past(since);
-        let About { stream, epoch, .. } = about;
-        let name = format!("{stream}\0{epoch}\0{}\0{}", cause.name(), since.0);
+        let About { stream, baseline, .. } = about;
+        let name = format!("{stream}\0{baseline}\0{}\0{}", cause.name(), since.0);
         let digest = Digest(Sha256::digest(name).into()).to_string();
         let dedup_key = digest[..32].to_owned();
         let begun = Incident { cause, dedup_key, since, until, counts, first, members: vec![] };

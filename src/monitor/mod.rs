@@ -6,7 +6,7 @@ mod event;
 mod finding;
 mod incident;
 mod incidents;
-mod judge;
+mod monitor;
 mod words;
 
 pub use alert::{Alert, Budget};
@@ -14,4 +14,4 @@ pub use cause::Cause;
 pub use event::{Event, id};
 pub use finding::Finding;
 pub use incident::{About, Incident, Member, Samples, Status};
-pub use judge::{Frame, Judge, JudgeError, State as JudgeState};
+pub use monitor::{Frame, Monitor, MonitorError, State as MonitorState};

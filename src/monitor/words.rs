@@ -27,7 +27,7 @@ pub fn summary(
             Cause::Attack => "the share of suspicious records is back near what is usual",
             Cause::Quality => "records are sound again",
             Cause::Drift => "inputs and answers are as they were",
-            Cause::Silence => "records come again",
+            Cause::NoData => "records come again",
             Cause::Stall => "every partition goes on",
             Cause::DataLoss => "every partition is read on, and nothing more was lost",
         });
@@ -56,7 +56,7 @@ pub fn summary(
             let changed = if features == 1 { "one thing" } else { &format!("{features} things") };
             format!("{changed} changed in {rows} records since {since}.{}", others(incident, ""))
         }
-        Cause::Silence => format!("no records since {since}."),
+        Cause::NoData => format!("no records since {since}."),
         Cause::Stall => {
             let at = incident.first.map(|(partition, offset)| {
                 format!("partition {partition} makes no progress at offset {offset}")
@@ -106,7 +106,7 @@ fn others(incident: &Incident, told: &str) -> String {
 fn done(about: &About, incident: &Incident) -> String {
     let Counts { corrected, quarantined, faults, .. } = incident.counts;
     let done = match (incident.cause, about.policy.mode, about.policy.on_flagged) {
-        (Cause::Silence, ..) => "Nobody sends, or nobody reads.".to_owned(),
+        (Cause::NoData, ..) => "Nobody sends, or nobody reads.".to_owned(),
         (Cause::Stall, ..) => {
             return "Its records wait in the input topic; /ready of its worker says why."
                 .to_owned();
@@ -163,7 +163,7 @@ pub fn next_steps(about: &About, cause: Cause, samples: Option<&Samples>) -> Vec
             "curl -s http://$WORKER/ready".to_owned(),
             "tripline check -c tripline.toml --connect".to_owned(),
         ]),
-        (Cause::Silence, _) => steps.push(format!(
+        (Cause::NoData, _) => steps.push(format!(
             "kcat -b $BROKERS -C -t {} -o -1 -e -f '%p %o %T\\n'",
             about.input
         )),
@@ -190,7 +190,7 @@ mod tests {
             input: "fashion.requests".into(),
             quarantine: "fashion.quarantine".into(),
             dead_letter: "fashion.dead-letter".into(),
-            epoch: "e".into(),
+            baseline: "e".into(),
             bundle: "b".into(),
             policy,
             budget: Probability::new(0.01).unwrap(),
@@ -269,7 +269,7 @@ mod tests {
                 say(enforce(OnFlagged::Quarantine), Status::Resolved),
                 rest(Cause::Drift, drift.to_vec()),
                 rest(Cause::Quality, broken),
-                rest(Cause::Silence, vec![]),
+                rest(Cause::NoData, vec![]),
                 rest(Cause::Stall, vec![]),
                 rest(Cause::DataLoss, vec![]),
             ]

@@ -183,7 +183,7 @@ impl fmt::Display for Fault {
             Self::Undeliverable { bytes } => {
                 write!(f, "{name}: its topic does not take a record of {bytes} bytes")
             }
-            Self::Crash => write!(f, "{name}: judging it alone ended the process twice"),
+            Self::Crash => write!(f, "{name}: scoring it alone ended the process twice"),
             Self::Ambiguous(what) => write!(f, "{name}: {what}"),
             Self::TooManyHeaders { headers: Some(headers), bytes } => {
                 write!(f, "{name}: {headers} headers of {bytes} bytes in all")

@@ -15,13 +15,13 @@ impl Columns {
     pub const X: Self = Self(1);
     /// The autoencoder's version of them, `[n, d]`.
     pub const TWIN: Self = Self(2);
-    /// The guarded model's log-probabilities on `x`, `[n, k]`.
+    /// The protected model's log-probabilities on `x`, `[n, k]`.
     pub const ANSWER: Self = Self(4);
-    /// The guarded model's log-probabilities on `twin`, `[n, k]`.
+    /// The protected model's log-probabilities on `twin`, `[n, k]`.
     pub const TWIN_ANSWER: Self = Self(8);
     /// The restorer's version of the rows, `[n, d]`.
     pub const RESTORED: Self = Self(16);
-    /// The guarded model's log-probabilities on `restored`, `[n, k]`.
+    /// The protected model's log-probabilities on `restored`, `[n, k]`.
     pub const RESTORED_ANSWER: Self = Self(32);
     /// −ln p of each number given its neighbours, `[n, d]`, in nats.
     pub const SURPRISAL: Self = Self(64);
@@ -78,8 +78,8 @@ impl Rows<'_> {
         self.len() == 0
     }
 
-    /// The label the guarded model gives row `i`: the largest answer, the first of equals; 0
-    /// without a guarded model.
+    /// The label the protected model gives row `i`: the largest answer, the first of equals; 0
+    /// without a protected model.
     pub fn label(&self, i: usize) -> usize {
         let mut best = (0, f32::NEG_INFINITY);
         for (k, &value) in self.answer.row(i).iter().enumerate() {

@@ -119,7 +119,7 @@ impl Corrections {
         if !together {
             let own = &self.rows[rows.start * width..rows.end * width];
             // The record itself was scored before: the networks are well, and what they cannot
-            // judge is not delivered.
+            // monitor is not delivered.
             if self.scored.run(guard, networks, own).is_err() {
                 return false;
             }

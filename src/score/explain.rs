@@ -1,7 +1,7 @@
 //! What can be said about one row beyond its verdict. It may take its time: it is asked about flagged
 //! rows, and by people.
 //!
-//! It sees the row as the guard saw it. What the model that is guarded would answer to the
+//! It sees the row as the guard saw it. What the model that is protected would answer to the
 //! corrected row it does not know: nobody asked it.
 
 use super::Guard;

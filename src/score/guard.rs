@@ -11,7 +11,7 @@ use crate::sanitize::Reconstruct;
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
 
-/// Bundle and configuration, ready to judge.
+/// Bundle and configuration, ready to score.
 pub struct Guard {
     pub(super) schema: Schema,
     pub(super) codecs: Codecs,
@@ -25,7 +25,7 @@ pub struct Guard {
     pub(super) policy: Policy,
     pub(super) value_bytes_max: usize,
     digest: Digest,
-    epoch: String,
+    baseline: String,
     revision: [u8; 8],
 }
 
@@ -60,7 +60,7 @@ impl Guard {
             let kind = kind(&member.kind)
                 .ok_or_else(|| GuardError::UnknownDetector(member.kind.clone()))?;
             let networks = [
-                (kind.needs_guarded_model, &bundle.guarded_model, "a guarded model"),
+                (kind.needs_protected_model, &bundle.protected_model, "a protected model"),
                 (kind.needs.contains(Columns::RESTORED), &bundle.restorer, "a restorer"),
                 (kind.needs.contains(Columns::SURPRISAL), &bundle.likelihood, "a likelihood"),
             ];
@@ -85,8 +85,8 @@ impl Guard {
                 .load(&bundle.tensors)?,
             false => Signals::none(),
         };
-        let epoch = epoch(bundle.digest, decider.budget());
-        let revision = revision(&epoch, policy, reading);
+        let baseline = baseline(bundle.digest, decider.budget());
+        let revision = revision(&baseline, policy, reading);
         Ok(Self {
             codecs: Codecs::new(&manifest.schema, reading),
             bounds: Bounds::new(&manifest.schema),
@@ -100,7 +100,7 @@ impl Guard {
             policy,
             value_bytes_max: reading.value_bytes_max,
             digest: bundle.digest,
-            epoch,
+            baseline,
             revision: revision.prefix(),
         })
     }
@@ -149,19 +149,19 @@ impl Guard {
         Flagged { budget: self.decider.budget(), rows, flagged }
     }
 
-    /// Names the epoch and all else of the configuration that changes a verdict: what judged a record.
+    /// Names the baseline and all else of the configuration that changes a verdict: what judged a record.
     pub fn revision(&self) -> [u8; 8] {
         self.revision
     }
 
-    /// Names the knowledge that judges: evidence of two epochs is never merged.
-    pub fn epoch(&self) -> &str {
-        &self.epoch
+    /// Names the knowledge that scores: evidence of two baselines is never merged.
+    pub fn baseline(&self) -> &str {
+        &self.baseline
     }
 }
 
 /// Bundle and budget: whatever else changes leaves the meaning of "flagged" as it was.
-fn epoch(bundle: Digest, budget: Probability) -> String {
+fn baseline(bundle: Digest, budget: Probability) -> String {
     let mut hash = Sha256::new();
     hash.update(bundle.0);
     hash.update(budget.get().to_le_bytes());
@@ -171,7 +171,7 @@ fn epoch(bundle: Digest, budget: Probability) -> String {
     digest.to_string()[..16].to_owned()
 }
 
-/// The epoch, and all else of the configuration that changes a verdict.
-fn revision(epoch: &str, policy: Policy, reading: &codec::Config) -> Digest {
-    Digest(Sha256::digest(format!("{epoch} {policy:?} {reading:?}")).into())
+/// The baseline, and all else of the configuration that changes a verdict.
+fn revision(baseline: &str, policy: Policy, reading: &codec::Config) -> Digest {
+    Digest(Sha256::digest(format!("{baseline} {policy:?} {reading:?}")).into())
 }

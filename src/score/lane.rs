@@ -37,7 +37,7 @@ pub struct Lane {
 pub struct State {
     /// Format version, [`VERSION`].
     version: u32,
-    epoch: String,
+    baseline: String,
     partition: Partition,
     /// The next input offset: everything below it is in the outputs and in the evidence.
     next: Offset,
@@ -52,7 +52,7 @@ pub struct State {
 }
 
 /// Format version that this build writes and reads.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Windows of one message: what a backlog of few records in each window makes is cut up before it is larger than
 /// a topic takes.
@@ -91,8 +91,8 @@ pub enum LaneError {
 
 impl Lane {
     /// A lane that starts at `next` with nothing counted.
-    pub fn new(epoch: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
-        let state = State::new(epoch, partition, next, Clock::default());
+    pub fn new(baseline: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
+        let state = State::new(baseline, partition, next, Clock::default());
         Self { state, window_ms, from: next, pending: vec![], full: vec![], begins: true }
     }
 
@@ -109,10 +109,10 @@ impl Lane {
     /// What comes is counted as judged by another revision. Nothing is pending: it was told before.
     pub fn adopt(&mut self, revision: &str) {
         debug_assert!(self.pending.is_empty() && self.full.is_empty(), "counts of two revisions");
-        self.state.epoch = revision.to_owned();
+        self.state.baseline = revision.to_owned();
     }
 
-    /// A lane as its last commit left it. State of another epoch keeps its offset and its time. It goes on where the
+    /// A lane as its last commit left it. State of another baseline keeps its offset and its time. It goes on where the
     /// state ends, also if the group tells an older offset: see
     /// [`begin_lane`](crate::deliver::begin_lane).
     ///
@@ -120,7 +120,7 @@ impl Lane {
     /// If the bytes cannot be read or do not cover all that the group committed.
     pub fn restore(
         bytes: &[u8],
-        epoch: &str,
+        baseline: &str,
         partition: Partition,
         committed: Offset,
         window_ms: u64,
@@ -130,7 +130,7 @@ impl Lane {
         if covered < committed || state.partition != partition {
             return Err(LaneError::Mismatch { partition, covered, committed });
         }
-        Ok(Self::of(state, epoch, window_ms))
+        Ok(Self::of(state, baseline, window_ms))
     }
 
     /// A lane that goes on where its state ends, whatever the group committed: under at-least-once
@@ -140,16 +140,16 @@ impl Lane {
     /// If the bytes cannot be read.
     pub fn covering(
         bytes: &[u8],
-        epoch: &str,
+        baseline: &str,
         partition: Partition,
         window_ms: u64,
     ) -> Result<Self, LaneError> {
-        Ok(Self::of(State::read(bytes, partition)?, epoch, window_ms))
+        Ok(Self::of(State::read(bytes, partition)?, baseline, window_ms))
     }
 
-    fn of(state: State, epoch: &str, window_ms: u64) -> Self {
+    fn of(state: State, baseline: &str, window_ms: u64) -> Self {
         let State { partition, next, clock, log, outputs, .. } = state;
-        let lane = Self::new(epoch, partition, next, window_ms).at(clock);
+        let lane = Self::new(baseline, partition, next, window_ms).at(clock);
         Self { state: State { log, outputs, ..lane.state }, ..lane }
     }
 
@@ -216,8 +216,8 @@ impl Lane {
     /// Goes on at `next`, which may lie behind, in a log that is another from here on: what was read of
     /// it and not committed is forgotten.
     pub fn go_on(&mut self, next: Offset, log: Extent) {
-        let State { epoch, partition, clock, outputs, .. } = self.state.clone();
-        let lane = Self::new(&epoch, partition, next, self.window_ms).at(clock).of_log(log);
+        let State { baseline, partition, clock, outputs, .. } = self.state.clone();
+        let lane = Self::new(&baseline, partition, next, self.window_ms).at(clock).of_log(log);
         *self = Self { state: State { outputs, ..lane.state }, ..lane };
     }
 
@@ -281,7 +281,7 @@ impl Lane {
 
     fn cut(&mut self, to: Offset) -> Evidence {
         Evidence {
-            epoch: self.state.epoch.clone(),
+            baseline: self.state.baseline.clone(),
             partition: self.state.partition,
             from: std::mem::replace(&mut self.from, to),
             to,
@@ -294,9 +294,9 @@ impl Lane {
 }
 
 impl State {
-    fn new(epoch: &str, partition: Partition, next: Offset, clock: Clock) -> Self {
-        let (version, epoch) = (VERSION, epoch.to_owned());
-        Self { version, epoch, partition, next, clock, log: None, outputs: BTreeMap::new() }
+    fn new(baseline: &str, partition: Partition, next: Offset, clock: Clock) -> Self {
+        let (version, baseline) = (VERSION, baseline.to_owned());
+        Self { version, baseline, partition, next, clock, log: None, outputs: BTreeMap::new() }
     }
 
     /// What a lane wrote.
@@ -318,8 +318,8 @@ impl State {
         }
     }
 
-    pub fn epoch(&self) -> &str {
-        &self.epoch
+    pub fn baseline(&self) -> &str {
+        &self.baseline
     }
 
     /// The next input offset: it covers those below.

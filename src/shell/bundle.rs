@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::bundle::{
-    AUTOENCODER, Bundle, BundleError, Files, GUARDED_MODEL, LIKELIHOOD, MANIFEST, RESTORER, TENSORS,
+    AUTOENCODER, Bundle, BundleError, Files, LIKELIHOOD, MANIFEST, PROTECTED_MODEL, RESTORER,
+    TENSORS,
 };
 
 /// The files of a bundle.
-const NAMES: [&str; 6] = [MANIFEST, AUTOENCODER, GUARDED_MODEL, RESTORER, LIKELIHOOD, TENSORS];
+const NAMES: [&str; 6] = [MANIFEST, AUTOENCODER, PROTECTED_MODEL, RESTORER, LIKELIHOOD, TENSORS];
 
 /// Why a bundle cannot be read or written.
 #[derive(Debug, thiserror::Error)]

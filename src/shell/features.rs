@@ -1,13 +1,13 @@
-//! Whether a bundle judges fewer features than the one before: then nobody looks at what it lacks any more, and
+//! Whether a bundle scores fewer features than the one before: then nobody looks at what it lacks any more, and
 //! that is a mistake more often than a wish.
 //!
-//! The judge's state knows the features of the bundle that judged last. It cannot see a bundle whose judge never
+//! The monitor's state knows the features of the bundle that judged last. It cannot see a bundle whose monitor never
 //! committed, nor one with more names than that state keeps.
 
 use super::kafka::{Clients, Group};
 use crate::config::Stream;
-use crate::deliver::{EVIDENCE_PARTITION, JUDGE_KEY, Kept, SessionError};
-use crate::monitor::JudgeState;
+use crate::deliver::{EVIDENCE_PARTITION, Kept, MONITOR_KEY, SessionError};
+use crate::monitor::MonitorState;
 use crate::record::Schema;
 
 /// Names that are told one by one.
@@ -25,13 +25,13 @@ pub fn problem(
     if stream.accept_fewer_features {
         return Ok(None);
     }
-    let group = Group::new(clients, &clients.judges(&stream.name), &stream.topics.evidence)?;
+    let group = Group::new(clients, &clients.monitors(&stream.name), &stream.topics.evidence)?;
     let topic = &stream.topics.state;
-    let kept = Kept { topic, keys: &[JUDGE_KEY], extent: JudgeState::log_of };
+    let kept = Kept { topic, keys: &[MONITOR_KEY], extent: MonitorState::log_of };
     let kept = group.beginnings(&[EVIDENCE_PARTITION], kept)?;
     let state = kept.first().and_then(|beginning| beginning.kept.first()?.as_deref());
-    // What cannot be read holds the judge, which says why.
-    let state = state.and_then(|bytes| JudgeState::read(bytes).ok());
+    // What cannot be read holds the monitor, which says why.
+    let state = state.and_then(|bytes| MonitorState::read(bytes).ok());
     Ok(state.and_then(|state| fewer(&stream.name, state.features(), schema)))
 }
 
@@ -50,7 +50,7 @@ pub fn fewer(stream: &str, before: &[String], schema: &Schema) -> Option<String>
     let (had, has) = (before.len(), schema.features.len());
     Some(format!(
         "stream {stream}: its bundle has {has} features, the one before had {had}: it lacks {named}; if nobody \
-         is to judge them any more, write `accept_fewer_features = true` in its [[stream]]"
+         is to score them any more, write `accept_fewer_features = true` in its [[stream]]"
     ))
 }
 

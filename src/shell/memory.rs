@@ -1,7 +1,7 @@
 //! How much memory a configuration can ask for, before it does, and whether that is there.
 //!
 //! The sum of what the code bounds: rows and their columns, values, queues of the Kafka clients, what
-//! lanes and judge remember, networks. It cannot see what ONNX Runtime allocates for a network's own
+//! lanes and monitor remember, networks. It cannot see what ONNX Runtime allocates for a network's own
 //! layers, the allocator's slack, nor batches that a producer compressed strongly: librdkafka unpacks
 //! a whole response. That is what the fifth of the limit is for that we leave alone.
 
@@ -28,7 +28,7 @@ pub struct Memory {
     pub values_max: u64,
     /// What Kafka's clients hold of what was fetched and of what is to be sent.
     pub queues_max: u64,
-    /// What lanes and judge remember.
+    /// What lanes and monitor remember.
     pub state_max: u64,
     /// Networks and what was learned beside them.
     pub networks: u64,
@@ -46,12 +46,12 @@ const LANE_BYTES: u64 = 3 << 10;
 const LANES: u64 = 4096;
 /// Windows in which rows were counted since the last commit, over all partitions of a stream.
 const LANE_WINDOWS: u64 = 256;
-/// Windows that a judge holds, open or looked back on; about a megabyte of JSON while it is written,
+/// Windows that a monitor holds, open or looked back on; about a megabyte of JSON while it is written,
 /// and what its watches remember.
-const JUDGE_WINDOWS: u64 = 512 + 64;
-/// The same if it judges partitions one by one: parts of windows.
-const JUDGE_PARTS: u64 = 512 + 512;
-const JUDGE_BYTES: u64 = 4 << 20;
+const MONITOR_WINDOWS: u64 = 512 + 64;
+/// The same if it scores partitions one by one: parts of windows.
+const MONITOR_PARTS: u64 = 512 + 512;
+const MONITOR_BYTES: u64 = 4 << 20;
 
 /// What librdkafka makes of the 100,000 headers that it reads of a record at most, for as long as it
 /// takes to count them: by [`OVERHEAD`] 9.2 MiB and their names and values. Estimated, not measured.
@@ -95,7 +95,7 @@ fn share_of(bytes: u64) -> u64 {
 pub struct Shape {
     /// Numbers in a row.
     pub width: usize,
-    /// Labels of the guarded model.
+    /// Labels of the protected model.
     pub labels: usize,
     /// Columns of `width` numbers a row, the rows themselves among them.
     pub wide: usize,
@@ -132,7 +132,7 @@ impl Memory {
         // too many of them while it is looked at; copies that wait to be sent.
         let headers = (HEADERS_MAX * OVERHEAD + HEADER_BYTES_MAX + HEADERS_SENDING_MAX) as u64
             + HEADERS_READ_MAX;
-        // The judge has a consumer and a producer too.
+        // The monitor has a consumer and a producer too.
         let clients = workers + 1;
         let number = |name: &str, default: u64| {
             let written = kafka.properties.get(name).and_then(|value| value.expose().parse().ok());
@@ -145,14 +145,14 @@ impl Memory {
         let answer = queued.min(50 << 20).max(number("message.max.bytes", 1_000_000));
         let fetched = 2 * (queued + number("fetch.max.bytes", answer));
         let sending = number("queue.buffering.max.kbytes", 64 << 10) << 10;
-        let judged = if stream.alerts.per_partition { JUDGE_PARTS } else { JUDGE_WINDOWS };
+        let judged = if stream.alerts.per_partition { MONITOR_PARTS } else { MONITOR_WINDOWS };
         Self {
             batches: workers * columns(stream.rows_max * width),
             batches_max: workers * columns(part_max),
             values_max: workers * (values + corrected + headers),
             queues_max: clients * (fetched + sending),
             state_max: LANES * LANE_BYTES
-                + JUDGE_BYTES
+                + MONITOR_BYTES
                 + (LANE_WINDOWS + judged) * 4 * shape.cells as u64,
             // Every worker has its own, as read and as packed for this processor.
             networks: workers * 2 * networks + tensors,

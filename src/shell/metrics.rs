@@ -45,13 +45,13 @@ pub fn render(roster: &Roster, now: Timestamp) -> String {
 fn about(page: &mut Page, roster: &Roster) {
     page.family("tripline_build_info", "gauge", "The build that runs; always 1.");
     page.sample("tripline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    page.family("tripline_bundle_info", "gauge", "The bundle that judges a stream; always 1.");
+    page.family("tripline_bundle_info", "gauge", "The bundle that scores a stream; always 1.");
     for stream in &roster.streams {
-        let Present { bundle, epoch, revision } = stream.present();
+        let Present { bundle, baseline, revision } = stream.present();
         let labels = [
             ("stream", &*stream.name),
             ("bundle", &bundle[..16]),
-            ("epoch", &epoch),
+            ("baseline", &baseline),
             ("revision", &revision),
         ];
         page.sample("tripline_bundle_info", &labels, 1);
@@ -142,39 +142,41 @@ fn records(page: &mut Page, streams: &[Stream]) {
 }
 
 fn alarm(page: &mut Page, streams: &[Stream], now: Timestamp) {
-    let name = "tripline_judge_seated";
-    let help = "1 if this process judges the stream; over all processes the sum is 1, 0 is nobody.";
+    let name = "tripline_monitor_seated";
+    let help =
+        "1 if this process monitors the stream; over all processes the sum is 1, 0 is nobody.";
     page.family(name, "gauge", help);
-    per_stream(page, name, streams, |s| u8::from(s.judge.alarm.is_seated()));
-    let name = "tripline_judge_held";
-    let help = "1 while it is ours to judge and the judge's state does not fit; /ready says why.";
+    per_stream(page, name, streams, |s| u8::from(s.monitor.alarm.is_seated()));
+    let name = "tripline_monitor_paused";
+    let help =
+        "1 while it is ours to monitor and the monitor's state does not fit; /ready says why.";
     page.family(name, "gauge", help);
-    per_stream(page, name, streams, |s| Progress::get(&s.judge.stopped_partitions));
-    let name = "tripline_judge_behind_seconds";
-    let help = "Since the time before which all that the judge of this process heard is judged.";
+    per_stream(page, name, streams, |s| Progress::get(&s.monitor.stopped_partitions));
+    let name = "tripline_monitor_behind_seconds";
+    let help = "Since the time before which all that the monitor of this process heard is judged.";
     page.family(name, "gauge", help);
     for stream in streams {
-        let Some(behind) = stream.judge.alarm.behind(now) else { continue };
+        let Some(behind) = stream.monitor.alarm.behind(now) else { continue };
         page.sample(name, &[("stream", &stream.name)], behind.as_secs_f64());
     }
     let name = "tripline_alert_window_seconds";
     page.family(name, "gauge", "How much of the stream is judged at a time.");
     per_stream(page, name, streams, |s| s.window.as_secs_f64());
     let name = "tripline_evidence_messages_total";
-    page.family(name, "counter", "Messages that the judge of this process took in.");
-    per_stream(page, name, streams, |s| Progress::get(&s.judge.records));
+    page.family(name, "counter", "Messages that the monitor of this process took in.");
+    per_stream(page, name, streams, |s| Progress::get(&s.monitor.records));
     let name = "tripline_evidence_counts_total";
-    let help = "Of these, counts by workers of the judge's own bundle and budget, or of another.";
+    let help = "Of these, counts by workers of the monitor's own bundle and budget, or of another.";
     page.family(name, "counter", help);
     for stream in streams {
-        let (own, others) = stream.judge.alarm.counts();
+        let (own, others) = stream.monitor.alarm.counts();
         for (bundle, count) in [("own", own), ("other", others)] {
             page.sample(name, &[("stream", &stream.name), ("bundle", bundle)], count);
         }
     }
     let name = "tripline_evidence_unreadable_total";
     page.family(name, "counter", "Messages that it could not read, and passed over.");
-    per_stream(page, name, streams, |s| Progress::get(&s.judge.alarm.unreadable));
+    per_stream(page, name, streams, |s| Progress::get(&s.monitor.alarm.unreadable));
 }
 
 fn transactions(page: &mut Page, streams: &[Stream]) {
@@ -269,11 +271,11 @@ fn partitions(page: &mut Page, streams: &[Stream], now: Timestamp) {
         }
     }
     let name = "tripline_incident_firing";
-    page.family(name, "gauge", "1 while the judge of this process has an incident that is open.");
-    per_stream(page, name, streams, |s| u8::from(s.judge.is_firing()));
+    page.family(name, "gauge", "1 while the monitor of this process has an incident that is open.");
+    per_stream(page, name, streams, |s| u8::from(s.monitor.is_firing()));
     let name = "tripline_alarm_level";
-    page.family(name, "gauge", "How near the judge of this process is to an alarm: 1 rings.");
-    per_stream(page, name, streams, |s| s.judge.get_alarm_level());
+    page.family(name, "gauge", "How near the monitor of this process is to an alarm: 1 rings.");
+    per_stream(page, name, streams, |s| s.monitor.get_alarm_level());
 }
 
 fn durations(page: &mut Page, streams: &[Stream]) {
@@ -294,8 +296,8 @@ fn durations(page: &mut Page, streams: &[Stream]) {
     for stream in streams {
         let took = of_all(stream, |worker| worker.commit_durations.values());
         page.durations(name, &[("stream", &stream.name), ("role", "worker")], &took);
-        let took = stream.judge.commit_durations.values();
-        page.durations(name, &[("stream", &stream.name), ("role", "judge")], &took);
+        let took = stream.monitor.commit_durations.values();
+        page.durations(name, &[("stream", &stream.name), ("role", "monitor")], &took);
     }
     // Buckets that double say a quantile to a factor of two, and of any stretch of time; these say it
     // to a hundredth, and since the process began.
@@ -310,8 +312,8 @@ fn durations(page: &mut Page, streams: &[Stream]) {
     for stream in streams {
         let took = of_all(stream, |worker| worker.commit_durations.values());
         page.quantiles(name, &[("stream", &stream.name), ("role", "worker")], &took);
-        let took = stream.judge.commit_durations.values();
-        page.quantiles(name, &[("stream", &stream.name), ("role", "judge")], &took);
+        let took = stream.monitor.commit_durations.values();
+        page.quantiles(name, &[("stream", &stream.name), ("role", "monitor")], &took);
     }
 }
 
@@ -502,11 +504,11 @@ mod tests {
         stream.workers[1].ends(Partition(6), Offset(30), None);
         stream.workers[1].stands(Partition(6), Offset(18));
         stream.workers.iter().for_each(|worker| worker.join());
-        stream.judge.stand_back(now, "another has its id");
-        stream.judge.firing(true);
-        stream.judge.alarm_level(0.25);
-        stream.judge.alarm.sit(true, Timestamp(now.0 - 2500));
-        stream.judge.alarm.heard(false);
+        stream.monitor.stand_back(now, "another has its id");
+        stream.monitor.firing(true);
+        stream.monitor.alarm_level(0.25);
+        stream.monitor.alarm.sit(true, Timestamp(now.0 - 2500));
+        stream.monitor.alarm.heard(false);
         roster.reach.is_silent(Timestamp(now.0 - 2500), "no answer");
         let route = &roster.routes[0];
         Counters::add(&route.sent);
@@ -530,9 +532,9 @@ mod tests {
             "tripline_consumer_lag_records{stream=\"fashion\",partition=\"6\"} 12",
             "tripline_incident_firing{stream=\"fashion\"} 1",
             "tripline_alarm_level{stream=\"fashion\"} 0.25",
-            "tripline_judge_seated{stream=\"fashion\"} 1",
-            "tripline_judge_held{stream=\"fashion\"} 0",
-            "tripline_judge_behind_seconds{stream=\"fashion\"} 2.5",
+            "tripline_monitor_seated{stream=\"fashion\"} 1",
+            "tripline_monitor_paused{stream=\"fashion\"} 0",
+            "tripline_monitor_behind_seconds{stream=\"fashion\"} 2.5",
             "tripline_alert_window_seconds{stream=\"fashion\"} 10",
             "tripline_evidence_counts_total{stream=\"fashion\",bundle=\"own\"} 0",
             "tripline_evidence_counts_total{stream=\"fashion\",bundle=\"other\"} 1",
@@ -543,7 +545,7 @@ mod tests {
             "tripline_batch_duration_seconds_bucket{stream=\"fashion\",le=\"0.0005\"} 0",
             "tripline_batch_duration_seconds_bucket{stream=\"fashion\",le=\"0.001\"} 2",
             "tripline_commit_duration_seconds_sum{stream=\"fashion\",role=\"worker\"} 0.008",
-            "tripline_commit_duration_seconds_count{stream=\"fashion\",role=\"judge\"} 0",
+            "tripline_commit_duration_seconds_count{stream=\"fashion\",role=\"monitor\"} 0",
             "tripline_batch_duration_quantile_seconds{stream=\"fashion\",share=\"0.5\"} 0.0007",
             "tripline_commit_duration_quantile_seconds{stream=\"fashion\",role=\"worker\",share=\"0.999\"} 0.004",
             "tripline_thread_beat_age_seconds{stream=\"fashion\",thread=\"worker-0\"} 1.5",

@@ -37,13 +37,13 @@ pub struct Reloads {
     trouble: Mutex<Option<(Timestamp, String)>>,
 }
 
-/// What judges a stream now.
+/// What scores a stream now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Present {
     /// SHA-256 of the bundle, in hexadecimal.
     pub bundle: String,
     /// Of bundle and budget: what evidence and alerts name.
-    pub epoch: String,
+    pub baseline: String,
     /// Of all that changes a verdict: what trace headers name.
     pub revision: String,
 }
@@ -52,7 +52,7 @@ pub struct Present {
 pub struct Running {
     pub inboxes: Inboxes,
     pub present: Arc<Mutex<Present>>,
-    /// Of the bundle that judges now.
+    /// Of the bundle that scores now.
     pub schema: Schema,
 }
 
@@ -176,7 +176,7 @@ impl Reloader {
         Ok((config, candidates))
     }
 
-    /// Changes whenever a file does that a revision is read from: those of the bundles that judge now, and of those that the
+    /// Changes whenever a file does that a revision is read from: those of the bundles that score now, and of those that the
     /// file names. No file of a bundle is read here: whoever filled the folder may be hostile, and written anew with the same
     /// bytes is found to be the same later.
     fn fingerprint(&self) -> Digest {
@@ -208,7 +208,7 @@ impl Present {
         let guard = &prepared.guard;
         Self {
             bundle: guard.digest().to_string(),
-            epoch: guard.epoch().to_owned(),
+            baseline: guard.baseline().to_owned(),
             revision: hexadecimal(guard.revision()),
         }
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::scorer::StreamScorer;
 use crate::deliver::Scorer as _;
 use crate::monitor::{Alert, Status};
-use crate::monitor::{Frame, Judge};
+use crate::monitor::{Frame, Monitor};
 use crate::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
 use crate::score::{Clock, GuardFailure, Lane};
 use crate::watch::{Counts, Evidence, Message, Presence, Tally, Tick, Window, WindowStart};
@@ -41,7 +41,7 @@ struct Line {
 pub struct Replaying {
     scorer: StreamScorer,
     frame: Arc<Frame>,
-    epoch: String,
+    baseline: String,
     /// What time it is in each partition.
     clocks: BTreeMap<Partition, Clock>,
     /// Of each partition if those are judged one by one; else merged, as of partition 0.
@@ -91,9 +91,9 @@ pub fn read_line(line: &str) -> Result<Recorded, String> {
 
 impl Replaying {
     pub fn new(scorer: StreamScorer, frame: Frame) -> Self {
-        let epoch = frame.about.epoch.clone();
+        let baseline = frame.about.baseline.clone();
         let (clocks, windows, verdicts) = Default::default();
-        Self { scorer, frame: Arc::new(frame), epoch, clocks, windows, verdicts, span: None }
+        Self { scorer, frame: Arc::new(frame), baseline, clocks, windows, verdicts, span: None }
     }
 
     /// Takes some records, of one partition in their order.
@@ -110,7 +110,7 @@ impl Replaying {
             // A lane of its own for each: repeats and gaps of a recording are nobody's fault.
             let window_ms = self.frame.terms.window_ms;
             let clock = self.clocks.entry(at.partition).or_default();
-            let lane = Lane::new(&self.epoch, at.partition, at.offset, window_ms);
+            let lane = Lane::new(&self.baseline, at.partition, at.offset, window_ms);
             let mut lane = lane.at(std::mem::take(clock));
             lane.settle(at, record.stamp, outcome, &self.scorer.cells()[outcome.cells.clone()]);
             lane.drain_evidence(&mut evidence);
@@ -136,13 +136,13 @@ impl Replaying {
         Ok(())
     }
 
-    /// Judges what was counted.
+    /// Scores what was counted.
     pub fn finish(self) -> Replayed {
-        let Self { frame, epoch, windows, verdicts, span, .. } = self;
+        let Self { frame, baseline, windows, verdicts, span, .. } = self;
         let allowed_per_week = WEEK_MS / frame.terms.false_page_ms as f64;
-        let (length, mut judge) = (frame.terms.window_ms as i64, Judge::new(frame));
+        let (length, mut monitor) = (frame.terms.window_ms as i64, Monitor::new(frame));
         let (mut counts, mut alerts) = (Counts::default(), vec![]);
-        let mut said = |message| judge.take(judge.next(), &message, &mut alerts);
+        let mut said = |message| monitor.take(monitor.next(), &message, &mut alerts);
         let partitions: BTreeSet<Partition> =
             windows.keys().map(|&(_, partition)| partition).collect();
         let quiet = |partition| Message::Presence(Presence { partition, quiet: true });
@@ -152,7 +152,7 @@ impl Replaying {
             counts.add(&window.tally.counts);
             said(Message::Tick(Tick { at: Timestamp(start.0 + 3 * length) }));
             said(Message::Evidence(Evidence {
-                epoch: epoch.clone(),
+                baseline: baseline.clone(),
                 partition,
                 from: Offset(n),
                 to: Offset(n + 1),

@@ -34,21 +34,21 @@ const PATIENCE_MIN: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub name: String,
-    /// What judges it now.
+    /// What scores it now.
     pub present: Arc<Mutex<Present>>,
     pub workers: Vec<Arc<Progress>>,
-    pub judge: Arc<Progress>,
-    /// What the judge judges at a time.
+    pub monitor: Arc<Progress>,
+    /// What the monitor scores at a time.
     pub window: Duration,
 }
 
-/// A judge closes a window when every partition is a window further on, or four behind, or was not heard of for a
+/// A monitor closes a window when every partition is a window further on, or four behind, or was not heard of for a
 /// minute; it ticks twice in one. Later than this it is late.
-const JUDGE_WINDOWS: u32 = 8;
-const JUDGE_PATIENCE: Duration = Duration::from_secs(120);
+const MONITOR_WINDOWS: u32 = 8;
+const MONITOR_PATIENCE: Duration = Duration::from_secs(120);
 
 impl Roster {
-    /// The counters of `overview`, which has them in the order of `streams`: workers, then judge.
+    /// The counters of `overview`, which has them in the order of `streams`: workers, then monitor.
     pub fn new(streams: &[Prepared], overview: &Overview, kafka: &Kafka) -> Self {
         let mut threads = overview.threads.iter().cloned();
         let memory = streams.iter().map(|prepared| prepared.memory(kafka)).sum();
@@ -57,7 +57,7 @@ impl Roster {
             name: prepared.stream.name.clone(),
             present: Arc::new(Mutex::new(Present::of(prepared))),
             workers: threads.by_ref().take(prepared.stream.workers).collect(),
-            judge: threads.next().expect("one per thread"),
+            monitor: threads.next().expect("one per thread"),
             window: prepared.stream.alerts.window,
         });
         let streams = streams.collect();
@@ -80,7 +80,7 @@ impl Roster {
 
     /// The threads of each stream, by its name.
     pub fn by_stream(&self) -> Vec<(String, Vec<Arc<Progress>>)> {
-        let threads = |s: &Stream| s.workers.iter().chain([&s.judge]).cloned().collect();
+        let threads = |s: &Stream| s.workers.iter().chain([&s.monitor]).cloned().collect();
         self.streams.iter().map(|stream| (stream.name.clone(), threads(stream))).collect()
     }
 
@@ -179,20 +179,20 @@ impl Roster {
     /// Why the alarm of a stream does not see what it should: no reason to restart, because records go on.
     pub fn blind(&self, now: Timestamp) -> Vec<String> {
         let mut lines = vec![];
-        for Stream { name, judge, window, .. } in &self.streams {
+        for Stream { name, monitor, window, .. } in &self.streams {
             lines.extend(
-                judge.reasons().into_iter().map(|(_, why)| format!("stream {name}: {why}")),
+                monitor.reasons().into_iter().map(|(_, why)| format!("stream {name}: {why}")),
             );
-            let most = JUDGE_PATIENCE + *window * JUDGE_WINDOWS;
-            if let Some(age) = judge.alarm.behind(now).filter(|age| *age > most) {
-                let why = match judge.alarm.get_trouble() {
+            let most = MONITOR_PATIENCE + *window * MONITOR_WINDOWS;
+            if let Some(age) = monitor.alarm.behind(now).filter(|age| *age > most) {
+                let why = match monitor.alarm.get_trouble() {
                     Some(why) => why,
                     None => "the evidence topic tells nothing, or a partition is far behind".into(),
                 };
                 let age = age.as_secs();
                 lines.push(format!("stream {name}: nothing was judged for {age} s: {why}"));
             }
-            if let Some(share) = judge.alarm.others_share() {
+            if let Some(share) = monitor.alarm.others_share() {
                 lines.push(format!(
                     "stream {name}: {:.0} % of the evidence is told by workers of another bundle or budget: of their \
                      records it watches how many are flagged and unreadable, not what is in them",
@@ -235,17 +235,17 @@ impl Roster {
 }
 
 impl Stream {
-    /// What judges it now.
+    /// What scores it now.
     pub fn present(&self) -> Present {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Threads that have begun, and have not adopted that yet.
     pub fn behind(&self) -> usize {
-        let Present { epoch, revision, .. } = self.present();
+        let Present { baseline, revision, .. } = self.present();
         let workers = self.workers.iter().map(|worker| (worker, &revision));
-        // A judge knows its epoch only.
-        let threads = workers.chain([(&self.judge, &epoch)]);
+        // A monitor knows its baseline only.
+        let threads = workers.chain([(&self.monitor, &baseline)]);
         let is_behind = |(thread, newest): &(&Arc<Progress>, &String)| {
             let own = thread.revision();
             !own.is_empty() && own != **newest
@@ -257,7 +257,7 @@ impl Stream {
     pub fn threads(&self) -> impl Iterator<Item = (String, &Progress)> {
         let workers = self.workers.iter().enumerate();
         let workers = workers.map(|(number, thread)| (format!("worker-{number}"), &**thread));
-        workers.chain([("judge".to_owned(), &*self.judge)])
+        workers.chain([("monitor".to_owned(), &*self.monitor)])
     }
 }
 
@@ -266,17 +266,17 @@ pub mod tests {
     use super::*;
     use crate::record::Partition;
 
-    /// Two workers and a judge of one stream; nobody has begun.
+    /// Two workers and a monitor of one stream; nobody has begun.
     pub fn roster() -> Roster {
         let stream = Stream {
             name: "fashion".into(),
             present: Arc::new(Mutex::new(Present {
                 bundle: "ab".repeat(32),
-                epoch: "0123456789abcdef".into(),
+                baseline: "0123456789abcdef".into(),
                 revision: "fedcba9876543210".into(),
             })),
             workers: vec![Arc::default(), Arc::default()],
-            judge: Arc::default(),
+            monitor: Arc::default(),
             window: Duration::from_secs(10),
         };
         let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];
@@ -291,14 +291,14 @@ pub mod tests {
         let [stream] = &roster.streams[..] else { unreachable!() };
         let now = Timestamp(1_000_000);
         stream.workers[0].beat(now);
-        stream.judge.beat(Timestamp(now.0 - 130_000));
-        stream.judge.join();
+        stream.monitor.beat(Timestamp(now.0 - 130_000));
+        stream.monitor.join();
         let patience = Duration::from_secs(120);
         assert_eq!(
             roster.unready(now, patience),
             [
                 "stream fashion: worker-1 has not begun",
-                "stream fashion: judge did not come around for 130 s; it may take 120 s",
+                "stream fashion: monitor did not come around for 130 s; it may take 120 s",
                 "stream fashion: worker-0 has not joined its group yet",
             ]
         );
@@ -353,23 +353,23 @@ pub mod tests {
     #[test]
     fn an_alarm_that_does_not_see_is_told_with_the_reason_and_one_that_stands_by_is_not() {
         let roster = roster();
-        let [Stream { judge, .. }] = &roster.streams[..] else { unreachable!() };
+        let [Stream { monitor, .. }] = &roster.streams[..] else { unreachable!() };
         let begun = Timestamp(1_000_000);
         assert_eq!(roster.blind(begun), [""; 0], "it stands by");
-        judge.hold(Partition(0), "its state is gone");
+        monitor.hold(Partition(0), "its state is gone");
         assert_eq!(roster.blind(begun), ["stream fashion: its state is gone"]);
-        assert_eq!(roster.held(), [""; 0], "no record waits for a judge");
-        judge.held(0);
-        judge.alarm.sit(true, begun);
-        judge.alarm.trouble(Some("not authorized"));
+        assert_eq!(roster.held(), [""; 0], "no record waits for a monitor");
+        monitor.held(0);
+        monitor.alarm.sit(true, begun);
+        monitor.alarm.trouble(Some("not authorized"));
         assert_eq!(roster.blind(Timestamp(begun.0 + 200_000)), [""; 0]);
         assert_eq!(
             roster.blind(Timestamp(begun.0 + 201_000)),
             ["stream fashion: nothing was judged for 201 s: not authorized"]
         );
-        judge.alarm.judged(Timestamp(begun.0 + 200_000));
+        monitor.alarm.judged(Timestamp(begun.0 + 200_000));
         assert_eq!(roster.blind(Timestamp(begun.0 + 201_000)), [""; 0]);
-        (0..100).for_each(|_| judge.alarm.heard(false));
+        (0..100).for_each(|_| monitor.alarm.heard(false));
         let said = roster.blind(Timestamp(begun.0 + 201_000));
         assert!(said[0].contains("79 % of the evidence is told by workers of another"), "{said:?}");
     }

@@ -1,4 +1,4 @@
-//! `tripline run`: every stream's workers and judge, until told to stop.
+//! `tripline run`: every stream's workers and monitor, until told to stop.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::config::{self, Config, Delivery, Kafka, Stream};
 use crate::deliver::{self, Inbox, Progress, Timing};
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::monitor::About;
-use crate::monitor::{Frame, Judge};
+use crate::monitor::{Frame, Monitor};
 use crate::score::{Guard, GuardError};
 use crate::watch::{Kind, Terms, Times, roster};
 
@@ -92,7 +92,7 @@ impl Prepared {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
-        let optional = [&bundle.guarded_model, &bundle.restorer, &bundle.likelihood];
+        let optional = [&bundle.protected_model, &bundle.restorer, &bundle.likelihood];
         let others: usize = optional.into_iter().flatten().map(Vec::len).sum();
         let models = bundle.autoencoder.len() + others;
         let bundle_bytes = (models as u64, bundle.tensors.bytes() as u64);
@@ -100,7 +100,7 @@ impl Prepared {
         Ok(Self { stream, guard, registry, networks, bundle_bytes })
     }
 
-    /// One worker's scoring, and the judge's frame.
+    /// One worker's scoring, and the monitor's frame.
     pub fn into_scorer(self) -> (StreamScorer, Frame) {
         let Self { stream, guard, registry, networks, .. } = self;
         let frame = frame(&stream, &guard);
@@ -115,8 +115,8 @@ impl Prepared {
             let (stream, guard, registry) = (stream.clone(), guard.clone(), registry.clone());
             inbox.post(Next { stream, guard, registry, networks });
         }
-        let judge = judge(&stream, &guard);
-        inboxes.judge.post((stream, judge));
+        let monitor = monitor(&stream, &guard);
+        inboxes.monitor.post((stream, monitor));
     }
 
     /// What this stream may take in this process.
@@ -147,12 +147,12 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     Ok((bundle, guard))
 }
 
-/// A judge of `stream` that has heard nothing.
-pub fn judge(stream: &Stream, guard: &Guard) -> Judge {
-    Judge::new(Arc::new(frame(stream, guard)))
+/// A monitor of `stream` that has heard nothing.
+pub fn monitor(stream: &Stream, guard: &Guard) -> Monitor {
+    Monitor::new(Arc::new(frame(stream, guard)))
 }
 
-/// What the judge of `stream` is told.
+/// What the monitor of `stream` is told.
 pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     let clean = guard.clean();
     let budget = clean.budget;
@@ -162,7 +162,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
         input: stream.input.clone(),
         quarantine: stream.topics.quarantine.clone(),
         dead_letter: stream.topics.dead_letter.clone(),
-        epoch: guard.epoch().to_owned(),
+        baseline: guard.baseline().to_owned(),
         bundle: guard.digest().to_string(),
         policy: guard.policy(),
         budget,
@@ -171,20 +171,20 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     let times = Times {
         window_ms: stream.alerts.window.as_millis() as u64,
         false_page_ms,
-        hold_ms: stream.alerts.hold.as_millis() as u64,
+        keep_firing_for_ms: stream.alerts.hold.as_millis() as u64,
     };
     let signals = guard.signals().clone();
     // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
     let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
     let wanted = |kind| !(moves && matches!(kind, Kind::InputDrift | Kind::AnswerDrift));
     let watches = roster(&signals, clean, wanted);
-    let mut terms = Terms::new(guard.epoch(), &stream.name, watches, times);
+    let mut terms = Terms::new(guard.baseline(), &stream.name, watches, times);
     if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {
         terms.draws_max = 1;
     }
-    let silence_ms = stream.alerts.silence.map(|silence| silence.as_millis() as u64);
+    let no_data_ms = stream.alerts.no_data.map(|silence| silence.as_millis() as u64);
     let (schema, per_partition) = (guard.schema().clone(), stream.alerts.per_partition);
-    Frame { about, terms, signals, schema, silence_ms, per_partition }
+    Frame { about, terms, signals, schema, no_data_ms, per_partition }
 }
 
 /// Counters of every thread of a process, by stream, and where the next revision of each stream goes.
@@ -198,15 +198,15 @@ pub struct Overview {
 #[derive(Clone)]
 pub struct Inboxes {
     pub workers: Vec<Arc<Inbox<Next>>>,
-    pub judge: Arc<Inbox<(Arc<Stream>, Judge)>>,
+    pub monitor: Arc<Inbox<(Arc<Stream>, Monitor)>>,
 }
 
 impl Overview {
-    /// One counter per thread that `config` asks for: its workers, then its judge, per stream.
+    /// One counter per thread that `config` asks for: its workers, then its monitor, per stream.
     pub fn new(streams: &[Prepared]) -> Self {
         let inboxes = streams.iter().map(|prepared| Inboxes {
             workers: (0..prepared.stream.workers).map(|_| Arc::default()).collect(),
-            judge: Arc::default(),
+            monitor: Arc::default(),
         });
         let inboxes: Vec<Inboxes> = inboxes.collect();
         let threads = inboxes.iter().map(|inboxes| inboxes.workers.len() + 1).sum();
@@ -217,7 +217,7 @@ impl Overview {
 /// Loads everything that `config` names: nothing is joined unless all of it is sound.
 ///
 /// # Errors
-/// The first stream that cannot be guarded.
+/// The first stream that cannot be protected.
 pub fn prepare(config: &Config, trial: &Trial) -> Result<Vec<Prepared>, RunError> {
     let runtime = Runtime::load(config.onnxruntime.as_deref())?;
     let registry = config.registry.as_ref();
@@ -229,7 +229,7 @@ pub fn prepare(config: &Config, trial: &Trial) -> Result<Vec<Prepared>, RunError
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Worker(usize),
-    Judge,
+    Monitor,
 }
 
 /// What stands between the threads of a process and Kafka.
@@ -306,10 +306,10 @@ pub fn run_with<W: Wrap>(
                     thread.work(inbox);
                 }));
             }
-            let thread = thread(Role::Judge);
+            let thread = thread(Role::Monitor);
             threads.push(scope.spawn(move || {
                 let _tell = Tell(stop);
-                thread.judge(&inboxes.judge);
+                thread.monitor(&inboxes.monitor);
             }));
         }
         scope.spawn(|| watchdog::watch(&overview.threads, timing.settle, stop, &all_ended));
@@ -330,7 +330,7 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Worker(number) => write!(f, "worker-{number}"),
-            Self::Judge => f.write_str("judge"),
+            Self::Monitor => f.write_str("monitor"),
         }
     }
 }

@@ -56,12 +56,12 @@ impl Scorer for StreamScorer {
         hexadecimal(self.guard.revision())
     }
 
-    fn epoch(&self) -> &str {
-        self.guard.epoch()
+    fn baseline(&self) -> &str {
+        self.guard.baseline()
     }
 
     fn reference(&self) -> Reference {
-        self.guard.clean().reference(self.guard.epoch())
+        self.guard.clean().reference(self.guard.baseline())
     }
 
     fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {

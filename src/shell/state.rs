@@ -1,4 +1,4 @@
-//! What a stream's partitions and its judge remember, looked at and reset from outside.
+//! What a stream's partitions and its monitor remember, looked at and reset from outside.
 //!
 //! Looking changes nothing and joins nothing. A reset takes the partitions over as a worker would, as
 //! the only member of their group, so nobody works on them meanwhile; state and offset are then
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::kafka::{Clients, Group, Session};
-use super::run::judge;
+use super::run::monitor;
 use crate::config::{Delivery, Stream};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, JUDGE_KEY, Kept, LANE_KEY, Output,
-    Outputs, Progress, Session as _, SessionError, begin_judge, begin_lane,
+    BOOT_KEY, Beginning, Boot, Change, EVIDENCE_PARTITION, Kept, LANE_KEY, MONITOR_KEY, Output,
+    Outputs, Progress, Session as _, SessionError, begin_lane, begin_monitor,
 };
-use crate::monitor::JudgeState;
+use crate::monitor::MonitorState;
 use crate::monitor::{Alert, Event, Incident};
 use crate::record::{Extent, Offset, Partition};
 use crate::score::{Guard, Lane, LaneState};
@@ -27,13 +27,13 @@ use crate::score::{Guard, Lane, LaneState};
 pub struct Sight {
     pub stream: String,
     /// Of the bundle and budget that the configuration names.
-    pub epoch: String,
+    pub baseline: String,
     pub group: String,
     /// Who is in the group now, by client id and host.
     pub members: Vec<String>,
     pub partitions: Vec<Remembered<At>>,
     /// As partition 0, which evidence has alone.
-    pub judge: Remembered<Judged>,
+    pub monitor: Remembered<MonitorMemory>,
 }
 
 /// A partition, what the group committed of it, and what is remembered of what lies below.
@@ -49,7 +49,7 @@ pub struct Remembered<T> {
     /// Why whoever takes it over cannot go on.
     pub problem: Option<String>,
     /// Which knowledge judged what it remembers; under another one signals are watched anew.
-    pub epoch: Option<String>,
+    pub baseline: Option<String>,
     pub boot: Option<Boot>,
     #[serde(flatten)]
     pub kept: Option<T>,
@@ -59,9 +59,9 @@ pub struct Remembered<T> {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct At {}
 
-/// What a judge's state holds.
+/// What a monitor's state holds.
 #[derive(Clone, Debug, Serialize)]
-pub struct Judged {
+pub struct MonitorMemory {
     pub windows: usize,
     /// The incidents that are not over.
     pub firing: Vec<Incident>,
@@ -96,11 +96,11 @@ pub struct Watched<'a> {
     pub guard: &'a Guard,
 }
 
-/// Partitions of a stream, or its judge.
+/// Partitions of a stream, or its monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     Partitions(Option<Partition>),
-    Judge,
+    Monitor,
 }
 
 /// A reset that was thought through and not done.
@@ -127,19 +127,19 @@ impl<'a> Watched<'a> {
     pub fn look(self) -> Result<Sight, StateError> {
         let workers = self.group(What::Partitions(None))?;
         let lanes = self.beginnings(&workers, What::Partitions(None))?;
-        let judges = self.group(What::Judge)?;
-        let judged = self.beginnings(&judges, What::Judge)?;
+        let scores = self.group(What::Monitor)?;
+        let judged = self.beginnings(&scores, What::Monitor)?;
         let mut members = workers.members()?;
-        members.extend(judges.members()?);
+        members.extend(scores.members()?);
         let lanes = lanes.iter().map(|beginning| self.lane(beginning));
-        let judge = judged.first().expect("one partition was asked for");
+        let monitor = judged.first().expect("one partition was asked for");
         Ok(Sight {
             stream: self.stream.name.clone(),
-            epoch: self.guard.epoch().to_owned(),
+            baseline: self.guard.baseline().to_owned(),
             group: workers.name().to_owned(),
             members,
             partitions: lanes.collect(),
-            judge: self.judge(judge),
+            monitor: self.monitor(monitor),
         })
     }
 
@@ -158,8 +158,8 @@ impl<'a> Watched<'a> {
         for beginning in &beginnings {
             let partition = beginning.partition;
             let (at, why) = match what {
-                What::Judge => {
-                    let state = kept(beginning, 0).and_then(|b| JudgeState::read(b).ok());
+                What::Monitor => {
+                    let state = kept(beginning, 0).and_then(|b| MonitorState::read(b).ok());
                     goes_on(beginning, state.as_ref().map(|state| (state.next(), state.log())))
                 }
                 What::Partitions(_) => {
@@ -179,9 +179,9 @@ impl<'a> Watched<'a> {
             next.push((partition, at));
             let name = &self.stream.name;
             let (who, forgets) = match what {
-                What::Judge => {
-                    let seen = self.judge(beginning);
-                    (format!("stream {name}, judge"), forgets_of_judge(&seen))
+                What::Monitor => {
+                    let seen = self.monitor(beginning);
+                    (format!("stream {name}, monitor"), forgets_of_monitor(&seen))
                 }
                 What::Partitions(_) => {
                     let seen = self.lane(beginning);
@@ -203,7 +203,7 @@ impl<'a> Watched<'a> {
         let group = self.group_name(plan.what);
         let (role, progress) = (format!("{}.state", stream.name), Arc::<Progress>::default());
         let session = {
-            let (place, outputs) = ((&*group, self.topic(plan.what)), Outputs::of_judge(stream));
+            let (place, outputs) = ((&*group, self.topic(plan.what)), Outputs::of_monitor(stream));
             Session::join(clients, &role, place, &outputs, progress)?
         };
         let wanted = plan.next.iter().map(|&(partition, _)| partition).collect();
@@ -226,11 +226,11 @@ impl<'a> Watched<'a> {
                 What::Partitions(_) => {
                     let window_ms = stream.alerts.window.as_millis() as u64;
                     let log = beginning.log.extent.clone();
-                    let lane = Lane::new(guard.epoch(), partition, next, window_ms).of_log(log);
+                    let lane = Lane::new(guard.baseline(), partition, next, window_ms).of_log(log);
                     send(partition, LANE_KEY, &lane.to_bytes())?;
                     send(partition, BOOT_KEY, &Boot::take_over(None, next, 0).to_bytes())?;
                 }
-                What::Judge => {
+                What::Monitor => {
                     for alert in self.ended(beginning) {
                         let value = alert.to_bytes();
                         session.send(Output {
@@ -241,9 +241,10 @@ impl<'a> Watched<'a> {
                             headers: &Event::new(&alert, &value).headers(),
                         })?;
                     }
-                    let fresh =
-                        judge(stream, guard).starting_at(next).of_log(beginning.log.extent.clone());
-                    send(partition, JUDGE_KEY, &fresh.to_bytes())?;
+                    let fresh = monitor(stream, guard)
+                        .starting_at(next)
+                        .of_log(beginning.log.extent.clone());
+                    send(partition, MONITOR_KEY, &fresh.to_bytes())?;
                 }
             }
         }
@@ -252,16 +253,17 @@ impl<'a> Watched<'a> {
         Ok(session.commit()?)
     }
 
-    /// What is said of an incident that a reset of the judge forgets.
+    /// What is said of an incident that a reset of the monitor forgets.
     fn ended(self, beginning: &Beginning) -> Vec<Alert> {
-        let state = kept(beginning, 0).and_then(|bytes| JudgeState::read(bytes).ok());
-        let end = |state| judge(self.stream, self.guard).end(&state, "the judge's state was reset");
+        let state = kept(beginning, 0).and_then(|bytes| MonitorState::read(bytes).ok());
+        let end =
+            |state| monitor(self.stream, self.guard).end(&state, "the monitor's state was reset");
         state.map(end).unwrap_or_default()
     }
 
     fn lane(self, beginning: &Beginning) -> Remembered<At> {
-        let epoch = self.guard.epoch();
-        let fit = begin_lane(beginning, epoch, self.stream, self.offsets_lag());
+        let baseline = self.guard.baseline();
+        let fit = begin_lane(beginning, baseline, self.stream, self.offsets_lag());
         let state = kept(beginning, 0).and_then(|b| LaneState::read(b, beginning.partition).ok());
         let boot = kept(beginning, 1).and_then(|bytes| serde_json::from_slice(bytes).ok());
         Remembered {
@@ -271,28 +273,28 @@ impl<'a> Watched<'a> {
             oldest: beginning.log.extent.start,
             end: beginning.log.extent.end,
             problem: fit.err().map(|error| error.to_string()),
-            epoch: state.as_ref().map(|state| state.epoch().to_owned()),
+            baseline: state.as_ref().map(|state| state.baseline().to_owned()),
             boot,
             kept: state.as_ref().map(|_| At {}),
         }
     }
 
-    fn judge(self, beginning: &Beginning) -> Remembered<Judged> {
-        let fresh = judge(self.stream, self.guard);
-        let fit = begin_judge(&fresh, beginning, self.offsets_lag());
-        let state = kept(beginning, 0).and_then(|bytes| JudgeState::read(bytes).ok());
-        let judged = |s: &JudgeState| Judged {
+    fn monitor(self, beginning: &Beginning) -> Remembered<MonitorMemory> {
+        let fresh = monitor(self.stream, self.guard);
+        let fit = begin_monitor(&fresh, beginning, self.offsets_lag());
+        let state = kept(beginning, 0).and_then(|bytes| MonitorState::read(bytes).ok());
+        let judged = |s: &MonitorState| MonitorMemory {
             windows: s.windows(),
             firing: s.incidents().cloned().collect(),
         };
         Remembered {
             partition: beginning.partition,
             committed: beginning.committed,
-            covered: state.as_ref().map(JudgeState::next),
+            covered: state.as_ref().map(MonitorState::next),
             oldest: beginning.log.extent.start,
             end: beginning.log.extent.end,
             problem: fit.err().map(|error| error.to_string()),
-            epoch: state.as_ref().map(|state| state.epoch().to_owned()),
+            baseline: state.as_ref().map(|state| state.baseline().to_owned()),
             boot: None,
             kept: state.as_ref().map(judged),
         }
@@ -300,7 +302,7 @@ impl<'a> Watched<'a> {
 
     fn beginnings(self, group: &Group, what: What) -> Result<Vec<Beginning>, StateError> {
         let mut partitions = match what {
-            What::Judge => vec![EVIDENCE_PARTITION],
+            What::Monitor => vec![EVIDENCE_PARTITION],
             What::Partitions(_) => group.partitions()?,
         };
         if let What::Partitions(Some(partition)) = what {
@@ -321,14 +323,14 @@ impl<'a> Watched<'a> {
     fn group_name(self, what: What) -> String {
         match what {
             What::Partitions(_) => self.clients.workers(&self.stream.name),
-            What::Judge => self.clients.judges(&self.stream.name),
+            What::Monitor => self.clients.monitors(&self.stream.name),
         }
     }
 
     fn topic(self, what: What) -> &'a str {
         match what {
             What::Partitions(_) => &self.stream.input,
-            What::Judge => &self.stream.topics.evidence,
+            What::Monitor => &self.stream.topics.evidence,
         }
     }
 
@@ -336,7 +338,7 @@ impl<'a> Watched<'a> {
         let topic = &self.stream.topics.state;
         match what {
             What::Partitions(_) => Kept { topic, keys: &LANE_KEYS, extent: LaneState::log_of },
-            What::Judge => Kept { topic, keys: &[JUDGE_KEY], extent: JudgeState::log_of },
+            What::Monitor => Kept { topic, keys: &[MONITOR_KEY], extent: MonitorState::log_of },
         }
     }
 
@@ -410,7 +412,7 @@ fn forgets_of_lane(seen: &Remembered<At>, at: Offset) -> Vec<String> {
     let mut lines = vec![];
     match (&seen.kept, &seen.problem) {
         (Some(At {}), _) => {
-            lines.push("forgets where it stands; what the judge heard of it stays".into());
+            lines.push("forgets where it stands; what the monitor heard of it stays".into());
         }
         (None, Some(problem)) => {
             lines.push(format!("nothing is known of what it forgets: {problem}"))
@@ -431,9 +433,9 @@ fn forgets_of_lane(seen: &Remembered<At>, at: Offset) -> Vec<String> {
     lines
 }
 
-fn forgets_of_judge(seen: &Remembered<Judged>) -> Vec<String> {
+fn forgets_of_monitor(seen: &Remembered<MonitorMemory>) -> Vec<String> {
     let mut lines = vec![match (&seen.kept, &seen.problem) {
-        (Some(Judged { windows, .. }), _) => {
+        (Some(MonitorMemory { windows, .. }), _) => {
             format!("forgets {windows} windows and how near to an alarm they are")
         }
         (None, Some(problem)) => format!(
@@ -500,7 +502,7 @@ mod tests {
             oldest: Offset(0),
             end: Offset(20),
             problem: problem.map(str::to_owned),
-            epoch: None,
+            baseline: None,
             boot: None,
             kept: covered.map(|_| At {}),
         };
@@ -515,10 +517,10 @@ mod tests {
             ]
             .join("\n"),
             @r"
-        forgets where it stands; what the judge heard of it stays
-        forgets where it stands; what the judge heard of it stays
+        forgets where it stands; what the monitor heard of it stays
+        forgets where it stands; what the monitor heard of it stays
         records from 8 up to 9 are done, as the group says, and are not done again: if somebody moved its offset by hand, nobody works on them
-        forgets where it stands; what the judge heard of it stays
+        forgets where it stands; what the monitor heard of it stays
         records from 9 up to 12 were worked on before: they leave again and are counted again
         nothing is known of what it forgets: it cannot be read
         there is nothing to forget

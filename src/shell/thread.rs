@@ -17,9 +17,10 @@ use super::run::{Role, Wrap};
 use super::scorer::{Next, StreamScorer};
 use crate::config::Stream;
 use crate::deliver::{
-    Backoff, Inbox, Judging, Outputs, Progress, QUANTILES, Resting, SessionError, Timing, Values,
+    Backoff, Inbox, MonitorDriver, Outputs, Progress, QUANTILES, Resting, SessionError, Timing,
+    Values,
 };
-use crate::monitor::Judge;
+use crate::monitor::Monitor;
 
 /// What every thread of a process is given.
 pub struct Around<'a, W> {
@@ -76,25 +77,26 @@ impl<W: Wrap> Thread<'_, W> {
         }
     }
 
-    /// Judges until told to stop.
-    pub fn judge(&self, inbox: &Arc<Inbox<(Arc<Stream>, Judge)>>) {
+    /// Monitors until told to stop.
+    pub fn monitor(&self, inbox: &Arc<Inbox<(Arc<Stream>, Monitor)>>) {
         let (mut stream, mut fresh) = inbox.take().expect(POSTED);
         let mut pause = Pause::new(LOOK_AGAIN);
         while let Some(session) = self.join() {
             let (timing, progress) = (self.around.timing, self.progress.clone());
             let inbox = inbox.clone();
-            let mut judging = Judging::new(session, stream, fresh, inbox, timing, progress);
+            let mut monitoring =
+                MonitorDriver::new(session, stream, fresh, inbox, timing, progress);
             let began = Instant::now();
             let error = loop {
                 if self.is_told_to_stop() {
                     return;
                 }
-                if let Err(error) = judging.turn() {
+                if let Err(error) = monitoring.turn() {
                     break error;
                 }
             };
             let session;
-            (session, stream, fresh) = judging.rest();
+            (session, stream, fresh) = monitoring.rest();
             part_with(session);
             self.stand_back(&error, began, &mut pause);
         }
@@ -108,9 +110,11 @@ impl<W: Wrap> Thread<'_, W> {
             Role::Worker(_) => {
                 (clients.workers(&stream.name), &stream.input, Outputs::of_worker(stream))
             }
-            Role::Judge => {
-                (clients.judges(&stream.name), &stream.topics.evidence, Outputs::of_judge(stream))
-            }
+            Role::Monitor => (
+                clients.monitors(&stream.name),
+                &stream.topics.evidence,
+                Outputs::of_monitor(stream),
+            ),
         };
         let name = self.name();
         let mut pause = Pause::new(JOIN_AGAIN);
@@ -142,7 +146,7 @@ impl<W: Wrap> Thread<'_, W> {
         error!(stream = stream.name, thread = %role, %error, "standing back until it is gone");
         let group = match role {
             Role::Worker(_) => around.clients.workers(&stream.name),
-            Role::Judge => around.clients.judges(&stream.name),
+            Role::Monitor => around.clients.monitors(&stream.name),
         };
         while !self.is_told_to_stop() {
             self.wait(pause.next());

@@ -11,10 +11,10 @@ use super::breaks;
 use super::cluster::{Cluster, End, Txn};
 use super::expect::{self, Expected};
 use super::revisions::{self, REVISIONS};
-use super::scene::{EPOCH, Scene};
+use super::scene::{BASELINE, Scene};
 use super::scorer;
-use super::world::{JUDGES, WORKERS, World};
-use crate::deliver::{JUDGE_KEY, LANE_KEY};
+use super::world::{MONITORS, WORKERS, World};
+use crate::deliver::{LANE_KEY, MONITOR_KEY};
 use crate::record::{Offset, OwnedRecord, Partition, Position};
 use crate::score::Lane;
 use crate::watch::{Evidence, Message};
@@ -228,7 +228,7 @@ impl Checker<'_> {
             *epoch = txn.lease.epoch.max(*epoch);
             for &(group, partition, next) in &txn.offsets {
                 let from = committed.insert((group, partition), next).unwrap_or(Offset(0));
-                let key = if group == WORKERS { LANE_KEY } else { JUDGE_KEY };
+                let key = if group == WORKERS { LANE_KEY } else { MONITOR_KEY };
                 let covered = self.covered(txn, partition, key);
                 if covered != Some(next) {
                     let what = format!("partition {partition}: {next:?} with state of {covered:?}");
@@ -276,7 +276,7 @@ impl Checker<'_> {
 
     fn committed(&mut self) {
         let mut found = vec![];
-        for group in [WORKERS, JUDGES].map(|group| &self.cluster.groups[group]) {
+        for group in [WORKERS, MONITORS].map(|group| &self.cluster.groups[group]) {
             let mut last: BTreeMap<Partition, Offset> = BTreeMap::new();
             for &(partition, offset) in &group.history {
                 let before = last.insert(partition, offset).unwrap_or(offset);
@@ -293,7 +293,7 @@ impl Checker<'_> {
         found.into_iter().for_each(|what| self.violated(COMMITTED, what));
     }
 
-    /// Every state that a lane ever committed, and all that it told the judge, against a fold of
+    /// Every state that a lane ever committed, and all that it told the monitor, against a fold of
     /// the input over what became of each record. Under at-least-once a record may have left in two
     /// ways (as it was, and as what ended two processes): which of them its lane counted cannot be
     /// read from the log, and such a partition is not looked at.
@@ -321,7 +321,7 @@ impl Checker<'_> {
                 told.remove(&partition);
                 continue;
             }
-            let mut lane = Lane::new(EPOCH, partition, Offset(0), window_ms);
+            let mut lane = Lane::new(BASELINE, partition, Offset(0), window_ms);
             let (mut counted, mut clocks) = (BTreeMap::new(), BTreeMap::new());
             // Of states that cover offsets up to `to`: the lane may have gone over what no reader is given.
             let mut compare = |lane: &Lane, to: i64, found: &mut Vec<_>| {
@@ -335,7 +335,7 @@ impl Checker<'_> {
                         let value = state.value.as_deref().unwrap_or_default();
                         let value = String::from_utf8_lossy(value).into_owned();
                         let value = REVISIONS.iter().fold(value, |value, name| {
-                            value.replace(&format!("\"{name}\""), &format!("\"{EPOCH}\""))
+                            value.replace(&format!("\"{name}\""), &format!("\"{BASELINE}\""))
                         });
                         let (seen, fold) = (without_log(Some(value.as_bytes())), lane.to_bytes());
                         if seen != without_log(Some(&fold)) {
@@ -381,7 +381,7 @@ impl Checker<'_> {
                 // Under at-least-once a zombie may tell again what its successor told.
                 end = if self.scene.exactly_once { to } else { end.max(to) };
                 let clock = clocks.range(from..).next().map(|(_, clock)| clock.clone());
-                let mut part = Lane::new(EPOCH, partition, from, window_ms);
+                let mut part = Lane::new(BASELINE, partition, from, window_ms);
                 part = part.at(clock.unwrap_or_default());
                 for (&offset, (stamp, outcome, cells)) in counted.range(from..to) {
                     part.settle(Position { partition, offset }, *stamp, outcome, cells);
@@ -415,36 +415,36 @@ impl Checker<'_> {
         !self.scene.exactly_once && of_partition.into_iter().any(|(_, all)| ways(all))
     }
 
-    /// A judge that hears what was heard says the same, and has the same state at every commit.
+    /// A monitor that hears what was heard says the same, and has the same state at every commit.
     fn alerts(&mut self) {
-        let mut judge = self.scene.judge();
+        let mut monitor = self.scene.monitor();
         let mut states: BTreeMap<Offset, Vec<Rc<OwnedRecord>>> = BTreeMap::new();
         for (_, record) in self.records(&self.scene.stream.topics.state) {
-            if record.key.as_deref() == Some(JUDGE_KEY) {
+            if record.key.as_deref() == Some(MONITOR_KEY) {
                 states.entry(next_of(record).expect("ours")).or_default().push(record.clone());
             }
         }
-        let heard = self.cluster.groups[JUDGES].committed(Partition(0)).unwrap_or(Offset(0));
+        let heard = self.cluster.groups[MONITORS].committed(Partition(0)).unwrap_or(Offset(0));
         // Under at-least-once state is written first; of a last tick it may be all that there is.
         let covered = states.keys().next_back().filter(|_| !self.scene.exactly_once);
         let heard = covered.map_or(heard, |&covered| covered.max(heard));
         let mut alerts = vec![];
         let mut wrong = vec![];
-        let mut compare = |judge: &crate::monitor::Judge| {
-            let seen = states.remove(&judge.next()).unwrap_or_default();
-            let fold = without_log(Some(&judge.to_bytes()));
+        let mut compare = |monitor: &crate::monitor::Monitor| {
+            let seen = states.remove(&monitor.next()).unwrap_or_default();
+            let fold = without_log(Some(&monitor.to_bytes()));
             if seen.iter().any(|state| without_log(state.value.as_deref()) != fold) {
-                wrong.push(format!("the judge's state at {:?} is another", judge.next()));
+                wrong.push(format!("the monitor's state at {:?} is another", monitor.next()));
             }
         };
-        compare(&judge);
+        compare(&monitor);
         for (at, record) in self.records(&self.scene.stream.topics.evidence) {
             if at.offset < heard {
-                judge.take(at.offset, &read(record), &mut alerts);
-                compare(&judge);
+                monitor.take(at.offset, &read(record), &mut alerts);
+                compare(&monitor);
             }
         }
-        wrong.extend(states.keys().map(|at| format!("a state of the judge covers {at:?}")));
+        wrong.extend(states.keys().map(|at| format!("a state of the monitor covers {at:?}")));
         let mut said: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
         for (_, record) in self.records(&self.scene.stream.alerts.topic) {
             let key = record.key.clone().unwrap_or_default();

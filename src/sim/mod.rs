@@ -1,6 +1,6 @@
 //! The delivery of `deliver`, on a cluster in memory, under everything that can go wrong.
 //!
-//! Workers and judges are the ones that Kafka drives; so are lanes, evidence and alerts. Around
+//! Workers and monitors are the ones that Kafka drives; so are lanes, evidence and alerts. Around
 //! them everything is small and made by one seed: brokers, clock, machines, records, faults. The
 //! same seed gives the same world, to the last step, so a violation is replayed by its number.
 //!
@@ -120,13 +120,13 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
     hits.count("records", read(&stream.input).len() as u64);
     hits.count("alerts", read(&stream.alerts.topic).len() as u64);
     let evidence = read(&stream.topics.evidence);
-    let names = |text: &str, epoch: &str| text.contains(&format!("\"epoch\":\"{epoch}\""));
-    let by = |epoch: &str| {
+    let names = |text: &str, baseline: &str| text.contains(&format!("\"baseline\":\"{baseline}\""));
+    let by = |baseline: &str| {
         let texts = evidence.iter().filter_map(|record| record.value.as_deref());
-        texts.filter(|text| names(&String::from_utf8_lossy(text), epoch)).count() as u64
+        texts.filter(|text| names(&String::from_utf8_lossy(text), baseline)).count() as u64
     };
-    if by(scene::EPOCH) > 0 {
-        hits.count("told under two bundles", by(scene::OTHER_EPOCH));
+    if by(scene::BASELINE) > 0 {
+        hits.count("told under two bundles", by(scene::OTHER_BASELINE));
     }
     let letters = read(&stream.topics.dead_letter);
     let of = |end: &str| letters.iter().filter(|r| expect::text(r).ends_with(end)).count() as u64;

@@ -39,8 +39,8 @@ pub enum Mutation {
     RestoreUnchecked,
     /// When a partition is handed over, neither state nor offset of what was read before is committed.
     ForgetOnRevoke,
-    /// The judge commits what it heard, and sends what followed from it after that.
-    JudgeCommitsFirst,
+    /// The monitor commits what it heard, and sends what followed from it after that.
+    MonitorCommitsFirst,
     /// A partition waits until the group tells the offset that its state covers.
     WaitForTheGroup,
     /// Every record of a request that was refused is taken for refused itself.
@@ -89,7 +89,7 @@ impl Mutation {
 }
 
 impl<S: Session> Mutant<S> {
-    /// `alerts` is the topic that only a judge writes to. Without `reuse`, a session makes a new
+    /// `alerts` is the topic that only a monitor writes to. Without `reuse`, a session makes a new
     /// producer even under [`Mutation::ReuseProducer`].
     pub fn new(
         inner: S,
@@ -254,7 +254,7 @@ impl<S: Session> Session for Mutant<S> {
     }
 
     fn send(&self, output: Output<'_>) -> Result<(), SessionError> {
-        if self.is(Mutation::JudgeCommitsFirst) && output.topic == self.alerts {
+        if self.is(Mutation::MonitorCommitsFirst) && output.topic == self.alerts {
             let Output { partition, key, value, .. } = output;
             let kept = StateRecord { partition, key: key.to_vec(), value: value.to_vec() };
             self.late.borrow_mut().push(kept);

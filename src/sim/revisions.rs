@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::check::{Left, Violation};
 use super::expect;
-use super::scene::{EPOCH, OTHER_EPOCH};
+use super::scene::{BASELINE, OTHER_BASELINE};
 use crate::emit::TRACE;
 use crate::record::{OwnedRecord, Partition, Position};
 use crate::watch::Evidence;
 
-/// Names of the revisions, by number. The judges judge by the first; where bundles roll, every other process scores by the
+/// Names of the revisions, by number. The monitors score by the first; where bundles roll, every other process scores by the
 /// second.
-pub const REVISIONS: [&str; 6] = [EPOCH, OTHER_EPOCH, "third", "fourth", "fifth", "sixth"];
+pub const REVISIONS: [&str; 6] = [BASELINE, OTHER_BASELINE, "third", "fourth", "fifth", "sixth"];
 
 const REVISION: &str = "I16 a record's header names the revision that counted it, and no worker goes back to an older one";
 
@@ -46,7 +46,7 @@ pub fn check<'a>(
         let evidence = told.iter().find(|told| {
             told.partition == at.partition && (told.from..told.to).contains(&at.offset)
         });
-        if evidence.is_some_and(|evidence| evidence.epoch != REVISIONS[revision]) {
+        if evidence.is_some_and(|evidence| evidence.baseline != REVISIONS[revision]) {
             violated(format!("{at:?} was scored by {revision} and counted by {evidence:?}"));
         }
     }

@@ -12,12 +12,12 @@ use super::cluster::{Cluster, Ms};
 use super::group::Group;
 use super::log::{PartitionLog, Takes, Topic};
 use super::revisions::REVISIONS;
-use super::world::{JUDGES, WORKERS};
+use super::world::{MONITORS, WORKERS};
 use crate::config::{Alerts, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
 use crate::monitor::About;
-use crate::monitor::{Frame, Judge};
+use crate::monitor::{Frame, Monitor};
 use crate::record::{OwnedRecord, Partition, Probability, Schema, Stamp, Timestamp};
 use crate::watch::{Flagged, Signals, Terms, Times, roster};
 
@@ -46,7 +46,7 @@ pub struct Scene {
     pub heal_at: Ms,
     /// The input itself changes.
     pub breaks: bool,
-    /// Workers of every other process judge by another bundle than the judges.
+    /// Workers of every other process score by another bundle than the monitors.
     pub rolls: bool,
     /// When the configuration changes.
     pub reloads: Vec<Ms>,
@@ -65,10 +65,10 @@ pub struct Arrival {
 /// What the world's first millisecond is called.
 pub const BEGAN_AT: i64 = 1_700_000_000_000;
 
-/// Names the knowledge of every judge, and of every toy road unless bundles roll.
-pub const EPOCH: &str = "toy";
+/// Names the knowledge of every monitor, and of every toy road unless bundles roll.
+pub const BASELINE: &str = "toy";
 /// Of every other process while they do.
-pub const OTHER_EPOCH: &str = "odd";
+pub const OTHER_BASELINE: &str = "odd";
 
 /// Kinds of values: the first byte.
 pub mod kind {
@@ -80,7 +80,7 @@ pub mod kind {
     pub const HARD: u8 = 4;
     /// Not read before somebody has asked for its schema.
     pub const WANTING: u8 = 5;
-    /// Ends the process that judges it.
+    /// Ends the process that scores it.
     pub const POISON: u8 = 6;
     /// What a policy of topics may refuse.
     pub const FORBIDDEN: u8 = 7;
@@ -106,7 +106,7 @@ impl Scene {
             window: Duration::from_millis(window_ms),
             period: Duration::from_secs(3600),
             hold: Duration::from_secs(20),
-            silence: None,
+            no_data: None,
             // Not drawn: older seeds keep their worlds.
             per_partition: seed % 4 == 3,
         };
@@ -190,8 +190,8 @@ impl Scene {
         }
     }
 
-    /// A judge that has heard nothing.
-    pub fn judge(&self) -> Judge {
+    /// A monitor that has heard nothing.
+    pub fn monitor(&self) -> Monitor {
         let budget = Probability::new(0.01).expect("a share");
         let Stream { name, input, topics, alerts, policy, .. } = &*self.stream;
         let false_page_ms = alerts.period.as_millis() as u64;
@@ -200,7 +200,7 @@ impl Scene {
             input: input.clone(),
             quarantine: topics.quarantine.clone(),
             dead_letter: topics.dead_letter.clone(),
-            epoch: EPOCH.into(),
+            baseline: BASELINE.into(),
             bundle: "toy".into(),
             policy: *policy,
             budget,
@@ -209,19 +209,19 @@ impl Scene {
         let times = Times {
             window_ms: alerts.window.as_millis() as u64,
             false_page_ms,
-            hold_ms: alerts.hold.as_millis() as u64,
+            keep_firing_for_ms: alerts.hold.as_millis() as u64,
         };
         let signals = Signals::none();
         let clean = Flagged { budget, rows: 3000, flagged: 30 };
-        let terms = Terms::new(EPOCH, name, roster(&signals, clean, |_| true), times);
+        let terms = Terms::new(BASELINE, name, roster(&signals, clean, |_| true), times);
         let schema = Schema { features: vec![] };
-        let silence_ms = alerts.silence.map(|silence| silence.as_millis() as u64);
-        Judge::new(Arc::new(Frame {
+        let no_data_ms = alerts.no_data.map(|silence| silence.as_millis() as u64);
+        Monitor::new(Arc::new(Frame {
             about,
             terms,
             signals,
             schema,
-            silence_ms,
+            no_data_ms,
             per_partition: alerts.per_partition,
         }))
     }
@@ -239,7 +239,7 @@ impl Scene {
         };
         let mut groups = vec![Group::default(), Group::default()];
         groups[WORKERS].grow(self.partitions);
-        groups[JUDGES].grow(1);
+        groups[MONITORS].grow(1);
         let topics = vec![
             topic(&stream.input, n, Takes::ANYTHING),
             topic(&topics.sanitized, n, self.takes),

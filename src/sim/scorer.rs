@@ -155,12 +155,12 @@ impl Scorer for Toy {
         self.revision.to_string()
     }
 
-    fn epoch(&self) -> &str {
+    fn baseline(&self) -> &str {
         REVISIONS[self.revision]
     }
 
     fn reference(&self) -> Reference {
-        Reference { epoch: self.epoch().into(), budget: 0.01, rows: 3000, flagged: 30 }
+        Reference { baseline: self.baseline().into(), budget: 0.01, rows: 3000, flagged: 30 }
     }
 
     fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {

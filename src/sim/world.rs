@@ -1,6 +1,6 @@
 //! Machines, their processes, and who runs next.
 //!
-//! One thread, one clock. A turn of a worker or judge is one call; others may run in the middle of
+//! One thread, one clock. A turn of a worker or monitor is one call; others may run in the middle of
 //! it, because every step of a session may let them, so processes interleave at every step. What
 //! stands still in the middle of a call while the others go on is a zombie.
 
@@ -23,7 +23,7 @@ use super::mutation::{Mutant, Mutation};
 use super::scene::Scene;
 use super::scorer::Toy;
 use super::session::Session;
-use crate::deliver::{Inbox, Judging, Worker};
+use crate::deliver::{Inbox, MonitorDriver, Worker};
 use crate::record::{OwnedRecord, Partition};
 
 /// Everything there is.
@@ -66,11 +66,11 @@ struct Seat {
 
 enum Actor {
     Worker(Box<Worker<Mutant<Session>, Toy>>),
-    Judge(Box<Judging<Mutant<Session>>>),
+    Monitor(Box<MonitorDriver<Mutant<Session>>>),
 }
 
 pub const WORKERS: usize = 0;
-pub const JUDGES: usize = 1;
+pub const MONITORS: usize = 1;
 
 impl World {
     pub fn new(scene: Scene, faults: Faults, mutation: Option<Mutation>) -> Rc<Self> {
@@ -187,7 +187,7 @@ impl World {
         let mut actor = seat.actor.borrow_mut();
         let done = match actor.as_mut() {
             Some(Actor::Worker(worker)) => worker.turn(),
-            Some(Actor::Judge(judge)) => judge.turn(),
+            Some(Actor::Monitor(monitor)) => monitor.turn(),
             None => return,
         };
         if done.is_ok() {
@@ -280,11 +280,11 @@ impl World {
         let said = |record: &Rc<OwnedRecord>| record.key.as_deref() != Some(b"tick");
         let mut newest_first = evidence.partitions[0].committed(0).rev();
         let end = newest_first.find(|(_, record)| said(record)).map_or(0, |(at, _)| at + 1);
-        let committed = cluster.groups[JUDGES].committed(Partition(0));
+        let committed = cluster.groups[MONITORS].committed(Partition(0));
         if committed.map_or(0, |offset| offset.0) < end as i64 {
             behind.push(format!("evidence: committed {committed:?} of {end}"));
         }
-        for (of, group) in [("input", WORKERS), ("evidence", JUDGES)] {
+        for (of, group) in [("input", WORKERS), ("evidence", MONITORS)] {
             let misled = cluster.groups[group].misled();
             behind.extend(
                 misled.map(|p| format!("{of} partition {p}: the group tells an old offset")),
@@ -302,7 +302,7 @@ impl World {
                 Some(Actor::Worker(worker)) if seat.process.alive.get() => {
                     lanes.extend(worker.lanes().map(|lane| lane.partition()));
                 }
-                Some(Actor::Judge(judge)) => judged |= judge.judge().is_some(),
+                Some(Actor::Monitor(monitor)) => judged |= monitor.monitor().is_some(),
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
-//! What a lane tells the judge, and how it travels.
+//! What a lane tells the monitor, and how it travels.
 //!
 //! A message holds the counts of the offsets `from..to` of one partition and of no others. Sums do not
-//! depend on how the offsets were cut, and a judge that knows up to where it heard a partition counts
+//! depend on how the offsets were cut, and a monitor that knows up to where it heard a partition counts
 //! nothing twice. So a lane has nothing to remember of what it said.
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ pub type WindowStart = Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// Which knowledge judged these records; counts of different epochs are never merged.
-    pub epoch: String,
+    /// Which knowledge judged these records; counts of different baselines are never merged.
+    pub baseline: String,
     pub partition: Partition,
     pub from: Offset,
     pub to: Offset,
@@ -53,7 +53,7 @@ pub struct Window {
     pub first_flagged: Option<Offset>,
 }
 
-/// The shell's clock, written into the evidence topic: the only way time reaches the judge.
+/// The shell's clock, written into the evidence topic: the only way time reaches the monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tick {
@@ -61,7 +61,7 @@ pub struct Tick {
 }
 
 /// What a worker says about a partition it has: that it took it over, or that there is nothing to
-/// read from it. Without this the judge could not tell a partition that is behind from an empty one.
+/// read from it. Without this the monitor could not tell a partition that is behind from an empty one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Presence {
@@ -110,12 +110,12 @@ pub enum LossCause {
     Output,
 }
 
-/// What a worker says of the bundle and budget that it judges by, before the first counts of a partition: how many
-/// clean rows are flagged. A judge of another bundle holds the counts against that.
+/// What a worker says of the bundle and budget that it scores by, before the first counts of a partition: how many
+/// clean rows are flagged. A monitor of another bundle holds the counts against that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    pub epoch: String,
+    pub baseline: String,
     /// Share of clean records that may be flagged.
     pub budget: f64,
     /// Of so many clean rows so many were.
@@ -131,7 +131,7 @@ pub enum Message {
     Evidence(Evidence),
     Presence(Presence),
     Tick(Tick),
-    /// A judge of a build that does not know it passes over it, and says so in its log.
+    /// A monitor of a build that does not know it passes over it, and says so in its log.
     Stall(Stall),
     Loss(Loss),
     /// As `Stall`.

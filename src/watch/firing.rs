@@ -79,8 +79,14 @@ impl Firing {
     }
 
     /// What one row with c is credited: `rows` of them share the time.
-    pub fn credit(elapsed_ms: u64, hold_ms: u64, rows: u64) -> u64 {
-        credit(elapsed_ms.min(hold_ms / 20), hold_ms, rows, 1, BOLDNESS.len() as u64)
+    pub fn credit(elapsed_ms: u64, keep_firing_for_ms: u64, rows: u64) -> u64 {
+        credit(
+            elapsed_ms.min(keep_firing_for_ms / 20),
+            keep_firing_for_ms,
+            rows,
+            1,
+            BOLDNESS.len() as u64,
+        )
     }
 
     /// One row; true if it is over.

@@ -13,14 +13,14 @@ const OF_PARTITION: u8 = 255;
 
 /// A key for the draws of one watch.
 ///
-/// Made from the epoch and the stream's name: fixed for a replay, unknown to a sender who holds
+/// Made from the baseline and the stream's name: fixed for a replay, unknown to a sender who holds
 /// neither. An insider who holds the bundle can predict it.
 #[derive(Clone, Copy, Debug)]
 pub struct Key([u8; 16]);
 
 impl Key {
-    pub fn new(epoch: &str, stream: &str, watch: &str) -> Self {
-        let digest = Sha256::digest([epoch, stream, watch].join("\0"));
+    pub fn new(baseline: &str, stream: &str, watch: &str) -> Self {
+        let digest = Sha256::digest([baseline, stream, watch].join("\0"));
         Self(digest[..16].try_into().expect("a SHA-256 has 32 bytes"))
     }
 

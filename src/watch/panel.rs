@@ -276,7 +276,7 @@ impl Panel {
             let draws = terms.draws(watch, (share, window), source.counts(tally));
             let rows = draws.len();
             let credits = match self.states[watch].firing {
-                Some(_) => vec![Firing::credit(round.elapsed_ms, terms.hold_ms, rows)],
+                Some(_) => vec![Firing::credit(round.elapsed_ms, terms.keep_firing_for_ms, rows)],
                 None => {
                     let of = STAKE_ONE * 1000 * share.panels;
                     let stake = |weight: &u32| stake * u64::from(*weight);
@@ -321,7 +321,7 @@ impl Panel {
             }
             if let Some(firing) = firing {
                 let (hits, rows) = hits(&counts, &events[firing.champion].bins);
-                let credit = Firing::credit(round.elapsed_ms, terms.hold_ms, 1);
+                let credit = Firing::credit(round.elapsed_ms, terms.keep_firing_for_ms, 1);
                 if firing.window(hits, rows, credit) {
                     outcome.over.push(i);
                 }

@@ -16,7 +16,7 @@ pub enum Kind {
     InputDrift,
     /// More records than usual have a merged score among the largest.
     ScoreTail,
-    /// The guarded model gives other labels, or is less or more certain.
+    /// The protected model gives other labels, or is less or more certain.
     AnswerDrift,
     /// One place of the image is the strangest one of a label more often than in any clean data.
     TriggerRecurrence,
@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-/// One watch: frozen for an epoch.
+/// One watch: frozen for a baseline.
 #[derive(Clone, Debug)]
 pub struct Watch {
     pub kind: Kind,
@@ -219,10 +219,10 @@ pub struct Flagged {
 pub(super) const OF_RECORDS: usize = 5;
 
 impl Flagged {
-    /// How it is told to a judge of another bundle.
-    pub fn reference(self, epoch: &str) -> Reference {
+    /// How it is told to a monitor of another bundle.
+    pub fn reference(self, baseline: &str) -> Reference {
         let Self { budget, rows, flagged } = self;
-        Reference { epoch: epoch.into(), budget: budget.get(), rows, flagged }
+        Reference { baseline: baseline.into(), budget: budget.get(), rows, flagged }
     }
 }
 

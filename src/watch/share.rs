@@ -50,7 +50,7 @@ impl Share {
     }
 }
 
-/// How many panels with these watches fit into a judge's state.
+/// How many panels with these watches fit into a monitor's state.
 pub(super) fn panels_max(watches: &[Watch]) -> usize {
     let bytes = |watch: &Watch| match &watch.game {
         Game::Ranks { bets, clean, .. } => {

@@ -33,7 +33,7 @@ pub enum Of {
     Score(usize),
     /// The merged score.
     Merged,
-    /// The guarded model's largest probability.
+    /// The protected model's largest probability.
     Confidence,
     /// The label that it gives.
     Label,
@@ -125,7 +125,7 @@ impl Signals {
     }
 
     /// What can be counted of such rows; edges are still to be learned. `labels` is 1 without a
-    /// guarded model.
+    /// protected model.
     pub fn of(schema: &Schema, members: &[Member], labels: usize) -> Self {
         let mut list = inputs(schema);
         let unlearned = || Bins::Edges(vec![0.0; EDGES]);

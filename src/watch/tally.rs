@@ -61,7 +61,7 @@ pub struct Tally {
     pub counts: Counts,
     #[serde(default, skip_serializing_if = "Cells::is_empty")]
     pub cells: Cells,
-    /// Of the records in `counts`, those that another bundle judged. A judge fills this; a lane never does.
+    /// Of the records in `counts`, those that another bundle judged. A monitor fills this; a lane never does.
     #[serde(default, skip_serializing_if = "Others::is_empty")]
     pub others: Others,
 }

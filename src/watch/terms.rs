@@ -1,10 +1,10 @@
-//! What the watches of a stream were promised: frozen for an epoch.
+//! What the watches of a stream were promised: frozen for a baseline.
 
 use super::bag::Draws;
 use super::share::panels_max;
 use super::{Key, Share, Source, Usual, Watch, WindowStart};
 
-/// What the watches were promised; frozen for an epoch.
+/// What the watches were promised; frozen for a baseline.
 #[derive(Clone, Debug)]
 pub struct Terms {
     /// Length of a window.
@@ -12,9 +12,9 @@ pub struct Terms {
     /// At most one false alarm is expected per this time.
     pub false_page_ms: u64,
     /// At most one false resolve is expected per this time while half of a change remains.
-    pub hold_ms: u64,
+    pub keep_firing_for_ms: u64,
     /// Rows of one window and watch that are ranked; the rest join the bag unranked. Bounds the
-    /// judge's work. 1 where rows of a window depend on each other.
+    /// monitor's work. 1 where rows of a window depend on each other.
     pub draws_max: u64,
     pub watches: Vec<Watch>,
     /// Of the draws, one per watch.
@@ -26,12 +26,12 @@ pub struct Terms {
 pub const DRAWS_MAX: u64 = 1000;
 
 impl Terms {
-    /// `epoch` and `stream` make the draws unpredictable for who does not know them.
-    pub fn new(epoch: &str, stream: &str, watches: Vec<Watch>, time: Times) -> Self {
+    /// `baseline` and `stream` make the draws unpredictable for who does not know them.
+    pub fn new(baseline: &str, stream: &str, watches: Vec<Watch>, time: Times) -> Self {
         let name = |watch: &Watch| format!("{}\0{}", watch.kind.name(), watch.feature);
-        let keys = watches.iter().map(|watch| Key::new(epoch, stream, &name(watch))).collect();
-        let Times { window_ms, false_page_ms, hold_ms } = time;
-        Self { window_ms, false_page_ms, hold_ms, draws_max: DRAWS_MAX, watches, keys }
+        let keys = watches.iter().map(|watch| Key::new(baseline, stream, &name(watch))).collect();
+        let Times { window_ms, false_page_ms, keep_firing_for_ms } = time;
+        Self { window_ms, false_page_ms, keep_firing_for_ms, draws_max: DRAWS_MAX, watches, keys }
     }
 
     /// The rows of a window that `watch` ranks: in keyed order.
@@ -50,7 +50,7 @@ impl Terms {
         others.map_or(Usual::UNKNOWN, Watch::bound)
     }
 
-    /// Panels that a judge has room for, where each partition has one: those beyond share the last.
+    /// Panels that a monitor has room for, where each partition has one: those beyond share the last.
     pub fn panels_max(&self) -> usize {
         panels_max(&self.watches)
     }
@@ -61,5 +61,5 @@ impl Terms {
 pub struct Times {
     pub window_ms: u64,
     pub false_page_ms: u64,
-    pub hold_ms: u64,
+    pub keep_firing_for_ms: u64,
 }

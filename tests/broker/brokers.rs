@@ -390,7 +390,7 @@ fn of_two_processes_with_one_name_one_works_and_the_other_stands_back_until_it_i
         let of = |port| get(port, "/ready").matches("stands back for ").count();
         (of(site.admin), of(port))
     };
-    // A worker and a judge, each in one of the two processes, have the two ids of the stream.
+    // A worker and a monitor, each in one of the two processes, have the two ids of the stream.
     wait_until("one of each to stand back", SOON, || {
         site.send(1);
         sent += 1;

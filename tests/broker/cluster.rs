@@ -16,7 +16,7 @@ use crate::turn::turn;
 const PASSWORD: &str = "c4n4ry";
 
 /// A broker with an authorizer, and the port at which the guard gets in.
-fn guarded() -> (Broker, u16) {
+fn protected() -> (Broker, u16) {
     let port = free_port();
     let broker = Broker::start_with(|admin, controller| {
         vec![
@@ -164,7 +164,7 @@ fn a_configuration_written_from_a_topic_lacks_nothing_but_its_bundle() {
 #[test]
 fn a_check_names_every_right_that_is_missing_and_the_command_that_grants_it() {
     let _turn = turn();
-    let (broker, port) = guarded();
+    let (broker, port) = protected();
     broker.create_topic("fashion.requests", 2, &[]);
     for name in ["sanitized", "quarantine", "dead-letter", "state"] {
         broker.create_topic(&format!("fashion.{name}"), 2, &[]);
@@ -241,7 +241,7 @@ fn a_check_names_every_right_that_is_missing_and_the_command_that_grants_it() {
 #[test]
 fn a_right_that_is_revoked_while_it_runs_is_named_until_it_is_given_back() {
     let _turn = turn();
-    let (broker, port) = guarded();
+    let (broker, port) = protected();
     broker.create_topic("fashion.requests", 2, &[]);
     for name in ["sanitized", "quarantine", "dead-letter", "state"] {
         broker.create_topic(&format!("fashion.{name}"), 2, &[]);

@@ -139,7 +139,7 @@ fn every_record_leaves_exactly_once_though_the_process_is_killed_again_and_again
         end == RECORDS && done == end
     });
 
-    // One incident fires and resolves; the judge needs a few windows of quiet to know.
+    // One incident fires and resolves; the monitor needs a few windows of quiet to know.
     let checked = || check(&broker, &ledger);
     // Unreadable records are an incident of their own; what is learned in between pages nobody.
     let attack = |report: &Value| -> Vec<Value> {

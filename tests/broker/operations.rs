@@ -1,5 +1,5 @@
 //! What an operator sees and does, on a real Kafka: metrics that move with the records, a partition
-//! whose state is poisoned, its reset, a new budget while an incident is open, the judge's reset.
+//! whose state is poisoned, its reset, a new budget while an incident is open, the monitor's reset.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -197,7 +197,7 @@ window_ms = {WINDOW_MS}
     ) -> usize {
         let rings = || {
             let shown = self.show();
-            let firing = shown["judge"]["firing"].as_array().cloned().unwrap_or_default();
+            let firing = shown["monitor"]["firing"].as_array().cloned().unwrap_or_default();
             let members = firing.iter().flat_map(|incident| incident["members"].as_array());
             members.flatten().any(|member| {
                 member["finding"]["watch"] == "flagged-share" && member["firing"] == true
@@ -289,7 +289,7 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
         assert_eq!(partition["committed"], 28, "{shown:#}");
         assert_eq!(partition["covered"], 28, "{shown:#}");
         assert_eq!(partition["boot"]["starts"], 1, "{shown:#}");
-        assert_eq!(partition["epoch"], shown["epoch"], "{shown:#}");
+        assert_eq!(partition["baseline"], shown["baseline"], "{shown:#}");
     }
     let reset = |site: &Site, which: &[&str]| {
         site.tripline(&[&["state", "reset", "--stream", "rows"], which].concat())
@@ -369,18 +369,18 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("signals are watched anew at the next start"), "{said}");
     assert!(said.contains(" fires, "), "{said}");
-    let before = site.show()["judge"]["epoch"].clone();
+    let before = site.show()["monitor"]["baseline"].clone();
     let mut guard = site.start();
-    wait_until("the new budget", SOON, || site.show()["judge"]["epoch"] != before);
+    wait_until("the new budget", SOON, || site.show()["monitor"]["baseline"] != before);
     let (shown, alerts) = (site.show(), site.alerts());
     let key = &alerts[0]["dedup_key"];
-    assert_eq!(&shown["judge"]["firing"][0]["dedup_key"], key, "{shown:#}\n{alerts:#?}");
+    assert_eq!(&shown["monitor"]["firing"][0]["dedup_key"], key, "{shown:#}\n{alerts:#?}");
     assert_eq!(site.alerts().len(), 1, "{:#?}", site.alerts());
 
-    // A reset of the judge ends it, and says so.
+    // A reset of the monitor ends it, and says so.
     assert!(guard.terminate(Duration::from_secs(20)).success());
     site.wait_until_nobody_is_a_member();
-    let (said, code) = reset(&site, &["--judge", "--yes"]);
+    let (said, code) = reset(&site, &["--monitor", "--yes"]);
     assert_eq!(code, Some(0), "{said}");
     let alerts = site.alerts();
     assert!(
@@ -391,7 +391,7 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
     assert_eq!(last["status"], "resolved", "{alerts:#?}");
     assert_eq!(last["dedup_key"], alerts[0]["dedup_key"]);
     let summary = last["summary"].as_str().expect("a text");
-    assert!(summary.contains("the judge's state was reset"), "{summary}");
+    assert!(summary.contains("the monitor's state was reset"), "{summary}");
     let mut guard = site.start();
     site.attack(&rows, now() - 30_000);
     site.wait_for_commits(114 + 2 * 1500 + more as i64);

@@ -38,7 +38,7 @@ impl Registry {
     }
 }
 
-/// One stream of payments, guarded.
+/// One stream of payments, protected.
 struct Payments<'a> {
     broker: &'a Broker,
     registry: String,

@@ -249,7 +249,7 @@ fn twenty_reloads_under_load_lose_nothing_and_what_is_refused_is_named() {
                 Candidate::Budget(permille) => Candidate::Budget(permille + n as u32),
                 other => other,
             };
-            // Each revision judges something before the next one comes.
+            // Each revision scores something before the next one comes.
             let before = site.out();
             wait_until("records to leave", SOON, || site.out() > before + 20.0);
             site.write(candidate);

@@ -1,4 +1,4 @@
-//! A bundle is rolled out on a real Kafka: two processes of one stream judge by two budgets, and the alarm hears both; a
+//! A bundle is rolled out on a real Kafka: two processes of one stream monitor by two budgets, and the alarm hears both; a
 //! bundle with fewer features is refused.
 
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ impl Guard {
     }
 
     fn has_the_seat(&self) -> bool {
-        self.metric("tripline_judge_seated", "") == 1.0
+        self.metric("tripline_monitor_seated", "") == 1.0
     }
 }
 
@@ -124,7 +124,7 @@ fn pages(broker: &Broker) -> Vec<Value> {
 }
 
 #[test]
-fn an_attack_through_the_process_whose_budget_the_judge_does_not_have_pages_within_seconds() {
+fn an_attack_through_the_process_whose_budget_the_monitor_does_not_have_pages_within_seconds() {
     let _turn = turn_of("rolling");
     let broker = Broker::start();
     broker.create_topic(INPUT, 2, &[]);
@@ -134,7 +134,7 @@ fn an_attack_through_the_process_whose_budget_the_judge_does_not_have_pages_with
         Guard::start(&broker, "before", &shuttle("")),
         Guard::start(&broker, "after", &shuttle("budget = \"2%\"")),
     ];
-    wait_until("both to have a partition, and one to judge", SOON, || {
+    wait_until("both to have a partition, and one to monitor", SOON, || {
         let served = guards.iter().all(|g| g.metric("tripline_partitions_assigned", "") == 1.0);
         served && guards.iter().filter(|guard| guard.has_the_seat()).count() == 1
     });
@@ -159,8 +159,8 @@ fn an_attack_through_the_process_whose_budget_the_judge_does_not_have_pages_with
     };
     (0..80).for_each(|_| send(None));
     assert_eq!(pages(&broker).len(), 0, "clean traffic pages");
-    let judge = guards.iter().position(Guard::has_the_seat).expect("somebody judges");
-    let other = &guards[1 - judge];
+    let monitor = guards.iter().position(Guard::has_the_seat).expect("somebody monitors");
+    let other = &guards[1 - monitor];
     // Whose partition 0 is shows in who counts what is sent there.
     let count = |guard: &Guard| guard.metric("tripline_records_total", "");
     let (ours, all) = (count(other), guards.iter().map(count).sum::<f64>());
@@ -183,9 +183,9 @@ fn an_attack_through_the_process_whose_budget_the_judge_does_not_have_pages_with
     let found = said[0]["evidence"].as_array().expect("findings");
     let of_others = |finding: &Value| finding["feature"] == "flagged records of another bundle";
     assert!(found.iter().any(of_others), "{said:#?}");
-    assert!(guards[judge].has_the_seat(), "somebody else judges now");
-    assert!(guards[judge].metric("tripline_evidence_counts_total", "bundle=\"other\"") > 0.0);
-    let ready = guards[judge].get("/ready");
+    assert!(guards[monitor].has_the_seat(), "somebody else monitors now");
+    assert!(guards[monitor].metric("tripline_evidence_counts_total", "bundle=\"other\"") > 0.0);
+    let ready = guards[monitor].get("/ready");
     assert!(ready.starts_with("ready\n"), "{ready}");
     assert!(ready.contains("told by workers of another bundle or budget"), "{ready}");
     for mut guard in guards {
@@ -232,10 +232,10 @@ fn a_bundle_with_fewer_features_than_the_one_before_is_refused_until_that_is_acc
     assert!(!said.contains("features"), "nothing judged before it: {said}");
 
     let mut guard = Guard::start(&broker, "wide", &shuttle(""));
-    wait_until("it to judge", SOON, || guard.has_the_seat());
+    wait_until("it to monitor", SOON, || guard.has_the_seat());
     let commits = "tripline_transactions_total";
-    wait_until("its judge to commit", SOON, || {
-        guard.metric(commits, "thread=\"judge\",result=\"committed\"") > 0.0
+    wait_until("its monitor to commit", SOON, || {
+        guard.metric(commits, "thread=\"monitor\",result=\"committed\"") > 0.0
     });
     assert!(guard.process.terminate(Duration::from_secs(20)).success());
 
@@ -247,6 +247,6 @@ fn a_bundle_with_fewer_features_than_the_one_before_is_refused_until_that_is_acc
     }
     let mut guard =
         Guard::start(&broker, "told", &format!("{narrow}\naccept_fewer_features = true"));
-    wait_until("it to judge", SOON, || guard.has_the_seat());
+    wait_until("it to monitor", SOON, || guard.has_the_seat());
     assert!(guard.process.terminate(Duration::from_secs(20)).success());
 }

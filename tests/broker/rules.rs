@@ -18,7 +18,7 @@ use crate::harness::{Broker, Process, ShowOnPanic, file, free_port, path_in, roo
 use crate::turn::turn;
 
 const SOON: Duration = Duration::from_secs(90);
-/// A judge is late after 120 s and eight windows; `for` comes on top.
+/// A monitor is late after 120 s and eight windows; `for` comes on top.
 const SCRAPES: usize = 165;
 /// Instead of minutes.
 const FOR: &str = "for: 15s";
@@ -124,7 +124,7 @@ impl Guard {
     fn wait_until_it_works(&self, records: f64) {
         wait_until(self.name, SOON, || {
             self.metric("tripline_records_total") >= records
-                && self.metric("tripline_judge_seated") == 1.0
+                && self.metric("tripline_monitor_seated") == 1.0
                 && self.metric("tripline_partitions_assigned") == 1.0
         });
     }
@@ -302,11 +302,11 @@ fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_t
         hand.send(guard.name, 50);
         guard.wait_until_it_works(50.0);
     }
-    // State that a worker and a judge cannot read: they meet it at their next start.
+    // State that a worker and a monitor cannot read: they meet it at their next start.
     let held = guards.iter_mut().find(|guard| guard.name == "held").expect("it runs");
     assert!(held.process.terminate(Duration::from_secs(20)).success());
     hand.put("held.state", "lane", b"?");
-    hand.put("held.state", "judge", b"?");
+    hand.put("held.state", "monitor", b"?");
     hand.producer.flush(Duration::from_secs(20)).expect("delivered");
     *held = Guard::start(&broker, "held", "held", &plain);
     // Records that are deleted while nobody reads.
@@ -351,7 +351,7 @@ fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_t
                 hand.delete("unread.alerts");
                 hand.put("two.evidence", "k", b"?");
                 hand.put("routed.alerts", "k", b"?");
-                let alert = root().join("tests/frozen/v2/alert-firing.json");
+                let alert = root().join("tests/frozen/v3/alert-firing.json");
                 hand.put("routed.alerts", "a", &std::fs::read(alert).expect("a sample"));
                 hand.send("stuck", 1500);
             }
@@ -385,7 +385,7 @@ fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_t
         ("TriplineTransactionsAborted", ",stream=\"broken\""),
         ("TriplineAlarmBehind", ",stream=\"stuck\""),
         ("TriplinePartitionsHeld", ",stream=\"held\""),
-        ("TriplineNobodyJudges", ",stream=\"held\""),
+        ("TriplineNoMonitor", ",stream=\"held\""),
         ("TriplineUnscored", ",stream=\"open\""),
         ("TriplineTwoBundles", ",stream=\"two\""),
         ("TriplineEvidenceUnreadable", ",stream=\"two\""),

@@ -1,6 +1,6 @@
 //! A guard that ends itself at a chosen step of a commit, as `kill -9` would.
 //!
-//! It stands between a worker or a judge and its session; the product's code knows nothing of it.
+//! It stands between a worker or a monitor and its session; the product's code knows nothing of it.
 //! Before it dies it writes down where: that is the proof that the window was hit.
 
 use std::cell::Cell;

@@ -61,8 +61,8 @@ impl Wrap for Wrapping {
     fn wrap(&self, role: Role, session: Session) -> Self::Session {
         let aim = self.armed.map(|Armed { window, after, seed }| Aim {
             window,
-            // A judge commits some five times less often.
-            commit: if role == Role::Judge { after.div_ceil(4) } else { after },
+            // A monitor commits some five times less often.
+            commit: if role == Role::Monitor { after.div_ceil(4) } else { after },
             delay: Duration::from_micros(seed % 5000),
             role: role.to_string(),
             witness: self.witness.clone(),

@@ -1,8 +1,8 @@
 //! I7: alerts are a function of the evidence.
 //!
-//! A judge that has heard nothing hears the committed evidence from the beginning, in its order; what
-//! it says must be what the alerts topic holds, message by message. It is the product's own judge: it
-//! cannot see an error in judging, only that a crash, a rebalance or a second judge changed what was said.
+//! A monitor that has heard nothing hears the committed evidence from the beginning, in its order; what
+//! it says must be what the alerts topic holds, message by message. It is the product's own monitor: it
+//! cannot see an error in scoring, only that a crash, a rebalance or a second monitor changed what was said.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -34,20 +34,20 @@ pub fn replay(client: &ClientConfig, config: &Path) -> Result<Replay, String> {
     let bundle = bundle::read(&stream.bundle).map_err(|error| error.to_string())?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec);
     let guard = guard.map_err(|error| error.to_string())?;
-    let mut judge = tripline::shell::run::judge(stream, &guard);
+    let mut monitor = tripline::shell::run::monitor(stream, &guard);
 
-    // What the judge had not yet heard when it was stopped, it has said nothing about.
+    // What the monitor had not yet heard when it was stopped, it has said nothing about.
     let heard = committed(
         client,
-        &format!("{}.{}.judge", config.kafka.group, stream.name),
+        &format!("{}.{}.monitor", config.kafka.group, stream.name),
         &stream.topics.evidence,
     )?;
     let evidence = read(client, &stream.topics.evidence)?;
     let mut expected = vec![];
     for (offset, value) in evidence.iter().filter(|(offset, _)| *offset < heard) {
         match value.as_deref().map(Message::from_bytes) {
-            Some(Ok(message)) => judge.take(Offset(*offset), &message, &mut expected),
-            _ => judge.skip(Offset(*offset)),
+            Some(Ok(message)) => monitor.take(Offset(*offset), &message, &mut expected),
+            _ => monitor.skip(Offset(*offset)),
         }
     }
     let expected: Vec<Vec<u8>> = expected.iter().map(tripline::monitor::Alert::to_bytes).collect();

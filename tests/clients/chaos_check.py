@@ -35,7 +35,7 @@ WHAT = {
     "I5": "state and evidence are what the committed outputs add up to",
     "I6": "outputs and state are those of an uninterrupted run",
     "I9": "the group is at the end, and no transaction is open",
-    "I13": "what judges changes once per partition",
+    "I13": "what scores changes once per partition",
     "I14": "a hostile record becomes what it must, and no other leaves otherwise for it",
 }
 
@@ -206,7 +206,7 @@ def follow(inputs, topics, topic, outcomes, cases, name):
                 cases.wrong("I3", "bytes_differ", where)
             if source.has_excess:
                 cases.wrong("I14", "headers_kept", where)
-        judge_hostile(verdict, source, cases, where)
+        monitor_hostile(verdict, source, cases, where)
         digest = sha(topic.encode(), verdict.encode(), packed, value)
         seen[trace.offset] = Outcome(digest, topic, verdict, trace.flags, trace.p)
     return n
@@ -239,7 +239,7 @@ def compare_pointer(m, topic, source, cases, where):
         cases.wrong("I3", "key_differ", where)
 
 
-def judge_hostile(verdict, source, cases, where):
+def monitor_hostile(verdict, source, cases, where):
     expected = hostile.EXPECTED.get(source.kind)
     if expected and verdict not in expected:
         cases.wrong("I14", "misjudged", f"{where}: not one of {expected}")
@@ -320,7 +320,7 @@ def check_state(inputs, outcomes, lanes, evidence, cases, name):
             continue
         partition, since, until = said["partition"], said["from"], said["to"]
         begins = begun[partition]
-        begins[said["epoch"]] = min(since, begins.get(said["epoch"], since))
+        begins[said["baseline"]] = min(since, begins.get(said["baseline"], since))
         if since < ends.get(partition, since):
             cases.wrong("I5", "evidence_twice", f"{name}: {said}, after evidence up to {ends[partition]}")
         ends[partition] = until
@@ -378,19 +378,19 @@ def check_epochs(evidence, begun, outcomes, budgets, cases, name):
     for said in evidence:
         if said.get("kind") != "counts":
             continue
-        partition, epoch = said["partition"], said["epoch"]
-        if now.get(partition, epoch) != epoch:
+        partition, baseline = said["partition"], said["baseline"]
+        if now.get(partition, baseline) != baseline:
             left[partition].add(now[partition])
-        if epoch in left[partition]:
-            cases.wrong("I13", "epoch_returns", f"{name}: {said}")
-        now[partition] = epoch
+        if baseline in left[partition]:
+            cases.wrong("I13", "baseline_returns", f"{name}: {said}")
+        now[partition] = baseline
     before, after = sorted(budgets)
     told_apart = 0
     for partition, seen in outcomes.items():
-        epochs = sorted(begun[partition].values())
-        if len(epochs) > 2:
-            cases.wrong("I13", "epochs", f"{name}: partition {partition}: {begun[partition]}")
-        turn = epochs[1] if len(epochs) > 1 else None
+        baselines = sorted(begun[partition].values())
+        if len(baselines) > 2:
+            cases.wrong("I13", "baselines", f"{name}: partition {partition}: {begun[partition]}")
+        turn = baselines[1] if len(baselines) > 1 else None
         for offset, outcome in seen.items():
             if outcome.p != outcome.p:
                 continue
@@ -441,8 +441,8 @@ def check_stream(topics, name, inputs, args, cases):
             if kind := inputs[partition][offset].kind:
                 of_hostile[kind][outcome.verdict] += 1
     hostile_verdicts = {kind: dict(n) for kind, n in sorted(of_hostile.items())}
-    epochs = sorted({lane["epoch"] for lane in lanes.values()})
-    report |= {"verdicts": dict(verdicts), "hostile": hostile_verdicts, "epochs": epochs}
+    baselines = sorted({lane["baseline"] for lane in lanes.values()})
+    report |= {"verdicts": dict(verdicts), "hostile": hostile_verdicts, "baselines": baselines}
     return outcomes, lanes, evidence, begun, report
 
 

@@ -69,7 +69,7 @@ class Topics:
             self.guard(stream, [(0, BUDGETS[0], "a")])
         self.guard("turned", [(0, BUDGETS[0], "a"), (40, BUDGETS[1], "b")])
 
-    def guard(self, stream, epochs):
+    def guard(self, stream, baselines):
         outputs = {t: [] for t in (*OUTPUTS, "state", "evidence")}
         seen = {p: {} for p in range(PARTITIONS)}
         inputs, _ = chaos_check.read_inputs(self, "in", WINDOW_MS)
@@ -77,7 +77,7 @@ class Topics:
             p, o = m.partition(), m.offset()
             source = inputs[p][o]
             chance = (p * 31 + o * 7) % 100 / 100 + 0.005
-            budget = [b for since, b, _ in epochs if since <= o][-1]
+            budget = [b for since, b, _ in baselines if since <= o][-1]
             verdict, flags, extra, value, key = "pass", 0, [], m.value(), m.key()
             if expected := hostile.EXPECTED.get(source.kind):
                 verdict = expected[0]
@@ -109,13 +109,13 @@ class Topics:
             seen[p][o] = chaos_check.Outcome(b"", topic, verdict, flags, chance)
         for p in range(PARTITIONS):
             records = inputs[p]
-            for i, (since, _, epoch) in enumerate(epochs):
-                until = epochs[i + 1][0] if i + 1 < len(epochs) else max(records) + 1
+            for i, (since, _, baseline) in enumerate(baselines):
+                until = baselines[i + 1][0] if i + 1 < len(baselines) else max(records) + 1
                 # Committed every ten records, as a guard with many interruptions would.
                 last = since
                 for cut in (*range(since + 10, until, 10), until):
                     following = max(o for o in seen[p] if o < cut) + 1
-                    lane = {"version": 2, "epoch": epoch, "partition": p, "next": following}
+                    lane = {"version": 2, "baseline": baseline, "partition": p, "next": following}
                     outputs["state"].append(Message(p, 0, b"lane", json.dumps(lane).encode()))
                     windows = []
                     for part in fold(records, seen[p], last, following):
@@ -124,7 +124,7 @@ class Topics:
                         pairs = bytes([3, rows, 196, 1, rows]) if rows else b""
                         tally = {"counts": part["counts"], "cells": base64.b64encode(pairs).decode().rstrip("=")}
                         windows.append({"window": part["window"], "tally": tally, "first_flagged": part["first_flagged"]})
-                    said = {"kind": "counts", "epoch": epoch, "partition": p, "from": last, "to": following, "windows": windows}
+                    said = {"kind": "counts", "baseline": baseline, "partition": p, "from": last, "to": following, "windows": windows}
                     outputs["evidence"].append(Message(0, 0, b"", json.dumps(said).encode()))
                     last = following
         for topic, messages in outputs.items():
@@ -349,7 +349,7 @@ class TheChecker(unittest.TestCase):
                 t.set_json("chaos.state", -1, lane | {key: by(lane[key])})
             return breaking
         self.finds("I5", "state_differs", change("next", lambda n: n - 1))
-        self.finds("I6", "state_differs", change("epoch", lambda _: "other"))
+        self.finds("I6", "state_differs", change("baseline", lambda _: "other"))
 
     def test_evidence_that_counts_twice_or_not_at_all(self):
         def more(t):
@@ -379,7 +379,7 @@ class TheChecker(unittest.TestCase):
     def test_knowledge_that_returns(self):
         def returns(t):
             t.records["turned.evidence"].append(t.records["turned.evidence"][0])
-        self.finds("I13", "epoch_returns", returns, ["I1"])
+        self.finds("I13", "baseline_returns", returns, ["I1"])
 
     def test_a_verdict_of_the_other_budget(self):
         self.finds("I13", "other_budget", lambda t: t.guard("turned", [(0, BUDGETS[1], "a"), (40, BUDGETS[1], "b")]))

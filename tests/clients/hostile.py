@@ -1,7 +1,7 @@
 """Records that a hostile sender writes: a shuffled deck of them, by a seed.
 
 Each has the header `hostile` with its kind, so that the checker can say what became of it. Nothing here is an
-attack on the guarded model: those are in the load anyway. These are meant to stop, blind or flood the guard.
+attack on the protected model: those are in the load anyway. These are meant to stop, blind or flood the guard.
 """
 
 import base64

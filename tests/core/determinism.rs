@@ -1,7 +1,7 @@
 //! One recorded stream, however it is cut and whoever works on it: the same verdicts, scores,
 //! corrected bytes, evidence and alerts, to the bit.
 //!
-//! Lanes, batches and judge are the real ones with the shipped bundle; Kafka is not here. It shows
+//! Lanes, batches and monitor are the real ones with the shipped bundle; Kafka is not here. It shows
 //! what may differ between two runs: how many workers there are, who has which partition, how
 //! batches are cut, when is committed, how the workers' evidence interleaves, who restarts when.
 
@@ -20,7 +20,7 @@ use tripline::codec::{Config, Fields, Format};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use tripline::model::Networks;
 use tripline::monitor::About;
-use tripline::monitor::{Frame, Judge};
+use tripline::monitor::{Frame, Monitor};
 use tripline::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
 use tripline::score::{Batch, Guard, Lane};
 use tripline::watch::{Flagged, Message, Presence, Tally, Terms, Tick, Times, WindowStart, roster};
@@ -33,7 +33,7 @@ const POLICY: Policy = Policy {
 const PARTITIONS: i32 = 5;
 const WINDOW_MS: u64 = 1000;
 const FALSE_PAGE_MS: u64 = 3_600_000;
-const HOLD_MS: u64 = 3000;
+const KEEP_FIRING_FOR_MS: u64 = 3000;
 
 struct Recorded {
     position: Position,
@@ -61,7 +61,7 @@ struct Told {
     records: BTreeMap<Position, Left>,
     /// The last word on every window of every partition.
     evidence: BTreeMap<(WindowStart, Partition), Tally>,
-    /// The alerts topic, value by value: of a judge of the merged stream, and of one that judges partitions
+    /// The alerts topic, value by value: of a monitor of the merged stream, and of one that scores partitions
     /// one by one.
     alerts: [Vec<String>; 2],
 }
@@ -116,7 +116,7 @@ fn recorded(hostile: bool) -> Vec<Recorded> {
         }
         Recorded {
             position: Position { partition: Partition(partition), offset: Offset(*offset) },
-            // Out of order by up to a window, which is what the judge waits for.
+            // Out of order by up to a window, which is what the monitor waits for.
             record: OwnedRecord {
                 stamp: Stamp::of_sender(Timestamp(timestamp)),
                 key: None,
@@ -166,7 +166,7 @@ fn run(stream: &[Recorded], guard: &Guard, networks: &mut [Networks], seed: u64)
             }
         }
     }
-    told.alerts = [false, true].map(|apart| judge(guard, said.clone(), apart, &mut rng));
+    told.alerts = [false, true].map(|apart| monitor(guard, said.clone(), apart, &mut rng));
     told
 }
 
@@ -182,7 +182,7 @@ fn work(
     for record in records.into_iter().rev() {
         queues.entry(record.position.partition).or_default().push(record);
     }
-    let fresh = |&p: &Partition| (p, Lane::new(guard.epoch(), p, Offset(0), WINDOW_MS));
+    let fresh = |&p: &Partition| (p, Lane::new(guard.baseline(), p, Offset(0), WINDOW_MS));
     let mut lanes: BTreeMap<Partition, Lane> = queues.keys().map(fresh).collect();
     let (mut batch, mut left, mut said) = (Batch::default(), vec![], vec![]);
     while !queues.is_empty() {
@@ -232,14 +232,14 @@ fn commit(
         if rng.random_bool(0.2) {
             let bytes = lane.to_bytes();
             let next = lane.next();
-            *lane = Lane::restore(&bytes, guard.epoch(), partition, next, WINDOW_MS)
+            *lane = Lane::restore(&bytes, guard.baseline(), partition, next, WINDOW_MS)
                 .expect("it covers what was committed");
         }
     }
 }
 
-/// What the judge makes of it: the workers' messages in some order that keeps each worker's.
-fn judge(
+/// What the monitor makes of it: the workers' messages in some order that keeps each worker's.
+fn monitor(
     guard: &Guard,
     said: Vec<Vec<Message>>,
     per_partition: bool,
@@ -251,20 +251,24 @@ fn judge(
         input: "s.requests".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
-        epoch: guard.epoch().to_owned(),
+        baseline: guard.baseline().to_owned(),
         bundle: guard.digest().to_string(),
         policy: guard.policy(),
         budget,
         false_page_ms: FALSE_PAGE_MS,
     };
-    let times = Times { window_ms: WINDOW_MS, false_page_ms: FALSE_PAGE_MS, hold_ms: HOLD_MS };
+    let times = Times {
+        window_ms: WINDOW_MS,
+        false_page_ms: FALSE_PAGE_MS,
+        keep_firing_for_ms: KEEP_FIRING_FOR_MS,
+    };
     let (flagged, rows) = guard.decider().clean_flagged();
     let watches = roster(guard.signals(), Flagged { budget, rows, flagged }, |_| true);
-    let terms = Terms::new(guard.epoch(), "s", watches, times);
+    let terms = Terms::new(guard.baseline(), "s", watches, times);
     let (signals, schema) = (guard.signals().clone(), guard.schema().clone());
-    let silence_ms = None;
-    let frame = Arc::new(Frame { about, terms, signals, schema, silence_ms, per_partition });
-    let fresh = || Judge::new(frame.clone());
+    let no_data_ms = None;
+    let frame = Arc::new(Frame { about, terms, signals, schema, no_data_ms, per_partition });
+    let fresh = || Monitor::new(frame.clone());
 
     let presence = |quiet| {
         (0..PARTITIONS).map(move |p| Message::Presence(Presence { partition: Partition(p), quiet }))
@@ -279,13 +283,13 @@ fn judge(
     messages.extend(turns.into_iter().map(|w| said[w].next().expect("as many turns as words")));
     messages.extend(presence(true));
 
-    let (mut judge, mut alerts) = (fresh(), vec![]);
+    let (mut monitor, mut alerts) = (fresh(), vec![]);
     for message in messages {
         let message = Message::from_bytes(&message.to_bytes()).expect("our own words");
-        judge.take(judge.next(), &message, &mut alerts);
+        monitor.take(monitor.next(), &message, &mut alerts);
         if rng.random_bool(0.02) {
-            let restored = fresh().restore(&judge.to_bytes(), judge.next());
-            judge = restored.expect("its own state").0;
+            let restored = fresh().restore(&monitor.to_bytes(), monitor.next());
+            monitor = restored.expect("its own state").0;
         }
     }
     let json = |alert| serde_json::to_string(alert).expect("plain data");

@@ -1,4 +1,4 @@
-//! What judging partitions one by one sees sooner, and that it costs no more false alarms.
+//! What scoring partitions one by one sees sooner, and that it costs no more false alarms.
 
 #[path = "../../benches/evidence/partitions.rs"]
 mod bench;

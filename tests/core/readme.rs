@@ -66,7 +66,7 @@ fn the_commands_that_make_a_guard_work_as_they_are_written() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path();
     write_clean_rows(&dir.join("clean.npy"));
-    let model = root().join("models/fashion-mnist/guarded-model.onnx");
+    let model = root().join("models/fashion-mnist/protected-model.onnx");
     std::fs::copy(model, dir.join("model.onnx")).unwrap();
     let config = read("config/tripline.toml");
     let bundle = config.lines().find(|line| line.starts_with("bundle =")).expect("a bundle line");

@@ -1,6 +1,6 @@
 //! `tripline redteam` and `tripline evaluate --suspect` on a small bundle with all four networks.
 //!
-//! Pictures of 8×8 with a bright bar, upright or lying, and a guarded model that tells them apart.
+//! Pictures of 8×8 with a bright bar, upright or lying, and a protected model that tells them apart.
 //! What is learned from 4,000 of them is no benchmark; that the parts fit together is what is tested.
 
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ fn npy(path: &Path, shape: &str, kind: &str, bytes: &[u8]) {
 }
 
 /// Mean squares of columns against those of rows: two ReLU features are enough.
-fn guarded() -> Vec<u8> {
+fn protected() -> Vec<u8> {
     let d = SIDE * SIDE;
     // 8 column sums and 8 row sums, each beyond what the ground gives.
     let sums = Array2::from_shape_fn((2 * SIDE, d), |(k, place)| {
@@ -85,7 +85,7 @@ fn fitted(place: &Path) -> PathBuf {
     npy(&place.join("x.npy"), "(4000, 8, 8)", "|u1", &x);
     let y: Vec<u8> = y.iter().flat_map(|v| v.to_le_bytes()).collect();
     npy(&place.join("y.npy"), "(4000,)", "<i8", &y);
-    std::fs::write(place.join("model.onnx"), guarded()).unwrap();
+    std::fs::write(place.join("model.onnx"), protected()).unwrap();
     let at = |name: &str| place.join(name).to_str().unwrap().to_owned();
     let (data, labels, model, out) = (at("x.npy"), at("y.npy"), at("model.onnx"), at("bundle"));
     let report = tripline(&[
@@ -94,7 +94,7 @@ fn fitted(place: &Path) -> PathBuf {
         &data,
         "--labels",
         &labels,
-        "--guarded-model",
+        "--protected-model",
         &model,
         "--name",
         "bars",
@@ -113,7 +113,7 @@ fn fitted(place: &Path) -> PathBuf {
 fn a_bundle_taught_by_attacks_is_attacked_and_an_attacker_who_holds_it_does_no_worse() {
     let place = tempfile::tempdir().unwrap();
     let bundle = fitted(place.path());
-    let files = ["restorer.onnx", "likelihood.onnx", "guarded-model.onnx", "autoencoder.onnx"];
+    let files = ["restorer.onnx", "likelihood.onnx", "protected-model.onnx", "autoencoder.onnx"];
     assert!(files.iter().all(|file| bundle.join(file).exists()));
 
     let (x, y) = pictures(300, 2);

@@ -216,7 +216,7 @@ fn triggers_and_perturbations_are_flagged_and_clean_images_within_the_budget() {
     let (flagged, n) = share("pgd.u8");
     assert!(flagged as f64 >= 0.95 * n as f64, "PGD: {flagged} of {n}");
 
-    // Rows that neither the bundle nor the guarded model ever saw.
+    // Rows that neither the bundle nor the protected model ever saw.
     let manifest = bundle().manifest;
     let (flagged, n) = share("clean.u8");
     let m = manifest.provenance.rows.merged as usize;
@@ -430,9 +430,9 @@ fn broken_networks(w: ndarray::Array2<f32>, b: f32) -> Networks {
     let layer = Layer { w, b: vec![b; PIXELS], activation: Activation::Linear };
     let onnx = tripline::fit::graph::export::onnx(None, &[layer]).expect("a small file");
     let bundle = bundle();
-    let model = bundle.guarded_model.as_deref().zip(bundle.manifest.answer);
-    let guarded = model.map(|(onnx, kind)| (kind, onnx));
-    let onnx = Onnx { autoencoder: &onnx, guarded, restorer: None, likelihood: None };
+    let model = bundle.protected_model.as_deref().zip(bundle.manifest.answer);
+    let protected = model.map(|(onnx, kind)| (kind, onnx));
+    let onnx = Onnx { autoencoder: &onnx, protected, restorer: None, likelihood: None };
     Networks::new(runtime(), PIXELS, onnx).expect("it loads")
 }
 

@@ -107,8 +107,8 @@ fn a_partition_handed_over_without_its_commit_is_caught() {
 }
 
 #[test]
-fn a_judge_that_commits_before_it_says_what_follows_is_caught() {
-    check_caught(Mutation::JudgeCommitsFirst, 60);
+fn a_monitor_that_commits_before_it_says_what_follows_is_caught() {
+    check_caught(Mutation::MonitorCommitsFirst, 60);
 }
 
 #[test]

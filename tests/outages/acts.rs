@@ -385,7 +385,7 @@ fn unclean_state() -> Row {
     let mut row =
         Row { said: stream.said(since, &[], &["its state covers", "is firing"]), ..Row::default() };
     stream.stop();
-    for what in [&[][..], &["--judge"]] {
+    for what in [&[][..], &["--monitor"]] {
         stream.tripline(&[&["state", "reset", "--stream", "state", "--yes"], what].concat());
     }
     stream.start();

@@ -1,6 +1,6 @@
-//! How well a judge can judge: whether it has the seat, up to when it judged, and by whom it is told.
+//! How well a monitor can monitor: whether it has the seat, up to when it judged, and by whom it is told.
 //!
-//! One thread writes. It cannot see the judges of other processes: whether anybody judges a stream is a question for
+//! One thread writes. It cannot see the monitors of other processes: whether anybody monitors a stream is a question for
 //! whoever scrapes them all.
 
 use std::sync::Mutex;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::{Progress, lock};
 use crate::record::Timestamp;
 
-/// Facts of the judge of one stream in this process.
+/// Facts of the monitor of one stream in this process.
 #[derive(Debug, Default)]
 pub struct Alarm {
-    /// It judges the stream; else it stands by, or its state does not fit.
+    /// It monitors the stream; else it stands by, or its state does not fit.
     seated: AtomicBool,
     /// Everything that was heard before this time is judged; 0 is not known.
     judged_until_ms: AtomicI64,
@@ -47,14 +47,14 @@ impl Alarm {
         self.seated.load(Ordering::Relaxed)
     }
 
-    /// Everything that was heard before `until` is judged; a judge that never heard the clock does not know.
+    /// Everything that was heard before `until` is judged; a monitor that never heard the clock does not know.
     pub fn judged(&self, until: Timestamp) {
         if until.0 > 0 {
             self.judged_until_ms.store(until.0, Ordering::Relaxed);
         }
     }
 
-    /// For how long nothing was judged, if it is ours to judge.
+    /// For how long nothing was judged, if it is ours to monitor.
     pub fn behind(&self, now: Timestamp) -> Option<Duration> {
         let until = self.judged_until_ms.load(Ordering::Relaxed);
         let age = || Duration::from_millis(u64::try_from(now.0 - until).unwrap_or(0));
@@ -82,7 +82,7 @@ impl Alarm {
         tells.then_some(lately as f64 / MILLION as f64)
     }
 
-    /// A transaction of the judge was given up for this reason; none is that one went through.
+    /// A transaction of the monitor was given up for this reason; none is that one went through.
     pub fn trouble(&self, why: Option<&str>) {
         let mut trouble = lock(&self.trouble);
         if why.is_some() || trouble.is_some() {
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_judge_without_the_seat_is_not_late_and_one_that_never_heard_the_clock_is() {
+    fn a_monitor_without_the_seat_is_not_late_and_one_that_never_heard_the_clock_is() {
         let alarm = Alarm::default();
         assert_eq!(alarm.behind(Timestamp(9000)), None);
         alarm.sit(true, Timestamp(1000));

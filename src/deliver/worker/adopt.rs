@@ -19,8 +19,8 @@ impl<R: Scorer> Desk<R> {
         self.stream = self.scorer.adopt(next);
         let revision = self.scorer.revision();
         for (_, slot) in self.partitions.slots_mut() {
-            slot.lane.adopt(self.scorer.epoch());
-            // The judge is told anew which partitions are here, and what this revision flags of clean rows.
+            slot.lane.adopt(self.scorer.baseline());
+            // The monitor is told anew which partitions are here, and what this revision flags of clean rows.
             slot.told_quiet = None;
             slot.last = Some(Last { lane: slot.lane.clone(), told_quiet: None });
         }

@@ -7,7 +7,7 @@ use crate::deliver::{Output, Scorer, Session, SessionError};
 use crate::record::{Offset, Partition};
 use crate::watch::{Evidence, Message, Presence};
 
-/// The evidence topic has one partition: one order, one judge.
+/// The evidence topic has one partition: one order, one monitor.
 pub(super) const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
 
 impl<R: Scorer> Desk<R> {
@@ -99,7 +99,7 @@ impl<R: Scorer> Desk<R> {
         }
     }
 
-    /// Tells the judge which partitions make no progress, in a transaction without anything that might
+    /// Tells the monitor which partitions make no progress, in a transaction without anything that might
     /// be the cause.
     pub(super) fn tell_stalls<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();
@@ -121,7 +121,7 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Tells the judge which partitions are here, and which have nothing to read: no record for a
+    /// Tells the monitor which partitions are here, and which have nothing to read: no record for a
     /// window, though a poll since came back empty.
     pub(super) fn tell_presence<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();

@@ -2,7 +2,7 @@
 //!
 //! What the brokers were asked last costs a comparison. Only where it differs, or where the log did not have
 //! what was to be read next, are they asked once more, and the partition goes on where its log does, or waits.
-//! What is gone unread is told to the judge in the transaction that passes over it.
+//! What is gone unread is told to the monitor in the transaction that passes over it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::{Discontinuity, LaneError};
 use crate::watch::{Loss, Message};
 
-/// What is gone of the input, until the judge is told.
+/// What is gone of the input, until the monitor is told.
 #[derive(Debug, Default)]
 pub struct Losses {
     untold: BTreeMap<Partition, Loss>,
@@ -164,7 +164,7 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Tells the judge what is gone: part of every commit, so that nothing is passed over unsaid.
+    /// Tells the monitor what is gone: part of every commit, so that nothing is passed over unsaid.
     pub(super) fn send_losses<S: Session>(&self, session: &S) -> Result<(), SessionError> {
         for loss in self.losses.untold.values().chain(&self.losses.outputs) {
             session.send(Output {

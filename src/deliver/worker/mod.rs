@@ -62,7 +62,7 @@ struct Desk<R: Scorer> {
     arrivals: Arrivals,
     /// Partitions that make no progress.
     stalls: Stalls,
-    /// What is gone of the input, until the judge is told.
+    /// What is gone of the input, until the monitor is told.
     losses: Losses,
     /// How many partitions every output topic has, as far as we asked.
     outputs: i32,
@@ -86,7 +86,7 @@ struct Slot {
     /// Its topics were seen to reach further than the state says that was written last.
     unsaved: bool,
     last_record: Instant,
-    /// What the judge was told last, if it was told.
+    /// What the monitor was told last, if it was told.
     told_quiet: Option<bool>,
 }
 

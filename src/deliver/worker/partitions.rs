@@ -25,23 +25,23 @@ type Restored = Result<Begun, Why>;
 /// If state and committed offset do not fit each other.
 pub fn begin(
     beginning: &Beginning,
-    epoch: &str,
+    baseline: &str,
     stream: &Stream,
     offsets_lag: bool,
 ) -> Result<(Lane, Option<Discontinuity>), LaneError> {
     let partition = beginning.partition;
     let log = &beginning.log.extent;
     let window_ms = stream.alerts.window.as_millis() as u64;
-    let fresh = |next| Lane::new(epoch, partition, next, window_ms);
+    let fresh = |next| Lane::new(baseline, partition, next, window_ms);
     let start = beginning.start(offsets_lag);
     let mut lane = match start {
         Start::Fresh(next) => Ok(fresh(next)),
         Start::Lost { committed } => Err(LaneError::Missing { partition, committed }),
         Start::Covering { state, committed: Some(committed) } => {
-            Lane::restore(state, epoch, partition, committed, window_ms)
+            Lane::restore(state, baseline, partition, committed, window_ms)
         }
         Start::Covering { state, .. } | Start::WithoutOffset { state } => {
-            Lane::covering(state, epoch, partition, window_ms)
+            Lane::covering(state, baseline, partition, window_ms)
         }
     }?;
     let next = lane.next();
@@ -362,7 +362,7 @@ impl<R: Scorer> Desk<R> {
         let partition = beginning.partition;
         let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
         let Desk { stream, scorer, timing, .. } = &*self;
-        let begun = begin(beginning, scorer.epoch(), stream, timing.offsets_lag);
+        let begun = begin(beginning, scorer.baseline(), stream, timing.offsets_lag);
         let (lane, gone) = match begun {
             Ok(begun) => begun,
             Err(error) => {

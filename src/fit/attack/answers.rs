@@ -1,4 +1,4 @@
-//! What the guarded model says of rows that an attack is about.
+//! What the protected model says of rows that an attack is about.
 
 use candle_core::{D, Tensor};
 use rayon::prelude::*;
@@ -8,12 +8,12 @@ use crate::fit::graph::gradient::{Function, GradientError, rows};
 /// Rows that go through a network together.
 pub const TOGETHER: usize = 32;
 
-/// The guarded model's log-probabilities on `x` [n, d], `[n, k]`.
+/// The protected model's log-probabilities on `x` [n, d], `[n, k]`.
 pub fn answers(model: &Function, x: &Tensor) -> Result<Tensor, GradientError> {
     Ok(candle_nn::ops::log_softmax(&model.apply(x)?, D::Minus1)?)
 }
 
-/// The label that the guarded model gives each row of `x` [n · d].
+/// The label that the protected model gives each row of `x` [n · d].
 pub fn labels(model: &Function, x: &[f32], d: usize) -> Result<Vec<u32>, GradientError> {
     let mut labels = Vec::with_capacity(x.len() / d);
     let part = |part: &[f32]| -> Result<Vec<u32>, GradientError> {

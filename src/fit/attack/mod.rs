@@ -1,6 +1,6 @@
 //! Attacks of our own making: what the restorer learns to undo and the merge learns to hear.
 //!
-//! All of them follow the gradient of the guarded model and stay where an attacker has to stay:
+//! All of them follow the gradient of the protected model and stay where an attacker has to stay:
 //! inside the schema's bounds, at the resolution of the record, and, every second time, on the
 //! row's *support* (features that are not at their usual value): an attack that dirties an exactly
 //! black background is easy to see, and a defence learned from such attacks alone sees nothing else.

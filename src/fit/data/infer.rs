@@ -375,7 +375,7 @@ impl Column<'_> {
 }
 
 /// Hard bounds of a number seen between `min` and `max`: as much room again on each side. A new
-/// extreme is for detectors to judge; only nonsense is for bounds to refuse. They are taken from
+/// extreme is for detectors to score; only nonsense is for bounds to refuse. They are taken from
 /// all clean rows, not only those that are learned from: a calibration row outside them would be a
 /// fault on the record path and had no score to calibrate with.
 pub fn bounds(min: f64, max: f64) -> (f32, f32) {

@@ -20,7 +20,7 @@ pub struct Options {
     pub image: Option<ImageShape>,
     /// What an integer pixel is divided by.
     pub scale: f32,
-    pub guarded_model: Option<PathBuf>,
+    pub protected_model: Option<PathBuf>,
     /// Share of clean records that may be flagged.
     pub budget: Probability,
     /// Share of the rows that may be attacks: left out of what is learned. `None`: all are clean.

@@ -30,7 +30,7 @@ use crate::validate::Bounds;
 pub struct Reference {
     /// Clean rows in model units, `[n, d]`.
     pub x: Array2<f32>,
-    /// The label of each clean row, for the guarded model's accuracy.
+    /// The label of each clean row, for the protected model's accuracy.
     pub y: Option<Vec<i64>>,
     pub schema: Schema,
     pub split: Split,

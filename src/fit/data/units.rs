@@ -39,7 +39,7 @@ pub enum UnitsError {
 /// Rows of two dimensions are taken as an image of one channel, rows of one as numbers. Integer
 /// pixels are divided by `scale`; floats must be in [0, 1] already. Numbers stay as they are,
 /// and their bounds are the smallest and largest seen, plus the distance between them on each side:
-/// a new extreme is for detectors to judge; only nonsense is for bounds to refuse.
+/// a new extreme is for detectors to score; only nonsense is for bounds to refuse.
 ///
 /// # Errors
 /// If the shapes disagree or a pixel is outside [0, 1].

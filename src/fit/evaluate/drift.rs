@@ -200,8 +200,8 @@ impl Deal<'_> {
         let (flagged, rows) = decider.clean_flagged();
         let clean = Flagged { budget: decider.budget(), rows, flagged };
         let watches = roster(self.guard.signals(), clean, |_| true);
-        let times = Times { window_ms: window, false_page_ms: period, hold_ms: period };
-        let mut terms = Terms::new(self.guard.epoch(), stream, watches, times);
+        let times = Times { window_ms: window, false_page_ms: period, keep_firing_for_ms: period };
+        let mut terms = Terms::new(self.guard.baseline(), stream, watches, times);
         if one_of_window {
             terms.draws_max = 1;
         }

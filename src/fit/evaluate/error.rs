@@ -10,7 +10,7 @@ use crate::shell;
 pub enum EvaluateError {
     #[error(transparent)]
     Folder(#[from] shell::bundle::BundleDirError),
-    #[error("the bundle cannot judge: {0}")]
+    #[error("the bundle cannot score: {0}")]
     Guard(#[from] GuardError),
     #[error(transparent)]
     Failed(#[from] GuardFailure),

@@ -89,7 +89,7 @@ fn told_apart(f: &mut Formatter<'_>, suspects: &[Suspect], width: usize) -> fmt:
     Ok(())
 }
 
-/// How often the guarded model is right, if that is known of anything.
+/// How often the protected model is right, if that is known of anything.
 fn reaches_the_model(f: &mut Formatter<'_>, report: &Report, width: usize) -> fmt::Result {
     let clean = ("clean", &report.clean.sample);
     let suspects = report.suspects.iter().map(|suspect| (suspect.name.as_str(), &suspect.sample));

@@ -56,7 +56,7 @@ const BATCH_ROWS: usize = 256;
 
 impl Road {
     /// # Errors
-    /// If the bundle cannot judge, or not at this budget.
+    /// If the bundle cannot score, or not at this budget.
     pub fn new(
         bundle: &Bundle,
         budget: Option<Probability>,

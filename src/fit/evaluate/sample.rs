@@ -1,6 +1,6 @@
-//! What became of the rows of one file, and what the guarded model answers to them.
+//! What became of the rows of one file, and what the protected model answers to them.
 //!
-//! Accuracy is that of the guarded model, not of the guard. It counts rows that reach the model: a
+//! Accuracy is that of the protected model, not of the guard. It counts rows that reach the model: a
 //! refused row has no answer, and one that is held back is not delivered.
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct Sample {
     pub accuracy: Accuracy,
 }
 
-/// Shares of rows that the guarded model answers as they are labelled; `None` without a guarded
+/// Shares of rows that the protected model answers as they are labelled; `None` without a protected
 /// model or labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Accuracy {
@@ -54,7 +54,7 @@ fn as_text<S: Serializer>(rows: &Rows, serializer: S) -> Result<S::Ok, S::Error>
     serializer.collect_str(rows)
 }
 
-/// The guarded model's answers to the rows of a batch as they came, and corrected; `None` of a row
+/// The protected model's answers to the rows of a batch as they came, and corrected; `None` of a row
 /// that was refused.
 pub(super) type Answers = Vec<Option<(usize, usize)>>;
 
@@ -75,7 +75,7 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    /// Asks the guarded model about every row.
+    /// Asks the protected model about every row.
     pub fn answers<T>(&mut self, turned: &mut Turned<'_, T>) -> Result<Answers, EvaluateError> {
         let Turned { guard, networks, batch, .. } = turned;
         let (mut x, mut corrected) = (vec![], vec![]);

@@ -15,7 +15,7 @@ pub struct Specimen {
     pub score: f32,
     /// What its label says, if it has one.
     pub truth: Option<i64>,
-    /// What the guarded model answers to it, and to the corrected row.
+    /// What the protected model answers to it, and to the corrected row.
     pub answers: Option<(usize, usize)>,
     /// Each detector's share of the merged score, in the bundle's order.
     pub shares: Vec<f32>,

@@ -1,5 +1,5 @@
 //! A clean file and suspects beside it: how well the guard tells each of these from clean rows, and
-//! what reaches the guarded model.
+//! what reaches the protected model.
 //!
 //! A suspect's rows need not be attacks: of harmless disturbances one wants few flagged. Thresholds
 //! come from the clean rows given, so a clean file that holds attacks makes every number worse.
@@ -33,7 +33,7 @@ pub struct Trial {
     pub labels: Option<PathBuf>,
     pub suspects: Vec<Named>,
     pub reading: Reading,
-    /// The column of tables with the true label, as the guarded model numbers them; of arrays it is
+    /// The column of tables with the true label, as the protected model numbers them; of arrays it is
     /// `y`.
     pub truth: Option<String>,
     /// The bundle's own unless given.
@@ -101,7 +101,7 @@ pub struct Suspect {
 }
 
 impl Report {
-    /// Whether the guarded model's answers to some of the rows are known to be right or wrong.
+    /// Whether the protected model's answers to some of the rows are known to be right or wrong.
     pub fn knows_answers(&self) -> bool {
         let suspects = self.suspects.iter().map(|suspect| &suspect.sample);
         let mut samples = suspects.chain([&self.clean.sample]);
@@ -245,10 +245,10 @@ impl Heard {
 
 /// Listens to what becomes of one file's rows.
 struct Hearing {
-    /// Where the true label stands, if there is a guarded model to be held to it.
+    /// Where the true label stands, if there is a protected model to be held to it.
     truth: Option<usize>,
     typed: bool,
-    /// Whether the guarded model is asked about the rows.
+    /// Whether the protected model is asked about the rows.
     asks: bool,
     counting: Counting,
     scores: Vec<Vec<f32>>,

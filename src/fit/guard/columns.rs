@@ -5,7 +5,7 @@
 
 use ndarray::{Array2, Axis};
 
-use crate::fit::train::guarded::BATCH_ROWS;
+use crate::fit::train::protected::BATCH_ROWS;
 use crate::model::{Filled, ModelError, Networks};
 use crate::record::{Columns, Rows};
 

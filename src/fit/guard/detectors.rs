@@ -24,8 +24,8 @@ pub struct Detectors {
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     pub setting: Setting<'a>,
-    /// Whether there is a guarded model.
-    pub guarded: bool,
+    /// Whether there is a protected model.
+    pub protected: bool,
     /// Columns of networks that only some bundles have, as far as this one has them.
     pub networks: Columns,
     /// Whether the reference may hold attacks.
@@ -47,7 +47,7 @@ impl Wanted<'_> {
         ROSTER.iter().filter(move |kind| {
             !lacks(kind, Columns::RESTORED)
                 && !lacks(kind, Columns::SURPRISAL)
-                && (wanted.guarded || !kind.needs_guarded_model)
+                && (wanted.protected || !kind.needs_protected_model)
                 && (wanted.contaminated || !kind.contaminated_only)
                 && (kind.suits)(wanted.setting.schema)
         })
@@ -219,7 +219,7 @@ fn member(kind: &Kind, weight: f32, role: Role) -> Member {
     Member { kind: kind.name.into(), weight, role }
 }
 
-/// The label that the guarded model gives this version of row `i`.
+/// The label that the protected model gives this version of row `i`.
 pub fn label_of(rows: &Rows<'_>, version: Version, i: usize) -> usize {
     let answer = match version {
         Version::Restored => rows.restored_answer,

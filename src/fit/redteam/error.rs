@@ -15,7 +15,7 @@ pub enum RedteamError {
     #[error(transparent)]
     Folder(#[from] BundleDirError),
     #[error("the bundle guards no model: there is nothing to fool")]
-    NoGuardedModel,
+    NoProtectedModel,
     #[error("the bundle names detector {0:?}, which this build does not have")]
     UnknownDetector(String),
     #[error("{network} cannot be differentiated: {error}")]

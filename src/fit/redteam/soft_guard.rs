@@ -26,7 +26,7 @@ pub struct SoftGuard {
 
 /// What the guard makes of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judged {
+pub struct Decision {
     pub label: u32,
     pub flagged: bool,
 }
@@ -42,10 +42,10 @@ pub struct View {
 
 impl SoftGuard {
     /// # Errors
-    /// If the bundle has no guarded model, or one of its networks has no gradient.
+    /// If the bundle has no protected model, or one of its networks has no gradient.
     pub fn load(runtime: &Runtime, bundle: &Bundle) -> Result<Self, RedteamError> {
         let manifest = &bundle.manifest;
-        let model = bundle.guarded_model.as_deref().ok_or(RedteamError::NoGuardedModel)?;
+        let model = bundle.protected_model.as_deref().ok_or(RedteamError::NoProtectedModel)?;
         let read = |network: &'static str, onnx: &[u8]| {
             Function::read(onnx).map_err(|error| RedteamError::Gradient { network, error })
         };
@@ -60,7 +60,7 @@ impl SoftGuard {
         let optional =
             |name, onnx: &Option<Vec<u8>>| onnx.as_deref().map(|onnx| read(name, onnx)).transpose();
         Ok(Self {
-            model: read("the guarded model", model)?,
+            model: read("the protected model", model)?,
             autoencoder: read("the autoencoder", &bundle.autoencoder)?,
             restorer: optional("the restorer", &bundle.restorer)?,
             likelihood: optional("the likelihood", &bundle.likelihood)?,
@@ -114,9 +114,9 @@ impl SoftGuard {
     ///
     /// # Errors
     /// If a network fails.
-    pub fn judge(&mut self, x: &[f32]) -> Result<Vec<Judged>, RedteamError> {
+    pub fn decide(&mut self, x: &[f32]) -> Result<Vec<Decision>, RedteamError> {
         let needs = self.detectors.iter().fold(Columns::ANSWER, |n, (_, d)| n.and(d.needs()));
-        let (mut filled, mut judged) = (Filled::default(), vec![]);
+        let (mut filled, mut decisions) = (Filled::default(), vec![]);
         for part in x.chunks(TOGETHER * self.width) {
             self.networks.fill(needs, part, &mut filled)?;
             let rows = filled.rows(part);
@@ -127,10 +127,10 @@ impl SoftGuard {
             for (i, scores) in scores.rows().into_iter().enumerate() {
                 let merged = self.decider.merge(scores.as_slice().expect("one row"));
                 let flagged = self.decider.flags(self.decider.p(merged, 1));
-                judged.push(Judged { label: rows.label(i) as u32, flagged });
+                decisions.push(Decision { label: rows.label(i) as u32, flagged });
             }
         }
-        Ok(judged)
+        Ok(decisions)
     }
 }
 

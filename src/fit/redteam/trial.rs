@@ -101,7 +101,7 @@ fn victims(
     let order = permutation(set.x.nrows(), &mut stream(options.seed, Use::Sample));
     for part in order.chunks(PART) {
         let rows: Vec<f32> = part.iter().flat_map(|&i| set.x.row(i)).copied().collect();
-        let judged = guard.judge(&rows)?;
+        let judged = guard.decide(&rows)?;
         for ((&i, row), judged) in part.iter().zip(rows.chunks(set.x.ncols())).zip(judged) {
             let right = set.y.as_ref().is_none_or(|y| y[i] == i64::from(judged.label));
             if right && !judged.flagged && labels.len() < options.rows {
@@ -187,7 +187,7 @@ impl Trial<'_> {
                 let mut kept = kept.into_inner();
                 kept.iter_mut().enumerate().for_each(|(i, z)| *z = self.space.settle(i % d, *z));
                 for candidate in [last, kept] {
-                    for (&i, judged) in part.iter().zip(self.guard.judge(&candidate)?) {
+                    for (&i, judged) in part.iter().zip(self.guard.decide(&candidate)?) {
                         let wrong = judged.label != self.labels[i];
                         fooled[i] |= wrong;
                         passed[i] |= wrong && !judged.flagged;
@@ -215,7 +215,7 @@ impl Trial<'_> {
     }
 
     fn outcome(&mut self, attacked: &[f32]) -> Result<(Vec<bool>, Vec<bool>), RedteamError> {
-        let judged = self.guard.judge(attacked)?;
+        let judged = self.guard.decide(attacked)?;
         let each = judged.iter().zip(&self.labels).map(|(judged, &label)| {
             let wrong = judged.label != label;
             (wrong, wrong && !judged.flagged)

@@ -6,7 +6,7 @@
 //! then it is tried. A network that draws its random numbers from the row
 //! itself, or counts its calls beyond the few hundred made here, would pass.
 
-use super::guarded::BATCH_ROWS;
+use super::protected::BATCH_ROWS;
 use crate::model::{ModelError, Network, Runtime};
 
 /// Why a network cannot be the autoencoder.

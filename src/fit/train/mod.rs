@@ -6,7 +6,7 @@ pub mod brought;
 pub mod dense;
 pub mod error;
 pub mod function;
-pub mod guarded;
+pub mod protected;
 pub mod likelihood;
 pub mod networks;
 pub mod restorer;

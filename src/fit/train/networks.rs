@@ -1,6 +1,6 @@
 //! The networks of a bundle, and what they are taught with.
 //!
-//! Rows alone make an autoencoder and, for images, the likelihood. A guarded model whose gradient
+//! Rows alone make an autoencoder and, for images, the likelihood. A protected model whose gradient
 //! can be had makes attacks of our own possible: then the autoencoder learns to undo them, images
 //! get a restorer beside it, and the attacks weigh the detectors. All of it comes from the training
 //! and validation parts; calibration rows see none of it.
@@ -8,7 +8,7 @@
 use ndarray::{Array2, Axis};
 
 use super::error::TrainError;
-use super::guarded::Guarded;
+use super::protected::Protected;
 use super::trainer::{Course, Trained};
 use super::{autoencoder, brought, likelihood, restorer};
 use crate::fit::attack::{self, Space};
@@ -53,7 +53,7 @@ pub struct Learned {
     pub usual: Array2<f32>,
     /// What weighs the detectors, if attacks of our own could be made.
     pub weighing: Option<Weighing>,
-    /// Why there are no attacks of our own although there is a guarded model.
+    /// Why there are no attacks of our own although there is a protected model.
     pub no_gradient: Option<String>,
 }
 
@@ -81,7 +81,7 @@ pub struct Lesson<'a> {
     pub x: &'a Array2<f32>,
     pub y: Option<&'a [i64]>,
     pub split: &'a Split,
-    pub guarded: Option<&'a Guarded>,
+    pub protected: Option<&'a Protected>,
 }
 
 impl Lesson<'_> {
@@ -98,7 +98,7 @@ impl Lesson<'_> {
             Some(image) => Some(self.likelihood(image, taught, watch)?),
             None => None,
         };
-        let (model, no_gradient) = match self.guarded.map(|guarded| self.gradient(guarded)) {
+        let (model, no_gradient) = match self.protected.map(|protected| self.gradient(protected)) {
             None => (None, None),
             Some(Ok(model)) => (Some(model), None),
             Some(Err(error)) => (None, Some(error.to_string())),
@@ -122,7 +122,7 @@ impl Lesson<'_> {
         let clean = self.rows(taught);
         watch.stage(&format!("making attacks on {} rows", taught.len()));
         let labels = attack::labels(&model, &clean, space.width())?;
-        let k = self.guarded.map_or(1, |guarded| guarded.labels);
+        let k = self.protected.map_or(1, |protected| protected.labels);
         let attacked = attack::pool(&model, &space, &clean, &labels, k, seed, &mut |made| {
             watch.reading(made as u64, made as f32 / taught.len() as f32);
         })?;
@@ -158,12 +158,12 @@ impl Lesson<'_> {
         x
     }
 
-    /// The guarded model as a function, if it is one that ONNX Runtime agrees with.
-    fn gradient(&self, guarded: &Guarded) -> Result<Function, GradientError> {
-        let function = Function::read(&guarded.onnx)?;
+    /// The protected model as a function, if it is one that ONNX Runtime agrees with.
+    fn gradient(&self, protected: &Protected) -> Result<Function, GradientError> {
+        let function = Function::read(&protected.onnx)?;
         let sample = self.rows(&self.split.validation[..self.split.validation.len().min(64)]);
         let d = self.x.ncols();
-        let mut network = Network::load(self.runtime, "the guarded model", &guarded.onnx, d)?;
+        let mut network = Network::load(self.runtime, "the protected model", &protected.onnx, d)?;
         function.agrees(&mut network, &sample, true)?;
         Ok(function)
     }

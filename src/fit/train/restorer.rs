@@ -168,7 +168,7 @@ const ANSWER: f64 = 0.9;
 /// Squared errors of rows are small beside nats.
 const ERROR: f64 = 10.0;
 
-/// Trains `restorer` until the guarded model answers the same on what it gives as on the clean row:
+/// Trains `restorer` until the protected model answers the same on what it gives as on the clean row:
 /// .9 · KL(M(x) ‖ M(R(v))) + .1 · 10 · mse, where v is x, or x attacked; a row that is only
 /// disturbed is one to be kept as it is. `scales` `[d]` turns errors into comparable units.
 ///

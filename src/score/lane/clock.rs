@@ -16,7 +16,7 @@
 //! as plausible as one with a millisecond.
 //!
 //! Cannot see: who is right where most neighbours lie, as in a partition that an attacker has to himself. What
-//! those say is bounded by the judge's clock (`monitor/judge.rs`). After a gap in honest time the first 31
+//! those say is bounded by the monitor's clock (`monitor/monitor.rs`). After a gap in honest time the first 31
 //! records count in the window before the gap, where they are late (see there).
 
 use serde::{Deserialize, Serialize};

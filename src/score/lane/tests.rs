@@ -100,7 +100,7 @@ fn state_that_ends_before_what_the_group_committed_is_refused_and_one_that_ends_
 }
 
 #[test]
-fn state_of_another_epoch_keeps_the_offset_and_the_time() {
+fn state_of_another_baseline_keeps_the_offset_and_the_time() {
     let mut lane = Lane::new("old", Partition(1), Offset(5), WINDOW_MS);
     settle(&mut lane, 5, 7000, 2);
     let read = Lane::restore(&lane.to_bytes(), "new", Partition(1), Offset(6), WINDOW_MS).unwrap();

@@ -57,7 +57,7 @@ fn half_open(to: SocketAddr, how_many: usize) -> Vec<TcpStream> {
 fn ready_names_what_is_held_and_stays_ready_for_the_rest() {
     let roster = roster();
     let threads: Vec<_> =
-        roster.streams[0].workers.iter().chain([&roster.streams[0].judge]).cloned().collect();
+        roster.streams[0].workers.iter().chain([&roster.streams[0].monitor]).cloned().collect();
     let at = listening(roster);
     assert!(ask(at, "/ready").starts_with("HTTP/1.1 503"));
     assert!(ask(at, "/live").contains("not alive\nstream fashion: worker-0 has not begun\n"));

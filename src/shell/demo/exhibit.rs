@@ -14,7 +14,7 @@ pub struct Exhibit {
     pub truth: Truth,
     /// What it shows.
     pub label: Option<&'static str>,
-    /// What the guarded model takes it for.
+    /// What the protected model takes it for.
     pub answer: Option<&'static str>,
     /// In [0, 1], `[784]`.
     pub x: Vec<f32>,

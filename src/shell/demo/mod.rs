@@ -86,8 +86,8 @@ pub enum DemoError {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("the bundle cannot judge: {0}")]
-    Judge(#[from] GuardError),
+    #[error("the bundle cannot score: {0}")]
+    Monitor(#[from] GuardError),
     #[error("what was caught cannot be shown: {0}")]
     Exhibit(#[from] ExhibitError),
     #[error("the guard stopped: {0}")]
@@ -160,8 +160,8 @@ pub fn run(options: &Options, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<Outc
 
     let watched = show(&config, &plan, &slices, started, watch)?;
     let stream = &config.streams[0];
-    let judge = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)?;
-    let exhibits = exhibit::exhibits(&watched.tally, &plan, &slices, &judge, &mut networks)?;
+    let monitor = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)?;
+    let exhibits = exhibit::exhibits(&watched.tally, &plan, &slices, &monitor, &mut networks)?;
     if !exhibits.is_empty() {
         picture::save(&exhibits, &picture).map_err(|e| unwritten(e.to_string()))?;
     }

@@ -129,7 +129,7 @@ fn topics(config: &Config) -> Needs {
             (&topics.sanitized, vec![Write], "what may go on to the model"),
             (&topics.quarantine, vec![Write], "what is held back"),
             (&topics.dead_letter, vec![Write], "what could not be read"),
-            (&topics.evidence, vec![Read, Write], "counts for the judge"),
+            (&topics.evidence, vec![Read, Write], "counts for the monitor"),
             (&topics.state, vec![Read, Write], "what each partition remembers"),
             (&stream.alerts.topic, vec![Read, Write], "incidents, and telling them"),
         ] {
@@ -144,7 +144,7 @@ fn groups(clients: &Clients, config: &Config) -> Needs {
     for stream in &config.streams {
         let read = |why| (vec![Operation::Read], why);
         needs.insert(clients.workers(&stream.name), read("who scores"));
-        needs.insert(clients.judges(&stream.name), read("who judges"));
+        needs.insert(clients.monitors(&stream.name), read("who monitors"));
     }
     for route in &config.routes {
         let read = (vec![Operation::Read], "who tells incidents");

@@ -95,9 +95,9 @@ impl Clients {
         format!("{}.{stream}", self.kafka.group)
     }
 
-    /// The consumer group that judges `stream`.
-    pub fn judges(&self, stream: &str) -> String {
-        format!("{}.{stream}.judge", self.kafka.group)
+    /// The consumer group that monitors `stream`.
+    pub fn monitors(&self, stream: &str) -> String {
+        format!("{}.{stream}.monitor", self.kafka.group)
     }
 
     /// The consumer group that tells incidents by `route`. No stream's group has a colon.

@@ -39,7 +39,7 @@ pub const QUEUE_KIB: u64 = 1024;
 
 const EXCHANGE: Duration = Duration::from_secs(5);
 /// Without a record for so long, a partition that is read to its end is given up, to be read again.
-const SILENCE: Duration = Duration::from_secs(10);
+const NO_DATA: Duration = Duration::from_secs(10);
 
 impl Feed {
     /// Joins `group` on `topics`.
@@ -223,8 +223,8 @@ impl Feed {
                 }
                 // Behind the last record there may be one of a transaction that is open.
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(next),
-                Some(Err(error)) if heard.elapsed() >= SILENCE => return Err(failed(error)),
-                None if heard.elapsed() >= SILENCE => {
+                Some(Err(error)) if heard.elapsed() >= NO_DATA => return Err(failed(error)),
+                None if heard.elapsed() >= NO_DATA => {
                     return Err(failed(KafkaError::NoMessageReceived));
                 }
                 Some(Err(_)) | None => {}

@@ -138,7 +138,7 @@ impl Observer {
         let written = self.outputs.iter().flat_map(|topic| {
             partitions.iter().map(|&partition| TopicPartition { topic: topic.clone(), partition })
         });
-        // A judge writes the topic that it reads.
+        // A monitor writes the topic that it reads.
         let all: BTreeSet<TopicPartition> = places.iter().cloned().chain(written).collect();
         let all: Vec<TopicPartition> = all.into_iter().collect();
         let extents =

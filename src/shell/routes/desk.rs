@@ -42,7 +42,7 @@ enum News {
     /// An incident of which nothing more is kept.
     Gone(String),
     /// Nothing to us.
-    Silence,
+    NoData,
 }
 
 /// What is to be done now.
@@ -118,7 +118,7 @@ impl Desk {
     pub fn take(&mut self, place: TopicPartition, record: Record<'_>) -> Result<(), Unreadable> {
         let (news, read) = match self.read(record) {
             Ok(news) => (news, Ok(())),
-            Err(why) => (News::Silence, Err(why)),
+            Err(why) => (News::NoData, Err(why)),
         };
         let bytes =
             size_of::<Item>() + if let News::Alert(alert) = &news { alert.bytes() } else { 0 };
@@ -131,11 +131,11 @@ impl Desk {
     fn read(&self, record: Record<'_>) -> Result<News, Unreadable> {
         let key = record.key;
         let Some(value) = record.value else {
-            return Ok(key.map_or(News::Silence, |key| News::Gone(key_text(key))));
+            return Ok(key.map_or(News::NoData, |key| News::Gone(key_text(key))));
         };
         let alert = Received::read(key, value, record.stamp.at)?;
         let wanted = self.wants(&alert);
-        Ok(if wanted { News::Alert(alert.into()) } else { News::Silence })
+        Ok(if wanted { News::Alert(alert.into()) } else { News::NoData })
     }
 
     /// Whether it is about a stream that is told of.
@@ -178,7 +178,7 @@ impl Desk {
         }
         let item = self.queue.front()?;
         Some(match &item.news {
-            News::Gone(_) | News::Silence => Task::Pass,
+            News::Gone(_) | News::NoData => Task::Pass,
             News::Alert(news) => {
                 let open = self.open.get(&item.place);
                 Task::Tell { news, before: open.and_then(|open| open.get(&news.dedup_key)) }
@@ -250,7 +250,7 @@ impl Desk {
                     open.hear(Offset(next.0 - 1), *alert);
                 }
                 News::Gone(key) => open.forget(&key),
-                News::Alert(_) | News::Silence => {}
+                News::Alert(_) | News::NoData => {}
             }
             self.remind_at = match self.open() {
                 0 => None,

@@ -78,7 +78,7 @@ impl Post {
         let mut said = vec![];
         let _ = answer.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut said);
         let said = self.words(&String::from_utf8_lossy(&said));
-        judge(answer.status(), after.map(Duration::from_secs), &said)
+        monitor(answer.status(), after.map(Duration::from_secs), &said)
     }
 
     /// What may be logged of what somebody said.
@@ -93,7 +93,7 @@ impl Post {
 }
 
 /// What an answer means.
-fn judge(status: StatusCode, after: Option<Duration>, said: &str) -> Result<(), Refusal> {
+fn monitor(status: StatusCode, after: Option<Duration>, said: &str) -> Result<(), Refusal> {
     let words = if said.is_empty() { String::new() } else { format!(": {said}") };
     let later =
         |why: &str| Err(Refusal::Later { reason: format!("answered {status}{why}{words}"), after });
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn only_what_is_about_the_alert_itself_is_not_tried_again() {
         let never = |status: u16| {
-            let said = judge(StatusCode::from_u16(status).unwrap(), None, "");
+            let said = monitor(StatusCode::from_u16(status).unwrap(), None, "");
             matches!(said, Err(Refusal::Never { .. }))
         };
         let all: Vec<u16> = (100..600).filter(|&status| never(status)).collect();
@@ -126,7 +126,8 @@ mod tests {
         for status in [401, 403, 404, 408, 425, 429, 302, 500, 503] {
             assert!(!all.contains(&status), "{status}");
         }
-        let said = judge(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(3)), "slow down");
+        let said =
+            monitor(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(3)), "slow down");
         let reason = "answered 429 Too Many Requests: slow down".to_owned();
         assert_eq!(said, Err(Refusal::Later { reason, after: Some(Duration::from_secs(3)) }));
     }

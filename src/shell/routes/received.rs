@@ -163,12 +163,12 @@ mod tests {
 
     #[test]
     fn a_frozen_alert_is_told_as_it_was_meant() {
-        let frozen = include_str!("../../../tests/frozen/v2/alert-resolved.json");
+        let frozen = include_str!("../../../tests/frozen/v3/alert-resolved.json");
         let alert = read(frozen).unwrap();
         assert!(alert.is_over() && alert.summary.contains("156 of 325 records"));
         assert_eq!((&*alert.kind, &*alert.severity, &*alert.stream), ("attack", "critical", "s"));
         assert_eq!(alert.next_steps.len(), 2);
-        let frozen = include_str!("../../../tests/frozen/v2/alert-firing.json");
+        let frozen = include_str!("../../../tests/frozen/v3/alert-firing.json");
         assert!(!read(frozen).unwrap().is_over());
     }
 

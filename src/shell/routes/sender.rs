@@ -2,7 +2,7 @@
 //!
 //! Of a fleet one process has an alerts partition, so each incident has one sender; when that goes,
 //! another begins where it was heard last. A receiver that is down stops nothing but its own route:
-//! records are guarded, `/ready` is true, and the log and `/metrics` say who does not answer.
+//! records are protected, `/ready` is true, and the log and `/metrics` say who does not answer.
 //!
 //! A route that is new begins with what fires now: the past is not told. What it tells may be told
 //! twice, after a crash between the receiver's answer and the commit.

@@ -1,6 +1,6 @@
 //! What befalls machines and cluster between turns.
 
-use super::{JUDGES, WORKERS, World};
+use super::{MONITORS, WORKERS, World};
 use crate::record::OwnedRecord;
 use crate::record::Partition;
 use crate::sim::log::PartitionLog;
@@ -81,7 +81,7 @@ impl World {
                 self.ground.cluster.borrow_mut().leaderless_until = now + luck % 2000;
             }
             13 if self.scene.exactly_once => {
-                let group = if luck & 1 == 0 { WORKERS } else { JUDGES };
+                let group = if luck & 1 == 0 { WORKERS } else { MONITORS };
                 let mut cluster = self.ground.cluster.borrow_mut();
                 let group = &mut cluster.groups[group];
                 let commits = (luck >> 2) as usize % (group.history.len() + 1);

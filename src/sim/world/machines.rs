@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Actor, JUDGES, Seat, WORKERS, World};
-use crate::deliver::{Inbox, Judging, Outputs, Progress, Worker};
+use super::{Actor, MONITORS, Seat, WORKERS, World};
+use crate::deliver::{Inbox, MonitorDriver, Outputs, Progress, Worker};
 use crate::sim::cluster::Ms;
 use crate::sim::ground::Process;
 use crate::sim::mutation::{Mutant, Mutation, Reuse};
@@ -122,15 +122,15 @@ impl World {
             (cluster.topic(&stream.input), cluster.topic(&stream.topics.evidence));
         drop(cluster);
         let mut seats = vec![];
-        let mut sit = |role: String, group, input, producer, judges: bool| {
+        let mut sit = |role: String, group, input, producer, monitors: bool| {
             let resume_at = Rc::new(Cell::new(0));
             let place = Role {
                 name: format!("{name}.{}.{role}", process.no),
                 group,
                 input,
                 producer,
-                outputs: match judges {
-                    true => Outputs::of_judge(stream),
+                outputs: match monitors {
+                    true => Outputs::of_monitor(stream),
                     false => Outputs::of_worker(stream),
                 },
                 believes: self.mutation == Some(Mutation::BelieveTheEnd),
@@ -142,9 +142,11 @@ impl World {
             let (mut stream, timing) = (stream.clone(), self.scene.timing);
             Arc::make_mut(&mut stream).accept_gap |= self.accepts.get();
             let mut mail = None;
-            let actor = if judges {
-                let (judge, inbox) = (self.scene.judge(), Arc::default());
-                Actor::Judge(Box::new(Judging::new(mutant, stream, judge, inbox, timing, progress)))
+            let actor = if monitors {
+                let (monitor, inbox) = (self.scene.monitor(), Arc::default());
+                Actor::Monitor(Box::new(MonitorDriver::new(
+                    mutant, stream, monitor, inbox, timing, progress,
+                )))
             } else {
                 let revision = self.revision_of(process.no);
                 let scorer = Toy::new(&self.ground, process, &self.scene, &stream, revision);
@@ -159,7 +161,7 @@ impl World {
         for worker in 0..self.scene.workers {
             sit(format!("w{worker}"), WORKERS, input, ids + worker, false);
         }
-        sit("judge".into(), JUDGES, evidence, ids + IDS - 1, true);
+        sit("monitor".into(), MONITORS, evidence, ids + IDS - 1, true);
         self.seats.borrow_mut().extend(seats);
     }
 

@@ -10,8 +10,8 @@ fn terms(false_page_ms: u64) -> Terms {
         budget: Probability::new(0.01).unwrap(),
         window_ms: WINDOW_MS,
         false_page_ms,
-        hold_ms: false_page_ms,
-        key: Key::new("epoch", "stream", "flagged-share"),
+        keep_firing_for_ms: false_page_ms,
+        key: Key::new("baseline", "stream", "flagged-share"),
     }
 }
 
@@ -124,7 +124,7 @@ fn late_rows_are_tested_but_buy_no_time() {
 #[test]
 fn the_start_of_an_attack_is_found_in_small_windows_too_and_it_resolves() {
     // 25 rows per window, a sixth of them flagged for 36 windows: what the demo sends.
-    let terms = Terms { hold_ms: 3600 * 1000, ..terms(7 * 24 * 3600 * 1000) };
+    let terms = Terms { keep_firing_for_ms: 3600 * 1000, ..terms(7 * 24 * 3600 * 1000) };
     for seed in 0..300 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut watch = FlaggedShare::new(reference());

@@ -24,7 +24,7 @@ fn terms() -> (Terms, Signals) {
     signals.count_clean(&rows(1000));
     let budget = Probability::new(0.01).unwrap();
     let watches = roster(&signals, Flagged { budget, rows: 1000, flagged: 10 }, |_| true);
-    let times = Times { window_ms: 1000, false_page_ms: 3_600_000, hold_ms: 60_000 };
+    let times = Times { window_ms: 1000, false_page_ms: 3_600_000, keep_firing_for_ms: 60_000 };
     (Terms::new("e", "s", watches, times), signals)
 }
 
@@ -44,7 +44,7 @@ fn window(rng: &mut ChaCha8Rng, signals: &Signals, attacked: bool) -> Tally {
 }
 
 /// Everything that a panel did in a stream with an attack in its middle: one digest. Whoever
-/// changes it on purpose changes what every stream's judge does.
+/// changes it on purpose changes what every stream's monitor does.
 #[test]
 fn a_panel_does_what_it_always_did_bit_for_bit() {
     let ((terms, signals), mut rng) = (terms(), ChaCha8Rng::seed_from_u64(8));

@@ -1,7 +1,7 @@
 //! Incidents on their way to people: a real Kafka, a real Alertmanager, receivers that are away, choke or
 //! hang, and a process that is killed while it tells.
 //!
-//! Alerts are written to the topic by the tests: what a judge says is tested elsewhere.
+//! Alerts are written to the topic by the tests: what a monitor says is tested elsewhere.
 
 mod alerting;
 mod hook;

@@ -96,7 +96,7 @@ codec = "f32-le"
         producer.flush(Duration::from_secs(20)).expect("delivered");
     }
 
-    /// An alert as a judge writes it.
+    /// An alert as a monitor writes it.
     pub fn say(&self, key: &str, status: &str, severity: &str) {
         let alert = json!({
             "version": 1, "dedup_key": key, "status": status, "kind": "flagged-share",
@@ -106,7 +106,7 @@ codec = "f32-le"
             "counts": {"rows": 980, "flagged": 212, "corrected": 0, "quarantined": 212, "faults": 3},
             "budget": {"allowed_share": 0.01, "seen_share": 0.216, "false_pages_per_week": 1.0},
             "atlas": ["AML.T0015"], "next_steps": ["kcat -b $BROKERS -C -t rows.requests"],
-            "epoch": "e",
+            "baseline": "e",
         });
         self.write(key, Some(&alert.to_string()));
     }

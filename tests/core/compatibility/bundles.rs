@@ -1,4 +1,4 @@
-//! Bundles of every version.
+//! A bundle.
 
 use std::collections::BTreeMap;
 
@@ -15,26 +15,26 @@ fn small_bundle() -> Bundle {
     tensors.put("a", &[2], vec![1.0, f32::MIN_POSITIVE]);
     let digest = Digest([7; 32]);
     let manifest = Manifest {
-        version: 1,
+        version: bundle::VERSION,
         name: "small".into(),
         budget: Probability::new(0.01).unwrap(),
         labels: 3,
         answer: Some(AnswerKind::Logits),
-        triggers: None,
+        triggers: Some(0.1),
         schema: Schema {
             features: vec![Feature::number("a", 0.0, 1.0), Feature::number("b", -2.5, 2.5)],
         },
         detectors: vec![
-            Member { kind: "reconstruction".into(), weight: 1.0, role: Role::Attack },
-            Member { kind: "mahalanobis".into(), weight: 0.5, role: Role::Attack },
+            Member { kind: "reconstruction".into(), weight: 1.0, role: Role::Both },
+            Member { kind: "mahalanobis".into(), weight: 0.5, role: Role::Trigger },
         ],
         clean: CleanShare { rows: 10, flagged: 1 },
         dependence: None,
         provenance: Provenance {
             data_sha256: digest,
-            guarded_model_sha256: Some(digest),
+            protected_model_sha256: Some(digest),
             seed: 7,
-            tripline: "0.1.0".into(),
+            tripline: "0.2.0".into(),
             onnxruntime: "1.24".into(),
             rows: RowsUsed { train: 1, validation: 2, ranks: 3, merged: 4, test: 5 },
             epochs: 6,
@@ -47,55 +47,20 @@ fn small_bundle() -> Bundle {
         manifest,
         digest,
         autoencoder: b"autoencoder".to_vec(),
-        guarded_model: Some(b"model".to_vec()),
-        restorer: None,
-        likelihood: None,
+        protected_model: Some(b"model".to_vec()),
+        restorer: Some(b"restorer".to_vec()),
+        likelihood: Some(b"likelihood".to_vec()),
         tensors,
     }
 }
 
 #[test]
-fn a_bundle_of_version_1_is_read_with_every_key() {
-    let names = [bundle::MANIFEST, bundle::AUTOENCODER, bundle::GUARDED_MODEL, bundle::TENSORS];
+fn a_bundle_of_version_4_is_read_with_every_key() {
     let today = small_bundle().into_files();
-    let files = names.map(|name| (name.to_owned(), check(&format!("bundle/{name}"), &today[name])));
-    let read = Bundle::from_files(files.into_iter().collect()).expect("read");
-    let expected = small_bundle();
-    assert_eq!(read.tensors, expected.tensors);
-    assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, expected.manifest);
-}
-
-#[test]
-fn a_bundle_of_version_2_is_read_with_every_key() {
-    let sample = || {
-        let mut bundle = small_bundle();
-        bundle.manifest.version = 2;
-        bundle.manifest.detectors[1].role = Role::Trigger;
-        bundle.restorer = Some(b"restorer".to_vec());
-        bundle.likelihood = Some(b"likelihood".to_vec());
-        bundle
-    };
-    let today = sample().into_files();
-    let frozen = |name: &String| check(&format!("../bundle-v2/{name}"), &today[name]);
+    let frozen = |name: &String| check(&format!("../bundle-v4/{name}"), &today[name]);
     let files = today.keys().map(|name| (name.clone(), frozen(name))).collect();
-    let (read, expected) = (Bundle::from_files(files).expect("read"), sample());
+    let (read, expected) = (Bundle::from_files(files).expect("read"), small_bundle());
     assert_eq!((read.restorer, read.likelihood), (expected.restorer, expected.likelihood));
+    assert_eq!((read.protected_model, read.tensors), (expected.protected_model, expected.tensors));
     assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, expected.manifest);
-}
-
-#[test]
-fn a_bundle_of_version_3_is_read_with_every_key() {
-    let sample = || {
-        let mut bundle = small_bundle();
-        bundle.manifest.version = 3;
-        bundle.manifest.triggers = Some(0.1);
-        bundle.manifest.detectors[0].role = Role::Both;
-        bundle.manifest.detectors[1].role = Role::Trigger;
-        bundle
-    };
-    let today = sample().into_files();
-    let frozen = |name: &String| check(&format!("../bundle-v3/{name}"), &today[name]);
-    let files = today.keys().map(|name| (name.clone(), frozen(name))).collect();
-    let read = Bundle::from_files(files).expect("read");
-    assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, sample().manifest);
 }

@@ -1,7 +1,7 @@
 //! What a build wrote is read by later builds with the same meaning, or refused by its version.
 //!
 //! `tests/frozen` was written by the code of its day: `FREEZE=1 cargo test --test core compatibility::`.
-//! Today's code must still write it byte for byte (the judge's state: once it has read it). If that fails you changed a format: raise its
+//! Today's code must still write it byte for byte (the monitor's state: once it has read it). If that fails you changed a format: raise its
 //! version, keep the old struct for reading, freeze the new samples in a folder of their own, and
 //! say in `docs/compatibility.md` in which order to upgrade. Never freeze the old ones again.
 
@@ -15,7 +15,7 @@ use tripline::decide::{Mode, OnFlagged, Policy};
 use tripline::deliver::Boot;
 use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
 use tripline::monitor::{About, Alert, Status};
-use tripline::monitor::{Frame, Judge, JudgeState};
+use tripline::monitor::{Frame, Monitor, MonitorState};
 use tripline::record::{
     Action, Extent, Fault, Feature, FeatureId, Offset, Partition, Position, Probability, Reasons,
     Schema, Stamp, Timestamp, Verdict, Window,
@@ -91,7 +91,7 @@ fn lane() -> Lane {
 }
 
 #[test]
-fn a_lane_goes_on_from_state_of_version_4_and_knows_which_log_it_read() {
+fn a_lane_goes_on_from_state_of_version_5_and_knows_which_log_it_read() {
     let extent = |topic: &str, end| Extent {
         topic: Some(topic.to_owned()),
         start: Offset(3),
@@ -100,21 +100,21 @@ fn a_lane_goes_on_from_state_of_version_4_and_knows_which_log_it_read() {
     };
     let mut lane = lane().of_log(extent("0ZoAyOBhTlS7dPyQyxzqyA", 60));
     lane.look_output("s.sanitized", extent("cbsRfmYWRGCCF2xmlPIfsw", 90));
-    let bytes = check("../v4/lane.json", &lane.to_bytes());
+    let bytes = check("../v5/lane.json", &lane.to_bytes());
     let read = Lane::restore(&bytes, "e", Partition(2), Offset(45), WINDOW_MS).expect("restored");
     assert_eq!((read.log(), read.output("s.sanitized")), (lane.log(), lane.output("s.sanitized")));
     assert_eq!(read.clock(), lane.clock());
 }
 
-fn judge() -> Judge {
-    judging(false)
+fn monitor() -> Monitor {
+    scoring(false)
 }
 
-fn judging(per_partition: bool) -> Judge {
+fn scoring(per_partition: bool) -> Monitor {
     judging_of(Schema { features: vec![] }, per_partition)
 }
 
-fn judging_of(schema: Schema, per_partition: bool) -> Judge {
+fn judging_of(schema: Schema, per_partition: bool) -> Monitor {
     let budget = Probability::new(0.01).unwrap();
     let false_page_ms = 7 * 24 * 3600 * 1000;
     let policy =
@@ -124,7 +124,7 @@ fn judging_of(schema: Schema, per_partition: bool) -> Judge {
         input: "s.requests".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
-        epoch: "e".into(),
+        baseline: "e".into(),
         bundle: "b".into(),
         policy,
         budget,
@@ -132,9 +132,9 @@ fn judging_of(schema: Schema, per_partition: bool) -> Judge {
     };
     let signals = Signals::none();
     let watches = roster(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
-    let times = Times { window_ms: WINDOW_MS, false_page_ms, hold_ms: 3_600_000 };
+    let times = Times { window_ms: WINDOW_MS, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let terms = Terms::new("e", "s", watches, times);
-    Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms: None, per_partition }))
+    Monitor::new(Arc::new(Frame { about, terms, signals, schema, no_data_ms: None, per_partition }))
 }
 
 /// A clean minute, then an attack.
@@ -161,7 +161,7 @@ fn messages() -> Vec<Message> {
         let mut cells = Cells::default();
         (0..25).for_each(|row| cells.push(row * 20));
         messages.push(Message::Evidence(Evidence {
-            epoch: "e".into(),
+            baseline: "e".into(),
             partition: Partition(0),
             from: Offset(26 * window),
             to: Offset(26 * window + 26),
@@ -179,7 +179,7 @@ fn messages() -> Vec<Message> {
 }
 
 /// The same with all that a lane says today.
-fn messages_of_version_3() -> Vec<Message> {
+fn messages_of_version_4() -> Vec<Message> {
     let mut messages = messages();
     for message in &mut messages {
         if let Message::Evidence(evidence) = message {
@@ -194,38 +194,38 @@ fn lines(messages: &[Message]) -> Vec<u8> {
     messages.iter().flat_map(|m| [m.to_bytes(), b"\n".to_vec()].concat()).collect()
 }
 
-/// The judge of this evidence, and what it said.
-fn judged(messages: &[Message]) -> (Judge, Vec<Alert>) {
-    heard(judge(), messages)
+/// The monitor of this evidence, and what it said.
+fn judged(messages: &[Message]) -> (Monitor, Vec<Alert>) {
+    heard(monitor(), messages)
 }
 
-fn heard(mut judge: Judge, messages: &[Message]) -> (Judge, Vec<Alert>) {
+fn heard(mut monitor: Monitor, messages: &[Message]) -> (Monitor, Vec<Alert>) {
     let mut alerts = vec![];
     for message in messages {
-        judge.take(judge.next(), message, &mut alerts);
+        monitor.take(monitor.next(), message, &mut alerts);
     }
-    (judge, alerts)
+    (monitor, alerts)
 }
 
 #[test]
-fn evidence_of_version_3_leads_to_the_same_alert() {
-    let bytes = check("../v3/evidence.jsonl", &lines(&messages_of_version_3()));
+fn evidence_of_version_4_leads_to_the_same_alert() {
+    let bytes = check("../v4/evidence.jsonl", &lines(&messages_of_version_4()));
     let text = String::from_utf8(bytes).unwrap();
     let read: Vec<Message> =
         text.lines().map(|line| Message::from_bytes(line.as_bytes()).unwrap()).collect();
-    assert_eq!(read, messages_of_version_3());
+    assert_eq!(read, messages_of_version_4());
     let (firing, before) = (&judged(&read).1[0], &judged(&messages()).1[0]);
     assert_eq!((&firing.dedup_key, &firing.since), (&before.dedup_key, &before.since));
 }
 
 /// The same, while a worker of another bundle tells of partition 1.
-fn messages_of_version_4() -> Vec<Message> {
-    let reference = Reference { epoch: "other".into(), budget: 0.02, rows: 3000, flagged: 60 };
-    let mut messages = messages_of_version_3();
+fn messages_of_version_5() -> Vec<Message> {
+    let reference = Reference { baseline: "other".into(), budget: 0.02, rows: 3000, flagged: 60 };
+    let mut messages = messages_of_version_4();
     messages.insert(3, Message::Reference(reference));
     let others = messages.iter().filter_map(|message| match message {
         Message::Evidence(evidence) => Some(Message::Evidence(Evidence {
-            epoch: "other".into(),
+            baseline: "other".into(),
             partition: Partition(1),
             ..evidence.clone()
         })),
@@ -237,37 +237,37 @@ fn messages_of_version_4() -> Vec<Message> {
 }
 
 #[test]
-fn a_judge_goes_on_from_state_of_version_4_with_what_it_knows_of_another_bundle() {
+fn a_monitor_goes_on_from_state_of_version_5_with_what_it_knows_of_another_bundle() {
     let schema = Schema { features: vec![Feature::number("age", 0.0, 120.0)] };
-    let judge = || judging_of(schema.clone(), false);
-    let (whole, alerts) = heard(judge(), &messages_of_version_4());
-    let bytes = check("../v4/judge.json", &whole.to_bytes());
-    let (read, said) = judge().restore(&bytes, whole.next()).expect("restored");
+    let monitor = || judging_of(schema.clone(), false);
+    let (whole, alerts) = heard(monitor(), &messages_of_version_5());
+    let bytes = check("../v5/monitor.json", &whole.to_bytes());
+    let (read, said) = monitor().restore(&bytes, whole.next()).expect("restored");
     // Nothing is left out, nothing added, nothing named otherwise.
     assert_eq!((read.to_bytes(), said.len()), (bytes.clone(), 0));
-    let state = JudgeState::read(&bytes).unwrap();
-    assert_eq!((state.epoch(), state.next()), ("e", whole.next()));
+    let state = MonitorState::read(&bytes).unwrap();
+    assert_eq!((state.baseline(), state.next()), ("e", whole.next()));
     assert_eq!(state.features(), ["age"]);
     assert_eq!(state.incidents().next().unwrap().dedup_key, alerts[0].dedup_key);
 }
 
 #[test]
-fn what_a_worker_tells_of_its_bundle_is_written_as_in_version_4_of_the_judges_state() {
-    let said = &messages_of_version_4()[3];
-    let bytes = check("../v4/reference.json", &said.to_bytes());
+fn what_a_worker_tells_of_its_bundle_is_written_as_in_version_5_of_the_monitors_state() {
+    let said = &messages_of_version_5()[3];
+    let bytes = check("../v5/reference.json", &said.to_bytes());
     assert_eq!(&Message::from_bytes(&bytes).unwrap(), said);
 }
 
 #[test]
-fn alerts_of_version_2_are_read_with_every_field() {
-    let (judge, alerts) = judged(&messages());
-    let bytes = check("../v2/alert-firing.json", &alerts[0].to_bytes());
+fn alerts_of_version_3_are_read_with_every_field() {
+    let (monitor, alerts) = judged(&messages());
+    let bytes = check("../v3/alert-firing.json", &alerts[0].to_bytes());
     let read: Alert = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(read, alerts[0]);
-    assert_eq!((read.version, read.status), (2, Status::Firing));
-    let state = JudgeState::read(&judge.to_bytes()).unwrap();
-    let resolved = &judge.end(&state, "the bundle or the budget was changed")[0];
-    let bytes = check("../v2/alert-resolved.json", &resolved.to_bytes());
+    assert_eq!((read.version, read.status), (3, Status::Firing));
+    let state = MonitorState::read(&monitor.to_bytes()).unwrap();
+    let resolved = &monitor.end(&state, "the bundle or the budget was changed")[0];
+    let bytes = check("../v3/alert-resolved.json", &resolved.to_bytes());
     let read: Alert = serde_json::from_slice(&bytes).unwrap();
     assert_eq!((read.status, &read.dedup_key), (Status::Resolved, &alerts[0].dedup_key));
 }
@@ -366,10 +366,11 @@ fn state_of_a_newer_version_is_refused_and_the_refusal_says_which_build_to_run()
         let (from, to) = (version.to_string(), (version + 1).to_string());
         text.replacen(&format!("\"version\":{from}"), &format!("\"version\":{to}"), 1).into_bytes()
     };
-    let lane = newer("../v4/lane.json", 4);
+    let lane = newer("../v5/lane.json", 5);
     let lane = Lane::restore(&lane, "e", Partition(2), Offset(45), WINDOW_MS);
-    let judge = judge().restore(&newer("../v4/judge.json", 4), Offset(78)).map(|_| ());
-    for (said, version) in [(lane.unwrap_err().to_string(), 4), (judge.unwrap_err().to_string(), 4)]
+    let monitor = monitor().restore(&newer("../v5/monitor.json", 5), Offset(78)).map(|_| ());
+    for (said, version) in
+        [(lane.unwrap_err().to_string(), 5), (monitor.unwrap_err().to_string(), 5)]
     {
         let newer = version + 1;
         let expected =

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use tripline::monitor::JudgeState;
+use tripline::monitor::MonitorState;
 use tripline::record::Partition;
 use tripline::watch::Message;
 
-use super::{heard, judged, judging, messages};
+use super::{heard, judged, messages, scoring};
 
 /// Whether `value` is what `schema` says: its type, its members and no others, its words.
 fn conforms(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value) {
@@ -45,9 +45,9 @@ fn alerts_are_what_their_published_schema_says() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/alert.schema.json");
     let schema: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let (judge, mut alerts) = judged(&messages());
-    let state = JudgeState::read(&judge.to_bytes()).unwrap();
-    alerts.extend(judge.end(&state, "over"));
+    let (monitor, mut alerts) = judged(&messages());
+    let state = MonitorState::read(&monitor.to_bytes()).unwrap();
+    alerts.extend(monitor.end(&state, "over"));
     assert!(alerts.len() >= 2 && alerts.iter().any(|alert| !alert.evidence.is_empty()));
     // Of a partition with a panel of its own, and of one without.
     for number in [0, 40] {
@@ -58,7 +58,7 @@ fn alerts_are_what_their_published_schema_says() {
             }
         }
         messages.retain(|message| !matches!(message, Message::Presence(_)));
-        let (_, told) = heard(judging(true), &messages);
+        let (_, told) = heard(scoring(true), &messages);
         let finding = &told[0].evidence[0];
         assert!(finding.partition.is_some() && finding.and_above == (number == 40), "{told:#?}");
         alerts.extend(told);

@@ -1,4 +1,4 @@
-//! Whether a sender can talk an alarm out of sight by the timestamps of his records: lanes and judge as they are,
+//! Whether a sender can talk an alarm out of sight by the timestamps of his records: lanes and monitor as they are,
 //! on streams of which an attacker writes 27 % and chooses the stamps. Time is simulated, seeds are fixed.
 //!
 //!     cargo test --test core timestamps:: -- --nocapture      # prints the table of docs/evidence.md

@@ -1,4 +1,4 @@
-//! A stream in simulated time: producers, lanes, commits, ticks and a judge.
+//! A stream in simulated time: producers, lanes, commits, ticks and a monitor.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::decide::Policy;
 use tripline::monitor::{About, Alert, Status};
-use tripline::monitor::{Frame, Judge};
+use tripline::monitor::{Frame, Monitor};
 use tripline::record::{
     Action, Offset, Partition, Position, Probability, Reasons, Schema, Stamp, Timestamp, Verdict,
 };
@@ -117,7 +117,7 @@ pub struct Run {
     pub attack_after_ms: Option<i64>,
 }
 
-fn judge() -> Judge {
+fn monitor() -> Monitor {
     let budget = Probability::new(0.01).expect("a share");
     let false_page_ms = 7 * 24 * 3_600_000;
     let about = About {
@@ -125,19 +125,19 @@ fn judge() -> Judge {
         input: "s.requests".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
-        epoch: "e".into(),
+        baseline: "e".into(),
         bundle: "b".into(),
         policy: Policy::default(),
         budget,
         false_page_ms,
     };
-    let times = Times { window_ms: LENGTH_MS as u64, false_page_ms, hold_ms: 3_600_000 };
+    let times = Times { window_ms: LENGTH_MS as u64, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let signals = Signals::none();
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
     let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
-    let (schema, silence_ms) = (Schema { features: vec![] }, None);
+    let (schema, no_data_ms) = (Schema { features: vec![] }, None);
     let per_partition = false;
-    Judge::new(Arc::new(Frame { about, terms, signals, schema, silence_ms, per_partition }))
+    Monitor::new(Arc::new(Frame { about, terms, signals, schema, no_data_ms, per_partition }))
 }
 
 fn outcome(flagged: bool) -> Outcome {
@@ -148,17 +148,17 @@ fn outcome(flagged: bool) -> Outcome {
     Outcome { destination, judged: Ok(verdict), unscored, imputed, corrected, text, trace, cells }
 }
 
-/// Lanes that write evidence, and the judge that hears it.
+/// Lanes that write evidence, and the monitor that hears it.
 struct Site {
     lanes: BTreeMap<Partition, Lane>,
-    judge: Judge,
+    monitor: Monitor,
     alerts: Vec<Alert>,
     rng: ChaCha8Rng,
 }
 
 impl Site {
     fn take(&mut self, message: &Message) {
-        self.judge.take(self.judge.next(), message, &mut self.alerts);
+        self.monitor.take(self.monitor.next(), message, &mut self.alerts);
     }
 
     fn record(&mut self, partition: i32, stamp: i64, flagged_share: f64) {
@@ -182,7 +182,7 @@ impl Site {
 pub fn run(scene: &Scene, seed: u64) -> Run {
     let rng = ChaCha8Rng::seed_from_u64(seed);
     let (lanes, alerts) = (BTreeMap::new(), vec![]);
-    let mut site = Site { lanes, judge: judge(), alerts, rng };
+    let mut site = Site { lanes, monitor: monitor(), alerts, rng };
     let (behind, pace) = scene.backlog.unwrap_or((0, 1));
     let mut attack_after_ms = None;
     // By the records' clock, in steps of 10 ms; the clock on the wall passes `pace` times as slowly.

@@ -32,7 +32,7 @@ fn load(csv: &str, change: impl FnOnce(&mut Options)) -> Result<Reference, Strin
         out: folder.path().join("bundle"),
         image: None,
         scale: 255.0,
-        guarded_model: None,
+        protected_model: None,
         budget: "1%".parse().unwrap(),
         contaminated: None,
         seed: 1,

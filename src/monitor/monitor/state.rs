@@ -1,4 +1,4 @@
-//! What a judge remembers: what it writes to the state topic.
+//! What a monitor remembers: what it writes to the state topic.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::watch::{Cells, Evidence, Loss, Panel, Tally, Usual, Window, WindowSta
 pub struct State {
     /// Format version, [`VERSION`].
     pub(super) version: u32,
-    pub(super) epoch: String,
+    pub(super) baseline: String,
     /// The next offset of the evidence topic.
     pub(super) next: Offset,
     /// The evidence topic, as it was then.
@@ -45,9 +45,9 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) panels: Option<BTreeMap<Partition, Panel>>,
     pub(super) incidents: Incidents,
-    /// Bundles and budgets that judge records of this stream, by their epochs; ours is among them.
+    /// Bundles and budgets that score records of this stream, by their baselines; ours is among them.
     pub(super) bundles: BTreeMap<String, Known>,
-    /// Names of the features that our bundle judges.
+    /// Names of the features that our bundle scores.
     pub(super) features: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Lost {
     pub at: Timestamp,
 }
 
-/// A bundle, as far as a judge of another one must know it.
+/// A bundle, as far as a monitor of another one must know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Known {
@@ -74,7 +74,7 @@ const BUNDLES_MAX: usize = 8;
 /// What was last heard of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Heard {
-    /// The window of its present; see `Judge::watermark` for which earlier ones are complete.
+    /// The window of its present; see `Monitor::watermark` for which earlier ones are complete.
     pub newest: WindowStart,
     /// The clock at that message.
     pub at: Timestamp,
@@ -207,7 +207,7 @@ impl Open {
         self
     }
 
-    /// The same, told to a judge of another bundle than the one that heard it.
+    /// The same, told to a monitor of another bundle than the one that heard it.
     pub fn of_others(self, usual: Usual) -> Self {
         let tally = self.tally.of_others(usual);
         let parts = self.parts.into_iter().map(|(slot, part)| (slot, part.of_others(usual)));
@@ -227,28 +227,28 @@ impl Open {
     }
 }
 
-/// Why a judge cannot go on from what the state topic holds.
+/// Why a monitor cannot go on from what the state topic holds.
 #[derive(Debug, thiserror::Error)]
-pub enum JudgeError {
-    #[error("cannot read the judge's state: {0}")]
+pub enum MonitorError {
+    #[error("cannot read the monitor's state: {0}")]
     Unreadable(#[from] serde_json::Error),
     #[error(
-        "the judge's state is version {0}; this build reads {VERSION}: run the build that \
+        "the monitor's state is version {0}; this build reads {VERSION}: run the build that \
          wrote it, or a newer one"
     )]
     Version(u32),
     #[error(
-        "the group of judges committed {committed}, but there is no state: the state topic was \
+        "the group of monitors committed {committed}, but there is no state: the state topic was \
          emptied, or the group's offsets are another program's"
     )]
     Missing { committed: Offset },
     #[error(
-        "the judge's state covers evidence below {covered}, but the group committed {committed}; if \
+        "the monitor's state covers evidence below {covered}, but the group committed {committed}; if \
          the group's offsets were moved by hand, move this one back to {covered}"
     )]
     Mismatch { covered: Offset, committed: Offset },
     #[error(
-        "the judge's state covers evidence below {covered}, but its group has no offset: the evidence \
+        "the monitor's state covers evidence below {covered}, but its group has no offset: the evidence \
          topic was made anew, or the group's offset expired or was deleted; only if the topic is still \
          the same, give the group {covered} by hand"
     )]
@@ -256,14 +256,14 @@ pub enum JudgeError {
 }
 
 /// Format version that this build writes and reads.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 impl State {
-    /// What a judge wrote.
+    /// What a monitor wrote.
     ///
     /// # Errors
     /// If the bytes cannot be read, or another build wrote them.
-    pub fn read(bytes: &[u8]) -> Result<Self, JudgeError> {
+    pub fn read(bytes: &[u8]) -> Result<Self, MonitorError> {
         #[derive(Deserialize)]
         struct VersionOnly {
             version: u32,
@@ -272,14 +272,14 @@ impl State {
         // Whoever raises VERSION after a release keeps today's struct under a name of its own and adds a line.
         match version {
             VERSION => Ok(serde_json::from_slice(bytes)?),
-            other => Err(JudgeError::Version(other)),
+            other => Err(MonitorError::Version(other)),
         }
     }
 
-    pub(super) fn new(epoch: &str, panel: Panel) -> Self {
+    pub(super) fn new(baseline: &str, panel: Panel) -> Self {
         Self {
             version: VERSION,
-            epoch: epoch.into(),
+            baseline: baseline.into(),
             next: Offset(0),
             log: None,
             clock: Timestamp(0),
@@ -298,9 +298,9 @@ impl State {
         }
     }
 
-    /// How many clean rows the bundle of `epoch` flags, of which something was heard a moment ago.
-    pub(super) fn usual_of(&mut self, epoch: &str) -> Usual {
-        match self.bundles.get_mut(epoch) {
+    /// How many clean rows the bundle of `baseline` flags, of which something was heard a moment ago.
+    pub(super) fn usual_of(&mut self, baseline: &str) -> Usual {
+        match self.bundles.get_mut(baseline) {
             Some(known) => {
                 known.at = self.clock;
                 known.usual
@@ -309,13 +309,14 @@ impl State {
         }
     }
 
-    /// A worker says by what it judges.
-    pub(super) fn know(&mut self, epoch: &str, usual: Usual) {
-        self.bundles.insert(epoch.to_owned(), Known { usual, at: self.clock });
+    /// A worker says by what it scores.
+    pub(super) fn know(&mut self, baseline: &str, usual: Usual) {
+        self.bundles.insert(baseline.to_owned(), Known { usual, at: self.clock });
         while self.bundles.len() > BUNDLES_MAX {
-            let (own, others) = (&self.epoch, self.bundles.iter());
-            let others = others.filter(|(other, _)| *other != own && *other != epoch);
-            let oldest = others.min_by_key(|(_, known)| known.at).map(|(epoch, _)| epoch.clone());
+            let (own, others) = (&self.baseline, self.bundles.iter());
+            let others = others.filter(|(other, _)| *other != own && *other != baseline);
+            let oldest =
+                others.min_by_key(|(_, known)| known.at).map(|(baseline, _)| baseline.clone());
             self.bundles.remove(&oldest.expect("there are more than two"));
         }
     }
@@ -325,8 +326,8 @@ impl State {
         &self.features
     }
 
-    pub fn epoch(&self) -> &str {
-        &self.epoch
+    pub fn baseline(&self) -> &str {
+        &self.baseline
     }
 
     /// The next offset of the evidence topic: it covers those below.

@@ -16,9 +16,9 @@ pub fn begin() {
     CLOSED.set(0);
 }
 
-/// Records that were counted since, in closed windows and in those that `judge` has open.
-pub fn counted(judge: &Judge) -> u64 {
-    let open = judge.state.windows.values().map(|open| open.tally.counts);
+/// Records that were counted since, in closed windows and in those that `monitor` has open.
+pub fn counted(monitor: &Monitor) -> u64 {
+    let open = monitor.state.windows.values().map(|open| open.tally.counts);
     CLOSED.get() + open.map(|counts| counts.rows + counts.faults).sum::<u64>()
 }
 
@@ -35,16 +35,16 @@ fn at(head: i64, read_out: bool, message: Message) -> Message {
 
 #[test]
 fn what_is_ahead_of_the_clock_counts_in_the_current_window_when_it_ticks_and_is_misdated() {
-    let mut judge = judge();
+    let mut monitor = monitor();
     let now = evidence(0, 99, 0, 50, 0);
     run(
-        &mut judge,
+        &mut monitor,
         &[tick(100_000), at(100, true, now), at(900, true, evidence(1, 900, 0, 30, 3))],
     );
-    assert!(judge.state.windows.contains_key(&Timestamp(900_000)), "the tick may be late");
-    run(&mut judge, &[tick(100_500)]);
+    assert!(monitor.state.windows.contains_key(&Timestamp(900_000)), "the tick may be late");
+    run(&mut monitor, &[tick(100_500)]);
     let counted: Vec<_> =
-        judge.state.windows.iter().map(|(at, open)| (at.0, open.tally.counts)).collect();
+        monitor.state.windows.iter().map(|(at, open)| (at.0, open.tally.counts)).collect();
     // Partition 0 is at 100: up to 98 all is complete.
     let misdated =
         Counts { rows: 30, flagged: 3, quarantined: 3, misdated: 30, ..Counts::default() };
@@ -55,13 +55,13 @@ fn what_is_ahead_of_the_clock_counts_in_the_current_window_when_it_ticks_and_is_
 #[test]
 fn a_partition_with_old_stamps_that_is_read_to_its_end_is_not_waited_for() {
     let frontier = |read_out, drip: fn(i64) -> i64| {
-        let mut judge = judge();
+        let mut monitor = monitor();
         for now in 5000..5100 {
             let live = at(now, true, evidence(0, now, now * 100, 100, 1));
             let old = at(drip(now), read_out, evidence(1, drip(now), now, 1, 0));
-            run(&mut judge, &[tick(now * WINDOW_MS), live, old]);
+            run(&mut monitor, &[tick(now * WINDOW_MS), live, old]);
         }
-        judge.state.frontier.0 / WINDOW_MS
+        monitor.state.frontier.0 / WINDOW_MS
     };
     // Whether its stamps stand still, keep their distance or come nearer.
     for drip in [|_| 4000, |now| now - 1000, |now| 4000 + (now - 5000) * 2, |_| 0] {
@@ -78,12 +78,12 @@ fn a_partition_with_old_stamps_that_is_read_to_its_end_is_not_waited_for() {
 #[test]
 fn a_page_on_a_stream_is_not_held_up_by_what_another_partition_says_of_time() {
     let page = |old: fn(i64) -> i64| {
-        let mut judge = judge();
+        let mut monitor = monitor();
         for now in 5000..5200 {
             let flagged = if now < 5100 { 1 } else { 20 };
             let live = at(now, true, evidence(0, now, now * 100, 100, flagged));
             let old = at(old(now), true, evidence(1, old(now), now, 1, 0));
-            if !run(&mut judge, &[tick(now * WINDOW_MS), live, old]).is_empty() {
+            if !run(&mut monitor, &[tick(now * WINDOW_MS), live, old]).is_empty() {
                 return now - 5100;
             }
         }
@@ -116,7 +116,7 @@ proptest! {
         messages in prop::collection::vec(any_message(), 1..300),
         per_partition: bool,
     ) {
-        let (mut judge, mut sent, mut next) = (judging(per_partition), 0, 0);
+        let (mut monitor, mut sent, mut next) = (monitoring(per_partition), 0, 0);
         begin();
         for mut message in messages {
             if let Message::Evidence(evidence) = &mut message {
@@ -124,8 +124,8 @@ proptest! {
                 (evidence.from, evidence.to) = (Offset(next), Offset(next + records as i64 + 1));
                 (sent, next) = (sent + records, next + records as i64 + 1);
             }
-            run(&mut judge, &[message]);
-            prop_assert_eq!(counted(&judge), sent);
+            run(&mut monitor, &[message]);
+            prop_assert_eq!(counted(&monitor), sent);
         }
     }
 
@@ -134,7 +134,7 @@ proptest! {
     fn no_sequence_of_stamps_holds_a_window_open(
         messages in prop::collection::vec(any_message(), 1..300),
     ) {
-        let (mut judge, mut from) = (judge(), 0);
+        let (mut monitor, mut from) = (monitor(), 0);
         let mut over: BTreeMap<WindowStart, i64> = BTreeMap::new();
         for mut message in messages {
             match &mut message {
@@ -146,10 +146,10 @@ proptest! {
                 Message::Presence(presence) => presence.quiet = true,
                 _ => {}
             }
-            run(&mut judge, &[message]);
-            let clock = judge.state.clock.0;
-            over.retain(|window, _| judge.state.windows.contains_key(window));
-            for window in judge.state.windows.keys().filter(|w| w.0 + WINDOW_MS <= clock) {
+            run(&mut monitor, &[message]);
+            let clock = monitor.state.clock.0;
+            over.retain(|window, _| monitor.state.windows.contains_key(window));
+            for window in monitor.state.windows.keys().filter(|w| w.0 + WINDOW_MS <= clock) {
                 let since = *over.entry(*window).or_insert(clock);
                 let patience = GONE_AFTER_MS + LAG_MS + 3 * WINDOW_MS;
                 prop_assert!(clock - since <= patience, "{} since {since}, it is {clock}", window.0);

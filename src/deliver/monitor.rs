@@ -1,4 +1,4 @@
-//! The judge at work: evidence in; alerts, state and offsets out, in one transaction.
+//! The monitor at work: evidence in; alerts, state and offsets out, in one transaction.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::config::Stream;
 use crate::monitor::{Alert, Event};
-use crate::monitor::{Judge, JudgeError, JudgeState};
+use crate::monitor::{Monitor, MonitorError, MonitorState};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::watch::{Message as WatchMessage, Tick};
 
-/// Judges one stream while its group gives it the evidence partition; else stands by.
-pub struct Judging<S> {
+/// Monitors one stream while its group gives it the evidence partition; else stands by.
+pub struct MonitorDriver<S> {
     session: S,
     stream: Arc<Stream>,
-    /// A judge that has heard nothing.
-    fresh: Judge,
+    /// A monitor that has heard nothing.
+    fresh: Monitor,
     /// The next revision's, once there is one.
-    inbox: Arc<Inbox<(Arc<Stream>, Judge)>>,
+    inbox: Arc<Inbox<(Arc<Stream>, Monitor)>>,
     seat: Seat,
     /// The next offset as of the last commit.
     committed: Offset,
@@ -34,7 +34,7 @@ pub struct Judging<S> {
 }
 
 enum Seat {
-    /// Somebody else judges.
+    /// Somebody else monitors.
     Empty,
     /// It is ours, and what was judged before is looked for: since when, when next, and whether
     /// somebody was told that it takes too long.
@@ -43,31 +43,31 @@ enum Seat {
         next: Instant,
         told: bool,
     },
-    Taken(Box<Judge>),
+    Taken(Box<Monitor>),
 }
 
-/// The evidence topic has one partition: one order, one judge.
+/// The evidence topic has one partition: one order, one monitor.
 pub const EVIDENCE_PARTITION: Partition = Partition(0);
 
-/// Key of the judge's state, in partition 0 of the state topic.
-pub const JUDGE_KEY: &[u8] = b"judge";
+/// Key of the monitor's state, in partition 0 of the state topic.
+pub const MONITOR_KEY: &[u8] = b"monitor";
 
 const POLL: Duration = Duration::from_millis(100);
 const MESSAGES_MAX: usize = 1000;
 const SOON: Duration = Duration::from_millis(300);
 const LATER: Duration = Duration::from_secs(5);
 
-impl<S: Session> Judging<S> {
-    /// `fresh` is a judge that has heard nothing.
+impl<S: Session> MonitorDriver<S> {
+    /// `fresh` is a monitor that has heard nothing.
     pub fn new(
         session: S,
         stream: Arc<Stream>,
-        fresh: Judge,
-        inbox: Arc<Inbox<(Arc<Stream>, Judge)>>,
+        fresh: Monitor,
+        inbox: Arc<Inbox<(Arc<Stream>, Monitor)>>,
         timing: Timing,
         progress: Arc<Progress>,
     ) -> Self {
-        progress.adopt(fresh.epoch());
+        progress.adopt(fresh.baseline());
         Self {
             session,
             stream,
@@ -82,8 +82,8 @@ impl<S: Session> Judging<S> {
         }
     }
 
-    /// Hands its session back, and what a judge of its revision begins with. Nothing is committed.
-    pub fn rest(self) -> (S, Arc<Stream>, Judge) {
+    /// Hands its session back, and what a monitor of its revision begins with. Nothing is committed.
+    pub fn rest(self) -> (S, Arc<Stream>, Monitor) {
         (self.session, self.stream, self.fresh)
     }
 
@@ -101,10 +101,10 @@ impl<S: Session> Judging<S> {
         step.or_else(|error| self.give_up(error))
     }
 
-    /// The judge, while it is here.
-    pub fn judge(&self) -> Option<&Judge> {
+    /// The monitor, while it is here.
+    pub fn monitor(&self) -> Option<&Monitor> {
         match &self.seat {
-            Seat::Taken(judge) => Some(judge),
+            Seat::Taken(monitor) => Some(monitor),
             _ => None,
         }
     }
@@ -115,8 +115,8 @@ impl<S: Session> Judging<S> {
         self.check_evidence()?;
         self.restore()?;
         let alerts = self.hear()?;
-        if let Seat::Taken(judge) = &self.seat {
-            self.progress.alarm.judged(judge.judged_until());
+        if let Seat::Taken(monitor) = &self.seat {
+            self.progress.alarm.judged(monitor.judged_until());
         }
         let now = self.session.now();
         // A tick per half window: a window closes at most that late.
@@ -130,14 +130,14 @@ impl<S: Session> Judging<S> {
         self.say(&alerts, tick)
     }
 
-    /// Judges by the next revision, if there is one. Incidents go on as far as that one watches what they are about.
+    /// Monitors by the next revision, if there is one. Incidents go on as far as that one watches what they are about.
     fn adopt(&mut self) -> Result<(), SessionError> {
         let Some((stream, fresh)) = self.inbox.take() else { return Ok(()) };
         (self.stream, self.fresh) = (stream, fresh);
-        self.progress.adopt(self.fresh.epoch());
-        let Seat::Taken(judge) = &mut self.seat else { return Ok(()) };
-        let (next, ended) = self.fresh.clone().succeeding(judge);
-        **judge = next;
+        self.progress.adopt(self.fresh.baseline());
+        let Seat::Taken(monitor) = &mut self.seat else { return Ok(()) };
+        let (next, ended) = self.fresh.clone().succeeding(monitor);
+        **monitor = next;
         self.say(&ended, true)
     }
 
@@ -151,25 +151,25 @@ impl<S: Session> Judging<S> {
             }
             let Some(message) = self.session.poll(timeout)? else { break };
             timeout = Duration::ZERO;
-            let Seat::Taken(judge) = &mut self.seat else { continue };
+            let Seat::Taken(monitor) = &mut self.seat else { continue };
             let offset = message.record().at.offset;
-            if offset < judge.next() {
+            if offset < monitor.next() {
                 continue;
             }
             match message.record().value.map(WatchMessage::from_bytes) {
                 Some(Ok(said)) => {
                     if let WatchMessage::Evidence(counts) = &said {
-                        self.progress.alarm.heard(counts.epoch == judge.epoch());
+                        self.progress.alarm.heard(counts.baseline == monitor.baseline());
                     }
-                    judge.take(offset, &said, &mut alerts);
+                    monitor.take(offset, &said, &mut alerts);
                 }
                 // Only our own workers write here; what we cannot read is of another version.
                 Some(Err(error)) => {
                     error!(%error, %offset, "cannot read evidence");
                     Progress::add(&self.progress.alarm.unreadable, 1);
-                    judge.skip(offset);
+                    monitor.skip(offset);
                 }
-                None => judge.skip(offset),
+                None => monitor.skip(offset),
             }
             Progress::add(&self.progress.records, 1);
         }
@@ -178,13 +178,13 @@ impl<S: Session> Judging<S> {
 
     /// Commits alerts, a tick, state and offset together.
     fn say(&mut self, alerts: &[Alert], tick: bool) -> Result<(), SessionError> {
-        let Seat::Taken(judge) = &self.seat else { return Ok(()) };
+        let Seat::Taken(monitor) = &self.seat else { return Ok(()) };
         // State may be large: it is written when somebody must hear of something, and with ticks. What
         // was heard since is heard again by whoever comes next.
         if alerts.is_empty() && !tick {
             return Ok(());
         }
-        let heard = judge.next();
+        let heard = monitor.next();
         let started = self.session.now();
         let topics = &self.stream.topics;
         for alert in alerts {
@@ -212,15 +212,15 @@ impl<S: Session> Judging<S> {
         self.session.send(Output {
             topic: &topics.state,
             partition: Some(EVIDENCE_PARTITION),
-            key: JUDGE_KEY,
-            value: &judge.to_bytes(),
+            key: MONITOR_KEY,
+            value: &monitor.to_bytes(),
             headers: &[],
         })?;
         self.session.offsets(&[(EVIDENCE_PARTITION, heard)])?;
         self.session.commit()?;
         self.committed = heard;
-        self.progress.firing(judge.is_firing());
-        self.progress.alarm_level(judge.level());
+        self.progress.firing(monitor.is_firing());
+        self.progress.alarm_level(monitor.level());
         self.progress.alarm.trouble(None);
         self.progress.committed(self.session.now().saturating_duration_since(started));
         Ok(())
@@ -232,20 +232,20 @@ impl<S: Session> Judging<S> {
         let looked = self.session.looked();
         let topic = &self.stream.topics.evidence;
         let evidence = TopicPartition { topic: topic.clone(), partition: EVIDENCE_PARTITION };
-        let Seat::Taken(judge) = &mut self.seat else { return Ok(()) };
+        let Seat::Taken(monitor) = &mut self.seat else { return Ok(()) };
         let look = looked.as_ref().and_then(|looked| looked.get(&evidence));
-        let same = |look: &Extent| judge.log().is_some_and(|was| look.is_plainly(was));
+        let same = |look: &Extent| monitor.log().is_some_and(|was| look.is_plainly(was));
         match look {
-            Some(look) if same(look) => judge.look(look.clone()),
+            Some(look) if same(look) => monitor.look(look.clone()),
             None => {}
             Some(_) => {
-                let known = [(EVIDENCE_PARTITION, judge.log().cloned())];
+                let known = [(EVIDENCE_PARTITION, monitor.log().cloned())];
                 let found = self.session.survey(topic, &known)?;
                 let (_, survey) = found.into_iter().next().expect("one was asked about");
-                if survey.since(judge.log(), judge.next()).is_some() {
+                if survey.since(monitor.log(), monitor.next()).is_some() {
                     return self.hear_anew();
                 }
-                judge.look(survey.extent);
+                monitor.look(survey.extent);
             }
         }
         if interrupted { self.hear_anew() } else { Ok(()) }
@@ -281,7 +281,7 @@ impl<S: Session> Judging<S> {
             }
             self.progress.rebalanced(usize::from(!matches!(self.seat, Seat::Empty)), false);
         }
-        // A judge that stands by is ready too.
+        // A monitor that stands by is ready too.
         self.progress.join();
         Ok(())
     }
@@ -296,7 +296,7 @@ impl<S: Session> Judging<S> {
         self.seat = Seat::Restoring { since: now, next: now, told: false };
     }
 
-    /// The judge as its last commit left it.
+    /// The monitor as its last commit left it.
     fn restore(&mut self) -> Result<(), SessionError> {
         let now = self.session.now();
         let Seat::Restoring { since, next, told } = &mut self.seat else { return Ok(()) };
@@ -304,38 +304,38 @@ impl<S: Session> Judging<S> {
             return Ok(());
         }
         let topic = &self.stream.topics.state;
-        let kept = Kept { topic, keys: &[JUDGE_KEY], extent: JudgeState::log_of };
+        let kept = Kept { topic, keys: &[MONITOR_KEY], extent: MonitorState::log_of };
         let found = self.session.beginnings(&[EVIDENCE_PARTITION], kept);
         if let Err(error @ SessionError::Fenced { .. }) = found {
             return Err(error);
         }
-        let judge = found.map_err(|error| error.to_string()).and_then(|found| {
+        let monitor = found.map_err(|error| error.to_string()).and_then(|found| {
             let beginning = found.first().ok_or("nobody knows of the evidence topic")?;
-            let begun = begin_judge(&self.fresh, beginning, self.timing.offsets_lag);
-            let (judge, ended) = begun.map_err(|error| {
+            let begun = begin_monitor(&self.fresh, beginning, self.timing.offsets_lag);
+            let (monitor, ended) = begun.map_err(|error| {
                 let name = &self.stream.name;
                 format!(
                     "{error}; `tripline state show --stream {name}` says more, `tripline state reset \
-                     --stream {name} --judge` goes on without what it remembers"
+                     --stream {name} --monitor` goes on without what it remembers"
                 )
             })?;
-            Ok((judge, ended, beginning.committed))
+            Ok((monitor, ended, beginning.committed))
         });
-        match judge {
-            Ok((judge, ended, committed)) => {
-                info!(stream = self.stream.name, from = %judge.next(), "judging");
-                self.session.resume(&[(EVIDENCE_PARTITION, judge.next())])?;
-                self.committed = committed.unwrap_or(judge.next());
-                if !self.timing.offsets_lag && self.committed < judge.next() {
+        match monitor {
+            Ok((monitor, ended, committed)) => {
+                info!(stream = self.stream.name, from = %monitor.next(), "monitoring");
+                self.session.resume(&[(EVIDENCE_PARTITION, monitor.next())])?;
+                self.committed = committed.unwrap_or(monitor.next());
+                if !self.timing.offsets_lag && self.committed < monitor.next() {
                     // What it says next writes the offset anew, and there is something to say: that.
                     warn!(
-                        committed = %self.committed, state = %judge.next(),
-                        "the group of judges tells an offset behind the judge's state; going on where the \
+                        committed = %self.committed, state = %monitor.next(),
+                        "the group of monitors tells an offset behind the monitor's state; going on where the \
                          state ends"
                     );
                     Progress::add(&self.progress.offsets_behind_state, 1);
                 }
-                self.seat = Seat::Taken(Box::new(judge));
+                self.seat = Seat::Taken(Box::new(monitor));
                 self.progress.alarm.sit(true, self.session.wall());
                 self.progress.held(0);
                 if ended.is_empty() { Ok(()) } else { self.say(&ended, false) }
@@ -344,7 +344,7 @@ impl<S: Session> Judging<S> {
                 let late = now.saturating_duration_since(*since) >= self.timing.settle;
                 *next = now + if late { LATER } else { SOON };
                 if late && !*told {
-                    error!(stream = self.stream.name, "nobody judges: {reason}");
+                    error!(stream = self.stream.name, "no monitor: {reason}");
                     *told = true;
                 }
                 self.progress.hold(EVIDENCE_PARTITION, &reason);
@@ -377,38 +377,38 @@ impl<S: Session> Judging<S> {
     }
 }
 
-/// The judge that goes on from `beginning`, whose first kept value is its state, with what there is
-/// to say about an incident of another epoch; `offsets_lag` as in [`Timing`]. Offsets behind the state
+/// The monitor that goes on from `beginning`, whose first kept value is its state, with what there is
+/// to say about an incident of another baseline; `offsets_lag` as in [`Timing`]. Offsets behind the state
 /// as for [`begin_lane`](super::begin_lane). In an evidence topic that is another from some offset on, it hears what
 /// stands there: what it heard before stays heard.
 ///
 /// # Errors
 /// If state and committed offset do not fit each other.
-pub fn begin_judge(
-    fresh: &Judge,
+pub fn begin_monitor(
+    fresh: &Monitor,
     beginning: &Beginning,
     offsets_lag: bool,
-) -> Result<(Judge, Vec<Alert>), JudgeError> {
+) -> Result<(Monitor, Vec<Alert>), MonitorError> {
     let fresh = fresh.clone();
     let log = &beginning.log.extent;
     let start = beginning.start(offsets_lag);
-    let (judge, ended) = match start {
+    let (monitor, ended) = match start {
         Start::Fresh(next) => Ok((fresh.starting_at(next), vec![])),
-        Start::Lost { committed } => Err(JudgeError::Missing { committed }),
+        Start::Lost { committed } => Err(MonitorError::Missing { committed }),
         Start::Covering { state, committed: Some(committed) } => fresh.restore(state, committed),
         Start::Covering { state, .. } | Start::WithoutOffset { state } => fresh.covering(state),
     }?;
-    let next = judge.next();
-    let gone = beginning.log.since(judge.log(), next);
-    let judge = match gone {
+    let next = monitor.next();
+    let gone = beginning.log.since(monitor.log(), next);
+    let monitor = match gone {
         Some(gone) => {
-            warn!(%next, "the evidence topic is another log than it was: {gone}; the judge hears it from there");
-            judge.starting_at(gone.next)
+            warn!(%next, "the evidence topic is another log than it was: {gone}; the monitor hears it from there");
+            monitor.starting_at(gone.next)
         }
         None if matches!(start, Start::WithoutOffset { .. }) && next != log.start => {
-            return Err(JudgeError::NoOffset { covered: next });
+            return Err(MonitorError::NoOffset { covered: next });
         }
-        None => judge,
+        None => monitor,
     };
-    Ok((judge.of_log(log.clone()), ended))
+    Ok((monitor.of_log(log.clone()), ended))
 }

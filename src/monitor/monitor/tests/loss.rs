@@ -10,10 +10,10 @@ fn loss(partition: i32, unread: u64, waits: bool) -> Message {
 
 /// Status, and how many records are lost, of every alert after each of these.
 fn told(messages: &[Message]) -> Vec<(usize, Status, u64)> {
-    let (mut judge, mut all) = (judge(), vec![]);
+    let (mut monitor, mut all) = (monitor(), vec![]);
     for (at, message) in messages.iter().enumerate() {
         let mut alerts = vec![];
-        judge.take(Offset(at as i64), message, &mut alerts);
+        monitor.take(Offset(at as i64), message, &mut alerts);
         all.extend(alerts.iter().map(|alert| (at, alert.status, alert.counts.lost)));
     }
     all

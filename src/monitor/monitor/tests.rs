@@ -18,7 +18,7 @@ pub(super) use time::closed;
 
 const WINDOW_MS: i64 = 1000;
 
-fn frame(epoch: &str) -> Frame {
+fn frame(baseline: &str) -> Frame {
     let budget = Probability::new(0.01).unwrap();
     let false_page_ms = 7 * 24 * 3600 * 1000;
     let about = About {
@@ -26,13 +26,13 @@ fn frame(epoch: &str) -> Frame {
         input: "s.requests".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
-        epoch: epoch.into(),
+        baseline: baseline.into(),
         bundle: "b".into(),
         policy: Policy::default(),
         budget,
         false_page_ms,
     };
-    let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, hold_ms: 3_600_000 };
+    let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let signals = Signals::none();
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
     let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
@@ -41,17 +41,17 @@ fn frame(epoch: &str) -> Frame {
         terms,
         signals,
         schema: Schema { features: vec![] },
-        silence_ms: None,
+        no_data_ms: None,
         per_partition: false,
     }
 }
 
-fn judge() -> Judge {
-    judging(false)
+fn monitor() -> Monitor {
+    monitoring(false)
 }
 
-fn judging(per_partition: bool) -> Judge {
-    Judge::new(Arc::new(Frame { per_partition, ..frame("e") }))
+fn monitoring(per_partition: bool) -> Monitor {
+    Monitor::new(Arc::new(Frame { per_partition, ..frame("e") }))
 }
 
 fn evidence(partition: i32, window: i64, from: i64, rows: u64, flagged: u64) -> Message {
@@ -61,7 +61,7 @@ fn evidence(partition: i32, window: i64, from: i64, rows: u64, flagged: u64) -> 
 
 fn said(partition: i32, window: i64, from: i64, records: u64, counts: Counts) -> Message {
     Message::Evidence(Evidence {
-        epoch: "e".into(),
+        baseline: "e".into(),
         partition: Partition(partition),
         from: Offset(from),
         to: Offset(from + records as i64),
@@ -88,10 +88,10 @@ fn quiet(partition: i32) -> Message {
     presence(partition, true)
 }
 
-fn run(judge: &mut Judge, messages: &[Message]) -> Vec<Alert> {
+fn run(monitor: &mut Monitor, messages: &[Message]) -> Vec<Alert> {
     let mut alerts = vec![];
     for message in messages {
-        judge.take(judge.next(), message, &mut alerts);
+        monitor.take(monitor.next(), message, &mut alerts);
     }
     alerts
 }
@@ -130,7 +130,7 @@ fn messages(seconds: &[[u64; 4]], order: u64, repeat: usize) -> Vec<Message> {
 #[test]
 fn an_attack_is_one_incident_that_fires_and_resolves() {
     for seed in 0..10 {
-        let alerts = run(&mut judge(), &messages(&attacked(seed), 0, 1000));
+        let alerts = run(&mut monitor(), &messages(&attacked(seed), 0, 1000));
         let seen: Vec<_> = alerts.iter().map(|alert| alert.status).collect();
         assert_eq!(seen, [Status::Firing, Status::Resolved], "seed {seed}: {alerts:#?}");
         assert_eq!(alerts[0].dedup_key, alerts[1].dedup_key);
@@ -150,27 +150,27 @@ proptest! {
         per_partition: bool,
         bundles: bool,
     ) {
-        let judge = || judging(per_partition);
+        let monitor = || monitoring(per_partition);
         let seconds = attacked(seed);
         // Workers of another bundle may tell of two partitions.
         let messages = |seconds: &[[u64; 4]], order, repeat| -> Vec<Message> {
             let other = |message| match message {
                 Message::Evidence(said) if bundles && said.partition.0 > 1 => {
-                    Message::Evidence(Evidence { epoch: "other".into(), ..said })
+                    Message::Evidence(Evidence { baseline: "other".into(), ..said })
                 }
                 message => message,
             };
             messages(seconds, order, repeat).into_iter().map(other).collect()
         };
-        let expected = run(&mut judge(), &messages(&seconds, 0, 1000));
+        let expected = run(&mut monitor(), &messages(&seconds, 0, 1000));
         prop_assert!(expected.len() >= 2);
         let mut alerts = vec![];
-        let mut running = judge();
+        let mut running = monitor();
         for (i, message) in messages(&seconds, order, repeat).iter().enumerate() {
             running.take(running.next(), message, &mut alerts);
             if i % restart_every == 0 {
                 let (restored, said) =
-                    judge().restore(&running.to_bytes(), running.next()).unwrap();
+                    monitor().restore(&running.to_bytes(), running.next()).unwrap();
                 prop_assert!(said.is_empty());
                 running = restored;
             }
@@ -182,14 +182,14 @@ proptest! {
     #[test]
     fn alerts_do_not_depend_on_how_the_stream_is_split(seed in 0_u64..5) {
         let seconds = attacked(seed);
-        let four = run(&mut judge(), &messages(&seconds, 0, 1000));
+        let four = run(&mut monitor(), &messages(&seconds, 0, 1000));
         let mut merged = vec![tick(10_000_000)];
         for (second, flagged) in seconds.iter().enumerate() {
             let total = flagged.iter().sum();
             merged.push(evidence(0, second as i64, second as i64 * 100, 100, total));
         }
         merged.push(quiet(0));
-        let one = run(&mut judge(), &merged);
+        let one = run(&mut monitor(), &merged);
         let told = |alerts: &[Alert]| -> Vec<_> {
             alerts.iter().map(|a| (a.summary.clone(), a.counts)).collect()
         };
@@ -202,11 +202,11 @@ fn a_partition_that_is_behind_holds_windows_open_until_it_is_quiet_or_gone() {
     let start = [tick(1_000_000), presence(0, false), presence(1, false)];
     let ahead = [evidence(1, 4, 0, 10, 0), evidence(1, 500, 10, 10, 0)];
     let frontier = |last: &[Message]| {
-        let mut judge = judge();
-        run(&mut judge, &start);
-        run(&mut judge, &ahead);
-        run(&mut judge, last);
-        judge.state.frontier
+        let mut monitor = monitor();
+        run(&mut monitor, &start);
+        run(&mut monitor, &ahead);
+        run(&mut monitor, last);
+        monitor.state.frontier
     };
     // Partition 0 was taken over but has said nothing yet: nothing may close.
     assert_eq!(frontier(&[]), Timestamp(0));
@@ -221,15 +221,15 @@ fn a_partition_that_is_behind_holds_windows_open_until_it_is_quiet_or_gone() {
 
 #[test]
 fn late_evidence_counts_in_the_current_window_and_can_fire() {
-    let mut judge = judge();
-    run(&mut judge, &[tick(10_000_000)]);
+    let mut monitor = monitor();
+    run(&mut monitor, &[tick(10_000_000)]);
     let quiet: Vec<_> = (0..40).map(|w| evidence(0, w, w * 100, 100, 1)).collect();
-    assert_eq!(run(&mut judge, &quiet), []);
-    assert_eq!(judge.state.frontier, Timestamp(38_000));
+    assert_eq!(run(&mut monitor, &quiet), []);
+    assert_eq!(monitor.state.frontier, Timestamp(38_000));
     // A partition nobody had heard of, far behind.
-    run(&mut judge, &[evidence(1, 3, 0, 30, 30)]);
-    assert_eq!(judge.state.windows[&Timestamp(38_000)].tally.counts.flagged, 31);
-    let alerts = run(&mut judge, &[self::quiet(1), self::quiet(0)]);
+    run(&mut monitor, &[evidence(1, 3, 0, 30, 30)]);
+    assert_eq!(monitor.state.windows[&Timestamp(38_000)].tally.counts.flagged, 31);
+    let alerts = run(&mut monitor, &[self::quiet(1), self::quiet(0)]);
     assert_eq!(alerts.len(), 1, "{alerts:#?}");
     assert_eq!(alerts[0].since, "1970-01-01T00:00:38Z");
 }
@@ -237,48 +237,48 @@ fn late_evidence_counts_in_the_current_window_and_can_fire() {
 #[test]
 fn made_up_timestamps_and_partitions_far_behind_do_not_make_the_state_grow_without_bound() {
     for per_partition in [false, true] {
-        let mut judge = judging(per_partition);
+        let mut monitor = monitoring(per_partition);
         time::begin();
-        run(&mut judge, &[tick(10_000_000), presence(1, false)]);
+        run(&mut monitor, &[tick(10_000_000), presence(1, false)]);
         let mut wild = ChaCha8Rng::seed_from_u64(3);
         for i in 0..20_000 {
             // Partition 0 races ahead of partition 1, among records with made-up times in the future.
             let window =
                 if i % 2 == 0 { i / 2 } else { wild.random_range(1_000_000..200_000_000_000) };
-            run(&mut judge, &[evidence(0, window, i, 1, 0)]);
+            run(&mut monitor, &[evidence(0, window, i, 1, 0)]);
         }
-        assert_eq!(time::counted(&judge), 20_000, "what there is no room for counts elsewhere");
-        let bytes = judge.to_bytes().len();
+        assert_eq!(time::counted(&monitor), 20_000, "what there is no room for counts elsewhere");
+        let bytes = monitor.to_bytes().len();
         assert!(bytes < 1_000_000, "{bytes} bytes do not fit the state topic");
-        // It still judges: what is past is closed, what is behind is late but heard.
-        assert!(judge.state.frontier > Timestamp(0));
+        // It still monitors: what is past is closed, what is behind is late but heard.
+        assert!(monitor.state.frontier > Timestamp(0));
         let attack = evidence(1, 9_990, 0, 1000, 500);
-        assert_eq!(run(&mut judge, &[attack, quiet(1), quiet(0)]).len(), 1);
+        assert_eq!(run(&mut monitor, &[attack, quiet(1), quiet(0)]).len(), 1);
     }
 }
 
 #[test]
 fn records_from_the_future_wait_for_the_clock() {
-    let mut judge = judge();
+    let mut monitor = monitor();
     run(
-        &mut judge,
+        &mut monitor,
         &[tick(10 * WINDOW_MS), evidence(0, 1000, 0, 10, 0), evidence(0, 1001, 10, 1, 0)],
     );
-    assert_eq!(judge.state.frontier, Timestamp(0), "it does not tick meanwhile");
-    run(&mut judge, &[tick(1001 * WINDOW_MS)]);
-    assert_eq!(judge.state.frontier, Timestamp(1001 * WINDOW_MS));
+    assert_eq!(monitor.state.frontier, Timestamp(0), "it does not tick meanwhile");
+    run(&mut monitor, &[tick(1001 * WINDOW_MS)]);
+    assert_eq!(monitor.state.frontier, Timestamp(1001 * WINDOW_MS));
 }
 
 #[test]
 fn a_storm_of_unreadable_records_is_one_incident_that_is_not_an_attack() {
-    let mut judge = judge();
-    run(&mut judge, &[tick(10_000_000)]);
+    let mut monitor = monitor();
+    run(&mut monitor, &[tick(10_000_000)]);
     let second = |w: i64, faults: u64| {
         let (rows, flagged) = (1000 - faults, (1000 - faults) / 100);
         said(0, w, w * 1000, 1000, Counts { rows, flagged, faults, ..Counts::default() })
     };
-    let mut alerts = run(&mut judge, &(0..50).map(|w| second(w, 0)).collect::<Vec<_>>());
-    alerts.extend(run(&mut judge, &(50..150).map(|w| second(w, 990)).collect::<Vec<_>>()));
+    let mut alerts = run(&mut monitor, &(0..50).map(|w| second(w, 0)).collect::<Vec<_>>());
+    alerts.extend(run(&mut monitor, &(50..150).map(|w| second(w, 990)).collect::<Vec<_>>()));
     let seen: Vec<_> = alerts.iter().map(|alert| (alert.kind.as_str(), alert.status)).collect();
     assert_eq!(seen, [("quality", Status::Firing)], "{alerts:#?}");
     assert!(
@@ -286,38 +286,38 @@ fn a_storm_of_unreadable_records_is_one_incident_that_is_not_an_attack() {
         "{}",
         alerts[0].summary
     );
-    let ended = run(&mut judge, &(150..9000).map(|w| second(w, 0)).collect::<Vec<_>>());
+    let ended = run(&mut monitor, &(150..9000).map(|w| second(w, 0)).collect::<Vec<_>>());
     assert_eq!(ended.iter().map(|alert| alert.status).collect::<Vec<_>>(), [Status::Resolved]);
     assert_eq!(ended[0].counts.faults, 99_000);
 }
 
 #[test]
 fn silence_is_told_by_the_clock_and_ends_with_the_next_record() {
-    let mut judge = Judge::new(Arc::new(Frame { silence_ms: Some(60_000), ..frame("e") }));
-    let mut alerts = run(&mut judge, &[tick(1_000_000), tick(2_000_000)]);
+    let mut monitor = Monitor::new(Arc::new(Frame { no_data_ms: Some(60_000), ..frame("e") }));
+    let mut alerts = run(&mut monitor, &[tick(1_000_000), tick(2_000_000)]);
     assert_eq!(alerts, [], "nothing was ever heard");
-    alerts = run(&mut judge, &[evidence(0, 2000, 0, 10, 0), tick(2_059_000)]);
+    alerts = run(&mut monitor, &[evidence(0, 2000, 0, 10, 0), tick(2_059_000)]);
     assert_eq!(alerts, []);
-    alerts = run(&mut judge, &[tick(2_060_000), tick(2_070_000), evidence(0, 2070, 10, 1, 0)]);
+    alerts = run(&mut monitor, &[tick(2_060_000), tick(2_070_000), evidence(0, 2070, 10, 1, 0)]);
     let seen: Vec<_> = alerts.iter().map(|alert| (alert.kind.as_str(), alert.status)).collect();
-    assert_eq!(seen, [("silence", Status::Firing), ("silence", Status::Resolved)]);
+    assert_eq!(seen, [("no-data", Status::Firing), ("no-data", Status::Resolved)]);
 }
 
 #[test]
 fn offsets_that_were_moved_back_on_purpose_are_counted_again_and_repeats_are_not() {
-    let mut judge = judge();
+    let mut monitor = monitor();
     let first = evidence(0, 1, 0, 10, 0);
-    run(&mut judge, &[tick(10_000_000), first.clone(), first.clone(), evidence(0, 1, 5, 3, 0)]);
-    let rows = |judge: &Judge| judge.state.windows[&Timestamp(1000)].tally.counts.rows;
-    assert_eq!(rows(&judge), 10);
+    run(&mut monitor, &[tick(10_000_000), first.clone(), first.clone(), evidence(0, 1, 5, 3, 0)]);
+    let rows = |monitor: &Monitor| monitor.state.windows[&Timestamp(1000)].tally.counts.rows;
+    assert_eq!(rows(&monitor), 10);
     let Message::Evidence(again) = first else { unreachable!() };
     let again = Message::Evidence(Evidence { begins: true, to: Offset(4), ..again });
-    run(&mut judge, &[again.clone(), again]);
-    assert_eq!(rows(&judge), 20);
+    run(&mut monitor, &[again.clone(), again]);
+    assert_eq!(rows(&monitor), 20);
 }
 
 #[cfg(feature = "fit")]
-fn wide_images(labels: usize, per_partition: bool) -> (Judge, Cells) {
+fn wide_images(labels: usize, per_partition: bool) -> (Monitor, Cells) {
     let image =
         Feature::Image { name: "image".into(), channels: 3, height: 64, width: 64, scale: 255.0 };
     let schema = Schema { features: vec![image] };
@@ -339,7 +339,8 @@ fn wide_images(labels: usize, per_partition: bool) -> (Judge, Cells) {
     signals.bound_places(clean.iter());
     let (stream, mut frame) = (rows(1000), frame("e"));
     let clean = Flagged { budget: frame.about.budget, rows: 3000, flagged: 30 };
-    let times = Times { window_ms: 1000, false_page_ms: 604_800_000, hold_ms: 3_600_000 };
+    let times =
+        Times { window_ms: 1000, false_page_ms: 604_800_000, keep_firing_for_ms: 3_600_000 };
     frame.terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
     frame.signals = signals.clone();
     frame.schema = schema;
@@ -348,26 +349,26 @@ fn wide_images(labels: usize, per_partition: bool) -> (Judge, Cells) {
     for row in &stream {
         row.iter().enumerate().for_each(|(i, &x)| cells.push(signals.cell(i, x)));
     }
-    (Judge::new(Arc::new(frame)), cells)
+    (Monitor::new(Arc::new(frame)), cells)
 }
 
 /// Partition 99 is behind: windows stay open as long as there is room.
 #[cfg(feature = "fit")]
-fn most_bytes(mut judge: Judge, cells: &Cells, partitions: i32, windows: i64) -> usize {
+fn most_bytes(mut monitor: Monitor, cells: &Cells, partitions: i32, windows: i64) -> usize {
     let counts = Counts { rows: 1000, flagged: 10, ..Counts::default() };
     let mut most = 0;
-    run(&mut judge, &[tick(10_000_000), presence(99, false)]);
+    run(&mut monitor, &[tick(10_000_000), presence(99, false)]);
     for w in 0..windows {
         for partition in (0..partitions).map(Partition) {
             let tally = Tally { counts, cells: cells.clone(), ..Tally::default() };
             let first_flagged = Some(Offset(w * 1000));
             let windows = vec![Window { window: Timestamp(w * 1000), tally, first_flagged }];
             let (from, to) = (Offset(w * 1000), Offset(w * 1000 + 1000));
-            let (epoch, begins, head, read_out) = ("e".into(), false, None, false);
-            let said = Evidence { epoch, partition, from, to, begins, head, read_out, windows };
-            run(&mut judge, &[Message::Evidence(said)]);
+            let (baseline, begins, head, read_out) = ("e".into(), false, None, false);
+            let said = Evidence { baseline, partition, from, to, begins, head, read_out, windows };
+            run(&mut monitor, &[Message::Evidence(said)]);
         }
-        most = most.max(judge.to_bytes().len());
+        most = most.max(monitor.to_bytes().len());
     }
     println!("{most} bytes at most");
     most
@@ -376,8 +377,8 @@ fn most_bytes(mut judge: Judge, cells: &Cells, partitions: i32, windows: i64) ->
 #[cfg(feature = "fit")]
 #[test]
 fn the_state_of_a_busy_stream_of_wide_images_fits_what_a_topic_takes() {
-    let (judge, cells) = wide_images(64, false);
-    let most = most_bytes(judge, &cells, 1, 100);
+    let (monitor, cells) = wide_images(64, false);
+    let most = most_bytes(monitor, &cells, 1, 100);
     assert!(most < 900_000, "{most} bytes");
     assert!(most > 100_000, "{most} bytes: the stream is not busy");
 }
@@ -386,9 +387,13 @@ fn the_state_of_a_busy_stream_of_wide_images_fits_what_a_topic_takes() {
 #[test]
 fn the_state_of_wide_images_fits_with_as_many_panels_as_there_is_room_for() {
     for (labels, fit) in [(64, 2), (10, 3)] {
-        let (judge, cells) = wide_images(labels, true);
-        assert_eq!(judge.frame.terms.panels_max(), fit, "{labels} labels: docs/evidence.md tells");
-        let most = most_bytes(judge, &cells, 6, 30);
+        let (monitor, cells) = wide_images(labels, true);
+        assert_eq!(
+            monitor.frame.terms.panels_max(),
+            fit,
+            "{labels} labels: docs/evidence.md tells"
+        );
+        let most = most_bytes(monitor, &cells, 6, 30);
         assert!(most < 900_000, "{labels} labels: {most} bytes");
         assert!(most > 300_000, "{labels} labels: {most} bytes: the stream is not busy");
     }

@@ -6,8 +6,8 @@ use crate::model::{ModelError, Network, Runtime};
 /// Rows per run of the networks: bounds what they hold in between, changes no bit.
 pub const BATCH_ROWS: usize = 256;
 
-/// A guarded model that takes our rows.
-pub struct Guarded {
+/// A protected model that takes our rows.
+pub struct Protected {
     pub onnx: Vec<u8>,
     pub digest: Digest,
     pub kind: AnswerKind,
@@ -15,17 +15,17 @@ pub struct Guarded {
     pub labels: usize,
 }
 
-/// Why a model cannot be guarded.
+/// Why a model cannot be protected.
 #[derive(Debug, thiserror::Error)]
-pub enum GuardedError {
+pub enum ProtectedError {
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("the guarded model gives {labels} numbers per row; guarded are classifiers of 2 to {max}",
+    #[error("the protected model gives {labels} numbers per row; protected are classifiers of 2 to {max}",
         max = Manifest::LABELS_MAX)]
     Labels { labels: usize },
 }
 
-impl Guarded {
+impl Protected {
     /// Loads the model, runs it on `sample`, rows `[n · width]` in model units, and tells from its
     /// answers what they are: if every row is made of numbers in [0, 1] that sum to 1,
     /// probabilities; else logits. (Logits that look like that on every row are a model that we
@@ -38,11 +38,11 @@ impl Guarded {
         onnx: Vec<u8>,
         sample: &[f32],
         width: usize,
-    ) -> Result<Self, GuardedError> {
-        let mut network = Network::load(runtime, "the guarded model", &onnx, width)?;
+    ) -> Result<Self, ProtectedError> {
+        let mut network = Network::load(runtime, "the protected model", &onnx, width)?;
         let labels = network.outputs();
         if !(2..=Manifest::LABELS_MAX).contains(&labels) {
-            return Err(GuardedError::Labels { labels });
+            return Err(ProtectedError::Labels { labels });
         }
         let (mut kind, mut out) = (AnswerKind::Probabilities, Vec::new());
         for batch in sample.chunks(BATCH_ROWS * width) {
@@ -72,7 +72,7 @@ mod tests {
     fn read(b: f32, activation: Activation) -> AnswerKind {
         let runtime = Runtime::load(None).unwrap();
         let layer = Layer { w: array![[1.0], [-1.0]], b: vec![0.0, b], activation };
-        Guarded::read(&runtime, onnx(None, &[layer]).unwrap(), &[0.0, 0.25, 1.0], 1).unwrap().kind
+        Protected::read(&runtime, onnx(None, &[layer]).unwrap(), &[0.0, 0.25, 1.0], 1).unwrap().kind
     }
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
     fn a_model_with_one_output_is_no_classifier() {
         let runtime = Runtime::load(None).unwrap();
         let layer = Layer { w: array![[1.0]], b: vec![0.0], activation: Activation::Linear };
-        let got = Guarded::read(&runtime, onnx(None, &[layer]).unwrap(), &[0.0], 1);
-        assert!(matches!(got, Err(GuardedError::Labels { labels: 1 })));
+        let got = Protected::read(&runtime, onnx(None, &[layer]).unwrap(), &[0.0], 1);
+        assert!(matches!(got, Err(ProtectedError::Labels { labels: 1 })));
     }
 }

@@ -6,7 +6,7 @@
 //! number does not hang on which partition happened to be read first.
 
 use super::state::Open;
-use super::{Frame, Judge, State};
+use super::{Frame, Monitor, State};
 use crate::record::Partition;
 use crate::watch::{Panel, Share, Tally, Transition, WindowStart};
 
@@ -27,19 +27,19 @@ impl Frame {
 }
 
 impl State {
-    /// A judge that has heard nothing.
+    /// A monitor that has heard nothing.
     pub(super) fn fresh(frame: &Frame) -> Self {
-        let epoch = &frame.about.epoch;
+        let baseline = &frame.about.baseline;
         let mut fresh = match frame.per_partition {
-            false => Self::new(epoch, Panel::new(&frame.terms)),
-            true => Self { panels: Some([].into()), ..Self::new(epoch, Panel::empty()) },
+            false => Self::new(baseline, Panel::new(&frame.terms)),
+            true => Self { panels: Some([].into()), ..Self::new(baseline, Panel::empty()) },
         };
         fresh.features = frame.features();
-        fresh.know(epoch, frame.terms.usual());
+        fresh.know(baseline, frame.terms.usual());
         fresh
     }
 
-    /// Whether its panels are those that a judge in this frame has.
+    /// Whether its panels are those that a monitor in this frame has.
     pub(super) fn fits(&self, frame: &Frame) -> bool {
         let Frame { terms, .. } = frame;
         match (&self.panels, frame.shared_from()) {
@@ -52,7 +52,7 @@ impl State {
     }
 }
 
-impl Judge {
+impl Monitor {
     /// The panel that is told of a partition.
     pub(super) fn slot(&self, partition: Partition) -> Option<Partition> {
         self.frame.shared_from().map(|last| partition.min(last))

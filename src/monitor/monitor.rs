@@ -1,4 +1,4 @@
-//! Evidence → incidents. One judge per stream, whatever the number of lanes and workers.
+//! Evidence → incidents. One monitor per stream, whatever the number of lanes and workers.
 //!
 //! A pure function of the evidence topic: the same messages in the same order give the same
 //! alerts, live or in replay. It adds up the counts of a window, over all partitions or of each one,
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use self::panels::Said;
 use self::state::{Heard, Lost, Open};
-pub use self::state::{JudgeError, State};
+pub use self::state::{MonitorError, State};
 use super::incidents::{Fired, Past};
 use crate::monitor::{About, Alert, Cause, Finding};
 use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
@@ -29,14 +29,14 @@ use crate::watch::{
     Counts, Evidence, Loss, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
 };
 
-/// Judge of one stream.
+/// Monitor of one stream.
 #[derive(Clone, Debug)]
-pub struct Judge {
+pub struct Monitor {
     frame: Arc<Frame>,
     state: State,
 }
 
-/// What a judge is told before it hears anything; frozen for an epoch.
+/// What a monitor is told before it hears anything; frozen for a baseline.
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub about: About,
@@ -44,7 +44,7 @@ pub struct Frame {
     pub signals: Signals,
     pub schema: Schema,
     /// No record for so long is an incident.
-    pub silence_ms: Option<u64>,
+    pub no_data_ms: Option<u64>,
     /// Each partition is judged by itself, under the same budget.
     pub per_partition: bool,
 }
@@ -65,14 +65,14 @@ const PAST_MAX: i64 = 64;
 const WINDOWS_MAX: usize = 512;
 const CELLS_MAX: usize = 64 << 10;
 
-impl Judge {
-    /// A judge with nothing heard.
+impl Monitor {
+    /// A monitor with nothing heard.
     pub fn new(frame: Arc<Frame>) -> Self {
         let state = State::fresh(&frame);
         Self { frame, state }
     }
 
-    /// The judge as its last commit left it. State of another epoch is kept as far as it means the same under ours;
+    /// The monitor as its last commit left it. State of another baseline is kept as far as it means the same under ours;
     /// incidents that nobody can follow any more are resolved with that reason: the alerts are returned.
     ///
     /// # Errors
@@ -81,10 +81,10 @@ impl Judge {
         self,
         bytes: &[u8],
         committed: Offset,
-    ) -> Result<(Self, Vec<Alert>), JudgeError> {
+    ) -> Result<(Self, Vec<Alert>), MonitorError> {
         let state = State::read(bytes)?;
         if state.next < committed {
-            return Err(JudgeError::Mismatch { covered: state.next, committed });
+            return Err(MonitorError::Mismatch { covered: state.next, committed });
         }
         Ok(self.after(state))
     }
@@ -94,11 +94,11 @@ impl Judge {
     ///
     /// # Errors
     /// If the bytes cannot be read.
-    pub fn covering(self, bytes: &[u8]) -> Result<(Self, Vec<Alert>), JudgeError> {
+    pub fn covering(self, bytes: &[u8]) -> Result<(Self, Vec<Alert>), MonitorError> {
         Ok(self.after(State::read(bytes)?))
     }
 
-    /// This judge, which goes on from what `last` knows; what is to be said of incidents that nobody follows any more.
+    /// This monitor, which goes on from what `last` knows; what is to be said of incidents that nobody follows any more.
     pub fn succeeding(self, last: &Self) -> (Self, Vec<Alert>) {
         let log = last.state.log.clone();
         let (mut next, ended) = self.after(last.state.clone());
@@ -107,7 +107,7 @@ impl Judge {
     }
 
     fn after(mut self, state: State) -> (Self, Vec<Alert>) {
-        if state.epoch != self.frame.about.epoch {
+        if state.baseline != self.frame.about.baseline {
             return self.under(state);
         }
         if state.fits(&self.frame) {
@@ -125,13 +125,13 @@ impl Judge {
         state.incidents.abandon(&self.frame.about, note)
     }
 
-    /// This judge, about to hear the message at `next` first.
+    /// This monitor, about to hear the message at `next` first.
     pub fn starting_at(mut self, next: Offset) -> Self {
         self.state.next = next;
         self
     }
 
-    /// This judge, which hears the evidence topic as it is now.
+    /// This monitor, which hears the evidence topic as it is now.
     pub fn of_log(mut self, log: Extent) -> Self {
         self.state.log = Some(log);
         self
@@ -162,9 +162,9 @@ impl Judge {
         self.state.next
     }
 
-    /// Names the bundle and the budget by which it judges.
-    pub fn epoch(&self) -> &str {
-        &self.frame.about.epoch
+    /// Names the bundle and the budget by which it monitors.
+    pub fn baseline(&self) -> &str {
+        &self.frame.about.baseline
     }
 
     /// The time before which everything that was heard is judged: the clock, or the oldest window that is open.
@@ -184,7 +184,9 @@ impl Judge {
             Message::Presence(presence) => self.hear_of(presence),
             Message::Stall(stall) => self.hear_stall(stall),
             Message::Loss(loss) => self.hear_loss(loss, alerts),
-            Message::Reference(reference) => self.state.know(&reference.epoch, reference.usual()),
+            Message::Reference(reference) => {
+                self.state.know(&reference.baseline, reference.usual())
+            }
             Message::Evidence(evidence) => self.hear(evidence),
         }
         self.close_windows(alerts);
@@ -225,8 +227,8 @@ impl Judge {
             return;
         }
         let Self { frame, state } = self;
-        let hold_ms = frame.terms.hold_ms as i64;
-        state.incidents.lose(&frame.about, state.clock, loss, hold_ms, alerts);
+        let keep_firing_for_ms = frame.terms.keep_firing_for_ms as i64;
+        state.incidents.lose(&frame.about, state.clock, loss, keep_firing_for_ms, alerts);
     }
 
     /// What is known of a partition that was heard of a moment ago.
@@ -261,8 +263,8 @@ impl Judge {
         self.state.stalled.remove(&partition);
         self.state.record_at = Some(self.state.clock);
         let (slot, current) = (self.slot(partition), self.current());
-        let others = (evidence.epoch != self.frame.about.epoch)
-            .then(|| self.state.usual_of(&evidence.epoch));
+        let others = (evidence.baseline != self.frame.about.baseline)
+            .then(|| self.state.usual_of(&evidence.baseline));
         for window in windows {
             // What is late counts in the current window.
             let at = if window.window >= self.state.frontier { window.window } else { current };
@@ -363,7 +365,8 @@ impl Judge {
     ) {
         let Self { frame, state } = self;
         let Frame { about, terms, signals, schema, .. } = &**frame;
-        let (length, hold_ms) = (terms.window_ms as i64, terms.hold_ms as i64);
+        let (length, keep_firing_for_ms) =
+            (terms.window_ms as i64, terms.keep_firing_for_ms as i64);
         let until = Timestamp(window.0 + length);
         state.incidents.count(&counts, until);
         let mut fired = state.incidents.due(until);
@@ -372,7 +375,7 @@ impl Judge {
             for transition in transitions {
                 match transition {
                     Transition::Resolved { watch } => {
-                        state.incidents.resolve(about, (slot, watch), hold_ms, alerts);
+                        state.incidents.resolve(about, (slot, watch), keep_firing_for_ms, alerts);
                     }
                     Transition::Fired { watch, since, seen, beyond } => {
                         let of = &terms.watches[watch];
@@ -396,20 +399,20 @@ impl Judge {
             }
             past
         };
-        state.incidents.fire(about, fired, hold_ms, past, alerts);
+        state.incidents.fire(about, fired, keep_firing_for_ms, past, alerts);
     }
 
     /// A plain rule, outside the budget: a stream that had records has none for too long.
     fn listen(&mut self, alerts: &mut Vec<Alert>) {
         let Self { frame, state } = self;
-        let (Some(silence_ms), Some(heard)) = (frame.silence_ms, state.record_at) else { return };
-        let silent = state.clock.0.saturating_sub(heard.0) >= silence_ms as i64;
-        match (silent, state.incidents.is_open(Cause::Silence)) {
+        let (Some(no_data_ms), Some(heard)) = (frame.no_data_ms, state.record_at) else { return };
+        let silent = state.clock.0.saturating_sub(heard.0) >= no_data_ms as i64;
+        match (silent, state.incidents.is_open(Cause::NoData)) {
             (true, false) => {
-                let hold_ms = frame.terms.hold_ms as i64;
-                state.incidents.silence(&frame.about, heard, hold_ms, alerts);
+                let keep_firing_for_ms = frame.terms.keep_firing_for_ms as i64;
+                state.incidents.no_data(&frame.about, heard, keep_firing_for_ms, alerts);
             }
-            (false, true) => state.incidents.end(&frame.about, Cause::Silence, None, alerts),
+            (false, true) => state.incidents.end(&frame.about, Cause::NoData, None, alerts),
             _ => {}
         }
     }
@@ -420,8 +423,8 @@ impl Judge {
         let stalled = state.stalled.first_key_value().map(|(&p, &offset)| (p, offset));
         match (stalled, state.incidents.is_open(Cause::Stall)) {
             (Some(at), false) => {
-                let hold_ms = frame.terms.hold_ms as i64;
-                state.incidents.stall(&frame.about, state.clock, at, hold_ms, alerts);
+                let keep_firing_for_ms = frame.terms.keep_firing_for_ms as i64;
+                state.incidents.stall(&frame.about, state.clock, at, keep_firing_for_ms, alerts);
             }
             (None, true) => state.incidents.go_on(&frame.about, state.clock, alerts),
             _ => {}
@@ -431,9 +434,9 @@ impl Judge {
     /// A loss is over when every partition reads on and nothing more was lost for a while.
     fn recover(&mut self, alerts: &mut Vec<Alert>) {
         let Self { frame, state } = self;
-        let (clock, hold_ms) = (state.clock, frame.terms.hold_ms as i64);
+        let (clock, keep_firing_for_ms) = (state.clock, frame.terms.keep_firing_for_ms as i64);
         let is_recent =
-            |lost: &Lost| lost.loss.waits || clock.0 < lost.at.0.saturating_add(hold_ms);
+            |lost: &Lost| lost.loss.waits || clock.0 < lost.at.0.saturating_add(keep_firing_for_ms);
         state.lost.retain(|_, lost| is_recent(lost));
         if state.lost.is_empty() && state.incidents.is_open(Cause::DataLoss) {
             state.incidents.end(&frame.about, Cause::DataLoss, None, alerts);

@@ -1,11 +1,11 @@
-//! Another bundle judges, or judged until now: what goes on, and what begins anew.
+//! Another bundle scores, or judged until now: what goes on, and what begins anew.
 //!
 //! Counts of records go on: open windows, what partitions said, silence, partitions that stand still. So do the watches of
 //! records: unreadable, incomplete, misdated. What was flagged counts as another bundle's, under the bound that
 //! bundle told (`watch::Reference`). Watches of signals begin anew, because their cells are the bundle's. An incident goes on
 //! as long as one of its watches does.
 
-use super::{Frame, Judge, State};
+use super::{Frame, Monitor, State};
 use crate::monitor::{Alert, Member};
 use crate::record::Feature;
 use crate::watch::{Panel, Usual};
@@ -25,8 +25,8 @@ impl Frame {
     }
 }
 
-impl Judge {
-    /// The judge that goes on from what one of another bundle or budget knew, and what is to be said of incidents that it
+impl Monitor {
+    /// The monitor that goes on from what one of another bundle or budget knew, and what is to be said of incidents that it
     /// cannot follow.
     pub(super) fn under(mut self, state: State) -> (Self, Vec<Alert>) {
         const NOTE: &str = "the bundle or the budget was changed";
@@ -38,7 +38,7 @@ impl Judge {
         }
         let fresh = self.state;
         let Frame { about, terms, .. } = &*self.frame;
-        let usual = state.bundles.get(&state.epoch).map_or(Usual::UNKNOWN, |known| known.usual);
+        let usual = state.bundles.get(&state.baseline).map_or(Usual::UNKNOWN, |known| known.usual);
         let last = self.frame.shared_from();
         let kept = |slot| last.is_none_or(|last| slot <= last);
         let was = state.panels.iter().flat_map(|panels| panels.values()).chain([&state.panel]);
@@ -55,12 +55,12 @@ impl Judge {
             panel,
             panels,
             version: fresh.version,
-            epoch: fresh.epoch,
+            baseline: fresh.baseline,
             features: fresh.features,
             ..state
         };
         let own = terms.usual();
-        self.state.know(&about.epoch, own);
+        self.state.know(&about.baseline, own);
         let mut ended = vec![];
         let Self { frame, state } = &mut self;
         let goes_on = |member: &Member| {
