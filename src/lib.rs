@@ -14,6 +14,8 @@ pub mod bundle;
 
 pub mod model;
 
+pub mod open;
+
 pub mod codec;
 
 pub mod validate;
