@@ -25,6 +25,10 @@ pub struct Manifest {
     /// as before version 3, each stands alone with a share of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<f32>,
+    /// The steps that a flagged row takes before it is delivered, in their order. Without it, as before
+    /// version 4, those of `sanitize::DEFAULT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<String>>,
     pub schema: Schema,
     /// The detectors whose scores are merged, in the order their scores appear in traces.
     pub detectors: Vec<Member>,
@@ -164,6 +168,9 @@ impl Manifest {
             }
         }
         self.check_triggers()?;
+        if self.steps.is_some() && self.version < 4 {
+            return Err("steps came with version 4".into());
+        }
         if let Some(Dependence { rows, .. }) = self.dependence
             && !(rows.is_finite() && rows >= 1.0)
         {

@@ -26,8 +26,8 @@ pub const RESTORER: &str = "restorer.onnx";
 pub const LIKELIHOOD: &str = "likelihood.onnx";
 pub const TENSORS: &str = "reference.safetensors";
 
-/// Format version this build writes, and the newest it reads.
-pub const VERSION: u32 = 3;
+/// The newest format version that this build reads; `fit` writes the least that reads its bundle.
+pub const VERSION: u32 = 4;
 
 /// A bundle's files by name, as read from disk.
 pub type Files = BTreeMap<String, Vec<u8>>;

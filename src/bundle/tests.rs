@@ -14,6 +14,7 @@ fn bundle() -> Bundle {
             labels: 3,
             answer: Some(AnswerKind::Logits),
             triggers: None,
+            steps: None,
             schema: Schema { features: vec![Feature::number("a", 0.0, 1.0)] },
             detectors: vec![Member {
                 kind: "reconstruction".into(),
@@ -86,9 +87,9 @@ fn missing_and_unlisted_files_are_refused() {
 #[test]
 fn a_newer_format_says_so_before_anything_else() {
     let message = refusal(|f| {
-        replace_in_manifest(f, "version = 1", "version = 4\nsomething_new = true");
+        replace_in_manifest(f, "version = 1", "version = 5\nsomething_new = true");
     });
-    assert_eq!(message, "the manifest is version 4; this build reads 1 to 3");
+    assert_eq!(message, "the manifest is version 5; this build reads 1 to 4");
 }
 
 #[test]
@@ -101,6 +102,7 @@ fn a_manifest_that_makes_no_sense_is_refused() {
         ("weight = 1.0", "weight = 1.0\nrole = \"both\""),
         ("weight = 1.0", "weight = 1.0\nrole = \"bystander\""),
         ("labels = 3", "labels = 3\ntriggers = 0.1"),
+        ("labels = 3", "labels = 3\nsteps = []"),
         ("flagged = 0", "flagged = 11"),
         ("budget = 0.01", "budget = 1.5"),
         ("name = \"tiny\"", "name = \"tiny\"\nunknown = 1"),

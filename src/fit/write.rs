@@ -9,7 +9,7 @@ use super::learn::Knowledge;
 use super::load::Sources;
 use super::progress::Watch;
 use super::report::Report;
-use crate::bundle::{Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, VERSION};
+use crate::bundle::{Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed};
 use crate::model::Runtime;
 use crate::shell::bundle as bundle_dir;
 
@@ -69,7 +69,7 @@ fn manifest(
     let (flagged, rows) = decider.clean_flagged();
     Manifest {
         version: match knowledge.restorer.is_some() || knowledge.likelihood.is_some() {
-            _ if decider.triggers().is_some() || dependence.is_some() => VERSION,
+            _ if decider.triggers().is_some() || dependence.is_some() => 3,
             true => 2,
             false => 1,
         },
@@ -78,6 +78,7 @@ fn manifest(
         labels: knowledge.labels,
         answer: guarded.as_ref().map(|guarded| guarded.kind),
         triggers: decider.triggers(),
+        steps: None,
         detectors: members.clone(),
         clean: CleanShare { rows, flagged },
         dependence: dependence.as_ref().map(|measured| measured.dependence),

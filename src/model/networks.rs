@@ -212,14 +212,4 @@ impl Filled {
             surprisal: view(&self.surprisal, self.width),
         }
     }
-
-    /// Row `i` of the restored column, if there is a restorer and it was asked for.
-    pub fn restored(&self, i: usize) -> Option<&[f32]> {
-        self.restored.get(i * self.width..(i + 1) * self.width)
-    }
-
-    /// Row `i` of the twin column.
-    pub fn twin(&self, i: usize) -> &[f32] {
-        &self.twin[i * self.width..][..self.width]
-    }
 }

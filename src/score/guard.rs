@@ -7,7 +7,7 @@ use crate::codec::{self, Codecs, Confluent, ContentHeaders, SchemaId};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
 use crate::record::{Columns, Probability, Record, Schema};
-use crate::sanitize::Reconstruct;
+use crate::sanitize::{Step, UnknownStep, steps};
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
 
@@ -19,7 +19,7 @@ pub struct Guard {
     pub(super) detectors: Vec<Box<dyn Detector>>,
     pub(super) needs: Columns,
     pub(super) decider: Decider,
-    pub(super) reconstruct: Reconstruct,
+    pub(super) steps: Vec<Box<dyn Step>>,
     pub(super) signals: Signals,
     dependence: Option<Dependence>,
     pub(super) policy: Policy,
@@ -36,6 +36,8 @@ pub enum GuardError {
     UnknownDetector(String),
     #[error("detector {0} needs {1}; the bundle has none")]
     NoNetwork(String, &'static str),
+    #[error(transparent)]
+    Step(#[from] UnknownStep),
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(transparent)]
@@ -70,15 +72,12 @@ impl Guard {
             }
             detectors.push((kind.load)(&bundle.tensors, setting)?);
         }
-        // What corrects is needed even if no detector looks at it.
-        let correcting = match bundle.restorer {
-            Some(_) => Columns::TWIN.and(Columns::RESTORED),
-            None => Columns::TWIN,
-        };
+        let steps = steps(manifest.steps.as_deref(), &manifest.schema)?;
         // What is watched of answers is counted of every row.
         let counting = if manifest.labels > 1 { Columns::ANSWER } else { Columns::X };
-        let always = correcting.and(counting);
-        let needs = detectors.iter().fold(always, |needs, d| needs.and(d.needs()));
+        // What corrects is needed even if no detector looks at it.
+        let correcting = steps.iter().fold(counting, |needs, step| needs.and(step.needs()));
+        let needs = detectors.iter().fold(correcting, |needs, d| needs.and(d.needs()));
         let decider = Decider::load(bundle, budget)?;
         let signals = match Signals::are_in(&bundle.tensors) {
             true => Signals::of(&manifest.schema, &manifest.detectors, manifest.labels)
@@ -90,7 +89,7 @@ impl Guard {
         Ok(Self {
             codecs: Codecs::new(&manifest.schema, reading),
             bounds: Bounds::new(&manifest.schema),
-            reconstruct: Reconstruct::new(&manifest.schema),
+            steps,
             schema: manifest.schema.clone(),
             detectors,
             needs,

@@ -21,6 +21,7 @@ fn small_bundle() -> Bundle {
         labels: 3,
         answer: Some(AnswerKind::Logits),
         triggers: None,
+        steps: None,
         schema: Schema {
             features: vec![Feature::number("a", 0.0, 1.0), Feature::number("b", -2.5, 2.5)],
         },
@@ -95,6 +96,21 @@ fn a_bundle_of_version_3_is_read_with_every_key() {
     };
     let today = sample().into_files();
     let frozen = |name: &String| check(&format!("../bundle-v3/{name}"), &today[name]);
+    let files = today.keys().map(|name| (name.clone(), frozen(name))).collect();
+    let read = Bundle::from_files(files).expect("read");
+    assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, sample().manifest);
+}
+
+#[test]
+fn a_bundle_of_version_4_is_read_with_every_key() {
+    let sample = || {
+        let mut bundle = small_bundle();
+        bundle.manifest.version = 4;
+        bundle.manifest.steps = Some(vec!["reconstruct".into(), "clamp".into()]);
+        bundle
+    };
+    let today = sample().into_files();
+    let frozen = |name: &String| check(&format!("../bundle-v4/{name}"), &today[name]);
     let files = today.keys().map(|name| (name.clone(), frozen(name))).collect();
     let read = Bundle::from_files(files).expect("read");
     assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, sample().manifest);
