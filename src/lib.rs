@@ -28,6 +28,8 @@ pub mod sanitize;
 
 pub mod emit;
 
+pub mod alarm;
+
 pub mod watch;
 
 pub mod score;

@@ -24,7 +24,7 @@ use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::monitor::About;
 use crate::monitor::{Frame, Judge};
 use crate::score::{Guard, GuardError};
-use crate::watch::{Kind, Terms, Times, roster};
+use crate::watch::{Terms, Times, Watch, roster};
 
 /// Why the process ends before it is told to.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +176,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     let signals = guard.signals().clone();
     // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
     let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
-    let wanted = |kind| !(moves && matches!(kind, Kind::InputDrift | Kind::AnswerDrift));
+    let wanted = |watch: &dyn Watch| !(moves && watch.needs_stationary_rows());
     let watches = roster(&signals, clean, wanted);
     let mut terms = Terms::new(guard.epoch(), &stream.name, watches, times);
     if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {

@@ -1,7 +1,7 @@
 //! Two bundles at work on one stream: what is told, what it costs, and what goes on when the judge changes too.
 
 use super::*;
-use crate::watch::{Reference, Usual};
+use crate::watch::{Baseline, Usual};
 
 /// Another bundle, whose workers flag one clean row in twenty.
 const OTHER: &str = "other";
@@ -9,7 +9,7 @@ const OTHER_SHARE: f64 = 0.05;
 
 fn reference() -> Message {
     let (epoch, budget) = (OTHER.into(), OTHER_SHARE);
-    Message::Reference(Reference { epoch, budget, rows: 3000, flagged: 150 })
+    Message::Reference(Baseline { epoch, budget, rows: 3000, flagged: 150 })
 }
 
 /// The same counts, by workers of `epoch`.
@@ -232,7 +232,7 @@ fn bundles_that_come_and_go_do_not_make_the_state_grow() {
     run(&mut judge, &[tick(10_000_000)]);
     for n in 0..1000 {
         let reference =
-            Reference { epoch: format!("{n}"), budget: 0.01, rows: 3000, flagged: n % 30 };
+            Baseline { epoch: format!("{n}"), budget: 0.01, rows: 3000, flagged: n % 30 };
         run(&mut judge, &[tick(10_000_000 + n as i64), Message::Reference(reference)]);
     }
     assert_eq!(judge.state.bundles.len(), 8);
