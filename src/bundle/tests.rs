@@ -37,10 +37,11 @@ fn bundle() -> Bundle {
             files: BTreeMap::new(),
         },
         digest,
-        autoencoder: b"autoencoder".to_vec(),
-        guarded_model: Some(b"model".to_vec()),
-        restorer: None,
-        likelihood: Some(b"likelihood".to_vec()),
+        networks: BTreeMap::from([
+            (AUTOENCODER, b"autoencoder".to_vec()),
+            (GUARDED_MODEL, b"model".to_vec()),
+            (LIKELIHOOD, b"likelihood".to_vec()),
+        ]),
         tensors,
     }
 }
@@ -62,8 +63,7 @@ fn a_bundle_survives_being_written_and_read() {
     let original = bundle();
     let read = Bundle::from_files(bundle().into_files()).unwrap();
     assert_eq!(read.tensors, original.tensors);
-    assert_eq!(read.autoencoder, original.autoencoder);
-    assert_eq!(read.guarded_model, original.guarded_model);
+    assert_eq!(read.networks, original.networks);
     assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, original.manifest);
 }
 

@@ -9,7 +9,9 @@ use super::learn::Knowledge;
 use super::load::Sources;
 use super::progress::Watch;
 use super::report::Report;
-use crate::bundle::{Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed};
+use crate::bundle::{
+    Bundle, CleanShare, Digest, GUARDED_MODEL, LIKELIHOOD, Manifest, Provenance, RESTORER, RowsUsed,
+};
 use crate::model::Runtime;
 use crate::shell::bundle as bundle_dir;
 
@@ -28,17 +30,10 @@ pub fn write(
     let manifest = manifest(options, runtime, &sources, &knowledge, &calibrated);
     let Sources { reference, guarded, dependence, .. } = sources;
     let Reference { x, split, attacks, .. } = reference;
-    let Knowledge { autoencoder, restorer, likelihood, trained, no_gradient, .. } = knowledge;
+    let Knowledge { mut networks, trained, no_gradient, .. } = knowledge;
+    networks.extend(guarded.map(|guarded| (GUARDED_MODEL, guarded.onnx)));
     let Calibrated { tensors, measured, accuracy, .. } = calibrated;
-    let bundle = Bundle {
-        manifest: manifest.clone(),
-        digest: Digest([0; 32]),
-        autoencoder,
-        guarded_model: guarded.map(|guarded| guarded.onnx),
-        restorer,
-        likelihood,
-        tensors,
-    };
+    let bundle = Bundle { manifest: manifest.clone(), digest: Digest([0; 32]), networks, tensors };
     watch.stage("checking the bundle on the record path");
     bundle_dir::write(&options.out, &bundle.into_files())?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
@@ -68,7 +63,10 @@ fn manifest(
     let Calibrated { decider, members, .. } = calibrated;
     let (flagged, rows) = decider.clean_flagged();
     Manifest {
-        version: match knowledge.restorer.is_some() || knowledge.likelihood.is_some() {
+        version: match [RESTORER, LIKELIHOOD]
+            .iter()
+            .any(|file| knowledge.networks.contains_key(file))
+        {
             _ if decider.triggers().is_some() || dependence.is_some() => 3,
             true => 2,
             false => 1,

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::bundle::{Bundle, Dependence, Digest, TensorError};
+use crate::bundle::{Bundle, Dependence, Digest, NETWORKS, NetworkKind, Outputs, TensorError};
 use crate::codec::{self, Codecs, Confluent, ContentHeaders, SchemaId};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
@@ -61,14 +61,17 @@ impl Guard {
         for member in &manifest.detectors {
             let kind = kind(&member.kind)
                 .ok_or_else(|| GuardError::UnknownDetector(member.kind.clone()))?;
-            let networks = [
-                (kind.needs_guarded_model, &bundle.guarded_model, "a guarded model"),
-                (kind.needs.contains(Columns::RESTORED), &bundle.restorer, "a restorer"),
-                (kind.needs.contains(Columns::SURPRISAL), &bundle.likelihood, "a likelihood"),
-            ];
-            if let Some((.., name)) = networks.iter().find(|(needed, n, _)| *needed && n.is_none())
-            {
-                return Err(GuardError::NoNetwork(member.kind.clone(), name));
+            let lacks = |network: &&NetworkKind| {
+                let is_needed = match network.outputs {
+                    Outputs::Labels => kind.needs_guarded_model,
+                    Outputs::Row => {
+                        network.fills.iter().any(|(_, into)| kind.needs.contains(*into))
+                    }
+                };
+                is_needed && bundle.network(network.file).is_none()
+            };
+            if let Some(network) = NETWORKS.iter().find(lacks) {
+                return Err(GuardError::NoNetwork(member.kind.clone(), network.name));
             }
             detectors.push((kind.load)(&bundle.tensors, setting)?);
         }

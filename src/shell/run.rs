@@ -92,9 +92,7 @@ impl Prepared {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
-        let optional = [&bundle.guarded_model, &bundle.restorer, &bundle.likelihood];
-        let others: usize = optional.into_iter().flatten().map(Vec::len).sum();
-        let models = bundle.autoencoder.len() + others;
+        let models: usize = bundle.networks.values().map(Vec::len).sum();
         let bundle_bytes = (models as u64, bundle.tensors.bytes() as u64);
         let (stream, guard) = (Arc::new(stream.clone()), Arc::new(guard));
         Ok(Self { stream, guard, registry, networks, bundle_bytes })

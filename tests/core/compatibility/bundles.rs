@@ -47,10 +47,10 @@ fn small_bundle() -> Bundle {
     Bundle {
         manifest,
         digest,
-        autoencoder: b"autoencoder".to_vec(),
-        guarded_model: Some(b"model".to_vec()),
-        restorer: None,
-        likelihood: None,
+        networks: BTreeMap::from([
+            (bundle::AUTOENCODER, b"autoencoder".to_vec()),
+            (bundle::GUARDED_MODEL, b"model".to_vec()),
+        ]),
         tensors,
     }
 }
@@ -72,15 +72,15 @@ fn a_bundle_of_version_2_is_read_with_every_key() {
         let mut bundle = small_bundle();
         bundle.manifest.version = 2;
         bundle.manifest.detectors[1].role = Role::Trigger;
-        bundle.restorer = Some(b"restorer".to_vec());
-        bundle.likelihood = Some(b"likelihood".to_vec());
+        bundle.networks.insert(bundle::RESTORER, b"restorer".to_vec());
+        bundle.networks.insert(bundle::LIKELIHOOD, b"likelihood".to_vec());
         bundle
     };
     let today = sample().into_files();
     let frozen = |name: &String| check(&format!("../bundle-v2/{name}"), &today[name]);
     let files = today.keys().map(|name| (name.clone(), frozen(name))).collect();
     let (read, expected) = (Bundle::from_files(files).expect("read"), sample());
-    assert_eq!((read.restorer, read.likelihood), (expected.restorer, expected.likelihood));
+    assert_eq!(read.networks, expected.networks);
     assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, expected.manifest);
 }
 
