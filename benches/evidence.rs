@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::record::{Feature, Probability, Schema, Timestamp};
 use tripline::watch::{
-    Counts, Flagged, Kind, Panel, Share, Signals, Tally, Terms, Times, Transition, roster,
+    Counts, Flagged, Panel, Share, Signals, Tally, Terms, Times, Transition, roster,
 };
 
 #[path = "evidence/adwin.rs"]
@@ -114,12 +114,12 @@ struct Stream {
 
 impl Stream {
     /// One false alarm per `budget` rows; `m` clean rows to begin with; watches of the kinds.
-    fn new(base: &Base, m: usize, budget: u64, window: u64, kinds: &[Kind], seed: u64) -> Self {
+    fn new(base: &Base, m: usize, budget: u64, window: u64, names: &[&str], seed: u64) -> Self {
         let mut signals = base.signals.clone();
         signals.count_clean(&base.law.rows(m, seed * 2 + 1));
         let one = Probability::new(0.01).expect("a share");
         let flagged = Flagged { budget: one, rows: 2000, flagged: 20 };
-        let watches = roster(&signals, flagged, |kind| kinds.contains(&kind));
+        let watches = roster(&signals, flagged, |watch| names.contains(&watch.name()));
         let times = Times { window_ms: window, false_page_ms: budget, keep_firing_for_ms: budget };
         let terms = Terms::new("bench", &format!("{seed}"), watches, times);
         let panel = Panel::new(&terms);
@@ -163,8 +163,8 @@ fn poisson_99(mean: f64) -> u64 {
     }
 }
 
-const RANKS: &[Kind] = &[Kind::InputDrift];
-const BOTH: &[Kind] = &[Kind::InputDrift, Kind::SlowDrift];
+const RANKS: &[&str] = &["input-drift"];
+const BOTH: &[&str] = &["input-drift", "slow-drift"];
 
 /// False alarms on clean rows against the budget.
 fn clean() {
@@ -281,7 +281,7 @@ fn ramp() {
     );
     println!("watch              m  median   90 %  missed");
     let base = Base::of(Law::of(1, 0.0));
-    for (name, kinds) in [("slow", &[Kind::SlowDrift][..]), ("ranks", RANKS)] {
+    for (name, kinds) in [("slow", &["slow-drift"][..]), ("ranks", RANKS)] {
         for m in [2000, 10_000] {
             let mut firsts: Vec<u64> = (0..40)
                 .map(|seed| {

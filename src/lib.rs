@@ -14,6 +14,8 @@ pub mod bundle;
 
 pub mod model;
 
+pub mod open;
+
 pub mod codec;
 
 pub mod validate;
@@ -25,6 +27,8 @@ pub mod decide;
 pub mod sanitize;
 
 pub mod emit;
+
+pub mod alarm;
 
 pub mod watch;
 

@@ -24,6 +24,10 @@ pub struct Manifest {
     /// Share of the budget for detectors of triggers, which are summed among themselves; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<f32>,
+    /// The steps that a flagged row takes before it is delivered, in their order; without it those of
+    /// `sanitize::DEFAULT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<String>>,
     pub schema: Schema,
     /// The detectors whose scores are merged, in the order their scores appear in traces.
     pub detectors: Vec<Member>,

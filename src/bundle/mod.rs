@@ -5,6 +5,7 @@
 //! changed or mixed up; they do not say who made it (signing comes later).
 
 mod manifest;
+mod networks;
 mod tensors;
 
 use std::collections::BTreeMap;
@@ -16,14 +17,14 @@ use sha2::{Digest as _, Sha256};
 pub use manifest::{
     AnswerKind, CleanShare, Dependence, Manifest, Member, Provenance, Role, RowsUsed,
 };
+pub use networks::{
+    AUTOENCODER, FILES, LIKELIHOOD, NETWORKS, NetworkKind, Outputs, PROTECTED_MODEL, RESTORER,
+    with_what_they_read,
+};
 pub use tensors::{TensorError, Tensors};
 
-/// File names of a bundle. A manifest that names any other file is refused.
+/// File names of a bundle, beside those of its networks.
 pub const MANIFEST: &str = "manifest.toml";
-pub const AUTOENCODER: &str = "autoencoder.onnx";
-pub const PROTECTED_MODEL: &str = "protected-model.onnx";
-pub const RESTORER: &str = "restorer.onnx";
-pub const LIKELIHOOD: &str = "likelihood.onnx";
 pub const TENSORS: &str = "reference.safetensors";
 
 /// Format version that this build writes and reads.
@@ -42,14 +43,8 @@ pub struct Digest(pub [u8; 32]);
 pub struct Bundle {
     pub manifest: Manifest,
     pub digest: Digest,
-    /// ONNX bytes.
-    pub autoencoder: Vec<u8>,
-    /// ONNX bytes of the classifier we protect.
-    pub protected_model: Option<Vec<u8>>,
-    /// ONNX bytes of the restorer, if there is one beside the autoencoder.
-    pub restorer: Option<Vec<u8>>,
-    /// ONNX bytes of what gives −ln p of each number.
-    pub likelihood: Option<Vec<u8>>,
+    /// ONNX bytes by file name, of those of [`NETWORKS`] that it has.
+    pub networks: BTreeMap<&'static str, Vec<u8>>,
     pub tensors: Tensors,
 }
 
@@ -84,9 +79,7 @@ impl Bundle {
         let manifest_bytes = files.remove(MANIFEST).ok_or_else(|| missing(MANIFEST))?;
         let manifest = Manifest::read(&manifest_bytes)?;
         for (name, &expected) in &manifest.files {
-            if ![AUTOENCODER, PROTECTED_MODEL, RESTORER, LIKELIHOOD, TENSORS]
-                .contains(&name.as_str())
-            {
+            if name == MANIFEST || !FILES.contains(&name.as_str()) {
                 return Err(BundleError::NotOurs { name: name.clone() });
             }
             let bytes = files.get(name).ok_or_else(|| missing(name))?;
@@ -98,44 +91,37 @@ impl Bundle {
         if let Some(name) = files.keys().find(|name| !manifest.files.contains_key(*name)) {
             return Err(BundleError::Unlisted { name: name.clone() });
         }
-        let mut take = |name: &str| files.remove(name).ok_or_else(|| missing(name));
-        let protected_model =
-            manifest.answer.is_some().then(|| take(PROTECTED_MODEL)).transpose()?;
-        let (autoencoder, tensors) = (take(AUTOENCODER)?, take(TENSORS)?);
+        let mut networks = BTreeMap::new();
+        for kind in &NETWORKS {
+            // Without the manifest's word nobody knows what its numbers mean.
+            if kind.outputs == Outputs::Labels && manifest.answer.is_none() {
+                continue;
+            }
+            match files.remove(kind.file) {
+                Some(onnx) => drop(networks.insert(kind.file, onnx)),
+                None if kind.is_required => return Err(missing(kind.file)),
+                None => {}
+            }
+        }
+        let tensors = files.remove(TENSORS).ok_or_else(|| missing(TENSORS))?;
         Ok(Self {
-            autoencoder,
-            protected_model,
-            restorer: files.remove(RESTORER),
-            likelihood: files.remove(LIKELIHOOD),
+            networks,
             tensors: Tensors::from_bytes(&tensors)?,
             digest: Digest::of(&manifest_bytes),
             manifest,
         })
     }
 
-    /// ONNX bytes of the networks: autoencoder, protected model, restorer, likelihood.
-    pub fn networks(&self) -> [Option<&[u8]>; 4] {
-        [
-            Some(&self.autoencoder[..]),
-            self.protected_model.as_deref(),
-            self.restorer.as_deref(),
-            self.likelihood.as_deref(),
-        ]
+    /// ONNX bytes of the network in `file`, if there is one.
+    pub fn network(&self, file: &str) -> Option<&[u8]> {
+        self.networks.get(file).map(Vec::as_slice)
     }
 
     /// The files of this bundle with the digests filled in: what [`Bundle::from_files`] reads.
     pub fn into_files(mut self) -> Files {
-        let mut files = Files::new();
-        files.insert(AUTOENCODER.into(), self.autoencoder);
+        let networks = self.networks.into_iter();
+        let mut files: Files = networks.map(|(file, onnx)| (file.to_owned(), onnx)).collect();
         files.insert(TENSORS.into(), self.tensors.to_bytes());
-        let optional = [
-            (PROTECTED_MODEL, self.protected_model),
-            (RESTORER, self.restorer),
-            (LIKELIHOOD, self.likelihood),
-        ];
-        for (name, network) in optional {
-            network.into_iter().for_each(|onnx| drop(files.insert(name.into(), onnx)));
-        }
         self.manifest.files =
             files.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect();
         files.insert(MANIFEST.into(), self.manifest.write());

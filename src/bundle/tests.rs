@@ -14,6 +14,7 @@ fn bundle() -> Bundle {
             labels: 3,
             answer: Some(AnswerKind::Logits),
             triggers: None,
+            steps: None,
             schema: Schema { features: vec![Feature::number("a", 0.0, 1.0)] },
             detectors: vec![Member {
                 kind: "reconstruction".into(),
@@ -36,10 +37,11 @@ fn bundle() -> Bundle {
             files: BTreeMap::new(),
         },
         digest,
-        autoencoder: b"autoencoder".to_vec(),
-        protected_model: Some(b"model".to_vec()),
-        restorer: None,
-        likelihood: Some(b"likelihood".to_vec()),
+        networks: BTreeMap::from([
+            (AUTOENCODER, b"autoencoder".to_vec()),
+            (PROTECTED_MODEL, b"model".to_vec()),
+            (LIKELIHOOD, b"likelihood".to_vec()),
+        ]),
         tensors,
     }
 }
@@ -61,8 +63,7 @@ fn a_bundle_survives_being_written_and_read() {
     let original = bundle();
     let read = Bundle::from_files(bundle().into_files()).unwrap();
     assert_eq!(read.tensors, original.tensors);
-    assert_eq!(read.autoencoder, original.autoencoder);
-    assert_eq!(read.protected_model, original.protected_model);
+    assert_eq!(read.networks, original.networks);
     assert_eq!(Manifest { files: BTreeMap::new(), ..read.manifest }, original.manifest);
 }
 
@@ -101,6 +102,7 @@ fn a_manifest_that_makes_no_sense_is_refused() {
         ("weight = 1.0", "weight = 1.0\nrole = \"both\""),
         ("weight = 1.0", "weight = 1.0\nrole = \"bystander\""),
         ("labels = 3", "labels = 3\ntriggers = 0.1"),
+        ("labels = 3", "labels = 3\nsteps = []"),
         ("flagged = 0", "flagged = 11"),
         ("budget = 0.01", "budget = 1.5"),
         ("name = \"tiny\"", "name = \"tiny\"\nunknown = 1"),

@@ -31,9 +31,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::datatype::Datatype;
-use super::fold;
 use super::format::ContentType;
 use super::{ContentHeaders, Fields, Format, Layout, text, wire};
+use crate::open::fold;
 use crate::record::{Ambiguity, Fault};
 
 /// What a stream knows before it sees a record.

@@ -1,17 +1,15 @@
 //! Wire bytes ↔ rows: one file per format. This file holds the trait and the roster.
 
 mod auto;
-mod cloudevents;
 mod confluent;
 mod datatype;
 mod dense;
 mod edits;
+mod envelope;
 mod f32_le;
 mod fields;
-mod fold;
 mod format;
 mod inputs;
-mod content_headers;
 mod json;
 mod layout;
 mod oip_protobuf;
@@ -28,14 +26,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::auto::Rules;
+use self::envelope::EnvelopeCodec;
+use crate::open;
 use crate::record::{Fault, Schema};
 
 pub use auto::shown;
-pub use cloudevents::CloudEvents;
 pub use confluent::{
     Confluent, Language, SchemaId, Text as SchemaText, Unusable as UnusableSchema,
 };
-pub use content_headers::{ContentHeaders, Header};
 pub use f32_le::F32Le;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
@@ -44,6 +42,9 @@ pub use json::{Json, KserveV1, OipJson};
 pub use layout::{Cell, Layout, Place, Scalar};
 pub use oip_protobuf::OipProtobuf;
 pub use raw_u8::RawU8;
+
+/// What the headers say of a value: every codec is told.
+pub use crate::open::{ContentHeaders, Header};
 
 /// Reads a record's value into rows and writes rows back in the same format.
 pub trait Codec: fmt::Debug + Send + Sync {
@@ -137,7 +138,11 @@ impl Codecs {
         // An envelope holds any of the formats above, but no envelope.
         let inside =
             Self { rules: rules.inside(), roster: roster.clone(), confluent: confluent.clone() };
-        roster.push((Format::CloudEvents, Arc::new(CloudEvents::new(inside))));
+        roster.extend(open::roster().into_iter().map(|envelope| {
+            let format = envelope.name().parse().expect("an envelope's name is a format's");
+            let codec: Arc<dyn Codec> = Arc::new(EnvelopeCodec::new(envelope, inside.clone()));
+            (format, codec)
+        }));
         Self { rules, roster, confluent }
     }
 

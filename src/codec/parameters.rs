@@ -4,7 +4,7 @@
 //! MLServer decodes a tensor as its `content_type` says. What no server that we know of decodes by may
 //! stand there: a priority, a timeout, the name of a sequence.
 
-use super::fold;
+use crate::open::fold;
 use crate::record::{Ambiguity, Fault};
 
 /// The parameter that says how MLServer decodes a tensor, or all of them.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::config::Stream;
 use crate::record::{Fault, Record};
 use crate::score::{GuardFailure, Outcome};
-use crate::watch::Reference;
+use crate::watch::Baseline;
 
 /// Takes records to their outcomes by one revision; holds the buffers that the outcomes point into.
 pub trait Scorer {
@@ -24,7 +24,7 @@ pub trait Scorer {
     fn baseline(&self) -> &str;
 
     /// What a monitor of another revision must know of ours.
-    fn reference(&self) -> Reference;
+    fn reference(&self) -> Baseline;
 
     /// Fetches what is missing to read `records`. Says when to ask again if it cannot and records
     /// must wait for it.

@@ -1,6 +1,8 @@
 //! Second step of `fit`: trains the networks, then lets every detector learn what they say of clean
 //! rows. Nothing here sees a calibration or a test row.
 
+use std::collections::BTreeMap;
+
 use ndarray::Array2;
 
 use super::data::options::Options;
@@ -12,14 +14,14 @@ use super::load::{self, Sources};
 use super::progress::Watch;
 use super::train::networks::{self, Learned, Weighing};
 use super::train::trainer::Trained;
-use crate::model::{ModelError, Networks, Onnx, Runtime};
+use crate::bundle::{AUTOENCODER, LIKELIHOOD, PROTECTED_MODEL, RESTORER};
+use crate::model::{ModelError, Networks, Runtime};
 use crate::record::Columns;
 
 /// What was learned.
 pub struct Knowledge {
-    pub autoencoder: Vec<u8>,
-    pub restorer: Option<Vec<u8>>,
-    pub likelihood: Option<Vec<u8>>,
+    /// ONNX files of the networks that were trained.
+    pub networks: BTreeMap<&'static str, Vec<u8>>,
     pub trained: Trained,
     /// What weighs the detectors, if attacks of our own could be made.
     pub weighing: Option<Weighing>,
@@ -54,36 +56,24 @@ pub fn learn(
         lesson.learn(watch)?;
 
     watch.stage("learning what is normal");
-    let onnx = Onnx {
-        autoencoder: &autoencoder,
-        protected: protected.map(|protected| (protected.kind, protected.onnx.as_slice())),
-        restorer: restorer.as_deref(),
-        likelihood: likelihood.as_deref(),
+    let trained_files =
+        [(AUTOENCODER, Some(autoencoder)), (RESTORER, restorer), (LIKELIHOOD, likelihood)];
+    let files: BTreeMap<_, _> =
+        trained_files.into_iter().filter_map(|(file, onnx)| Some((file, onnx?))).collect();
+    let onnx = |file: &str| match file {
+        PROTECTED_MODEL => protected.map(|protected| protected.onnx.as_slice()),
+        file => files.get(file).map(Vec::as_slice),
     };
-    let networks = Networks::new(runtime, x.ncols(), onnx)?;
+    let networks =
+        Networks::new(runtime, x.ncols(), protected.map(|protected| protected.kind), onnx)?;
     let labels = networks.labels();
     let mut wanted = load::wanted(options, schema, protected);
     wanted.setting.labels = labels;
-    if restorer.is_some() {
-        wanted.networks = wanted.networks.and(Columns::RESTORED);
-    }
-    if likelihood.is_some() {
-        wanted.networks = wanted.networks.and(Columns::SURPRISAL);
-    }
+    wanted.networks = networks.writes();
     let mut filler = Filler { networks, needs: wanted.needs() };
     let usual = filler.fill_all(&usual)?;
     let detectors = Detectors::learn(&usual, all, wanted);
-    Ok(Knowledge {
-        autoencoder,
-        restorer,
-        likelihood,
-        trained,
-        weighing,
-        no_gradient,
-        detectors,
-        labels,
-        filler,
-    })
+    Ok(Knowledge { networks: files, trained, weighing, no_gradient, detectors, labels, filler })
 }
 
 impl Filler {

@@ -14,7 +14,7 @@ use super::report::Accuracy;
 use super::seed::{Use, stream, unit};
 use super::train::trainer::Stopped;
 use super::*;
-use crate::bundle::Role;
+use crate::bundle::{LIKELIHOOD, RESTORER, Role};
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 struct Silent;
@@ -103,7 +103,7 @@ fn with_a_protected_model_its_answers_are_protected_too() {
     let bundle = bundle_dir::read(&protected.out).unwrap();
     let manifest = bundle.manifest;
     assert_eq!((manifest.labels, manifest.version), (2, 4));
-    assert!(bundle.restorer.is_some() && bundle.likelihood.is_some());
+    assert!([RESTORER, LIKELIHOOD].iter().all(|file| bundle.networks.contains_key(file)));
     let of = |role| manifest.detectors.iter().find(|member| member.role == role).unwrap();
     assert_eq!(of(Role::Trigger).kind, "local-residual");
     assert_eq!((of(Role::Both).kind.as_str(), manifest.triggers), ("prediction-match", Some(0.1)));

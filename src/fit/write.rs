@@ -9,7 +9,9 @@ use super::learn::Knowledge;
 use super::load::Sources;
 use super::progress::Watch;
 use super::report::Report;
-use crate::bundle::{Bundle, CleanShare, Digest, Manifest, Provenance, RowsUsed, VERSION};
+use crate::bundle::{
+    Bundle, CleanShare, Digest, Manifest, PROTECTED_MODEL, Provenance, RowsUsed, VERSION,
+};
 use crate::model::Runtime;
 use crate::shell::bundle as bundle_dir;
 
@@ -28,17 +30,10 @@ pub fn write(
     let manifest = manifest(options, runtime, &sources, &knowledge, &calibrated);
     let Sources { reference, protected, dependence, .. } = sources;
     let Reference { x, split, attacks, .. } = reference;
-    let Knowledge { autoencoder, restorer, likelihood, trained, no_gradient, .. } = knowledge;
+    let Knowledge { mut networks, trained, no_gradient, .. } = knowledge;
+    networks.extend(protected.map(|protected| (PROTECTED_MODEL, protected.onnx)));
     let Calibrated { tensors, measured, accuracy, .. } = calibrated;
-    let bundle = Bundle {
-        manifest: manifest.clone(),
-        digest: Digest([0; 32]),
-        autoencoder,
-        protected_model: protected.map(|protected| protected.onnx),
-        restorer,
-        likelihood,
-        tensors,
-    };
+    let bundle = Bundle { manifest: manifest.clone(), digest: Digest([0; 32]), networks, tensors };
     watch.stage("checking the bundle on the record path");
     bundle_dir::write(&options.out, &bundle.into_files())?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
@@ -74,6 +69,7 @@ fn manifest(
         labels: knowledge.labels,
         answer: protected.as_ref().map(|protected| protected.kind),
         triggers: decider.triggers(),
+        steps: None,
         detectors: members.clone(),
         clean: CleanShare { rows, flagged },
         dependence: dependence.as_ref().map(|measured| measured.dependence),

@@ -9,5 +9,5 @@ mod runtime;
 pub use deadline::Deadline;
 pub use graph::GraphError;
 pub use network::{ModelError, Network};
-pub use networks::{Filled, NETWORKS, Networks, Onnx};
+pub use networks::{Filled, Networks};
 pub use runtime::{Runtime, RuntimeError};

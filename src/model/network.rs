@@ -8,6 +8,7 @@ use ort::value::{TensorElementType, TensorRef, ValueType};
 
 use super::graph::{self, GraphError, Vocabulary};
 use super::{Deadline, Runtime};
+use crate::bundle::{NETWORKS, Outputs};
 
 /// A network that takes `[n, ...]` and gives `[n, k]`, for any n.
 ///
@@ -55,7 +56,8 @@ impl Network {
         onnx: &[u8],
         inputs: usize,
     ) -> Result<Self, ModelError> {
-        let vocabulary = match name == super::networks::PROTECTED {
+        let others = NETWORKS.iter().filter(|kind| kind.outputs == Outputs::Labels);
+        let vocabulary = match others.map(|kind| kind.name).any(|other| other == name) {
             true => Vocabulary::Exported,
             false => Vocabulary::Standard,
         };

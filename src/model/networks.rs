@@ -1,37 +1,22 @@
 //! The networks of a bundle, and the columns they fill.
 
+use std::mem;
 use std::time::Duration;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::{Deadline, ModelError, Network, Runtime};
-use crate::bundle::{AnswerKind, Bundle};
+use crate::bundle::{AnswerKind, Bundle, NETWORKS, NetworkKind, Outputs, with_what_they_read};
 use crate::math::log_softmax_rows;
 use crate::record::{Columns, Rows};
 
-/// What messages call the networks of a bundle, in the order of [`Bundle::networks`].
-pub const NETWORKS: [&str; 4] = [AUTOENCODER, PROTECTED, RESTORER, LIKELIHOOD];
-const AUTOENCODER: &str = "the autoencoder";
-pub(super) const PROTECTED: &str = "the protected model";
-const RESTORER: &str = "the restorer";
-const LIKELIHOOD: &str = "the likelihood";
-
 /// The networks of a bundle. One set per worker thread.
 pub struct Networks {
-    autoencoder: Network,
-    protected: Option<(Network, AnswerKind)>,
-    restorer: Option<Network>,
-    likelihood: Option<Network>,
+    /// In the order in which they run.
+    list: Vec<(&'static NetworkKind, Network)>,
+    /// What the output of one that classifies means.
+    answer: Option<AnswerKind>,
     width: usize,
-}
-
-/// ONNX files of the networks; all but the autoencoder may be absent.
-#[derive(Clone, Copy, Debug)]
-pub struct Onnx<'a> {
-    pub autoencoder: &'a [u8],
-    pub protected: Option<(AnswerKind, &'a [u8])>,
-    pub restorer: Option<&'a [u8]>,
-    pub likelihood: Option<&'a [u8]>,
 }
 
 /// Columns of one batch, owned; [`Filled::rows`] lends them.
@@ -39,12 +24,7 @@ pub struct Onnx<'a> {
 pub struct Filled {
     width: usize,
     labels: usize,
-    twin: Vec<f32>,
-    answer: Vec<f32>,
-    twin_answer: Vec<f32>,
-    restored: Vec<f32>,
-    restored_answer: Vec<f32>,
-    surprisal: Vec<f32>,
+    columns: [Vec<f32>; Columns::COUNT],
 }
 
 impl Networks {
@@ -52,17 +32,12 @@ impl Networks {
     /// If a network does not load or does not fit the bundle's schema and labels.
     pub fn load(runtime: &Runtime, bundle: &Bundle) -> Result<Self, ModelError> {
         let manifest = &bundle.manifest;
-        let onnx = Onnx {
-            autoencoder: &bundle.autoencoder,
-            protected: manifest.answer.zip(bundle.protected_model.as_deref()),
-            restorer: bundle.restorer.as_deref(),
-            likelihood: bundle.likelihood.as_deref(),
-        };
-        let networks = Self::new(runtime, manifest.schema.width(), onnx)?;
-        match &networks.protected {
-            Some((network, _)) if network.outputs() != manifest.labels => {
+        let (width, onnx) = (manifest.schema.width(), |file: &str| bundle.network(file));
+        let networks = Self::new(runtime, width, manifest.answer, onnx)?;
+        match networks.classifier() {
+            Some((kind, network)) if network.outputs() != manifest.labels => {
                 Err(ModelError::Signature {
-                    network: PROTECTED,
+                    network: kind.name,
                     expected: format!("{} answers, as the manifest says", manifest.labels),
                     got: network.outputs().to_string(),
                 })
@@ -71,61 +46,68 @@ impl Networks {
         }
     }
 
-    /// Networks over rows of `width`, before there is a bundle: how `fit` starts.
+    /// Networks over rows of `width`, before there is a bundle: how `fit` starts. `onnx` gives the
+    /// network of each file, if there is one.
     ///
     /// # Errors
     /// If a network does not load or does not take rows of `width`.
-    pub fn new(runtime: &Runtime, width: usize, onnx: Onnx<'_>) -> Result<Self, ModelError> {
-        let same_width = |name: &'static str, onnx: &[u8]| {
-            let network = Network::load(runtime, name, onnx, width)?;
-            if network.outputs() == width {
-                return Ok(network);
+    pub fn new<'o>(
+        runtime: &Runtime,
+        width: usize,
+        answer: Option<AnswerKind>,
+        onnx: impl Fn(&str) -> Option<&'o [u8]>,
+    ) -> Result<Self, ModelError> {
+        let mut list = vec![];
+        for kind in &NETWORKS {
+            let Some(onnx) = onnx(kind.file) else { continue };
+            let network = Network::load(runtime, kind.name, onnx, width)?;
+            if kind.outputs == Outputs::Row && network.outputs() != width {
+                return Err(ModelError::Signature {
+                    network: kind.name,
+                    expected: format!("{width} outputs per row"),
+                    got: network.outputs().to_string(),
+                });
             }
-            Err(ModelError::Signature {
-                network: name,
-                expected: format!("{width} outputs per row"),
-                got: network.outputs().to_string(),
-            })
-        };
-        let protected = match onnx.protected {
-            Some((kind, onnx)) => Some((Network::load(runtime, PROTECTED, onnx, width)?, kind)),
-            None => None,
-        };
-        Ok(Self {
-            autoencoder: same_width(AUTOENCODER, onnx.autoencoder)?,
-            protected,
-            restorer: onnx.restorer.map(|onnx| same_width(RESTORER, onnx)).transpose()?,
-            likelihood: onnx.likelihood.map(|onnx| same_width(LIKELIHOOD, onnx)).transpose()?,
-            width,
-        })
+            list.push((kind, network));
+        }
+        Ok(Self { list, answer, width })
     }
 
     /// The same, but no run takes longer than `limit`.
     ///
     /// # Errors
     /// If there is no thread to look at the clock.
-    pub fn limited_to(self, limit: Duration) -> Result<Self, ModelError> {
+    pub fn limited_to(mut self, limit: Duration) -> Result<Self, ModelError> {
         let deadline = Deadline::new(limit)?;
-        let limited = |network: Network| network.limited(deadline.clone());
-        Ok(Self {
-            autoencoder: limited(self.autoencoder),
-            protected: self.protected.map(|(network, kind)| (limited(network), kind)),
-            restorer: self.restorer.map(limited),
-            likelihood: self.likelihood.map(limited),
-            width: self.width,
-        })
+        let limited = |(kind, network): (_, Network)| (kind, network.limited(deadline.clone()));
+        self.list = self.list.into_iter().map(limited).collect();
+        Ok(self)
     }
 
     /// How many labels the protected model knows; 1 without one.
     pub fn labels(&self) -> usize {
-        self.protected.as_ref().map_or(1, |(network, _)| network.outputs())
+        self.classifier().map_or(1, |(_, network)| network.outputs())
+    }
+
+    fn classifier(&self) -> Option<&(&'static NetworkKind, Network)> {
+        self.list.iter().find(|(kind, _)| kind.outputs == Outputs::Labels)
+    }
+
+    /// The columns that they write.
+    pub fn writes(&self) -> Columns {
+        let fills = self.list.iter().flat_map(|(kind, _)| kind.fills);
+        fills.fold(Columns::X, |columns, &(_, into)| columns.and(into))
     }
 
     /// How many columns there can be as wide as a row, the rows themselves among them, and how many
     /// of answers.
     pub fn columns(&self) -> (usize, usize) {
-        let (restored, surprisal) = (self.restorer.is_some(), self.likelihood.is_some());
-        (2 + usize::from(restored) + usize::from(surprisal), 2 + usize::from(restored))
+        let own = self.list.iter().filter(|(kind, _)| kind.outputs == Outputs::Row);
+        let rows = own.flat_map(|(kind, _)| kind.fills).map(|&(_, into)| into);
+        let rows: Vec<Columns> = rows.chain([Columns::X]).collect();
+        let answers = NETWORKS.iter().filter(|kind| kind.outputs == Outputs::Labels);
+        let answers = answers.flat_map(|kind| kind.fills);
+        (rows.len(), answers.filter(|(from, _)| rows.contains(from)).count())
     }
 
     /// Fills the columns in `needs` for the rows `x`, `[n · width]`.
@@ -140,49 +122,36 @@ impl Networks {
     ) -> Result<(), ModelError> {
         filled.width = self.width;
         filled.labels = self.labels();
-        let columns = [
-            &mut filled.twin,
-            &mut filled.answer,
-            &mut filled.twin_answer,
-            &mut filled.restored,
-            &mut filled.restored_answer,
-            &mut filled.surprisal,
-        ];
-        columns.into_iter().for_each(Vec::clear);
-        if needs.contains(Columns::TWIN) || needs.contains(Columns::TWIN_ANSWER) {
-            self.autoencoder.run(x, &mut filled.twin)?;
-        }
-        let restored = Columns::RESTORED.and(Columns::RESTORED_ANSWER);
-        if let Some(restorer) = self.restorer.as_mut().filter(|_| needs.meets(restored)) {
-            restorer.run(x, &mut filled.restored)?;
-        }
-        if let Some(likelihood) = &mut self.likelihood
-            && needs.contains(Columns::SURPRISAL)
-        {
-            likelihood.run(x, &mut filled.surprisal)?;
-        }
-        let Some((network, kind)) = &mut self.protected else { return Ok(()) };
-        if needs.contains(Columns::ANSWER) {
-            answer(network, *kind, x, &mut filled.answer)?;
-        }
-        if needs.contains(Columns::TWIN_ANSWER) {
-            answer(network, *kind, &filled.twin, &mut filled.twin_answer)?;
-        }
-        if needs.contains(Columns::RESTORED_ANSWER) {
-            answer(network, *kind, &filled.restored, &mut filled.restored_answer)?;
+        filled.columns.iter_mut().for_each(Vec::clear);
+        let needs = with_what_they_read(needs);
+        for (kind, network) in &mut self.list {
+            for &(from, into) in kind.fills.iter().filter(|(_, into)| needs.contains(*into)) {
+                let mut out = mem::take(&mut filled.columns[into.place()]);
+                let rows = match from {
+                    Columns::X => x,
+                    written => filled.columns[written.place()].as_slice(),
+                };
+                let ran = match kind.outputs {
+                    Outputs::Row => network.run(rows, &mut out),
+                    Outputs::Labels => answer(network, self.answer, rows, &mut out),
+                };
+                filled.columns[into.place()] = out;
+                ran?;
+            }
         }
         Ok(())
     }
 }
 
+/// The classifier's log-probabilities.
 fn answer(
     network: &mut Network,
-    kind: AnswerKind,
+    kind: Option<AnswerKind>,
     x: &[f32],
     out: &mut Vec<f32>,
 ) -> Result<(), ModelError> {
     network.run(x, out)?;
-    if kind == AnswerKind::Probabilities {
+    if kind == Some(AnswerKind::Probabilities) {
         // ln p are logits of p; the floor keeps ln 0 finite.
         out.iter_mut().for_each(|p| *p = p.max(f32::MIN_POSITIVE).ln());
     }
@@ -198,28 +167,20 @@ impl Filled {
     /// If `x` is not what [`Networks::fill`] saw.
     pub fn rows<'a>(&'a self, x: &'a [f32]) -> Rows<'a> {
         let n = x.len() / self.width;
-        let view = |values: &'a [f32], width: usize| {
+        let view = |column: Columns, width: usize| {
+            let values = &self.columns[column.place()];
             let width = if values.is_empty() { 0 } else { width };
             ArrayView2::from_shape((n, width), values).expect("columns of these rows")
         };
+        let (row, labels) = (self.width, self.labels);
         Rows {
-            x: view(x, self.width),
-            twin: view(&self.twin, self.width),
-            answer: view(&self.answer, self.labels),
-            twin_answer: view(&self.twin_answer, self.labels),
-            restored: view(&self.restored, self.width),
-            restored_answer: view(&self.restored_answer, self.labels),
-            surprisal: view(&self.surprisal, self.width),
+            x: ArrayView2::from_shape((n, row), x).expect("whole rows"),
+            twin: view(Columns::TWIN, row),
+            answer: view(Columns::ANSWER, labels),
+            twin_answer: view(Columns::TWIN_ANSWER, labels),
+            restored: view(Columns::RESTORED, row),
+            restored_answer: view(Columns::RESTORED_ANSWER, labels),
+            surprisal: view(Columns::SURPRISAL, row),
         }
-    }
-
-    /// Row `i` of the restored column, if there is a restorer and it was asked for.
-    pub fn restored(&self, i: usize) -> Option<&[f32]> {
-        self.restored.get(i * self.width..(i + 1) * self.width)
-    }
-
-    /// Row `i` of the twin column.
-    pub fn twin(&self, i: usize) -> &[f32] {
-        &self.twin[i * self.width..][..self.width]
     }
 }

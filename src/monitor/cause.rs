@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::watch::Kind;
+use crate::watch::Concern;
 
 /// One incident per cause and stream is open at a time: ten drifted features are one.
 #[derive(
@@ -36,11 +36,11 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::FlaggedShare | Kind::ScoreTail | Kind::TriggerRecurrence => Self::Attack,
-            Kind::DataQuality => Self::Quality,
-            Kind::InputDrift | Kind::AnswerDrift | Kind::SlowDrift => Self::Drift,
+    pub fn of(concern: Concern) -> Self {
+        match concern {
+            Concern::Attack => Self::Attack,
+            Concern::Quality => Self::Quality,
+            Concern::Drift => Self::Drift,
         }
     }
 

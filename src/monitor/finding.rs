@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alarm::at_bound;
 use crate::record::{Partition, Schema};
-use crate::watch::{Beyond, Bins, Of, Signals, Source, Watch, at_bound};
+use crate::watch::{Beyond, Bins, Hypothesis, Of, Signals, Source};
 
 /// What one watch found since the change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,21 +37,21 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Finding {
-    /// What `watch` found in the counts `seen` by bin; of a watch on events, in the one that happened.
+    /// What was found against a hypothesis in the counts `seen` by bin; of a watch on events, in the one that happened.
     pub fn new(
-        watch: &Watch,
+        hypothesis: &Hypothesis,
         seen: &[u64],
         beyond: Option<Beyond>,
         signals: &Signals,
         schema: &Schema,
     ) -> Self {
         let event = beyond.map(|beyond| beyond.event);
-        let (clean, feature) = match &watch.source {
+        let (clean, feature) = match &hypothesis.source {
             Source::Signal { index, .. } => {
                 let signal = &signals.list()[*index];
                 let name = match (&signal.of, event) {
                     (Of::Place, Some(bin)) => signal.bin_name(bin, schema),
-                    _ => watch.feature.clone(),
+                    _ => hypothesis.feature.clone(),
                 };
                 (signals.clean(*index).bins().to_vec(), name)
             }
@@ -60,14 +61,14 @@ impl Finding {
                 (vec![clean.rows() - inside, inside], signals.list()[*index].bin_name(*bin, schema))
             }
             Source::Others => {
-                let usual = beyond.map_or_else(|| watch.usual(), |b| at_bound(b.bound));
-                (usual, watch.feature.clone())
+                let usual = beyond.map_or_else(|| hypothesis.game.usual(), |b| at_bound(b.bound));
+                (usual, hypothesis.feature.clone())
             }
             Source::Flagged | Source::Faults | Source::Imputed | Source::Misdated => {
-                (watch.usual(), watch.feature.clone())
+                (hypothesis.game.usual(), hypothesis.feature.clone())
             }
         };
-        let (measure, typical, now) = match (&watch.source, event) {
+        let (measure, typical, now) = match (&hypothesis.source, event) {
             (Source::Signal { index, .. }, None) => match &signals.list()[*index].bins {
                 Bins::Edges(edges) => ("median", median(&clean, edges), median(seen, edges)),
                 Bins::Numbered(_) => ("share", 0.0, 0.0),
@@ -80,7 +81,7 @@ impl Finding {
         };
         let (psi, chi2) = distance(&clean, seen);
         Self {
-            watch: watch.kind.name().into(),
+            watch: hypothesis.watch.name().into(),
             feature,
             measure: measure.into(),
             typical: short(typical),

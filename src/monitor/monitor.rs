@@ -381,7 +381,12 @@ impl Monitor {
                         let of = &terms.watches[watch];
                         let finding = Finding::new(of, &seen, beyond, signals, schema);
                         let finding = finding.on(slot, slot.is_some() && slot == last);
-                        fired.push(Fired { cause: Cause::of(of.kind), watch, since, finding });
+                        fired.push(Fired {
+                            cause: Cause::of(of.watch.concern()),
+                            watch,
+                            since,
+                            finding,
+                        });
                     }
                 }
             }

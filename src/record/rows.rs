@@ -26,6 +26,18 @@ impl Columns {
     /// −ln p of each number given its neighbours, `[n, d]`, in nats.
     pub const SURPRISAL: Self = Self(64);
 
+    /// How many columns there are.
+    pub const COUNT: usize = 7;
+
+    /// Which of all columns this one is.
+    ///
+    /// # Panics
+    /// If it is not exactly one.
+    pub const fn place(self) -> usize {
+        assert!(self.0.is_power_of_two(), "not one column");
+        self.0.trailing_zeros() as usize
+    }
+
     /// Both sets together.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -1,57 +1,113 @@
-//! Transformations that take the attack out of a row. One step so far.
+//! What is delivered instead of a flagged row: small steps, one file each. This file holds the trait
+//! and the list.
+//!
+//! A bundle names its steps in order. Each one changes the row that the step before it left; the first
+//! one gets the row as the record has it. What comes out is encoded, read again and scored again before
+//! it is delivered: a row that would be flagged or that the schema does not allow is held back.
 
-use std::ops::Range;
+mod clamp;
+mod one_hot;
+mod reconstruct;
 
-use crate::record::{Feature, Schema};
+use std::fmt;
 
-/// Replaces a row by its autoencoder's version, kept inside the schema: numbers within their
-/// bounds, categories at the value the autoencoder gives most weight.
-///
-/// Removes what the autoencoder cannot express: small perturbations and most triggers. It also
-/// removes detail: a clean image corrected this way may be classified differently.
-#[derive(Clone, Debug)]
-pub struct Reconstruct {
-    bounds: Vec<(f32, f32)>,
-    categories: Vec<Range<usize>>,
-}
+use crate::decide::Version;
+use crate::record::{Columns, Rows, Schema};
 
-impl Reconstruct {
-    pub fn new(schema: &Schema) -> Self {
-        let category = |(feature, columns)| match feature {
-            &Feature::Category { .. } => Some(columns),
-            _ => None,
-        };
-        let categories = schema.columns().filter_map(category).collect();
-        Self { bounds: schema.bounds(), categories }
+/// One transformation of a flagged row.
+pub trait Step: fmt::Debug + Send + Sync {
+    /// Columns it reads; the pipeline fills each once per batch. It never runs a network.
+    fn needs(&self) -> Columns {
+        Columns::X
     }
 
-    /// Appends the sanitized row to `out`. Shape: `twin` `[d]`.
-    pub fn apply(&self, twin: &[f32], out: &mut Vec<f32>) {
-        let start = out.len();
-        out.extend(twin.iter().zip(&self.bounds).map(|(&v, &(min, max))| v.clamp(min, max)));
-        for columns in &self.categories {
-            let most = columns.clone().rev().max_by(|&a, &b| twin[a].total_cmp(&twin[b]));
-            for column in columns.clone() {
-                out[start + column] = f32::from(u8::from(Some(column) == most));
-            }
-        }
+    /// Changes `row`, `[d]`, which stands for the suspect's row. Finite numbers stay finite.
+    fn apply(&self, suspect: &Suspect<'_>, row: &mut [f32]);
+}
+
+/// A flagged row of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Suspect<'a> {
+    pub rows: Rows<'a>,
+    pub row: usize,
+    /// Whose version of the row was decided for.
+    pub version: Version,
+}
+
+/// An entry of the list: how one kind of step comes to be.
+pub struct Kind {
+    pub name: &'static str,
+    pub make: fn(&Schema) -> Box<dyn Step>,
+}
+
+/// Every step there is.
+pub const ROSTER: &[Kind] = &[clamp::KIND, one_hot::KIND, reconstruct::KIND];
+
+/// The steps of a bundle that names none.
+pub const DEFAULT: [&str; 3] = ["reconstruct", "one-hot", "clamp"];
+
+/// A bundle names a step that this build does not have.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the bundle names the step {0:?}, which this build does not have")]
+pub struct UnknownStep(pub String);
+
+/// The steps that a bundle names, in its order.
+///
+/// # Errors
+/// If one of them is not in the list.
+pub fn steps(named: Option<&[String]>, schema: &Schema) -> Result<Vec<Box<dyn Step>>, UnknownStep> {
+    let step = |name: &str| {
+        let kind = ROSTER.iter().find(|kind| kind.name == name);
+        kind.map(|kind| (kind.make)(schema)).ok_or_else(|| UnknownStep(name.to_owned()))
+    };
+    match named {
+        Some(names) => names.iter().map(|name| step(name)).collect(),
+        None => DEFAULT.into_iter().map(step).collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::array;
+
     use super::*;
+    use crate::record::Feature;
+
+    fn schema() -> Schema {
+        let values = ["a", "b", "c"].map(String::from).to_vec();
+        let category = Feature::Category { name: "c".into(), values, impute: None };
+        Schema { features: vec![category, Feature::number("x", 0.0, 1.0)] }
+    }
+
+    fn check(names: Option<&[&str]>, twin: [f32; 4], expected: [f32; 4]) {
+        let (x, twin) = (array![[0.0, 1.0, 0.0, 0.5]], array![twin]);
+        let rows = Rows { twin: twin.view(), ..Rows::only(x.view()) };
+        let suspect = Suspect { rows, row: 0, version: Version::Twin };
+        let mut row = x.row(0).to_vec();
+        let names = names.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        for step in steps(names.as_deref(), &schema()).unwrap() {
+            step.apply(&suspect, &mut row);
+        }
+        assert_eq!(row, expected, "{names:?}");
+    }
 
     #[test]
-    fn numbers_stay_within_bounds_and_a_category_has_exactly_one_value() {
-        let values = ["a", "b", "c"].map(String::from).to_vec();
-        let features = vec![
-            Feature::Category { name: "c".into(), values, impute: None },
-            Feature::number("x", 0.0, 1.0),
-        ];
-        let mut out = vec![7.0];
-        let step = Reconstruct::new(&Schema { features });
-        step.apply(&[0.1, 0.4, 0.4, 2.0], &mut out);
-        assert_eq!(out, [7.0, 0.0, 1.0, 0.0, 1.0]);
+    fn a_bundle_that_names_no_steps_delivers_its_reconstruction_inside_the_schema() {
+        check(None, [0.1, 0.4, 0.4, 2.0], [0.0, 1.0, 0.0, 1.0]);
+        // The category is chosen before anything is clamped.
+        check(None, [0.0, 1.5, 1.75, -1.0], [0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn named_steps_are_taken_in_their_order_and_no_others() {
+        check(Some(&[]), [0.1, 0.4, 0.4, 2.0], [0.0, 1.0, 0.0, 0.5]);
+        check(Some(&["reconstruct"]), [0.1, 0.4, 0.4, 2.0], [0.1, 0.4, 0.4, 2.0]);
+        check(
+            Some(&["reconstruct", "clamp", "one-hot"]),
+            [0.0, 1.5, 1.75, -1.0],
+            [0.0, 1.0, 0.0, 0.0],
+        );
+        let unknown = steps(Some(&["blur".to_owned()]), &schema()).map(|steps| steps.len());
+        assert_eq!(unknown, Err(UnknownStep("blur".into())));
     }
 }

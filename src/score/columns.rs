@@ -3,9 +3,9 @@
 use ndarray::ArrayViewMut2;
 
 use super::Guard;
-use crate::decide::Version;
 use crate::model::{Filled, ModelError, Networks};
 use crate::record::Rows;
+use crate::sanitize::Suspect;
 
 /// Columns and scores of `n` rows; buffers are reused.
 #[derive(Debug, Default)]
@@ -57,17 +57,12 @@ impl Scored {
         self.merged[i]
     }
 
-    /// Row `i` of `x` as it was before an attack, as far as the guard can tell.
-    pub fn restored(&self, guard: &Guard, x: &[f32], i: usize) -> &[f32] {
-        let twin = self.filled.twin(i);
-        match guard.decider.version(&self.filled.rows(x), i, self.scores(i)) {
-            Version::Restored => self.filled.restored(i).unwrap_or(twin),
-            Version::Twin => twin,
-        }
-    }
-
     /// Appends what is delivered instead of row `i` of `x`, if it is flagged, `[d]`.
     pub fn sanitized(&self, guard: &Guard, x: &[f32], i: usize, out: &mut Vec<f32>) {
-        guard.reconstruct.apply(self.restored(guard, x, i), out);
+        let (rows, start) = (self.filled.rows(x), out.len());
+        let version = guard.decider.version(&rows, i, self.scores(i));
+        out.extend(rows.x.row(i));
+        let suspect = Suspect { rows, row: i, version };
+        guard.steps.iter().for_each(|step| step.apply(&suspect, &mut out[start..]));
     }
 }

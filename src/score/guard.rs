@@ -2,12 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::bundle::{Bundle, Dependence, Digest, TensorError};
+use crate::bundle::{Bundle, Dependence, Digest, NETWORKS, NetworkKind, Outputs, TensorError};
 use crate::codec::{self, Codecs, Confluent, ContentHeaders, SchemaId};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
 use crate::record::{Columns, Probability, Record, Schema};
-use crate::sanitize::Reconstruct;
+use crate::sanitize::{Step, UnknownStep, steps};
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
 
@@ -19,7 +19,7 @@ pub struct Guard {
     pub(super) detectors: Vec<Box<dyn Detector>>,
     pub(super) needs: Columns,
     pub(super) decider: Decider,
-    pub(super) reconstruct: Reconstruct,
+    pub(super) steps: Vec<Box<dyn Step>>,
     pub(super) signals: Signals,
     dependence: Option<Dependence>,
     pub(super) policy: Policy,
@@ -36,6 +36,8 @@ pub enum GuardError {
     UnknownDetector(String),
     #[error("detector {0} needs {1}; the bundle has none")]
     NoNetwork(String, &'static str),
+    #[error(transparent)]
+    Step(#[from] UnknownStep),
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(transparent)]
@@ -59,26 +61,26 @@ impl Guard {
         for member in &manifest.detectors {
             let kind = kind(&member.kind)
                 .ok_or_else(|| GuardError::UnknownDetector(member.kind.clone()))?;
-            let networks = [
-                (kind.needs_protected_model, &bundle.protected_model, "a protected model"),
-                (kind.needs.contains(Columns::RESTORED), &bundle.restorer, "a restorer"),
-                (kind.needs.contains(Columns::SURPRISAL), &bundle.likelihood, "a likelihood"),
-            ];
-            if let Some((.., name)) = networks.iter().find(|(needed, n, _)| *needed && n.is_none())
-            {
-                return Err(GuardError::NoNetwork(member.kind.clone(), name));
+            let lacks = |network: &&NetworkKind| {
+                let is_needed = match network.outputs {
+                    Outputs::Labels => kind.needs_protected_model,
+                    Outputs::Row => {
+                        network.fills.iter().any(|(_, into)| kind.needs.contains(*into))
+                    }
+                };
+                is_needed && bundle.network(network.file).is_none()
+            };
+            if let Some(network) = NETWORKS.iter().find(lacks) {
+                return Err(GuardError::NoNetwork(member.kind.clone(), network.name));
             }
             detectors.push((kind.load)(&bundle.tensors, setting)?);
         }
-        // What corrects is needed even if no detector looks at it.
-        let correcting = match bundle.restorer {
-            Some(_) => Columns::TWIN.and(Columns::RESTORED),
-            None => Columns::TWIN,
-        };
+        let steps = steps(manifest.steps.as_deref(), &manifest.schema)?;
         // What is watched of answers is counted of every row.
         let counting = if manifest.labels > 1 { Columns::ANSWER } else { Columns::X };
-        let always = correcting.and(counting);
-        let needs = detectors.iter().fold(always, |needs, d| needs.and(d.needs()));
+        // What corrects is needed even if no detector looks at it.
+        let correcting = steps.iter().fold(counting, |needs, step| needs.and(step.needs()));
+        let needs = detectors.iter().fold(correcting, |needs, d| needs.and(d.needs()));
         let decider = Decider::load(bundle, budget)?;
         let signals = match Signals::are_in(&bundle.tensors) {
             true => Signals::of(&manifest.schema, &manifest.detectors, manifest.labels)
@@ -90,7 +92,7 @@ impl Guard {
         Ok(Self {
             codecs: Codecs::new(&manifest.schema, reading),
             bounds: Bounds::new(&manifest.schema),
-            reconstruct: Reconstruct::new(&manifest.schema),
+            steps,
             schema: manifest.schema.clone(),
             detectors,
             needs,

@@ -14,13 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::bundle::{
-    AUTOENCODER, Bundle, BundleError, Files, LIKELIHOOD, MANIFEST, PROTECTED_MODEL, RESTORER,
-    TENSORS,
-};
-
-/// The files of a bundle.
-const NAMES: [&str; 6] = [MANIFEST, AUTOENCODER, PROTECTED_MODEL, RESTORER, LIKELIHOOD, TENSORS];
+use crate::bundle::{Bundle, BundleError, FILES, Files, MANIFEST};
 
 /// Why a bundle cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +52,7 @@ pub fn read(dir: &Path) -> Result<Bundle, BundleDirError> {
     let root =
         dir.canonicalize().map_err(|error| BundleDirError::Io { path: dir.into(), error })?;
     let (mut files, mut left) = (Files::new(), BYTES_MAX);
-    for name in NAMES {
+    for name in FILES {
         let path = dir.join(name);
         let file = match open(&path, &root) {
             Ok(file) => file,
@@ -129,7 +123,7 @@ fn kind(found: &Metadata) -> Option<&'static str> {
 pub fn writable_by_all(dir: &Path) -> Vec<PathBuf> {
     const OTHERS_WRITE: u32 = 0o002;
     let mut places = vec![dir.to_owned()];
-    for path in NAMES.map(|name| dir.join(name)) {
+    for path in FILES.map(|name| dir.join(name)) {
         let lies = path.canonicalize().ok();
         let folder = lies.as_deref().and_then(Path::parent);
         places.extend(folder.map(Path::to_owned));
@@ -157,7 +151,7 @@ pub fn writable_by_all(dir: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// If there is a file of a bundle already.
 pub fn check_free(dir: &Path) -> Result<(), BundleDirError> {
-    let taken = NAMES.iter().map(|name| dir.join(name)).find(|path| path.exists());
+    let taken = FILES.iter().map(|name| dir.join(name)).find(|path| path.exists());
     taken.map_or(Ok(()), |path| Err(BundleDirError::Exists { path }))
 }
 
@@ -190,6 +184,7 @@ pub fn write(dir: &Path, files: &Files) -> Result<(), BundleDirError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle::{AUTOENCODER, TENSORS};
 
     #[test]
     fn a_bundle_is_never_overwritten_and_other_files_are_left_alone() {
@@ -217,7 +212,7 @@ mod tests {
     fn shuttle(into: &Path) {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/shuttle");
         fs::create_dir_all(into).unwrap();
-        for name in NAMES.map(|name| shipped.join(name)).iter().filter(|path| path.exists()) {
+        for name in FILES.map(|name| shipped.join(name)).iter().filter(|path| path.exists()) {
             fs::copy(name, into.join(name.file_name().unwrap())).unwrap();
         }
     }
@@ -254,7 +249,7 @@ mod tests {
         let mount = place.path().join("mount");
         shuttle(&mount.join("..2026_01_01"));
         symlink("..2026_01_01", mount.join("..data")).unwrap();
-        for name in NAMES.iter().filter(|name| mount.join("..data").join(name).exists()) {
+        for name in FILES.iter().filter(|name| mount.join("..data").join(name).exists()) {
             symlink(Path::new("..data").join(name), mount.join(name)).unwrap();
         }
         read(&mount).unwrap();
@@ -289,7 +284,7 @@ mod tests {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         };
         allow(&dir, 0o755);
-        for name in NAMES.map(|name| dir.join(name)).iter().filter(|path| path.exists()) {
+        for name in FILES.map(|name| dir.join(name)).iter().filter(|path| path.exists()) {
             allow(name, 0o644);
         }
         assert_eq!(writable_by_all(&dir), Vec::<PathBuf>::new());

@@ -24,7 +24,7 @@ use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::monitor::About;
 use crate::monitor::{Frame, Monitor};
 use crate::score::{Guard, GuardError};
-use crate::watch::{Kind, Terms, Times, roster};
+use crate::watch::{Terms, Times, Watch, roster};
 
 /// Why the process ends before it is told to.
 #[derive(Debug, thiserror::Error)]
@@ -92,9 +92,7 @@ impl Prepared {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| RunError::Model { stream: name(), path: path(), error })?;
-        let optional = [&bundle.protected_model, &bundle.restorer, &bundle.likelihood];
-        let others: usize = optional.into_iter().flatten().map(Vec::len).sum();
-        let models = bundle.autoencoder.len() + others;
+        let models: usize = bundle.networks.values().map(Vec::len).sum();
         let bundle_bytes = (models as u64, bundle.tensors.bytes() as u64);
         let (stream, guard) = (Arc::new(stream.clone()), Arc::new(guard));
         Ok(Self { stream, guard, registry, networks, bundle_bytes })
@@ -176,7 +174,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     let signals = guard.signals().clone();
     // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
     let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
-    let wanted = |kind| !(moves && matches!(kind, Kind::InputDrift | Kind::AnswerDrift));
+    let wanted = |watch: &dyn Watch| !(moves && watch.needs_stationary_rows());
     let watches = roster(&signals, clean, wanted);
     let mut terms = Terms::new(guard.baseline(), &stream.name, watches, times);
     if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {

@@ -10,7 +10,7 @@ use crate::deliver::Scorer;
 use crate::model::Networks;
 use crate::record::{Fault, Record};
 use crate::score::{Batch, Guard, GuardFailure, Outcome};
-use crate::watch::Reference;
+use crate::watch::Baseline;
 
 /// A revision of a stream, and what one worker needs to score by it.
 pub struct Next {
@@ -60,8 +60,8 @@ impl Scorer for StreamScorer {
         self.guard.baseline()
     }
 
-    fn reference(&self) -> Reference {
-        self.guard.clean().reference(self.guard.baseline())
+    fn reference(&self) -> Baseline {
+        self.guard.clean().baseline(self.guard.baseline())
     }
 
     fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup;
 use super::memory::mib;
-use crate::bundle::Bundle;
-use crate::model::{Deadline, ModelError, NETWORKS, Network, Runtime};
+use crate::bundle::{Bundle, NETWORKS};
+use crate::model::{Deadline, ModelError, Network, Runtime};
 
 /// How bundles are tried.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ impl Trial {
         batch: Duration,
     ) -> Result<(), TrialError> {
         let Some(program) = &self.program else { return Ok(()) };
-        let networks = bundle.networks();
+        let networks = NETWORKS.each_ref().map(|kind| bundle.network(kind.file));
         let bytes: usize = networks.iter().flatten().map(|onnx| onnx.len()).sum();
         let request = Request {
             width: bundle.manifest.schema.width(),
@@ -218,11 +218,11 @@ fn answered(input: &mut impl BufRead) -> Result<(), String> {
     limit_memory(request.memory).map_err(|e| told(&e))?;
     limit_processor(request.load).map_err(|e| told(&e))?;
     let mut networks = vec![];
-    for (name, bytes) in NETWORKS.into_iter().zip(request.networks) {
+    for (kind, bytes) in NETWORKS.iter().zip(request.networks) {
         let Some(bytes) = bytes else { continue };
         let mut onnx = vec![0; bytes as usize];
         input.read_exact(&mut onnx).map_err(|e| told(&e))?;
-        let network = Network::load(&runtime, name, &onnx, request.width);
+        let network = Network::load(&runtime, kind.name, &onnx, request.width);
         networks.push(network.map_err(|e| told(&e))?);
     }
     limit_processor(request.processor()).map_err(|e| told(&e))?;

@@ -13,7 +13,7 @@ use crate::decide::Mode;
 use crate::deliver::Scorer;
 use crate::record::{Action, Fault, Position, Reasons, Record, Verdict};
 use crate::score::{self, GuardFailure, Outcome, Unscorable};
-use crate::watch::Reference;
+use crate::watch::Baseline;
 
 /// The scoring of one worker.
 pub struct Toy {
@@ -159,8 +159,8 @@ impl Scorer for Toy {
         REVISIONS[self.revision]
     }
 
-    fn reference(&self) -> Reference {
-        Reference { baseline: self.baseline().into(), budget: 0.01, rows: 3000, flagged: 30 }
+    fn reference(&self) -> Baseline {
+        Baseline { baseline: self.baseline().into(), budget: 0.01, rows: 3000, flagged: 30 }
     }
 
     fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {

@@ -1,31 +1,104 @@
-//! Evidence over the stream: additive counts, and the bets that turn them into an alarm.
+//! What is watched of a stream: evidence → bets → alarm. One file per watch; this file holds the trait
+//! and the list.
+//!
+//! Evidence is counted by window. A watch lays hypotheses about the counts: that a feature is
+//! distributed as among clean rows, or that a share stays within a bound. A panel plays all hypotheses
+//! of a stream under one budget of false pages.
 
-mod bag;
-mod bets;
-mod capital;
-mod change;
+mod answer_drift;
+mod data_quality;
 mod evidence;
-mod firing;
-mod keyed;
-mod odds;
-mod onset;
+mod flagged_share;
+mod hypothesis;
+mod input_drift;
 mod panel;
-mod roster;
-mod share;
-mod signals;
-mod tally;
+mod scope;
+mod score_tail;
+mod slow_drift;
 mod terms;
+mod trigger_recurrence;
 
-pub use bag::Bag;
-pub use bets::Bets;
+use std::fmt;
+use std::ops::Range;
+
+use crate::alarm::Reference;
+
+pub use crate::alarm::WindowStart;
+pub use answer_drift::AnswerDrift;
+pub use data_quality::DataQuality;
 pub use evidence::{
-    Evidence, Loss, LossCause, Message, Presence, Reference, Stall, Tick, Window, WindowStart,
+    Baseline, Bins, Cells, Counts, Evidence, Loss, LossCause, Message, Of, Others, PLACES, Patch,
+    Presence, Signal, Signals, Stall, Stat, Tally, Tick, Usual, Window,
 };
-pub use keyed::Key;
-pub use odds::Odds;
+pub use flagged_share::{Flagged, FlaggedShare};
+pub use hypothesis::{Hypothesis, Source, roster};
+pub use input_drift::InputDrift;
 pub use panel::{Beyond, Panel, Transition};
-pub use roster::{Flagged, Kind, Source, TOLERANCE, Watch, at_bound, roster};
-pub use share::Share;
-pub use signals::{Bins, Of, PLACES, Patch, Signal, Signals, Stat};
-pub use tally::{Cells, Counts, Others, Tally, Usual};
+pub use scope::{Scope, Share};
+pub use score_tail::ScoreTail;
+pub use slow_drift::{SlowDrift, TOLERANCE};
 pub use terms::{Terms, Times};
+pub use trigger_recurrence::TriggerRecurrence;
+
+/// Watches something of a stream.
+pub trait Watch: fmt::Debug + Sync {
+    /// What an alert calls it.
+    fn name(&self) -> &'static str;
+
+    /// Hundredths of the budget; those of the watches that a stream lacks go to the others.
+    fn hundredths(&self) -> u64;
+
+    /// What an operator has to think of when it fires.
+    fn concern(&self) -> Concern;
+
+    /// Whether it keeps no promise where rows move by themselves, as those of a season do.
+    fn needs_stationary_rows(&self) -> bool {
+        false
+    }
+
+    /// What it claims of one histogram of a stream.
+    fn of_histogram(&self, _: &Histogram<'_>) -> Vec<Hypothesis> {
+        vec![]
+    }
+
+    /// What it claims of the fates of a stream's records, whatever is in them.
+    fn of_records(&self, _clean: Flagged) -> Vec<Hypothesis> {
+        vec![]
+    }
+}
+
+/// Every watch there is. A histogram's hypotheses, and those about records, come in this order.
+pub const ROSTER: &[&dyn Watch] = &[
+    &FlaggedShare,
+    &DataQuality,
+    &InputDrift,
+    &AnswerDrift,
+    &ScoreTail,
+    &TriggerRecurrence,
+    &SlowDrift,
+];
+
+/// What a watch that fires is a sign of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concern {
+    /// Records look attacked.
+    Attack,
+    /// Records are broken, incomplete or of another make.
+    Quality,
+    /// Inputs or answers are distributed in another way.
+    Drift,
+}
+
+/// One histogram of a stream, as a watch sees it.
+#[derive(Debug)]
+pub struct Histogram<'a> {
+    /// Which of the signals it is.
+    pub index: usize,
+    pub signal: &'a Signal,
+    /// Its cells in the stream's row of cells.
+    pub cells: Range<usize>,
+    /// Clean rows by bin.
+    pub clean: Reference,
+    /// Of places: the largest share of clean rows that may be in each bin.
+    pub places: &'a [f32],
+}

@@ -1,4 +1,4 @@
-//! All watches of a stream under one budget: they share one sum, and ring one bell.
+//! All hypotheses of a stream under one budget: they share one sum, and ring one bell.
 //!
 //! From a common start the sum is never later than separate alarms with a share of the budget each.
 //! Windows come merged over all partitions, so how the stream was split shows nowhere; or each partition
@@ -7,24 +7,24 @@
 //! Cannot see: a change that shows in no signal; what was in the stream from its first record, if the
 //! reference is small; a campaign rarer than about half the budget of flagged records.
 
+mod succession;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::bag::Draws;
-use super::capital::{Capital, ONE, credit};
-use super::change::hits;
-use super::firing::Firing;
-use super::onset::Onset;
-use super::roster::{Game, OF_RECORDS, STAKE_ONE, Source, Watch};
-use super::{Bag, Odds, Share, Tally, Terms, Usual, WindowStart};
+use super::{Hypothesis, Share, Source, Tally, Terms};
+use crate::alarm::{
+    Capital, Draws, Firing, Game, ONE, Onset, Reference, STAKE_ONE, ScaledFloat, WindowStart,
+    credit, hits,
+};
 use crate::record::Timestamp;
 
 /// What the watches remember. Everything beyond it is in the terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Panel {
-    /// One per watch of the terms.
+    /// One per hypothesis of the terms.
     states: Vec<State>,
     /// The last windows as they were closed: where an alarm looks for the start of the change.
     recent: VecDeque<Seen>,
@@ -37,9 +37,9 @@ pub struct Panel {
 struct State {
     capital: Capital,
     /// Of a watch on ranks.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    bag: Option<Bag>,
-    /// How many of the recent windows are in the bag.
+    #[serde(rename = "bag", skip_serializing_if = "Option::is_none", default)]
+    reference: Option<Reference>,
+    /// How many of the recent windows are in the reference.
     #[serde(default)]
     quiet: usize,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -113,13 +113,14 @@ struct Turn {
 }
 
 impl Panel {
+    /// Nothing played yet.
     pub fn new(terms: &Terms) -> Self {
-        let state = |watch: &Watch| {
-            let (bets, bag) = match &watch.game {
-                Game::Ranks { bets, clean, .. } => (bets.count(), Some(clean.clone())),
-                Game::Bounds(events) => (events.iter().map(|event| event.bets.len()).sum(), None),
+        let state = |watch: &Hypothesis| {
+            let reference = match &watch.game {
+                Game::Ranks { clean, .. } => Some(clean.clone()),
+                Game::Bounds(_) => None,
             };
-            State { capital: Capital::new(bets), bag, quiet: 0, firing: None }
+            State { capital: Capital::new(watch.game.bets()), reference, quiet: 0, firing: None }
         };
         let states = terms.watches.iter().map(state).collect();
         Self { states, recent: VecDeque::new(), credited_to: None }
@@ -130,53 +131,12 @@ impl Panel {
         Self { states: vec![], recent: VecDeque::new(), credited_to: None }
     }
 
-    /// Whether it is of these terms: as many watches, each with as many bets and bins.
-    pub fn fits(&self, terms: &Terms) -> bool {
-        let fresh = Self::new(terms);
-        let alike = |a: &State, b: &State| {
-            let bins = |state: &State| state.bag.as_ref().map(|bag| bag.bins().len());
-            a.capital.bets() == b.capital.bets() && bins(a) == bins(b)
-        };
-        self.states.len() == fresh.states.len()
-            && self.states.iter().zip(&fresh.states).all(|(a, b)| alike(a, b))
-    }
-
-    /// The panel of another bundle that goes on where this one stood, whose bundle flags at most `usual` of clean rows.
-    /// Watches of signals begin anew, and so does the one of the bundle's own flagged records; if that was firing, the
-    /// one of other bundles' records goes on with it.
-    pub fn under(self, terms: &Terms, usual: Usual) -> Self {
-        let mut next = Self::new(terms);
-        let (old, new) = (self.states.len(), next.states.len());
-        let alike = |(was, is): (&State, &State)| was.capital.bets() == is.capital.bets();
-        let tail = self.states.iter().rev().zip(next.states.iter().rev()).take(OF_RECORDS);
-        if old < OF_RECORDS || new < OF_RECORDS || !tail.clone().all(alike) {
-            return next;
-        }
-        let seen = |seen: Seen| Seen { tally: seen.tally.of_others(usual), ..seen };
-        next.recent = self.recent.into_iter().map(seen).collect();
-        next.credited_to = self.credited_to;
-        let mut states = self.states.into_iter().skip(old - OF_RECORDS);
-        let flagged = states.next().and_then(|state| state.firing);
-        next.states.truncate(new - OF_RECORDS + 1);
-        next.states.extend(states);
-        let others = next.states.last_mut().expect("the others'");
-        others.firing = others.firing.take().or(flagged.and_then(Firing::into_event));
-        next
-    }
-
-    /// Where the watch that had this place in the panel before [`Panel::under`] goes on, if it does: `was` and `is` are the
-    /// numbers of watches.
-    pub fn place_under(watch: usize, was: usize, is: usize) -> Option<usize> {
-        let from_end = was.checked_sub(watch).filter(|n| (1..=OF_RECORDS).contains(n))?;
-        // The bundle's own flagged records are another bundle's now.
-        let from_end = if from_end == OF_RECORDS { 1 } else { from_end };
-        is.checked_sub(from_end)
-    }
-
+    /// How many hypotheses it plays.
     pub fn watches(&self) -> usize {
         self.states.len()
     }
 
+    /// Whether this one fires.
     pub fn is_firing(&self, watch: usize) -> bool {
         self.states[watch].firing.is_some()
     }
@@ -234,21 +194,21 @@ impl Panel {
                 let Game::Ranks { bets, measure, .. } = &round.terms.watches[*watch].game else {
                     continue;
                 };
-                let State { capital, bag, firing, .. } = &mut self.states[*watch];
-                let bag = bag.as_mut().expect("it ranks");
+                let State { capital, reference, firing, .. } = &mut self.states[*watch];
+                let reference = reference.as_mut().expect("it ranks");
                 match firing {
                     Some(firing) => {
-                        let c = firing.c_of(*measure, bets, bag, (bin, u));
+                        let c = firing.c_of(*measure, bets, reference, (bin, u));
                         if !outcome.over.contains(watch) && firing.row(c, credits[0]) {
                             outcome.over.push(*watch);
                         }
                     }
                     None => {
-                        let returns = bets.returns(bag.rank(bin, u));
+                        let returns = bets.returns(reference.rank(bin, u));
                         total -= u128::from(capital.sum());
                         capital.play(credits, returns);
                         total += u128::from(capital.sum());
-                        bag.push(bin);
+                        reference.push(bin);
                     }
                 }
             }
@@ -260,10 +220,10 @@ impl Panel {
                 break;
             }
         }
-        // What was not drawn joins the bag too.
+        // What was not drawn joins the reference too.
         for Turn { watch, draws, .. } in turns {
-            let State { bag, firing: None, .. } = &mut self.states[watch] else { continue };
-            bag.as_mut().expect("it ranks").add(draws.left());
+            let State { reference, firing: None, .. } = &mut self.states[watch] else { continue };
+            reference.as_mut().expect("it ranks").add(draws.left());
         }
     }
 
@@ -271,7 +231,7 @@ impl Panel {
     fn turns(&self, round: &Round<'_>) -> Vec<Turn> {
         let &Round { window, tally, share, terms, .. } = round;
         let mut turns = vec![];
-        for (watch, Watch { source, game, stake, .. }) in terms.watches.iter().enumerate() {
+        for (watch, Hypothesis { source, game, stake, .. }) in terms.watches.iter().enumerate() {
             let Game::Ranks { bets, .. } = game else { continue };
             let draws = terms.draws(watch, (share, window), source.counts(tally));
             let rows = draws.len();
@@ -331,7 +291,7 @@ impl Panel {
             let credit = credit(round.bought_ms, terms.false_page_ms, 1, watch.stake, of);
             let products = events.iter().flat_map(|event| {
                 let (hits, rows) = hits(&counts, &event.bins);
-                let pays = move |(hit, miss): &(Odds, Odds)| {
+                let pays = move |(hit, miss): &(ScaledFloat, ScaledFloat)| {
                     hit.power(hits).times(miss.power(rows - hits))
                 };
                 event.bets.iter().map(pays)
@@ -356,11 +316,11 @@ impl Panel {
         self.states.iter_mut().for_each(|state| state.capital.reset());
     }
 
-    /// Starts to fire, and looks for the change among the recent windows that are in the bag.
+    /// Starts to fire, and looks for the change among the recent windows that are in the reference.
     fn fire(&mut self, watch: usize, champion: usize, round: &Round<'_>) -> Transition {
         let &Round { share, terms, .. } = round;
-        let Watch { source, game, .. } = &terms.watches[watch];
-        let State { bag, quiet, firing, .. } = &mut self.states[watch];
+        let Hypothesis { source, game, .. } = &terms.watches[watch];
+        let State { reference, quiet, firing, .. } = &mut self.states[watch];
         let start = self.recent.len() - (*quiet).clamp(1, self.recent.len());
         let recent = self.recent.range(start..);
         let windows: Vec<_> =
@@ -374,9 +334,9 @@ impl Panel {
                 (Onset::of_event(&windows, event, &events[event]), Some(beyond))
             }
             Game::Ranks { bets, measure, .. } => {
-                let bag = bag.as_mut().expect("it ranks");
+                let reference = reference.as_mut().expect("it ranks");
                 let draws = |window, counts| terms.draws(watch, (share, window), counts);
-                (Onset::of_ranks(&windows, (bets, *measure), champion, bag, draws), None)
+                (Onset::of_ranks(&windows, (bets, *measure), champion, reference, draws), None)
             }
         };
         let Onset { since, seen, firing: begun } = onset;

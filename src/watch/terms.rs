@@ -1,8 +1,8 @@
 //! What the watches of a stream were promised: frozen for a baseline.
 
-use super::bag::Draws;
-use super::share::panels_max;
-use super::{Key, Share, Source, Usual, Watch, WindowStart};
+use super::scope::panels_max;
+use super::{Hypothesis, Share, Source, Usual};
+use crate::alarm::{Draws, Key, WindowStart};
 
 /// What the watches were promised; frozen for a baseline.
 #[derive(Clone, Debug)]
@@ -13,11 +13,12 @@ pub struct Terms {
     pub false_page_ms: u64,
     /// At most one false resolve is expected per this time while half of a change remains.
     pub keep_firing_for_ms: u64,
-    /// Rows of one window and watch that are ranked; the rest join the bag unranked. Bounds the
+    /// Rows of one window and watch that are ranked; the rest join the reference unranked. Bounds the
     /// monitor's work. 1 where rows of a window depend on each other.
     pub draws_max: u64,
-    pub watches: Vec<Watch>,
-    /// Of the draws, one per watch.
+    /// What is watched, one hypothesis each.
+    pub watches: Vec<Hypothesis>,
+    /// Of the draws, one per hypothesis.
     keys: Vec<Key>,
 }
 
@@ -27,8 +28,8 @@ pub const DRAWS_MAX: u64 = 1000;
 
 impl Terms {
     /// `baseline` and `stream` make the draws unpredictable for who does not know them.
-    pub fn new(baseline: &str, stream: &str, watches: Vec<Watch>, time: Times) -> Self {
-        let name = |watch: &Watch| format!("{}\0{}", watch.kind.name(), watch.feature);
+    pub fn new(baseline: &str, stream: &str, watches: Vec<Hypothesis>, time: Times) -> Self {
+        let name = |of: &Hypothesis| format!("{}\0{}", of.watch.name(), of.feature);
         let keys = watches.iter().map(|watch| Key::new(baseline, stream, &name(watch))).collect();
         let Times { window_ms, false_page_ms, keep_firing_for_ms } = time;
         Self { window_ms, false_page_ms, keep_firing_for_ms, draws_max: DRAWS_MAX, watches, keys }
@@ -47,7 +48,7 @@ impl Terms {
     /// At most this share of clean rows is flagged.
     pub fn usual(&self) -> Usual {
         let others = self.watches.iter().find(|watch| watch.source == Source::Others);
-        others.map_or(Usual::UNKNOWN, Watch::bound)
+        others.map_or(Usual::UNKNOWN, Hypothesis::bound)
     }
 
     /// Panels that a monitor has room for, where each partition has one: those beyond share the last.

@@ -29,7 +29,7 @@ fn bundle_with(broker: &Broker, network: &str) -> PathBuf {
     let mut bundle =
         tripline::shell::bundle::read(&root().join("models/shuttle")).expect("a bundle");
     let path = root().join(format!("tests/onnx/{network}.onnx"));
-    bundle.autoencoder = std::fs::read(path).expect("a network");
+    bundle.networks.insert(tripline::bundle::AUTOENCODER, std::fs::read(path).expect("a network"));
     let dir = path_in(broker, network);
     tripline::shell::bundle::write(&dir, &bundle.into_files()).expect("a place to write");
     dir

@@ -80,7 +80,7 @@ fn bundle(network: Option<&str>, broker: &Broker) -> String {
     let Some(network) = network else { return format!("bundle = \"{}\"", shipped.display()) };
     let mut bundle = tripline::shell::bundle::read(&shipped).expect("a bundle");
     let path = root().join(format!("tests/onnx/{network}.onnx"));
-    bundle.autoencoder = std::fs::read(path).expect("a network");
+    bundle.networks.insert(tripline::bundle::AUTOENCODER, std::fs::read(path).expect("a network"));
     let dir = path_in(broker, network);
     tripline::shell::bundle::write(&dir, &bundle.into_files()).expect("a place to write");
     format!("bundle = \"{}\"", dir.display())

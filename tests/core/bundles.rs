@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tripline::bundle::Bundle;
+use tripline::bundle::{AUTOENCODER, Bundle};
 use tripline::model::Runtime;
 use tripline::shell::bundle as bundle_dir;
 use tripline::shell::trial::{Trial, TrialError};
@@ -17,7 +17,7 @@ use crate::harness::root;
 fn with(network: &str) -> Bundle {
     let mut bundle = bundle_dir::read(&root().join("models/shuttle")).expect("a bundle");
     let path = root().join(format!("tests/onnx/{network}.onnx"));
-    bundle.autoencoder = fs::read(path).expect("a network");
+    bundle.networks.insert(AUTOENCODER, fs::read(path).expect("a network"));
     bundle
 }
 

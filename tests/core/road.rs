@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tripline::bundle::Bundle;
+use tripline::bundle::{AUTOENCODER, Bundle, PROTECTED_MODEL};
 use tripline::codec::{self, Fields, Format};
 use tripline::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
-use tripline::model::{Networks, Onnx, Runtime};
+use tripline::model::{Networks, Runtime};
 use tripline::record::{
     Action, Fault, Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp,
 };
@@ -430,10 +430,12 @@ fn broken_networks(w: ndarray::Array2<f32>, b: f32) -> Networks {
     let layer = Layer { w, b: vec![b; PIXELS], activation: Activation::Linear };
     let onnx = tripline::fit::graph::export::onnx(None, &[layer]).expect("a small file");
     let bundle = bundle();
-    let model = bundle.protected_model.as_deref().zip(bundle.manifest.answer);
-    let protected = model.map(|(onnx, kind)| (kind, onnx));
-    let onnx = Onnx { autoencoder: &onnx, protected, restorer: None, likelihood: None };
-    Networks::new(runtime(), PIXELS, onnx).expect("it loads")
+    let onnx = |file: &str| match file {
+        AUTOENCODER => Some(onnx.as_slice()),
+        PROTECTED_MODEL => bundle.network(PROTECTED_MODEL),
+        _ => None,
+    };
+    Networks::new(runtime(), PIXELS, bundle.manifest.answer, onnx).expect("it loads")
 }
 
 #[test]

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::plan::Plan;
-use super::run::{Form, Run, Sink, count, unreadable};
+use super::run::{Form, Run, Sink, count};
 use super::walk::{Found, Walk};
 use crate::codec::shape::RowShape;
 use crate::codec::{Fields, Inputs, Layout};
+use crate::open::object::unreadable;
 use crate::record::Fault;
 
 /// Finds rows in JSON text and gives their pieces to a sink. Each way says how many rows it found;

@@ -15,7 +15,6 @@
 mod kserve_v1;
 mod members;
 mod nest;
-pub(super) mod object;
 mod oip;
 mod plan;
 mod run;
@@ -25,8 +24,6 @@ use std::sync::Arc;
 
 pub use self::kserve_v1::KserveV1;
 pub use self::oip::OipJson;
-
-pub(super) use self::run::{offset, unreadable};
 
 use self::members::Members;
 use self::run::{Form, Reader, Run, Sink, edit};

@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use crate::codec::fields::keys;
-use crate::codec::{Inputs, Layout, fold};
+use crate::codec::{Inputs, Layout};
+use crate::open::fold;
 
 /// The tree of all pointers. Node 0 is the document.
 #[derive(Debug)]

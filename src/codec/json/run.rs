@@ -17,6 +17,7 @@ use super::nest::Nest;
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
 use crate::codec::{Cell, Layout, Scalar};
+use crate::open::object::{offset, unreadable};
 use crate::record::Fault;
 
 /// A piece of text. Its scalars fill `cells` of the first of `rows`, then of the next, and so on.
@@ -254,23 +255,6 @@ pub fn edit(
 /// How many scalars `raw` has.
 pub fn count(raw: &str) -> usize {
     tokens(raw).count()
-}
-
-/// Where `part` begins in `text`, of which it is a slice.
-pub fn offset(part: &str, text: &str) -> usize {
-    part.as_ptr().addr() - text.as_ptr().addr()
-}
-
-/// What serde_json found wrong with `raw`, a part of `text`.
-pub fn unreadable(error: &serde_json::Error, raw: &str, text: &str) -> Fault {
-    Fault::Unreadable { at: offset(raw, text) + byte_of(error, raw.as_bytes()) }
-}
-
-/// Where in `value` serde_json gave up: it counts lines and columns, a fault counts bytes.
-pub fn byte_of(error: &serde_json::Error, value: &[u8]) -> usize {
-    let lines = value.split_inclusive(|&byte| byte == b'\n');
-    let lines = lines.take(error.line().saturating_sub(1));
-    (lines.map(<[u8]>::len).sum::<usize>() + error.column()).min(value.len())
 }
 
 /// `cell` as `token` would have been written; nothing if its datatype cannot say it.

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::object::Doubt;
 use super::plan::{Node, Order, Plan};
 use crate::codec::inputs::Sequence;
+use crate::open::object::Doubt;
 use crate::record::{Ambiguity, Fault};
 
 /// What a walk brings home.

@@ -27,7 +27,7 @@ use crate::record::{Action, Probability, Timestamp};
 use crate::score::Guard;
 use crate::shell;
 use crate::watch::{
-    Beyond, Cells, Counts, Flagged, Kind, Panel, Share, Tally, Terms, Times, Transition, roster,
+    Beyond, Cells, Counts, Flagged, Panel, Share, Tally, Terms, Times, Transition, roster,
 };
 
 /// What is dealt out, and how.
@@ -223,7 +223,7 @@ impl Deal<'_> {
                     continue;
                 }
                 alarms += u64::from(!fired.is_empty());
-                fired.first().into_iter().for_each(|first| count(&mut named, first.kind.name()));
+                fired.first().into_iter().for_each(|first| count(&mut named, first.kind));
             }
         }
         Clean { rows, alarms, allowed: rows as f64 / self.trial.period as f64, named }
@@ -257,7 +257,7 @@ impl Deal<'_> {
                 Some((at, fired)) => {
                     streams += 1;
                     delays.push(Some((at - before) as u64));
-                    count(&mut named, fired[0].kind.name());
+                    count(&mut named, fired[0].kind);
                     fired
                         .iter()
                         .for_each(|fired| count(&mut features, &self.feature(&stream, fired)));
@@ -298,7 +298,7 @@ impl Deal<'_> {
 /// A watch that fired.
 struct Fired {
     watch: usize,
-    kind: Kind,
+    kind: &'static str,
     seen: Vec<u64>,
     beyond: Option<Beyond>,
 }
@@ -340,7 +340,7 @@ impl Stream {
         );
         let fired = transitions.into_iter().filter_map(|transition| match transition {
             Transition::Fired { watch, seen, beyond, .. } => {
-                Some(Fired { watch, kind: self.terms.watches[watch].kind, seen, beyond })
+                Some(Fired { watch, kind: self.terms.watches[watch].watch.name(), seen, beyond })
             }
             Transition::Resolved { .. } => None,
         });

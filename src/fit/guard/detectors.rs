@@ -26,7 +26,7 @@ pub struct Wanted<'a> {
     pub setting: Setting<'a>,
     /// Whether there is a protected model.
     pub protected: bool,
-    /// Columns of networks that only some bundles have, as far as this one has them.
+    /// Columns that the networks write.
     pub networks: Columns,
     /// Whether the reference may hold attacks.
     pub contaminated: bool,

@@ -3,7 +3,7 @@
 use candle_core::{D, Tensor};
 
 use super::error::RedteamError;
-use crate::bundle::Bundle;
+use crate::bundle::{AUTOENCODER, Bundle, LIKELIHOOD, NETWORKS, PROTECTED_MODEL, RESTORER};
 use crate::decide::Decider;
 use crate::detect::{Detector, Setting, Soft, kind};
 use crate::fit::attack::{TOGETHER, answers};
@@ -45,9 +45,10 @@ impl SoftGuard {
     /// If the bundle has no protected model, or one of its networks has no gradient.
     pub fn load(runtime: &Runtime, bundle: &Bundle) -> Result<Self, RedteamError> {
         let manifest = &bundle.manifest;
-        let model = bundle.protected_model.as_deref().ok_or(RedteamError::NoProtectedModel)?;
-        let read = |network: &'static str, onnx: &[u8]| {
-            Function::read(onnx).map_err(|error| RedteamError::Gradient { network, error })
+        let read = |file: &str| {
+            let kind = NETWORKS.iter().find(|kind| kind.file == file).expect("a file of the list");
+            let gradient = |error| RedteamError::Gradient { network: kind.name, error };
+            bundle.network(file).map(Function::read).transpose().map_err(gradient)
         };
         let setting = Setting { schema: &manifest.schema, labels: manifest.labels };
         let mut detectors = vec![];
@@ -57,13 +58,11 @@ impl SoftGuard {
             let detector = (kind.load)(&bundle.tensors, setting)?;
             detectors.push((member.kind.clone(), detector));
         }
-        let optional =
-            |name, onnx: &Option<Vec<u8>>| onnx.as_deref().map(|onnx| read(name, onnx)).transpose();
         Ok(Self {
-            model: read("the protected model", model)?,
-            autoencoder: read("the autoencoder", &bundle.autoencoder)?,
-            restorer: optional("the restorer", &bundle.restorer)?,
-            likelihood: optional("the likelihood", &bundle.likelihood)?,
+            model: read(PROTECTED_MODEL)?.ok_or(RedteamError::NoProtectedModel)?,
+            autoencoder: read(AUTOENCODER)?.expect("every bundle has one"),
+            restorer: read(RESTORER)?,
+            likelihood: read(LIKELIHOOD)?,
             detectors,
             decider: Decider::load(bundle, None)?,
             networks: Networks::load(runtime, bundle)?,

@@ -2,7 +2,7 @@
 //!
 //! Counts of records go on: open windows, what partitions said, silence, partitions that stand still. So do the watches of
 //! records: unreadable, incomplete, misdated. What was flagged counts as another bundle's, under the bound that
-//! bundle told (`watch::Reference`). Watches of signals begin anew, because their cells are the bundle's. An incident goes on
+//! bundle told (`watch::Baseline`). Watches of signals begin anew, because their cells are the bundle's. An incident goes on
 //! as long as one of its watches does.
 
 use super::{Frame, Monitor, State};

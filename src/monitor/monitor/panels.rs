@@ -8,7 +8,7 @@
 use super::state::Open;
 use super::{Frame, Monitor, State};
 use crate::record::Partition;
-use crate::watch::{Panel, Share, Tally, Transition, WindowStart};
+use crate::watch::{Panel, Scope, Share, Tally, Transition, WindowStart};
 
 /// What a panel said.
 #[derive(Debug)]
@@ -64,7 +64,8 @@ impl Monitor {
         let partitions = &self.state.partitions;
         let own = partitions.range(..last).count();
         let shared = usize::from(partitions.range(last..).next().is_some());
-        Share { partition: slot, panels: (own + shared).max(1) as u64 }
+        let scope = slot.map_or(Scope::Stream, Scope::Partition);
+        Share { scope, panels: (own + shared).max(1) as u64 }
     }
 
     /// There is one panel more: all have less room.

@@ -22,7 +22,7 @@ use tripline::record::{
 };
 use tripline::score::{Destination, Lane, Outcome};
 use tripline::watch::{
-    Cells, Counts, Evidence, Flagged, Message, Presence, Reference, Signals, Tally, Terms, Tick,
+    Baseline, Cells, Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick,
     Times, Window as Counted, roster,
 };
 
@@ -220,7 +220,7 @@ fn evidence_of_version_4_leads_to_the_same_alert() {
 
 /// The same, while a worker of another bundle tells of partition 1.
 fn messages_of_version_5() -> Vec<Message> {
-    let reference = Reference { baseline: "other".into(), budget: 0.02, rows: 3000, flagged: 60 };
+    let reference = Baseline { baseline: "other".into(), budget: 0.02, rows: 3000, flagged: 60 };
     let mut messages = messages_of_version_4();
     messages.insert(3, Message::Reference(reference));
     let others = messages.iter().filter_map(|message| match message {

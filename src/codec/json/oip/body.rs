@@ -10,10 +10,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::super::object::{Doubt, Members, members};
-use super::super::run::byte_of;
 use crate::codec::parameters::{self, Of};
 use crate::codec::shape::Shape;
+use crate::open::object::{Doubt, Members, byte_of, members};
 use crate::record::Fault;
 
 /// One tensor of a request.

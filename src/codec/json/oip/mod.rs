@@ -18,11 +18,12 @@ use std::sync::Arc;
 
 use self::binary::Binary;
 use self::body::{Body, Input, body};
-use super::run::{Form, Reader, Run, edit, offset};
+use super::run::{Form, Reader, Run, edit};
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
 use crate::codec::tensor::{Part, Parts, Tensors};
 use crate::codec::{Codec, ContentHeaders, Inputs, Layout};
+use crate::open::object::offset;
 use crate::record::Fault;
 
 /// `oip-json`

@@ -1,7 +1,7 @@
 //! Two bundles at work on one stream: what is told, what it costs, and what goes on when the monitor changes too.
 
 use super::*;
-use crate::watch::{Reference, Usual};
+use crate::watch::{Baseline, Usual};
 
 /// Another bundle, whose workers flag one clean row in twenty.
 const OTHER: &str = "other";
@@ -9,7 +9,7 @@ const OTHER_SHARE: f64 = 0.05;
 
 fn reference() -> Message {
     let (baseline, budget) = (OTHER.into(), OTHER_SHARE);
-    Message::Reference(Reference { baseline, budget, rows: 3000, flagged: 150 })
+    Message::Reference(Baseline { baseline, budget, rows: 3000, flagged: 150 })
 }
 
 /// The same counts, by workers of `baseline`.
@@ -235,7 +235,7 @@ fn bundles_that_come_and_go_do_not_make_the_state_grow() {
     run(&mut monitor, &[tick(10_000_000)]);
     for n in 0..1000 {
         let reference =
-            Reference { baseline: format!("{n}"), budget: 0.01, rows: 3000, flagged: n % 30 };
+            Baseline { baseline: format!("{n}"), budget: 0.01, rows: 3000, flagged: n % 30 };
         run(&mut monitor, &[tick(10_000_000 + n as i64), Message::Reference(reference)]);
     }
     assert_eq!(monitor.state.bundles.len(), 8);

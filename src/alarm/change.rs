@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::Bag;
-use super::roster::Measure;
+use super::{Measure, Reference};
 
 /// How far some rows are from what was expected, and how much chance moves that: the sum of
 /// something per row, and its variance.
@@ -33,23 +32,23 @@ pub fn start_of_change(windows: &[Vec<Excess>]) -> usize {
 
 /// Counts, not the ranks that the alarm plays on: those of rows that are all alike are all
 /// tie-break, and would drown a few that stand out in noise.
-pub fn excesses(measure: Measure, bag: &Bag, counts: &[u32]) -> Vec<Excess> {
+pub fn excesses(measure: Measure, reference: &Reference, counts: &[u32]) -> Vec<Excess> {
     let rows = f64::from(counts.iter().sum::<u32>());
-    let all = bag.rows() as f64 + 1.0;
+    let all = reference.rows() as f64 + 1.0;
     match measure {
         Measure::Share { down } => {
-            let share = (bag.bins()[1] as f64 + 0.5) / all;
+            let share = (reference.bins()[1] as f64 + 0.5) / all;
             let sum = f64::from(counts[1]) - share * rows;
             let sum = if down { sum } else { sum.max(0.0) };
             vec![Excess { sum, variance: share * rows }]
         }
         Measure::Tail => {
             let (mut above, mut expected, mut seen) = (0, 0.0, 0.0);
-            for (&count, &bag) in counts.iter().zip(bag.bins()).rev() {
-                if (above + bag) as f64 > 0.01 * all && above > 0 {
+            for (&count, &usual) in counts.iter().zip(reference.bins()).rev() {
+                if (above + usual) as f64 > 0.01 * all && above > 0 {
                     break;
                 }
-                above += bag;
+                above += usual;
                 expected = above as f64 / all;
                 seen += f64::from(count);
             }
@@ -58,9 +57,9 @@ pub fn excesses(measure: Measure, bag: &Bag, counts: &[u32]) -> Vec<Excess> {
         }
         Measure::Ranks => {
             let (mut below, mut shift, mut spread) = (0, 0.0, 0.0);
-            for (&count, &bag) in counts.iter().zip(bag.bins()) {
-                let rank = (below as f64 + bag as f64 / 2.0 + 0.5) / all;
-                below += bag;
+            for (&count, &usual) in counts.iter().zip(reference.bins()) {
+                let rank = (below as f64 + usual as f64 / 2.0 + 0.5) / all;
+                below += usual;
                 shift += f64::from(count) * (rank - 0.5);
                 spread += f64::from(count) * (6.0 * rank * rank - 6.0 * rank + 1.0);
             }

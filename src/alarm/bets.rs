@@ -96,6 +96,7 @@ impl Bets {
         self.weights.len()
     }
 
+    /// Thousandths of the budget, one per bet.
     pub fn weights(&self) -> &[u32] {
         &self.weights
     }

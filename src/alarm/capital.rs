@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Odds;
+use super::ScaledFloat;
 
 /// 1.0 of capital and of credit.
 pub const ONE: u64 = 1 << 60;
@@ -27,6 +27,7 @@ const MOST: u64 = 8 * ONE;
 pub struct Capital(Vec<u64>);
 
 impl Capital {
+    /// Nothing won yet.
     pub fn new(bets: usize) -> Self {
         Self(vec![0; bets])
     }
@@ -40,12 +41,13 @@ impl Capital {
     }
 
     /// The same for a whole window, the returns being products.
-    pub fn multiply(&mut self, credit: u64, returns: impl Iterator<Item = Odds>) {
-        for (r, odds) in self.0.iter_mut().zip(returns) {
-            *r = odds.scale(r.saturating_add(credit), MOST);
+    pub fn multiply(&mut self, credit: u64, returns: impl Iterator<Item = ScaledFloat>) {
+        for (r, factor) in self.0.iter_mut().zip(returns) {
+            *r = factor.scale(r.saturating_add(credit), MOST);
         }
     }
 
+    /// All bets begin anew.
     pub fn reset(&mut self) {
         self.0.fill(0);
     }
@@ -78,7 +80,7 @@ pub fn credit(elapsed_ms: u64, period_ms: u64, rows: u64, stake: u64, of: u64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::{Bag, Bets};
+    use crate::alarm::{Bets, Reference};
 
     struct SplitMix(u64);
 
@@ -93,7 +95,7 @@ mod tests {
     }
 
     /// Made by a prototype in Python and by another in Rust, which agree: one million rows from an
-    /// empty bag, seed 42, a budget of one alarm per 10,000 rows.
+    /// empty reference, seed 42, a budget of one alarm per 10,000 rows.
     #[test]
     fn ranks_bets_and_capital_are_those_of_the_prototype_bit_for_bit() {
         const CREDIT: [u64; 12] = {
@@ -103,17 +105,17 @@ mod tests {
             credit
         };
         let bets = Bets::tilted([0.3, 0.6, 1.2], [80; 12]);
-        let (mut random, mut bag) = (SplitMix(42), Bag::new(vec![0; 64]));
+        let (mut random, mut reference) = (SplitMix(42), Reference::new(vec![0; 64]));
         let (mut capital, mut alarms) = (Capital::new(12), 0);
         for _ in 0..1_000_000 {
             let bin = (random.next() % 64) as usize;
-            let p = bag.rank(bin, random.next() as u32);
+            let p = reference.rank(bin, random.next() as u32);
             capital.play(&CREDIT, bets.returns(p));
             if capital.sum() >= ONE {
                 alarms += 1;
                 capital.reset();
             }
-            bag.push(bin);
+            reference.push(bin);
         }
         assert_eq!(alarms, 70);
         assert_eq!((capital.0[0], capital.0[11]), (10_825_321_370_560, 2_724_061_617_204_460));

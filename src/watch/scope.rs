@@ -1,18 +1,25 @@
-//! A panel's part of a stream, and of what the stream was promised.
+//! Whose records a panel watches, and its share of what the stream was promised.
 //!
 //! One panel watches the merged stream, or each partition has one. Then they share the budget: what a
 //! window buys is divided by their number, and so is the room for what they remember.
 
-use super::bag::Order;
-use super::roster::{Game, Watch};
-use super::{Key, WindowStart};
+use super::Hypothesis;
+use crate::alarm::{Game, Key, Order, WindowStart};
 use crate::record::Partition;
+
+/// Whose records are counted together. Those of one client will be another scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of the stream.
+    Stream,
+    /// One partition's, or those from it on that have a panel together.
+    Partition(Partition),
+}
 
 /// What a panel watches, and with how many others it shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// The partition, or the first of those that have a panel together; none is the merged stream.
-    pub partition: Option<Partition>,
+    pub scope: Scope,
     /// Panels that share, this one among them.
     pub panels: u64,
 }
@@ -34,7 +41,7 @@ const WATCH_BYTES: usize = 120;
 
 impl Share {
     /// All of the stream.
-    pub const WHOLE: Self = Self { partition: None, panels: 1 };
+    pub const WHOLE: Self = Self { scope: Scope::Stream, panels: 1 };
 
     /// Windows that a panel remembers, and cells in them.
     pub(super) fn room(self) -> (usize, usize) {
@@ -43,22 +50,24 @@ impl Share {
         (windows as usize, (RECENT_CELLS_MAX / panels) as usize)
     }
 
-    /// Where a watch with `key` draws from: elsewhere in each partition.
+    /// Where a hypothesis with `key` draws from: elsewhere in each partition.
     pub(super) fn order(self, key: Key, window: WindowStart) -> Order {
-        let key = self.partition.map_or(key, |partition| key.of_partition(partition));
+        let key = match self.scope {
+            Scope::Stream => key,
+            Scope::Partition(partition) => key.of_partition(partition),
+        };
         Order { key, window }
     }
 }
 
-/// How many panels with these watches fit into a monitor's state.
-pub(super) fn panels_max(watches: &[Watch]) -> usize {
-    let bytes = |watch: &Watch| match &watch.game {
-        Game::Ranks { bets, clean, .. } => {
-            WATCH_BYTES + BET_BYTES * bets.count() + BIN_BYTES * clean.bins().len()
-        }
-        Game::Bounds(events) => {
-            WATCH_BYTES + BET_BYTES * events.iter().map(|event| event.bets.len()).sum::<usize>()
-        }
+/// How many panels with these hypotheses fit into a monitor's state.
+pub(super) fn panels_max(watches: &[Hypothesis]) -> usize {
+    let bytes = |watch: &Hypothesis| {
+        let bins = match &watch.game {
+            Game::Ranks { clean, .. } => clean.bins().len(),
+            Game::Bounds(_) => 0,
+        };
+        WATCH_BYTES + BET_BYTES * watch.game.bets() + BIN_BYTES * bins
     };
     let panel: usize = watches.iter().map(bytes).sum();
     (PANELS_BYTES / panel.max(1)).clamp(2, PANELS_MAX)

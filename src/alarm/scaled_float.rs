@@ -3,12 +3,13 @@
 
 /// mantissa · 2^exponent, the mantissa in [2⁶³, 2⁶⁴); zero has mantissa 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Odds {
+pub struct ScaledFloat {
     mantissa: u64,
     exponent: i64,
 }
 
-impl Odds {
+impl ScaledFloat {
+    /// 1.
     pub const ONE: Self = Self { mantissa: 1 << 63, exponent: -63 };
 
     /// `x` less a part in 2⁴⁰, which covers the rounding of the division that made it.
@@ -16,7 +17,7 @@ impl Odds {
     /// # Panics
     /// If `x` is negative or not finite.
     pub fn below(x: f64) -> Self {
-        assert!(x.is_finite() && x >= 0.0, "{x} is no odds");
+        assert!(x.is_finite() && x >= 0.0, "{x} is no factor");
         let x = x * (1.0 - 2.0_f64.powi(-40));
         if x < f64::MIN_POSITIVE {
             return Self { mantissa: 0, exponent: 0 };
@@ -80,7 +81,7 @@ mod tests {
         #[test]
         fn a_product_is_that_of_the_numbers_and_no_more(x in 1e-6_f64..1e6, y in 1e-6_f64..1e6, r in 1..ONE) {
             let most = u64::MAX;
-            let got = Odds::below(x).times(Odds::below(y)).scale(r, most);
+            let got = ScaledFloat::below(x).times(ScaledFloat::below(y)).scale(r, most);
             let exact = x * y * r as f64;
             if exact < 1e18 {
                 prop_assert!(got as f64 <= exact && got as f64 >= exact * (1.0 - 1e-9) - 2.0, "{got} {exact}");
@@ -89,7 +90,7 @@ mod tests {
 
         #[test]
         fn a_power_is_that_of_the_number_and_no_more(x in 0.2_f64..4.0, n in 0_u64..40) {
-            let got = Odds::below(x).power(n).scale(1 << 20, u64::MAX) as f64;
+            let got = ScaledFloat::below(x).power(n).scale(1 << 20, u64::MAX) as f64;
             let exact = x.powi(n as i32) * f64::from(1 << 20);
             if exact < 1e18 {
                 prop_assert!(got <= exact * (1.0 + 1e-12) && got >= exact * (1.0 - 1e-9) - 2.0, "{got} {exact}");
@@ -98,7 +99,7 @@ mod tests {
 
         #[test]
         fn huge_and_tiny_factors_meet_in_the_middle(n in 1_u64..100_000) {
-            let product = Odds::below(8.0).power(n).times(Odds::below(0.125).power(n));
+            let product = ScaledFloat::below(8.0).power(n).times(ScaledFloat::below(0.125).power(n));
             let left = product.scale(ONE, u64::MAX);
             prop_assert!(left <= ONE && left as f64 > ONE as f64 * (1.0 - n as f64 * 1e-11), "{left}");
         }
@@ -107,16 +108,16 @@ mod tests {
         fn no_power_of_anything_panics(bits: u64, n: u64, r: u64) {
             let x = f64::from_bits(bits).abs();
             if x.is_finite() {
-                Odds::below(x).power(n % (1 << 40)).scale(r, ONE);
+                ScaledFloat::below(x).power(n % (1 << 40)).scale(r, ONE);
             }
         }
     }
 
     #[test]
     fn what_is_beyond_all_bounds_saturates_and_what_is_below_vanishes() {
-        assert_eq!(Odds::below(2.0).power(1 << 30).scale(1, 77), 77);
-        assert_eq!(Odds::below(0.5).power(1 << 30).scale(u64::MAX, 77), 0);
-        assert_eq!(Odds::below(0.0).scale(5, 77), 0);
-        assert_eq!(Odds::ONE.scale(5, 77), 5);
+        assert_eq!(ScaledFloat::below(2.0).power(1 << 30).scale(1, 77), 77);
+        assert_eq!(ScaledFloat::below(0.5).power(1 << 30).scale(u64::MAX, 77), 0);
+        assert_eq!(ScaledFloat::below(0.0).scale(5, 77), 0);
+        assert_eq!(ScaledFloat::ONE.scale(5, 77), 5);
     }
 }

@@ -8,17 +8,17 @@
 use std::cmp::Ordering;
 
 /// `name` with its letters folded.
-pub(super) fn folded(name: &str) -> String {
+pub fn folded(name: &str) -> String {
     letters(name).collect()
 }
 
 /// Whether a reader that does not mind the case of letters takes `key` for `name`.
-pub(super) fn is_same(name: &str, key: &str) -> bool {
+pub fn is_same(name: &str, key: &str) -> bool {
     name == key || letters(name).eq(letters(key))
 }
 
 /// Orders `folded`, which [`folded`] made, against `key`, without writing the key anew.
-pub(super) fn compare(folded: &str, key: &str) -> Ordering {
+pub fn compare(folded: &str, key: &str) -> Ordering {
     folded.chars().cmp(letters(key))
 }
 

@@ -4,13 +4,18 @@
 //! depend on how the offsets were cut, and a monitor that knows up to where it heard a partition counts
 //! nothing twice. So a lane has nothing to remember of what it said.
 
+#[cfg(feature = "fit")]
+mod learn;
+mod signals;
+mod tally;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Tally, Usual};
+use crate::alarm::WindowStart;
 use crate::record::{Offset, Partition, Timestamp};
 
-/// Start of a window, by the time of the record's partition: docs/evidence.md says which window a record finds.
-pub type WindowStart = Timestamp;
+pub use signals::{Bins, Of, PLACES, Patch, Signal, Signals, Stat};
+pub use tally::{Cells, Counts, Others, Tally, Usual};
 
 /// The counts of the input offsets `from..to` of one partition, by window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +119,7 @@ pub enum LossCause {
 /// clean rows are flagged. A monitor of another bundle holds the counts against that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reference {
+pub struct Baseline {
     pub baseline: String,
     /// Share of clean records that may be flagged.
     pub budget: f64,
@@ -135,10 +140,11 @@ pub enum Message {
     Stall(Stall),
     Loss(Loss),
     /// As `Stall`.
-    Reference(Reference),
+    Reference(Baseline),
 }
 
-impl Reference {
+impl Baseline {
+    /// The share of clean rows that it is believed to flag.
     pub fn usual(&self) -> Usual {
         Usual::new(self.budget.clamp(0.0, 1.0), self.rows, self.flagged)
     }

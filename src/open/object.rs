@@ -7,16 +7,14 @@ use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-
 use serde_json::value::RawValue;
 
-use super::run::unreadable;
-use crate::codec::fold;
+use super::fold;
 use crate::record::{Ambiguity, Fault};
 
 /// Why a document is refused, kept beside serde's error, which can hold nothing but text.
 #[derive(Debug, Default)]
-pub(super) struct Doubt(Cell<Option<Fault>>);
+pub struct Doubt(Cell<Option<Fault>>);
 
 impl Doubt {
     /// Ends the reading if `checked` is a fault, and keeps it.
@@ -38,7 +36,7 @@ impl Doubt {
 }
 
 /// The names that are known of one object, and which were met.
-pub(super) struct Members<'n> {
+pub struct Members<'n> {
     names: &'n [&'n str],
     seen: u32,
 }
@@ -68,7 +66,7 @@ impl<'n> Members<'n> {
 }
 
 /// Gives `take` the object at each member of a known name, to read its value; passes over the others.
-pub(super) fn members<'de, A: MapAccess<'de>>(
+pub fn members<'de, A: MapAccess<'de>>(
     mut object: A,
     names: &[&str],
     doubt: &Doubt,
@@ -88,7 +86,7 @@ pub(super) fn members<'de, A: MapAccess<'de>>(
 ///
 /// # Errors
 /// If `text` is no object, or two of its members could be taken for one.
-pub(in crate::codec) fn raw<'t, const N: usize>(
+pub fn raw<'t, const N: usize>(
     text: &'t str,
     names: [&str; N],
 ) -> Result<[Option<&'t RawValue>; N], Fault> {
@@ -97,6 +95,23 @@ pub(in crate::codec) fn raw<'t, const N: usize>(
     let read = document.deserialize_map(Raw { names, doubt: &doubt });
     let read = read.and_then(|found| document.end().map(|()| found));
     doubt.settle(read, |error| unreadable(error, text, text))
+}
+
+/// Where `part` begins in `text`, of which it is a slice.
+pub fn offset(part: &str, text: &str) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
+}
+
+/// What serde_json found wrong with `raw`, a part of `text`.
+pub fn unreadable(error: &serde_json::Error, raw: &str, text: &str) -> Fault {
+    Fault::Unreadable { at: offset(raw, text) + byte_of(error, raw.as_bytes()) }
+}
+
+/// Where in `value` serde_json gave up: it counts lines and columns, a fault counts bytes.
+pub fn byte_of(error: &serde_json::Error, value: &[u8]) -> usize {
+    let lines = value.split_inclusive(|&byte| byte == b'\n');
+    let lines = lines.take(error.line().saturating_sub(1));
+    (lines.map(<[u8]>::len).sum::<usize>() + error.column()).min(value.len())
 }
 
 struct Raw<'a, 'n, const N: usize> {

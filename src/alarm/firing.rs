@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bets::RETURN_ONE;
 use super::capital::{Capital, ONE, credit};
-use super::roster::Measure;
-use super::{Bag, Bets, Odds, WindowStart};
+use super::{Bets, Measure, Reference, ScaledFloat, WindowStart};
 
 /// The life of a firing watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,11 +59,17 @@ impl Firing {
     }
 
     /// c of a row of `bin`; `u` says where it stands among its equals.
-    pub fn c_of(&self, measure: Measure, bets: &Bets, bag: &Bag, (bin, u): (usize, u32)) -> u64 {
+    pub fn c_of(
+        &self,
+        measure: Measure,
+        bets: &Bets,
+        reference: &Reference,
+        (bin, u): (usize, u32),
+    ) -> u64 {
         match measure {
             Measure::Share { .. } if (bin == 1) != self.down => RETURN_ONE,
             Measure::Share { .. } => 0,
-            Measure::Ranks | Measure::Tail => return_of(bets, bag, self.champion, (bin, u)),
+            Measure::Ranks | Measure::Tail => return_of(bets, reference, self.champion, (bin, u)),
         }
     }
 
@@ -100,16 +105,21 @@ impl Firing {
     pub fn window(&mut self, hits: u64, rows: u64, credit: u64) -> bool {
         let hits = if self.down { rows - hits } else { hits };
         let (of_hit, of_miss) = (self.returns(RETURN_ONE), self.returns(0));
-        let odds = |e: u32| Odds::below(f64::from(e) / RETURN_ONE as f64);
+        let factor = |e: u32| ScaledFloat::below(f64::from(e) / RETURN_ONE as f64);
         let pairs = of_hit.into_iter().zip(of_miss);
         let products =
-            pairs.map(|(hit, miss)| odds(hit).power(hits).times(odds(miss).power(rows - hits)));
+            pairs.map(|(hit, miss)| factor(hit).power(hits).times(factor(miss).power(rows - hits)));
         self.resolve.multiply(credit, products);
         self.resolve.sum() >= ONE
     }
 }
 
 /// What bet `champion` pays for a row, capped.
-pub fn return_of(bets: &Bets, bag: &Bag, champion: usize, (bin, u): (usize, u32)) -> u64 {
-    u64::from(bets.returns(bag.rank(bin, u))[champion]).min(MOST_OF_A_BET)
+pub fn return_of(
+    bets: &Bets,
+    reference: &Reference,
+    champion: usize,
+    (bin, u): (usize, u32),
+) -> u64 {
+    u64::from(bets.returns(reference.rank(bin, u))[champion]).min(MOST_OF_A_BET)
 }

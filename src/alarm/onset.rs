@@ -1,10 +1,8 @@
 //! A watch begins to fire: since when, what was seen since then, and how its end will be told.
 
-use super::bag::Draws;
 use super::change::{Excess, excesses, hits, start_of_change};
 use super::firing::{Firing, return_of};
-use super::roster::{Event, Measure};
-use super::{Bag, Bets, WindowStart};
+use super::{Bets, Draws, Event, Measure, Reference, WindowStart};
 
 /// What is known when a watch begins to fire.
 #[derive(Debug)]
@@ -36,22 +34,22 @@ impl Onset {
         Self { since, seen, firing }
     }
 
-    /// Bet `champion` won most on ranks. Takes what the change brought out of the bag, so that it does
-    /// not become the reference: counts subtract exactly. `draws` gives a window's rows as they were ranked.
+    /// Bet `champion` won most on ranks. Takes what the change brought out of the reference, so that it does
+    /// not become usual: counts subtract exactly. `draws` gives a window's rows as they were ranked.
     pub fn of_ranks(
         windows: &Windows,
         (bets, measure): (&Bets, Measure),
         champion: usize,
-        bag: &mut Bag,
+        reference: &mut Reference,
         draws: impl Fn(WindowStart, Vec<u32>) -> Draws,
     ) -> Self {
-        let windows = since_change(windows, |counts| excesses(measure, bag, counts));
+        let windows = since_change(windows, |counts| excesses(measure, reference, counts));
         let (since, seen) = (earliest(windows), sums(windows));
-        windows.iter().for_each(|(_, counts)| bag.subtract(counts));
+        windows.iter().for_each(|(_, counts)| reference.subtract(counts));
         let firing = match measure {
             Measure::Share { .. } => {
                 let share = |of: u64, all: u64| (of as f64 + 0.5) / (all as f64 + 1.0);
-                let usual = share(bag.bins()[1], bag.rows());
+                let usual = share(reference.bins()[1], reference.rows());
                 let became = share(seen[1], seen.iter().sum());
                 Firing::of_share(since, champion, usual, became)
             }
@@ -59,7 +57,7 @@ impl Onset {
                 let (mut paid, mut rows) = (0, 0);
                 for (window, counts) in windows {
                     for (bin, u) in draws(*window, counts.clone()) {
-                        paid += return_of(bets, bag, champion, (bin, u));
+                        paid += return_of(bets, reference, champion, (bin, u));
                         rows += 1;
                     }
                 }

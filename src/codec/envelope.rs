@@ -1,174 +1,72 @@
-//! A structured CloudEvent (1.0): an envelope in JSON, with the value in `data`, or in base64 in
-//! `data_base64`.
+//! A value in an envelope: opened, read by the codec of what it holds, and sealed again.
 //!
-//! The value is read as a record of its own would be: by `datacontenttype`, else as its stream is
-//! configured, else by its bytes; `data` without a type is JSON, as the specification has it. Only
-//! the data is ever written, and only if it changes. In binary mode (`ce_*` headers) a record's
-//! value is the data and needs no codec of its own.
+//! The payload is read as a record of its own would be: by the type that the envelope says, else by
+//! its bytes. Only the payload is ever written, and only if it changes.
 //!
-//! What it cannot read: an event in an event, and `data` that is a string of another format, such as
-//! XML or JSON in quotes.
+//! What it cannot read: an envelope in an envelope.
 
-use std::borrow::Cow;
-use std::ops::Range;
+use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::json::{object, offset, unreadable};
-use super::{Codec, Codecs, ContentHeaders};
+use super::{Codec, Codecs};
+use crate::open::{ContentHeaders, Envelope, Payload};
 use crate::record::Fault;
 
-/// `cloudevents`: `application/cloudevents+json`
+/// The format of values in one envelope.
 #[derive(Debug)]
-pub struct CloudEvents {
+pub struct EnvelopeCodec {
+    envelope: Arc<dyn Envelope>,
     inside: Codecs,
 }
 
-/// The members of an envelope that are read, each at most once and exactly so spelled.
-#[derive(Default)]
-struct Envelope<'v> {
-    specversion: Option<Cow<'v, str>>,
-    datacontenttype: Option<Cow<'v, str>>,
-    data: Option<&'v RawValue>,
-    data_base64: Option<&'v RawValue>,
-}
-
-/// What an envelope holds.
-struct Event<'v> {
-    content_type: Option<Cow<'v, str>>,
-    data: Cow<'v, [u8]>,
-    /// Where it stands in the envelope.
-    place: Range<usize>,
-}
-
-const JSON: &str = "application/json";
-
-impl CloudEvents {
-    /// `inside` reads what envelopes hold.
-    pub fn new(inside: Codecs) -> Self {
-        Self { inside }
+impl EnvelopeCodec {
+    /// `inside` reads what the envelope holds.
+    pub fn new(envelope: Arc<dyn Envelope>, inside: Codecs) -> Self {
+        Self { envelope, inside }
     }
 
-    fn pick(&self, event: &Event<'_>) -> Result<&dyn Codec, Fault> {
-        let format = self.inside.rules.pick(&event.headers(), &event.data)?;
-        // Text in the place of a value is no row of bytes, whatever its type says.
-        let fits = format.is_json() || !event.is_plain();
+    fn pick(&self, payload: &Payload<'_>) -> Result<&dyn Codec, Fault> {
+        let format = self.inside.rules.pick(&payload.headers(), &payload.bytes)?;
+        let fits = format.is_json() || !payload.is_text;
         self.inside.get(format).filter(|_| fits).ok_or(Fault::UnknownFormat)
     }
 }
 
-impl<'v> Envelope<'v> {
-    fn read(text: &'v str) -> Result<Self, Fault> {
-        const NAMES: [&str; 4] = ["specversion", "datacontenttype", "data", "data_base64"];
-        let word =
-            |raw: Option<&'v RawValue>| raw.map(|raw| serde_json::from_str::<Text<'v>>(raw.get()));
-        let [specversion, datacontenttype, data, data_base64] = object::raw(text, NAMES)?;
-        let unreadable = |error: &serde_json::Error| unreadable(error, text, text);
-        let present = |raw: Option<&'v RawValue>| raw.filter(|raw| raw.get() != "null");
-        let text = |raw| {
-            let read = word(present(raw)).transpose().map_err(|error| unreadable(&error))?;
-            Ok::<_, Fault>(read.map(|text| text.0))
-        };
-        Ok(Self {
-            specversion: text(specversion)?,
-            datacontenttype: text(datacontenttype)?,
-            data: present(data),
-            data_base64: present(data_base64),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct Text<'v>(#[serde(borrow)] Cow<'v, str>);
-
-impl<'v> Event<'v> {
-    fn open(value: &'v [u8]) -> Result<Self, Fault> {
-        let text = std::str::from_utf8(value)
-            .map_err(|error| Fault::Unreadable { at: error.valid_up_to() })?;
-        // serde reads a struct from an array too; the specification does not.
-        if !text.trim_ascii_start().starts_with('{') {
-            return Err(Fault::Unreadable { at: 0 });
-        }
-        let envelope = Envelope::read(text)?;
-        if envelope.specversion.as_deref() != Some("1.0") {
-            return Err(Fault::UnknownFormat);
-        }
-        let raw = match (envelope.data, envelope.data_base64) {
-            (None, None) => return Err(Fault::NullValue),
-            (Some(data), None) => data.get(),
-            (None, Some(data)) => data.get(),
-            (Some(_), Some(second)) => {
-                return Err(Fault::Unreadable { at: offset(second.get(), text) });
-            }
-        };
-        let start = offset(raw, text);
-        let place = start..start + raw.len();
-        let content_type = envelope.datacontenttype;
-        if envelope.data.is_some() {
-            let content_type = Some(content_type.unwrap_or(Cow::Borrowed(JSON)));
-            return Ok(Self { content_type, data: Cow::Borrowed(raw.as_bytes()), place });
-        }
-        let base64 = serde_json::from_str::<Cow<'_, str>>(raw).ok();
-        let data = base64.and_then(|text| STANDARD.decode(text.as_bytes()).ok());
-        let data = Cow::Owned(data.ok_or(Fault::Unreadable { at: start })?);
-        Ok(Self { content_type, data, place })
-    }
-
-    /// The headers that a record of its own would have.
-    fn headers(&self) -> ContentHeaders<'_> {
-        let content_type = self.content_type.as_deref().map(str::as_bytes);
-        ContentHeaders { content_type: content_type.into(), ..ContentHeaders::default() }
-    }
-
-    /// Whether the data stands in the envelope as it is.
-    fn is_plain(&self) -> bool {
-        matches!(self.data, Cow::Borrowed(_))
-    }
-}
-
-impl Codec for CloudEvents {
+impl Codec for EnvelopeCodec {
     fn decode(
         &self,
         value: &[u8],
-        _: &ContentHeaders<'_>,
+        headers: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
     ) -> Result<usize, Fault> {
-        let event = Event::open(value)?;
-        let read = self.pick(&event)?.decode(&event.data, &event.headers(), rows);
-        read.map_err(|fault| match fault {
-            Fault::Unreadable { at } if event.is_plain() => {
-                Fault::Unreadable { at: event.place.start + at }
-            }
-            Fault::Unreadable { .. } => Fault::Unreadable { at: event.place.start },
-            fault => fault,
-        })
+        let payload = self.envelope.open(value, headers)?;
+        let read = self.pick(&payload)?.decode(&payload.bytes, &payload.headers(), rows);
+        read.map_err(|fault| payload.fault_in_value(fault))
     }
 
-    fn encode(&self, original: &[u8], _: &ContentHeaders<'_>, rows: &[f32], out: &mut Vec<u8>) {
-        let event = Event::open(original).expect("the original is not an event");
-        let codec = self.pick(&event).expect("the original does not hold rows");
-        let mut data = vec![];
-        codec.encode(&event.data, &event.headers(), rows, &mut data);
-        out.extend_from_slice(&original[..event.place.start]);
-        if data == *event.data {
-            // Base64 has several spellings of the same bytes.
-            out.extend_from_slice(&original[event.place.clone()]);
-        } else if event.is_plain() {
-            out.extend_from_slice(&data);
+    fn encode(
+        &self,
+        original: &[u8],
+        headers: &ContentHeaders<'_>,
+        rows: &[f32],
+        out: &mut Vec<u8>,
+    ) {
+        let before = self.envelope.open(original, headers).expect("the original was not opened");
+        let codec = self.pick(&before).expect("the original does not hold rows");
+        let mut payload = vec![];
+        codec.encode(&before.bytes, &before.headers(), rows, &mut payload);
+        if payload == *before.bytes {
+            // An envelope may have several spellings of the same bytes.
+            out.extend_from_slice(original);
         } else {
-            out.push(b'"');
-            out.extend_from_slice(STANDARD.encode(&data).as_bytes());
-            out.push(b'"');
+            self.envelope.seal(original, &before, &payload, out);
         }
-        out.extend_from_slice(&original[event.place.end..]);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     use super::*;

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::Bag;
+use crate::alarm::Reference;
 use crate::bundle::{Member, TensorError, Tensors};
 use crate::record::{Feature, FeatureId, Schema};
 
@@ -90,13 +90,13 @@ pub enum Bins {
 /// All histograms of a stream, one after the other in one row of cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signals {
-    signals: Vec<Signal>,
+    pub(super) signals: Vec<Signal>,
     /// The first cell of each, and the end of the last.
-    starts: Vec<usize>,
+    pub(super) starts: Vec<usize>,
     /// Clean rows that nothing was fitted on, per cell.
-    clean: Vec<u64>,
+    pub(super) clean: Vec<u64>,
     /// Of places: the largest share of clean rows that may be in each cell.
-    places: Vec<f32>,
+    pub(super) places: Vec<f32>,
 }
 
 /// Inputs that are watched one by one.
@@ -105,7 +105,7 @@ pub const INPUTS_MAX: usize = 96;
 const LABELS_MAX: usize = 64;
 /// Edges of a number: 48 bins of equal mass, the outermost cut into 8 more, each half an octave
 /// smaller.
-const EDGES: usize = 63;
+pub(super) const EDGES: usize = 63;
 /// Side of the grid of places.
 pub const PLACES: usize = 9;
 
@@ -167,8 +167,8 @@ impl Signals {
     }
 
     /// Clean rows by bin of the `i`th signal.
-    pub fn clean(&self, i: usize) -> Bag {
-        Bag::new(self.clean[self.range(i)].to_vec())
+    pub fn clean(&self, i: usize) -> Reference {
+        Reference::new(self.clean[self.range(i)].to_vec())
     }
 
     /// The largest shares of clean rows by place.
@@ -215,9 +215,9 @@ impl Signals {
     }
 }
 
-const EDGES_NAME: &str = "signals.edges";
-const CLEAN_NAME: &str = "signals.clean";
-const PLACES_NAME: &str = "signals.places";
+pub(super) const EDGES_NAME: &str = "signals.edges";
+pub(super) const CLEAN_NAME: &str = "signals.clean";
+pub(super) const PLACES_NAME: &str = "signals.places";
 
 /// What is counted of the row itself.
 fn inputs(schema: &Schema) -> Vec<Signal> {
@@ -293,107 +293,7 @@ impl Signal {
     }
 }
 
-#[cfg(feature = "fit")]
-mod learn {
-    use super::*;
-
-    impl Signals {
-        /// Learns edges from `values`, one row of all signals' values per clean row.
-        pub fn learn_edges(&mut self, values: &[Vec<f32>]) {
-            for (i, signal) in self.signals.iter_mut().enumerate() {
-                let levels = match signal.of {
-                    Of::Merged => tail_levels(),
-                    _ => levels(),
-                };
-                if let Bins::Edges(edges) = &mut signal.bins {
-                    let mut column: Vec<f32> = values.iter().map(|row| row[i]).collect();
-                    column.sort_unstable_by(f32::total_cmp);
-                    let at = |level: f64| column[(level * (column.len() - 1) as f64) as usize];
-                    *edges = levels.into_iter().map(at).collect();
-                }
-            }
-        }
-
-        /// Counts the reference, from rows other than those of the edges: among these later rows are
-        /// ranked.
-        pub fn count_clean(&mut self, values: &[Vec<f32>]) {
-            for row in values {
-                for (i, &value) in row.iter().enumerate() {
-                    let cell = self.cell(i, value);
-                    self.clean[cell] += 1;
-                }
-            }
-        }
-
-        /// Bounds the shares of the places, from all rows that no network has learned from: nothing
-        /// is ranked among them.
-        pub fn bound_places<'v>(&mut self, values: impl Iterator<Item = &'v Vec<f32>>) {
-            let Some(place) = self.place() else { return };
-            let mut counts = vec![0_u64; self.range(place).len()];
-            values.for_each(|row| counts[self.cell(place, row[place]) - self.starts[place]] += 1);
-            let rows: u64 = counts.iter().sum();
-            let miss = 0.01 / counts.len() as f64;
-            let bound = |count: u64| (poisson_upper(count, miss) / rows.max(1) as f64).min(0.95);
-            self.places = counts.into_iter().map(|count| bound(count) as f32).collect();
-        }
-
-        pub fn save(&self, tensors: &mut Tensors) {
-            let edges: Vec<f32> = self
-                .signals
-                .iter()
-                .filter_map(|signal| match &signal.bins {
-                    Bins::Edges(edges) => Some(edges.as_slice()),
-                    Bins::Numbered(_) => None,
-                })
-                .flatten()
-                .copied()
-                .collect();
-            tensors.put(EDGES_NAME, &[edges.len() / EDGES, EDGES], edges);
-            let clean: Vec<f32> = self.clean.iter().map(|&count| count as f32).collect();
-            tensors.put(CLEAN_NAME, &[clean.len()], clean);
-            if !self.places.is_empty() {
-                tensors.put(PLACES_NAME, &[self.places.len()], self.places.clone());
-            }
-        }
-    }
-
-    /// Shares of the rows below each edge: 47 of equal mass inside, 8 in each tail.
-    fn levels() -> Vec<f64> {
-        let inner = (1..48).map(|i| f64::from(i) / 48.0);
-        let tail = || (1..=8).map(|o| 2.0_f64.powf(-f64::from(o) / 2.0) / 48.0);
-        let mut levels: Vec<f64> = inner.chain(tail()).chain(tail().map(|t| 1.0 - t)).collect();
-        levels.sort_unstable_by(f64::total_cmp);
-        levels
-    }
-
-    /// The same for a score of which only large values matter: down to one row in ten thousand.
-    fn tail_levels() -> Vec<f64> {
-        let octaves = 10_000.0_f64.log2();
-        (1..=EDGES).map(|i| 1.0 - 2.0_f64.powf(-octaves * i as f64 / EDGES as f64)).collect()
-    }
-
-    /// The mean of a Poisson law of which `count` or fewer come with probability `miss`.
-    pub(super) fn poisson_upper(count: u64, miss: f64) -> f64 {
-        let factorial: f64 = (1..=count).map(|k| (k as f64).ln()).sum();
-        let at_most = |mean: f64| {
-            // From the last term down: each is k / mean of the one before.
-            let (mut term, mut sum) = (1.0, 1.0);
-            for k in (1..=count).rev() {
-                term *= k as f64 / mean;
-                sum += term;
-            }
-            (count as f64 * mean.ln() - mean - factorial).exp() * sum
-        };
-        let (mut low, mut high) = (count as f64 + 1e-9, 2.0 * count as f64 + 40.0);
-        for _ in 0..60 {
-            let middle = (low + high) / 2.0;
-            if at_most(middle) > miss { low = middle } else { high = middle }
-        }
-        high
-    }
-}
-
-#[cfg(all(test, feature = "fit"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -420,16 +320,5 @@ mod tests {
     fn a_wide_table_is_watched_by_as_many_columns_as_there_is_room_for() {
         let features = (0..1000).map(|i| Feature::number(format!("f{i}"), 0.0, 1.0)).collect();
         assert_eq!(inputs(&Schema { features }).len(), INPUTS_MAX);
-    }
-
-    #[test]
-    fn upper_bounds_of_counts_are_those_of_the_gamma_law() {
-        // scipy.stats.gamma.ppf(1 - miss, count + 1)
-        for (count, miss, expected) in
-            [(0, 0.01, 4.605_170), (5, 0.01 / 810.0, 22.270_70), (100, 1e-4, 142.715_34)]
-        {
-            let got = learn::poisson_upper(count, miss);
-            assert!((got - expected).abs() < 1e-4, "{count}: {got}");
-        }
     }
 }

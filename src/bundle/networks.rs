@@ -1,0 +1,109 @@
+//! The networks that a bundle may have: which file each one is, which columns it reads and writes.
+
+use super::{MANIFEST, TENSORS};
+use crate::record::Columns;
+
+/// One network of the list.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkKind {
+    /// What messages call it.
+    pub name: &'static str,
+    /// Its ONNX file.
+    pub file: &'static str,
+    /// Whether no bundle goes without it; of one that classifies, no bundle whose manifest says what its
+    /// output means.
+    pub is_required: bool,
+    /// It runs once for every pair: reads the first column, writes the second.
+    pub fills: &'static [(Columns, Columns)],
+    pub outputs: Outputs,
+}
+
+/// What an output row of a network is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// As wide as a row, `[d]`.
+    Row,
+    /// A number for each label, `[k]`, of the model that we protect: somebody else exported it.
+    Labels,
+}
+
+/// File names of the networks.
+pub const AUTOENCODER: &str = "autoencoder.onnx";
+pub const PROTECTED_MODEL: &str = "protected-model.onnx";
+pub const RESTORER: &str = "restorer.onnx";
+pub const LIKELIHOOD: &str = "likelihood.onnx";
+
+/// Every network that there can be, in the order in which they run: what one reads, those before it wrote.
+pub const NETWORKS: [NetworkKind; 4] = [
+    NetworkKind {
+        name: "the autoencoder",
+        file: AUTOENCODER,
+        is_required: true,
+        fills: &[(Columns::X, Columns::TWIN)],
+        outputs: Outputs::Row,
+    },
+    NetworkKind {
+        name: "the restorer",
+        file: RESTORER,
+        is_required: false,
+        fills: &[(Columns::X, Columns::RESTORED)],
+        outputs: Outputs::Row,
+    },
+    NetworkKind {
+        name: "the likelihood",
+        file: LIKELIHOOD,
+        is_required: false,
+        fills: &[(Columns::X, Columns::SURPRISAL)],
+        outputs: Outputs::Row,
+    },
+    NetworkKind {
+        name: "the protected model",
+        file: PROTECTED_MODEL,
+        is_required: true,
+        fills: &[
+            (Columns::X, Columns::ANSWER),
+            (Columns::TWIN, Columns::TWIN_ANSWER),
+            (Columns::RESTORED, Columns::RESTORED_ANSWER),
+        ],
+        outputs: Outputs::Labels,
+    },
+];
+
+/// Every file that a bundle may have.
+pub const FILES: [&str; NETWORKS.len() + 2] = {
+    let mut files = [MANIFEST; NETWORKS.len() + 2];
+    let mut i = 0;
+    while i < NETWORKS.len() {
+        files[i + 1] = NETWORKS[i].file;
+        i += 1;
+    }
+    files[NETWORKS.len() + 1] = TENSORS;
+    files
+};
+
+/// `needs`, and every column that must be filled first.
+pub fn with_what_they_read(needs: Columns) -> Columns {
+    let fills = NETWORKS.iter().rev().flat_map(|kind| kind.fills);
+    fills.fold(needs, |needs, &(from, into)| match needs.contains(into) {
+        true => needs.and(from),
+        false => needs,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_written_once_and_before_it_is_read() {
+        let mut written = Columns::X;
+        for &(from, into) in NETWORKS.iter().flat_map(|kind| kind.fills) {
+            assert!(written.contains(from) && !written.contains(into), "{from:?} {into:?}");
+            written = written.and(into);
+        }
+        let answers = Columns::RESTORED_ANSWER.and(Columns::TWIN_ANSWER);
+        let expected = answers.and(Columns::RESTORED).and(Columns::TWIN).and(Columns::X);
+        assert_eq!(with_what_they_read(answers), expected);
+        assert_eq!(with_what_they_read(Columns::SURPRISAL), Columns::SURPRISAL.and(Columns::X));
+    }
+}

@@ -1,0 +1,74 @@
+//! What stands around a payload: opened on the way in, closed again on the way out. One file per
+//! envelope; this file holds the trait and the list.
+//!
+//! An envelope knows nothing of rows. What it holds is read as a record of its own would be: by the
+//! content type that the envelope says, or else by the payload's bytes.
+
+mod cloudevents;
+mod content_headers;
+pub(crate) mod fold;
+pub(crate) mod object;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::record::Fault;
+
+pub use cloudevents::CloudEvents;
+pub use content_headers::{ContentHeaders, Header};
+
+/// Takes a payload out of a record's value, and puts another one in its place.
+pub trait Envelope: fmt::Debug + Send + Sync {
+    /// What the configuration calls the format of a value in this envelope.
+    fn name(&self) -> &'static str;
+
+    /// The payload in `value`.
+    ///
+    /// # Errors
+    /// What is wrong with the value. Never panics, whatever the bytes.
+    fn open<'v>(&self, value: &'v [u8], headers: &ContentHeaders<'v>)
+    -> Result<Payload<'v>, Fault>;
+
+    /// Appends to `out` the same envelope around `payload`. `before` is what [`Envelope::open`] found in
+    /// `original`; whoever calls has seen that `payload` differs from it. Every other byte of the
+    /// envelope stays as it was, where the envelope allows.
+    fn seal(&self, original: &[u8], before: &Payload<'_>, payload: &[u8], out: &mut Vec<u8>);
+}
+
+/// Every envelope there is.
+pub fn roster() -> Vec<Arc<dyn Envelope>> {
+    vec![Arc::new(CloudEvents)]
+}
+
+/// What an envelope holds, and what it says of it.
+#[derive(Debug)]
+pub struct Payload<'v> {
+    /// Borrowed if they stand in the value as they are.
+    pub bytes: Cow<'v, [u8]>,
+    pub content_type: Option<Cow<'v, str>>,
+    /// Where the value has them, or what they were made from.
+    pub place: Range<usize>,
+    /// They are part of a text, such as a member of a JSON document: no row of bytes, whatever their type says.
+    pub is_text: bool,
+}
+
+impl Payload<'_> {
+    /// The headers that a record of its own would have.
+    pub fn headers(&self) -> ContentHeaders<'_> {
+        let content_type = self.content_type.as_deref().map(str::as_bytes);
+        ContentHeaders { content_type: content_type.into(), ..ContentHeaders::default() }
+    }
+
+    /// A fault of the payload, placed in the value.
+    pub fn fault_in_value(&self, fault: Fault) -> Fault {
+        match (fault, &self.bytes) {
+            (Fault::Unreadable { at }, Cow::Borrowed(_)) => {
+                Fault::Unreadable { at: self.place.start + at }
+            }
+            (Fault::Unreadable { .. }, Cow::Owned(_)) => Fault::Unreadable { at: self.place.start },
+            (fault, _) => fault,
+        }
+    }
+}
