@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 use tripline::codec::{Cell, Codec, ContentHeaders, Layout, Scalar};
-use tripline::record::Fault;
+use tripline::record::{Fault, Unread};
 use tripline::shell::bundle;
 
 /// Cells are found at commas; nothing is quoted. An empty cell is missing.
@@ -25,12 +25,12 @@ impl Codec for Csv {
         value: &[u8],
         _: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Unread> {
         let line = std::str::from_utf8(value)
             .map_err(|error| Fault::Unreadable { at: error.valid_up_to() })?;
         let cells = line.split(',').count();
         if cells != self.layout.cells() {
-            return Err(Fault::WrongArity { got: cells, expected: self.layout.cells() });
+            return Err(Fault::WrongArity { got: cells, expected: self.layout.cells() }.into());
         }
         let before = rows.len();
         let row = self.layout.begin(rows, 1)?;
@@ -47,7 +47,7 @@ impl Codec for Csv {
             Ok(()) => Ok(1),
             Err(fault) => {
                 rows.truncate(before);
-                Err(fault)
+                Err(fault.into())
             }
         }
     }

@@ -12,9 +12,9 @@ pub mod targets;
 use std::sync::LazyLock;
 
 use tripline::codec::{
-    Codec, Codecs, Config, ContentHeaders, Fields, Format, Language, SchemaId, SchemaText,
+    Codec, Codecs, Config, ContentHeaders, Fields, Format, Language, SchemaText,
 };
-use tripline::record::{Feature, MISSING, Schema};
+use tripline::record::{Feature, MISSING, Schema, SchemaId};
 use tripline::validate::Bounds;
 
 /// A stream: its schema and its codecs.

@@ -74,7 +74,7 @@ impl Draws {
     }
 
     /// How many rows will be drawn in all.
-    pub fn len(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         (self.rows + self.drawn).min(self.most)
     }
 

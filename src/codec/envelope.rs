@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{Codec, Codecs};
 use crate::open::{ContentHeaders, Envelope, Payload};
-use crate::record::Fault;
+use crate::record::{Fault, Missing, Unread};
 
 /// The format of values in one envelope.
 #[derive(Debug)]
@@ -37,10 +37,18 @@ impl Codec for EnvelopeCodec {
         value: &[u8],
         headers: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Unread> {
         let payload = self.envelope.open(value, headers)?;
         let read = self.pick(&payload)?.decode(&payload.bytes, &payload.headers(), rows);
-        read.map_err(|fault| payload.fault_in_value(fault))
+        read.map_err(|unread| payload.unread_in_value(unread))
+    }
+
+    fn missing(&self, value: &[u8], headers: &ContentHeaders<'_>) -> Option<Missing> {
+        match self.envelope.open(value, headers) {
+            Ok(payload) => self.pick(&payload).ok()?.missing(&payload.bytes, &payload.headers()),
+            Err(Unread::Missing(missing)) => Some(missing),
+            Err(Unread::Fault(_)) => None,
+        }
     }
 
     fn encode(
@@ -73,7 +81,7 @@ mod tests {
     use crate::codec::conformance::{check_decode, check_with, encode};
     use crate::codec::table::{self, Table};
     use crate::codec::{Config, Format};
-    use crate::record::{Ambiguity, Feature, Schema};
+    use crate::record::{Ambiguity, Feature, Schema, SchemaId};
 
     fn codecs(schema: &Schema, format: Format) -> Codecs {
         Codecs::new(schema, &Config { format, value_bytes_max: 10_000, ..Config::default() })
@@ -138,6 +146,24 @@ mod tests {
             &event(r#""datacontenttype": "text/xml", "data": "<a/>""#),
             Err(Fault::UnknownFormat),
         );
+    }
+
+    /// Whether its schema was fetched for another record must not decide what becomes of it.
+    #[test]
+    fn a_frame_in_an_event_misses_its_schema_until_somebody_says_what_it_is() {
+        let features = vec![Feature::number("x", 0.0, 9.0)];
+        let config = Config { format: Format::CloudEvents, registry: true, ..Config::default() };
+        let codecs = Codecs::new(&Schema { features }, &config);
+        let data = STANDARD.encode(*b"\0\0\0\0\x07framed");
+        let event = event(&format!("\"data_base64\": \"{data}\""));
+        let (event, headers) = (event.as_bytes(), ContentHeaders::default());
+        let read = || codecs.get(Format::CloudEvents).unwrap().decode(event, &headers, &mut vec![]);
+        let schema = Missing::Schema(SchemaId::Number(7));
+        assert_eq!(codecs.missing(&headers, event), Some(schema));
+        assert_eq!(read(), Err(schema.into()));
+        codecs.confluent().unwrap().learn(SchemaId::Number(7), None).unwrap();
+        assert_eq!(codecs.missing(&headers, event), None);
+        assert_eq!(read(), Err(Fault::UnknownSchema.into()));
     }
 
     /// Base64 that ends in other bits than zeros, or is escaped, is the same bytes.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{Cell, Codec, ContentHeaders, Layout, dense};
-use crate::record::Fault;
+use crate::record::{Fault, Unread};
 
 /// `application/x-f32-le`
 #[derive(Debug)]
@@ -29,12 +29,12 @@ impl Codec for F32Le {
         value: &[u8],
         _: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Unread> {
         let (numbers, rest) = value.as_chunks::<BYTES>();
         if !rest.is_empty() {
-            return Err(Fault::Unreadable { at: value.len() - rest.len() });
+            return Err(Fault::Unreadable { at: value.len() - rest.len() }.into());
         }
-        dense::decode(&self.layout, numbers, |&bytes, _| f32::from_le_bytes(bytes), rows)
+        Ok(dense::decode(&self.layout, numbers, |&bytes, _| f32::from_le_bytes(bytes), rows)?)
     }
 
     fn encode(
@@ -78,10 +78,10 @@ mod tests {
     fn a_torn_number_is_unreadable_and_a_missing_one_is_wrong_arity() {
         let codec = codec(2);
         let read = |value: &[u8]| codec.decode(value, &ContentHeaders::default(), &mut Vec::new());
-        assert_eq!(read(&[0; 7]), Err(Fault::Unreadable { at: 4 }));
-        assert_eq!(read(&[]), Err(Fault::WrongArity { got: 0, expected: 2 }));
-        assert_eq!(read(&[0; 4]), Err(Fault::WrongArity { got: 1, expected: 2 }));
-        assert_eq!(read(&[0; 12]), Err(Fault::WrongArity { got: 3, expected: 2 }));
+        assert_eq!(read(&[0; 7]), Err(Fault::Unreadable { at: 4 }.into()));
+        assert_eq!(read(&[]), Err(Fault::WrongArity { got: 0, expected: 2 }.into()));
+        assert_eq!(read(&[0; 4]), Err(Fault::WrongArity { got: 1, expected: 2 }.into()));
+        assert_eq!(read(&[0; 12]), Err(Fault::WrongArity { got: 3, expected: 2 }.into()));
         assert_eq!(read(&[0; 16]), Ok(2));
     }
 

@@ -28,12 +28,10 @@ use std::sync::Arc;
 use self::auto::Rules;
 use self::envelope::EnvelopeCodec;
 use crate::open;
-use crate::record::{Fault, Schema};
+use crate::record::{Fault, Missing, Schema, Unread};
 
 pub use auto::shown;
-pub use confluent::{
-    Confluent, Language, SchemaId, Text as SchemaText, Unusable as UnusableSchema,
-};
+pub use confluent::{Confluent, Language, Text as SchemaText, Unusable as UnusableSchema};
 pub use f32_le::F32Le;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
@@ -52,14 +50,19 @@ pub trait Codec: fmt::Debug + Send + Sync {
     /// many they are: at least one. What is missing is NaN in all its columns.
     ///
     /// # Errors
-    /// What is wrong with the value; `rows` is then as it was. Never panics, whatever the bytes.
-    /// What it allocates is bounded by the layout's rows and the length of the value.
+    /// What is wrong with the value, or missing to read it; `rows` is then as it was. Never panics,
+    /// whatever the bytes. What it allocates is bounded by the layout's rows and the length of the value.
     fn decode(
         &self,
         value: &[u8],
         headers: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault>;
+    ) -> Result<usize, Unread>;
+
+    /// What must be fetched before [`Codec::decode`] can read the value, as far as that is known.
+    fn missing(&self, _value: &[u8], _headers: &ContentHeaders<'_>) -> Option<Missing> {
+        None
+    }
 
     /// Appends to `out` the bytes of `original` with its rows replaced by `rows`; what did not
     /// change, is missing or is no feature stays as it was, byte for byte where the format allows.
@@ -152,16 +155,16 @@ impl Codecs {
         Some(&**codec)
     }
 
-    /// Where the schemas of framed values are brought to, if there is a registry to ask.
+    /// Where the schemas of framed values are kept, if there is a registry to ask.
     pub fn confluent(&self) -> Option<&Confluent> {
         self.confluent.as_deref()
     }
 
-    /// The schema without which the record cannot be read, if nobody has brought it.
-    pub fn wants(&self, headers: &ContentHeaders<'_>, value: &[u8]) -> Option<SchemaId> {
-        // Most values have no frame; only of the others is the format looked into.
-        let id = self.confluent.as_deref()?.wants(value, headers)?;
-        (self.rules.pick(headers, value) == Ok(Format::Confluent)).then_some(id)
+    /// What must be fetched before the record can be read.
+    pub fn missing(&self, headers: &ContentHeaders<'_>, value: &[u8]) -> Option<Missing> {
+        // Without a registry there is nobody to ask.
+        self.confluent.as_deref()?;
+        self.pick(headers, value).ok()?.missing(value, headers)
     }
 
     /// The codec of a record, by its headers, its stream or its bytes; `auto.rs` has the order.
@@ -198,7 +201,11 @@ mod conformance {
             Ok(n) => assert_eq!((n > 0, rows.len()), (true, 2 + n * width)),
             Err(_) => assert_eq!(rows.len(), 2, "a fault left numbers behind"),
         }
-        read.map(|_| rows.split_off(2))
+        match read {
+            Ok(_) => Ok(rows.split_off(2)),
+            Err(Unread::Fault(fault)) => Err(fault),
+            Err(Unread::Missing(missing)) => panic!("{missing} is missing"),
+        }
     }
 
     /// The bytes of `original` with `row` in it; `out` must keep what it held.
@@ -230,8 +237,9 @@ mod tests {
         let mut rows = Vec::new();
         let headers = ContentHeaders { content_type: header.into(), ..ContentHeaders::default() };
         let codec = codecs.pick(&headers, value);
-        let read = codec.and_then(|codec| codec.decode(value, &headers, &mut rows));
-        assert_eq!(read.map(|_| rows[0]), expected);
+        let read = codec.map_err(Unread::from);
+        let read = read.and_then(|codec| codec.decode(value, &headers, &mut rows));
+        assert_eq!(read.map(|_| rows[0]), expected.map_err(Unread::from));
     }
 
     #[test]
@@ -252,7 +260,7 @@ mod tests {
         let framed = [0, 0, 0, 0, 7, 1];
         for format in [Format::Confluent, Format::Auto] {
             let codecs = codecs(format);
-            assert_eq!(codecs.wants(&ContentHeaders::default(), &framed), None);
+            assert_eq!(codecs.missing(&ContentHeaders::default(), &framed), None);
             let headers = ContentHeaders {
                 content_type: b"application/avro"[..].into(),
                 ..ContentHeaders::default()

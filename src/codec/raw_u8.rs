@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{Cell, Codec, ContentHeaders, Layout, dense};
-use crate::record::Fault;
+use crate::record::Unread;
 
 /// `application/x-u8`
 #[derive(Debug)]
@@ -27,8 +27,8 @@ impl Codec for RawU8 {
         value: &[u8],
         _: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault> {
-        dense::decode(&self.layout, value, |&byte, scale| f32::from(byte) / scale, rows)
+    ) -> Result<usize, Unread> {
+        Ok(dense::decode(&self.layout, value, |&byte, scale| f32::from(byte) / scale, rows)?)
     }
 
     fn encode(

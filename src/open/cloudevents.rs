@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::object::{self, offset, unreadable};
 use super::{ContentHeaders, Envelope, Payload};
-use crate::record::Fault;
+use crate::record::{Fault, Unread};
 
 /// `cloudevents`: `application/cloudevents+json`
 #[derive(Debug)]
@@ -27,23 +27,23 @@ impl Envelope for CloudEvents {
         "cloudevents"
     }
 
-    fn open<'v>(&self, value: &'v [u8], _: &ContentHeaders<'v>) -> Result<Payload<'v>, Fault> {
+    fn open<'v>(&self, value: &'v [u8], _: &ContentHeaders<'v>) -> Result<Payload<'v>, Unread> {
         let text = std::str::from_utf8(value)
             .map_err(|error| Fault::Unreadable { at: error.valid_up_to() })?;
         // serde reads a struct from an array too; the specification does not.
         if !text.trim_ascii_start().starts_with('{') {
-            return Err(Fault::Unreadable { at: 0 });
+            return Err(Fault::Unreadable { at: 0 }.into());
         }
         let event = Event::read(text)?;
         if event.specversion.as_deref() != Some("1.0") {
-            return Err(Fault::UnknownFormat);
+            return Err(Fault::UnknownFormat.into());
         }
         let raw = match (event.data, event.data_base64) {
-            (None, None) => return Err(Fault::NullValue),
+            (None, None) => return Err(Fault::NullValue.into()),
             (Some(data), None) => data.get(),
             (None, Some(data)) => data.get(),
             (Some(_), Some(second)) => {
-                return Err(Fault::Unreadable { at: offset(second.get(), text) });
+                return Err(Fault::Unreadable { at: offset(second.get(), text) }.into());
             }
         };
         let start = offset(raw, text);
@@ -121,7 +121,7 @@ mod tests {
         let opened = opened.as_ref().map(|payload| {
             (str::from_utf8(&payload.bytes).unwrap(), payload.content_type.as_deref())
         });
-        assert_eq!(opened.map_err(|&fault| fault), expected, "{text}");
+        assert_eq!(opened.map_err(|&unread| unread), expected.map_err(Unread::from), "{text}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::record::Fault;
+use crate::record::{Fault, Unread};
 
 pub use cloudevents::CloudEvents;
 pub use content_headers::{ContentHeaders, Header};
@@ -27,9 +27,12 @@ pub trait Envelope: fmt::Debug + Send + Sync {
     /// The payload in `value`.
     ///
     /// # Errors
-    /// What is wrong with the value. Never panics, whatever the bytes.
-    fn open<'v>(&self, value: &'v [u8], headers: &ContentHeaders<'v>)
-    -> Result<Payload<'v>, Fault>;
+    /// What is wrong with the value, or missing to open it. Never panics, whatever the bytes.
+    fn open<'v>(
+        &self,
+        value: &'v [u8],
+        headers: &ContentHeaders<'v>,
+    ) -> Result<Payload<'v>, Unread>;
 
     /// Appends to `out` the same envelope around `payload`. `before` is what [`Envelope::open`] found in
     /// `original`; whoever calls has seen that `payload` differs from it. Every other byte of the
@@ -61,14 +64,10 @@ impl Payload<'_> {
         ContentHeaders { content_type: content_type.into(), ..ContentHeaders::default() }
     }
 
-    /// A fault of the payload, placed in the value.
-    pub fn fault_in_value(&self, fault: Fault) -> Fault {
-        match (fault, &self.bytes) {
-            (Fault::Unreadable { at }, Cow::Borrowed(_)) => {
-                Fault::Unreadable { at: self.place.start + at }
-            }
-            (Fault::Unreadable { .. }, Cow::Owned(_)) => Fault::Unreadable { at: self.place.start },
-            (fault, _) => fault,
-        }
+    /// Why the payload is unread, with places in it moved to the value.
+    pub fn unread_in_value(&self, unread: Unread) -> Unread {
+        let Unread::Fault(Fault::Unreadable { at }) = unread else { return unread };
+        let within = if matches!(self.bytes, Cow::Borrowed(_)) { at } else { 0 };
+        Fault::Unreadable { at: self.place.start + within }.into()
     }
 }

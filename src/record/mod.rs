@@ -9,6 +9,7 @@ mod probability;
 mod record;
 mod rows;
 mod schema;
+mod unread;
 mod verdict;
 
 pub use extent::Extent;
@@ -19,4 +20,5 @@ pub use probability::{BadProbability, Probability};
 pub use record::{OwnedRecord, Record};
 pub use rows::{Columns, MISSING, Rows};
 pub use schema::{BadSchema, Feature, FeatureId, Schema};
+pub use unread::{Missing, SchemaId, Unread};
 pub use verdict::{Action, REASONS_MAX, Reason, Reasons, Verdict, Window};

@@ -13,7 +13,7 @@ use super::witness::Witness;
 use super::{Explanation, Guard, GuardFailure};
 use crate::decide::{Mode, OnGuardFailure};
 use crate::model::{ModelError, Networks};
-use crate::record::{Action, Fault, Record, Verdict};
+use crate::record::{Action, Fault, Record, Unread, Verdict};
 
 /// What became of one record.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,7 @@ impl Batch {
     /// itself: it is held back whatever the policy says of a guard that fails.
     ///
     /// # Errors
-    /// If a network fails on every row, or a record's schema is missing, and the policy is to
+    /// If a network fails on every row, or something is missing to read a record, and the policy is to
     /// let nothing pass unscored.
     pub fn score(
         &mut self,
@@ -196,17 +196,18 @@ impl Batch {
         let first = self.outcomes.len();
         for record in records.iter().take(most) {
             let start = self.rows.len() / width;
-            let missing = guard.wants(record);
-            let judged = match (missing, guard.policy.on_guard_failure) {
-                (None, _) => read(guard, record, &mut self.rows),
-                (Some(_), OnGuardFailure::Open) => Ok(Read { rows: 0, imputed: false }),
-                (Some(id), OnGuardFailure::Closed) => {
-                    return Err(GuardFailure { at: record.at, error: id.into(), all: false });
-                }
+            let outcome = match read(guard, record, &mut self.rows) {
+                Ok(Read { imputed, .. }) => Outcome { imputed, ..Outcome::of(Ok(UNJUDGED)) },
+                Err(Unread::Fault(fault)) => Outcome::of(Err(fault)),
+                Err(Unread::Missing(missing)) => match guard.policy.on_guard_failure {
+                    OnGuardFailure::Open => Outcome { unscored: true, ..Outcome::of(Ok(UNJUDGED)) },
+                    OnGuardFailure::Closed => {
+                        let (at, error) = (record.at, missing.into());
+                        return Err(GuardFailure { at, error, all: false });
+                    }
+                },
             };
-            let imputed = judged.is_ok_and(|read| read.imputed);
-            let outcome = Outcome::of(judged.map(|_| UNJUDGED));
-            self.outcomes.push(Outcome { unscored: missing.is_some(), imputed, ..outcome });
+            self.outcomes.push(outcome);
             self.spans.push(Span { rows: start..self.rows.len() / width, worst: start });
             if self.rows.len() >= PART_NUMBERS_MAX {
                 break;

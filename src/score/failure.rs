@@ -1,8 +1,7 @@
 //! The guard itself cannot score. Not the record's doing: that is a fault.
 
-use crate::codec::SchemaId;
 use crate::model::ModelError;
-use crate::record::Position;
+use crate::record::{Missing, Position};
 
 /// The guard itself failed, and its policy is to let nothing pass unscored.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +19,8 @@ pub struct GuardFailure {
 pub enum Unscorable {
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("schema {0} was not fetched")]
-    Schema(SchemaId),
+    #[error("{0} was not fetched")]
+    Missing(#[from] Missing),
 }
 
 impl GuardFailure {
@@ -32,11 +31,5 @@ impl GuardFailure {
 
     pub(super) fn of_all(at: Position, error: ModelError) -> Self {
         Self { at, error: error.into(), all: true }
-    }
-}
-
-impl From<SchemaId> for Unscorable {
-    fn from(id: SchemaId) -> Self {
-        Self::Schema(id)
     }
 }

@@ -3,10 +3,10 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::{Bundle, Dependence, Digest, NETWORKS, NetworkKind, Outputs, TensorError};
-use crate::codec::{self, Codecs, Confluent, ContentHeaders, SchemaId};
+use crate::codec::{self, Codecs, Confluent, ContentHeaders};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
-use crate::record::{Columns, Probability, Record, Schema};
+use crate::record::{Columns, Missing, Probability, Record, Schema};
 use crate::sanitize::{Step, UnknownStep, steps};
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
@@ -107,14 +107,13 @@ impl Guard {
         })
     }
 
-    /// The schema without which the record cannot be read, if nobody has brought it to
-    /// [`Guard::confluent`].
-    pub fn wants(&self, record: &Record<'_>) -> Option<SchemaId> {
+    /// What must be fetched before the record can be read.
+    pub fn missing(&self, record: &Record<'_>) -> Option<Missing> {
         let value = record.value.filter(|value| value.len() <= self.value_bytes_max)?;
-        self.codecs.wants(&ContentHeaders::of(record.headers), value)
+        self.codecs.missing(&ContentHeaders::of(record.headers), value)
     }
 
-    /// Where schemas are brought to, if there is a registry to ask.
+    /// Where schemas are kept, if there is a registry to ask.
     pub fn confluent(&self) -> Option<&Confluent> {
         self.codecs.confluent()
     }

@@ -2,7 +2,7 @@
 
 use super::Guard;
 use crate::codec::ContentHeaders;
-use crate::record::{Fault, Record};
+use crate::record::{Fault, Record, Unread};
 
 /// The rows of a record, and whether a value of them stands in for a missing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +12,17 @@ pub struct Read {
 }
 
 /// Appends the record's rows to `rows`, `[n · d]`, if they are valid. Of a record that is not, nothing is appended.
-pub fn read(guard: &Guard, record: &Record<'_>, rows: &mut Vec<f32>) -> Result<Read, Fault> {
+///
+/// # Errors
+/// What is wrong with the record, or missing to read it.
+pub fn read(guard: &Guard, record: &Record<'_>, rows: &mut Vec<f32>) -> Result<Read, Unread> {
     if let Some(excess) = record.headers.excess() {
-        return Err(excess.into());
+        return Err(Fault::from(excess).into());
     }
     let value = record.value.ok_or(Fault::NullValue)?;
     if value.len() > guard.value_bytes_max {
-        return Err(Fault::TooLarge { bytes: value.len(), bytes_max: guard.value_bytes_max });
+        let (bytes, bytes_max) = (value.len(), guard.value_bytes_max);
+        return Err(Fault::TooLarge { bytes, bytes_max }.into());
     }
     let start = rows.len();
     let content = ContentHeaders::of(record.headers);
@@ -26,5 +30,6 @@ pub fn read(guard: &Guard, record: &Record<'_>, rows: &mut Vec<f32>) -> Result<R
     let imputed = rows[start..].iter().fold(false, |any, x| any | x.is_nan());
     let each = rows[start..].chunks_exact_mut(guard.schema.width());
     let valid = each.into_iter().try_for_each(|row| guard.bounds.settle(row));
-    valid.inspect_err(|_| rows.truncate(start)).map(|()| Read { rows: n, imputed })
+    valid.inspect_err(|_| rows.truncate(start))?;
+    Ok(Read { rows: n, imputed })
 }

@@ -50,8 +50,7 @@ impl Witness {
         let mut rows = vec![];
         for record in later.iter().take(LATER_MAX) {
             rows.clear();
-            let is_read = guard.wants(record).is_none() && read(guard, record, &mut rows).is_ok();
-            if is_read && !rows.is_empty() && scores(&rows) {
+            if read(guard, record, &mut rows).is_ok() && scores(&rows) {
                 return true;
             }
         }

@@ -1,4 +1,4 @@
-//! The schema registry, asked over HTTP for what the guard wants.
+//! The schema registry, asked over HTTP for schemas that are missing.
 //!
 //! `GET /schemas/ids/{id}` or `/schemas/guids/{guid}`, and `/subjects/{subject}/versions/{version}`
 //! for what a schema refers to: the API of Confluent's registry, which others speak too. One worker
@@ -30,10 +30,10 @@ use ureq::Agent;
 use ureq::http::StatusCode;
 
 use super::http::{self, CaFileError};
-use crate::codec::{Confluent, Language, SchemaId, SchemaText};
+use crate::codec::{Confluent, Language, SchemaText};
 use crate::config::{Hidden, Registry as Config};
 use crate::deliver::Backoff;
-use crate::record::{Partition, Record};
+use crate::record::{Missing, Partition, Record, SchemaId};
 use crate::score::Guard;
 
 /// One stream's way to its schemas, shared by its workers.
@@ -162,26 +162,26 @@ impl Registry {
         lookup.schema(SchemaId::Number(0)).map(|_| ())
     }
 
-    /// Brings `guard` every schema that `records` need.
+    /// Fetches every schema that `records` miss.
     ///
     /// # Errors
-    /// At the first that cannot be asked for; it stays wanted, and so do those behind it.
-    pub fn supply(&self, guard: &Guard, records: &[Record<'_>]) -> Result<(), Unavailable> {
+    /// At the first that cannot be asked for; it stays missing, and so do those behind it.
+    pub fn fetch(&self, guard: &Guard, records: &[Record<'_>]) -> Result<(), Unavailable> {
         let Some(schemas) = guard.confluent() else { return Ok(()) };
         for record in records {
-            if let Some(id) = guard.wants(record) {
+            if let Some(Missing::Schema(id)) = guard.missing(record) {
                 let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
                 memory.forget(schemas, Instant::now());
-                // Another worker may have brought it while we waited.
-                if guard.wants(record).is_some() {
-                    self.bring(&mut memory, schemas, id, record.at.partition)?;
+                // Another worker may have fetched it while we waited.
+                if guard.missing(record).is_some() {
+                    self.provide(&mut memory, schemas, id, record.at.partition)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn bring(
+    fn provide(
         &self,
         memory: &mut Memory,
         schemas: &Confluent,

@@ -65,13 +65,13 @@ impl Scorer for StreamScorer {
     }
 
     fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {
-        let unavailable = self.registry.as_ref()?.supply(&self.guard, records).err()?;
+        let unavailable = self.registry.as_ref()?.fetch(&self.guard, records).err()?;
         let closed = self.guard.policy().on_guard_failure == OnGuardFailure::Closed;
         closed.then_some(unavailable.retry_at)
     }
 
     fn misses(&self, record: &Record<'_>) -> bool {
-        self.guard.wants(record).is_some()
+        self.guard.missing(record).is_some()
     }
 
     fn score(&mut self, records: &[Record<'_>]) -> Result<(), GuardFailure> {

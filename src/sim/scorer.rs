@@ -7,11 +7,10 @@ use std::time::Instant;
 use super::ground::{Ground, Process};
 use super::revisions::REVISIONS;
 use super::scene::{Scene, kind};
-use crate::codec::SchemaId;
 use crate::config::Stream;
 use crate::decide::Mode;
 use crate::deliver::Scorer;
-use crate::record::{Action, Fault, Position, Reasons, Record, Verdict};
+use crate::record::{Action, Fault, Missing, Position, Reasons, Record, SchemaId, Verdict};
 use crate::score::{self, GuardFailure, Outcome, Unscorable};
 use crate::watch::Baseline;
 
@@ -244,5 +243,9 @@ impl Scorer for Toy {
 }
 
 fn failure(record: &Record<'_>) -> GuardFailure {
-    GuardFailure { at: record.at, error: Unscorable::Schema(SchemaId::Number(0)), all: false }
+    GuardFailure {
+        at: record.at,
+        error: Unscorable::Missing(Missing::Schema(SchemaId::Number(0))),
+        all: false,
+    }
 }

@@ -234,7 +234,7 @@ impl Panel {
         for (watch, Hypothesis { source, game, stake, .. }) in terms.watches.iter().enumerate() {
             let Game::Ranks { bets, .. } = game else { continue };
             let draws = terms.draws(watch, (share, window), source.counts(tally));
-            let rows = draws.len();
+            let rows = draws.total();
             let credits = match self.states[watch].firing {
                 Some(_) => vec![Firing::credit(round.elapsed_ms, terms.keep_firing_for_ms, rows)],
                 None => {

@@ -7,33 +7,9 @@
 //!
 //! A value that begins with 0 or 1 for reasons of its own looks like a frame.
 
-use std::fmt;
-
 use super::bytes::Bytes;
 use crate::codec::ContentHeaders;
-use crate::record::Fault;
-
-/// What the registry knows a schema by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SchemaId {
-    Number(u32),
-    Guid([u8; 16]),
-}
-
-impl fmt::Display for SchemaId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(id) => id.fmt(f),
-            Self::Guid(guid) => {
-                for (i, byte) in guid.iter().enumerate() {
-                    let dash = if matches!(i, 4 | 6 | 8 | 10) { "-" } else { "" };
-                    write!(f, "{dash}{byte:02x}")?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
+use crate::record::{Fault, SchemaId};
 
 /// A value's schema, and where its payload begins.
 #[derive(Clone, Debug)]

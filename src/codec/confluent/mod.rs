@@ -4,12 +4,12 @@
 //! the frame. A feature is found under its own name, or where the stream's `fields` point. The
 //! frame, and every byte that is not a changed cell, is kept.
 //!
-//! Schemas are brought from outside ([`Confluent::learn`]), because the core does no I/O: the shell
-//! asks [`Confluent::wants`] of every record before its batch has its turn. A schema that the
+//! Schemas come from outside ([`Confluent::learn`]), because the core does no I/O: the shell asks
+//! [`Codec::missing`] of every record before its batch has its turn. A schema that the
 //! registry does not have is the record's fault, and so is one that we cannot read: what its writer
 //! wrote, no reader of ours reads, and holding the stream would help nobody. The operator is told
 //! once. A registry that does not answer is nobody's fault but the world's: then the schema stays
-//! wanted, and the record waits or passes unscored.
+//! missing, and the record waits or passes unscored.
 //!
 //! It believes the id: a record that names another schema of the same shape is read by that one,
 //! as its consumer would.
@@ -24,12 +24,10 @@ mod protobuf;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use self::frame::SchemaId;
-
 use self::cells::Wanted;
 use self::frame::Frame;
 use super::{Codec, ContentHeaders, Fields, Json, Layout};
-use crate::record::{Ambiguity, Fault};
+use crate::record::{Ambiguity, Fault, Missing, SchemaId, Unread};
 
 /// A schema as the registry keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,12 +83,6 @@ impl Confluent {
         Self { layout, wanted, json, schemas: RwLock::default() }
     }
 
-    /// The schema without which the value cannot be read, if nobody has brought it.
-    pub fn wants(&self, value: &[u8], headers: &ContentHeaders<'_>) -> Option<SchemaId> {
-        let id = Frame::read(value, headers).ok()?.id;
-        self.known(id).is_none().then_some(id)
-    }
-
     /// Takes in what the registry said of a schema: `None` if it does not have it.
     ///
     /// # Errors
@@ -115,7 +107,7 @@ impl Confluent {
         schemas.insert(id, Known::Unusable);
     }
 
-    /// Wants a schema again that the registry did not have.
+    /// A schema that the registry did not have is missing again.
     pub fn forget(&self, id: SchemaId) {
         let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(schemas.get(&id), Some(Known::Absent)) {
@@ -140,7 +132,7 @@ impl Confluent {
 
     /// # Errors
     /// If there is no frame, or no schema for it.
-    fn reader(&self, value: &[u8], headers: &ContentHeaders<'_>) -> Result<Reader, Fault> {
+    fn reader(&self, value: &[u8], headers: &ContentHeaders<'_>) -> Result<Reader, Unread> {
         let frame = Frame::read(value, headers)?;
         // A reader that knows no such header takes the frame that the value begins with.
         if headers.schema_id.is_there()
@@ -151,19 +143,19 @@ impl Confluent {
                 Some(Known::Avro(_) | Known::Protobuf(_) | Known::Json)
             )
         {
-            return Err(Fault::Ambiguous(Ambiguity::Twice));
+            return Err(Fault::Ambiguous(Ambiguity::Twice).into());
         }
-        match self.known(frame.id).ok_or(Fault::UnknownSchema)? {
+        match self.known(frame.id).ok_or(Missing::Schema(frame.id))? {
             Known::Avro(plan) => Ok(Reader::Avro(plan, frame.payload())),
             Known::Protobuf(plans) => {
                 let (path, payload) = frame.message()?;
                 match plans.find(&path) {
                     Some(message) => Ok(Reader::Protobuf(plans, message, payload)),
-                    None => Err(Fault::UnknownSchema),
+                    None => Err(Fault::UnknownSchema.into()),
                 }
             }
             Known::Json => Ok(Reader::Json(frame.payload())),
-            Known::Absent | Known::Unusable => Err(Fault::UnknownSchema),
+            Known::Absent | Known::Unusable => Err(Fault::UnknownSchema.into()),
         }
     }
 }
@@ -195,18 +187,24 @@ impl Codec for Confluent {
         value: &[u8],
         headers: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Unread> {
         let reader = self.reader(value, headers)?;
         if let Reader::Json(payload) = reader {
-            return self.json.decode(&value[payload..], headers, rows).map_err(
-                |fault| match fault {
-                    Fault::Unreadable { at } => Fault::Unreadable { at: payload + at },
-                    fault => fault,
-                },
-            );
+            let read = self.json.decode(&value[payload..], headers, rows);
+            return read.map_err(|unread| match unread {
+                Unread::Fault(Fault::Unreadable { at }) => {
+                    Fault::Unreadable { at: payload + at }.into()
+                }
+                unread => unread,
+            });
         }
         let walk = |harvest: &mut dyn cells::Harvest| reader.walk(value, harvest);
-        cells::decode(&self.layout, &self.wanted, rows, &walk)
+        Ok(cells::decode(&self.layout, &self.wanted, rows, &walk)?)
+    }
+
+    fn missing(&self, value: &[u8], headers: &ContentHeaders<'_>) -> Option<Missing> {
+        let id = Frame::read(value, headers).ok()?.id;
+        self.known(id).is_none().then_some(Missing::Schema(id))
     }
 
     fn encode(

@@ -73,19 +73,21 @@ fn a_json_schema_leaves_json_behind_the_frame() {
 }
 
 #[test]
-fn a_schema_is_wanted_until_somebody_says_what_it_is() {
+fn a_schema_is_missing_until_somebody_says_what_it_is() {
     let codec = codec(Language::JsonSchema, "{}", None);
     let (other, value) = (SchemaId::Number(8), &[0, 0, 0, 0, 8, b'{', b'}']);
     let headers = ContentHeaders::default();
-    assert_eq!(codec.wants(value, &headers), Some(other));
+    assert_eq!(codec.missing(value, &headers), Some(Missing::Schema(other)));
+    let unread = codec.decode(value, &headers, &mut vec![]);
+    assert_eq!(unread, Err(Missing::Schema(other).into()));
     codec.learn(other, None).unwrap();
-    assert_eq!(codec.wants(value, &headers), None);
+    assert_eq!(codec.missing(value, &headers), None);
     assert_eq!(rows(&codec, value), Err(Fault::UnknownSchema));
     codec.forget(other);
-    assert_eq!(codec.wants(value, &headers), Some(other));
+    assert_eq!(codec.missing(value, &headers), Some(Missing::Schema(other)));
     codec.forget(SchemaId::Number(7));
-    assert_eq!(codec.wants(FRAME, &headers), None, "a schema that is there is never forgotten");
-    assert_eq!(codec.wants(b"{}", &headers), None, "what has no frame wants no schema");
+    assert_eq!(codec.missing(FRAME, &headers), None, "a schema that is there is never forgotten");
+    assert_eq!(codec.missing(b"{}", &headers), None, "what has no frame misses no schema");
 }
 
 #[test]
@@ -95,7 +97,7 @@ fn a_schema_that_nobody_can_read_is_told_once_and_is_its_records_fault() {
     for language in [Language::Avro, Language::Protobuf] {
         let text = Text { language, text: "neither".into(), references: vec![] };
         assert!(codec.learn(id, Some(&text)).is_err());
-        assert_eq!(codec.wants(&[0, 0, 0, 0, 8], &ContentHeaders::default()), None);
+        assert_eq!(codec.missing(&[0, 0, 0, 0, 8], &ContentHeaders::default()), None);
         assert_eq!(rows(&codec, &[0, 0, 0, 0, 8]), Err(Fault::UnknownSchema));
     }
 }

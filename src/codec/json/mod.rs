@@ -29,7 +29,7 @@ use self::members::Members;
 use self::run::{Form, Reader, Run, Sink, edit};
 use super::edits::Edits;
 use super::{Codec, ContentHeaders, Fields, Layout};
-use crate::record::Fault;
+use crate::record::{Fault, Unread};
 
 /// `json`: `application/json`, and every `+json` type.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl<D: Document + std::fmt::Debug + Send + Sync> Codec for D {
         value: &[u8],
         _: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Unread> {
         // serde_json does not look into strings it skips, but a value that is not UTF-8 is not
         // JSON, and writing it back would fail where reading it had not.
         let text = std::str::from_utf8(value)
@@ -86,7 +86,7 @@ impl<D: Document + std::fmt::Debug + Send + Sync> Codec for D {
         if read.is_err() {
             rows.truncate(start);
         }
-        read
+        Ok(read?)
     }
 
     /// Replaces the values that changed, each in its place, by the shortest decimal of the `f32` or

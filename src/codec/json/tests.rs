@@ -73,7 +73,7 @@ fn too_many_numbers_are_counted_but_not_kept() {
     for (codec, fault) in codecs.iter().zip(faults) {
         let mut rows = Vec::with_capacity(3);
         let read = codec.decode(many.as_bytes(), &ContentHeaders::default(), &mut rows);
-        assert_eq!(read, Err(fault));
+        assert_eq!(read, Err(fault.into()));
         assert!(rows.capacity() <= 2000, "room for {} numbers", rows.capacity());
     }
 }

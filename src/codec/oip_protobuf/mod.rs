@@ -20,7 +20,7 @@ use super::datatype::Datatype;
 use super::tensor::Tensors;
 use super::wire::{Frame, Patch};
 use super::{Cell, Codec, ContentHeaders, Inputs, Layout, Scalar};
-use crate::record::Fault;
+use crate::record::{Fault, Unread};
 
 /// `application/x-protobuf` and its like.
 #[derive(Debug)]
@@ -69,13 +69,13 @@ impl Codec for OipProtobuf {
         value: &[u8],
         _: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Unread> {
         let start = rows.len();
         let read = self.fill(value, rows);
         if read.is_err() {
             rows.truncate(start);
         }
-        read
+        Ok(read?)
     }
 
     fn encode(

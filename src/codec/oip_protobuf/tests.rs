@@ -108,7 +108,10 @@ fn request(inputs: Vec<InferInputTensor>, raw: Vec<Vec<u8>>) -> Vec<u8> {
 }
 
 fn fault(codec: &OipProtobuf, value: &[u8]) -> Fault {
-    codec.decode(value, &ContentHeaders::default(), &mut vec![]).expect_err("a fault")
+    match codec.decode(value, &ContentHeaders::default(), &mut vec![]) {
+        Err(Unread::Fault(fault)) => fault,
+        read => panic!("{read:?}"),
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::codec::{ContentHeaders, Layout};
+use crate::codec::{Codec as _, ContentHeaders, Layout};
 use crate::config::Login;
 use crate::record::{Feature, Partition, Schema};
 
@@ -151,16 +151,16 @@ fn after_no_answer_nobody_asks_for_a_while() {
     let (server, schemas) = (serve(vec![]), schemas());
     let registry = registry(&server.url, Login::Nobody);
     let mut memory = registry.memory.lock().unwrap();
-    let first = registry.bring(&mut memory, &schemas, ID, Partition(0)).unwrap_err();
+    let first = registry.provide(&mut memory, &schemas, ID, Partition(0)).unwrap_err();
     assert!(first.retry_at > Instant::now());
     let asked = server.heard.try_iter().count();
-    let second = registry.bring(&mut memory, &schemas, ID, Partition(0)).unwrap_err();
+    let second = registry.provide(&mut memory, &schemas, ID, Partition(0)).unwrap_err();
     assert_eq!(second.retry_at, first.retry_at);
     assert_eq!((asked, server.heard.try_iter().count()), (2, 0));
     assert_eq!(
-        schemas.wants(&frame(7), &ContentHeaders::default()),
-        Some(ID),
-        "it is still wanted"
+        schemas.missing(&frame(7), &ContentHeaders::default()),
+        Some(Missing::Schema(ID)),
+        "it is still missing"
     );
 }
 
@@ -170,19 +170,19 @@ fn made_up_ids_cost_a_bounded_number_of_lookups_and_are_believed_for_seconds() {
     let server = serve(vec![("/schemas/types", "200 OK", "[]".into())]);
     let registry = registry(&server.url, Login::Nobody);
     let mut memory = registry.memory.lock().unwrap();
-    let bring = |memory: &mut Memory, id| {
-        registry.bring(memory, &schemas, SchemaId::Number(id), Partition(0))
+    let provide = |memory: &mut Memory, id| {
+        registry.provide(memory, &schemas, SchemaId::Number(id), Partition(0))
     };
     memory.lookups.left = 2.0;
     memory.lookups.counted = Instant::now() + Duration::from_secs(3600);
-    assert!(bring(&mut memory, 1).is_ok() && bring(&mut memory, 2).is_ok());
-    assert_eq!(schemas.wants(&frame(1), &ContentHeaders::default()), None);
+    assert!(provide(&mut memory, 1).is_ok() && provide(&mut memory, 2).is_ok());
+    assert_eq!(schemas.missing(&frame(1), &ContentHeaders::default()), None);
     // The clock stands: it was last read in the future.
     memory.lookups.counted = Instant::now() + Duration::from_secs(3600);
-    let refused = bring(&mut memory, 3).unwrap_err();
+    let refused = provide(&mut memory, 3).unwrap_err();
     assert!(refused.to_string().contains("too many schemas"), "{refused}");
     memory.forget(&schemas, Instant::now() + ABSENT_FOR);
-    assert!(schemas.wants(&frame(1), &ContentHeaders::default()).is_some());
+    assert!(schemas.missing(&frame(1), &ContentHeaders::default()).is_some());
 }
 
 #[test]
@@ -198,18 +198,18 @@ fn a_partition_that_names_too_many_absent_schemas_is_asked_for_no_more_and_the_o
     let start = Instant::now();
     for id in 1..=500 {
         let id = SchemaId::Number(id);
-        assert!(registry.bring(&mut memory, &schemas, id, Partition(0)).is_ok(), "{id}");
+        assert!(registry.provide(&mut memory, &schemas, id, Partition(0)).is_ok(), "{id}");
     }
     let asked = server.heard.try_iter().filter(|head| head.contains("/ids/")).count();
     let earned = (start.elapsed().as_secs_f64() * ABSENT_PER_SECOND).ceil() as usize;
     assert!((20..=21 + earned).contains(&asked), "{asked} of 500 were asked for");
     // All of them are faults, and none waits.
-    assert_eq!(schemas.wants(&frame(500), &ContentHeaders::default()), None);
+    assert_eq!(schemas.missing(&frame(500), &ContentHeaders::default()), None);
     // The stream has look-ups left, and another partition gets its schema.
     let known = SchemaId::Number(100_000);
-    assert!(registry.bring(&mut memory, &schemas, known, Partition(1)).is_ok());
+    assert!(registry.provide(&mut memory, &schemas, known, Partition(1)).is_ok());
     assert!(server.heard.try_iter().any(|head| head.contains("/ids/100000")));
     // What was not asked for is wanted again soon.
     memory.forget(&schemas, Instant::now() + UNASKED_FOR);
-    assert!(schemas.wants(&frame(500), &ContentHeaders::default()).is_some());
+    assert!(schemas.missing(&frame(500), &ContentHeaders::default()).is_some());
 }

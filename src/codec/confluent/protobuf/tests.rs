@@ -6,9 +6,9 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::super::tests::{NOTHING, bits, codec, encoded, rows};
-use super::super::{Confluent, Language, SchemaId, Text};
-use crate::codec::ContentHeaders;
-use crate::record::{Fault, FeatureId, MISSING};
+use super::super::{Confluent, Language, Text};
+use crate::codec::{Codec as _, ContentHeaders};
+use crate::record::{Fault, FeatureId, MISSING, SchemaId};
 
 const PAYMENT: &str = r#"
 syntax = "proto3";
@@ -268,5 +268,5 @@ fn a_descriptor_in_base64_is_a_schema_too_and_imports_come_from_the_registry() {
     let references = vec![("a/b.proto".to_owned(), imported.to_owned())];
     let whole = Text { references, ..alone };
     codec.learn(SchemaId::Number(10), Some(&whole)).unwrap();
-    assert_eq!(codec.wants(&[0, 0, 0, 0, 10, 0], &ContentHeaders::default()), None);
+    assert_eq!(codec.missing(&[0, 0, 0, 0, 10, 0], &ContentHeaders::default()), None);
 }

@@ -24,7 +24,7 @@ use crate::codec::edits::Edits;
 use crate::codec::tensor::{Part, Parts, Tensors};
 use crate::codec::{Codec, ContentHeaders, Inputs, Layout};
 use crate::open::object::offset;
-use crate::record::Fault;
+use crate::record::{Fault, Unread};
 
 /// `oip-json`
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Codec for OipJson {
         value: &[u8],
         headers: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Unread> {
         let request = self.request(value, headers)?;
         let start = rows.len();
         let mut reader = Reader::new(self.layout(), request.json, rows);
@@ -125,7 +125,7 @@ impl Codec for OipJson {
         if read.is_err() {
             rows.truncate(start);
         }
-        read
+        Ok(read?)
     }
 
     fn encode(
