@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
-use crate::record::{Offset, Partition, Position, Timestamp};
+use crate::record::{Offset, Partition, Position, Record, Timestamp};
 
 /// A record that its topic did not take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Takes {
     pub within: Option<(Timestamp, Timestamp)>,
     /// Only records with a key.
     pub keyed: bool,
+    /// Requests of at most so many bytes, compressed.
+    pub bytes: Option<usize>,
 }
 
 /// What a topic objects to.
@@ -117,6 +119,8 @@ pub struct Refusals {
 
 /// What a topic was said to take is believed for so long: its owner may change it.
 const BELIEVED: Duration = Duration::from_secs(60);
+/// What is around a record in its request, and the headers that we add.
+const OURS: usize = 1024;
 /// A timestamp this far inside of what a topic takes is not what it objects to, whatever our clock and
 /// the broker's make of it.
 const INSIDE_MS: i64 = 60_000;
@@ -136,6 +140,19 @@ impl Refusals {
         self.meant.get(&at).is_some_and(|meant| meant == topic).then_some(doubt)
     }
 
+    /// Whether a record is larger than what `topic` takes, unless it can be compressed.
+    pub fn is_large(&self, topic: &str, record: &Record<'_>, now: Instant) -> bool {
+        let takes = self.takes(topic, now).and_then(|(takes, _)| takes.bytes);
+        takes.is_some_and(|most| record.footprint() + OURS > most)
+    }
+
+    /// What `topic` was said to take, and how long ago, if that is still believed.
+    fn takes(&self, topic: &str, now: Instant) -> Option<(Takes, Duration)> {
+        let &(takes, said) = self.said.get(topic)?;
+        let age = now.saturating_duration_since(said);
+        (age < BELIEVED).then_some((takes, age))
+    }
+
     /// What is known, or can be foreseen, of the record at `at`, which is to go to `topic` with
     /// `timestamp` and, unless `keyless`, a key.
     pub fn doubt(
@@ -152,10 +169,8 @@ impl Refusals {
         if known.is_some_and(|doubt| doubt.form > Form::Whole) {
             return known;
         }
-        let age = |said: Instant| now.saturating_duration_since(said);
-        let said = self.said.get(topic).filter(|&&(_, said)| age(said) < BELIEVED);
-        let Some(&(takes, said)) = said else { return known };
-        if let Some(objection) = takes.objection(timestamp, keyless, age(said)) {
+        let Some((takes, age)) = self.takes(topic, now) else { return known };
+        if let Some(objection) = takes.objection(timestamp, keyless, age) {
             self.foreseen.insert(at, (topic.to_owned(), objection));
             let doubt = known.unwrap_or_default();
             return Some(Doubt { form: Form::Letter, objection: Some(objection), ..doubt });
@@ -370,7 +385,7 @@ mod tests {
     fn what_a_topic_is_said_to_take_spares_others_the_trial_for_a_minute() {
         let (mut refusals, then) = (Refusals::default(), Instant::now());
         let (least, most) = (Timestamp(1_000_000), Timestamp(2_000_000));
-        let takes = Some(Takes { within: Some((least, most)), keyed: true });
+        let takes = Some(Takes { within: Some((least, most)), keyed: true, bytes: None });
         let first = Refusal { takes, ..refusal(1, Objection::Timestamp, false) };
         refusals.take(&[first], then);
         let mut doubt = |topic, timestamp, keyless, seconds| {
@@ -411,7 +426,7 @@ mod tests {
      {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         let within = Some((Timestamp(0), Timestamp(10_000_000)));
-        let takes = Some(Takes { within, keyed: false });
+        let takes = Some(Takes { within, keyed: false, bytes: None });
         let mut alone = vec![];
         for _ in 0..4 {
             refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
@@ -424,7 +439,8 @@ mod tests {
     #[test]
     fn a_letter_that_is_refused_too_is_one_for_the_reason_that_it_became_one() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let takes = Some(Takes { within: Some((Timestamp(10), Timestamp(20))), keyed: false });
+        let takes =
+            Some(Takes { within: Some((Timestamp(10), Timestamp(20))), ..Takes::default() });
         refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
         refusals.doubt(at(9), "out", (Timestamp(5), false), now);
         refusals.take(&[refusal(9, Objection::Record, false)], now);

@@ -39,7 +39,8 @@ impl<'a> Record<'a> {
 
     /// Bytes that it takes of a batch.
     pub fn footprint(&self) -> usize {
-        self.value.map_or(0, <[u8]>::len) + self.headers.footprint()
+        let bytes = |of: Option<&[u8]>| of.map_or(0, <[u8]>::len);
+        bytes(self.key) + bytes(self.value) + self.headers.footprint()
     }
 }
 

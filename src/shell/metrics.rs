@@ -105,14 +105,14 @@ fn brokers(page: &mut Page, roster: &Roster, now: Timestamp) {
 
 fn records(page: &mut Page, streams: &[Stream]) {
     let name = "tripline_records_total";
-    page.family(name, "counter", "Records committed, by the way they left.");
+    page.family(name, "counter", "Records committed, by the output that they left by.");
     for stream in streams {
-        for (route, count) in [
+        for (output, count) in [
             ("sanitized", total(stream, |t| Progress::get(&t.sanitized))),
             ("quarantine", total(stream, |t| Progress::get(&t.quarantined))),
             ("dead-letter", total(stream, |t| Progress::get(&t.dead_lettered))),
         ] {
-            page.sample(name, &[("stream", &stream.name), ("route", route)], count);
+            page.sample(name, &[("stream", &stream.name), ("output", output)], count);
         }
     }
     let name = "tripline_flagged_records_total";
@@ -521,7 +521,7 @@ mod tests {
             "tripline_missing_rights 0",
             "tripline_threads_standing_back{stream=\"fashion\"} 1",
             "tripline_workers_without_partition{stream=\"fashion\"} 2",
-            "tripline_records_total{stream=\"fashion\",route=\"sanitized\"} 4",
+            "tripline_records_total{stream=\"fashion\",output=\"sanitized\"} 4",
             "tripline_faults_total{stream=\"fashion\",fault=\"too-large\"} 0",
             "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"committed\"} 1",
             "tripline_transactions_total{stream=\"fashion\",thread=\"worker-0\",result=\"aborted\"} 1",

@@ -263,7 +263,7 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
     let line = |name: &str, labels: &str, n: i64| format!("{name}{{stream=\"rows\"{labels}}} {n}");
     let lag = |p| line("tripline_consumer_lag_records", &format!(",partition=\"{p}\""), 0);
     site.wait_for_metrics(&[
-        line("tripline_records_total", ",route=\"dead-letter\"", 9),
+        line("tripline_records_total", ",output=\"dead-letter\"", 9),
         line("tripline_faults_total", ",fault=\"unreadable\"", 9),
         line("tripline_partitions_held", "", 0),
         lag(0),
@@ -277,7 +277,7 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
     };
     assert_eq!(value("tripline_records_total{"), 84.0, "{page}");
     assert_eq!(value("tripline_faults_total{"), 9.0, "{page}");
-    let quarantined = value("tripline_records_total{stream=\"rows\",route=\"quarantine\"}");
+    let quarantined = value("tripline_records_total{stream=\"rows\",output=\"quarantine\"}");
     assert_eq!(value("tripline_flagged_records_total{"), quarantined, "{page}");
     assert!(quarantined >= 1.0, "{page}");
 

@@ -23,7 +23,7 @@ fn crates(args: &[&str]) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn no_crate_of_the_demo_is_compiled_again_for_the_tests() {
-    let demo = crates(&["--edges", "normal", "--no-default-features"]);
+    let demo = crates(&["--edges", "normal,no-proc-macro", "--no-default-features"]);
     let tests = crates(&["--edges", "normal,build,dev"]);
     let own = concat!("tripline v", env!("CARGO_PKG_VERSION"));
     let mut twice = vec![];

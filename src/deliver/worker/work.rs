@@ -204,14 +204,18 @@ impl<R: Scorer> Desk<R> {
             if has_arrived {
                 continue;
             }
-            if doubt.alone {
+            // What may be refused goes when nothing else is on its way: what comes behind it in the same partition
+            // would be out of sequence, and it takes a broker half a second to forget that.
+            let outcome = &self.scorer.outcomes()[i];
+            let goes_to = emit::topic(&self.stream, outcome);
+            let alone = doubt.alone || self.refusals.is_large(goes_to, &message.record(), now);
+            if alone {
                 session.arrive()?;
                 self.refusals.trying(Some(at));
             }
-            let outcome = &self.scorer.outcomes()[i];
             emit::forward(session, &self.stream, &self.scorer, message, outcome, form)?;
             self.arrivals.send(at);
-            if doubt.alone {
+            if alone {
                 session.arrive()?;
                 self.refusals.trying(None);
             }

@@ -62,7 +62,8 @@ impl Settings {
         let any = self.stamps || (self.before_max_ms, self.after_max_ms) == (i64::MAX, i64::MAX);
         let least = Timestamp(now.0.saturating_sub(self.before_max_ms));
         let most = Timestamp(now.0.saturating_add(self.after_max_ms));
-        Takes { within: (!any).then_some((least, most)), keyed: self.compacts }
+        let within = (!any).then_some((least, most));
+        Takes { within, keyed: self.compacts, bytes: usize::try_from(self.bytes_max).ok() }
     }
 
     /// How old the oldest timestamp is that a reader of this topic may meet.

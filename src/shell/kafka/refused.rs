@@ -54,8 +54,9 @@ impl Asked {
     ) -> Result<T, SessionError> {
         done.map_err(|error| match error {
             SessionError::Refused { mut refusals, beside } => {
-                let asked = refusals.iter_mut().filter(|r| r.objection != Objection::Size);
-                asked.for_each(|refusal| refusal.takes = self.takes(clients, &refusal.topic));
+                for refusal in &mut refusals {
+                    refusal.takes = self.takes(clients, &refusal.topic);
+                }
                 SessionError::Refused { refusals, beside }
             }
             other => other,

@@ -65,6 +65,10 @@ pub struct Transactions {
 /// answer; an error in between, which may come sooner, is seen by itself.
 const SUSPECT: Duration = Duration::from_millis(500);
 
+/// librdkafka waits this long before it asks for a producer's next epoch, which it needs when requests were out of
+/// sequence.
+const BUMP: Duration = Duration::from_millis(500);
+
 /// A record on its way out.
 pub struct Sending<'a> {
     pub topic: &'a str,
@@ -413,13 +417,31 @@ impl Transactions {
             return;
         }
         self.step("aborting");
+        self.quieten();
         let started = Instant::now();
         let aborted = self.producer.borrow().abort_transaction(ABORT);
         if let Err(error) = &aborted {
             debug!("aborting: {}", words::of(error));
         }
-        let at_once = started.elapsed() < SUSPECT && !self.deliveries.is_troubled();
+        let at_once = started.elapsed() < SUSPECT + BUMP && !self.deliveries.is_troubled();
         self.aborted.set(Some(aborted.is_ok() && at_once));
+    }
+
+    /// Waits until what is on its way is answered, as far as anything is. The answer to a request behind one that
+    /// was refused says that it is out of sequence; if it came later, it would spoil the next transaction. What is
+    /// queued is not sent any more, and stays.
+    fn quieten(&self) {
+        const LOOK: Duration = Duration::from_millis(10);
+        let deadline = Instant::now() + SUSPECT / 2;
+        let mut left = self.producer.borrow().in_flight_count();
+        while left > 0 && Instant::now() < deadline {
+            std::thread::sleep(LOOK);
+            let now = self.producer.borrow().in_flight_count();
+            if now == left {
+                return;
+            }
+            left = now;
+        }
     }
 
     pub(super) fn failed(&self, step: &'static str, error: &KafkaError) -> SessionError {

@@ -225,10 +225,11 @@ impl Session {
         let Some(at) = queued.source else { return };
         let topic = self.ground.cluster.borrow().topics[queued.topic].clone();
         let sure = self.ground.names_refused;
-        let takes = self
-            .ground
-            .tells_settings
-            .then_some(deliver::Takes { within: topic.takes.within, keyed: topic.takes.keyed });
+        let takes = self.ground.tells_settings.then_some(deliver::Takes {
+            within: topic.takes.within,
+            keyed: topic.takes.keyed,
+            bytes: Some(topic.takes.bytes_max),
+        });
         let topic = topic.name;
         let mut mine = self.mine.borrow_mut();
         match (self.objection(queued), sure) {
