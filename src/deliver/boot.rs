@@ -57,6 +57,12 @@ impl Boot {
         }
     }
 
+    /// Where the partition was taken over, as somebody wrote in `bytes`.
+    pub fn taken_over_at(bytes: &[u8]) -> Option<Offset> {
+        let boot: Self = serde_json::from_slice(bytes).ok()?;
+        (boot.version == 1).then_some(boot.at)
+    }
+
     /// Whether the next record, at or after `next`, must be begun alone.
     pub fn careful(&self, next: Offset) -> bool {
         self.at == next && self.starts > STARTS_MAX

@@ -335,11 +335,6 @@ impl State {
     pub fn log_of(bytes: &[u8]) -> Option<Extent> {
         Self::read(bytes, Partition(0)).ok()?.log
     }
-
-    /// The next input offset that state in `bytes` knows.
-    pub fn next_of(bytes: &[u8]) -> Option<Offset> {
-        Some(Self::read(bytes, Partition(0)).ok()?.next)
-    }
 }
 
 #[cfg(test)]

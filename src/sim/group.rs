@@ -170,6 +170,14 @@ impl Group {
         self.misled.clear();
     }
 
+    /// By hand: no offset is told that is further than what was committed last.
+    pub fn move_back(&mut self) {
+        for at in 0..self.offsets.len() {
+            let last = self.committed(Partition(at as i32));
+            self.offsets[at] = self.offsets[at].min(last);
+        }
+    }
+
     pub fn commit(&mut self, partition: Partition, offset: Offset) {
         self.offsets[partition.0 as usize] = Some(offset);
         self.misled.remove(&partition);

@@ -56,7 +56,7 @@ struct Mine {
     /// Under at-least-once, until the commit.
     offsets: Vec<(Partition, Offset)>,
     /// Whose offsets were sent last.
-    moved: Vec<Partition>,
+    moved: Vec<(Partition, Offset)>,
     /// What may hang of our id.
     ends: Ends,
     /// Not taken, and not told yet; and what came with it.

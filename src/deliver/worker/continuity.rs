@@ -4,16 +4,16 @@
 //! what was to be read next, are they asked once more, and the partition goes on where its log does, or waits.
 //! What is gone unread is told to the monitor in the transaction that passes over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
+use super::begin::unfit;
 use super::commit::EVIDENCE_PARTITION;
-use super::partitions::unfit;
 use super::state::{Pause, Why};
 use super::{Desk, Slot};
-use crate::deliver::{Output, Scorer, Session, SessionError};
+use crate::deliver::{Fetched, Output, Scorer, Session, SessionError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::{Discontinuity, LaneError};
 use crate::watch::{Loss, Message};
@@ -28,6 +28,8 @@ pub struct Losses {
     waiting: BTreeMap<Partition, Loss>,
     /// Since when the log does not have what is to be read next.
     interrupted: Option<Instant>,
+    /// Partitions with records of a leader that nobody has asked about the log yet.
+    elected: BTreeSet<Partition>,
 }
 
 /// Before a partition is taken to be read out that others keep busy: what was fetched of it before has been
@@ -49,9 +51,8 @@ impl Losses {
     }
 
     /// `partition`, read up to `from`, goes on in spite of `gone`.
-    pub fn goes_on(&mut self, partition: Partition, from: Option<Offset>, gone: Discontinuity) {
+    pub fn goes_on(&mut self, partition: Partition, from: Offset, gone: Discontinuity) {
         error!(%partition, next = %gone.next, "records of the input are lost: {gone}");
-        let from = from.unwrap_or(gone.next);
         self.waiting.remove(&partition);
         self.untold.insert(partition, loss(partition, from, gone, false));
     }
@@ -83,6 +84,7 @@ impl Losses {
         for partition in partitions {
             self.untold.remove(partition);
             self.waiting.remove(partition);
+            self.elected.remove(partition);
         }
     }
 
@@ -110,7 +112,7 @@ impl<R: Scorer> Desk<R> {
         let interrupted = self.losses.interrupted.is_some_and(is_read_out);
         let mut doubtful = vec![];
         let looked = session.looked();
-        if looked.is_none() && !interrupted {
+        if looked.is_none() && !interrupted && self.losses.elected.is_empty() {
             return Ok(());
         }
         if let Some(looked) = &looked {
@@ -120,15 +122,18 @@ impl<R: Scorer> Desk<R> {
             let place = TopicPartition { topic: self.stream.input.clone(), partition };
             let look = looked.as_ref().and_then(|looked| looked.get(&place));
             let differs = look.is_some_and(|look| !slot.believes(look));
-            if interrupted || differs {
+            if interrupted || differs || self.losses.elected.contains(&partition) {
                 doubtful.push((partition, slot.lane.log().cloned()));
             }
         }
         if doubtful.is_empty() {
+            self.losses.elected.clear();
             return Ok(());
         }
         self.commit(session)?;
-        for (partition, survey) in session.survey(&self.stream.input, &doubtful)? {
+        let surveys = session.survey(&self.stream.input, &doubtful)?;
+        self.losses.elected.clear();
+        for (partition, survey) in surveys {
             let slot = self.partitions.slot_mut(partition).expect("it was asked about");
             let next = slot.lane.next();
             let gone = survey.since(slot.lane.log(), next);
@@ -147,7 +152,7 @@ impl<R: Scorer> Desk<R> {
                 Some(gone) => {
                     slot.lane.go_on(gone.next, survey.extent);
                     (slot.committed, slot.last) = (None, None);
-                    self.losses.goes_on(partition, Some(next), gone);
+                    self.losses.goes_on(partition, next, gone);
                     self.refusals.forget(&[partition]);
                     self.arrivals.forget(&[partition]);
                     session.rewind(&[(partition, gone.next)])?;
@@ -162,6 +167,19 @@ impl<R: Scorer> Desk<R> {
             session.rewind(&self.nexts(self.partitions.reading()))?;
         }
         Ok(())
+    }
+
+    /// Whether some of `messages` were appended under a leader that is newer than what is known of their log. What
+    /// came before may be another log by then, so none of them is counted before somebody has looked.
+    pub(super) fn is_elected<M: Fetched>(&mut self, messages: &[M]) -> bool {
+        for message in messages {
+            let partition = message.record().at.partition;
+            let known = self.partitions.slot(partition).and_then(|slot| slot.lane.log()?.epoch);
+            if known.is_some() && message.leader_epoch() > known {
+                self.losses.elected.insert(partition);
+            }
+        }
+        !self.losses.elected.is_empty()
     }
 
     /// Tells the monitor what is gone: part of every commit, so that nothing is passed over unsaid.
@@ -194,8 +212,10 @@ impl<R: Scorer> Desk<R> {
             let is_reading = self.partitions.is_reading(partition);
             let slot = self.partitions.slot_mut(partition);
             let Some(slot) = slot.filter(|slot| is_reading && is_quiet(slot)) else { continue };
-            if position > slot.lane.next() {
-                slot.lane.pass_over(position);
+            // No further than the log was seen to reach: if it loses what was passed over, that shows.
+            let seen = slot.lane.log().map_or(position, |log| log.end.min(position));
+            if seen > slot.lane.next() {
+                slot.lane.pass_over(seen);
                 (slot.passed_over, slot.passed_at) = (true, now);
             }
         }

@@ -6,6 +6,7 @@
 //! plain state machine: Kafka drives it on a thread, the simulator step by step.
 
 mod adopt;
+mod begin;
 mod commit;
 mod continuity;
 mod outputs;
@@ -30,7 +31,7 @@ use crate::config::Stream;
 use crate::record::{Offset, Partition};
 use crate::score::Lane;
 
-pub use partitions::begin as begin_lane;
+pub use begin::begin as begin_lane;
 pub use work::BATCH_BYTES_MAX;
 
 /// Scores the partitions that its group gives it.

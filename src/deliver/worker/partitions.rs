@@ -2,77 +2,20 @@
 
 use tracing::{info, warn};
 
+use super::begin::{begin, unfit};
 use super::state::{Pause, Why};
 use super::{Desk, LANE_KEY, Slot};
-use crate::config::Stream;
 use crate::deliver::{
     BOOT_KEY, Beginning, Boot, Change, Kept, Output, Progress, Refusal, Scorer, Session,
-    SessionError, Start,
+    SessionError,
 };
 use crate::record::{Offset, Partition, Position};
-use crate::score::{Discontinuity, Lane, LaneError, LaneState};
+use crate::score::{Lane, LaneError, LaneState};
 
 /// A lane, and what the group committed of it: that may be less.
 type Begun = (Lane, Option<Offset>);
 /// The same, or why it cannot be known yet.
 type Restored = Result<Begun, Why>;
-
-/// The lane that goes on from `beginning`, whose first kept value is its state; `offsets_lag` as in
-/// [`Timing`](super::Timing). A log that is another under offsets that are done is refused, unless the
-/// stream accepts that; what is gone unread is told.
-///
-/// # Errors
-/// If state and committed offset do not fit each other.
-pub fn begin(
-    beginning: &Beginning,
-    baseline: &str,
-    stream: &Stream,
-    offsets_lag: bool,
-) -> Result<(Lane, Option<Discontinuity>), LaneError> {
-    let partition = beginning.partition;
-    let log = &beginning.log.extent;
-    let window_ms = stream.alerts.window.as_millis() as u64;
-    let fresh = |next| Lane::new(baseline, partition, next, window_ms);
-    let start = beginning.start(offsets_lag);
-    let mut lane = match start {
-        Start::Fresh(next) => Ok(fresh(next)),
-        Start::Lost { committed } => Err(LaneError::Missing { partition, committed }),
-        Start::Covering { state, committed: Some(committed) } => {
-            Lane::restore(state, baseline, partition, committed, window_ms)
-        }
-        Start::Covering { state, .. } | Start::WithoutOffset { state } => {
-            Lane::covering(state, baseline, partition, window_ms)
-        }
-    }?;
-    let next = lane.next();
-    let gone = beginning.log.since(lane.log(), next);
-    match gone {
-        Some(gone) if gone.ambiguous && !stream.accept_gap => {
-            return Err(LaneError::Discontinuous { partition, next, gone });
-        }
-        Some(gone) => lane.go_on(gone.next, log.clone()),
-        None if matches!(start, Start::WithoutOffset { .. }) && next != log.start => {
-            return Err(LaneError::NoOffset { partition, covered: next });
-        }
-        None => lane.look(log.clone()),
-    }
-    Ok((lane, gone))
-}
-
-/// Why a partition cannot go on, and the command that makes it.
-pub(super) fn unfit(stream: &Stream, partition: Partition, error: &LaneError) -> String {
-    let name = &stream.name;
-    let accept = match error {
-        LaneError::Discontinuous { .. } => {
-            ", and so does accept_gap = true of the stream, here and whenever it happens again"
-        }
-        _ => "",
-    };
-    format!(
-        "{error}; `tripline state show --stream {name}` says more, `tripline state reset --stream {name} \
-         --partition {partition}` goes on without what it remembers{accept}"
-    )
-}
 
 impl<R: Scorer> Desk<R> {
     /// Acts on what the group decided.
@@ -307,6 +250,13 @@ impl<R: Scorer> Desk<R> {
     ) -> Result<(), SessionError> {
         let new = partitions.iter().copied().filter(|p| self.unannounced.contains(p));
         let new: Vec<Partition> = new.collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        if !self.losses.is_told() {
+            // Who finds a partition taken over above them does not look for them.
+            self.commit(session)?;
+        }
         for &partition in &new {
             let boot = self.boots[&partition].to_bytes();
             session.send(Output {
@@ -317,9 +267,6 @@ impl<R: Scorer> Desk<R> {
                 headers: &[],
             })?;
             self.said.insert(partition, boot);
-        }
-        if new.is_empty() {
-            return Ok(());
         }
         self.commit(session)?;
         self.unannounced.retain(|partition| !new.contains(partition));
@@ -351,18 +298,22 @@ impl<R: Scorer> Desk<R> {
         let (topic, keys) = (&*self.stream.topics.state, &[LANE_KEY, BOOT_KEY]);
         let kept = Kept { topic, keys, extent: LaneState::log_of };
         match session.beginnings(&whole, kept) {
-            Ok(found) => lanes.extend(found.iter().map(|b| (b.partition, self.lane(b)))),
+            Ok(found) => lanes.extend(found.into_iter().map(|b| (b.partition, self.lane(b)))),
             Err(error @ SessionError::Fenced { .. }) => return Err(error),
             Err(error) => lanes.extend(whole.into_iter().map(|p| held(p, error.to_string()))),
         }
         Ok(lanes)
     }
 
-    fn lane(&mut self, beginning: &Beginning) -> Result<Begun, Why> {
+    fn lane(&mut self, mut beginning: Beginning) -> Result<Begun, Why> {
         let partition = beginning.partition;
+        if beginning.kept[1].is_none() {
+            // We took it over, and could not say so yet.
+            beginning.kept[1] = self.boots.get(&partition).map(|boot| boot.to_bytes());
+        }
         let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
         let Desk { stream, scorer, timing, .. } = &*self;
-        let begun = begin(beginning, scorer.baseline(), stream, timing.offsets_lag);
+        let begun = begin(&beginning, scorer.baseline(), stream, timing.offsets_lag);
         let (lane, gone) = match begun {
             Ok(begun) => begun,
             Err(error) => {
@@ -386,8 +337,7 @@ impl<R: Scorer> Desk<R> {
         // Nothing was committed, and there is nothing to commit yet.
         let fresh = state.is_none();
         let committed = beginning.committed.or_else(|| fresh.then(|| lane.next()));
-        if let Some(gone) = gone {
-            let from = state.as_deref().and_then(LaneState::next_of);
+        if let Some((from, gone)) = gone {
             self.losses.goes_on(partition, from, gone);
             return Ok((lane, None));
         }

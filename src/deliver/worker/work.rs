@@ -25,6 +25,12 @@ impl<R: Scorer> Desk<R> {
             self.pass_over(session)?;
             return Ok(0);
         }
+        if self.is_elected(&messages) {
+            let again: BTreeSet<_> = messages.iter().map(|m| m.record().at.partition).collect();
+            drop(messages);
+            session.rewind(&self.nexts(again))?;
+            return Ok(0);
+        }
         let mut again = BTreeSet::new();
         let alone = self.set_aside(&mut messages, &mut again);
         self.supply(session, &mut messages)?;

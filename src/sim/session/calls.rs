@@ -90,6 +90,7 @@ impl deliver::Session for Session {
     }
 
     fn assign(&self, from: &[(Partition, Offset)]) -> Result<()> {
+        self.note_reading(from);
         self.consume(Step::Assign, |consumer| {
             consumer.told = false;
             for &(partition, offset) in from {
@@ -129,6 +130,7 @@ impl deliver::Session for Session {
         if from.is_empty() {
             return Ok(());
         }
+        self.note_reading(from);
         self.consume(Step::Resume, |consumer| {
             for &(partition, offset) in from {
                 let next = self.from(partition, offset);
@@ -142,6 +144,7 @@ impl deliver::Session for Session {
         if to.is_empty() {
             return Ok(());
         }
+        self.note_reading(to);
         self.consume(Step::Rewind, |consumer| {
             for &(partition, offset) in to {
                 let next = self.from(partition, offset);
@@ -227,7 +230,7 @@ impl deliver::Session for Session {
         let Some(member) = mine.consumer.as_ref().map(|consumer| consumer.member) else {
             return Err(failed("send offsets", "there is no consumer"));
         };
-        mine.moved = next.iter().map(|&(partition, _)| partition).collect();
+        mine.moved = next.to_vec();
         if self.ground.exactly_once && !next.is_empty() {
             mine.ends.touch(GROUP, Some(Partition(0)));
             let lease = mine.lease;
@@ -280,6 +283,7 @@ impl deliver::Session for Session {
         }
         self.used.set(self.ground.now());
         let mut mine = self.mine.borrow_mut();
+        self.ground.note(|| format!("{}: committed{}", self.place.name, places(&mine.moved)));
         mine.ends.committed();
         mine.give_up();
         Ok(())
@@ -515,6 +519,11 @@ impl deliver::Session for Session {
     }
 }
 
+/// Partitions and offsets, for people.
+fn places(all: &[(Partition, Offset)]) -> String {
+    all.iter().map(|(partition, offset)| format!(" {partition}/{offset}")).collect()
+}
+
 /// Between two looks at the input.
 const LOOK_MS: Ms = 2_000;
 
@@ -530,6 +539,12 @@ fn survey(topic: &Topic, partition: Partition, was: Option<&Extent>) -> Survey {
     let ended = was.and_then(|was| Some((was.end, log.end_of(was.epoch? as usize)? as i64)));
     let parted = ended.filter(|&(then, now)| now < then.0).map(|(_, now)| Offset(now));
     Survey { extent, parted }
+}
+
+impl Session {
+    fn note_reading(&self, from: &[(Partition, Offset)]) {
+        self.ground.note(|| format!("{}: reads from{}", self.place.name, places(from)));
+    }
 }
 
 fn owned(headers: &[(&str, &[u8])]) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {

@@ -133,7 +133,7 @@ impl Session {
             // Offsets are ours alone: they have ended where everything else has.
             let cluster = self.ground.cluster.borrow();
             let group = &cluster.groups[self.place.group];
-            if !self.mine.borrow().moved.iter().any(|&p| group.is_unstable(p)) {
+            if !self.mine.borrow().moved.iter().any(|&(p, _)| group.is_unstable(p)) {
                 // A coordinator that has forgotten them says so too.
                 self.mine.borrow_mut().ends.watch();
                 return Ok(());

@@ -90,7 +90,8 @@ impl World {
     }
 
     /// The brokers know their partitions again. What then hangs of ids that no machine has is
-    /// aborted by hand.
+    /// aborted by hand, and a group's offset that is further than the state is moved back by hand: a group that tells an
+    /// old offset may do so after its log became shorter, and then its partition waits for somebody.
     pub(super) fn clear_up(&self) {
         let machines = self.machines.borrow();
         let used = |m: &Machine, id| !m.retired && (m.ids..m.ids + IDS).contains(&id);
@@ -98,6 +99,7 @@ impl World {
         let mut cluster = self.ground.cluster.borrow_mut();
         cluster.leaderless_until = 0;
         cluster.abort_hanging(is_used);
+        cluster.groups[WORKERS].move_back();
     }
 
     pub(super) fn count_end(&self, process: &Process) {
