@@ -67,7 +67,7 @@ pub struct Args {
     scale: f32,
 
     /// The classifier to protect, as ONNX: one input of f32 [batch, ...], logits or probabilities
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "guarded-model", value_name = "FILE")]
     protected_model: Option<PathBuf>,
 
     /// Share of clean records that may be flagged

@@ -86,8 +86,8 @@ pub struct Alerts {
     pub window: Duration,
     /// `false_pages = "1/week"`: how often an alarm may be false if nothing is wrong.
     pub period: Duration,
-    /// `hold = "1h"`: how long an incident must be quiet before it is resolved.
-    pub hold: Duration,
+    /// `keep_firing_for = "1h"`: how long an incident must be quiet before it is resolved.
+    pub keep_firing_for: Duration,
     /// `no_data`: an incident if no record came for so long, `"30m"`; never unless given. A plain rule:
     /// it is not among the false pages that `false_pages` promises.
     pub no_data: Option<Duration>,
@@ -209,7 +209,7 @@ fn alerts(mut section: Section<'_>, claims: &mut Claims) -> Alerts {
         topic: claims.alerts(&mut section, "tripline.alerts"),
         window: section.millis("window_ms", 100..=3_600_000, 10_000),
         period: section.read("false_pages", time::PERIOD, time::period).unwrap_or(WEEK),
-        hold: section.read("hold", time::DURATION, time::duration).unwrap_or(HOUR),
+        keep_firing_for: section.read("keep_firing_for", time::DURATION, time::duration).unwrap_or(HOUR),
         no_data: section.read("no_data", time::DURATION, time::duration),
         per_partition: section.flag("per_partition", false),
     };

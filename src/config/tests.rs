@@ -258,7 +258,7 @@ state = "digits/state" # no topic name
 [stream.alerts]
 window_ms = 60000
 false_pages = "1/fortnight" # bad frequency
-hold = "1 hour" # bad length of time
+keep_firing_for = "1 hour" # bad length of time
 topic = "digits.evidence" # topic taken
 [[stream]] # keys are missing: input, bundle
 name = "digits" # name taken

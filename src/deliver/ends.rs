@@ -52,6 +52,11 @@ pub struct Ends {
 }
 
 impl Outputs {
+    /// Whether others have something open there at nearly any time.
+    pub fn is_shared(&self, topic: &str, partition: Partition) -> bool {
+        topic == self.evidence || topic == GROUP || topic == self.state && partition.0 == 0
+    }
+
     /// What a worker of `stream` writes to.
     pub fn of_worker(stream: &Stream) -> Self {
         let topics = &stream.topics;
@@ -216,11 +221,8 @@ impl Ends {
         self.doubted = doubted.into_iter().filter(|(place, _)| !has_ended(place)).collect();
     }
 
-    /// Where others have something open at nearly any time.
     fn is_shared(&self, place: &TopicPartition) -> bool {
-        let Outputs { evidence, state, .. } = &self.shared;
-        let TopicPartition { topic, partition } = place;
-        topic == evidence || topic == GROUP || topic == state && partition.0 == 0
+        self.shared.is_shared(&place.topic, place.partition)
     }
 
     /// Everything was ended as it should be: by whom it was seen there is nothing to doubt.

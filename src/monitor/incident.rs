@@ -49,7 +49,7 @@ impl Member {
 pub enum Status {
     /// The first word about an incident: a page.
     Firing,
-    /// More is known of it, or it came back within `hold`: no page.
+    /// More is known of it, or it came back within `keep_firing_for`: no page.
     Updated,
     Resolved,
 }

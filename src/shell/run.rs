@@ -169,7 +169,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     let times = Times {
         window_ms: stream.alerts.window.as_millis() as u64,
         false_page_ms,
-        keep_firing_for_ms: stream.alerts.hold.as_millis() as u64,
+        keep_firing_for_ms: stream.alerts.keep_firing_for.as_millis() as u64,
     };
     let signals = guard.signals().clone();
     // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.

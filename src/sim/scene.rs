@@ -105,7 +105,7 @@ impl Scene {
             topic: "alerts".into(),
             window: Duration::from_millis(window_ms),
             period: Duration::from_secs(3600),
-            hold: Duration::from_secs(20),
+            keep_firing_for: Duration::from_secs(20),
             no_data: None,
             // Not drawn: older seeds keep their worlds.
             per_partition: seed % 4 == 3,
@@ -209,7 +209,7 @@ impl Scene {
         let times = Times {
             window_ms: alerts.window.as_millis() as u64,
             false_page_ms,
-            keep_firing_for_ms: alerts.hold.as_millis() as u64,
+            keep_firing_for_ms: alerts.keep_firing_for.as_millis() as u64,
         };
         let signals = Signals::none();
         let clean = Flagged { budget, rows: 3000, flagged: 30 };

@@ -53,6 +53,8 @@ struct Mine {
     consumer: Option<Consumer>,
     queue: Vec<Queued>,
     open: bool,
+    /// Something of the open transaction has arrived where only we write.
+    landed: bool,
     /// Under at-least-once, until the commit.
     offsets: Vec<(Partition, Offset)>,
     /// Whose offsets were sent last.
@@ -120,9 +122,10 @@ impl Session {
         let lease = ground.cluster.borrow_mut().init(place.producer);
         let ends = Ends::new(&place.outputs, ending::widths(ground, &place));
         let (queue, offsets, refusals, beside) = (vec![], vec![], vec![], vec![]);
-        let (consumer, open) = (None, false);
+        let (consumer, open, landed) = (None, false, false);
         let moved = vec![];
-        let mine = Mine { lease, consumer, queue, open, offsets, moved, ends, refusals, beside };
+        let mine =
+            Mine { lease, consumer, queue, open, landed, offsets, moved, ends, refusals, beside };
         let session = Self {
             ground: ground.clone(),
             process: process.clone(),

@@ -75,7 +75,7 @@ on_flagged = "correct"
 [stream.alerts]
 topic = "{stream}.alerts"
 window_ms = {WINDOW_MS}
-hold = "10s"
+keep_firing_for = "10s"
 "#,
         session = SESSION.as_millis(),
         transaction = TRANSACTION.as_millis(),

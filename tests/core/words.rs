@@ -151,7 +151,8 @@ const BANNED: &[Banned] = &[
     Banned { word: "epoch", instead: "baseline", allowed: EPOCHS },
     Banned { word: "epochs", instead: "baselines", allowed: EPOCHS },
     banned("silence", "no_data, or no records"),
-    banned("guarded", "protected"),
+    // The flag of builds before 0.2.0 is still taken.
+    Banned { word: "guarded", instead: "protected", allowed: &["src/cli/fit.rs"] },
     banned("\"hold\"", "\"keep_firing_for\""),
     banned("`hold`", "`keep_firing_for`"),
     banned("hold = \"", "keep_firing_for"),

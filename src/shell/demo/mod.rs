@@ -133,7 +133,7 @@ fields = ["/image"]
 
 [stream.alerts]
 window_ms = 1000
-hold = "10m"
+keep_firing_for = "10m"
 "#;
 
 /// Runs the demo; `watch` is called while it goes on.

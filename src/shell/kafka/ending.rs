@@ -142,7 +142,7 @@ impl Transactions {
         self.wary.set(Some(Instant::now()));
     }
 
-    fn is_wary(&self) -> bool {
+    pub(super) fn is_wary(&self) -> bool {
         self.wary.get().is_some_and(|at| at.elapsed() < WARY)
     }
 

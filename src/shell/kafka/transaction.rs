@@ -13,6 +13,7 @@
 //! has arrived.
 
 use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,7 @@ impl Transactions {
         timeout: Duration,
         progress: Arc<Progress>,
     ) -> Result<Self, SessionError> {
-        let deliveries = Deliveries::new(batch_bytes(&config));
+        let deliveries = Deliveries::new(batch_bytes(&config), outputs);
         step(&progress, "taking the transactional id over");
         let producer = producer(&config, delivery, deliveries.clone(), timeout)?;
         let started = Self {
@@ -159,11 +160,17 @@ impl Transactions {
             }
             self.deliveries.forgive();
         } else if self.open.get() {
+            if !self.ends.borrow().is_calm() {
+                return Err(unknown("something older may hang"));
+            }
             if self.aborted.get().is_none() {
                 self.abort_if(true);
             }
             if self.aborted.get() != Some(true) {
                 return Err(unknown("the brokers did not answer at once"));
+            }
+            if self.is_wary() && !self.deliveries.has_landed() {
+                return Err(unknown("no partition of ours shows whether it has ended"));
             }
             self.was_ended(to)?;
             self.ends.borrow_mut().committed();
@@ -538,6 +545,9 @@ fn producer(
 #[derive(Clone)]
 pub struct Deliveries {
     delivered: Arc<Mutex<Delivered>>,
+    /// Something has arrived where only we write, since the transaction began.
+    landed: Arc<AtomicBool>,
+    outputs: Arc<Outputs>,
     /// Requests of several records have no more bytes.
     batch_bytes: usize,
 }
@@ -554,8 +564,14 @@ struct Delivered {
 }
 
 impl Deliveries {
-    fn new(batch_bytes: usize) -> Self {
-        Self { delivered: Arc::default(), batch_bytes }
+    fn new(batch_bytes: usize, outputs: &Outputs) -> Self {
+        let outputs = Arc::new(outputs.clone());
+        Self { delivered: Arc::default(), landed: Arc::default(), outputs, batch_bytes }
+    }
+
+    /// Whether anything of the open transaction has arrived where only we write.
+    fn has_landed(&self) -> bool {
+        self.landed.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Delivered> {
@@ -586,6 +602,7 @@ impl Deliveries {
     fn calm(&self) {
         let mut delivered = self.lock();
         (delivered.troubled, delivered.lost) = (false, None);
+        self.landed.store(false, Ordering::Relaxed);
     }
 
     fn is_troubled(&self) -> bool {
@@ -614,7 +631,17 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Err((error, message)) = result else { return };
+        let (error, message) = match result {
+            Ok(message) => {
+                let is_own =
+                    || !self.outputs.is_shared(message.topic(), Partition(message.partition()));
+                if !self.landed.load(Ordering::Relaxed) && is_own() {
+                    self.landed.store(true, Ordering::Relaxed);
+                }
+                return;
+            }
+            Err(failed) => failed,
+        };
         let trace = message.headers().and_then(|all| native::header(all, c"tripline-trace"));
         // A record of our own has none: that it is refused is no record's doing.
         let source = trace.and_then(ReadTrace::unpack).map(|trace| trace.source);

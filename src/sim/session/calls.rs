@@ -317,6 +317,9 @@ impl deliver::Session for Session {
         if matches!(strike, Strike::NoAnswer | Strike::RequestLost) {
             return Err(no_answer("abort"));
         }
+        if self.ground.exactly_once && !self.mine.borrow().ends.is_calm() {
+            return Err(failed("abort", "something older may hang"));
+        }
         let lease = self.mine.borrow().lease;
         if strike == Strike::Late {
             let mut cluster = self.ground.cluster.borrow_mut();
@@ -335,6 +338,9 @@ impl deliver::Session for Session {
             }
         }
         self.leave(strike, "abort", ())?;
+        if slow && !self.mine.borrow().landed {
+            return Err(failed("abort", "no partition of ours shows whether it has ended"));
+        }
         if slow {
             self.was_ended()?;
         }

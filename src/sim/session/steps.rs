@@ -215,6 +215,8 @@ impl Session {
             };
             drop(cluster);
             done.map_err(|refusal| self.refused("produce", refusal))?;
+            let name = self.ground.cluster.borrow().topics[topic].name.clone();
+            self.mine.borrow_mut().landed |= !self.place.outputs.is_shared(&name, partition);
         }
         Ok(())
     }
@@ -368,7 +370,7 @@ impl Mine {
     pub(super) fn give_up(&mut self) {
         self.queue.clear();
         self.offsets.clear();
-        self.open = false;
+        (self.open, self.landed) = (false, false);
     }
 }
 
