@@ -167,6 +167,9 @@ impl Manifest {
             }
         }
         self.check_triggers()?;
+        if self.steps.as_ref().is_some_and(Vec::is_empty) {
+            return Err("steps names none".into());
+        }
         if let Some(Dependence { rows, .. }) = self.dependence
             && !(rows.is_finite() && rows >= 1.0)
         {

@@ -77,7 +77,7 @@ mod tests {
     fn what_a_verdict_hangs_on_can_change_while_running() {
         check("", "", &[]);
         check("", "mode = \"enforce\"\nbudget = \"2%\"\nlinger_ms = 7\nrows_max = 9", &[]);
-        check("", "[stream.alerts]\nfalse_pages = \"1/day\"\nhold = \"2h\"", &[]);
+        check("", "[stream.alerts]\nfalse_pages = \"1/day\"\nkeep_firing_for = \"2h\"", &[]);
     }
 
     #[test]

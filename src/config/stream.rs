@@ -209,7 +209,9 @@ fn alerts(mut section: Section<'_>, claims: &mut Claims) -> Alerts {
         topic: claims.alerts(&mut section, "tripline.alerts"),
         window: section.millis("window_ms", 100..=3_600_000, 10_000),
         period: section.read("false_pages", time::PERIOD, time::period).unwrap_or(WEEK),
-        keep_firing_for: section.read("keep_firing_for", time::DURATION, time::duration).unwrap_or(HOUR),
+        keep_firing_for: section
+            .read("keep_firing_for", time::DURATION, time::duration)
+            .unwrap_or(HOUR),
         no_data: section.read("no_data", time::DURATION, time::duration),
         per_partition: section.flag("per_partition", false),
     };
