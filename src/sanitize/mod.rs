@@ -5,6 +5,7 @@
 //! one gets the row as the record has it. What comes out is encoded, read again and scored again before
 //! it is delivered: a row that would be flagged or that the schema does not allow is held back.
 
+mod bit_depth;
 mod clamp;
 mod one_hot;
 mod reconstruct;
@@ -41,7 +42,7 @@ pub struct Kind {
 }
 
 /// Every step there is.
-pub const ROSTER: &[Kind] = &[clamp::KIND, one_hot::KIND, reconstruct::KIND];
+pub const ROSTER: &[Kind] = &[bit_depth::KIND, clamp::KIND, one_hot::KIND, reconstruct::KIND];
 
 /// The steps of a bundle that names none.
 pub const DEFAULT: [&str; 3] = ["reconstruct", "one-hot", "clamp"];
