@@ -18,8 +18,8 @@ pub use manifest::{
     AnswerKind, CleanShare, Dependence, Manifest, Member, Provenance, Role, RowsUsed,
 };
 pub use networks::{
-    AUTOENCODER, FILES, LIKELIHOOD, NETWORKS, NetworkKind, Outputs, PROTECTED_MODEL, RESTORER,
-    with_what_they_read,
+    AUTOENCODER, FILES, LIKELIHOOD, NETWORKS, NetworkKind, NetworkOutputs, PROTECTED_MODEL,
+    RESTORER, with_what_they_read,
 };
 pub use tensors::{TensorError, Tensors};
 
@@ -94,7 +94,7 @@ impl Bundle {
         let mut networks = BTreeMap::new();
         for kind in &NETWORKS {
             // Without the manifest's word nobody knows what its numbers mean.
-            if kind.outputs == Outputs::Labels && manifest.answer.is_none() {
+            if kind.outputs == NetworkOutputs::Labels && manifest.answer.is_none() {
                 continue;
             }
             match files.remove(kind.file) {

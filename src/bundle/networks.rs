@@ -15,12 +15,12 @@ pub struct NetworkKind {
     pub is_required: bool,
     /// It runs once for every pair: reads the first column, writes the second.
     pub fills: &'static [(Columns, Columns)],
-    pub outputs: Outputs,
+    pub outputs: NetworkOutputs,
 }
 
 /// What an output row of a network is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outputs {
+pub enum NetworkOutputs {
     /// As wide as a row, `[d]`.
     Row,
     /// A number for each label, `[k]`, of the model that we protect: somebody else exported it.
@@ -40,21 +40,21 @@ pub const NETWORKS: [NetworkKind; 4] = [
         file: AUTOENCODER,
         is_required: true,
         fills: &[(Columns::X, Columns::TWIN)],
-        outputs: Outputs::Row,
+        outputs: NetworkOutputs::Row,
     },
     NetworkKind {
         name: "the restorer",
         file: RESTORER,
         is_required: false,
         fills: &[(Columns::X, Columns::RESTORED)],
-        outputs: Outputs::Row,
+        outputs: NetworkOutputs::Row,
     },
     NetworkKind {
         name: "the likelihood",
         file: LIKELIHOOD,
         is_required: false,
         fills: &[(Columns::X, Columns::SURPRISAL)],
-        outputs: Outputs::Row,
+        outputs: NetworkOutputs::Row,
     },
     NetworkKind {
         name: "the protected model",
@@ -65,7 +65,7 @@ pub const NETWORKS: [NetworkKind; 4] = [
             (Columns::TWIN, Columns::TWIN_ANSWER),
             (Columns::RESTORED, Columns::RESTORED_ANSWER),
         ],
-        outputs: Outputs::Labels,
+        outputs: NetworkOutputs::Labels,
     },
 ];
 

@@ -159,7 +159,7 @@ fn the_share_of_clean_rows_flagged_keeps_its_interval() {
 }
 
 #[test]
-fn a_report_says_what_an_operator_judges_a_bundle_by() {
+fn a_report_says_what_an_operator_compares_bundles_by() {
     let place = tempfile::tempdir().unwrap();
     let mut report = run(&options(place.path(), 2000)).unwrap();
     report.folder = "models/tiny".into();

@@ -8,7 +8,7 @@ use ort::value::{TensorElementType, TensorRef, ValueType};
 
 use super::graph::{self, GraphError, Vocabulary};
 use super::{Deadline, Runtime};
-use crate::bundle::{NETWORKS, Outputs};
+use crate::bundle::{NETWORKS, NetworkOutputs};
 
 /// A network that takes `[n, ...]` and gives `[n, k]`, for any n.
 ///
@@ -56,7 +56,7 @@ impl Network {
         onnx: &[u8],
         inputs: usize,
     ) -> Result<Self, ModelError> {
-        let others = NETWORKS.iter().filter(|kind| kind.outputs == Outputs::Labels);
+        let others = NETWORKS.iter().filter(|kind| kind.outputs == NetworkOutputs::Labels);
         let vocabulary = match others.map(|kind| kind.name).any(|other| other == name) {
             true => Vocabulary::Exported,
             false => Vocabulary::Standard,

@@ -6,7 +6,9 @@ use std::time::Duration;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::{Deadline, ModelError, Network, Runtime};
-use crate::bundle::{AnswerKind, Bundle, NETWORKS, NetworkKind, Outputs, with_what_they_read};
+use crate::bundle::{
+    AnswerKind, Bundle, NETWORKS, NetworkKind, NetworkOutputs, with_what_they_read,
+};
 use crate::math::log_softmax_rows;
 use crate::record::{Columns, Rows};
 
@@ -61,7 +63,7 @@ impl Networks {
         for kind in &NETWORKS {
             let Some(onnx) = onnx(kind.file) else { continue };
             let network = Network::load(runtime, kind.name, onnx, width)?;
-            if kind.outputs == Outputs::Row && network.outputs() != width {
+            if kind.outputs == NetworkOutputs::Row && network.outputs() != width {
                 return Err(ModelError::Signature {
                     network: kind.name,
                     expected: format!("{width} outputs per row"),
@@ -90,7 +92,7 @@ impl Networks {
     }
 
     fn classifier(&self) -> Option<&(&'static NetworkKind, Network)> {
-        self.list.iter().find(|(kind, _)| kind.outputs == Outputs::Labels)
+        self.list.iter().find(|(kind, _)| kind.outputs == NetworkOutputs::Labels)
     }
 
     /// The columns that they write.
@@ -102,10 +104,10 @@ impl Networks {
     /// How many columns there can be as wide as a row, the rows themselves among them, and how many
     /// of answers.
     pub fn columns(&self) -> (usize, usize) {
-        let own = self.list.iter().filter(|(kind, _)| kind.outputs == Outputs::Row);
+        let own = self.list.iter().filter(|(kind, _)| kind.outputs == NetworkOutputs::Row);
         let rows = own.flat_map(|(kind, _)| kind.fills).map(|&(_, into)| into);
         let rows: Vec<Columns> = rows.chain([Columns::X]).collect();
-        let answers = NETWORKS.iter().filter(|kind| kind.outputs == Outputs::Labels);
+        let answers = NETWORKS.iter().filter(|kind| kind.outputs == NetworkOutputs::Labels);
         let answers = answers.flat_map(|kind| kind.fills);
         (rows.len(), answers.filter(|(from, _)| rows.contains(from)).count())
     }
@@ -132,8 +134,8 @@ impl Networks {
                     written => filled.columns[written.place()].as_slice(),
                 };
                 let ran = match kind.outputs {
-                    Outputs::Row => network.run(rows, &mut out),
-                    Outputs::Labels => answer(network, self.answer, rows, &mut out),
+                    NetworkOutputs::Row => network.run(rows, &mut out),
+                    NetworkOutputs::Labels => answer(network, self.answer, rows, &mut out),
                 };
                 filled.columns[into.place()] = out;
                 ran?;

@@ -18,13 +18,13 @@ pub struct Extent {
     pub end: Offset,
     /// The leader epoch in which the log reached that end (KIP-101): one more for each election.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<i32>,
+    pub leader_epoch: Option<i32>,
 }
 
 impl Extent {
     /// Whether it is plainly the log that `was`, and no shorter. If not, whoever asks again may still find that it
     /// is: it may have another leader.
     pub fn is_plainly(&self, was: &Self) -> bool {
-        self.topic == was.topic && self.epoch == was.epoch && self.end >= was.end
+        self.topic == was.topic && self.leader_epoch == was.leader_epoch && self.end >= was.end
     }
 }

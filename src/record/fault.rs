@@ -32,7 +32,7 @@ pub enum Fault {
     UnknownSchema,
     /// The topic it should leave by does not take a record that large.
     Undeliverable { bytes: usize },
-    /// Judging it ended the process, again and again.
+    /// Scoring it ended the process, again and again.
     Crash,
     /// Two common readers would read the value differently: its sender would choose what we score.
     Ambiguous(Ambiguity),

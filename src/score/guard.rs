@@ -2,7 +2,9 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::bundle::{Bundle, Dependence, Digest, NETWORKS, NetworkKind, Outputs, TensorError};
+use crate::bundle::{
+    Bundle, Dependence, Digest, NETWORKS, NetworkKind, NetworkOutputs, TensorError,
+};
 use crate::codec::{self, Codecs, Confluent, ContentHeaders};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
@@ -63,8 +65,8 @@ impl Guard {
                 .ok_or_else(|| GuardError::UnknownDetector(member.kind.clone()))?;
             let lacks = |network: &&NetworkKind| {
                 let is_needed = match network.outputs {
-                    Outputs::Labels => kind.needs_protected_model,
-                    Outputs::Row => {
+                    NetworkOutputs::Labels => kind.needs_protected_model,
+                    NetworkOutputs::Row => {
                         network.fills.iter().any(|(_, into)| kind.needs.contains(*into))
                     }
                 };

@@ -195,12 +195,12 @@ impl Lane {
         }
     }
 
-    /// The record before the next offset was appended in leader epoch `epoch`: the log reaches there, whatever
+    /// The record before the next offset was appended in `leader_epoch`: the log reaches there, whatever
     /// it was when somebody last looked.
-    pub fn reach(&mut self, epoch: Option<i32>) {
+    pub fn reach(&mut self, leader_epoch: Option<i32>) {
         let next = self.state.next;
         if let Some(log) = self.state.log.as_mut().filter(|log| log.end < next) {
-            (log.end, log.epoch) = (next, epoch.or(log.epoch));
+            (log.end, log.leader_epoch) = (next, leader_epoch.or(log.leader_epoch));
         }
     }
 

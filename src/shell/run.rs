@@ -180,7 +180,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {
         terms.draws_max = 1;
     }
-    let no_data_ms = stream.alerts.no_data.map(|silence| silence.as_millis() as u64);
+    let no_data_ms = stream.alerts.no_data.map(|after| after.as_millis() as u64);
     let (schema, per_partition) = (guard.schema().clone(), stream.alerts.per_partition);
     Frame { about, terms, signals, schema, no_data_ms, per_partition }
 }

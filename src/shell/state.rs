@@ -464,7 +464,7 @@ mod tests {
     fn beginning(committed: Option<i64>) -> Beginning {
         let (partition, oldest) = (Partition(0), Offset(5));
         let (committed, end) = (committed.map(Offset), Offset(9));
-        let extent = Extent { topic: None, start: oldest, end, epoch: None };
+        let extent = Extent { topic: None, start: oldest, end, leader_epoch: None };
         let log = Survey { extent, parted: None };
         Beginning { partition, committed, log, kept: vec![] }
     }

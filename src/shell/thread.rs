@@ -57,7 +57,7 @@ impl<W: Wrap> Thread<'_, W> {
         let (scorer, stream) = StreamScorer::new(inbox.take().expect(POSTED));
         let (timing, progress) = (self.around.timing, self.progress.clone());
         let mut resting = Resting::new(scorer, inbox, stream, timing, progress);
-        let mut pause = Pause::new(LOOK_AGAIN);
+        let mut pause = GrowingPause::new(LOOK_AGAIN);
         while let Some(session) = self.join() {
             let mut worker = resting.join(session);
             let began = Instant::now();
@@ -80,7 +80,7 @@ impl<W: Wrap> Thread<'_, W> {
     /// Monitors until told to stop.
     pub fn monitor(&self, inbox: &Arc<Inbox<(Arc<Stream>, Monitor)>>) {
         let (mut stream, mut fresh) = inbox.take().expect(POSTED);
-        let mut pause = Pause::new(LOOK_AGAIN);
+        let mut pause = GrowingPause::new(LOOK_AGAIN);
         while let Some(session) = self.join() {
             let (timing, progress) = (self.around.timing, self.progress.clone());
             let inbox = inbox.clone();
@@ -117,7 +117,7 @@ impl<W: Wrap> Thread<'_, W> {
             ),
         };
         let name = self.name();
-        let mut pause = Pause::new(JOIN_AGAIN);
+        let mut pause = GrowingPause::new(JOIN_AGAIN);
         while !self.is_told_to_stop() {
             progress.beat(clock::now());
             match Session::join(clients, &name, (&group, topic), &outputs, progress.clone()) {
@@ -137,10 +137,10 @@ impl<W: Wrap> Thread<'_, W> {
 
     /// Until the process that has our id is gone, or we are told to stop. Then, or if nobody can say, it is
     /// tried again: whoever is fenced then stands back for longer.
-    fn stand_back(&self, error: &SessionError, began: Instant, pause: &mut Pause) {
+    fn stand_back(&self, error: &SessionError, began: Instant, pause: &mut GrowingPause) {
         let Self { around, stream, role, progress } = self;
         if began.elapsed() >= WORKED {
-            *pause = Pause::new(LOOK_AGAIN);
+            *pause = GrowingPause::new(LOOK_AGAIN);
         }
         progress.stand_back(clock::now(), &error.to_string());
         error!(stream = stream.name, thread = %role, %error, "standing back until it is gone");
@@ -207,12 +207,12 @@ impl<W: Wrap> Thread<'_, W> {
 }
 
 /// Longer each time, and some more or less, so that two do not take turns.
-struct Pause {
+struct GrowingPause {
     backoff: Backoff,
     times: u32,
 }
 
-impl Pause {
+impl GrowingPause {
     fn new(backoff: Backoff) -> Self {
         Self { backoff, times: 0 }
     }
@@ -229,8 +229,10 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_their_limit() {
-        let mut pause =
-            Pause::new(Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5) });
+        let mut pause = GrowingPause::new(Backoff {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(5),
+        });
         for seconds in [1.0, 2.0, 4.0, 5.0, 5.0] {
             let took = pause.next().as_secs_f64();
             assert!((0.75 * seconds..=1.25 * seconds).contains(&took), "{took} for {seconds}");

@@ -280,7 +280,7 @@ mod tests {
      {
         let lost = |taken_over: Option<i64>, start: i64| {
             let (start, end) = (Offset(start), Offset(50));
-            let extent = Extent { topic: None, start, end, epoch: None };
+            let extent = Extent { topic: None, start, end, leader_epoch: None };
             let boot = taken_over.map(|at| Boot::take_over(None, Offset(at), 1).to_bytes());
             let log = Survey { extent, parted: None };
             let (partition, kept) = (Partition(0), vec![None, boot]);

@@ -232,7 +232,7 @@ impl Cluster {
     }
 
     /// Nothing is heard of a member any more.
-    pub fn silence(&mut self, group: usize, member: MemberId) {
+    pub fn mute(&mut self, group: usize, member: MemberId) {
         self.silent.push((group, member, self.now));
     }
 

@@ -26,7 +26,7 @@ pub struct Faults {
     pub trace: Option<Vec<String>>,
 }
 
-/// How often each fault strikes, per step; a step's weight is added in [`Step::weight`].
+/// How often each fault strikes, per step; a step's weight is added in [`Call::weight`].
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     crash: f64,
@@ -38,7 +38,7 @@ struct Plan {
 
 /// A call of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub enum Call {
     Poll,
     Assign,
     Unassign,
@@ -125,20 +125,20 @@ impl Faults {
     }
 
     /// What happens to this step.
-    pub fn strike(&mut self, step: Step, now: Ms, exactly_once: bool) -> Strike {
+    pub fn strike(&mut self, step: Call, now: Ms, exactly_once: bool) -> Strike {
         self.steps += 1;
         if self.healed() {
             return Strike::Nothing;
         }
         if now < self.down_until {
             match step {
-                Step::Offsets | Step::Commit => return Strike::RequestLost,
-                Step::Barrier if !exactly_once => return Strike::RequestLost,
-                Step::Undo
-                | Step::Recover
-                | Step::Beginnings
-                | Step::PartitionsOf
-                | Step::Survey => {
+                Call::Offsets | Call::Commit => return Strike::RequestLost,
+                Call::Barrier if !exactly_once => return Strike::RequestLost,
+                Call::Undo
+                | Call::Recover
+                | Call::Beginnings
+                | Call::PartitionsOf
+                | Call::Survey => {
                     return Strike::NoAnswer;
                 }
                 _ => {}
@@ -154,19 +154,19 @@ impl Faults {
         let strike = match (kind, step) {
             (0, _) if self.rng.random() => Strike::CrashBefore,
             (0, _) => Strike::CrashAfter,
-            (1, Step::Barrier) if exactly_once => Strike::Nothing,
-            (1, Step::Forward | Step::Send) => Strike::RequestLost,
-            (1, Step::Commit | Step::Undo) if exactly_once => {
+            (1, Call::Barrier) if exactly_once => Strike::Nothing,
+            (1, Call::Forward | Call::Send) => Strike::RequestLost,
+            (1, Call::Commit | Call::Undo) if exactly_once => {
                 [Strike::RequestLost, Strike::ReplyLost, Strike::Late][self.rng.random_range(0..3)]
             }
-            (1, Step::Barrier | Step::Offsets | Step::Commit | Step::Recover) => {
+            (1, Call::Barrier | Call::Offsets | Call::Commit | Call::Recover) => {
                 [Strike::RequestLost, Strike::ReplyLost][self.rng.random_range(0..2)]
             }
             (
                 2,
-                Step::Rewind | Step::Recover | Step::Beginnings | Step::PartitionsOf | Step::Survey,
+                Call::Rewind | Call::Recover | Call::Beginnings | Call::PartitionsOf | Call::Survey,
             ) => Strike::NoAnswer,
-            (3, step) if step <= Step::Rewind => Strike::ConsumerEnds,
+            (3, step) if step <= Call::Rewind => Strike::ConsumerEnds,
             _ => Strike::Nothing,
         };
         if strike != Strike::Nothing {
@@ -176,7 +176,7 @@ impl Faults {
     }
 
     /// Whether others go on in the middle of this step.
-    pub fn interrupts(&mut self, step: Step) -> bool {
+    pub fn interrupts(&mut self, step: Call) -> bool {
         !self.healed() && self.rng.random_bool((self.plan.interrupt * step.weight()).min(1.0))
     }
 
@@ -200,7 +200,7 @@ impl Faults {
     }
 }
 
-impl Step {
+impl Call {
     /// How much happens in it: some are called once per record, others once per rebalance.
     fn weight(self) -> f64 {
         match self {
@@ -228,7 +228,7 @@ impl Hits {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
             Self::Poll => "poll",

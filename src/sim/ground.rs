@@ -76,13 +76,13 @@ impl Process {
     /// Nothing of it runs any more, and nobody was told.
     pub fn die(&self, ground: &Ground) {
         if self.alive.replace(false) {
-            self.silence(ground);
+            self.mute(ground);
         }
     }
 
-    pub fn silence(&self, ground: &Ground) {
+    pub fn mute(&self, ground: &Ground) {
         for &(group, member) in &*self.members.borrow() {
-            ground.cluster.borrow_mut().silence(group, member);
+            ground.cluster.borrow_mut().mute(group, member);
         }
     }
 

@@ -117,7 +117,7 @@ impl<S: Session> Mutant<S> {
             *found = Survey { extent: Extent { start, end, ..found.extent.clone() }, parted: None };
         }
         if self.is(Mutation::BelieveTheLog) || self.is(Mutation::LongEnough) {
-            (found.extent.topic, found.extent.epoch, found.parted) = (None, None, None);
+            (found.extent.topic, found.extent.leader_epoch, found.parted) = (None, None, None);
         }
     }
 

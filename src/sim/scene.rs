@@ -215,7 +215,7 @@ impl Scene {
         let clean = Flagged { budget, rows: 3000, flagged: 30 };
         let terms = Terms::new(BASELINE, name, roster(&signals, clean, |_| true), times);
         let schema = Schema { features: vec![] };
-        let no_data_ms = alerts.no_data.map(|silence| silence.as_millis() as u64);
+        let no_data_ms = alerts.no_data.map(|after| after.as_millis() as u64);
         Monitor::new(Arc::new(Frame {
             about,
             terms,

@@ -142,7 +142,7 @@ impl World {
         self.ground.faults.borrow_mut().hit("stands still in a step");
         process.frozen.set(true);
         self.count_end(process);
-        process.silence(&self.ground);
+        process.mute(&self.ground);
         self.go_on(ms);
         process.frozen.set(false);
         if process.alive.get() {

@@ -56,7 +56,6 @@ const LEFT: &[&str] = &[
     "Frame",
     "Header",
     "Heard",
-    "Judged",
     "Known",
     "Limits",
     "Looks",

@@ -174,7 +174,8 @@ impl<R: Scorer> Desk<R> {
     pub(super) fn is_elected<M: Fetched>(&mut self, messages: &[M]) -> bool {
         for message in messages {
             let partition = message.record().at.partition;
-            let known = self.partitions.slot(partition).and_then(|slot| slot.lane.log()?.epoch);
+            let known =
+                self.partitions.slot(partition).and_then(|slot| slot.lane.log()?.leader_epoch);
             if known.is_some() && message.leader_epoch() > known {
                 self.losses.elected.insert(partition);
             }

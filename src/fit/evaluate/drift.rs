@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::columns::Columns;
 use super::error::EvaluateError;
-use super::road::{Audience, Road, Turned};
+use super::road::{Audience, RecordPath, Turned};
 use super::rows::{Named, Rows};
 use crate::fit::data::table::{self, Reading, Row, TableError};
 use crate::fit::progress::Watch;
@@ -135,7 +135,7 @@ pub fn drift(
     watch: &mut dyn Watch,
 ) -> Result<Report, EvaluateError> {
     let bundle = shell::bundle::read(&trial.bundle)?;
-    let mut road = Road::new(&bundle, trial.budget, runtime)?;
+    let mut road = RecordPath::new(&bundle, trial.budget, runtime)?;
     let clean = gather(&trial.clean, trial, &mut road, watch)?;
     if !trial.in_order && clean.len() < trial.records {
         let found =
@@ -170,7 +170,7 @@ pub fn drift(
 fn gather(
     rows: &Rows,
     trial: &Trial,
-    road: &mut Road,
+    road: &mut RecordPath,
     watch: &mut dyn Watch,
 ) -> Result<Vec<Seen>, EvaluateError> {
     let only = rows.only.as_ref().map(|only| only.column.as_str());

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::columns::Columns;
 use super::error::EvaluateError;
-use super::road::{Audience, Road, SEEN, Turned};
+use super::road::{Audience, RecordPath, SEEN, Turned};
 use super::rows::Rows;
 use crate::fit::data::budget::flagged_interval;
 use crate::fit::data::infer::Label;
@@ -106,7 +106,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, EvaluateError> {
     let bundle = shell::bundle::read(&options.bundle)?;
     let manifest = &bundle.manifest;
-    let mut road = Road::new(&bundle, options.budget, runtime)?;
+    let mut road = RecordPath::new(&bundle, options.budget, runtime)?;
     let source = table::open(&options.data, &options.reading)?;
     let label = options.label.as_ref().map(|label| label.name.as_str());
     let columns = Columns::of(&options.data, &*source, &manifest.schema, label, None)?;

@@ -19,7 +19,7 @@ use crate::record::{Feature, Offset, Partition, Position, Probability, Record};
 use crate::score::{Batch, Guard, PART_NUMBERS_MAX};
 
 /// A guard at work, and the batch it works on.
-pub(super) struct Road {
+pub(super) struct RecordPath {
     pub guard: Guard,
     pub networks: Networks,
     writer: Writer,
@@ -54,7 +54,7 @@ pub(super) const SEEN: &str = "a batch of one part, or a record alone";
 /// Rows per batch: as many as a stream's by default, or fewer if they are wide.
 const BATCH_ROWS: usize = 256;
 
-impl Road {
+impl RecordPath {
     /// # Errors
     /// If the bundle cannot score, or not at this budget.
     pub fn new(

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use super::columns::Columns;
 use super::error::EvaluateError;
 use super::measure::Measure;
-use super::road::{Audience, Road, SEEN, Turned};
+use super::road::{Audience, RecordPath, SEEN, Turned};
 use super::rows::{Named, Rows};
 use super::sample::{Counting, Sample};
 use super::specimen::{Shelf, Specimen};
@@ -134,7 +134,7 @@ pub fn compare(
 ) -> Result<Report, EvaluateError> {
     let bundle = shell::bundle::read(&trial.bundle)?;
     let manifest = &bundle.manifest;
-    let mut road = Road::new(&bundle, trial.budget, runtime)?;
+    let mut road = RecordPath::new(&bundle, trial.budget, runtime)?;
     let members = manifest.detectors.len();
     let mut hear = |rows: &Rows, labels| Heard::of(rows, labels, trial, &mut road, members, watch);
     let clean = hear(&trial.clean, trial.labels.clone())?;
@@ -205,7 +205,7 @@ impl Heard {
         rows: &Rows,
         labels: Option<PathBuf>,
         trial: &Trial,
-        road: &mut Road,
+        road: &mut RecordPath,
         members: usize,
         watch: &mut dyn Watch,
     ) -> Result<Self, EvaluateError> {

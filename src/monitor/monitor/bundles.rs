@@ -1,6 +1,6 @@
 //! Another bundle scores, or judged until now: what goes on, and what begins anew.
 //!
-//! Counts of records go on: open windows, what partitions said, silence, partitions that stand still. So do the watches of
+//! Counts of records go on: open windows, what partitions said, that no data came, partitions that stand still. So do the watches of
 //! records: unreadable, incomplete, misdated. What was flagged counts as another bundle's, under the bound that
 //! bundle told (`watch::Baseline`). Watches of signals begin anew, because their cells are the bundle's. An incident goes on
 //! as long as one of its watches does.

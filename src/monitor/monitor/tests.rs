@@ -292,7 +292,7 @@ fn a_storm_of_unreadable_records_is_one_incident_that_is_not_an_attack() {
 }
 
 #[test]
-fn silence_is_told_by_the_clock_and_ends_with_the_next_record() {
+fn no_data_is_told_by_the_clock_and_ends_with_the_next_record() {
     let mut monitor = Monitor::new(Arc::new(Frame { no_data_ms: Some(60_000), ..frame("e") }));
     let mut alerts = run(&mut monitor, &[tick(1_000_000), tick(2_000_000)]);
     assert_eq!(alerts, [], "nothing was ever heard");

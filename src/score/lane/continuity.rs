@@ -85,8 +85,8 @@ mod tests {
     use super::*;
 
     fn extent(topic: &str, start: i64, end: i64, epoch: i32) -> Extent {
-        let (start, end, epoch) = (Offset(start), Offset(end), Some(epoch));
-        Extent { topic: Some(topic.into()), start, end, epoch }
+        let (start, end, leader_epoch) = (Offset(start), Offset(end), Some(epoch));
+        Extent { topic: Some(topic.into()), start, end, leader_epoch }
     }
 
     fn found(now: Extent, parted: Option<i64>, next: i64) -> Option<(LossCause, u64, i64, bool)> {
@@ -100,7 +100,7 @@ mod tests {
     fn a_log_that_only_grew_is_the_same_whoever_leads_it() {
         assert_eq!(found(extent("a", 0, 350, 4), None, 350), None);
         assert_eq!(found(extent("a", 200, 900, 7), None, 200), None);
-        let unknown = Extent { topic: None, epoch: None, ..extent("", 0, 400, 0) };
+        let unknown = Extent { topic: None, leader_epoch: None, ..extent("", 0, 400, 0) };
         assert_eq!(found(unknown, None, 100), None);
         let first = Survey { extent: extent("a", 0, 5, 0), parted: None };
         assert_eq!(first.since(None, Offset(0)), None);

@@ -22,7 +22,7 @@ use crate::config::{Config, Kafka};
 /// What we may not do, and what the brokers did not say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Access {
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingRight>,
     /// Topics of which we may not even know whether they exist.
     pub hidden: BTreeSet<String>,
     /// Why something could not be asked.
@@ -33,7 +33,7 @@ pub struct Access {
 
 /// One resource on which we lack operations.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Missing {
+pub struct MissingRight {
     pub resource: Resource,
     pub operations: Vec<Operation>,
     /// What for.
@@ -189,7 +189,7 @@ impl Access {
         };
         if !operations.is_empty() {
             let grant = grant(clients, config, &resource, &operations);
-            self.missing.push(Missing { resource, operations, why, grant });
+            self.missing.push(MissingRight { resource, operations, why, grant });
         }
     }
 
@@ -206,7 +206,7 @@ impl Access {
             {
                 let grant = grant(clients, config, &resource, &operations);
                 let why = "records, state and offsets in one transaction";
-                self.missing.push(Missing { resource, operations, why, grant });
+                self.missing.push(MissingRight { resource, operations, why, grant });
             }
             Err(error) => self.unknown.push(format!("{resource}: {}", words::of(&error))),
         }
@@ -223,7 +223,7 @@ impl fmt::Display for Resource {
     }
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for MissingRight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operations: Vec<String> = self.operations.iter().map(|o| format!("{o:?}")).collect();
         write!(f, "may not {} on {}: {}", operations.join(", "), self.resource, self.why)

@@ -50,10 +50,10 @@ pub fn extents<C: ClientContext>(
     let starts = native::offsets(client, &there, Which::Oldest, timeout)?;
     let ends = native::offsets(client, &there, Which::End, timeout)?;
     let extent = |place: TopicPartition| {
-        let (start, &Listed { offset: end, epoch }) =
+        let (start, &Listed { offset: end, epoch: leader_epoch }) =
             (starts.get(&place)?.offset, ends.get(&place)?);
         let topic = ids.get(&place.topic).cloned().flatten();
-        Some((place, Extent { topic, start, end, epoch }))
+        Some((place, Extent { topic, start, end, leader_epoch }))
     };
     Ok(there.into_iter().filter_map(extent).collect())
 }
@@ -92,7 +92,7 @@ pub fn survey<C: ClientContext>(
 
 /// Where the log reached in which epoch, if somebody else leads it since.
 fn elected(partition: Partition, was: &Extent, now: &Extent) -> Option<(Partition, Offset, i32)> {
-    let (then, epoch) = (was.epoch?, now.epoch?);
+    let (then, epoch) = (was.leader_epoch?, now.leader_epoch?);
     let is_same = was.topic == now.topic && was.end.0 > 0;
     (is_same && epoch != then).then_some((partition, was.end, then))
 }

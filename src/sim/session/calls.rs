@@ -13,7 +13,7 @@ use crate::record::{
 use crate::score::Survey;
 use crate::sim::cluster::{Ms, Refusal};
 use crate::sim::expect;
-use crate::sim::faults::{Step, Strike};
+use crate::sim::faults::{Call, Strike};
 use crate::sim::group::{MemberId, News};
 use crate::sim::log::Topic;
 use crate::sim::scene::BEGAN_AT;
@@ -31,7 +31,7 @@ impl deliver::Session for Session {
     }
 
     fn poll(&self, timeout: Duration) -> Result<Option<Fetched>> {
-        let strike = self.enter(Step::Poll)?;
+        let strike = self.enter(Call::Poll)?;
         self.settle_again()?;
         self.ask_whose_id()?;
         let mut mine = self.mine.borrow_mut();
@@ -91,7 +91,7 @@ impl deliver::Session for Session {
 
     fn assign(&self, from: &[(Partition, Offset)]) -> Result<()> {
         self.note_reading(from);
-        self.consume(Step::Assign, |consumer| {
+        self.consume(Call::Assign, |consumer| {
             consumer.told = false;
             for &(partition, offset) in from {
                 let next = self.from(partition, offset);
@@ -102,7 +102,7 @@ impl deliver::Session for Session {
 
     fn unassign(&self, partitions: &[Partition]) -> Result<()> {
         let uncommitted = self.is_open();
-        self.consume(Step::Unassign, |consumer| {
+        self.consume(Call::Unassign, |consumer| {
             consumer.told = false;
             if consumer.lost || uncommitted {
                 self.part_with(partitions);
@@ -117,7 +117,7 @@ impl deliver::Session for Session {
         if partitions.is_empty() {
             return Ok(());
         }
-        self.consume(Step::Pause, |consumer| {
+        self.consume(Call::Pause, |consumer| {
             for &partition in partitions {
                 let fetch = consumer.fetch_of(partition)?;
                 fetch.paused = true;
@@ -131,7 +131,7 @@ impl deliver::Session for Session {
             return Ok(());
         }
         self.note_reading(from);
-        self.consume(Step::Resume, |consumer| {
+        self.consume(Call::Resume, |consumer| {
             for &(partition, offset) in from {
                 let next = self.from(partition, offset);
                 *consumer.fetch_of(partition)? = Fetch::at(partition, next);
@@ -145,7 +145,7 @@ impl deliver::Session for Session {
             return Ok(());
         }
         self.note_reading(to);
-        self.consume(Step::Rewind, |consumer| {
+        self.consume(Call::Rewind, |consumer| {
             for &(partition, offset) in to {
                 let next = self.from(partition, offset);
                 let fetch = consumer.fetch_of(partition)?;
@@ -180,7 +180,7 @@ impl deliver::Session for Session {
         let topic = self.ground.cluster.borrow().topic(forward.topic);
         let Position { partition, .. } = message.position;
         let source = Some(message.position);
-        self.queue(Step::Forward, Queued { topic, partition, record: Rc::new(record), source })
+        self.queue(Call::Forward, Queued { topic, partition, record: Rc::new(record), source })
     }
 
     fn send(&self, output: Output<'_>) -> Result<()> {
@@ -196,11 +196,11 @@ impl deliver::Session for Session {
             stamp: Stamp::of_sender(Timestamp(cluster.now as i64)),
         };
         drop(cluster);
-        self.queue(Step::Send, Queued { topic, partition, record: Rc::new(record), source: None })
+        self.queue(Call::Send, Queued { topic, partition, record: Rc::new(record), source: None })
     }
 
     fn barrier(&self) -> Result<()> {
-        let strike = self.enter(Step::Barrier)?;
+        let strike = self.enter(Call::Barrier)?;
         if !self.ground.exactly_once {
             if strike == Strike::RequestLost {
                 self.flush_some()?;
@@ -212,7 +212,7 @@ impl deliver::Session for Session {
     }
 
     fn arrive(&self) -> Result<()> {
-        let strike = self.enter(Step::Barrier)?;
+        let strike = self.enter(Call::Barrier)?;
         if strike == Strike::RequestLost {
             self.flush_some()?;
             return Err(self.wait_in_vain("flush"));
@@ -222,7 +222,7 @@ impl deliver::Session for Session {
     }
 
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<()> {
-        let strike = self.enter(Step::Offsets)?;
+        let strike = self.enter(Call::Offsets)?;
         if strike == Strike::RequestLost {
             return Err(self.wait_in_vain("send offsets"));
         }
@@ -246,7 +246,7 @@ impl deliver::Session for Session {
     }
 
     fn commit(&self) -> Result<()> {
-        let strike = self.enter(Step::Commit)?;
+        let strike = self.enter(Call::Commit)?;
         if strike == Strike::RequestLost {
             if self.ground.exactly_once {
                 self.flush()?
@@ -301,14 +301,14 @@ impl deliver::Session for Session {
         let mut cluster = self.ground.cluster.borrow_mut();
         match politely {
             true => cluster.groups[self.place.group].leave(consumer.member),
-            false => cluster.silence(self.place.group, consumer.member),
+            false => cluster.mute(self.place.group, consumer.member),
         }
         let gone = (self.place.group, consumer.member);
         self.process.members.borrow_mut().retain(|member| *member != gone);
     }
 
     fn undo(&mut self) -> Result<()> {
-        let strike = self.enter(Step::Undo)?;
+        let strike = self.enter(Call::Undo)?;
         let (spread, due) = {
             let mut faults = self.ground.faults.borrow_mut();
             let slow = !faults.healed() && faults.chance(0.15);
@@ -352,7 +352,7 @@ impl deliver::Session for Session {
     }
 
     fn recover(&mut self) -> Result<()> {
-        let strike = self.enter(Step::Recover)?;
+        let strike = self.enter(Call::Recover)?;
         if matches!(strike, Strike::NoAnswer | Strike::RequestLost) {
             return Err(no_answer("init transactions"));
         }
@@ -378,7 +378,7 @@ impl deliver::Session for Session {
         partitions: &[Partition],
         Kept { topic: kept_in, keys, extent }: Kept<'_>,
     ) -> Result<Vec<Beginning>> {
-        let strike = self.enter(Step::Beginnings)?;
+        let strike = self.enter(Call::Beginnings)?;
         if strike == Strike::NoAnswer {
             return Err(no_answer("fetch committed offsets"));
         }
@@ -409,7 +409,7 @@ impl deliver::Session for Session {
             }
         }
         // Two questions, and between them the world goes on.
-        self.give_way(Step::Beginnings)?;
+        self.give_way(Call::Beginnings)?;
         // A group that tells old offsets does not tell that newer ones are on their way.
         if partitions.iter().map(ends).zip(&known).any(|(now, known)| now.1 < known.0) {
             self.ground.faults.borrow_mut().hit("state unstable");
@@ -492,7 +492,7 @@ impl deliver::Session for Session {
         topic: &str,
         known: &[(Partition, Option<Extent>)],
     ) -> Result<Vec<(Partition, Survey)>> {
-        let strike = self.enter(Step::Survey)?;
+        let strike = self.enter(Call::Survey)?;
         if strike == Strike::NoAnswer {
             return Err(no_answer("look at the input"));
         }
@@ -514,7 +514,7 @@ impl deliver::Session for Session {
     }
 
     fn partitions_of(&self, topic: &str) -> Result<i32> {
-        let strike = self.enter(Step::PartitionsOf)?;
+        let strike = self.enter(Call::PartitionsOf)?;
         if strike == Strike::NoAnswer {
             return Err(no_answer("fetch metadata"));
         }
@@ -536,13 +536,13 @@ const LOOK_MS: Ms = 2_000;
 fn extent(topic: &Topic, partition: Partition) -> Extent {
     let log = &topic.partitions[partition.0 as usize];
     let (start, end) = (Offset(log.start() as i64), Offset(log.end() as i64));
-    Extent { topic: Some(topic.id()), start, end, epoch: Some(log.epoch() as i32) }
+    Extent { topic: Some(topic.id()), start, end, leader_epoch: Some(log.epoch() as i32) }
 }
 
 fn survey(topic: &Topic, partition: Partition, was: Option<&Extent>) -> Survey {
     let (extent, log) = (extent(topic, partition), &topic.partitions[partition.0 as usize]);
     let was = was.filter(|was| was.topic == extent.topic);
-    let ended = was.and_then(|was| Some((was.end, log.end_of(was.epoch? as usize)? as i64)));
+    let ended = was.and_then(|was| Some((was.end, log.end_of(was.leader_epoch? as usize)? as i64)));
     let parted = ended.filter(|&(then, now)| now < then.0).map(|(_, now)| Offset(now));
     Survey { extent, parted }
 }

@@ -7,7 +7,7 @@ use super::{Result, Role, Session};
 use crate::deliver::GROUP;
 use crate::record::{Offset, TopicPartition};
 use crate::sim::cluster::{Ms, Refusal};
-use crate::sim::faults::Step;
+use crate::sim::faults::Call;
 use crate::sim::ground::Ground;
 use crate::sim::group::MemberId;
 
@@ -113,7 +113,7 @@ impl Session {
         if let Some(world) = self.ground.world.borrow().upgrade() {
             world.go_on(OTHERS);
         }
-        self.give_way(Step::Commit)?;
+        self.give_way(Call::Commit)?;
         self.look();
         if !self.hangs() {
             return Ok(());

@@ -6,7 +6,7 @@ use super::{Consumer, Fetch, Fetched, Mine, Queued, Result, Session};
 use crate::deliver::{self, Objection, Session as _, SessionError};
 use crate::record::{Offset, Partition, Position};
 use crate::sim::cluster::Refusal;
-use crate::sim::faults::{Step, Strike};
+use crate::sim::faults::{Call, Strike};
 use crate::sim::group::News;
 use crate::sim::world::WORKERS;
 
@@ -26,14 +26,14 @@ impl Session {
     }
 
     /// A step begins: others may run first, time passes, and something may strike.
-    pub(super) fn enter(&self, step: Step) -> Result<Strike> {
+    pub(super) fn enter(&self, step: Call) -> Result<Strike> {
         if !self.process.alive.get() {
             return Err(self.dead());
         }
         self.give_way(step)?;
         let (ms, strike) = {
             let mut faults = self.ground.faults.borrow_mut();
-            let ms = if step == Step::Poll { 0 } else { faults.below(3) };
+            let ms = if step == Call::Poll { 0 } else { faults.below(3) };
             (ms, faults.strike(step, self.ground.now(), self.ground.exactly_once))
         };
         self.ground.cluster.borrow_mut().pass(ms);
@@ -49,7 +49,7 @@ impl Session {
     }
 
     /// Others may go on now.
-    pub(super) fn give_way(&self, step: Step) -> Result<()> {
+    pub(super) fn give_way(&self, step: Call) -> Result<()> {
         if self.ground.faults.borrow_mut().interrupts(step)
             && let Some(world) = self.ground.world.borrow().upgrade()
         {
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// A call on the consumer; `act` says what it does if it is there.
-    pub(super) fn consume<T>(&self, step: Step, act: impl FnOnce(&mut Consumer) -> T) -> Result<T> {
+    pub(super) fn consume<T>(&self, step: Call, act: impl FnOnce(&mut Consumer) -> T) -> Result<T> {
         let strike = self.enter(step)?;
         let mut mine = self.mine.borrow_mut();
         let Some(consumer) = mine.consumer.as_mut() else { return Err(ended("there is none")) };
@@ -110,7 +110,7 @@ impl Session {
         }
     }
 
-    pub(super) fn queue(&self, step: Step, queued: Queued) -> Result<()> {
+    pub(super) fn queue(&self, step: Call, queued: Queued) -> Result<()> {
         let strike = self.enter(step)?;
         if !self.is_open() {
             // What was refused may have been said after its transaction failed.

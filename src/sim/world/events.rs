@@ -46,7 +46,7 @@ impl World {
                 }
                 machine.process.frozen.set(true);
                 self.count_end(&machine.process);
-                machine.process.silence(&self.ground);
+                machine.process.mute(&self.ground);
                 machine.thaw_at = Some(now + 1 + luck % 6000);
                 let (ids, name) = (machine.ids, machine.name.clone());
                 if kind == 2 {

@@ -96,7 +96,7 @@ fn a_lane_goes_on_from_state_of_version_5_and_knows_which_log_it_read() {
         topic: Some(topic.to_owned()),
         start: Offset(3),
         end: Offset(end),
-        epoch: Some(7),
+        leader_epoch: Some(7),
     };
     let mut lane = lane().of_log(extent("0ZoAyOBhTlS7dPyQyxzqyA", 60));
     lane.look_output("s.sanitized", extent("cbsRfmYWRGCCF2xmlPIfsw", 90));

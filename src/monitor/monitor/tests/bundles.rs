@@ -101,7 +101,7 @@ fn clean_pages(every: u64, windows: i64, seed: u64) -> usize {
 }
 
 #[test]
-fn clean_traffic_under_two_bundles_keeps_the_budget_whoever_judges() {
+fn clean_traffic_under_two_bundles_keeps_the_budget_whichever_process_monitors() {
     let (every, windows, streams) = (1000, 2500, 24);
     let pages: usize = (0..streams).map(|seed| clean_pages(every, windows, seed)).sum();
     let allowed = streams as usize * windows as usize / every as usize;
@@ -185,7 +185,7 @@ fn what_another_bundle_flagged_is_over_once_it_is_gone_and_our_own_rows_are_clea
 }
 
 #[test]
-fn silence_and_partitions_that_stand_still_go_on_under_a_new_bundle() {
+fn no_data_and_partitions_that_stand_still_go_on_under_a_new_bundle() {
     let of =
         |baseline| Monitor::new(Arc::new(Frame { no_data_ms: Some(60_000), ..frame(baseline) }));
     let mut old = of("e");

@@ -206,7 +206,7 @@ proptest! {
                 committed[p] = next.0;
             }
         }
-        // Nothing below what is committed was passed over in silence, and nothing was told twice
+        // Nothing below what is committed was passed over unsaid, and nothing was told twice
         // unless it was read twice.
         for (p, &committed) in committed.iter().enumerate() {
             for offset in (0..committed).filter(|&offset| !is_junk(offset)) {
