@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use tracing::{debug, error, info, warn};
 
 use super::native::{self, NativeError, Which};
-use super::transaction::{ABORT, Transactions};
+use super::transaction::{ABORT, ToGroup, Transactions};
 use super::{deadline, words};
 use crate::config::Delivery;
 use crate::deliver::{Ends, GROUP, SessionError};
@@ -39,17 +39,6 @@ const WARY: Duration = Duration::from_secs(15);
 
 /// Key of a record that is never committed; topics that are compacted want one.
 const NOTHING: &[u8] = b"nothing";
-
-/// The group whose offsets our transactions move, and the topic it reads.
-#[derive(Clone, Copy)]
-pub struct ToGroup<'a> {
-    pub group: &'a str,
-    pub topic: &'a str,
-    /// Whether no offset of it is pending.
-    pub is_stable: &'a dyn Fn() -> bool,
-    /// Whether none is pending of those that we sent last.
-    pub has_ours: &'a dyn Fn() -> bool,
-}
 
 impl Transactions {
     /// Sees to it that nothing of ours hangs where it is doubted. What still does then is tried

@@ -5,6 +5,7 @@ mod assignment;
 mod client;
 pub mod compare;
 mod deadline;
+mod deliveries;
 mod ending;
 mod feed;
 mod group;

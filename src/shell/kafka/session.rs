@@ -17,13 +17,12 @@ use tracing::warn;
 use super::Clients;
 use super::assignment::{Assignments, News};
 use super::compare;
-use super::ending::ToGroup;
 use super::native::{self, RecordHeaders};
 use super::observer::Looks;
 use super::refused::Asked;
 use super::restore::{self, during};
 use super::survey;
-use super::transaction::{Sending, Transactions, part_with};
+use super::transaction::{Sending, ToGroup, Transactions, part_with};
 use super::words;
 use crate::config::{Delivery, GroupProtocol};
 use crate::deliver::{
