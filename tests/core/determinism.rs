@@ -323,14 +323,24 @@ fn counted(told: &Told) -> u64 {
 fn hostile_stamps_change_neither_that_nor_when_the_attack_is_told() {
     let (honest, hostile) = (check(&recorded(false), 0), check(&recorded(true), 4));
     assert_eq!((counted(&honest), counted(&hostile)), (1500, 1500));
-    let firing = |told: &Told| -> Vec<String> {
+    let firing = |told: &Told| -> Vec<jiff::Timestamp> {
         let attack = |alert: &&String| {
             alert.contains("\"kind\":\"attack\"") && alert.contains("\"status\":\"firing\"")
         };
-        let since = |alert: &String| alert.split("\"since\":").nth(1).unwrap()[..22].to_owned();
+        let since = |alert: &String| {
+            let after = alert.split("\"since\":\"").nth(1).expect("when it began");
+            after.split('"').next().and_then(|at| at.parse().ok()).expect("a time")
+        };
         told.alerts[0].iter().filter(attack).map(since).collect()
     };
-    assert_eq!(firing(&hostile), firing(&honest));
+    let (honest, hostile) = (firing(&honest), firing(&hostile));
+    assert_eq!(hostile.len(), honest.len(), "{hostile:?} {honest:?}");
+    // A record of the last window before the attack may fall into its first, or the other way round.
+    let window = std::time::Duration::from_millis(WINDOW_MS);
+    for (hostile, honest) in hostile.iter().zip(&honest) {
+        let apart = hostile.duration_since(*honest).unsigned_abs();
+        assert!(apart <= window, "{hostile} {honest}");
+    }
 }
 
 #[test]
