@@ -327,11 +327,11 @@ fn hostile_stamps_change_neither_that_nor_when_the_attack_is_told() {
         let attack = |alert: &&String| {
             alert.contains("\"kind\":\"attack\"") && alert.contains("\"status\":\"firing\"")
         };
-        let since = |alert: &String| {
-            let after = alert.split("\"since\":\"").nth(1).expect("when it began");
+        let when = |alert: &String| {
+            let after = alert.split("\"until\":\"").nth(1).expect("when it was told");
             after.split('"').next().and_then(|at| at.parse().ok()).expect("a time")
         };
-        told.alerts[0].iter().filter(attack).map(since).collect()
+        told.alerts[0].iter().filter(attack).map(when).collect()
     };
     let (honest, hostile) = (firing(&honest), firing(&hostile));
     assert_eq!(hostile.len(), honest.len(), "{hostile:?} {honest:?}");
