@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::shape::RowShape;
-use crate::record::{Fault, Feature, FeatureId, MISSING, Schema};
+use crate::record::{Ambiguity, Fault, Feature, FeatureId, MISSING, Schema};
 
 /// One value of a record, as its format wrote it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +19,9 @@ pub enum Scalar<'a> {
     /// Written down as absent.
     Null,
 }
+
+/// Below it every integer is a double of its own: 2⁵³.
+const INTEGERS_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// The cells of one row, in the schema's order, and the columns they fill.
 #[derive(Debug)]
@@ -223,6 +226,10 @@ impl Layout {
                     Scalar::Number(x) if x.is_nan() => {
                         columns.fill(x as f32);
                         return Ok(());
+                    }
+                    // Some readers keep integers to the last digit, others read the nearest double.
+                    Scalar::Number(x) if x.abs() >= INTEGERS_BELOW => {
+                        return Err(Fault::Ambiguous(Ambiguity::Number));
                     }
                     Scalar::Text(word) => category.index.get(word),
                     Scalar::Bool(true) => category.index.get("true"),

@@ -164,7 +164,7 @@ impl Replaying {
         }
         partitions.iter().for_each(|&partition| said(quiet(partition)));
         let (first, last) = span.unwrap_or((Timestamp(0), Timestamp(0)));
-        let span = Duration::from_millis((last.0 - first.0).max(0) as u64);
+        let span = Duration::from_millis(last.0.saturating_sub(first.0).max(0) as u64);
         Replayed { verdicts, counts, alerts, span, allowed_per_week }
     }
 }

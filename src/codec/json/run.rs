@@ -18,7 +18,7 @@ use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
 use crate::codec::{Cell, Layout, Scalar};
 use crate::open::object::{offset, unreadable};
-use crate::record::Fault;
+use crate::record::{Ambiguity, Fault};
 
 /// A piece of text. Its scalars fill `cells` of the first of `rows`, then of the next, and so on.
 #[derive(Clone, Debug)]
@@ -158,6 +158,10 @@ impl Fill<'_, '_, '_, '_> {
         }
         let value = match (value, run.datatype) {
             (Scalar::Number(x), Some(datatype)) => datatype.scalar(x, layout.scale_of(cell)),
+            // A reader makes a number of it: any word that is not empty is true to a `BOOL`.
+            (Scalar::Text(_), Some(datatype)) if datatype != Datatype::Bytes => {
+                Err(Fault::Ambiguous(Ambiguity::Number))
+            }
             (value, _) => Ok(value),
         };
         let begun = if row < self.reader.begun { Ok(()) } else { self.reader.begin(row + 1) };

@@ -5,7 +5,7 @@ use super::*;
 use crate::codec::InputsBy;
 use crate::codec::conformance::{check_decode, check_with, encode};
 use crate::codec::table::{self, Row, Table, Word};
-use crate::record::{Feature, FeatureId, Schema};
+use crate::record::{Ambiguity, Feature, FeatureId, Schema};
 
 /// Inputs of the documented requests that are no features.
 fn inputs() -> Inputs {
@@ -107,6 +107,11 @@ fn shapes_lengths_and_datatypes_that_disagree_are_faults() {
     );
     let word = Fault::WrongType { feature: FeatureId(0) };
     assert_eq!(fault(&t("[1,2]", r#""datatype":"BYTES","data":["1","2"]"#), b""), word);
+    for datatype in ["BOOL", "INT8", "INT64", "FP32"] {
+        let words = format!(r#""datatype":"{datatype}","data":["1","2"]"#);
+        let number = Fault::Ambiguous(Ambiguity::Number);
+        assert_eq!(fault(&t("[1,2]", &words), b""), number, "{datatype}");
+    }
     for (input, tensors) in [
         (t("[1,2]", &binary(8)), &[0; 7][..]),
         (t("[1,2]", &binary(8)), &[0; 9]),
