@@ -192,7 +192,7 @@ fn partitions_added_while_it_runs_are_worked_on_as_soon_as_something_can_leave()
     send(&broker, 1, (0..10).map(|_| (row(45.0), 1)));
     wait_until("a clear error", Duration::from_secs(60), || {
         let log = std::fs::read_to_string(&log).expect("a log");
-        log.contains("partition 1 is held still")
+        log.contains("partition 1 is paused")
             && log.contains("an output topic has only 1 partitions")
             && log.contains("`tripline topics --apply`")
     });
@@ -366,7 +366,7 @@ fn held_back_alone(policy: &str) {
         let odd: Vec<_> = odd.collect();
         assert_eq!(odd, [((1, 11), ("quarantine", "quarantine:unscorable"))]);
         let log = std::fs::read_to_string(log).expect("a log");
-        assert!(!log.contains("held still"), "{log}");
+        assert!(!log.contains("is paused"), "{log}");
     });
 }
 

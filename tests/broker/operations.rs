@@ -326,7 +326,7 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
     site.wait_for_metrics(&[held(1), held(2), line("tripline_partitions_held", "", 2)]);
     wait_until("both to be logged as errors", SOON, || {
         let log = std::fs::read_to_string(&site.log).expect("a log");
-        [1, 2].iter().all(|p| log.contains(&format!("partition {p} is held still")))
+        [1, 2].iter().all(|p| log.contains(&format!("partition {p} is paused")))
     });
     assert!(guard.terminate(Duration::from_secs(20)).success());
     logs_are_json_and_name_what_is_held(&site.log);
