@@ -305,7 +305,7 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
     // Somebody writes nonsense over one partition's state and deletes another's.
     let producer = site.producer();
     let lane = BaseRecord::<[u8], [u8]>::to("rows.state").key(b"lane");
-    producer.send(lane.partition(1).payload(b"{\"version\":4}")).expect("room");
+    producer.send(lane.partition(1).payload(b"{\"version\":5}")).expect("room");
     let lane = BaseRecord::<[u8], [u8]>::to("rows.state").key(b"lane");
     producer.send(lane.partition(2)).expect("room");
     producer.flush(Duration::from_secs(20)).expect("delivered");
