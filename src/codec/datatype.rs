@@ -1,7 +1,8 @@
 //! The datatypes of the Open Inference Protocol (V2): what an element's number says of a cell, and
 //! which number says best what a cell should hold.
 //!
-//! Integers of image cells are divided by the schema's scale; floats are model units already. A
+//! Integers of image cells are divided by the schema's scale, if the operator says that servers do so too; else they are
+//! faults. Floats are model units already. A
 //! float that holds 0 to 255 is not seen as a pixel: only the schema's bounds stand in its way.
 
 use half::{bf16, f16};
@@ -65,6 +66,10 @@ impl Datatype {
             Self::Uint64 => Some((0.0, u64::MAX as f64)),
             _ => None,
         }
+    }
+
+    pub fn is_integer(self) -> bool {
+        self.range().is_some()
     }
 
     /// What a number of this type says of a cell whose integers are divided by `scale`.

@@ -16,6 +16,8 @@ pub struct Inputs {
     pub by: InputsBy,
     /// Inputs that are no features and may come.
     pub extra: BTreeSet<String>,
+    /// Whether who reads a V2 request divides the integers of an image by the schema's scale, as we do.
+    pub scaled_integers: bool,
 }
 
 /// How a reader finds an input.
@@ -80,7 +82,8 @@ mod tests {
 
     /// Meets features by number and others by name.
     fn meet(by: InputsBy, all: &[Result<usize, &str>]) -> Result<(), Fault> {
-        let inputs = Inputs { by, extra: BTreeSet::from(["mask".to_owned()]) };
+        let extra = BTreeSet::from(["mask".to_owned()]);
+        let inputs = Inputs { by, extra, scaled_integers: false };
         let mut sequence = inputs.sequence();
         all.iter().try_for_each(|met| match *met {
             Ok(at) => sequence.feature(at),

@@ -46,6 +46,8 @@ pub struct Place {
     pub cells: Range<usize>,
     /// Channels, height and width, if the cells are an image's pixels.
     pub image: Option<[usize; 3]>,
+    /// Whether it may be absent: it is scored as the value that the schema imputes.
+    pub is_imputed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +104,11 @@ impl Layout {
                 }
                 _ => None,
             };
-            layout.places.push(Place { name: feature.name().to_owned(), cells, image });
+            let is_imputed = matches!(
+                feature,
+                Feature::Number { impute: Some(_), .. } | Feature::Category { impute: Some(_), .. }
+            );
+            layout.places.push(Place { name: feature.name().to_owned(), cells, image, is_imputed });
         }
         let number = |slot: &Slot| matches!(slot, Slot::Number(_));
         layout.plain = layout.slots.iter().all(number);

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::datatype::Datatype;
 use super::inputs::Sequence;
 use super::shape::{RowShape, Shape};
 use super::{Inputs, Layout};
@@ -53,6 +54,18 @@ impl Tensors {
         let names = layout.places().iter().zip(0..);
         let by_name = names.map(|(place, i)| (place.name.clone(), i)).collect();
         Self { row: RowShape::whole(&layout), layout, inputs, by_name }
+    }
+
+    /// # Errors
+    /// If `datatype` is one of integers, these cells are an image's, and nobody said that servers divide those: one that
+    /// does not would see another image than we do.
+    pub fn check_scale(&self, cells: &Range<usize>, datatype: Datatype) -> Result<(), Fault> {
+        let is_scaled = |cell| self.layout.scale_of(cell) != 1.0;
+        let differs = datatype.is_integer() && !self.inputs.scaled_integers;
+        match differs && cells.clone().any(is_scaled) {
+            true => Err(Fault::Ambiguous(Ambiguity::Scale)),
+            false => Ok(()),
+        }
     }
 
     /// Begins to take the tensors of a request.
@@ -166,6 +179,10 @@ impl Roll<'_> {
         if let Some(fault) = self.stray {
             return Err(fault);
         }
+        let mut unseen = places.iter().zip(&seen).filter(|(_, seen)| !**seen);
+        if !self.tensors.inputs.by_name() && unseen.any(|(place, _)| place.is_imputed) {
+            return Err(Fault::Ambiguous(Ambiguity::Absent));
+        }
         for main in &self.main {
             let place = &places[main.feature.expect("a stranger is stray")];
             let cells = place.cells.clone();
@@ -191,6 +208,7 @@ impl Roll<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::InputsBy;
     use crate::record::{Feature, Schema};
 
     /// A number, a word and an image of two pixels: four cells.
@@ -206,7 +224,10 @@ mod tests {
     }
 
     fn parts(request: &[(&str, &[i64])]) -> Result<Parts, Fault> {
-        let tensors = tensors();
+        parts_of(&tensors(), request)
+    }
+
+    fn parts_of(tensors: &Tensors, request: &[(&str, &[i64])]) -> Result<Parts, Fault> {
         let mut roll = tensors.roll();
         for (i, (name, dimensions)) in request.iter().enumerate() {
             let mut shape = Shape::default();
@@ -214,6 +235,25 @@ mod tests {
             roll.call(name, shape, 100 + i)?;
         }
         roll.parts()
+    }
+
+    #[test]
+    fn an_input_that_is_absent_is_a_fault_where_readers_go_by_position() {
+        let number =
+            |name: &str, impute| Feature::Number { name: name.into(), min: 0.0, max: 9.0, impute };
+        let features = vec![number("x", None), number("y", Some(1.0)), number("z", None)];
+        let layout = Arc::new(Layout::new(&Schema { features }, 1000));
+        let rows = |by, names: &[&str]| {
+            let tensors = Tensors::new(layout.clone(), Inputs { by, ..Inputs::default() });
+            let request: Vec<(&str, &[i64])> = names.iter().map(|&name| (name, &[2][..])).collect();
+            parts_of(&tensors, &request).map(|parts| parts.rows)
+        };
+        let absent = Err(Fault::Ambiguous(Ambiguity::Absent));
+        assert_eq!(rows(InputsBy::Position, &["x", "z"]), absent);
+        assert_eq!(rows(InputsBy::Name, &["x", "z"]), Ok(2));
+        assert_eq!(rows(InputsBy::Position, &["x", "y", "z"]), Ok(2));
+        // Nothing stands in for this one: whoever checks rows names it.
+        assert_eq!(rows(InputsBy::Position, &["x", "y"]), Ok(2));
     }
 
     fn check(request: &[(&str, &[i64])], rows: usize, expected: &[(usize, Range<usize>)]) {

@@ -31,6 +31,8 @@ pub struct Stream {
     /// the schema's order; with `"name"` they may stand anywhere.
     /// `extra_inputs = []`: inputs of a KServe request that are no features and may come; any other is
     /// a fault, because a server may take the first input whatever its name.
+    /// `scaled_integers = false`: whether servers divide the integers of an image in a V2 request by the
+    /// schema's scale, as we do; else such a request is a fault, because they see another image.
     /// `rows_per_record_max = 64`: records with more rows are dead-lettered, 1 to 65536.
     /// `value_bytes_max = 1048576`: larger values are dead-lettered unread, 1 to 1000000000; a
     /// record's rows together hold at most as many numbers.
@@ -127,6 +129,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
                     .texts("extra_inputs", None)
                     .map(|(names, _)| names.into_iter().collect())
                     .unwrap_or_default(),
+                scaled_integers: section.flag("scaled_integers", false),
             },
             rows_per_record_max: section.integer(
                 "rows_per_record_max",

@@ -58,10 +58,14 @@ pub enum Ambiguity {
     Stranger,
     /// The inputs stand in another order than the schema's: a server may go by their places.
     Order,
+    /// An input that may be missing is not there at all: a server that goes by places takes the later ones for others.
+    Absent,
     /// The shape says other rows than the features do.
     Shape,
     /// The datatype cannot hold this number: readers cut it or let it run over.
     Number,
+    /// Integers of an image, which we divide by the schema's scale, and nobody said that servers do.
+    Scale,
     /// A parameter makes a server read other bytes, or read these otherwise.
     Parameter,
     /// The values stand there twice, in two forms.
@@ -212,8 +216,14 @@ impl fmt::Display for Ambiguity {
             Self::Order => {
                 "the inputs are not in the schema's order; `inputs_by = \"name\"` allows that"
             }
+            Self::Absent => {
+                "an input is absent, and later ones stand in other places; `inputs_by = \"name\"` allows that, and null may stand for it"
+            }
             Self::Shape => "the shape says other rows than the schema does",
             Self::Number => "a number that its datatype cannot hold",
+            Self::Scale => {
+                "integers of an image; `scaled_integers = true` says that servers divide them by the schema's scale"
+            }
             Self::Parameter => "a parameter that changes how a server reads the values",
             Self::Twice => "the values stand there twice",
             Self::Format => "readable in two formats, or in another one than the headers say",

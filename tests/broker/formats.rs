@@ -29,6 +29,7 @@ bundle = "{}"
 codec = "auto"
 inputs_by = "name"
 extra_inputs = ["session"]
+scaled_integers = true
 mode = "enforce"
 on_flagged = "{on_flagged}"
 "#,

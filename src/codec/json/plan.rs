@@ -23,6 +23,9 @@ pub(super) struct Plan {
 pub(super) struct Order {
     pub inputs: Inputs,
     pub places: HashMap<String, usize>,
+    /// Pointers of features that may be absent for readers who go by name: without one, a reader who goes by
+    /// position takes the later ones for others.
+    pub imputed: Vec<usize>,
 }
 
 /// A place of the document that is wanted or leads to one that is.
@@ -59,7 +62,9 @@ impl Plan {
     pub fn of_features_in_order(layout: &Layout, inputs: &Inputs) -> Self {
         let places = layout.places().iter().zip(0..);
         let places = places.map(|(place, at)| (place.name.clone(), at)).collect();
-        let order = (!inputs.by_name()).then(|| Order { inputs: inputs.clone(), places });
+        let imputed = layout.places().iter().zip(0..).filter(|(place, _)| place.is_imputed);
+        let imputed = imputed.map(|(_, at)| at).collect();
+        let order = (!inputs.by_name()).then(|| Order { inputs: inputs.clone(), places, imputed });
         Self { order, ..Self::of_features(layout) }
     }
 

@@ -5,7 +5,7 @@ use super::*;
 use crate::codec::conformance::{check_decode, check_with, encode};
 use crate::codec::table::{self, Table, row_of};
 use crate::codec::{Inputs, InputsBy};
-use crate::record::{Feature, FeatureId, MISSING, Schema};
+use crate::record::{Ambiguity, Feature, FeatureId, MISSING, Schema};
 
 fn json(width: usize, pointers: &[&str]) -> Json {
     let fields = Fields::new(pointers.iter().map(|&p| p.into()).collect()).unwrap();
@@ -230,6 +230,29 @@ fn instances_and_columns_are_read_as_the_servers_read_them() {
     let inside = KserveV1::new(layout, Some(&fields), &Inputs::default());
     let text = r#"{"instances": [{"a": [1], "b": 2}, {"b": 4, "a": [3, 9]}]}"#;
     assert_eq!(check_decode(&inside, 2, text.as_bytes()), Some(vec![1.0, 2.0, 3.0, 4.0]));
+}
+
+#[test]
+fn an_instance_that_lacks_a_feature_is_a_fault_where_readers_go_by_position() {
+    let number =
+        |name: &str, impute| Feature::Number { name: name.into(), min: 0.0, max: 9.0, impute };
+    let features = vec![number("x", Some(0.5)), number("y", None)];
+    let layout = Arc::new(Layout::new(&Schema { features }, 1000));
+    let read = |inputs: &Inputs, text: &str| {
+        let codec = KserveV1::new(layout.clone(), None, inputs);
+        check_with(&codec, 2, text.as_bytes(), &ContentHeaders::default())
+    };
+    let absent = Err(Fault::Ambiguous(Ambiguity::Absent));
+    for text in [
+        r#"{"instances": [{"y": 2}, {"x": 1, "y": 2}]}"#,
+        r#"{"instances": [{"x": 1, "y": 2}, {"y": 2}]}"#,
+        r#"{"inputs": {"y": [2, 2]}}"#,
+    ] {
+        assert_eq!(read(&Inputs::default(), text), absent, "{text}");
+        assert!(read(&by_name(), text).is_ok_and(|cells| cells[1] == 2.0), "{text}");
+    }
+    let whole = r#"{"instances": [{"x": null, "y": 2}]}"#;
+    assert!(read(&Inputs::default(), whole).is_ok_and(|cells| cells[0].is_nan()));
 }
 
 #[test]

@@ -95,6 +95,11 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
                 None => drop(object.next_value::<IgnoredAny>()?),
             }
         }
+        if let Some((order, _)) = order
+            && order.imputed.iter().any(|&pointer| self.found.raw[pointer].is_none())
+        {
+            self.found.doubt.refuse(Err(Fault::Ambiguous(Ambiguity::Absent)))?;
+        }
         Ok(())
     }
 

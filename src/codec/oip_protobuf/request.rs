@@ -147,14 +147,15 @@ impl Request {
             return Err(Fault::Unreadable { at: typed.unwrap_or(value.len()) });
         }
         let mut inputs = Vec::with_capacity(parts.parts.len());
-        let mut wanted = parts.parts.iter().map(|part| part.tensor).peekable();
+        let mut wanted = parts.parts.iter().peekable();
         for (i, field) in of_tag(value, INPUTS).enumerate() {
-            if wanted.next_if_eq(&i).is_some() {
+            if let Some(part) = wanted.next_if(|part| part.tensor == i) {
                 let field = field?;
                 let frame = delimited(&field)?;
                 let head = Head::read(value, &frame)?;
                 let datatype = Datatype::of_name(head.datatype);
                 let datatype = datatype.ok_or(Fault::Unreadable { at: field.at })?;
+                tensors.check_scale(&part.cells, datatype)?;
                 inputs.push(Input { frame, datatype });
             }
         }

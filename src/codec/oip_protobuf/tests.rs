@@ -5,12 +5,13 @@ use prost::encoding::{WireType, bytes, double, encode_key, float, int32, int64, 
 
 use super::*;
 use crate::codec::InputsBy;
-use crate::codec::conformance::{check_decode, encode};
-use crate::record::{Feature, MISSING, Schema};
+use crate::codec::conformance::{check_decode, check_with, encode};
+use crate::record::{Ambiguity, Feature, MISSING, Schema};
 
 /// Inputs of the documented requests that are no features.
 fn inputs() -> Inputs {
-    Inputs { by: InputsBy::Name, extra: ["input1", "k", "stranger"].map(String::from).into() }
+    let extra = ["input1", "k", "stranger"].map(String::from).into();
+    Inputs { by: InputsBy::Name, extra, scaled_integers: true }
 }
 
 /// The message as its specification has it, for prost to read what we wrote.
@@ -105,6 +106,25 @@ fn tensor(
 fn request(inputs: Vec<InferInputTensor>, raw: Vec<Vec<u8>>) -> Vec<u8> {
     let (model_name, id) = ("m".into(), "42".into());
     ModelInferRequest { model_name, id, inputs, raw_input_contents: raw }.encode_to_vec()
+}
+
+/// Whoever sends chooses the datatype: a server that does not divide would see another image than we do.
+#[test]
+fn integers_of_an_image_are_a_fault_unless_servers_divide_them() {
+    let image = |scaled_integers, datatype: &str, raw: &[u8]| {
+        let feature =
+            Feature::Image { name: "image".into(), channels: 1, height: 1, width: 2, scale: 255.0 };
+        let layout = Arc::new(Layout::new(&Schema { features: vec![feature] }, 1000));
+        let codec = OipProtobuf::new(layout, &Inputs { scaled_integers, ..inputs() });
+        let mut tensor = tensor("image", datatype, &[1, 1, 1, 2], InferTensorContents::default());
+        tensor.contents = None;
+        let value = request(vec![tensor], vec![raw.to_vec()]);
+        check_with(&codec, 2, &value, &ContentHeaders::default())
+    };
+    assert_eq!(image(false, "UINT8", &[1, 0]), Err(Fault::Ambiguous(Ambiguity::Scale)));
+    assert_eq!(image(true, "UINT8", &[1, 0]), Ok(vec![1.0 / 255.0, 0.0]));
+    let floats = [1.0_f32, 0.0].map(f32::to_le_bytes).concat();
+    assert_eq!(image(false, "FP32", &floats), Ok(vec![1.0, 0.0]));
 }
 
 fn fault(codec: &OipProtobuf, value: &[u8]) -> Fault {

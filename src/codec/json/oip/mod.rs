@@ -79,10 +79,11 @@ impl OipJson {
 
 impl<'v> Request<'v> {
     /// The elements of a part.
-    fn elements(&self, part: &Part) -> Result<Elements<'v>, Fault> {
+    fn elements(&self, tensors: &Tensors, part: &Part) -> Result<Elements<'v>, Fault> {
         let (input, binary) = (&self.inputs[part.tensor], self.binary[part.tensor].clone());
         let unreadable = Fault::Unreadable { at: self.json.len() };
         let datatype = Datatype::of_name(&input.datatype).ok_or(unreadable)?;
+        tensors.check_scale(&part.cells, datatype)?;
         let (rows, cells) = (0..self.parts.rows, part.cells.clone());
         match (input.data, binary) {
             (Some(data), None) => {
@@ -113,7 +114,7 @@ impl Codec for OipJson {
         let mut reader = Reader::new(self.layout(), request.json, rows);
         let read = reader.begin(request.parts.rows).and_then(|()| {
             for part in &request.parts.parts {
-                match request.elements(part)? {
+                match request.elements(&self.tensors, part)? {
                     Elements::Text(run) => reader.read(&run)?,
                     Elements::Binary(binary) => {
                         binary.read(self.layout(), value, reader.rows())?;
@@ -142,7 +143,7 @@ impl Codec for OipJson {
         let request = request.expect("it was read");
         let (mut json, mut tensors) = (Edits::default(), Edits::default());
         for part in &request.parts.parts {
-            match request.elements(part).expect("it was read") {
+            match request.elements(&self.tensors, part).expect("it was read") {
                 Elements::Text(run) => edit(layout, request.json, &run, &before, rows, &mut json),
                 Elements::Binary(binary) => {
                     let grown = binary.edit(layout, original, &before, rows, &mut tensors);

@@ -9,7 +9,8 @@ use crate::record::{Ambiguity, Feature, FeatureId, Schema};
 
 /// Inputs of the documented requests that are no features.
 fn inputs() -> Inputs {
-    Inputs { by: InputsBy::Name, extra: ["input1", "k", "stranger"].map(String::from).into() }
+    let extra = ["input1", "k", "stranger"].map(String::from).into();
+    Inputs { by: InputsBy::Name, extra, scaled_integers: true }
 }
 
 /// Features of one number each, and of two pixels.
@@ -29,6 +30,30 @@ fn read(codec: &OipJson, value: &[u8]) -> Result<Vec<f32>, Fault> {
 
 fn body(json: &str, tensors: &[u8]) -> Vec<u8> {
     [json.as_bytes(), tensors].concat()
+}
+
+/// Whoever sends chooses the datatype: a server that does not divide would see another image than we do.
+#[test]
+fn integers_of_an_image_are_a_fault_unless_servers_divide_them_and_floats_and_plain_numbers_are_not()
+ {
+    let layout = codec(&["k2"], "pixels").tensors.layout.clone();
+    let read = |scaled_integers, datatype: &str, plain: &str| {
+        let inputs = Inputs { scaled_integers, ..inputs() };
+        let codec = OipJson::new(layout.clone(), &inputs);
+        let value = format!(
+            r#"{{"inputs": [{{"name": "k2", "shape": [1], "datatype": "{plain}", "data": [3]}},
+                {{"name": "pixels", "shape": [1, 1, 1, 2], "datatype": "{datatype}", "data": [1, 0]}}]}}"#
+        );
+        self::read(&codec, value.as_bytes())
+    };
+    let scale = Err(Fault::Ambiguous(Ambiguity::Scale));
+    for datatype in ["UINT8", "INT8", "INT64", "UINT64"] {
+        assert_eq!(read(false, datatype, "INT32"), scale, "{datatype}");
+        assert_eq!(read(true, datatype, "INT32"), Ok(vec![3.0, 1.0 / 255.0, 0.0]), "{datatype}");
+    }
+    for datatype in ["FP16", "BF16", "FP32", "FP64"] {
+        assert_eq!(read(false, datatype, "INT32"), Ok(vec![3.0, 1.0, 0.0]), "{datatype}");
+    }
 }
 
 /// The request of the protocol's own documentation.
