@@ -32,17 +32,24 @@ impl<R: Scorer> Desk<R> {
             return Ok(0);
         }
         let mut again = BTreeSet::new();
-        let alone = self.set_aside(&mut messages, &mut again);
+        let (alone, mut behind) = self.set_aside(&mut messages, &mut again);
         self.supply(session, &mut messages)?;
         let mut records = self.settle(session, &mut messages)?;
         if !self.refusals.is_empty() {
             // What is known to pass must not be given up for what comes next.
             self.commit(session)?;
         }
+        drop(messages);
         if let Some(message) = alone {
             records += self.alone(session, &message)?;
         }
-        drop(messages);
+        // In this turn: who fetched them again would wait behind all that is queued of other partitions.
+        behind.retain(|message| self.partitions.is_reading(message.record().at.partition));
+        if !behind.is_empty() {
+            self.supply(session, &mut behind)?;
+            records += self.settle(session, &mut behind)?;
+        }
+        drop(behind);
         again.retain(|partition| !self.partitions.is_waiting(*partition));
         session.rewind(&self.nexts(again))?;
         Ok(records)
@@ -80,41 +87,38 @@ impl<R: Scorer> Desk<R> {
         Ok(messages)
     }
 
-    /// Takes out what must be judged alone, and all that comes after it in its partition or after
-    /// the last record there that a topic refused, which is read `again`; gives the first record that
-    /// must be judged alone.
+    /// Takes out what must be judged alone, and all that comes after it in its partition, which is read
+    /// `again`. Gives the first record that must be judged alone, and what lies behind the last record of its
+    /// partition that a topic refused.
     fn set_aside<M: Fetched>(
         &self,
         messages: &mut Vec<M>,
         again: &mut BTreeSet<Partition>,
-    ) -> Option<M> {
+    ) -> (Option<M>, Vec<M>) {
         let careful = |(partition, boot): (&Partition, &Boot)| self.careful(*partition, boot);
         if self.refusals.is_empty() && !self.boots.iter().any(careful) {
-            return None;
+            return (None, vec![]);
         }
         let next = |partition| self.partitions.slot(partition).map(|slot| slot.lane.next());
         let last = self.refusals.last(next);
-        let mut alone = None;
+        let (mut alone, mut behind) = (None, vec![]);
         let mut kept = Vec::with_capacity(messages.len());
         for message in messages.drain(..) {
             let at = message.record().at;
             let careful =
                 self.boots.get(&at.partition).is_some_and(|b| self.careful(at.partition, b));
-            if last.get(&at.partition).is_some_and(|&last| at.offset > last) {
-                again.insert(at.partition);
-                continue;
-            }
+            let is_behind = last.get(&at.partition).is_some_and(|&last| at.offset > last);
             if careful && again.insert(at.partition) && alone.is_none() {
                 // Whatever of its partition comes before it in this batch goes first: then it is
                 // the next one, and its turn comes when the partition is read again.
                 let first = kept.iter().all(|m: &M| m.record().at.partition != at.partition);
                 alone = first.then_some(message);
             } else if !again.contains(&at.partition) {
-                kept.push(message);
+                if is_behind { behind.push(message) } else { kept.push(message) }
             }
         }
         *messages = kept;
-        alone
+        (alone, behind)
     }
 
     fn careful(&self, partition: Partition, boot: &Boot) -> bool {
