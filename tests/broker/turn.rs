@@ -1,42 +1,85 @@
-//! Tests of one program run side by side; those with brokers take turns.
+//! Tests of one program run side by side; those with brokers take turns, two at a time.
 //!
-//! Two brokers would fight for the cores, and time limits would mean nothing.
+//! Such a test mostly waits: alone it uses a quarter of two cores. More brokers than two would fight for the cores, and
+//! time limits would mean nothing.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Who runs now: a group, and how many of it.
+/// How many may run beside each other.
+const PLACES: usize = 2;
+
+/// Who has a place.
 #[derive(Default)]
 struct Running {
-    group: Option<&'static str>,
-    n: usize,
+    places: usize,
+    /// How many of each group run; they have their places together.
+    groups: Vec<(&'static str, usize)>,
 }
-
-static RUNNING: Mutex<Running> = Mutex::new(Running { group: None, n: 0 });
-static CHANGED: Condvar = Condvar::new();
 
 /// As long as it lives, it is somebody's turn.
-pub struct Turn(());
+pub struct Turn {
+    group: Option<&'static str>,
+    places: usize,
+}
 
-/// A turn of one's own.
+impl Running {
+    fn take(&mut self, turn: &Turn) -> bool {
+        let of_it = self.groups.iter_mut().find(|(name, _)| Some(*name) == turn.group);
+        if let Some((_, n)) = of_it {
+            *n += 1;
+            return true;
+        }
+        if self.places + turn.places > PLACES {
+            return false;
+        }
+        self.places += turn.places;
+        self.groups.extend(turn.group.map(|name| (name, 1)));
+        true
+    }
+
+    fn give_back(&mut self, turn: &Turn) {
+        let of_it = self.groups.iter_mut().find(|(name, _)| Some(*name) == turn.group);
+        if let Some((_, n)) = of_it {
+            *n -= 1;
+            if *n > 0 {
+                return;
+            }
+        }
+        self.groups.retain(|(_, n)| *n > 0);
+        self.places -= turn.places;
+    }
+}
+
+static RUNNING: Mutex<Running> = Mutex::new(Running { places: 0, groups: Vec::new() });
+static CHANGED: Condvar = Condvar::new();
+
+/// A turn beside at most one other.
 pub fn turn() -> Turn {
-    take(None)
+    take(None, 1)
 }
 
-/// A turn beside the others of a group: its tests mostly wait.
+/// A turn beside nobody: what it shows depends on how fast a process is.
+pub fn turn_alone() -> Turn {
+    take(None, PLACES)
+}
+
+/// A turn beside the others of a group, which mostly wait, and nobody else.
 pub fn turn_of(group: &'static str) -> Turn {
-    take(Some(group))
+    take(Some(group), PLACES)
 }
 
-fn take(group: Option<&'static str>) -> Turn {
-    let is_others = |now: &mut Running| now.n > 0 && (group.is_none() || now.group != group);
-    let mut now = CHANGED.wait_while(running(), is_others).unwrap_or_else(PoisonError::into_inner);
-    *now = Running { group, n: now.n + 1 };
-    Turn(())
+fn take(group: Option<&'static str>, places: usize) -> Turn {
+    let turn = Turn { group, places };
+    let mut now = running();
+    while !now.take(&turn) {
+        now = CHANGED.wait(now).unwrap_or_else(PoisonError::into_inner);
+    }
+    turn
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        running().n -= 1;
+        running().give_back(self);
         CHANGED.notify_all();
     }
 }
