@@ -1,5 +1,7 @@
 //! Partitions that come, go, are held and begin again.
 
+use std::collections::BTreeMap;
+
 use tracing::{info, warn};
 
 use super::begin::{begin, unfit};
@@ -147,6 +149,9 @@ impl<R: Scorer> Desk<R> {
         session: &S,
         stuck: &[Position],
     ) -> Result<(), SessionError> {
+        // What is queued of a partition of which nothing was read is as good as before. Fetched again, it would stand behind
+        // all others each time, and come to its turn never.
+        let read: BTreeMap<Partition, Offset> = session.positions().into_iter().collect();
         let (mut from, mut unknown) = (vec![], vec![]);
         for (partition, slot, is_reading) in self.partitions.slots_and_states_mut() {
             let is_stuck = stuck.iter().any(|at| at.partition == partition);
@@ -154,8 +159,9 @@ impl<R: Scorer> Desk<R> {
                 Some(last) if !is_stuck && !self.unannounced.contains(&partition) => {
                     (slot.lane, slot.told_quiet, slot.passed_over) =
                         (last.lane, last.told_quiet, false);
-                    if is_reading {
-                        from.push((partition, slot.lane.next()));
+                    let next = slot.lane.next();
+                    if is_reading && read.get(&partition).is_some_and(|&at| at > next) {
+                        from.push((partition, next));
                     }
                 }
                 _ => unknown.push(partition),
