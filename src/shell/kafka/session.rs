@@ -287,6 +287,18 @@ impl Session {
     fn placed(&self, from: &[(Partition, Offset)]) -> TopicPartitionList {
         self.list(from.iter().map(|&(p, o)| (p, Some(o))))
     }
+
+    /// The client could not read something, and does not say of which partition: one that reaches further than it was read
+    /// is not at its end any more.
+    fn doubt_ends(&self) {
+        let positions = deliver::Session::positions(self).into_iter();
+        let positions: BTreeMap<Partition, Offset> = positions.collect();
+        let end = |p: Partition| native::known_end(self.consumer().client(), &self.topic, p);
+        self.ended.borrow_mut().retain(|partition| {
+            let position = positions.get(partition);
+            end(*partition).is_none_or(|end| position.is_some_and(|&position| position >= end))
+        });
+    }
 }
 
 /// Whether a partition is read no further because its log has nothing at that offset: the offset is deleted,
@@ -354,6 +366,7 @@ impl deliver::Session for Session {
                 }
                 Some(Err(error)) => {
                     words::report_fetch(&error);
+                    self.doubt_ends();
                     Ok(None)
                 }
             };
