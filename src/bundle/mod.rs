@@ -2,10 +2,11 @@
 //!
 //! A bundle is its files: up to four networks, one file of tensors, one manifest that names the SHA-256
 //! of each. The digest of the manifest is the digest of the bundle. Digests catch a file that was
-//! changed or mixed up; they do not say who made it (signing comes later).
+//! changed or mixed up; they do not say who made it: a [`signature`] does.
 
 mod manifest;
 mod networks;
+pub mod signature;
 mod tensors;
 
 use std::collections::BTreeMap;

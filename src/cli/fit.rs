@@ -90,6 +90,11 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = crate::config::duration)]
     every: Option<Duration>,
 
+    /// Signs the bundle with this key, a PEM of an EC key on P-256: the signature lies beside the folder, in the format of
+    /// OpenSSF Model Signing. `bundle_key` of a stream takes the public key
+    #[arg(long, value_name = "FILE")]
+    sign_key: Option<PathBuf>,
+
     /// Most epochs of training [default: 20, more for few rows]
     #[arg(long, value_name = "NUMBER")]
     epochs_max: Option<usize>,
@@ -150,6 +155,7 @@ impl Args {
             memory_max: self.memory_max,
             autoencoder: self.autoencoder,
             every: self.every,
+            sign_key: self.sign_key,
         };
         if self.schema_only {
             return match schema(&options, &mut reporter) {

@@ -5,6 +5,8 @@
     reason = "the rim: how long a command took, and what its environment sets"
 )]
 
+#[cfg(feature = "fit")]
+mod audit_data;
 mod check;
 #[cfg(feature = "fit")]
 mod columns;
@@ -63,6 +65,8 @@ enum Command {
     Fit(Box<fit::Args>),
     #[cfg(feature = "fit")]
     Evaluate(Box<evaluate::Args>),
+    #[cfg(feature = "fit")]
+    AuditData(audit_data::Args),
     /// Attack a bundle, as one who knows the model and as one who holds the bundle
     #[cfg(feature = "fit")]
     Redteam(redteam::Args),
@@ -74,6 +78,8 @@ pub enum Exit {
     Ok = 0,
     /// Something went wrong while working.
     Failed = 1,
+    /// An audit found something that somebody must look at.
+    Found = 2,
     /// A configuration, a bundle or the cluster is not as it must be (`EX_CONFIG`).
     Config = 78,
 }
@@ -96,6 +102,8 @@ impl Cli {
             Command::Fit(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Evaluate(args) => args.run(),
+            #[cfg(feature = "fit")]
+            Command::AuditData(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Redteam(args) => args.run(),
         };

@@ -20,6 +20,8 @@ pub struct Stream {
     pub input: String,
     /// `bundle`: the folder that `tripline fit` wrote. Required.
     pub bundle: PathBuf,
+    /// `bundle_key`: the public key whose owner must have signed the bundle; without it nobody asks who made it.
+    pub bundle_key: Option<PathBuf>,
     /// `accept_fewer_features = false`: whether `run` starts with a bundle that has fewer features than the
     /// one before.
     pub accept_fewer_features: bool,
@@ -119,6 +121,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
     let stream = Stream {
         input: claims.input(&mut section),
         bundle: section.file("bundle").unwrap_or_default(),
+        bundle_key: section.file("bundle_key"),
         accept_fewer_features: section.flag("accept_fewer_features", false),
         codec: codec::Config {
             format: section.choice("codec", &formats, Format::Json),

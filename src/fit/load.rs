@@ -34,6 +34,9 @@ pub fn load(
     watch: &mut dyn Watch,
 ) -> Result<Sources, FitError> {
     bundle_dir::check_free(&options.out)?;
+    if let Some(key) = &options.sign_key {
+        bundle_dir::check_signer(&options.out, key)?;
+    }
     let mut reference = Reference::load(options, Some(options.budget), watch)?;
     let protected = protected(options, runtime, &reference)?;
     let (x, schema) = (&reference.x, &reference.schema);

@@ -21,6 +21,7 @@ mod learn;
 mod calibrate;
 mod check;
 mod write;
+pub mod audit;
 pub mod evaluate;
 pub mod redteam;
 

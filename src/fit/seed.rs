@@ -21,6 +21,7 @@ pub enum Use {
     Likelihood = 10,
     Families = 11,
     Usual = 12,
+    Audit = 20,
 }
 
 /// The seed's stream of random numbers for one use.

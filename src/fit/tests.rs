@@ -67,6 +67,7 @@ fn options(folder: &Path, n: usize) -> Options {
         memory_max: None,
         autoencoder: None,
         every: None,
+        sign_key: None,
     }
 }
 

@@ -37,6 +37,9 @@ pub fn write(
     watch.stage("checking the bundle on the record path");
     bundle_dir::write(&options.out, &bundle.into_files())?;
     let digest = check::check(runtime, &options.out, &x, &split.test)?;
+    if let Some(key) = &options.sign_key {
+        bundle_dir::sign(&options.out, key)?;
+    }
     let attacks = attacks.map(|attacks| (attacks.labels.len(), attacks.refused));
     let folder = options.out.clone();
     Ok(Report {

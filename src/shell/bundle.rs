@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::bundle::signature::{self, SignatureError, Signer, Verifier};
 use crate::bundle::{Bundle, BundleError, FILES, Files, MANIFEST};
 
 /// Why a bundle cannot be read or written.
@@ -34,6 +35,12 @@ pub enum BundleDirError {
     Outside { path: PathBuf, target: PathBuf },
     #[error("{path}: {error}", path = path.display())]
     Bundle { path: PathBuf, error: BundleError },
+    #[error("{path}: {error}", path = path.display())]
+    Signature { path: PathBuf, error: SignatureError },
+    #[error(
+        "{path} is not there: a bundle with a `bundle_key` needs its signature beside its folder", path = path.display()
+    )]
+    NotSigned { path: PathBuf },
 }
 
 /// Bytes of a manifest: a schema of 10,000 features is 1 MiB.
@@ -49,6 +56,86 @@ const BYTES_MAX: u64 = 2 << 30;
 /// # Errors
 /// If a file cannot be read, is none, or the bundle refuses it.
 pub fn read(dir: &Path) -> Result<Bundle, BundleDirError> {
+    let files = read_files(dir)?;
+    Bundle::from_files(files).map_err(|error| BundleDirError::Bundle { path: dir.into(), error })
+}
+
+/// The same of a bundle that the owner of `key` signed: a PEM with a public EC key on P-256. The signature lies beside the
+/// folder and is checked before anything of the bundle is parsed.
+///
+/// # Errors
+/// As [`read`], and if the bundle is not signed by this key.
+pub fn read_signed(dir: &Path, key: &Path) -> Result<Bundle, BundleDirError> {
+    let refused = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BundleDirError::Signature { path, error }
+    };
+    let verifier = Verifier::from_pem(&read_small(key)?).map_err(refused(key))?;
+    let path = signature_of(dir);
+    let signature = match read_small(&path) {
+        Err(BundleDirError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(BundleDirError::NotSigned { path });
+        }
+        signature => signature?,
+    };
+    let files = read_files(dir)?;
+    verifier.verify(&signature, &files).map_err(refused(dir))?;
+    Bundle::from_files(files).map_err(|error| BundleDirError::Bundle { path: dir.into(), error })
+}
+
+/// Where the signature of the bundle in `dir` lies: beside it, as `dir.sig`.
+pub fn signature_of(dir: &Path) -> PathBuf {
+    let mut path = dir.components().as_path().as_os_str().to_owned();
+    path.push(".sig");
+    path.into()
+}
+
+/// Signs the files of the bundle in `dir` with the private key in `key`; gives where the signature lies.
+///
+/// # Errors
+/// If key or files cannot be read, the key is none, or there is a signature already.
+pub fn sign(dir: &Path, key: &Path) -> Result<PathBuf, BundleDirError> {
+    let refused = |error| BundleDirError::Signature { path: key.to_owned(), error };
+    let signer = Signer::from_pem(&read_small(key)?).map_err(refused)?;
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let signature = signer.sign(&name, &read_files(dir)?).map_err(refused)?;
+    let path = signature_of(dir);
+    let write = || {
+        let mut file = fs::File::create_new(&path)?;
+        file.write_all(&signature)?;
+        file.sync_all()
+    };
+    match write() {
+        Ok(()) => Ok(path),
+        Err(error) => Err(BundleDirError::Io { path, error }),
+    }
+}
+
+/// Whether `key` can sign a bundle that will be in `dir`: asked before the hours that the bundle takes.
+///
+/// # Errors
+/// If the key cannot be read or is none, or there is a signature already.
+pub fn check_signer(dir: &Path, key: &Path) -> Result<(), BundleDirError> {
+    let refused = |error| BundleDirError::Signature { path: key.to_owned(), error };
+    Signer::from_pem(&read_small(key)?).map_err(refused)?;
+    let path = signature_of(dir);
+    if path.exists() { Err(BundleDirError::Exists { path }) } else { Ok(()) }
+}
+
+/// A key or a signature.
+fn read_small(path: &Path) -> Result<Vec<u8>, BundleDirError> {
+    let failed = |error| BundleDirError::Io { path: path.into(), error };
+    let max = signature::BYTES_MAX;
+    let mut bytes = vec![];
+    open_regular(path)?.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 > max {
+        true => Err(BundleDirError::TooLarge { path: path.into(), max }),
+        false => Ok(bytes),
+    }
+}
+
+/// The files of a bundle that lie in `dir`, none of them parsed.
+fn read_files(dir: &Path) -> Result<Files, BundleDirError> {
     let root =
         dir.canonicalize().map_err(|error| BundleDirError::Io { path: dir.into(), error })?;
     let (mut files, mut left) = (Files::new(), BYTES_MAX);
@@ -75,11 +162,26 @@ pub fn read(dir: &Path) -> Result<Bundle, BundleDirError> {
         left = left.saturating_sub(bytes.len() as u64);
         files.insert(name.to_owned(), bytes);
     }
-    Bundle::from_files(files).map_err(|error| BundleDirError::Bundle { path: dir.into(), error })
+    Ok(files)
 }
 
 /// Opens a regular file that lies within `root`.
 fn open(path: &Path, root: &Path) -> Result<File, BundleDirError> {
+    let file = open_regular(path)?;
+    let failed = |error| BundleDirError::Io { path: path.into(), error };
+    let lies = match fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        Ok(target) => target,
+        // Without /proc: as good as it gets.
+        Err(_) => path.canonicalize().map_err(failed)?,
+    };
+    match lies.starts_with(root) {
+        true => Ok(file),
+        false => Err(BundleDirError::Outside { path: path.into(), target: lies }),
+    }
+}
+
+/// Opens a regular file.
+fn open_regular(path: &Path) -> Result<File, BundleDirError> {
     let failed = |error| BundleDirError::Io { path: path.into(), error };
     let check = |found: &Metadata| match kind(found) {
         None => Ok(()),
@@ -93,15 +195,7 @@ fn open(path: &Path, root: &Path) -> Result<File, BundleDirError> {
     options.read(true).custom_flags(flags.bits() as i32);
     let file = options.open(path).map_err(failed)?;
     check(&file.metadata().map_err(failed)?)?;
-    let lies = match fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
-        Ok(target) => target,
-        // Without /proc: as good as it gets.
-        Err(_) => path.canonicalize().map_err(failed)?,
-    };
-    match lies.starts_with(root) {
-        true => Ok(file),
-        false => Err(BundleDirError::Outside { path: path.into(), target: lies }),
-    }
+    Ok(file)
 }
 
 /// What it is, unless it is a regular file.
@@ -215,6 +309,49 @@ mod tests {
         for name in FILES.map(|name| shipped.join(name)).iter().filter(|path| path.exists()) {
             fs::copy(name, into.join(name.file_name().unwrap())).unwrap();
         }
+    }
+
+    #[test]
+    fn a_bundle_that_python_signed_verifies_and_one_bit_elsewhere_refuses_it() {
+        let place = tempfile::tempdir().unwrap();
+        let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen/model-signing");
+        let dir = place.path().join("shuttle");
+        shuttle(&dir);
+        let key = frozen.join("signer.pem");
+        let refused = || read_signed(&dir, &key).unwrap_err().to_string();
+        assert!(refused().contains("shuttle.sig is not there"), "{}", refused());
+        fs::copy(frozen.join("shuttle.sig"), place.path().join("shuttle.sig")).unwrap();
+        read_signed(&dir, &key).unwrap();
+        let stranger = frozen.join("stranger.pem");
+        assert!(read_signed(&dir, &stranger).unwrap_err().to_string().contains("not signed by"));
+        for name in FILES.iter().filter(|name| dir.join(name).exists()) {
+            let path = dir.join(name);
+            let whole = fs::read(&path).unwrap();
+            let mut changed = whole.clone();
+            let at = changed.len() / 2;
+            changed[at] ^= 1;
+            fs::write(&path, changed).unwrap();
+            assert!(refused().contains(&format!("{name} was changed")), "{}", refused());
+            fs::write(&path, whole).unwrap();
+        }
+        fs::write(dir.join(crate::bundle::RESTORER), "not signed").unwrap();
+        assert!(refused().contains("restorer.onnx is not signed"), "{}", refused());
+    }
+
+    #[test]
+    fn what_was_signed_here_verifies_here_and_a_signature_is_never_overwritten() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("shuttle");
+        shuttle(&dir);
+        let group = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1);
+        let pair = openssl::ec::EcKey::generate(&group.unwrap()).unwrap();
+        let (key, public) = (place.path().join("key.pem"), place.path().join("public.pem"));
+        fs::write(&key, pair.private_key_to_pem().unwrap()).unwrap();
+        fs::write(&public, pair.public_key_to_pem().unwrap()).unwrap();
+        check_signer(&dir, &key).unwrap();
+        assert_eq!(sign(&dir, &key).unwrap(), place.path().join("shuttle.sig"));
+        read_signed(&dir, &public).unwrap();
+        assert!(sign(&dir, &key).is_err() && check_signer(&dir, &key).is_err());
     }
 
     #[test]

@@ -187,6 +187,8 @@ impl Reloader {
             let mut files: Vec<PathBuf> = fs::read_dir(&stream.bundle)
                 .map(|files| files.flatten().map(|file| file.path()).collect())
                 .unwrap_or_default();
+            files.push(super::bundle::signature_of(&stream.bundle));
+            files.extend(stream.bundle_key.clone());
             files.sort();
             for path in files {
                 use std::os::unix::fs::MetadataExt as _;

@@ -138,8 +138,11 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
         let path = path.display();
         warn!(stream = stream.name, %path, "everybody on this machine may write to a bundle: chmod o-w");
     }
-    let bundle =
-        bundle::read(&stream.bundle).map_err(|error| RunError::Bundle { stream: name(), error })?;
+    let bundle = match &stream.bundle_key {
+        Some(key) => bundle::read_signed(&stream.bundle, key),
+        None => bundle::read(&stream.bundle),
+    };
+    let bundle = bundle.map_err(|error| RunError::Bundle { stream: name(), error })?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
         .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
     Ok((bundle, guard))
@@ -246,9 +249,9 @@ impl Wrap for Plain {
     }
 }
 
-/// Without progress for so long, though there are records, somebody must know. What another worker left
-/// open when it died takes three transaction timeouts to end.
-const STALLED: Duration = Duration::from_secs(60);
+/// Without progress for so long, though there are records, somebody must know: then an incident is told within a minute.
+/// What another worker left open when it died takes three transaction timeouts to end.
+const STALLED: Duration = Duration::from_secs(45);
 
 /// Runs until `stop`, whatever the brokers do. Only if a thread panics, all others drain too, and
 /// whoever supervises the process starts it again.
@@ -279,7 +282,7 @@ pub fn run_with<W: Wrap>(
     let timing = Timing {
         commit_interval: kafka.commit_interval,
         settle: 3 * kafka.transaction_timeout,
-        stalled: STALLED.max(2 * 3 * kafka.transaction_timeout),
+        stalled: STALLED.max(4 * kafka.transaction_timeout),
         offsets_lag: kafka.delivery == Delivery::AtLeastOnce,
     };
     let mut progress = overview.threads.iter().cloned();

@@ -113,6 +113,7 @@ impl Scene {
         let stream = Stream {
             name: "toy".into(),
             input: "input".into(),
+            bundle_key: None,
             bundle: PathBuf::new(),
             accept_fewer_features: false,
             codec: crate::codec::Config::default(),

@@ -41,4 +41,6 @@ pub struct Options {
     pub autoencoder: Option<PathBuf>,
     /// The rows are in time order, one every so long.
     pub every: Option<Duration>,
+    /// The private key that signs the bundle.
+    pub sign_key: Option<PathBuf>,
 }

@@ -43,6 +43,7 @@ fn load(csv: &str, change: impl FnOnce(&mut Options)) -> Result<Reference, Strin
         memory_max: None,
         autoencoder: None,
         every: None,
+        sign_key: None,
     };
     change(&mut options);
     Reference::load(&options, None, &mut Silent)

@@ -104,7 +104,7 @@ fn pictures(html: &mut String, specimen: &Specimen, plane: &Plane, leading: &str
     let inside = |row: &[f32]| row[plane.columns.clone()].to_vec();
     let colour = |row: &[f32]| {
         let row = inside(row);
-        png(plane, |at| {
+        png(plane.width, plane.height, |at| {
             let channel = |c: usize| {
                 let c = if plane.channels < 3 { 0 } else { c };
                 (row[c * plane.height * plane.width + at].clamp(0.0, 1.0) * 255.0).round() as u8
@@ -118,7 +118,7 @@ fn pictures(html: &mut String, specimen: &Specimen, plane: &Plane, leading: &str
     };
     let loudest = (0..plane.height * plane.width).map(sum).fold(f32::MIN_POSITIVE, f32::max);
     // The square root lets the quiet parts be seen beside the loudest.
-    let why = png(plane, |at| heat((sum(at) / loudest).sqrt()));
+    let why = png(plane.width, plane.height, |at| heat((sum(at) / loudest).sqrt()));
     html.push_str(r#"<div class="pictures">"#);
     let window = specimen.reasons.window().map(|window| outline(plane, window)).unwrap_or_default();
     for (picture, caption) in [
@@ -153,9 +153,14 @@ fn outline(plane: &Plane, window: Window) -> String {
     )
 }
 
-fn png(plane: &Plane, colour: impl Fn(usize) -> [u8; 3]) -> String {
-    let image = RgbImage::from_fn(plane.width as u32, plane.height as u32, |x, y| {
-        Rgb(colour(y as usize * plane.width + x as usize))
+/// A picture in base64; `colour` says what is at a place, row by row.
+pub(in crate::fit) fn png(
+    width: usize,
+    height: usize,
+    colour: impl Fn(usize) -> [u8; 3],
+) -> String {
+    let image = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        Rgb(colour(y as usize * width + x as usize))
     });
     let mut bytes = Cursor::new(vec![]);
     image.write_to(&mut bytes, ImageFormat::Png).expect("a vector takes every byte");

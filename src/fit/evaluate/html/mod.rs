@@ -7,4 +7,7 @@ mod chart;
 mod page;
 mod text;
 
+pub(in crate::fit) use card::png;
 pub use page::page;
+pub(in crate::fit) use page::{POLICY, STYLE};
+pub(in crate::fit) use text::{Text, count};

@@ -14,15 +14,17 @@ use crate::math::Corner;
 use crate::record::Action;
 
 /// Nothing may be fetched and nothing may run, whatever stands in the page.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+pub(in crate::fit) const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+pub(in crate::fit) const STYLE: &str = include_str!("style.css");
 
 /// The page.
 pub fn page(report: &Report) -> String {
     let Report { bundle, digest, budget, .. } = report;
     let (name, digest) = (Text(bundle), Text(&digest[..16]));
     let mut html = format!(
-        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Evaluation of {name}</title><style>{}</style></head><body>"#,
-        include_str!("style.css")
+        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Evaluation of {name}</title><style>{STYLE}</style></head><body>"#
     );
     let _ = write!(
         html,
