@@ -3,8 +3,9 @@
 use super::Exit;
 use super::config::ConfigFile;
 use crate::config::{Config, Route, Stream, To};
-use crate::decide::Mode;
+use crate::decide::{Mode, OnFlagged};
 use crate::model::Runtime;
+use crate::record::{Feature, Schema};
 use crate::shell::kafka::compare::{self, Found};
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::{self, Memory, mib};
@@ -98,6 +99,7 @@ fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
                 for said in sound.guard.schema().scaling() {
                     println!("– stream {}: {said}", stream.name);
                 }
+                problems.extend(correction(stream, sound.guard.schema()));
                 prepared.push(sound);
             }
             Err(error) => problems.push(error.to_string()),
@@ -122,6 +124,20 @@ fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
         }
     }
     (problems, prepared)
+}
+
+/// A table's rows are corrected feature by feature as the autoencoder would have them, every one a little:
+/// ids and unflagged values change too. That is no correction that anybody can use.
+fn correction(stream: &Stream, schema: &Schema) -> Option<String> {
+    let is_image = |feature: &Feature| matches!(feature, Feature::Image { .. });
+    let is_table = !schema.features.iter().any(is_image);
+    (is_table && stream.policy.on_flagged == OnFlagged::Correct).then(|| {
+        format!(
+            "stream {}: on_flagged = \"correct\" changes most values of a table's row, not the few that \
+             are wrong: set on_flagged = \"quarantine\"",
+            stream.name
+        )
+    })
 }
 
 /// Whom incidents would be told.

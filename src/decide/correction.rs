@@ -13,8 +13,8 @@ pub enum Version {
 }
 
 impl Decider {
-    /// The autoencoder's version where a detector of triggers is loud, and where there is no
-    /// restorer. Else the two are asked together: the label with the largest product of the
+    /// The only one there is, if there is one. The autoencoder's version where a detector of triggers is
+    /// loud. Else the two are asked together: the label with the largest product of the
     /// probabilities that the protected model gives it on either version is believed, the restorer's
     /// counting double, and the version that has it is delivered, the restorer's first.
     ///
@@ -26,7 +26,13 @@ impl Decider {
     ///
     /// Shape: `scores` `[k]`.
     pub fn version(&self, rows: &Rows<'_>, i: usize, scores: &[f32]) -> Version {
-        if rows.restored.ncols() == 0 || self.merge.hears_trigger(scores) {
+        if rows.restored.ncols() == 0 {
+            return Version::Twin;
+        }
+        if rows.twin.ncols() == 0 {
+            return Version::Restored;
+        }
+        if self.merge.hears_trigger(scores) {
             return Version::Twin;
         }
         let (twin, restored) = (rows.twin_answer, rows.restored_answer);

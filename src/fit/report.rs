@@ -7,7 +7,7 @@ use super::data::budget::flagged_interval;
 use super::guard::dependence;
 use super::guard::measured::Measured;
 use super::train::trainer::{Stopped, Trained};
-use crate::bundle::Manifest;
+use crate::bundle::{Correction, Manifest};
 
 /// A finished fit.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Report {
     pub manifest: Manifest,
     /// Epoch kept, epochs begun and why they ended; the layers are gone.
     pub trained: Trained,
+    /// Whether it was an autoencoder that was trained; else the restorer.
+    pub has_autoencoder: bool,
     pub accuracy: Option<Accuracy>,
     /// Labelled attacks that were measured, and how many more are no row of the schema.
     pub attacks: Option<(usize, usize)>,
@@ -52,6 +54,25 @@ impl Report {
     }
 }
 
+/// What correcting does to answers.
+fn words(correction: &Correction) -> String {
+    let Correction { rows, lost, loss_max, restored, distrusted } = correction;
+    let mut text = format!("of {rows} clean rows {:.1}% lose the right answer", 100.0 * lost);
+    if let Some(restored) = restored {
+        text += &format!("; {:.1}% of own attacks have theirs back", 100.0 * restored);
+    }
+    if !distrusted.is_empty() {
+        text += &format!("; versions with the labels {distrusted:?} are held back");
+    }
+    if !correction.is_bearable() {
+        text += &format!(
+            ". MORE THAN {loss_max}: on_flagged = \"correct\" will be refused \
+             (--correction-loss-max)"
+        );
+    }
+    text
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Manifest { name, budget, clean, provenance, schema, .. } = &self.manifest;
@@ -79,7 +100,8 @@ impl fmt::Display for Report {
             Stopped::Asked => came(", then out of time: another run will differ"),
             Stopped::Brought => "brought along".to_owned(),
         };
-        writeln!(f, "  autoencoder  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
+        let network = if self.has_autoencoder { "autoencoder" } else { "restorer   " };
+        writeln!(f, "  {network}  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
         if let Some(why) = &self.no_gradient {
             writeln!(
                 f,
@@ -109,6 +131,9 @@ impl fmt::Display for Report {
                 share(right),
                 share(right_corrected)
             )?;
+        }
+        if let Some(correction) = &self.manifest.correction {
+            writeln!(f, "  correction   {}", words(correction))?;
         }
         if let Some(measured) = &self.dependence {
             writeln!(f, "  time order   {measured}")?;

@@ -66,6 +66,8 @@ fn options(folder: &Path, n: usize) -> Options {
         sample: None,
         memory_max: None,
         autoencoder: None,
+        group: None,
+        correction_loss_max: "2%".parse().unwrap(),
         every: None,
     }
 }

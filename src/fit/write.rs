@@ -10,7 +10,8 @@ use super::load::Sources;
 use super::progress::Watch;
 use super::report::Report;
 use crate::bundle::{
-    Bundle, CleanShare, Digest, Manifest, PROTECTED_MODEL, Provenance, RowsUsed, VERSION,
+    AUTOENCODER, Bundle, CleanShare, Digest, Manifest, PROTECTED_MODEL, Provenance, RowsUsed,
+    VERSION,
 };
 use crate::model::Runtime;
 use crate::shell::bundle as bundle_dir;
@@ -31,7 +32,11 @@ pub fn write(
     let Sources { reference, protected, dependence, .. } = sources;
     let Reference { x, split, attacks, .. } = reference;
     let Knowledge { mut networks, trained, no_gradient, .. } = knowledge;
-    networks.extend(protected.map(|protected| (PROTECTED_MODEL, protected.onnx)));
+    if let Some(protected) = protected {
+        // Unless it is there already, with a second output.
+        networks.entry(PROTECTED_MODEL).or_insert(protected.onnx);
+    }
+    let has_autoencoder = networks.contains_key(AUTOENCODER);
     let Calibrated { tensors, measured, accuracy, .. } = calibrated;
     let bundle = Bundle { manifest: manifest.clone(), digest: Digest([0; 32]), networks, tensors };
     watch.stage("checking the bundle on the record path");
@@ -44,6 +49,7 @@ pub fn write(
         digest,
         manifest,
         trained,
+        has_autoencoder,
         accuracy,
         measured,
         attacks,
@@ -72,6 +78,7 @@ fn manifest(
         steps: None,
         detectors: members.clone(),
         clean: CleanShare { rows, flagged },
+        correction: calibrated.correction.clone(),
         dependence: dependence.as_ref().map(|measured| measured.dependence),
         provenance: provenance(options, runtime, sources, knowledge),
         files: Default::default(),

@@ -3,6 +3,7 @@
 
 pub mod attack_weights;
 pub mod columns;
+pub mod correction;
 pub mod dependence;
 pub mod detectors;
 pub mod measured;
