@@ -105,7 +105,7 @@ pub struct Args {
     epochs_max: Option<usize>,
 
     /// Minutes after which training stops with what it has; the result then depends on the machine
-    #[arg(long, value_name = "NUMBER", default_value_t = 30,
+    #[arg(long, value_name = "NUMBER", default_value_t = 120,
         value_parser = clap::value_parser!(u64).range(1..=10_000))]
     minutes_max: u64,
 }

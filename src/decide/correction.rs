@@ -99,6 +99,18 @@ mod tests {
     }
 
     #[test]
+    fn the_only_version_there_is_is_delivered_however_loud_a_trigger() {
+        let (x, none) = (Array2::zeros((1, 3)), Array2::zeros((1, 0)));
+        let version = |twin: &Array2<f32>, restored: &Array2<f32>| {
+            let rows =
+                Rows { twin: twin.view(), restored: restored.view(), ..Rows::only(x.view()) };
+            decider().version(&rows, 0, &[500.0, 998.0])
+        };
+        assert_eq!(version(&none, &x), Version::Restored);
+        assert_eq!(version(&x, &none), Version::Twin);
+    }
+
+    #[test]
     fn where_a_detector_of_triggers_is_loud_the_narrow_code_corrects() {
         assert_eq!(version([0.6, 0.4], [0.1, 0.9], [500.0, 998.0]), Version::Twin);
         assert_eq!(version([0.6, 0.4], [0.1, 0.9], [998.0, 500.0]), Version::Restored);

@@ -35,7 +35,7 @@ impl Detector for LearnedLayers {
     }
 
     fn score(&self, rows: &Rows<'_>, mut scores: ArrayViewMut1<'_, f32>) {
-        for (score, &z) in scores.iter_mut().zip(rows.layer_odds.column(0)) {
+        for (score, &z) in scores.iter_mut().zip(rows.layer_odds) {
             *score = colour::odds(z);
         }
     }

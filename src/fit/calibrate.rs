@@ -5,6 +5,7 @@
 use super::data::options::Options;
 use super::data::reference::Attacks;
 use super::error::FitError;
+use super::guard::clustering;
 use super::guard::columns::Table;
 use super::guard::correction::{self, Attacked, Clean};
 use super::guard::detectors::{self, Detectors, Weighed};
@@ -31,6 +32,8 @@ pub struct Calibrated {
     pub accuracy: Option<Accuracy>,
     /// What correcting does to answers, if there is a protected model.
     pub correction: Option<Correction>,
+    /// For how many independent rows a row counts, if rows come in groups.
+    pub clustering: Option<f64>,
 }
 
 /// Calibrates the detectors of `knowledge`, and measures what came out.
@@ -81,12 +84,18 @@ pub fn calibrate(
     let loss_max = options.correction_loss_max;
     let correction = correction::measure((&*detectors, &decider), &clean, &own, loss_max);
 
+    let clustering = sources.reference.groups.as_ref().map(|groups| {
+        let scores = [&merged, &test].map(|table| detectors.merged(&decider, table)).concat();
+        let rows = split.merged.iter().chain(&split.test);
+        clustering::effect(&scores, &rows.map(|&i| groups[i]).collect::<Vec<_>>())
+    });
+
     let mut tensors = Tensors::default();
     let members = detectors.save(&decider, &mut tensors);
     decider.save(&mut tensors);
     let kept = (&sources.reference.schema, members.as_slice(), *labels);
     signals::learn(kept, (&*detectors, &decider), &ranks, &[&merged, &test]).save(&mut tensors);
-    Ok(Calibrated { decider, members, tensors, measured, accuracy, correction })
+    Ok(Calibrated { decider, members, tensors, measured, accuracy, correction, clustering })
 }
 
 /// What weighs the detectors, its columns filled.

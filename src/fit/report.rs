@@ -20,6 +20,8 @@ pub struct Report {
     pub trained: Trained,
     /// Whether it was an autoencoder that was trained; else the restorer.
     pub has_autoencoder: bool,
+    /// For how many independent rows a row counts, if rows come in groups.
+    pub clustering: Option<f64>,
     pub accuracy: Option<Accuracy>,
     /// Labelled attacks that were measured, and how many more are no row of the schema.
     pub attacks: Option<(usize, usize)>,
@@ -44,7 +46,12 @@ impl Report {
     /// Between how many of the test rows a sound guard flags, in 99 of 100 fits.
     pub fn flagged_expected(&self) -> (usize, usize) {
         let Manifest { budget, clean, provenance, .. } = &self.manifest;
-        flagged_interval(*budget, provenance.rows.merged as usize, clean.rows as usize)
+        // Rows of a group say the same: as if there were fewer of them, and each counted as often.
+        let times = self.clustering.unwrap_or(1.0);
+        let fewer = |rows: u64| (rows as f64 / times).round() as usize;
+        let (low, high) =
+            flagged_interval(*budget, fewer(provenance.rows.merged), fewer(clean.rows));
+        ((low as f64 * times) as usize, (high as f64 * times).ceil() as usize)
     }
 
     /// Whether the flagged share of the test rows is one that chance explains. More than the
@@ -137,6 +144,9 @@ impl fmt::Display for Report {
         }
         if let Some(measured) = &self.dependence {
             writeln!(f, "  time order   {measured}")?;
+        }
+        if let Some(times) = self.clustering {
+            writeln!(f, "  groups       flagged rows come together: {times:.1} rows count as one")?;
         }
         let (low, high) = self.flagged_expected();
         write!(

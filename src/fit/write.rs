@@ -37,7 +37,7 @@ pub fn write(
         networks.entry(PROTECTED_MODEL).or_insert(protected.onnx);
     }
     let has_autoencoder = networks.contains_key(AUTOENCODER);
-    let Calibrated { tensors, measured, accuracy, .. } = calibrated;
+    let Calibrated { tensors, measured, accuracy, clustering, .. } = calibrated;
     let bundle = Bundle { manifest: manifest.clone(), digest: Digest([0; 32]), networks, tensors };
     watch.stage("checking the bundle on the record path");
     bundle_dir::write(&options.out, &bundle.into_files())?;
@@ -50,6 +50,7 @@ pub fn write(
         manifest,
         trained,
         has_autoencoder,
+        clustering,
         accuracy,
         measured,
         attacks,

@@ -10,7 +10,7 @@ use super::ddn::{Ddn, ddn};
 use super::paint::{patch, pick};
 use super::pool::BLOCK;
 use super::slope::Height;
-use super::wide::Setting;
+use super::wide::Victim;
 use crate::fit::graph::gradient::GradientError;
 use crate::fit::seed::{Use, block_stream};
 
@@ -106,17 +106,17 @@ impl Family {
     /// If the model has no gradient.
     pub fn successes(
         &self,
-        setting: Setting<'_>,
+        victim: Victim<'_>,
         x: &[f32],
         wanted: &[u32],
         seed: u64,
     ) -> Result<(Vec<f32>, Vec<u32>), GradientError> {
-        let d = setting.space.width();
+        let d = victim.space.width();
         let attack = |(i, (rows, wanted)): (usize, (&[f32], &[u32]))| {
             let rng = &mut block_stream(seed, Use::Families, i);
             let (mut out, mut labels_before) = (vec![], vec![]);
-            let attacked = self.attacked(setting, rows, wanted, rng)?;
-            let got = labels(setting.model, &attacked, d)?;
+            let attacked = self.attacked(victim, rows, wanted, rng)?;
+            let got = labels(victim.model, &attacked, d)?;
             let moved = attacked.chunks(d).zip(got).zip(wanted).filter(|((_, got), w)| got != *w);
             moved.for_each(|((row, _), &label)| {
                 out.extend_from_slice(row);
@@ -137,12 +137,12 @@ impl Family {
 
     fn attacked(
         &self,
-        setting: Setting<'_>,
+        victim: Victim<'_>,
         x: &[f32],
         own: &[u32],
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<f32>, GradientError> {
-        let Setting { model, space, image, labels } = setting;
+        let Victim { model, space, image, labels } = victim;
         match &self.how {
             How::Climb(how, strength) => {
                 let strengths = vec![*strength; own.len()];

@@ -31,7 +31,7 @@ pub use paint::Image;
 pub use pool::pool;
 pub use space::Space;
 pub use views::{augment, disturb, elsewhere};
-pub use wide::{PAINTED, Setting, Wide, wide};
+pub use wide::{PAINTED, Victim, Wide, wide};
 
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,7 @@ pub struct Wide {
 
 /// What attacks are made with.
 #[derive(Clone, Copy)]
-pub struct Setting<'a> {
+pub struct Victim<'a> {
     pub model: &'a Function,
     pub space: &'a Space,
     pub image: Image,
@@ -59,12 +59,12 @@ pub struct Setting<'a> {
 /// # Errors
 /// If the model has no gradient.
 pub fn wide(
-    setting: Setting<'_>,
+    victim: Victim<'_>,
     x: &[f32],
     (seed, purpose): (u64, Use),
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<Wide, GradientError> {
-    let d = setting.space.width();
+    let d = victim.space.width();
     let n = x.len() / d;
     let copies = (ROWS_MAX / n.max(1)).clamp(1, COPIES_MAX);
     let mut order = stream(seed, purpose);
@@ -80,13 +80,13 @@ pub fn wide(
         let rng = &mut block_stream(seed, purpose, i);
         let rows: Vec<f32> = rows.iter().flat_map(|&i| &x[i * d..][..d]).copied().collect();
         let base = match (turn / KINDS) % 2 == 1 {
-            true => augment(setting.space, setting.image, &rows, rng),
+            true => augment(victim.space, victim.image, &rows, rng),
             false => rows,
         };
-        let own = labels(setting.model, &base, d)?;
+        let own = labels(victim.model, &base, d)?;
         let kind = turn % KINDS;
-        let attacked = attacked(setting, kind, &base, &own, rng)?;
-        let got = labels(setting.model, &attacked, d)?;
+        let attacked = attacked(victim, kind, &base, &own, rng)?;
+        let got = labels(victim.model, &attacked, d)?;
         let moved = got.iter().zip(&own).map(|(got, own)| got != own).collect();
         Ok::<_, GradientError>(Wide { kinds: vec![kind; own.len()], base, attacked, moved })
     };
@@ -107,13 +107,13 @@ pub fn wide(
 
 /// One kind of attack on the rows `x` [n · d], whose answers are `own`.
 fn attacked(
-    setting: Setting<'_>,
+    victim: Victim<'_>,
     kind: usize,
     x: &[f32],
     own: &[u32],
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<f32>, GradientError> {
-    let Setting { model, space, image, labels } = setting;
+    let Victim { model, space, image, labels } = victim;
     let counts = |rng: &mut ChaCha8Rng, low: f32, high: f32| -> Vec<f32> {
         own.iter().map(|_| log_between(rng, low, high) / 255.0).collect()
     };

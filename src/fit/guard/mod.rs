@@ -2,6 +2,7 @@
 //! measured of both.
 
 pub mod attack_weights;
+pub mod clustering;
 pub mod columns;
 pub mod correction;
 pub mod dependence;

@@ -10,7 +10,7 @@ use super::error::TrainError;
 use super::networks::{Lesson, Own, Weighing, matrix};
 use super::trainer::{Course, Trained};
 use super::{odds, residual};
-use crate::fit::attack::{self, Image, PAINTED, Setting, Space, Wide};
+use crate::fit::attack::{self, Image, PAINTED, Space, Victim, Wide};
 use crate::fit::graph::gradient::{Function, rows};
 use crate::fit::graph::taps::{Tapped, tap};
 use crate::fit::progress::{Progress, Watch};
@@ -27,8 +27,8 @@ const JUDGED_ROWS: usize = 640;
 const FAMILY_ROWS: usize = 250;
 
 /// Steps of training of the two learned detectors, and rows of a step.
-const PIXEL_STEPS: usize = 2400;
-const LAYER_STEPS: usize = 4000;
+const PIXEL_STEPS: usize = 1300;
+const LAYER_STEPS: usize = 1300;
 const ODDS_ROWS: usize = 192;
 
 /// What was learned.
@@ -60,16 +60,16 @@ pub fn learn(
     let train = &lesson.split.train[..lesson.split.train.len().min(TAUGHT_ROWS)];
     let space = Space::of(lesson.schema, lesson.x.view(), train);
     let labels = lesson.protected.map_or(1, |protected| protected.labels);
-    let setting = Setting { model, space: &space, image, labels };
+    let victim = Victim { model, space: &space, image, labels };
     let seed = lesson.options.seed;
     watch.stage(&format!("making attacks on {} rows", train.len()));
-    let pool = attack::wide(setting, &lesson.rows(train), (seed, Use::Wide), &mut |made, of| {
+    let pool = attack::wide(victim, &lesson.rows(train), (seed, Use::Wide), &mut |made, of| {
         // Every 4096 rows something is said; the last block of a copy is shorter than others.
         watch.reading(made as u64 / 4096 * 4096, made as f32 / of as f32);
     })?;
     let some = &lesson.split.validation[..lesson.split.validation.len().min(JUDGED_ROWS)];
     let purpose = (seed, Use::WideValidation);
-    let judged = attack::wide(setting, &lesson.rows(some), purpose, &mut |_, _| {})?;
+    let judged = attack::wide(victim, &lesson.rows(some), purpose, &mut |_, _| {})?;
 
     watch.stage("teaching the restorer to undo attacks");
     let mut rng = stream(seed, Use::Restorer);
@@ -79,16 +79,16 @@ pub fn learn(
     let parts = (taught, judged);
     let limit = (seed, lesson.options.epochs_max);
     let trained =
-        residual::teach(&restorer, setting, parts, limit, &mut rng, &mut |p| watch.progress(p))?;
+        residual::teach(&restorer, victim, parts, limit, &mut rng, &mut |p| watch.progress(p))?;
 
-    let shown = Shown::of(&pool, setting, seed);
+    let shown = Shown::of(&pool, victim, seed);
     watch.stage("teaching a detector what attacks do to pixels");
-    let pixel_odds = pixel_odds(&shown, setting, lesson.options.epochs_max, seed, watch)?;
+    let pixel_odds = pixel_odds(&shown, victim, lesson.options.epochs_max, seed, watch)?;
     watch.stage("teaching a detector what attacks do to inner layers");
-    let layers = layer_odds(lesson, &shown, setting, watch)?;
+    let layers = layer_odds(lesson, &shown, victim, watch)?;
     drop(shown);
     drop(pool);
-    let weighing = weighing(lesson, setting, watch)?;
+    let weighing = weighing(lesson, victim, watch)?;
     let (restorer, pixel_odds) = (restorer.into_onnx()??, pixel_odds.into_onnx()??);
     Ok(Taught { restorer, pixel_odds, layers, trained, weighing })
 }
@@ -104,8 +104,8 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     /// Of what was not attacked, every second row as it is and every second one disturbed.
-    fn of(pool: &'a Wide, setting: Setting<'_>, seed: u64) -> Self {
-        let d = setting.space.width();
+    fn of(pool: &'a Wide, victim: Victim<'_>, seed: u64) -> Self {
+        let d = victim.space.width();
         let (mut rows, mut kinds) = (vec![], vec![]);
         for (i, row) in pool.attacked.chunks(d).enumerate() {
             if pool.moved[i] && pool.kinds[i] < PAINTED {
@@ -118,7 +118,7 @@ impl<'a> Shown<'a> {
             match unit(rng) < 0.5 {
                 true => rows.push(row.into()),
                 false => {
-                    rows.push(attack::disturb(setting.space, setting.image, row, rng).into());
+                    rows.push(attack::disturb(victim.space, victim.image, row, rng).into());
                 }
             }
             kinds.push(None);
@@ -138,22 +138,22 @@ fn course(n: usize, steps: usize, rate_peak: f64, epochs_max: Option<usize>) -> 
 /// attacked and the others alike: it shall hear texture, not places.
 fn pixel_odds(
     shown: &Shown<'_>,
-    setting: Setting<'_>,
+    victim: Victim<'_>,
     epochs_max: Option<usize>,
     seed: u64,
     watch: &mut dyn Watch,
 ) -> Result<Function, TrainError> {
     let mut rng = stream(seed, Use::PixelOdds);
-    let network = odds::pixels(setting.image, &mut rng)?;
+    let network = odds::pixels(victim.image, &mut rng)?;
     let show = |part: &[usize]| {
         let drawn = part.iter().fold(0, |sum: usize, i| sum.wrapping_mul(31).wrapping_add(*i));
         let rng = &mut block_stream(seed, Use::Views, drawn % (1 << 40));
-        let view = |&i: &usize| attack::elsewhere(setting.image, &shown.rows[i], rng);
+        let view = |&i: &usize| attack::elsewhere(victim.image, &shown.rows[i], rng);
         part.iter().flat_map(view).collect()
     };
     let n = shown.rows.len();
     let (attacked, weights) = (shown.attacked.as_slice(), shown.weights.as_slice());
-    let width = setting.space.width();
+    let width = victim.space.width();
     let lesson = odds::Lesson { rows: n, width, show: &show, attacked, weights };
     let course = course(n, PIXEL_STEPS, 4e-3, epochs_max);
     odds::teach(&network, &lesson, course, &mut rng, &mut |p: &Progress| watch.progress(p))?;
@@ -164,13 +164,13 @@ fn pixel_odds(
 fn layer_odds(
     lesson: &Lesson<'_>,
     shown: &Shown<'_>,
-    setting: Setting<'_>,
+    victim: Victim<'_>,
     watch: &mut dyn Watch,
 ) -> Result<Option<(Tapped, Vec<u8>)>, TrainError> {
     let Some(protected) = lesson.protected else { return Ok(None) };
-    let d = setting.space.width();
+    let d = victim.space.width();
     let sample = rows(shown.rows[..shown.rows.len().min(8)].concat(), d)?;
-    let Some(tapped) = tap(&protected.onnx, setting.model, &sample)? else { return Ok(None) };
+    let Some(tapped) = tap(&protected.onnx, victim.model, &sample)? else { return Ok(None) };
     let name = "the protected model";
     let mut network = Network::load(lesson.runtime, name, &tapped.onnx, d)?;
     let (mut answers, mut some, mut all) = (vec![], vec![], vec![]);
@@ -184,7 +184,7 @@ fn layer_odds(
     let deviation = table.std_axis(ndarray::Axis(0), 0.0).mapv(|s| s + 1e-3);
     let mut rng = stream(lesson.options.seed, Use::LayerOdds);
     let standard = (mean.as_slice().expect("a vector"), deviation.as_slice().expect("a vector"));
-    let network = odds::layers(setting.labels, standard, &mut rng)?;
+    let network = odds::layers(victim.labels, standard, &mut rng)?;
     let show = |part: &[usize]| part.iter().flat_map(|&i| table.row(i)).copied().collect();
     let n = shown.rows.len();
     let (attacked, weights) = (shown.attacked.as_slice(), shown.weights.as_slice());
@@ -197,17 +197,17 @@ fn layer_odds(
 /// Attacks of our own on validation rows and on other views of them, and the same rows unattacked.
 fn weighing(
     lesson: &Lesson<'_>,
-    setting: Setting<'_>,
+    victim: Victim<'_>,
     watch: &mut dyn Watch,
 ) -> Result<Weighing, TrainError> {
-    let (d, seed) = (setting.space.width(), lesson.options.seed);
+    let (d, seed) = (victim.space.width(), lesson.options.seed);
     let validation = &lesson.split.validation;
     let plain = lesson.rows(validation);
     let rng = &mut stream(seed, Use::Usual);
-    let views = attack::augment(setting.space, setting.image, &plain, rng);
-    let harmless = attack::disturb(setting.space, setting.image, &plain, rng);
+    let views = attack::augment(victim.space, victim.image, &plain, rng);
+    let harmless = attack::disturb(victim.space, victim.image, &plain, rng);
     let both = [plain.as_slice(), &views].concat();
-    let answers = attack::labels(setting.model, &both, d)?;
+    let answers = attack::labels(victim.model, &both, d)?;
     // What the model has wrong already needs no attack.
     let right = |(at, &label): (usize, &u32)| {
         let source = validation[at % validation.len()];
@@ -226,7 +226,7 @@ fn weighing(
         let (rows, labels): (Vec<usize>, Vec<u32>) = turn.unzip();
         from += rows.len();
         let rows: Vec<f32> = rows.iter().flat_map(|&i| &both[i * d..][..d]).copied().collect();
-        let (rows, labels) = family.successes(setting, &rows, &labels, seed)?;
+        let (rows, labels) = family.successes(victim, &rows, &labels, seed)?;
         if !labels.is_empty() {
             let (family, weight) = (family.title(), family.weight);
             attacks.push(Own { family, weight, x: matrix(rows, d), labels });

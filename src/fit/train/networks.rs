@@ -288,7 +288,7 @@ impl Lesson<'_> {
         let right: Vec<(usize, u32)> = answers.iter().enumerate().filter_map(right).collect();
         let families = attack::families();
         let k = self.protected.map_or(1, |protected| protected.labels);
-        let setting = attack::Setting { model, space, image, labels: k };
+        let victim = attack::Victim { model, space, image, labels: k };
         let (mut attacks, mut from) = (vec![], 0);
         for (i, family) in families.iter().enumerate() {
             watch.stage(&format!(
@@ -301,7 +301,7 @@ impl Lesson<'_> {
             let (rows, labels): (Vec<usize>, Vec<u32>) = turn.unzip();
             from += rows.len();
             let rows = self.rows(&rows);
-            let (rows, labels) = family.successes(setting, &rows, &labels, seed)?;
+            let (rows, labels) = family.successes(victim, &rows, &labels, seed)?;
             if !labels.is_empty() {
                 let (family, weight) = (family.title(), family.weight);
                 attacks.push(Own { family, weight, x: matrix(rows, d), labels });

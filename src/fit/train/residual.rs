@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::error::TrainError;
 use super::function;
 use super::trainer::{Course, Stopped, Trained};
-use crate::fit::attack::{Image, Setting, TOGETHER, answers, disturb};
+use crate::fit::attack::{Image, TOGETHER, Victim, answers, disturb};
 use crate::fit::graph::gradient::{Builder, Function, GradientError, float, int, ints, rows, word};
 use crate::fit::progress::Progress;
 use crate::fit::seed::{Use, block_stream};
@@ -117,7 +117,7 @@ const ERROR: f64 = 10.0;
 /// Rows of a step, steps of a cycle, cycles at most, and what a cycle must improve for another one.
 const BATCH_ROWS: usize = 128;
 const STEPS: usize = 700;
-const CYCLES_MAX: usize = 4;
+const CYCLES_MAX: usize = 3;
 const IMPROVED: f64 = 0.98;
 
 /// Peaks of the learning rate in the first cycle and in later ones.
@@ -131,19 +131,17 @@ const RATES: [f64; 2] = [5e-3, 4e-3];
 /// If a network has no gradient.
 pub fn teach(
     restorer: &Function,
-    setting: Setting<'_>,
+    victim: Victim<'_>,
     (taught, validation): (Pool<'_>, Pool<'_>),
     (seed, epochs_max): (u64, Option<usize>),
     rng: &mut ChaCha8Rng,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Trained, TrainError> {
-    let n = taught.base.len() / setting.space.width();
+    let n = taught.base.len() / victim.space.width();
     let steps = (n / BATCH_ROWS.min(n.max(1))).max(1);
     let epochs = STEPS.div_ceil(steps).min(epochs_max.unwrap_or(usize::MAX)).max(1);
-    let given = wanted(setting, taught.base)?;
-    let judged = wanted(setting, validation.base)?;
-    let all: Vec<usize> = (0..validation.base.len() / setting.space.width()).collect();
-    let step = |part: &[usize]| loss(restorer, setting, taught, &given, part, seed);
+    let given = wanted(victim, taught.base)?;
+    let step = |part: &[usize]| loss(restorer, victim, taught, &given, part, seed);
     let mut trained = Trained {
         loss: f64::INFINITY,
         loss_validation: f64::INFINITY,
@@ -157,17 +155,19 @@ pub fn teach(
         let clip = Some(1.0);
         let course =
             Course { epochs_max: epochs, batch_rows: BATCH_ROWS, rate_peak, patience: None, clip };
-        let run = function::train(restorer, n, course, rng, watch, &step)?;
+        let done = trained.epochs;
+        let mut last = None;
+        // Epochs of all cycles are told, whether or not the last of them will be needed.
+        let mut told = |p: &Progress| {
+            let (epoch, epochs_max) = (done + p.epoch, CYCLES_MAX * epochs);
+            watch(last.insert(Progress { epoch, epochs_max, ..*p }))
+        };
+        let run = function::train(restorer, n, course, rng, &mut told, &step)?;
         trained.epochs += run.epochs;
-        let parts: Vec<Result<f64, GradientError>> = all
-            .par_chunks(16)
-            .map(|part| {
-                let loss = loss(restorer, setting, validation, &judged, part, seed)?;
-                Ok(f64::from(loss.to_scalar::<f32>()?) * part.len() as f64)
-            })
-            .collect();
-        let sum: f64 = parts.into_iter().sum::<Result<f64, _>>()?;
-        let got = sum / all.len().max(1) as f64;
+        let got = judge(restorer, victim, validation, seed)?;
+        if let Some(last) = last {
+            let _ = watch(&Progress { loss_validation: Some(got), ..last });
+        }
         let before = trained.loss_validation;
         if got < before {
             (trained.loss_validation, trained.epoch) = (got, trained.epochs);
@@ -198,11 +198,31 @@ pub fn teach(
     Ok(trained)
 }
 
+/// The mean loss of `restorer` on the rows of `pool`.
+///
+/// # Errors
+/// If a network has no gradient.
+fn judge(
+    restorer: &Function,
+    victim: Victim<'_>,
+    pool: Pool<'_>,
+    seed: u64,
+) -> Result<f64, GradientError> {
+    let wanted = wanted(victim, pool.base)?;
+    let all: Vec<usize> = (0..pool.base.len() / victim.space.width()).collect();
+    let part = |part: &[usize]| {
+        let loss = loss(restorer, victim, pool, &wanted, part, seed)?;
+        Ok(f64::from(loss.to_scalar::<f32>()?) * part.len() as f64)
+    };
+    let parts: Vec<Result<f64, GradientError>> = all.par_chunks(16).map(part).collect();
+    Ok(parts.into_iter().sum::<Result<f64, _>>()? / all.len().max(1) as f64)
+}
+
 /// The model's log-probabilities on the rows `x` [n · d], `[n · k]`.
-fn wanted(setting: Setting<'_>, x: &[f32]) -> Result<Vec<f32>, GradientError> {
-    let d = setting.space.width();
+fn wanted(victim: Victim<'_>, x: &[f32]) -> Result<Vec<f32>, GradientError> {
+    let d = victim.space.width();
     let part = |part: &[f32]| -> Result<Vec<f32>, GradientError> {
-        let answers = answers(setting.model, &rows(part.to_vec(), d)?)?;
+        let answers = answers(victim.model, &rows(part.to_vec(), d)?)?;
         Ok(answers.flatten_all()?.to_vec1()?)
     };
     let parts: Vec<_> = x.par_chunks(TOGETHER * d).map(part).collect();
@@ -212,13 +232,13 @@ fn wanted(setting: Setting<'_>, x: &[f32]) -> Result<Vec<f32>, GradientError> {
 /// The mean loss of the rows `part` of `pool`, whose answers shall be `wanted` `[n · k]`.
 fn loss(
     restorer: &Function,
-    setting: Setting<'_>,
+    victim: Victim<'_>,
     pool: Pool<'_>,
     wanted: &[f32],
     part: &[usize],
     seed: u64,
 ) -> Result<Tensor, GradientError> {
-    let (d, k) = (setting.space.width(), setting.labels);
+    let (d, k) = (victim.space.width(), victim.labels);
     let (mut v, mut x, mut z) = (vec![], vec![], vec![]);
     // Drawn anew whenever other rows come together.
     let drawn = part.iter().fold(0, |sum: usize, i| sum.wrapping_mul(31).wrapping_add(*i));
@@ -228,14 +248,14 @@ fn loss(
         match at % 16 {
             p if p < ATTACKED => v.extend_from_slice(&pool.attacked[i * d..][..d]),
             p if p < ATTACKED + CLEAN => v.extend_from_slice(base),
-            _ => v.extend(disturb(setting.space, setting.image, base, rng)),
+            _ => v.extend(disturb(victim.space, victim.image, base, rng)),
         }
         x.extend_from_slice(base);
         z.extend_from_slice(&wanted[i * k..][..k]);
     }
     let restored = restorer.apply(&rows(v, d)?)?;
     let error = restored.sub(&rows(x, d)?)?.sqr()?.mean_all()?;
-    let (wanted, got) = (rows(z, k)?, answers(setting.model, &restored)?);
+    let (wanted, got) = (rows(z, k)?, answers(victim.model, &restored)?);
     let kl = wanted.exp()?.mul(&wanted.sub(&got)?)?.sum(1)?.mean_all()?;
     // Two halves, a mean each.
     Ok(((kl * 2.0)? + (error * ERROR)?)?)
