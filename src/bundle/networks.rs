@@ -28,7 +28,7 @@ pub enum NetworkOutputs {
     /// A number for each label, `[k]`, of the model that we protect: somebody else exported it.
     Labels,
     /// One number, the log-odds that the row was attacked.
-    Odds,
+    Logit,
 }
 
 /// File names of the networks.
@@ -71,7 +71,7 @@ pub const NETWORKS: [NetworkKind; 6] = [
         is_required: false,
         fills: &[(Columns::X, Columns::PIXEL_ODDS)],
         beside: None,
-        outputs: NetworkOutputs::Odds,
+        outputs: NetworkOutputs::Logit,
     },
     NetworkKind {
         name: "the protected model",
@@ -91,7 +91,7 @@ pub const NETWORKS: [NetworkKind; 6] = [
         is_required: false,
         fills: &[(Columns::LAYERS, Columns::LAYER_ODDS)],
         beside: None,
-        outputs: NetworkOutputs::Odds,
+        outputs: NetworkOutputs::Logit,
     },
 ];
 

@@ -15,7 +15,7 @@ pub(super) fn changed(rows: &Rows<'_>, i: usize) -> Vec<f32> {
     pairs.map(|(x, restored)| (x - restored) * (x - restored)).collect()
 }
 
-/// Odds of log-odds `z`: larger for a larger z, finite and ≥ 0 for every f32 that is finite.
+/// What log-odds `z` mean as a ratio: larger for a larger z, finite and ≥ 0 for every f32 that is finite.
 pub(super) fn odds(z: f32) -> f32 {
     (z + LIFT).clamp(-60.0, 60.0).exp()
 }

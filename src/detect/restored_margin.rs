@@ -1,6 +1,6 @@
 //! How far another label leads once the restorer has had its way with the row.
 //!
-//! The smallest attacks stop where the model just changes its mind: what the restorer gives back then
+//! The smallest attacks stop where the model barely changes its mind: what the restorer gives back then
 //! has another label by a clear lead. Blind to a change that the restorer leaves in place, and louder
 //! for clean rows that the model finds hard: their label changes too.
 
@@ -26,7 +26,7 @@ pub(super) const KIND: Kind = Kind {
 const COLUMNS: Columns =
     Columns::X.and(Columns::ANSWER).and(Columns::RESTORED).and(Columns::RESTORED_ANSWER);
 
-/// Odds on M(R(x)) of the likeliest other label against the label of M(x): p(other) / p(label).
+/// How much likelier M(R(x)) finds the best other label than the label of M(x): p(other) / p(label).
 /// It learns nothing beyond the restorer itself.
 struct RestoredMargin;
 

@@ -24,8 +24,8 @@ pub enum Use {
     Wide = 13,
     WideValidation = 14,
     Views = 15,
-    PixelOdds = 16,
-    LayerOdds = 17,
+    PixelLogit = 16,
+    LayerLogit = 17,
 }
 
 /// The seed's stream of random numbers for one use.

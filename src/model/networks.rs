@@ -71,7 +71,7 @@ impl Networks {
             let outputs = match kind.outputs {
                 NetworkOutputs::Row => width,
                 NetworkOutputs::Labels => network.outputs(),
-                NetworkOutputs::Odds => 1,
+                NetworkOutputs::Logit => 1,
             };
             if network.outputs() != outputs {
                 return Err(ModelError::Signature {

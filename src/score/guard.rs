@@ -69,7 +69,7 @@ impl Guard {
             let lacks = |network: &&NetworkKind| {
                 let is_needed = match network.outputs {
                     NetworkOutputs::Labels => kind.needs_protected_model,
-                    NetworkOutputs::Row | NetworkOutputs::Odds => {
+                    NetworkOutputs::Row | NetworkOutputs::Logit => {
                         network.fills.iter().any(|(_, into)| kind.needs.contains(*into))
                     }
                 };

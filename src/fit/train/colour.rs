@@ -27,8 +27,8 @@ const JUDGED_ROWS: usize = 640;
 const FAMILY_ROWS: usize = 250;
 
 /// Steps of training of the two learned detectors, and rows of a step.
-const PIXEL_STEPS: usize = 1300;
-const LAYER_STEPS: usize = 1300;
+const PIXEL_STEPS: usize = 2600;
+const LAYER_STEPS: usize = 4000;
 const ODDS_ROWS: usize = 192;
 
 /// What was learned.
@@ -81,7 +81,7 @@ pub fn learn(
     let trained =
         residual::teach(&restorer, victim, parts, limit, &mut rng, &mut |p| watch.progress(p))?;
 
-    let shown = Shown::of(&pool, victim, seed);
+    let shown = Examples::of(&pool, victim, seed);
     watch.stage("teaching a detector what attacks do to pixels");
     let pixel_odds = pixel_odds(&shown, victim, lesson.options.epochs_max, seed, watch)?;
     watch.stage("teaching a detector what attacks do to inner layers");
@@ -95,14 +95,14 @@ pub fn learn(
 
 /// Rows for the learned detectors: attacks that moved the answer, what they were made from, and that
 /// disturbed.
-struct Shown<'a> {
+struct Examples<'a> {
     /// Each `[d]`.
     rows: Vec<std::borrow::Cow<'a, [f32]>>,
     attacked: Vec<bool>,
     weights: Vec<f32>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> Examples<'a> {
     /// Of what was not attacked, every second row as it is and every second one disturbed.
     fn of(pool: &'a Wide, victim: Victim<'_>, seed: u64) -> Self {
         let d = victim.space.width();
@@ -137,13 +137,13 @@ fn course(n: usize, steps: usize, rate_peak: f64, epochs_max: Option<usize>) -> 
 /// The network that reads pixels. Half of what it is shown is mirrored, most of it moved a little, the
 /// attacked and the others alike: it shall hear texture, not places.
 fn pixel_odds(
-    shown: &Shown<'_>,
+    shown: &Examples<'_>,
     victim: Victim<'_>,
     epochs_max: Option<usize>,
     seed: u64,
     watch: &mut dyn Watch,
 ) -> Result<Function, TrainError> {
-    let mut rng = stream(seed, Use::PixelOdds);
+    let mut rng = stream(seed, Use::PixelLogit);
     let network = odds::pixels(victim.image, &mut rng)?;
     let show = |part: &[usize]| {
         let drawn = part.iter().fold(0, |sum: usize, i| sum.wrapping_mul(31).wrapping_add(*i));
@@ -154,7 +154,7 @@ fn pixel_odds(
     let n = shown.rows.len();
     let (attacked, weights) = (shown.attacked.as_slice(), shown.weights.as_slice());
     let width = victim.space.width();
-    let lesson = odds::Lesson { rows: n, width, show: &show, attacked, weights };
+    let lesson = odds::Curriculum { rows: n, width, show: &show, attacked, weights };
     let course = course(n, PIXEL_STEPS, 4e-3, epochs_max);
     odds::teach(&network, &lesson, course, &mut rng, &mut |p: &Progress| watch.progress(p))?;
     Ok(network)
@@ -163,7 +163,7 @@ fn pixel_odds(
 /// The network that reads inner layers, and the protected model that shows them.
 fn layer_odds(
     lesson: &Lesson<'_>,
-    shown: &Shown<'_>,
+    shown: &Examples<'_>,
     victim: Victim<'_>,
     watch: &mut dyn Watch,
 ) -> Result<Option<(Tapped, Vec<u8>)>, TrainError> {
@@ -182,13 +182,13 @@ fn layer_odds(
     let table = matrix(all, t);
     let mean = table.mean_axis(ndarray::Axis(0)).expect("there are rows");
     let deviation = table.std_axis(ndarray::Axis(0), 0.0).mapv(|s| s + 1e-3);
-    let mut rng = stream(lesson.options.seed, Use::LayerOdds);
+    let mut rng = stream(lesson.options.seed, Use::LayerLogit);
     let standard = (mean.as_slice().expect("a vector"), deviation.as_slice().expect("a vector"));
     let network = odds::layers(victim.labels, standard, &mut rng)?;
     let show = |part: &[usize]| part.iter().flat_map(|&i| table.row(i)).copied().collect();
     let n = shown.rows.len();
     let (attacked, weights) = (shown.attacked.as_slice(), shown.weights.as_slice());
-    let taught = odds::Lesson { rows: n, width: t, show: &show, attacked, weights };
+    let taught = odds::Curriculum { rows: n, width: t, show: &show, attacked, weights };
     let course = course(n, LAYER_STEPS, 2e-3, lesson.options.epochs_max);
     odds::teach(&network, &taught, course, &mut rng, &mut |p: &Progress| watch.progress(p))?;
     Ok(Some((tapped, network.into_onnx()??)))

@@ -88,7 +88,7 @@ pub fn layers(
 }
 
 /// Rows to learn from.
-pub struct Lesson<'a> {
+pub struct Curriculum<'a> {
     /// How many there are.
     pub rows: usize,
     /// Numbers of a row.
@@ -107,7 +107,7 @@ pub struct Lesson<'a> {
 /// If the network has no gradient.
 pub fn teach(
     network: &Function,
-    lesson: &Lesson<'_>,
+    lesson: &Curriculum<'_>,
     course: Course,
     rng: &mut ChaCha8Rng,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_checked_patch_is_told_from_flat_images_and_odds_of_layers_hang_on_the_label() {
         let quiet = &mut |_: &Progress| ControlFlow::Continue(());
-        let mut rng = stream(1, Use::PixelOdds);
+        let mut rng = stream(1, Use::PixelLogit);
         let (n, image) = (256, (2, 8, 8));
         let mut x: Vec<f32> = (0..n * 128).map(|_| 0.4 + 0.1 * unit(&mut rng)).collect();
         let attacked: Vec<bool> = (0..n).map(|i| i % 2 == 1).collect();
@@ -171,7 +171,7 @@ mod tests {
         }
         let show =
             |part: &[usize]| part.iter().flat_map(|&i| &x[i * 128..][..128]).copied().collect();
-        let lesson = Lesson {
+        let lesson = Curriculum {
             rows: n,
             width: 128,
             show: &show,
@@ -195,8 +195,13 @@ mod tests {
         let x: Vec<f32> = (0..n * 3).map(|_| 2.0 * unit(&mut rng) - 1.0).collect();
         let attacked: Vec<bool> = x.chunks(3).map(|r| (r[0] > r[1]) == (r[2] > 0.0)).collect();
         let show = |part: &[usize]| part.iter().flat_map(|&i| &x[i * 3..][..3]).copied().collect();
-        let lesson =
-            Lesson { rows: n, width: 3, show: &show, attacked: &attacked, weights: &vec![1.0; n] };
+        let lesson = Curriculum {
+            rows: n,
+            width: 3,
+            show: &show,
+            attacked: &attacked,
+            weights: &vec![1.0; n],
+        };
         let network = layers(2, (&[0.0; 3], &[0.6; 3]), &mut rng).unwrap();
         let course = Course { epochs_max: 60, ..course() };
         teach(&network, &lesson, course, &mut rng, quiet).unwrap();

@@ -164,7 +164,7 @@ pub fn teach(
         };
         let run = function::train(restorer, n, course, rng, &mut told, &step)?;
         trained.epochs += run.epochs;
-        let got = judge(restorer, victim, validation, seed)?;
+        let got = mean_loss(restorer, victim, validation, seed)?;
         if let Some(last) = last {
             let _ = watch(&Progress { loss_validation: Some(got), ..last });
         }
@@ -202,7 +202,7 @@ pub fn teach(
 ///
 /// # Errors
 /// If a network has no gradient.
-fn judge(
+fn mean_loss(
     restorer: &Function,
     victim: Victim<'_>,
     pool: Pool<'_>,
