@@ -11,6 +11,7 @@ import statistics
 from pathlib import Path
 
 import cases
+import colour
 from cases import ADBENCH, BADNETS, BLENDED, CLASSIFIER, FASHION, ON_SUPPORT, SETS
 from table import Table
 
@@ -33,7 +34,7 @@ def page(docs, root):
     """The page that the files beside it make: after a run of a part the same as after one of all."""
     adaptive = docs / "detection-adaptive.json"
     adaptive = json.loads(adaptive.read_text()) if adaptive.exists() else {}
-    return Page(Table.read(docs / "detection.csv"), adaptive, published(), root).text()
+    return Page(Table.read(docs / "detection.csv"), adaptive, published(), root, colour.section(docs)).text()
 
 
 def published():
@@ -68,13 +69,13 @@ def verdict(pairs):
 
 
 class Page:
-    def __init__(self, table, adaptive, published, root):
-        self.table, self.adaptive, self.published, self.root = table, adaptive, published, root
+    def __init__(self, table, adaptive, published, root, colour=""):
+        self.table, self.adaptive, self.published, self.root, self.colour = table, adaptive, published, root, colour
 
     def text(self):
-        parts = [HEAD, self.seeds(), self.on_support(), self.redteam(), BACKGROUND, self.clean(), self.asked(), self.images(),
+        parts = [HEAD, self.colour, self.seeds(), self.on_support(), self.redteam(), BACKGROUND, self.clean(), self.asked(), self.images(),
                  self.harmless(), self.adbench(), self.nsl_kdd(), self.blind(), HOW]  # fmt: skip
-        return "\n\n".join(part.strip() for part in parts) + "\n"
+        return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
     def seeds(self):
         """How many seeds the medians are of."""
@@ -273,7 +274,7 @@ class Page:
 HEAD = """# Detection, measured
 
 Made by `make evaluate DATA=DIR`, which runs `tripline fit`, `evaluate` and `redteam` on official data sets; every number is in
-[detection.csv](detection.csv) or `detection-adaptive.json`. Do not edit this page: run the command again. Cells are medians over seeds of the one
+[detection.csv](detection.csv), `detection-adaptive.json` or, of colour photographs, `detection-colour.json`. Do not edit this page: run the command again. Cells are medians over seeds of the one
 merged score: AUROC / the share caught where 1 % of clean rows are flagged. "Known before" is the best recipe known to us, a prototype of ours.
 The floor lies .01 AUROC, .05 of the share and .01 accuracy below it."""
 

@@ -32,6 +32,9 @@ pub struct Manifest {
     /// The detectors whose scores are merged, in the order their scores appear in traces.
     pub detectors: Vec<Member>,
     pub clean: CleanShare,
+    /// What correcting does to answers; absent without a protected model, and where it was not measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub correction: Option<Correction>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dependence: Option<Dependence>,
     pub provenance: Provenance,
@@ -84,6 +87,33 @@ impl Role {
 pub struct CleanShare {
     pub rows: u64,
     pub flagged: u64,
+}
+
+/// What correcting every row does to the protected model's answers, on rows that nothing was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Correction {
+    /// Clean rows that were corrected.
+    pub rows: u64,
+    /// Share of them that lose the right answer, less those that gain it; of rows without a label the
+    /// model's own answer is the right one.
+    pub lost: f64,
+    /// The most that may be lost: beyond it `on_flagged = "correct"` is refused.
+    pub loss_max: Probability,
+    /// Share of attacks of our own that have their answer back; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restored: Option<f64>,
+    /// Labels that corrected attacks have wrongly more often than rightly: a record whose corrected
+    /// version has one of them is held back.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub distrusted: Vec<u32>,
+}
+
+impl Correction {
+    /// Whether it loses no more than it may.
+    pub fn is_bearable(&self) -> bool {
+        self.lost <= self.loss_max.get()
+    }
 }
 
 /// How rows depend on those before them, if `fit` was told that they are in time order.
@@ -174,6 +204,11 @@ impl Manifest {
             && !(rows.is_finite() && rows >= 1.0)
         {
             return Err(format!("rows depend on {rows} others"));
+        }
+        if let Some(Correction { lost, restored, .. }) = &self.correction
+            && !(lost.abs() <= 1.0 && restored.is_none_or(|share| (0.0..=1.0).contains(&share)))
+        {
+            return Err(format!("correction loses {lost} and restores {restored:?}"));
         }
         if self.clean.flagged > self.clean.rows {
             return Err(format!(

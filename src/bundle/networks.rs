@@ -15,6 +15,8 @@ pub struct NetworkKind {
     pub is_required: bool,
     /// It runs once for every pair: reads the first column, writes the second.
     pub fills: &'static [(Columns, Columns)],
+    /// The column that its second output is, if it has one; written on the run of the first pair.
+    pub beside: Option<Columns>,
     pub outputs: NetworkOutputs,
 }
 
@@ -25,6 +27,8 @@ pub enum NetworkOutputs {
     Row,
     /// A number for each label, `[k]`, of the model that we protect: somebody else exported it.
     Labels,
+    /// One number, the log-odds that the row was attacked.
+    Logit,
 }
 
 /// File names of the networks.
@@ -32,14 +36,17 @@ pub const AUTOENCODER: &str = "autoencoder.onnx";
 pub const PROTECTED_MODEL: &str = "protected-model.onnx";
 pub const RESTORER: &str = "restorer.onnx";
 pub const LIKELIHOOD: &str = "likelihood.onnx";
+pub const PIXEL_ODDS: &str = "pixel-odds.onnx";
+pub const LAYER_ODDS: &str = "layer-odds.onnx";
 
 /// Every network that there can be, in the order in which they run: what one reads, those before it wrote.
-pub const NETWORKS: [NetworkKind; 4] = [
+pub const NETWORKS: [NetworkKind; 6] = [
     NetworkKind {
         name: "the autoencoder",
         file: AUTOENCODER,
-        is_required: true,
+        is_required: false,
         fills: &[(Columns::X, Columns::TWIN)],
+        beside: None,
         outputs: NetworkOutputs::Row,
     },
     NetworkKind {
@@ -47,6 +54,7 @@ pub const NETWORKS: [NetworkKind; 4] = [
         file: RESTORER,
         is_required: false,
         fills: &[(Columns::X, Columns::RESTORED)],
+        beside: None,
         outputs: NetworkOutputs::Row,
     },
     NetworkKind {
@@ -54,7 +62,16 @@ pub const NETWORKS: [NetworkKind; 4] = [
         file: LIKELIHOOD,
         is_required: false,
         fills: &[(Columns::X, Columns::SURPRISAL)],
+        beside: None,
         outputs: NetworkOutputs::Row,
+    },
+    NetworkKind {
+        name: "the detector of pixels",
+        file: PIXEL_ODDS,
+        is_required: false,
+        fills: &[(Columns::X, Columns::PIXEL_ODDS)],
+        beside: None,
+        outputs: NetworkOutputs::Logit,
     },
     NetworkKind {
         name: "the protected model",
@@ -65,7 +82,16 @@ pub const NETWORKS: [NetworkKind; 4] = [
             (Columns::TWIN, Columns::TWIN_ANSWER),
             (Columns::RESTORED, Columns::RESTORED_ANSWER),
         ],
+        beside: Some(Columns::LAYERS),
         outputs: NetworkOutputs::Labels,
+    },
+    NetworkKind {
+        name: "the detector of inner layers",
+        file: LAYER_ODDS,
+        is_required: false,
+        fills: &[(Columns::LAYERS, Columns::LAYER_ODDS)],
+        beside: None,
+        outputs: NetworkOutputs::Logit,
     },
 ];
 
@@ -83,10 +109,15 @@ pub const FILES: [&str; NETWORKS.len() + 2] = {
 
 /// `needs`, and every column that must be filled first.
 pub fn with_what_they_read(needs: Columns) -> Columns {
-    let fills = NETWORKS.iter().rev().flat_map(|kind| kind.fills);
-    fills.fold(needs, |needs, &(from, into)| match needs.contains(into) {
-        true => needs.and(from),
-        false => needs,
+    NETWORKS.iter().rev().fold(needs, |needs, kind| {
+        let needs = match kind.beside {
+            Some(beside) if needs.contains(beside) => needs.and(kind.fills[0].1),
+            _ => needs,
+        };
+        kind.fills.iter().fold(needs, |needs, &(from, into)| match needs.contains(into) {
+            true => needs.and(from),
+            false => needs,
+        })
     })
 }
 
@@ -97,10 +128,19 @@ mod tests {
     #[test]
     fn every_column_is_written_once_and_before_it_is_read() {
         let mut written = Columns::X;
-        for &(from, into) in NETWORKS.iter().flat_map(|kind| kind.fills) {
-            assert!(written.contains(from) && !written.contains(into), "{from:?} {into:?}");
-            written = written.and(into);
+        for kind in &NETWORKS {
+            for &(from, into) in kind.fills {
+                assert!(written.contains(from) && !written.contains(into), "{from:?} {into:?}");
+                written = written.and(into);
+            }
+            if let Some(beside) = kind.beside {
+                assert!(!written.contains(beside), "{beside:?}");
+                written = written.and(beside);
+            }
         }
+        let layers = Columns::LAYERS.and(Columns::ANSWER).and(Columns::X);
+        let odds = Columns::LAYER_ODDS;
+        assert_eq!(with_what_they_read(odds), odds.and(layers));
         let answers = Columns::RESTORED_ANSWER.and(Columns::TWIN_ANSWER);
         let expected = answers.and(Columns::RESTORED).and(Columns::TWIN).and(Columns::X);
         assert_eq!(with_what_they_read(answers), expected);

@@ -71,6 +71,17 @@ impl Tensors {
             })
     }
 
+    /// A tensor of exactly `n` rows, of any width ≥ 1.
+    pub fn rows(&self, name: &str, n: usize) -> Result<Array2<f32>, TensorError> {
+        match self.get(name)?.0[..] {
+            [rows, d] if rows == n && d > 0 => self.matrix(name, n, d),
+            ref other => {
+                let (name, expected) = (name.into(), format!("[{n}, at least 1]"));
+                Err(TensorError::Shape { name, got: other.to_vec(), expected })
+            }
+        }
+    }
+
     /// Like [`Tensors::matrix`], every value at least `min`.
     pub fn deviations(&self, name: &str, n: usize, d: usize) -> Result<Array2<f32>, TensorError> {
         let matrix = self.matrix(name, n, d)?;

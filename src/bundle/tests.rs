@@ -22,6 +22,13 @@ fn bundle() -> Bundle {
                 role: Role::Attack,
             }],
             clean: CleanShare { rows: 10, flagged: 0 },
+            correction: Some(Correction {
+                rows: 10,
+                lost: 0.01,
+                loss_max: Probability::new(0.02).unwrap(),
+                restored: Some(0.5),
+                distrusted: vec![2],
+            }),
             dependence: None,
             provenance: Provenance {
                 data_sha256: digest,
@@ -104,6 +111,8 @@ fn a_manifest_that_makes_no_sense_is_refused() {
         ("labels = 3", "labels = 3\ntriggers = 0.1"),
         ("labels = 3", "labels = 3\nsteps = []"),
         ("flagged = 0", "flagged = 11"),
+        ("lost = 0.01", "lost = 1.5"),
+        ("restored = 0.5", "restored = nan"),
         ("budget = 0.01", "budget = 1.5"),
         ("name = \"tiny\"", "name = \"tiny\"\nunknown = 1"),
     ] {

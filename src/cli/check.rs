@@ -3,8 +3,9 @@
 use super::Exit;
 use super::config::ConfigFile;
 use crate::config::{Config, Route, Stream, To};
-use crate::decide::Mode;
+use crate::decide::{Mode, OnFlagged};
 use crate::model::Runtime;
+use crate::record::{Feature, Schema};
 use crate::shell::kafka::compare::{self, Found};
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::{self, Memory, mib};
@@ -72,7 +73,7 @@ fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
         Err(error) => return (vec![error.to_string()], vec![]),
     };
     println!("✓ ONNX Runtime, build {}", runtime.build());
-    let (mut problems, mut prepared) = (vec![], vec![]);
+    let (mut problems, mut corrections, mut prepared) = (vec![], vec![], vec![]);
     let trial = Trial::by_this_program();
     for stream in &config.streams {
         for path in bundle::writable_by_all(&stream.bundle) {
@@ -98,6 +99,8 @@ fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
                 for said in sound.guard.schema().scaling() {
                     println!("– stream {}: {said}", stream.name);
                 }
+                let on_flagged = stream.policy.on_flagged;
+                corrections.extend(correction(&stream.name, on_flagged, sound.guard.schema()));
                 prepared.push(sound);
             }
             Err(error) => problems.push(error.to_string()),
@@ -121,7 +124,22 @@ fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
             Err(too_much) => problems.push(format!("memory: {too_much}")),
         }
     }
+    // What they say changes nothing of what was measured above.
+    problems.extend(corrections);
     (problems, prepared)
+}
+
+/// A table's rows are corrected feature by feature as the autoencoder would have them, every one a little:
+/// ids and unflagged values change too. That is no correction that anybody can use.
+fn correction(stream: &str, on_flagged: OnFlagged, schema: &Schema) -> Option<String> {
+    let is_image = |feature: &Feature| matches!(feature, Feature::Image { .. });
+    let is_table = !schema.features.iter().any(is_image);
+    (is_table && on_flagged == OnFlagged::Correct).then(|| {
+        format!(
+            "stream {stream}: on_flagged = \"correct\" changes most values of a table's row, not the few that \
+             are wrong: set on_flagged = \"quarantine\""
+        )
+    })
 }
 
 /// Whom incidents would be told.
@@ -217,4 +235,21 @@ fn rights(config: &Config, clients: &Clients, cluster: &mut topics::Cluster) -> 
     }
     cluster.hidden = found.hidden;
     found.missing.iter().map(|missing| format!("{missing}\n    {}", missing.grant)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn correcting_a_table_is_a_problem_and_correcting_an_image_or_holding_back_is_none() {
+        let table = Schema { features: vec![Feature::number("a", 0.0, 1.0)] };
+        let image =
+            Feature::Image { name: "i".into(), channels: 3, height: 2, width: 2, scale: 255.0 };
+        let image = Schema { features: vec![image] };
+        let problem = correction("payments", OnFlagged::Correct, &table).unwrap();
+        assert!(problem.starts_with("stream payments: on_flagged"), "{problem}");
+        assert_eq!(correction("payments", OnFlagged::Quarantine, &table), None);
+        assert_eq!(correction("signs", OnFlagged::Correct, &image), None);
+    }
 }

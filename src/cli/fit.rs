@@ -95,12 +95,22 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     sign_key: Option<PathBuf>,
 
+    /// Share of clean rows that may lose the right answer if every row is corrected; where it is more,
+    /// on_flagged = "correct" is refused
+    #[arg(long, value_name = "SHARE", default_value = "2%")]
+    correction_loss_max: Probability,
+
+    /// The array of an .npz with a whole number per row that says which rows belong together, such as
+    /// frames of one video: no group is in two parts, and the interval counts groups
+    #[arg(long, value_name = "ARRAY")]
+    group: Option<String>,
+
     /// Most epochs of training [default: 20, more for few rows]
     #[arg(long, value_name = "NUMBER")]
     epochs_max: Option<usize>,
 
     /// Minutes after which training stops with what it has; the result then depends on the machine
-    #[arg(long, value_name = "NUMBER", default_value_t = 30,
+    #[arg(long, value_name = "NUMBER", default_value_t = 120,
         value_parser = clap::value_parser!(u64).range(1..=10_000))]
     minutes_max: u64,
 }
@@ -149,6 +159,8 @@ impl Args {
             contaminated: self.contaminated,
             seed: self.seed,
             epochs_max: self.epochs_max,
+            group: self.group,
+            correction_loss_max: self.correction_loss_max,
             reading: self.columns.reading(),
             hints,
             sample: self.sample,

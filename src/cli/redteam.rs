@@ -19,7 +19,7 @@ pub struct Args {
     bundle: PathBuf,
 
     /// Clean rows that the bundle was not fitted to: .npy, .npz (key x, labels in y) or IDX, each
-    /// also gzipped
+    /// also gzipped; shape and scale of an image are the bundle's own
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
 

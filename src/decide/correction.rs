@@ -13,8 +13,8 @@ pub enum Version {
 }
 
 impl Decider {
-    /// The autoencoder's version where a detector of triggers is loud, and where there is no
-    /// restorer. Else the two are asked together: the label with the largest product of the
+    /// The only one there is, if there is one. The autoencoder's version where a detector of triggers is
+    /// loud. Else the two are asked together: the label with the largest product of the
     /// probabilities that the protected model gives it on either version is believed, the restorer's
     /// counting double, and the version that has it is delivered, the restorer's first.
     ///
@@ -26,7 +26,13 @@ impl Decider {
     ///
     /// Shape: `scores` `[k]`.
     pub fn version(&self, rows: &Rows<'_>, i: usize, scores: &[f32]) -> Version {
-        if rows.restored.ncols() == 0 || self.merge.hears_trigger(scores) {
+        if rows.restored.ncols() == 0 {
+            return Version::Twin;
+        }
+        if rows.twin.ncols() == 0 {
+            return Version::Restored;
+        }
+        if self.merge.hears_trigger(scores) {
             return Version::Twin;
         }
         let (twin, restored) = (rows.twin_answer, rows.restored_answer);
@@ -90,6 +96,18 @@ mod tests {
         assert_eq!(version([0.9, 0.1], [0.4, 0.6], quiet), Version::Twin);
         assert_eq!(version([0.8, 0.2], [0.3, 0.7], quiet), Version::Restored);
         assert_eq!(version([0.9, 0.1], [0.6, 0.4], quiet), Version::Restored);
+    }
+
+    #[test]
+    fn the_only_version_there_is_is_delivered_however_loud_a_trigger() {
+        let (x, none) = (Array2::zeros((1, 3)), Array2::zeros((1, 0)));
+        let version = |twin: &Array2<f32>, restored: &Array2<f32>| {
+            let rows =
+                Rows { twin: twin.view(), restored: restored.view(), ..Rows::only(x.view()) };
+            decider().version(&rows, 0, &[500.0, 998.0])
+        };
+        assert_eq!(version(&none, &x), Version::Restored);
+        assert_eq!(version(&x, &none), Version::Twin);
     }
 
     #[test]

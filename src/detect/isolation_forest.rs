@@ -335,7 +335,7 @@ mod tests {
             }
             tensors.put(format!("isolation-forest.{name}"), &[values.len()], values);
         }
-        IsolationForest::load(&tensors, Setting { schema: &schema, labels: 1 })
+        IsolationForest::load(&tensors, Setting { schema: &schema, labels: 1, last_inputs: 0 })
     }
 
     #[test]
@@ -390,7 +390,8 @@ mod tests {
             put("threshold", column(&|_| 0.0));
             put("left", column(&|i| if cut(i) { (i + 1) as f32 } else { 0.0 }));
             put("roots", vec![0.0]);
-            IsolationForest::load(&tensors, Setting { schema: &schema, labels: 1 }).is_ok()
+            IsolationForest::load(&tensors, Setting { schema: &schema, labels: 1, last_inputs: 0 })
+                .is_ok()
         };
         assert_eq!((chain(32), chain(33)), (true, false));
     }

@@ -1,6 +1,10 @@
 //! Detectors: frozen, row → score. One file each; this file holds the trait and the roster.
 
+mod colour;
 mod isolation_forest;
+mod layer_mahalanobis;
+mod learned_layers;
+mod learned_pixels;
 mod local_residual;
 mod mahalanobis;
 mod nearest_prototypes;
@@ -12,7 +16,10 @@ mod pseudo_likelihood;
 mod range;
 mod rarity;
 mod reconstruction;
+mod restored_margin;
 mod restored_match;
+mod restored_residual;
+mod restored_soft_match;
 mod sampled_neighbours;
 mod scaled_neighbours;
 #[cfg(feature = "fit")]
@@ -88,6 +95,8 @@ pub struct Setting<'a> {
     pub schema: &'a Schema,
     /// Labels of the protected model; 1 without one.
     pub labels: usize,
+    /// How many of the last numbers of `layers` are inputs of the model's last layer: learning asks.
+    pub last_inputs: usize,
 }
 
 /// An entry of the roster: how one kind of detector comes to be.
@@ -135,6 +144,12 @@ pub const ROSTER: &[Kind] = &[
     rarity::KIND,
     restored_match::KIND,
     pseudo_likelihood::KIND,
+    restored_soft_match::KIND,
+    restored_margin::KIND,
+    learned_pixels::KIND,
+    learned_layers::KIND,
+    layer_mahalanobis::KIND,
+    restored_residual::KIND,
 ];
 
 /// The roster's entry called `name`.

@@ -135,7 +135,8 @@ mod tests {
             _ => f32::from(u8::from((j == 2) == (i % 11 == 0))),
         });
         let view = Rows::only;
-        let rarity = Rarity::learn(&view(x.view()), Setting { schema: &schema, labels: 1 });
+        let rarity =
+            Rarity::learn(&view(x.view()), Setting { schema: &schema, labels: 1, last_inputs: 0 });
         let (row, mut scores) = (array![row], array![f32::NAN]);
         rarity.score(&view(row.view()), scores.view_mut());
         assert!((scores[0] - score).abs() < 2e-3, "{row}: {scores}, not {score}");

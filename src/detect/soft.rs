@@ -14,6 +14,11 @@ pub struct Soft {
     pub twin: Tensor,
     pub restored: Tensor,
     pub surprisal: Tensor,
+    /// `[n, t]`
+    pub layers: Tensor,
+    /// `[n, 1]`
+    pub pixel_odds: Tensor,
+    pub layer_odds: Tensor,
     /// Log-probabilities, `[n, k]`.
     pub answer: Tensor,
     pub twin_answer: Tensor,

@@ -212,7 +212,7 @@ pub(super) fn outnumbered(learn: super::Learn) {
         _ => 3.0 + 0.01 * normal(),
     });
     let rows = Rows::only(x.view());
-    let setting = super::Setting { schema: &schema, labels: 1 };
+    let setting = super::Setting { schema: &schema, labels: 1, last_inputs: 0 };
     let detector = learn(&rows, setting, &mut ChaCha8Rng::seed_from_u64(0));
     let mut scores = Array1::zeros(1000);
     detector.score(&rows, scores.view_mut());

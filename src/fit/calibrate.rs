@@ -5,7 +5,9 @@
 use super::data::options::Options;
 use super::data::reference::Attacks;
 use super::error::FitError;
+use super::guard::clustering;
 use super::guard::columns::Table;
+use super::guard::correction::{self, Attacked, Clean};
 use super::guard::detectors::{self, Detectors, Weighed};
 use super::guard::measured::{Measured, Parts};
 use super::guard::signals;
@@ -14,7 +16,7 @@ use super::load::Sources;
 use super::progress::Watch;
 use super::report::Accuracy;
 use super::train::networks::Weighing;
-use crate::bundle::{Member, Tensors};
+use crate::bundle::{Correction, Member, Tensors};
 use crate::decide::{Decider, Version};
 use crate::model::ModelError;
 use crate::record::Rows;
@@ -28,6 +30,10 @@ pub struct Calibrated {
     pub tensors: Tensors,
     pub measured: Measured,
     pub accuracy: Option<Accuracy>,
+    /// What correcting does to answers, if there is a protected model.
+    pub correction: Option<Correction>,
+    /// For how many independent rows a row counts, if rows come in groups.
+    pub clustering: Option<f64>,
 }
 
 /// Calibrates the detectors of `knowledge`, and measures what came out.
@@ -61,12 +67,35 @@ pub fn calibrate(
     }
     let accuracy = accuracy_of(sources, detectors, &decider, &test);
 
+    let labelled = |table, part: &[usize]| {
+        let y = sources.reference.y.as_ref();
+        Clean { table, labels: y.map(|y| part.iter().map(|&i| y[i]).collect()) }
+    };
+    let clean = [
+        labelled(&ranks, &split.ranks),
+        labelled(&merged, &split.merged),
+        labelled(&test, &split.test),
+    ];
+    let own = weighing.as_ref().zip(weighed.as_ref());
+    let own: Vec<Attacked<'_>> = own.map_or(vec![], |(weighing, weighed)| {
+        let pairs = weighing.attacks.iter().zip(&weighed.attacks);
+        pairs.map(|(own, (table, _))| Attacked { table, labels: &own.labels }).collect()
+    });
+    let loss_max = options.correction_loss_max;
+    let correction = correction::measure((&*detectors, &decider), &clean, &own, loss_max);
+
+    let clustering = sources.reference.groups.as_ref().map(|groups| {
+        let scores = [&merged, &test].map(|table| detectors.merged(&decider, table)).concat();
+        let rows = split.merged.iter().chain(&split.test);
+        clustering::effect(&scores, &rows.map(|&i| groups[i]).collect::<Vec<_>>())
+    });
+
     let mut tensors = Tensors::default();
     let members = detectors.save(&decider, &mut tensors);
     decider.save(&mut tensors);
     let kept = (&sources.reference.schema, members.as_slice(), *labels);
     signals::learn(kept, (&*detectors, &decider), &ranks, &[&merged, &test]).save(&mut tensors);
-    Ok(Calibrated { decider, members, tensors, measured, accuracy })
+    Ok(Calibrated { decider, members, tensors, measured, accuracy, correction, clustering })
 }
 
 /// What weighs the detectors, its columns filled.

@@ -14,7 +14,7 @@ use super::load::{self, Sources};
 use super::progress::Watch;
 use super::train::networks::{self, Learned, Weighing};
 use super::train::trainer::Trained;
-use crate::bundle::{AUTOENCODER, LIKELIHOOD, PROTECTED_MODEL, RESTORER};
+use crate::bundle::PROTECTED_MODEL;
 use crate::model::{ModelError, Networks, Runtime};
 use crate::record::Columns;
 
@@ -52,23 +52,20 @@ pub fn learn(
     let Sources { reference: Reference { x, y, schema, split, .. }, protected, all, .. } = sources;
     let (y, protected) = (y.as_deref(), protected.as_ref());
     let lesson = networks::Lesson { options, runtime, schema, x, y, split, protected };
-    let Learned { autoencoder, restorer, likelihood, trained, usual, weighing, no_gradient } =
+    let Learned { files, trained, last_inputs, usual, weighing, no_gradient } =
         lesson.learn(watch)?;
 
     watch.stage("learning what is normal");
-    let trained_files =
-        [(AUTOENCODER, Some(autoencoder)), (RESTORER, restorer), (LIKELIHOOD, likelihood)];
-    let files: BTreeMap<_, _> =
-        trained_files.into_iter().filter_map(|(file, onnx)| Some((file, onnx?))).collect();
-    let onnx = |file: &str| match file {
-        PROTECTED_MODEL => protected.map(|protected| protected.onnx.as_slice()),
-        file => files.get(file).map(Vec::as_slice),
+    let onnx = |file: &str| match files.get(file) {
+        None if file == PROTECTED_MODEL => protected.map(|protected| protected.onnx.as_slice()),
+        onnx => onnx.map(Vec::as_slice),
     };
     let networks =
         Networks::new(runtime, x.ncols(), protected.map(|protected| protected.kind), onnx)?;
     let labels = networks.labels();
     let mut wanted = load::wanted(options, schema, protected);
     wanted.setting.labels = labels;
+    wanted.setting.last_inputs = last_inputs;
     wanted.networks = networks.writes();
     let mut filler = Filler { networks, needs: wanted.needs() };
     let usual = filler.fill_all(&usual)?;

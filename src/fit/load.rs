@@ -77,7 +77,7 @@ pub fn wanted<'a>(
     protected: Option<&Protected>,
 ) -> Wanted<'a> {
     Wanted {
-        setting: Setting { schema, labels: 1 },
+        setting: Setting { schema, labels: 1, last_inputs: 0 },
         protected: protected.is_some(),
         networks: Columns::X,
         contaminated: options.contaminated.is_some(),

@@ -7,7 +7,7 @@ use super::data::budget::flagged_interval;
 use super::guard::dependence;
 use super::guard::measured::Measured;
 use super::train::trainer::{Stopped, Trained};
-use crate::bundle::Manifest;
+use crate::bundle::{Correction, Manifest};
 
 /// A finished fit.
 #[derive(Clone, Debug)]
@@ -18,6 +18,10 @@ pub struct Report {
     pub manifest: Manifest,
     /// Epoch kept, epochs begun and why they ended; the layers are gone.
     pub trained: Trained,
+    /// Whether it was an autoencoder that was trained; else the restorer.
+    pub has_autoencoder: bool,
+    /// For how many independent rows a row counts, if rows come in groups.
+    pub clustering: Option<f64>,
     pub accuracy: Option<Accuracy>,
     /// Labelled attacks that were measured, and how many more are no row of the schema.
     pub attacks: Option<(usize, usize)>,
@@ -42,7 +46,12 @@ impl Report {
     /// Between how many of the test rows a sound guard flags, in 99 of 100 fits.
     pub fn flagged_expected(&self) -> (usize, usize) {
         let Manifest { budget, clean, provenance, .. } = &self.manifest;
-        flagged_interval(*budget, provenance.rows.merged as usize, clean.rows as usize)
+        // Rows of a group say the same: as if there were fewer of them, and each counted as often.
+        let times = self.clustering.unwrap_or(1.0);
+        let fewer = |rows: u64| (rows as f64 / times).round() as usize;
+        let (low, high) =
+            flagged_interval(*budget, fewer(provenance.rows.merged), fewer(clean.rows));
+        ((low as f64 * times) as usize, (high as f64 * times).ceil() as usize)
     }
 
     /// Whether the flagged share of the test rows is one that chance explains. More than the
@@ -50,6 +59,25 @@ impl Report {
     pub fn flagged_as_expected(&self) -> bool {
         self.manifest.clean.flagged as usize <= self.flagged_expected().1
     }
+}
+
+/// What correcting does to answers.
+fn words(correction: &Correction) -> String {
+    let Correction { rows, lost, loss_max, restored, distrusted } = correction;
+    let mut text = format!("of {rows} clean rows {:.1}% lose the right answer", 100.0 * lost);
+    if let Some(restored) = restored {
+        text += &format!("; {:.1}% of own attacks have theirs back", 100.0 * restored);
+    }
+    if !distrusted.is_empty() {
+        text += &format!("; versions with the labels {distrusted:?} are held back");
+    }
+    if !correction.is_bearable() {
+        text += &format!(
+            ". MORE THAN {loss_max}: on_flagged = \"correct\" will be refused \
+             (--correction-loss-max)"
+        );
+    }
+    text
 }
 
 impl fmt::Display for Report {
@@ -79,7 +107,8 @@ impl fmt::Display for Report {
             Stopped::Asked => came(", then out of time: another run will differ"),
             Stopped::Brought => "brought along".to_owned(),
         };
-        writeln!(f, "  autoencoder  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
+        let network = if self.has_autoencoder { "autoencoder" } else { "restorer   " };
+        writeln!(f, "  {network}  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
         if let Some(why) = &self.no_gradient {
             writeln!(
                 f,
@@ -110,8 +139,14 @@ impl fmt::Display for Report {
                 share(right_corrected)
             )?;
         }
+        if let Some(correction) = &self.manifest.correction {
+            writeln!(f, "  correction   {}", words(correction))?;
+        }
         if let Some(measured) = &self.dependence {
             writeln!(f, "  time order   {measured}")?;
+        }
+        if let Some(times) = self.clustering {
+            writeln!(f, "  groups       flagged rows come together: {times:.1} rows count as one")?;
         }
         let (low, high) = self.flagged_expected();
         write!(

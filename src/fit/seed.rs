@@ -21,6 +21,11 @@ pub enum Use {
     Likelihood = 10,
     Families = 11,
     Usual = 12,
+    Wide = 13,
+    WideValidation = 14,
+    Views = 15,
+    PixelLogit = 16,
+    LayerLogit = 17,
     Audit = 20,
 }
 
@@ -28,6 +33,13 @@ pub enum Use {
 pub fn stream(seed: u64, purpose: Use) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(purpose as u64);
+    rng
+}
+
+/// The same for one block of rows: who computes it does not show.
+pub fn block_stream(seed: u64, purpose: Use, block: usize) -> ChaCha8Rng {
+    let mut rng = stream(seed, purpose);
+    rng.set_stream(purpose as u64 | (1 + block as u64) << 8);
     rng
 }
 

@@ -14,7 +14,7 @@ use super::report::Accuracy;
 use super::seed::{Use, stream, unit};
 use super::train::trainer::Stopped;
 use super::*;
-use crate::bundle::{LIKELIHOOD, RESTORER, Role};
+use crate::bundle::{LAYER_ODDS, LIKELIHOOD, PIXEL_ODDS, PROTECTED_MODEL, RESTORER, Role};
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 struct Silent;
@@ -66,6 +66,8 @@ fn options(folder: &Path, n: usize) -> Options {
         sample: None,
         memory_max: None,
         autoencoder: None,
+        group: None,
+        correction_loss_max: "2%".parse().unwrap(),
         every: None,
         sign_key: None,
     }
@@ -234,4 +236,42 @@ fn images_and_shares_above_half_cannot_be_trimmed() {
         assert!(matches!(refusal, FitError::Contaminated { .. }), "{refusal}");
         assert!(!options.out.exists());
     }
+}
+
+#[test]
+fn colour_images_get_a_restorer_and_learned_detectors_and_the_model_shows_its_layers() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("protected.onnx");
+    let hidden = Array2::from_shape_fn((6, 32), |(k, j)| if j % 6 == k { 1.0 } else { -0.1 });
+    let first = Layer { w: hidden, b: vec![0.0; 6], activation: Activation::Relu };
+    let w = Array2::from_shape_fn((3, 6), |(k, j)| if j % 3 == k { 6.0 } else { -3.0 });
+    let last = Layer { w, b: vec![0.0; 3], activation: Activation::Linear };
+    let model = onnx(None, &[first, last]).unwrap();
+    std::fs::write(&path, &model).unwrap();
+    let colour = Options {
+        image: Some("2x4x4".parse().unwrap()),
+        protected_model: Some(path),
+        budget: "10%".parse().unwrap(),
+        epochs_max: Some(1),
+        ..options(place.path(), 10)
+    };
+    let colour = Options { data: pixels(place.path(), 1200, 32), ..colour };
+    let report = run(&colour).unwrap();
+    // On one thread as on all.
+    let again = Options { out: place.path().join("again"), ..colour.clone() };
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(alone.install(|| run(&again)).unwrap().digest, report.digest);
+    let bundle = bundle_dir::read(&colour.out).unwrap();
+    let files: Vec<&str> = bundle.networks.keys().copied().collect();
+    assert_eq!(files, [LAYER_ODDS, PIXEL_ODDS, PROTECTED_MODEL, RESTORER]);
+    assert!(bundle.networks[PROTECTED_MODEL].starts_with(&model));
+    assert!(bundle.networks[PROTECTED_MODEL].len() > model.len());
+    let of = |role| {
+        let all = bundle.manifest.detectors.iter().filter(move |member| member.role == role);
+        all.map(|member| member.kind.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(Role::Trigger), ["layer-mahalanobis", "restored-residual"]);
+    let correction = bundle.manifest.correction.unwrap();
+    assert_eq!(correction.rows, 120 + 120 + 60);
+    assert!(report.to_string().contains("correction   of 300 clean rows"), "{report}");
 }

@@ -10,7 +10,8 @@ use super::load::Sources;
 use super::progress::Watch;
 use super::report::Report;
 use crate::bundle::{
-    Bundle, CleanShare, Digest, Manifest, PROTECTED_MODEL, Provenance, RowsUsed, VERSION,
+    AUTOENCODER, Bundle, CleanShare, Digest, Manifest, PROTECTED_MODEL, Provenance, RowsUsed,
+    VERSION,
 };
 use crate::model::Runtime;
 use crate::shell::bundle as bundle_dir;
@@ -31,8 +32,12 @@ pub fn write(
     let Sources { reference, protected, dependence, .. } = sources;
     let Reference { x, split, attacks, .. } = reference;
     let Knowledge { mut networks, trained, no_gradient, .. } = knowledge;
-    networks.extend(protected.map(|protected| (PROTECTED_MODEL, protected.onnx)));
-    let Calibrated { tensors, measured, accuracy, .. } = calibrated;
+    if let Some(protected) = protected {
+        // Unless it is there already, with a second output.
+        networks.entry(PROTECTED_MODEL).or_insert(protected.onnx);
+    }
+    let has_autoencoder = networks.contains_key(AUTOENCODER);
+    let Calibrated { tensors, measured, accuracy, clustering, .. } = calibrated;
     let bundle = Bundle { manifest: manifest.clone(), digest: Digest([0; 32]), networks, tensors };
     watch.stage("checking the bundle on the record path");
     bundle_dir::write(&options.out, &bundle.into_files())?;
@@ -47,6 +52,8 @@ pub fn write(
         digest,
         manifest,
         trained,
+        has_autoencoder,
+        clustering,
         accuracy,
         measured,
         attacks,
@@ -75,6 +82,7 @@ fn manifest(
         steps: None,
         detectors: members.clone(),
         clean: CleanShare { rows, flagged },
+        correction: calibrated.correction.clone(),
         dependence: dependence.as_ref().map(|measured| measured.dependence),
         provenance: provenance(options, runtime, sources, knowledge),
         files: Default::default(),

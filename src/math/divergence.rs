@@ -25,11 +25,36 @@ pub fn kl(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>) -> f32 {
     sum.max(0.0)
 }
 
+/// The same of answers made softer: each row of log-probabilities is divided by `temperature` and
+/// normalized again first.
+///
+/// Never negative and finite for rows out of [`log_softmax_rows`]. O(k), allocates nothing.
+pub fn kl_softened(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>, temperature: f32) -> f32 {
+    let total =
+        |row: &ArrayView1<'_, f32>| row.iter().map(|&v| (v / temperature).exp()).sum::<f32>().ln();
+    let (of_p, of_q) = (total(&p), total(&q));
+    let term = |(&p, &q): (&f32, &f32)| {
+        let p = p / temperature - of_p;
+        p.exp() * (p - (q / temperature - of_q))
+    };
+    p.iter().zip(&q).map(term).sum::<f32>().max(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::array;
 
     use super::*;
+
+    #[test]
+    fn softened_answers_are_closer_and_at_temperature_one_they_are_the_answers() {
+        let mut logits = array![[0.5_f32.ln(), 0.5_f32.ln()], [0.9_f32.ln(), 0.1_f32.ln()]];
+        log_softmax_rows(logits.view_mut());
+        let (p, q) = (logits.row(0), logits.row(1));
+        assert!((kl_softened(p, q, 1.0) - kl(p, q)).abs() < 1e-6);
+        // √.9 : √.1 is .75 : .25; .5 ln(.5/.75) + .5 ln(.5/.25) = 0.143841 nats.
+        assert!((kl_softened(p, q, 2.0) - 0.143_841).abs() < 1e-5);
+    }
 
     #[test]
     fn kl_of_a_fair_and_a_biased_coin_is_the_textbook_number() {

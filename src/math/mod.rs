@@ -18,7 +18,7 @@ mod windows;
 pub use auroc::auroc;
 #[cfg(feature = "fit")]
 pub use curve::{Corner, average_precision, exceeding, roc, threshold};
-pub use divergence::{kl, log_softmax_rows};
+pub use divergence::{kl, kl_softened, log_softmax_rows};
 pub use draw::draw;
 #[cfg(feature = "fit")]
 pub use interval::{auroc_interval, wilson};

@@ -10,7 +10,7 @@ use super::graph::{self, GraphError, Vocabulary};
 use super::{Deadline, Runtime};
 use crate::bundle::{NETWORKS, NetworkOutputs};
 
-/// A network that takes `[n, ...]` and gives `[n, k]`, for any n.
+/// A network that takes `[n, ...]` and gives `[n, k]`, for any n; it may give `[n, t]` beside it.
 ///
 /// Runs on one thread: then a row's output has the same bits in whatever batch it comes
 /// (`tests` here and the conformance battery check it), and workers do not fight for cores.
@@ -21,6 +21,8 @@ pub struct Network {
     shape: Vec<i64>,
     inputs: usize,
     outputs: usize,
+    /// Numbers per row of the second output; 0 without one.
+    beside: usize,
     deadline: Option<Deadline>,
 }
 
@@ -97,7 +99,9 @@ impl Network {
             .and_then(batch_of)
             .map(|(_, width)| width)
             .ok_or_else(|| mismatch("an f32 output [batch, k]".into(), format!("{output:?}")))?;
-        Ok(Self { name, shape, inputs, outputs, session, deadline: None })
+        let second = session.outputs().get(1).map(ort::value::Outlet::dtype);
+        let beside = second.and_then(batch_of).map_or(0, |(_, width)| width);
+        Ok(Self { name, shape, inputs, outputs, beside, session, deadline: None })
     }
 
     /// The same, but a run that takes too long is ended and fails.
@@ -110,6 +114,11 @@ impl Network {
         self.outputs
     }
 
+    /// Numbers per row of the second output; 0 without one.
+    pub fn beside(&self) -> usize {
+        self.beside
+    }
+
     /// Writes the output rows of `x` into `out`. Shapes: `x` [n · inputs], `out` becomes
     /// [n · outputs]; n may be 0.
     ///
@@ -119,8 +128,26 @@ impl Network {
     /// # Panics
     /// If `x` is not a whole number of rows.
     pub fn run(&mut self, x: &[f32], out: &mut Vec<f32>) -> Result<(), ModelError> {
+        self.run_both(x, out, None)
+    }
+
+    /// The same, and the second output into `beside` `[n · t]`, if it is wanted.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    ///
+    /// # Panics
+    /// As [`Network::run`], and if a second output is wanted that the network does not have.
+    pub fn run_both(
+        &mut self,
+        x: &[f32],
+        out: &mut Vec<f32>,
+        mut beside: Option<&mut Vec<f32>>,
+    ) -> Result<(), ModelError> {
         assert_eq!(x.len() % self.inputs, 0, "half a row");
+        assert!(beside.is_none() || self.beside > 0, "{} has one output", self.name);
         out.clear();
+        beside.iter_mut().for_each(|beside| beside.clear());
         let rows = x.len() / self.inputs;
         if rows == 0 {
             return Ok(());
@@ -143,15 +170,19 @@ impl Network {
             }
         };
         let outputs = outputs.map_err(failed)?;
-        let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
-        if values.len() != rows * self.outputs {
-            let reason = format!("{} numbers for {rows} rows", values.len());
-            return Err(ModelError::Run { network, rows, reason });
+        let wanted = [(Some(out), self.outputs), (beside, self.beside)];
+        for (i, (into, width)) in wanted.into_iter().enumerate() {
+            let Some(into) = into else { continue };
+            let (_, values) = outputs[i].try_extract_tensor::<f32>().map_err(failed)?;
+            if values.len() != rows * width {
+                let reason = format!("{} numbers for {rows} rows", values.len());
+                return Err(ModelError::Run { network, rows, reason });
+            }
+            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                return Err(ModelError::NotFinite { network, row: at / width });
+            }
+            into.extend_from_slice(values);
         }
-        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-            return Err(ModelError::NotFinite { network, row: at / self.outputs });
-        }
-        out.extend_from_slice(values);
         Ok(())
     }
 }

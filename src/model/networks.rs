@@ -26,6 +26,7 @@ pub struct Networks {
 pub struct Filled {
     width: usize,
     labels: usize,
+    layers: usize,
     columns: [Vec<f32>; Columns::COUNT],
 }
 
@@ -62,11 +63,20 @@ impl Networks {
         let mut list = vec![];
         for kind in &NETWORKS {
             let Some(onnx) = onnx(kind.file) else { continue };
-            let network = Network::load(runtime, kind.name, onnx, width)?;
-            if kind.outputs == NetworkOutputs::Row && network.outputs() != width {
+            let inputs = match kind.fills[0].0 {
+                Columns::LAYERS => layers(&list),
+                _ => width,
+            };
+            let network = Network::load(runtime, kind.name, onnx, inputs)?;
+            let outputs = match kind.outputs {
+                NetworkOutputs::Row => width,
+                NetworkOutputs::Labels => network.outputs(),
+                NetworkOutputs::Logit => 1,
+            };
+            if network.outputs() != outputs {
                 return Err(ModelError::Signature {
                     network: kind.name,
-                    expected: format!("{width} outputs per row"),
+                    expected: format!("{outputs} outputs per row"),
                     got: network.outputs().to_string(),
                 });
             }
@@ -97,8 +107,16 @@ impl Networks {
 
     /// The columns that they write.
     pub fn writes(&self) -> Columns {
-        let fills = self.list.iter().flat_map(|(kind, _)| kind.fills);
-        fills.fold(Columns::X, |columns, &(_, into)| columns.and(into))
+        self.list.iter().fold(Columns::X, |columns, (kind, network)| {
+            let beside = kind.beside.filter(|_| network.beside() > 0);
+            let columns = beside.map_or(columns, |beside| columns.and(beside));
+            kind.fills.iter().fold(columns, |columns, &(_, into)| columns.and(into))
+        })
+    }
+
+    /// How many numbers inner layers of the protected model give a row; 0 if they are not asked.
+    pub fn layers(&self) -> usize {
+        layers(&self.list)
     }
 
     /// How many columns there can be as wide as a row, the rows themselves among them, and how many
@@ -124,20 +142,29 @@ impl Networks {
     ) -> Result<(), ModelError> {
         filled.width = self.width;
         filled.labels = self.labels();
+        filled.layers = self.layers();
         filled.columns.iter_mut().for_each(Vec::clear);
         let needs = with_what_they_read(needs);
         for (kind, network) in &mut self.list {
             for &(from, into) in kind.fills.iter().filter(|(_, into)| needs.contains(*into)) {
+                // The second output of the run on the rows themselves, and of no other.
+                let beside =
+                    kind.beside.filter(|column| from == Columns::X && needs.contains(*column));
+                let beside = beside.filter(|_| network.beside() > 0).map(Columns::place);
+                let mut second = beside.map(|place| mem::take(&mut filled.columns[place]));
                 let mut out = mem::take(&mut filled.columns[into.place()]);
                 let rows = match from {
                     Columns::X => x,
                     written => filled.columns[written.place()].as_slice(),
                 };
-                let ran = match kind.outputs {
-                    NetworkOutputs::Row => network.run(rows, &mut out),
-                    NetworkOutputs::Labels => answer(network, self.answer, rows, &mut out),
-                };
+                let ran = network.run_both(rows, &mut out, second.as_mut());
+                if ran.is_ok() && kind.outputs == NetworkOutputs::Labels {
+                    answer(network.outputs(), self.answer, &mut out);
+                }
                 filled.columns[into.place()] = out;
+                if let Some((place, second)) = beside.zip(second) {
+                    filled.columns[place] = second;
+                }
                 ran?;
             }
         }
@@ -145,21 +172,20 @@ impl Networks {
     }
 }
 
-/// The classifier's log-probabilities.
-fn answer(
-    network: &mut Network,
-    kind: Option<AnswerKind>,
-    x: &[f32],
-    out: &mut Vec<f32>,
-) -> Result<(), ModelError> {
-    network.run(x, out)?;
+/// How many numbers inner layers of the classifier among `list` give a row.
+fn layers(list: &[(&'static NetworkKind, Network)]) -> usize {
+    let classifier = list.iter().find(|(kind, _)| kind.beside == Some(Columns::LAYERS));
+    classifier.map_or(0, |(_, network)| network.beside())
+}
+
+/// The classifier's log-probabilities, from what it gave for `labels` labels.
+fn answer(labels: usize, kind: Option<AnswerKind>, out: &mut [f32]) {
     if kind == Some(AnswerKind::Probabilities) {
         // ln p are logits of p; the floor keeps ln 0 finite.
         out.iter_mut().for_each(|p| *p = p.max(f32::MIN_POSITIVE).ln());
     }
-    let shape = (out.len() / network.outputs(), network.outputs());
+    let shape = (out.len() / labels, labels);
     log_softmax_rows(ArrayViewMut2::from_shape(shape, out).expect("whole rows"));
-    Ok(())
 }
 
 impl Filled {
@@ -183,6 +209,9 @@ impl Filled {
             restored: view(Columns::RESTORED, row),
             restored_answer: view(Columns::RESTORED_ANSWER, labels),
             surprisal: view(Columns::SURPRISAL, row),
+            layers: view(Columns::LAYERS, self.layers),
+            pixel_odds: view(Columns::PIXEL_ODDS, 1),
+            layer_odds: view(Columns::LAYER_ODDS, 1),
         }
     }
 }

@@ -8,7 +8,7 @@ pub const MISSING: f32 = f32::from_bits(0x7fc0_5117);
 
 /// A set of columns, as a detector declares them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Columns(u8);
+pub struct Columns(u16);
 
 impl Columns {
     /// The rows themselves, `[n, d]`, in the model's units.
@@ -25,9 +25,16 @@ impl Columns {
     pub const RESTORED_ANSWER: Self = Self(32);
     /// −ln p of each number given its neighbours, `[n, d]`, in nats.
     pub const SURPRISAL: Self = Self(64);
+    /// What inner layers of the protected model say of `x`, `[n, t]`; the last of them are the inputs of
+    /// its last layer.
+    pub const LAYERS: Self = Self(128);
+    /// Log-odds that a network gives a row of being attacked, from its pixels alone, `[n, 1]`.
+    pub const PIXEL_ODDS: Self = Self(256);
+    /// The same from `layers`, `[n, 1]`.
+    pub const LAYER_ODDS: Self = Self(512);
 
     /// How many columns there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 10;
 
     /// Which of all columns this one is.
     ///
@@ -63,6 +70,9 @@ pub struct Rows<'a> {
     pub restored: ArrayView2<'a, f32>,
     pub restored_answer: ArrayView2<'a, f32>,
     pub surprisal: ArrayView2<'a, f32>,
+    pub layers: ArrayView2<'a, f32>,
+    pub pixel_odds: ArrayView2<'a, f32>,
+    pub layer_odds: ArrayView2<'a, f32>,
 }
 
 impl<'a> Rows<'a> {
@@ -77,6 +87,9 @@ impl<'a> Rows<'a> {
             restored: none,
             restored_answer: none,
             surprisal: none,
+            layers: none,
+            pixel_odds: none,
+            layer_odds: none,
         }
     }
 }

@@ -106,7 +106,8 @@ impl Corrections {
         whole.then(|| (start..self.bytes.len(), before..before + n))
     }
 
-    /// Whether the corrected record whose rows are `rows` is not flagged. Where they could not all be scored `together`,
+    /// Whether the corrected record whose rows are `rows` is not flagged, and has no label that corrected
+    /// attacks have wrongly more often than rightly. Where they could not all be scored `together`,
     /// it is scored alone.
     fn passes(
         &mut self,
@@ -124,6 +125,11 @@ impl Corrections {
                 return false;
             }
             rows = 0..n;
+        }
+        let columns = self.scored.rows(&self.rows);
+        let is_doubtful = |row| guard.distrusted.contains(&(columns.label(row) as u32));
+        if !guard.distrusted.is_empty() && rows.clone().any(is_doubtful) {
+            return false;
         }
         let (_, merged) = worst(&self.scored, rows);
         !guard.decider.flags(guard.decider.p(merged, n))

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::{
-    Bundle, Dependence, Digest, NETWORKS, NetworkKind, NetworkOutputs, TensorError,
+    Bundle, Correction, Dependence, Digest, NETWORKS, NetworkKind, NetworkOutputs, TensorError,
 };
 use crate::codec::{self, Codecs, Confluent, ContentHeaders};
 use crate::decide::{Decider, DeciderError, Policy};
@@ -25,6 +25,9 @@ pub struct Guard {
     pub(super) signals: Signals,
     dependence: Option<Dependence>,
     pub(super) policy: Policy,
+    /// Labels that a corrected record is not delivered with.
+    pub(super) distrusted: Vec<u32>,
+    correction: Option<Correction>,
     pub(super) value_bytes_max: usize,
     digest: Digest,
     baseline: String,
@@ -58,7 +61,7 @@ impl Guard {
         reading: &codec::Config,
     ) -> Result<Self, GuardError> {
         let manifest = &bundle.manifest;
-        let setting = Setting { schema: &manifest.schema, labels: manifest.labels };
+        let setting = Setting { schema: &manifest.schema, labels: manifest.labels, last_inputs: 0 };
         let mut detectors = Vec::with_capacity(manifest.detectors.len());
         for member in &manifest.detectors {
             let kind = kind(&member.kind)
@@ -66,7 +69,7 @@ impl Guard {
             let lacks = |network: &&NetworkKind| {
                 let is_needed = match network.outputs {
                     NetworkOutputs::Labels => kind.needs_protected_model,
-                    NetworkOutputs::Row => {
+                    NetworkOutputs::Row | NetworkOutputs::Logit => {
                         network.fills.iter().any(|(_, into)| kind.needs.contains(*into))
                     }
                 };
@@ -84,6 +87,8 @@ impl Guard {
         let correcting = steps.iter().fold(counting, |needs, step| needs.and(step.needs()));
         let needs = detectors.iter().fold(correcting, |needs, d| needs.and(d.needs()));
         let decider = Decider::load(bundle, budget)?;
+        let distrusted =
+            manifest.correction.as_ref().map(|c| c.distrusted.clone()).unwrap_or_default();
         let signals = match Signals::are_in(&bundle.tensors) {
             true => Signals::of(&manifest.schema, &manifest.detectors, manifest.labels)
                 .load(&bundle.tensors)?,
@@ -102,6 +107,8 @@ impl Guard {
             signals,
             dependence: manifest.dependence,
             policy,
+            distrusted,
+            correction: manifest.correction.clone(),
             value_bytes_max: reading.value_bytes_max,
             digest: bundle.digest,
             baseline,
@@ -126,6 +133,11 @@ impl Guard {
 
     pub fn decider(&self) -> &Decider {
         &self.decider
+    }
+
+    /// What correcting does to answers, if that was measured.
+    pub fn correction(&self) -> Option<&Correction> {
+        self.correction.as_ref()
     }
 
     /// How rows depend on those before them, if that was measured.

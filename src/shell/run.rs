@@ -19,10 +19,12 @@ use super::trial::{Trial, TrialError};
 use super::watchdog;
 use crate::bundle::Bundle;
 use crate::config::{self, Config, Delivery, Kafka, Stream};
+use crate::decide::OnFlagged;
 use crate::deliver::{self, Inbox, Progress, Timing};
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::monitor::About;
 use crate::monitor::{Frame, Monitor};
+use crate::record::Probability;
 use crate::score::{Guard, GuardError};
 use crate::watch::{Terms, Times, Watch, roster};
 
@@ -45,6 +47,13 @@ pub enum RunError {
         path = path.display()
     )]
     Window { stream: String, path: PathBuf, slot_ms: u64 },
+    #[error(
+        "stream {stream}: bundle {path}: correcting every clean row would take the right answer from {lost:.1} % \
+         of them, and {loss_max} may lose it: set on_flagged = \"quarantine\", or fit with a larger \
+         --correction-loss-max",
+        path = path.display()
+    )]
+    Correction { stream: String, path: PathBuf, lost: f64, loss_max: Probability },
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error("a thread panicked; its stream was left at its last commit")]
@@ -131,7 +140,8 @@ impl Prepared {
 /// The bundle of `stream`, and what it knows.
 ///
 /// # Errors
-/// If it cannot be read, is not what its manifest says, or cannot keep the budget.
+/// If it cannot be read, is not what its manifest says, cannot keep the budget, or corrects at a price that
+/// `fit` was told not to pay.
 pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     let name = || stream.name.clone();
     for path in bundle::writable_by_all(&stream.bundle) {
@@ -145,6 +155,13 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     let bundle = bundle.map_err(|error| RunError::Bundle { stream: name(), error })?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
         .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
+    if let Some(correction) = guard.correction().filter(|correction| !correction.is_bearable())
+        && stream.policy.on_flagged == OnFlagged::Correct
+    {
+        let (lost, loss_max) = (100.0 * correction.lost, correction.loss_max);
+        let (stream, path) = (name(), stream.bundle.clone());
+        return Err(RunError::Correction { stream, path, lost, loss_max });
+    }
     Ok((bundle, guard))
 }
 

@@ -55,7 +55,12 @@ pub fn harmless(schema: &Schema, space: &Space, x: &[f32], rng: &mut ChaCha8Rng)
 }
 
 /// `from` moved by some pixels; what comes in is the nearest edge.
-fn moved(to: &mut [f32], from: &[f32], (h, w): (usize, usize), (down, across): (isize, isize)) {
+pub(super) fn moved(
+    to: &mut [f32],
+    from: &[f32],
+    (h, w): (usize, usize),
+    (down, across): (isize, isize),
+) {
     let at = |place: usize, by: isize, size: usize| {
         (place as isize - by).clamp(0, size as isize - 1) as usize
     };
@@ -67,7 +72,7 @@ fn moved(to: &mut [f32], from: &[f32], (h, w): (usize, usize), (down, across): (
 }
 
 /// One number of a standard normal, by Box and Muller.
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
+pub(super) fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let (a, b) = (1.0 - unit(rng), unit(rng));
     (-2.0 * a.ln()).sqrt() * (std::f32::consts::TAU * b).cos()
 }

@@ -11,16 +11,27 @@
 mod answers;
 mod carlini;
 mod climb;
+mod ddn;
+mod families;
 mod harmless;
+mod jpeg;
+mod paint;
 mod pool;
+mod slope;
 mod space;
+mod views;
+mod wide;
 
 pub use answers::{TOGETHER, answers, labels};
 pub use carlini::{Carlini, carlini};
 pub use climb::{Climb, Goal, Norm, climb};
+pub use families::{Family, colour_families, families};
 pub use harmless::harmless;
-pub use pool::{Family, families, pool};
+pub use paint::Image;
+pub use pool::pool;
 pub use space::Space;
+pub use views::{augment, disturb, elsewhere};
+pub use wide::{PAINTED, Victim, Wide, wide};
 
 #[cfg(test)]
 mod tests;

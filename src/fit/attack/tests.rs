@@ -126,8 +126,9 @@ fn only_attacks_that_succeed_weigh_and_their_labels_are_those_before() {
     let (x, model) = (images(40), model());
     let space = space(&x);
     let own = labels(&model, &x, D).unwrap();
-    for family in families() {
-        let (rows, before) = family.successes(&model, &space, &x, &own, 7).unwrap();
+    let victim = Victim { model: &model, space: &space, image: (1, 6, 6), labels: 2 };
+    for family in families().into_iter().chain(colour_families(D)) {
+        let (rows, before) = family.successes(victim, &x, &own, 7).unwrap();
         assert_eq!(rows.len(), before.len() * D, "{}", family.title());
         let after = labels(&model, &rows, D).unwrap();
         assert!(after.iter().zip(&before).all(|(a, b)| a != b), "{}", family.title());

@@ -53,6 +53,16 @@ pub fn check(budget: Probability, rows: usize, shares: Shares) -> Result<(), Uns
     Err(Unsupported { budget, rows, rows_needed, calibration, calibration_needed, least })
 }
 
+/// The same of a part that was drawn already: `merged` of `rows` rows are in it.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_part(budget: Probability, rows: usize, merged: usize) -> Result<(), Unsupported> {
+    let share = merged as f64 / rows.max(1) as f64;
+    let rest = (1.0 - share) / 4.0;
+    check(budget, rows, Shares([rest, rest, rest, share, rest]))
+}
+
 fn merged(rows: usize, shares: Shares) -> usize {
     shares.sizes(rows)[3]
 }

@@ -124,6 +124,7 @@ impl Dataset {
         }
         let aside = self.x.select(Axis(0), &dirty);
         self.x = self.x.select(Axis(0), &clean);
+        self.marks = self.marks.take().map(|marks| clean.iter().map(|&i| marks[i]).collect());
         let words = dirty.iter().map(|&i| words[i].clone()).collect();
         let Self { integer, digest, ref shape, .. } = *self;
         Ok((Self { x: aside, y: None, marks: None, integer, shape: shape.clone(), digest }, words))

@@ -29,6 +29,10 @@ pub struct Options {
     pub seed: u64,
     /// `None`: as many as the rows ask for, see [`dense::course`](crate::fit::train::dense::course).
     pub epochs_max: Option<usize>,
+    /// Share of clean rows that correcting them all may take the right answer from.
+    pub correction_loss_max: Probability,
+    /// The array of an `.npz` that says which rows belong together: no group is in two parts.
+    pub group: Option<String>,
     /// How a table is read.
     pub reading: Reading,
     /// What a table's columns are.

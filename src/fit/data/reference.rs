@@ -34,6 +34,8 @@ pub struct Reference {
     pub y: Option<Vec<i64>>,
     pub schema: Schema,
     pub split: Split,
+    /// Which rows belong together, `[n]`, if that was said.
+    pub groups: Option<Vec<i64>>,
     /// SHA-256 of the file.
     pub digest: [u8; 32],
     pub attacks: Option<Attacks>,
@@ -59,7 +61,7 @@ pub enum ReferenceError {
     Table(#[from] TableError),
     #[error("{}: arrays have no names: the options for columns are for CSV, JSON lines and Parquet", .0.display())]
     NoColumns(PathBuf),
-    #[error("{}: a table has no --image and no --labels: name its labels with --label", .0.display())]
+    #[error("{}: a table has no --image, no --labels and no --group: name its labels with --label", .0.display())]
     NoArrays(PathBuf),
     #[error(transparent)]
     Memory(TooMuch),
@@ -105,21 +107,26 @@ impl Reference {
             return Err(ReferenceError::NoColumns(data.clone()));
         }
         watch.stage(&format!("reading {}", data.display()));
-        let mut set = Dataset::load(data, options.labels.as_deref())?;
+        let mut set =
+            Dataset::load_marked(data, options.labels.as_deref(), options.group.as_deref())?;
         let dirty = match &hints.label {
             Some(label) => Some(set.set_aside(data, label)?),
             None => None,
         };
         let schema = units::to_model_units(&mut set, options.image, options.scale)?;
-        let Dataset { mut x, mut y, digest, .. } = set;
+        let Dataset { mut x, mut y, marks: mut groups, digest, .. } = set;
         if let Some(sample) = options.sample.filter(|&sample| sample < x.nrows()) {
             let mut draw = Draw::new(x.nrows() as u64, sample as u64, options.seed, Use::Sample);
             let drawn: Vec<usize> = (0..x.nrows()).filter(|_| draw.takes()).collect();
             x = x.select(Axis(0), &drawn);
             y = y.map(|y| drawn.iter().map(|&i| y[i]).collect());
+            groups = groups.map(|groups| drawn.iter().map(|&i| groups[i]).collect());
         }
         memory::check(x.nrows(), x.ncols(), options.memory_max)?;
-        let split = split(x.nrows(), budget, options.seed)?;
+        let split = match &groups {
+            Some(groups) => split_groups(groups, budget, options.seed)?,
+            None => split(x.nrows(), budget, options.seed)?,
+        };
         let attacks = dirty.map(|(mut dirty, words)| {
             // Pixels beyond [0, 1] are for the bounds below to refuse.
             let _ = units::to_model_units(&mut dirty, options.image, options.scale);
@@ -134,7 +141,7 @@ impl Reference {
             }
             attacks.finish(&bounds, schema.width())
         });
-        Ok(Self { x, y, schema, split, digest, attacks })
+        Ok(Self { x, y, schema, split, groups, digest, attacks })
     }
 
     fn of_table(
@@ -143,7 +150,7 @@ impl Reference {
         watch: &mut dyn Watch,
     ) -> Result<Self, ReferenceError> {
         let Options { data, hints, seed, .. } = options;
-        if options.image.is_some() || options.labels.is_some() {
+        if options.image.is_some() || options.labels.is_some() || options.group.is_some() {
             return Err(ReferenceError::NoArrays(data.clone()));
         }
         watch.stage(&format!("reading {}", data.display()));
@@ -188,7 +195,8 @@ impl Reference {
         }
         let x = Array2::from_shape_vec((n, d), x).expect("whole rows");
         let attacks = hints.label.is_some().then(|| attacks.finish(&bounds, d));
-        Ok(Self { x, y: None, schema, split, digest: table::digest(data)?, attacks })
+        let digest = table::digest(data)?;
+        Ok(Self { x, y: None, schema, split, groups: None, digest, attacks })
     }
 }
 
@@ -196,6 +204,17 @@ fn split(n: usize, budget: Option<Probability>, seed: u64) -> Result<Split, Refe
     let shares = Shares::default();
     budget.map_or(Ok(()), |budget| budget::check(budget, n, shares))?;
     Ok(Split::draw(n, seed, shares).expect("the default shares are shares"))
+}
+
+/// The same, no group in two parts: frames of one video are no rows of their own.
+fn split_groups(
+    groups: &[i64],
+    budget: Option<Probability>,
+    seed: u64,
+) -> Result<Split, ReferenceError> {
+    let split = Split::draw_groups(groups, seed, Shares::of_groups());
+    budget.map_or(Ok(()), |budget| budget::check_part(budget, groups.len(), split.merged.len()))?;
+    Ok(split)
 }
 
 /// The second reading of a table.

@@ -42,6 +42,11 @@ impl Default for Shares {
 }
 
 impl Shares {
+    /// Of rows in groups there are fewer than it seems: more for validation and calibration.
+    pub fn of_groups() -> Self {
+        Self([0.62, 0.10, 0.10, 0.13, 0.05])
+    }
+
     /// How many of `n` rows each part gets; they sum to n. Cuts lie where the running sum of
     /// shares rounds to, so ten times .1 of 10 rows is 10 rows and not 9.
     pub fn sizes(self, n: usize) -> [usize; 5] {
@@ -74,6 +79,41 @@ impl Split {
         let [train, validation, ranks, merged, test] =
             shares.sizes(n).map(|size| order.by_ref().take(size).collect());
         Ok(Self { train, validation, ranks, merged, test })
+    }
+}
+
+impl Split {
+    /// The same, no group in two parts: part sizes differ from their share by less than a group. Within
+    /// a part the rows are in a drawn order.
+    pub fn draw_groups(groups: &[i64], seed: u64, shares: Shares) -> Self {
+        let rng = &mut stream(seed, Use::Split);
+        let mut names = groups.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        let mut place = vec![0; names.len()];
+        for (at, name) in permutation(names.len(), rng).into_iter().enumerate() {
+            place[name] = at;
+        }
+        let of = |i: usize| place[names.binary_search(&groups[i]).expect("it is one of them")];
+        let mut rows = vec![vec![]; names.len()];
+        permutation(groups.len(), rng).into_iter().for_each(|i| rows[of(i)].push(i));
+        let sizes = shares.sizes(groups.len());
+        let mut parts: [Vec<usize>; 5] = Default::default();
+        let (mut part, mut end, mut taken) = (0, sizes[0], 0);
+        for group in rows {
+            while part < 4 && taken >= end {
+                part += 1;
+                end += sizes[part];
+            }
+            taken += group.len();
+            parts[part].extend(group);
+        }
+        // Groups one after the other would put neighbours into one batch.
+        let shuffled = parts.map(|part| {
+            permutation(part.len(), rng).into_iter().map(|i| part[i]).collect::<Vec<usize>>()
+        });
+        let [train, validation, ranks, merged, test] = shuffled;
+        Self { train, validation, ranks, merged, test }
     }
 }
 
@@ -122,6 +162,25 @@ mod tests {
             let mut rows = parts.concat();
             rows.sort_unstable();
             prop_assert!(rows.into_iter().eq(0..n));
+        }
+
+        #[test]
+        fn a_group_is_in_one_part_and_every_row_in_exactly_one(
+            groups in prop::collection::vec(-20_i64..20, 0..800),
+            seed: u64,
+        ) {
+            let split = Split::draw_groups(&groups, seed, Shares::of_groups());
+            let Split { train, validation, ranks, merged, test } = split;
+            let parts = [train, validation, ranks, merged, test];
+            let mut seen = std::collections::BTreeMap::new();
+            for (part, rows) in parts.iter().enumerate() {
+                for &i in rows {
+                    prop_assert_eq!(*seen.entry(groups[i]).or_insert(part), part);
+                }
+            }
+            let mut rows = parts.concat();
+            rows.sort_unstable();
+            prop_assert!(rows.into_iter().eq(0..groups.len()));
         }
 
         #[test]

@@ -3,5 +3,6 @@
 
 pub mod export;
 pub mod gradient;
+pub mod taps;
 pub mod layers;
 pub mod onnx;

@@ -12,6 +12,7 @@ pub const INT64: i32 = 7;
 pub const DOUBLE: i32 = 11;
 
 /// `AttributeProto.AttributeType`
+pub const FLOAT_ATTRIBUTE: i32 = 1;
 pub const INT: i32 = 2;
 pub const STRING: i32 = 3;
 pub const INTS: i32 = 7;

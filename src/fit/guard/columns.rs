@@ -19,6 +19,9 @@ pub struct Table {
     restored: Array2<f32>,
     restored_answer: Array2<f32>,
     surprisal: Array2<f32>,
+    layers: Array2<f32>,
+    pixel_odds: Array2<f32>,
+    layer_odds: Array2<f32>,
 }
 
 impl Table {
@@ -35,6 +38,7 @@ impl Table {
         let mut filled = Filled::default();
         let (mut twin, mut answer, mut twin_answer) = (vec![], vec![], vec![]);
         let (mut restored, mut restored_answer, mut surprisal) = (vec![], vec![], vec![]);
+        let (mut layers, mut pixel_odds, mut layer_odds) = (vec![], vec![], vec![]);
         let mut all = Vec::with_capacity(which.len() * x.ncols());
         for batch in which.chunks(BATCH_ROWS) {
             let start = all.len();
@@ -48,6 +52,9 @@ impl Table {
             restored.extend(rows.restored);
             restored_answer.extend(rows.restored_answer);
             surprisal.extend(rows.surprisal);
+            layers.extend(rows.layers);
+            pixel_odds.extend(rows.pixel_odds);
+            layer_odds.extend(rows.layer_odds);
         }
         let matrix = |values: Vec<f32>| {
             let width = values.len().checked_div(which.len()).unwrap_or(0);
@@ -61,6 +68,9 @@ impl Table {
             restored: matrix(restored),
             restored_answer: matrix(restored_answer),
             surprisal: matrix(surprisal),
+            layers: matrix(layers),
+            pixel_odds: matrix(pixel_odds),
+            layer_odds: matrix(layer_odds),
         })
     }
 
@@ -75,6 +85,9 @@ impl Table {
             restored: none(),
             restored_answer: none(),
             surprisal: none(),
+            layers: none(),
+            pixel_odds: none(),
+            layer_odds: none(),
         }
     }
 
@@ -87,6 +100,9 @@ impl Table {
             restored: self.restored.view(),
             restored_answer: self.restored_answer.view(),
             surprisal: self.surprisal.view(),
+            layers: self.layers.view(),
+            pixel_odds: self.pixel_odds.view(),
+            layer_odds: self.layer_odds.view(),
         }
     }
 }

@@ -45,8 +45,15 @@ impl Wanted<'_> {
             kind.needs.meets(columns) && !wanted.networks.contains(columns)
         };
         ROSTER.iter().filter(move |kind| {
-            !lacks(kind, Columns::RESTORED)
-                && !lacks(kind, Columns::SURPRISAL)
+            let all = [
+                Columns::TWIN,
+                Columns::RESTORED,
+                Columns::SURPRISAL,
+                Columns::LAYERS,
+                Columns::PIXEL_ODDS,
+                Columns::LAYER_ODDS,
+            ];
+            !all.into_iter().any(|columns| lacks(kind, columns))
                 && (wanted.protected || !kind.needs_protected_model)
                 && (wanted.contaminated || !kind.contaminated_only)
                 && (kind.suits)(wanted.setting.schema)

@@ -175,6 +175,9 @@ fn cut<'a>(rows: &Rows<'a>, from: usize, to: usize) -> Rows<'a> {
         restored: cut(rows.restored),
         restored_answer: cut(rows.restored_answer),
         surprisal: cut(rows.surprisal),
+        layers: cut(rows.layers),
+        pixel_odds: cut(rows.pixel_odds),
+        layer_odds: cut(rows.layer_odds),
     }
 }
 

@@ -2,7 +2,9 @@
 //! measured of both.
 
 pub mod attack_weights;
+pub mod clustering;
 pub mod columns;
+pub mod correction;
 pub mod dependence;
 pub mod detectors;
 pub mod measured;

@@ -3,7 +3,9 @@
 use candle_core::{D, Tensor};
 
 use super::error::RedteamError;
-use crate::bundle::{AUTOENCODER, Bundle, LIKELIHOOD, NETWORKS, PROTECTED_MODEL, RESTORER};
+use crate::bundle::{
+    AUTOENCODER, Bundle, LAYER_ODDS, LIKELIHOOD, NETWORKS, PIXEL_ODDS, PROTECTED_MODEL, RESTORER,
+};
 use crate::decide::Decider;
 use crate::detect::{Detector, Setting, Soft, kind};
 use crate::fit::attack::{TOGETHER, answers};
@@ -15,9 +17,13 @@ use crate::record::Columns;
 /// ONNX Runtime and the record path compute them.
 pub struct SoftGuard {
     pub model: Function,
-    autoencoder: Function,
+    autoencoder: Option<Function>,
     restorer: Option<Function>,
     likelihood: Option<Function>,
+    pixel_odds: Option<Function>,
+    /// The protected model up to its second output, and what reads that.
+    layers: Option<Function>,
+    layer_odds: Option<Function>,
     detectors: Vec<(String, Box<dyn Detector>)>,
     pub decider: Decider,
     networks: Networks,
@@ -50,7 +56,7 @@ impl SoftGuard {
             let gradient = |error| RedteamError::Gradient { network: kind.name, error };
             bundle.network(file).map(Function::read).transpose().map_err(gradient)
         };
-        let setting = Setting { schema: &manifest.schema, labels: manifest.labels };
+        let setting = Setting { schema: &manifest.schema, labels: manifest.labels, last_inputs: 0 };
         let mut detectors = vec![];
         for member in &manifest.detectors {
             let kind = kind(&member.kind)
@@ -58,9 +64,16 @@ impl SoftGuard {
             let detector = (kind.load)(&bundle.tensors, setting)?;
             detectors.push((member.kind.clone(), detector));
         }
+        let layers = bundle.network(PROTECTED_MODEL).map(Function::read_beside).transpose();
+        let layers = layers
+            .map_err(|error| RedteamError::Gradient { network: "the protected model", error })?;
+        let layers = layers.flatten();
         Ok(Self {
             model: read(PROTECTED_MODEL)?.ok_or(RedteamError::NoProtectedModel)?,
-            autoencoder: read(AUTOENCODER)?.expect("every bundle has one"),
+            autoencoder: read(AUTOENCODER)?,
+            pixel_odds: read(PIXEL_ODDS)?,
+            layers,
+            layer_odds: read(LAYER_ODDS)?,
             restorer: read(RESTORER)?,
             likelihood: read(LIKELIHOOD)?,
             detectors,
@@ -80,20 +93,27 @@ impl SoftGuard {
             Some(function) => function.apply(z),
             None => Ok(none()?),
         };
-        let twin = self.autoencoder.apply(z)?;
-        let restored = optional(&self.restorer)?;
-        let restored_answer = match &self.restorer {
-            Some(_) => answers(&self.model, &restored)?,
+        let answered = |version: &Tensor| match version.dim(1)? {
+            0 => Ok(none()?),
+            _ => answers(&self.model, version),
+        };
+        let (twin, restored) = (optional(&self.autoencoder)?, optional(&self.restorer)?);
+        let layers = optional(&self.layers)?;
+        let layer_odds = match &self.layer_odds {
+            Some(function) => function.apply(&layers)?,
             None => none()?,
         };
         let soft = Soft {
             x: z.clone(),
-            twin_answer: answers(&self.model, &twin)?,
+            twin_answer: answered(&twin)?,
+            restored_answer: answered(&restored)?,
+            pixel_odds: optional(&self.pixel_odds)?,
+            layers,
+            layer_odds,
             surprisal: optional(&self.likelihood)?,
             answer: answers(&self.model, z)?,
             twin,
             restored,
-            restored_answer,
         };
         let scores = self.detectors.iter().map(|(_, detector)| detector.soft(&soft));
         Ok(View { scores: scores.collect::<Result<_, _>>()?, answers: soft.answer })

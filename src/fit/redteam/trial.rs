@@ -10,12 +10,12 @@ use super::report::{Line, Report};
 use super::soft_guard::{SoftGuard, selective};
 use crate::fit::attack::{Carlini, Climb, Goal, Norm, Space, carlini, climb};
 use crate::fit::data::dataset::Dataset;
-use crate::fit::data::units;
+use crate::fit::data::units::{self, ImageShape};
 use crate::fit::graph::gradient::rows;
 use crate::fit::progress::Watch;
 use crate::fit::seed::{Use, permutation, stream};
 use crate::model::Runtime;
-use crate::record::Feature;
+use crate::record::{Feature, Schema};
 use crate::shell::bundle as bundle_dir;
 
 /// What to attack, and how hard.
@@ -59,18 +59,18 @@ pub fn redteam(
         let (file, got) = (options.data.clone(), set.x.ncols());
         return Err(RedteamError::Width { file, got, expected: d });
     }
-    let scale = manifest.schema.features.iter().find_map(|feature| match feature {
-        Feature::Image { scale, .. } => Some(*scale),
-        _ => None,
-    });
-    units::to_model_units(&mut set, None, scale.unwrap_or(1.0))?;
+    // Flat rows of bytes are an image too, if the bundle's are.
+    let (image, scale) = image(&manifest.schema).unzip();
+    units::to_model_units(&mut set, image, scale.unwrap_or(1.0))?;
     let all: Vec<usize> = (0..set.x.nrows()).collect();
     let space = Space::of(&manifest.schema, set.x.view(), &all);
     let (x, labels) = victims(options, &set, &mut guard)?;
     let unseen = guard.unseen(&rows(x[..d].to_vec(), d)?)?;
     let mut trial = Trial { options, space, x, labels, guard, attacks: vec![] };
     for &strength in &options.strengths {
-        for on_support in [false, true] {
+        // Where no value is usual, the support is everywhere.
+        let has_support = trial.space.usual.iter().any(Option::is_some);
+        for on_support in [false, true].into_iter().take(1 + usize::from(has_support)) {
             watch.stage(&format!("PGD {strength}{}", if on_support { " on support" } else { "" }));
             trial.blind(strength, on_support)?;
             watch.stage(&format!("adaptive {strength}"));
@@ -89,6 +89,17 @@ pub fn redteam(
         unseen,
         attacks: trial.attacks,
     })
+}
+
+/// The one image that rows of `schema` are, and what its pixels are divided by.
+fn image(schema: &Schema) -> Option<(ImageShape, f32)> {
+    let mut seen = schema.features.iter().filter(|feature| feature.width() > 0);
+    match (seen.next(), seen.next()) {
+        (Some(&Feature::Image { channels, height, width, scale, .. }), None) => {
+            Some((ImageShape { channels, height, width }, scale))
+        }
+        _ => None,
+    }
 }
 
 /// Rows to attack, `[n · d]`, and their labels.

@@ -33,7 +33,7 @@ pub fn course(rows: usize) -> Course {
     let batch_rows = 128;
     let steps = rows.div_ceil(batch_rows).max(1);
     let epochs_max = 3000_usize.div_ceil(steps).clamp(20, 300);
-    Course { epochs_max, batch_rows, rate_peak: 5e-3, patience: Some(5) }
+    Course { epochs_max, batch_rows, rate_peak: 5e-3, patience: Some(5), clip: None }
 }
 
 /// Trains on the rows `train` of `x` [n, d], in model units, and keeps the weights that did best on

@@ -36,7 +36,13 @@ pub fn train(
     let variables = function.variables();
     let parameters = ParamsAdamW { weight_decay: 0.0, ..ParamsAdamW::default() };
     let optimizer = AdamW::new(variables.clone(), parameters)?;
-    trainer::train(&mut Pupil { variables, optimizer, loss }, n, course, rng, watch)
+    trainer::train(
+        &mut Pupil { variables, optimizer, loss, clip: course.clip },
+        n,
+        course,
+        rng,
+        watch,
+    )
 }
 
 /// What of a function is trained, with its optimizer.
@@ -44,15 +50,37 @@ struct Pupil<'a> {
     variables: Vec<Var>,
     optimizer: AdamW,
     loss: &'a Loss<'a>,
+    clip: Option<f64>,
 }
 
 impl Learner for Pupil<'_> {
     fn step(&mut self, batch: &[usize], rate: f64) -> Result<f64, TrainError> {
         self.optimizer.set_learning_rate(rate);
-        let (loss, slopes) = slopes(&self.variables, batch, self.loss)?;
+        let (loss, mut slopes) = slopes(&self.variables, batch, self.loss)?;
+        if let Some(most) = self.clip {
+            clip(&self.variables, &mut slopes, most)?;
+        }
         self.optimizer.step(&slopes)?;
         Ok(loss)
     }
+}
+
+/// Shortens the gradient over all of `vars` to a length of `most`.
+fn clip(vars: &[Var], slopes: &mut GradStore, most: f64) -> candle_core::Result<()> {
+    let mut square = 0.0;
+    for slope in vars.iter().filter_map(|var| slopes.get(var)) {
+        square += f64::from(slope.sqr()?.sum_all()?.to_scalar::<f32>()?);
+    }
+    let length = square.sqrt();
+    if length > most {
+        for var in vars {
+            if let Some(slope) = slopes.get(var) {
+                let shorter = (slope * (most / length))?;
+                slopes.insert(var, shorter);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The mean loss of a batch and its slopes, part by part; summed in order, so that threads do not

@@ -10,5 +10,8 @@ pub mod protected;
 pub mod likelihood;
 pub mod networks;
 pub mod restorer;
+pub mod residual;
+pub mod odds;
+pub mod colour;
 pub mod trainer;
 pub mod weights;

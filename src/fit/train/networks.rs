@@ -2,15 +2,19 @@
 //!
 //! Rows alone make an autoencoder and, for images, the likelihood. A protected model whose gradient
 //! can be had makes attacks of our own possible: then the autoencoder learns to undo them, images
-//! get a restorer beside it, and the attacks weigh the detectors. All of it comes from the training
+//! get a restorer beside it, and the attacks weigh the detectors. Colour images have a recipe of their own,
+//! [`colour`]. All of it comes from the training
 //! and validation parts; calibration rows see none of it.
+
+use std::collections::BTreeMap;
 
 use ndarray::{Array2, Axis};
 
 use super::error::TrainError;
 use super::protected::Protected;
 use super::trainer::{Course, Trained};
-use super::{autoencoder, brought, likelihood, restorer};
+use super::{autoencoder, brought, colour, likelihood, restorer};
+use crate::bundle::{AUTOENCODER, LAYER_ODDS, LIKELIHOOD, PIXEL_ODDS, PROTECTED_MODEL, RESTORER};
 use crate::fit::attack::{self, Space};
 use crate::fit::data::options::Options;
 use crate::fit::data::split::Split;
@@ -45,10 +49,12 @@ const STEPS_MIN: usize = 560;
 
 /// What came out of training.
 pub struct Learned {
-    pub autoencoder: Vec<u8>,
-    pub restorer: Option<Vec<u8>>,
-    pub likelihood: Option<Vec<u8>>,
+    /// ONNX files by their names in a bundle; the protected model among them if it has a second output.
+    pub files: BTreeMap<&'static str, Vec<u8>>,
+    /// Of the autoencoder, or of the restorer where there is no autoencoder.
     pub trained: Trained,
+    /// How many of the last numbers of inner layers are inputs of the protected model's last layer.
+    pub last_inputs: usize,
     /// Rows for the detectors to learn from, `[n, d]`.
     pub usual: Array2<f32>,
     /// What weighs the detectors, if attacks of our own could be made.
@@ -94,28 +100,24 @@ impl Lesson<'_> {
         let many = ((train.len() as f64 * NETWORK_SHARE) as usize).min(RESTORED_ROWS);
         let (taught, rest) = train.split_at(many);
         let image = restorer::image(self.schema);
-        let likelihood = match image {
-            Some(image) => Some(self.likelihood(image, taught, watch)?),
-            None => None,
-        };
         let (model, no_gradient) = match self.protected.map(|protected| self.gradient(protected)) {
             None => (None, None),
             Some(Ok(model)) => (Some(model), None),
             Some(Err(error)) => (None, Some(error.to_string())),
         };
+        if let Some((image, model)) = colour::image(self).zip(model.as_ref()) {
+            return self.colour(image, model, watch);
+        }
+        let mut files = BTreeMap::new();
+        if let Some(image) = image {
+            files.insert(LIKELIHOOD, self.likelihood(image, taught, watch)?);
+        }
         let Some(model) = model else {
             let (autoencoder, trained) = self.plain(watch)?;
+            files.insert(AUTOENCODER, autoencoder);
             let usual = self.x.select(Axis(0), train);
-            let (restorer, weighing) = (None, None);
-            return Ok(Learned {
-                autoencoder,
-                restorer,
-                likelihood,
-                trained,
-                usual,
-                weighing,
-                no_gradient,
-            });
+            let (weighing, last_inputs) = (None, 0);
+            return Ok(Learned { files, trained, last_inputs, usual, weighing, no_gradient });
         };
         let space = Space::of(self.schema, self.x.view(), taught);
         let seed = self.options.seed;
@@ -133,18 +135,36 @@ impl Lesson<'_> {
             Some(_) => self.plain(watch)?,
             None => self.dense(&model, given, watch)?,
         };
-        let restorer = match image {
-            Some(image) => Some(self.convolutional(image, &model, given, watch)?),
-            None => None,
-        };
-        let weighing = match restorer {
-            Some(_) => Some(self.weighing(&model, &space, watch)?),
-            None => None,
-        };
+        files.insert(AUTOENCODER, autoencoder);
         let usual = if rest.len() < taught.len() / 4 { train } else { rest };
-        let usual = self.x.select(Axis(0), usual);
-        let usual = if restorer.is_some() { self.disturbed(usual, &space) } else { usual };
-        Ok(Learned { autoencoder, restorer, likelihood, trained, usual, weighing, no_gradient })
+        let mut usual = self.x.select(Axis(0), usual);
+        let mut weighing = None;
+        if let Some(image) = image {
+            files.insert(RESTORER, self.convolutional(image, &model, given, watch)?);
+            weighing = Some(self.weighing(image, &model, &space, watch)?);
+            usual = self.disturbed(usual, &space);
+        }
+        Ok(Learned { files, trained, last_inputs: 0, usual, weighing, no_gradient })
+    }
+
+    /// Colour images: no autoencoder and no likelihood, see [`colour`].
+    fn colour(
+        &self,
+        image: attack::Image,
+        model: &Function,
+        watch: &mut dyn Watch,
+    ) -> Result<Learned, TrainError> {
+        let taught = colour::learn(self, image, model, watch)?;
+        let mut files =
+            BTreeMap::from([(RESTORER, taught.restorer), (PIXEL_ODDS, taught.pixel_odds)]);
+        let mut last_inputs = 0;
+        if let Some((tapped, odds)) = taught.layers {
+            last_inputs = tapped.last_inputs;
+            files.extend([(PROTECTED_MODEL, tapped.onnx), (LAYER_ODDS, odds)]);
+        }
+        let usual = colour::disturbed(self, image, self.x.select(Axis(0), &self.split.train));
+        let (trained, weighing) = (taught.trained, Some(taught.weighing));
+        Ok(Learned { files, trained, last_inputs, usual, weighing, no_gradient: None })
     }
 
     /// The rows, some of them disturbed without harm: what is usual should hold for these too.
@@ -241,7 +261,8 @@ impl Lesson<'_> {
         let rows: Vec<f32> = rows.into_iter().collect();
         let epochs = (STEPS_MIN * 64 / taught.len().max(1)).clamp(4, 60);
         let epochs_max = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
-        let course = Course { epochs_max, batch_rows: 64, rate_peak: 6e-3, patience: None };
+        let course =
+            Course { epochs_max, batch_rows: 64, rate_peak: 6e-3, patience: None, clip: None };
         watch.stage("learning what pixels look like among their neighbours");
         likelihood::likely(&network, &rows, self.x.ncols(), course, &mut rng, &mut |p| {
             watch.progress(p)
@@ -251,6 +272,7 @@ impl Lesson<'_> {
 
     fn weighing(
         &self,
+        image: attack::Image,
         model: &Function,
         space: &Space,
         watch: &mut dyn Watch,
@@ -265,6 +287,8 @@ impl Lesson<'_> {
         };
         let right: Vec<(usize, u32)> = answers.iter().enumerate().filter_map(right).collect();
         let families = attack::families();
+        let k = self.protected.map_or(1, |protected| protected.labels);
+        let victim = attack::Victim { model, space, image, labels: k };
         let (mut attacks, mut from) = (vec![], 0);
         for (i, family) in families.iter().enumerate() {
             watch.stage(&format!(
@@ -277,7 +301,7 @@ impl Lesson<'_> {
             let (rows, labels): (Vec<usize>, Vec<u32>) = turn.unzip();
             from += rows.len();
             let rows = self.rows(&rows);
-            let (rows, labels) = family.successes(model, space, &rows, &labels, seed)?;
+            let (rows, labels) = family.successes(victim, &rows, &labels, seed)?;
             if !labels.is_empty() {
                 let (family, weight) = (family.title(), family.weight);
                 attacks.push(Own { family, weight, x: matrix(rows, d), labels });
@@ -293,14 +317,14 @@ impl Lesson<'_> {
     fn course(&self, rows: usize, rate_peak: f64) -> Course {
         let epochs = (STEPS_MIN * 128 / rows.max(1)).clamp(8, 60);
         let epochs_max = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
-        Course { epochs_max, batch_rows: 128, rate_peak, patience: None }
+        Course { epochs_max, batch_rows: 128, rate_peak, patience: None, clip: None }
     }
 
-    fn rows(&self, which: &[usize]) -> Vec<f32> {
+    pub fn rows(&self, which: &[usize]) -> Vec<f32> {
         which.iter().flat_map(|&i| self.x.row(i)).copied().collect()
     }
 }
 
-fn matrix(values: Vec<f32>, d: usize) -> Array2<f32> {
+pub fn matrix(values: Vec<f32>, d: usize) -> Array2<f32> {
     Array2::from_shape_vec((values.len() / d, d), values).expect("whole rows")
 }

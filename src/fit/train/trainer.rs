@@ -27,6 +27,8 @@ pub struct Course {
     /// Epochs without a better validation loss before training stops; `None` for a learner that
     /// has no validation rows.
     pub patience: Option<usize>,
+    /// A step's gradient is at most so long, if something is said.
+    pub clip: Option<f64>,
 }
 
 /// A network with its optimizer: what the loop moves.
@@ -212,7 +214,7 @@ mod tests {
     }
 
     const COURSE: Course =
-        Course { epochs_max: 4, batch_rows: 3, rate_peak: 2.0, patience: Some(2) };
+        Course { epochs_max: 4, batch_rows: 3, rate_peak: 2.0, patience: Some(2), clip: None };
 
     #[test]
     fn an_epoch_shows_every_row_at_most_once_in_whole_batches() {

@@ -30,6 +30,7 @@ fn small_bundle() -> Bundle {
             Member { kind: "mahalanobis".into(), weight: 0.5, role: Role::Trigger },
         ],
         clean: CleanShare { rows: 10, flagged: 1 },
+        correction: None,
         dependence: None,
         provenance: Provenance {
             data_sha256: digest,

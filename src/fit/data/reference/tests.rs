@@ -42,6 +42,8 @@ fn load(csv: &str, change: impl FnOnce(&mut Options)) -> Result<Reference, Strin
         sample: None,
         memory_max: None,
         autoencoder: None,
+        group: None,
+        correction_loss_max: "2%".parse().unwrap(),
         every: None,
         sign_key: None,
     };

@@ -10,7 +10,9 @@ use super::attributes::value;
 use super::error::GradientError;
 use super::function::{Function, axes};
 use crate::fit::graph::export::model_of;
-use crate::fit::graph::onnx::{self, Attribute, Graph, INT, INTS, Node, STRING, rows_of};
+use crate::fit::graph::onnx::{
+    self, Attribute, FLOAT_ATTRIBUTE, Graph, INT, INTS, Node, STRING, rows_of,
+};
 use crate::fit::seed::unit;
 
 /// A graph in the making. Values are named by what [`Builder::node`] returns.
@@ -155,6 +157,10 @@ pub fn rows(values: Vec<f32>, d: usize) -> candle_core::Result<Tensor> {
 
 pub fn int(name: &str, value: i64) -> Attribute {
     Attribute { name: name.into(), i: value, kind: INT, ..Attribute::default() }
+}
+
+pub fn float(name: &str, value: f32) -> Attribute {
+    Attribute { name: name.into(), f: value, kind: FLOAT_ATTRIBUTE, ..Attribute::default() }
 }
 
 pub fn ints(name: &str, values: &[i64]) -> Attribute {

@@ -37,6 +37,18 @@ impl Function {
         Self::of(Model::decode(onnx)?)
     }
 
+    /// The same up to the second output; `None` if the file has one output.
+    ///
+    /// # Errors
+    /// As [`Function::read`].
+    pub fn read_beside(onnx: &[u8]) -> Result<Option<Self>, GradientError> {
+        let mut function = Self::read(onnx)?;
+        let graph = function.model.graph.as_ref().expect("read with one");
+        let Some(second) = graph.output.get(1) else { return Ok(None) };
+        function.output = second.name.clone();
+        Ok(Some(function))
+    }
+
     fn of(mut model: Model) -> Result<Self, GradientError> {
         let unreadable = |what: &str| GradientError::Unreadable(what.to_owned());
         let graph = model.graph.as_mut().ok_or_else(|| unreadable("graph"))?;
@@ -66,6 +78,18 @@ impl Function {
     /// # Errors
     /// If an operator has no gradient here, or shapes do not fit.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor, GradientError> {
+        self.trace(x, &mut |_, _, _| ())
+    }
+
+    /// The same, and shows `visit` every value on the way: the operator, its name, its shape.
+    ///
+    /// # Errors
+    /// As [`Function::apply`].
+    pub fn trace(
+        &self,
+        x: &Tensor,
+        visit: &mut dyn FnMut(&Node, &str, &[usize]),
+    ) -> Result<Tensor, GradientError> {
         let n = x.dim(0)?;
         let shape: Vec<usize> = std::iter::once(n).chain(self.axes.iter().copied()).collect();
         let mut values: HashMap<&str, Tensor> = HashMap::new();
@@ -82,6 +106,8 @@ impl Function {
             };
             let inputs = node.input.iter().map(input).collect::<Result<Vec<_>, _>>()?;
             let outputs = run(node, &inputs)?;
+            let named = node.output.iter().zip(&outputs);
+            named.for_each(|(name, value)| visit(node, name, value.dims()));
             values.extend(node.output.iter().map(String::as_str).zip(outputs));
             if node.output.first() == Some(&self.output) {
                 break;
@@ -136,6 +162,11 @@ impl Function {
             }
         }
         Ok(())
+    }
+
+    /// The name of the output, before a last `Softmax` if there is one.
+    pub fn output(&self) -> &str {
+        &self.output
     }
 
     /// What is trained, in the order it was declared.

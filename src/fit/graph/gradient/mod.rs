@@ -17,7 +17,7 @@ mod linear;
 mod pooling;
 mod shapes;
 
-pub use build::{Builder, int, ints, rows, word};
+pub use build::{Builder, float, int, ints, rows, word};
 pub use error::GradientError;
 pub use function::Function;
 
