@@ -31,6 +31,7 @@ pub fn write(
     let Sources { reference, protected, dependence, .. } = sources;
     let Reference { x, split, attacks, .. } = reference;
     let Knowledge { mut networks, trained, no_gradient, .. } = knowledge;
+    let found = protected.as_ref().map(|protected| protected.found.clone());
     networks.extend(protected.map(|protected| (PROTECTED_MODEL, protected.onnx)));
     let Calibrated { tensors, measured, accuracy, .. } = calibrated;
     let bundle = Bundle { manifest: manifest.clone(), digest: Digest([0; 32]), networks, tensors };
@@ -44,6 +45,7 @@ pub fn write(
         digest,
         manifest,
         trained,
+        found,
         accuracy,
         measured,
         attacks,

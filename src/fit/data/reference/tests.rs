@@ -33,6 +33,7 @@ fn load(csv: &str, change: impl FnOnce(&mut Options)) -> Result<Reference, Strin
         image: None,
         scale: 255.0,
         protected_model: None,
+        model_hints: Default::default(),
         budget: "1%".parse().unwrap(),
         contaminated: None,
         seed: 1,
