@@ -88,17 +88,17 @@ pub fn import(
         element == FLOAT && axes.len() > 1 && axes[0] == Axis::Any && axes[1..].iter().all(fixed)
     };
     let input_is = rows.is_its_own && declared.iter().filter_map(tensor_of).all(is_declared);
-    if is_whole && input_is && batch == Batch::Any && scores.is_first(&model) {
+    if is_whole && input_is && batch == BatchSize::Any && scores.is_first(&model) {
         return Ok(Canonical { onnx, found });
     }
-    let fixed = (batch == Batch::One).then_some(1);
+    let fixed = (batch == BatchSize::One).then_some(1);
     let output = scores.finish(&mut model, fixed);
     Ok(Canonical { onnx: model.write(&rows.value(fixed), &[output]), found })
 }
 
 /// How many rows a model takes at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Batch {
+enum BatchSize {
     Any,
     /// It was exported for one row, and its graph holds to that.
     One,
@@ -116,7 +116,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// What the candidates are for the rows, and whether they can be had together.
-    fn run(&self, model: &mut OpenModel<'_>) -> Result<(Batch, Vec<ProbeOutput>), ImportError> {
+    fn run(&self, model: &mut OpenModel<'_>) -> Result<(BatchSize, Vec<ProbeOutput>), ImportError> {
         let shown = outputs::show(model, self.candidates);
         let write = |model: &OpenModel<'_>, rows| model.write(&self.rows.value(rows), &shown);
         let (any, one) = (write(model, None), write(model, Some(1)));
@@ -125,7 +125,7 @@ impl Trial<'_> {
         let single: Vec<&[f32]> = self.x.chunks(self.width).collect();
         let together = probe(self.runtime, &any, axes, &[self.x]);
         let Some(batch) = self.rows.batch else {
-            return Ok((Batch::Any, together?.pop().unwrap_or_default()));
+            return Ok((BatchSize::Any, together?.pop().unwrap_or_default()));
         };
         // It was exported for so many rows: is what it says of a row the same among others?
         let alone = match batch {
@@ -137,9 +137,9 @@ impl Trial<'_> {
         };
         match together {
             Ok(mut together) if same(&together[0], &alone) => {
-                Ok((Batch::Any, together.pop().unwrap_or_default()))
+                Ok((BatchSize::Any, together.pop().unwrap_or_default()))
             }
-            _ if batch == 1 => Ok((Batch::One, alone)),
+            _ if batch == 1 => Ok((BatchSize::One, alone)),
             Ok(_) => Err(fixed_batch(batch, "a row's answer depends on the rows beside it")),
             Err(error) => Err(fixed_batch(batch, &error.to_string())),
         }
@@ -179,10 +179,10 @@ fn same(a: &[ProbeOutput], b: &[ProbeOutput]) -> bool {
         })
 }
 
-fn found(rows: &Rows, scores: &Scores, batch: Batch) -> String {
+fn found(rows: &Rows, scores: &Scores, batch: BatchSize) -> String {
     let one = match batch {
-        Batch::Any => "",
-        Batch::One => "; its graph takes one row at a time, which is slower than a batch",
+        BatchSize::Any => "",
+        BatchSize::One => "; its graph takes one row at a time, which is slower than a batch",
     };
     format!("{} → {}{one}", rows.found, scores.found)
 }
