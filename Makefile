@@ -12,7 +12,8 @@ CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(
 	$(if $(HOSTILE),--hostile $(HOSTILE)) $(if $(RATE),--rate $(RATE)) $(if $(KEEP),--keep $(KEEP))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos outages lint fuzz differ bench evaluate kafka
+PREFIX ?= $(HOME)/.cargo
+.PHONY: help demo install test chaos outages lint fuzz differ bench evaluate kafka
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,12 @@ help: ## List the commands
 demo: ## Show Tripline at work: embedded broker, bundled model, real attacks (no Java, no Docker)
 	@scripts/setup build
 	$(CARGO) run --no-default-features -- demo
+
+install: ## Build with optimization and put tripline into PREFIX/bin (default ~/.cargo), with the ONNX Runtime that it needs
+	@scripts/setup build
+	$(CARGO) build --release
+	install -D -m 755 target/release/tripline $(PREFIX)/bin/tripline
+	install -D -m 644 .tools/onnxruntime/libonnxruntime.so $(PREFIX)/lib/tripline/libonnxruntime.so
 
 test: ## Lint, then run every test, against a real Apache Kafka too
 	@scripts/setup build

@@ -400,6 +400,7 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
         session_timeout: Duration::from_secs(10),
         delivery: Delivery::ExactlyOnce,
         group_protocol: GroupProtocol::Classic,
+        compression: Default::default(),
         properties: BTreeMap::new(),
     };
     let clients = Clients::new(kafka, name);

@@ -1,5 +1,7 @@
 //! `tripline check`
 
+use std::path::Path;
+
 use super::Exit;
 use super::config::ConfigFile;
 use crate::config::{Config, Route, Stream, To};
@@ -9,9 +11,11 @@ use crate::record::{Feature, Schema};
 use crate::shell::kafka::compare::{self, Found};
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::{self, Memory, mib};
+use crate::shell::preview;
 use crate::shell::registry::Registry;
 use crate::shell::routes::Routes;
 use crate::shell::run::Prepared;
+use crate::shell::sample::Limits;
 use crate::shell::trial::Trial;
 use crate::shell::{bundle, cgroup, features};
 
@@ -22,20 +26,26 @@ pub struct Args {
     #[command(flatten)]
     config: ConfigFile,
     /// Ask the brokers too: do they answer, are the topics there, do sizes fit, is everything
-    /// allowed that we must do
+    /// allowed that we must do; and would the newest records be read and pass
     #[arg(long)]
     connect: bool,
 }
 
 impl Args {
     pub fn run(self) -> Exit {
-        let Some(config) = self.config.read() else { return Exit::Config };
+        let Some(config) = self.config.read() else {
+            for problem in named_bundles(&self.config.config) {
+                println!("✕ {problem}");
+            }
+            return Exit::Config;
+        };
         println!("✓ {}: every key is fine", self.config.config.display());
         admin(&config);
         let (mut problems, prepared) = bundles(&config);
         problems.extend(routes(&config));
         if self.connect {
             problems.extend(cluster(&config, &prepared));
+            problems.extend(records(&config, prepared));
             problems.extend(registry(&config));
         }
         for problem in &problems {
@@ -49,6 +59,17 @@ impl Args {
             }
         }
     }
+}
+
+/// What is wrong with the bundles that a file names whose keys are not all right: so one look finds both.
+fn named_bundles(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let streams = table.get("stream").and_then(toml::Value::as_array);
+    let bundles = streams.into_iter().flatten().filter_map(|stream| stream.get("bundle")?.as_str());
+    let problem = |named: &str| bundle::read(&folder.join(named)).err().map(|e| e.to_string());
+    bundles.filter_map(problem).collect()
 }
 
 /// Who may look at us. An address that is open to all is said and is no problem: it can only be read,
@@ -217,6 +238,33 @@ fn cluster(config: &Config, prepared: &[Prepared]) -> Vec<String> {
                 "– stream {}: whether the bundle before had more features is not checked: {error}",
                 stream.name
             ),
+        }
+    }
+    problems
+}
+
+/// What would become of the newest records of each input.
+fn records(config: &Config, prepared: Vec<Prepared>) -> Vec<String> {
+    let clients = Clients::new(config.kafka.clone(), &config.instance);
+    let mut problems = vec![];
+    for mut prepared in prepared {
+        let stream = prepared.stream.clone();
+        if prepared.guard.confluent().is_some() {
+            println!(
+                "– stream {}: its records are not looked at: they need the registry",
+                stream.name
+            );
+            continue;
+        }
+        let budget = prepared.guard.decider().budget().get();
+        match preview::newest(&clients, &stream, Limits::of_a_look(preview::RECORDS)) {
+            Ok(records) => match prepared.preview(&records).sentence(&stream, budget) {
+                (said, false) => println!("✓ stream {}: {said}", stream.name),
+                (said, true) => problems.push(format!("stream {}: {said}", stream.name)),
+            },
+            Err(error) => {
+                println!("– stream {}: its records are not looked at: {error}", stream.name)
+            }
         }
     }
     problems

@@ -52,6 +52,10 @@ pub struct File {
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     delimiter: Option<u8>,
 
+    /// What stands before the decimals of a CSV's numbers [default: told from the numbers]
+    #[arg(long, value_name = "CHARACTER", value_parser = decimal)]
+    decimal: Option<u8>,
+
     /// A cell of a CSV that says nothing, beside the empty one
     #[arg(long, value_name = "TEXT")]
     missing: Vec<String>,
@@ -101,6 +105,7 @@ impl File {
         Reading {
             header: self.header.clone(),
             delimiter: self.delimiter,
+            decimal: self.decimal,
             missing: self.missing.clone(),
             ignore: self.ignore.clone(),
             ..Reading::default()
@@ -127,5 +132,12 @@ fn delimiter(text: &str) -> Result<u8, String> {
         b"\\t" => Ok(b'\t'),
         &[byte] => Ok(byte),
         _ => Err(format!("{text:?} is not one ASCII character; a tab is \\t")),
+    }
+}
+
+fn decimal(text: &str) -> Result<u8, String> {
+    match text {
+        "," | "." => Ok(text.as_bytes()[0]),
+        _ => Err(format!("{text:?} is neither a comma nor a point")),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Exit;
 use super::columns::Columns;
 use crate::fit::data::memory::Memory;
+use crate::fit::data::options::ModelHints;
 use crate::fit::data::units::ImageShape;
 use crate::fit::progress::Reporter;
 use crate::fit::{Options, fit, schema};
@@ -66,9 +67,20 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 255.0)]
     scale: f32,
 
-    /// The classifier to protect, as ONNX: one input of f32 [batch, ...], logits or probabilities
+    /// The classifier to protect, as ONNX, as it was exported: what its inputs and outputs are is found
+    /// and said in the report
     #[arg(long, alias = "guarded-model", value_name = "FILE")]
     protected_model: Option<PathBuf>,
+
+    /// Which features an input of the protected model takes, if their names do not say it
+    #[arg(long, value_name = "INPUT=COLUMN,COLUMN", value_parser = model_input,
+        requires = "protected_model")]
+    model_input: Vec<(String, Vec<String>)>,
+
+    /// Which output of the protected model is its answer, if it has several; NAME=logit if it is one
+    /// number, the logit of the second of two labels
+    #[arg(long, value_name = "NAME", requires = "protected_model")]
+    model_output: Option<String>,
 
     /// Share of clean records that may be flagged
     #[arg(long, value_name = "SHARE", default_value = "1%")]
@@ -155,6 +167,7 @@ impl Args {
             image: self.image,
             scale: self.scale,
             protected_model: self.protected_model,
+            model_hints: ModelHints { inputs: self.model_input, output: self.model_output },
             budget: self.budget,
             contaminated: self.contaminated,
             seed: self.seed,
@@ -193,4 +206,13 @@ impl Args {
             Err(error) => failed(&error),
         }
     }
+}
+
+fn model_input(text: &str) -> Result<(String, Vec<String>), String> {
+    let split = || {
+        let (name, columns) = text.split_once('=')?;
+        let columns: Vec<String> = columns.split(',').map(|name| name.trim().to_owned()).collect();
+        columns.iter().all(|name| !name.is_empty()).then(|| (name.to_owned(), columns))
+    };
+    split().ok_or_else(|| format!("{text:?} is no INPUT=COLUMN,COLUMN"))
 }

@@ -51,7 +51,16 @@ fn property(written: &str) -> Result<(String, String), String> {
 impl Args {
     pub fn run(self) -> Exit {
         let written = match &self.from_topic {
-            None => self.written(Answers::default()),
+            None => self.written(Answers::default()).map(|()| {
+                println!(
+                    "\nNext:\n  \
+                     1. tripline fit …           learns what is normal, writes a bundle\n  \
+                     2. write brokers, input, bundle and names into {file}: those that stand there are an example's\n  \
+                     3. tripline check -c {file} --connect\n\
+                     `tripline init --from-topic TOPIC --brokers HOST:PORT` fills in what it sees in the topic.",
+                    file = self.output.display()
+                );
+            }),
             Some(topic) => self.survey(topic),
         };
         match written {

@@ -93,6 +93,12 @@ impl Args {
         let input = config.streams.iter().find(|stream| stream.name == name);
         let input = input.map(|stream| stream.input.clone()).unwrap_or_default();
         let from = self.from.clone().unwrap_or(input);
+        if from.contains(['/', '\\']) && !Path::new(&from).is_file() {
+            return Err(format!(
+                "there is no file {from}, and no topic can be called so; write a topic of the cluster, or a file \
+                 of `kcat -J` lines"
+            ));
+        }
         match Path::new(&from).is_file() {
             true => read_file(Path::new(&from), &mut take)?,
             false => self.read_topic(config, &from, &mut take)?,
@@ -119,7 +125,9 @@ impl Args {
         });
         match (failed, seen) {
             (Some(error), _) => Err(error),
-            (None, seen) => seen.map(drop).map_err(|error| error.to_string()),
+            (None, seen) => seen
+                .map(drop)
+                .map_err(|error| format!("{topic} is no file here, and as a topic: {error}")),
         }
     }
 
@@ -129,9 +137,11 @@ impl Args {
         let _ = writeln!(text, " over {hours:.1} hours");
         let mut way = |label: &str, way: &Replayed| {
             let counts = way.counts;
+            // In observe mode nothing is.
+            let would = if way.observes { "would be " } else { "" };
             let _ = writeln!(
                 text,
-                "{label}: {} of {} flagged, {} corrected, {} held back, {} unreadable",
+                "{label}: {} of {} flagged, {} {would}corrected, {} {would}held back, {} unreadable",
                 counts.flagged, counts.rows, counts.corrected, counts.quarantined, counts.faults
             );
             let per_week = way.per_week().map_or("-".into(), |pages| format!("{pages:.1}"));

@@ -3,6 +3,10 @@
 //! Pointers that could fetch the same value twice are refused: writing a row back would have two
 //! answers.
 
+use std::ops::Range;
+
+use super::{Layout, Place};
+
 /// JSON pointers (RFC 6901) that fill the cells of a row in this order, each leading to a value or
 /// to nested arrays of values; `""` is the whole value.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +52,33 @@ impl Fields {
 
     pub fn pointers(&self) -> &[String] {
         &self.pointers
+    }
+
+    /// The pointers that features are called after, each with the cells of its feature: where both have
+    /// names, names decide, in whatever order they stand. `None` unless every feature has one pointer
+    /// of its own; ids need none, and what no feature is called after is not read.
+    pub(super) fn by_name(&self, layout: &Layout) -> Option<Vec<(String, Range<usize>)>> {
+        let called = |place: &Place, pointer: &str| {
+            let keys = keys(pointer).unwrap_or_default();
+            place.name == pointer || keys.last() == Some(&place.name)
+        };
+        let mut named = vec![];
+        for place in layout.places() {
+            let mut mine = self.pointers.iter().filter(|pointer| called(place, pointer));
+            let exact = self.pointers.iter().find(|pointer| **pointer == place.name);
+            let is_id = place.cells.clone().all(|cell| layout.is_id(cell));
+            match (exact, mine.next(), mine.next()) {
+                (Some(pointer), ..) | (None, Some(pointer), None) => {
+                    named.push((pointer.clone(), place.cells.clone()));
+                }
+                _ if is_id => {}
+                _ => return None,
+            }
+        }
+        let mut pointers: Vec<&String> = named.iter().map(|(pointer, _)| pointer).collect();
+        pointers.sort_unstable();
+        let own = pointers.windows(2).all(|pair| pair[0] != pair[1]);
+        (own && !named.is_empty()).then_some(named)
     }
 
     /// The members of a document that the pointers lead into.
@@ -99,6 +130,31 @@ mod tests {
         for bad in ["/~", "/a~2", "/~~0"] {
             check(&[bad], Err(BadFields::Tilde(bad.into())));
         }
+    }
+
+    #[test]
+    fn pointers_find_their_features_by_name_in_any_order() {
+        use crate::record::{Feature, Schema};
+        let number = |name: &str| Feature::number(name, 0.0, 1.0);
+        let features =
+            vec![number("V2"), Feature::Id { name: "id".into() }, number("V10"), number("/a/V3")];
+        let layout = Layout::new(&Schema { features }, 99);
+        let named = |pointers: &[&str]| {
+            let fields = Fields::new(pointers.iter().map(|&p| p.into()).collect()).unwrap();
+            let named = fields.by_name(&layout)?;
+            Some(
+                named
+                    .into_iter()
+                    .map(|(pointer, cells)| (pointer, cells.start))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let expected = Some(vec![("/p/V2".into(), 0), ("/p/V10".into(), 2), ("/a/V3".into(), 3)]);
+        assert_eq!(named(&["/p/V10", "/p/V2", "/a/V3"]), expected);
+        assert_eq!(named(&["/p/more", "/a/V3", "/p/V2", "/p/V10"]), expected);
+        assert_eq!(named(&["/p/V10", "/a/V3"]), None);
+        assert_eq!(named(&["/p/V10", "/p/V2", "/q/V2", "/a/V3"]), None);
+        assert_eq!(named(&["/0", "/1", "/2"]), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::shape::RowShape;
+use super::word::{self, INTEGERS_BELOW, Meaning};
 use crate::record::{Ambiguity, Fault, Feature, FeatureId, MISSING, Schema};
 
 /// One value of a record, as its format wrote it.
@@ -19,9 +20,6 @@ pub enum Scalar<'a> {
     /// Written down as absent.
     Null,
 }
-
-/// Below it every integer is a double of its own: 2⁵³.
-const INTEGERS_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// The cells of one row, in the schema's order, and the columns they fill.
 #[derive(Debug)]
@@ -92,7 +90,13 @@ impl Layout {
                 }
                 Feature::Category { values, .. } => {
                     layout.slots.push(Slot::Category(layout.categories.len()));
-                    let index = values.iter().cloned().zip(0..).collect();
+                    let mut index: HashMap<String, usize> =
+                        values.iter().cloned().zip(0..).collect();
+                    for (at, value) in values.iter().enumerate() {
+                        if let Some(one) = word::canonical(value) {
+                            index.entry(one.into_owned()).or_insert(at);
+                        }
+                    }
                     layout.categories.push(Category { columns, values: values.clone(), index });
                 }
                 Feature::Id { .. } => layout.slots.push(Slot::Id),
@@ -202,8 +206,30 @@ impl Layout {
         Ok(&mut rows[start..])
     }
 
+    /// Channels, height and width of the image whose first pixel `cell` is.
+    pub fn image_at(&self, cell: usize) -> Option<[usize; 3]> {
+        self.places.iter().find(|place| place.cells.start == cell)?.image
+    }
+
+    /// Whether all that is read of a record is one image.
+    pub fn is_one_image(&self) -> bool {
+        let mut read = self.places.iter().filter(|p| !p.cells.clone().all(|cell| self.is_id(cell)));
+        read.next().is_some_and(|place| place.image.is_some()) && read.next().is_none()
+    }
+
+    /// The value that a word in `cell` stands for where numbers may be written as words.
+    pub fn read_word<'v>(&self, cell: usize, value: Scalar<'v>) -> Scalar<'v> {
+        let (Slot::Number(_), Scalar::Text(word)) = (self.slots[cell], value) else { return value };
+        match word::meaning(word) {
+            Meaning::Number(x) => Scalar::Number(x),
+            Meaning::Truth(truth) => Scalar::Bool(truth),
+            Meaning::Nothing => Scalar::Null,
+            Meaning::Word => value,
+        }
+    }
+
     /// Puts a value into its columns of `row` `[width]`. A value that a category does not have is 0
-    /// in all of them. Numbers and words of one spelling are one value: `7`, `7.0` and `"7"`.
+    /// in all of them. Whatever means one value is one value: `7`, `7.0`, `"7"` and `"7.0"`.
     ///
     /// # Errors
     /// If the value is of another type than the feature.
@@ -237,7 +263,16 @@ impl Layout {
                     Scalar::Number(x) if x.abs() >= INTEGERS_BELOW => {
                         return Err(Fault::Ambiguous(Ambiguity::Number));
                     }
-                    Scalar::Text(word) => category.index.get(word),
+                    Scalar::Text(word) => match category.index.get(word) {
+                        Some(at) => Some(at),
+                        None => match word::canonical(word) {
+                            Some(one) => category.index.get(&*one),
+                            None => {
+                                columns.fill(MISSING);
+                                return Ok(());
+                            }
+                        },
+                    },
                     Scalar::Bool(true) => category.index.get("true"),
                     Scalar::Bool(false) => category.index.get("false"),
                     // `Display` writes 7.0 as 7.

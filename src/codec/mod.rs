@@ -14,19 +14,23 @@ mod json;
 mod layout;
 mod oip_protobuf;
 mod parameters;
+mod picture;
 mod raw_u8;
+pub mod select;
 mod shape;
 #[cfg(test)]
 mod table;
 mod tensor;
 mod text;
 mod wire;
+pub mod word;
 
 use std::fmt;
 use std::sync::Arc;
 
 use self::auto::Rules;
 use self::envelope::EnvelopeCodec;
+use self::select::Select;
 use crate::open;
 use crate::record::{Fault, Missing, Schema, Unread};
 
@@ -94,6 +98,8 @@ pub struct Config {
     pub rows_per_record_max: usize,
     /// Whether there is a registry to ask for the schemas of framed values.
     pub registry: bool,
+    /// Which records are read at all.
+    pub select: Select,
 }
 
 /// Rows that one record may hold, unless its stream allows others.
@@ -108,6 +114,7 @@ impl Default for Config {
             value_bytes_max: 1 << 20,
             rows_per_record_max: ROWS_PER_RECORD_MAX,
             registry: false,
+            select: Select::default(),
         }
     }
 }

@@ -34,6 +34,9 @@ pub struct Kafka {
     /// `group_protocol = "classic"`: cooperative rebalancing by the members; or `"consumer"`, by the
     /// brokers (KIP-848, Kafka 4.0 and newer), which set the session's timeout themselves then.
     pub group_protocol: GroupProtocol,
+    /// `compression = "none"`: how what we write is compressed: `"gzip"`, `"snappy"`, `"lz4"` or `"zstd"`.
+    /// Every reader of the outputs must be able to read it.
+    pub compression: Compression,
     /// `[kafka.properties]`: librdkafka's own settings by their own names, such as
     /// `"security.protocol" = "SASL_SSL"`. Secrets only as `{ env = "NAME" }` or
     /// `{ file = "path" }`; what delivery depends on is refused.
@@ -54,6 +57,25 @@ pub enum GroupProtocol {
     #[default]
     Classic,
     Consumer,
+}
+
+/// How batches are compressed. Some clients read `lz4` and `zstd` only with a package of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Compression {
+    #[default]
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+impl Compression {
+    /// What librdkafka calls it.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A value that no log line and no message shows.
@@ -106,6 +128,14 @@ impl Kafka {
         let delivery =
             [("exactly_once", Delivery::ExactlyOnce), ("at_least_once", Delivery::AtLeastOnce)];
         let protocol = [("classic", GroupProtocol::Classic), ("consumer", GroupProtocol::Consumer)];
+        let compression = [
+            Compression::None,
+            Compression::Gzip,
+            Compression::Snappy,
+            Compression::Lz4,
+            Compression::Zstd,
+        ]
+        .map(|compression| (compression.name(), compression));
         let kafka = Self {
             brokers: section.read("brokers", brokers, check_brokers).unwrap_or_default(),
             group: section.read("group", NAME, check_name).unwrap_or_else(|| "tripline".into()),
@@ -114,6 +144,7 @@ impl Kafka {
             session_timeout: section.millis("session_timeout_ms", 6000..=1_800_000, 10_000),
             delivery: section.choice("delivery", &delivery, Delivery::default()),
             group_protocol: section.choice("group_protocol", &protocol, GroupProtocol::default()),
+            compression: section.choice("compression", &compression, Compression::default()),
             properties: properties(section.section("properties")),
         };
         if kafka.commit_interval >= kafka.transaction_timeout {

@@ -7,6 +7,7 @@ use super::claims::Claims;
 use super::reader::{Kind, Section};
 use super::time;
 use super::value::Node;
+use crate::codec::select::{Rule, Select, check_field};
 use crate::codec::{self, Fields, Format, Inputs, InputsBy, ROWS_PER_RECORD_MAX};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::record::{BadProbability, Probability};
@@ -143,6 +144,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
                 as usize,
             // Known once the whole file is read.
             registry: false,
+            select: select(&mut section),
         },
         policy: Policy {
             mode: section.choice("mode", &mode, Mode::default()),
@@ -171,6 +173,34 @@ fn fields(section: &mut Section<'_>) -> Option<Fields> {
     let (pointers, whole) = section.texts("fields", Some("^(/.*)?$"))?;
     let help = "write JSON pointers: [\"/a/b\"]";
     section.understood("fields", &whole, help, |_| Fields::new(pointers))
+}
+
+/// `[[stream.select]]`: which records of the topic are inputs of the model; all unless given. The rest
+/// goes on as it came.
+fn select(section: &mut Section<'_>) -> Select {
+    let help = "write `header` or `field`, and `equals`";
+    let rule = |mut section: Section<'_>| {
+        let field = section.text("field", Kind::Text(Some("^/")));
+        let field = field.and_then(|text| {
+            let help = "write a JSON pointer: \"/a/b\"";
+            section.understood("field", &text, help, |pointer| {
+                check_field(pointer).map(|()| pointer.to_owned())
+            })
+        });
+        let header = section.text("header", Kind::Text(None)).map(|text| text.value);
+        let equals = section.texts("equals", None).map(|(texts, _)| texts).unwrap_or_default();
+        if (header.is_some() || field.is_some()) == equals.is_empty() {
+            let path = section.path_of("equals");
+            let message = "a header or a field, and what it must say, are wanted together";
+            section.reader.note(path, section.origin.as_ref(), message, help);
+        }
+        section.end();
+        Rule { header, field, equals }
+    };
+    let rules: Vec<Rule> = section.sections("select", help).into_iter().map(rule).collect();
+    // A table without keys asks nothing.
+    let asks = rules.iter().all(|rule| !rule.equals.is_empty());
+    if asks { Select(rules) } else { Select::default() }
 }
 
 fn budget(section: &mut Section<'_>) -> Option<Probability> {

@@ -8,9 +8,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::field::{FEW, Field};
 use super::template::quoted;
+use crate::codec::select::members;
 use crate::codec::{ContentHeaders, Fields, Format, shown};
 
 /// What was seen so far.
@@ -19,6 +21,8 @@ pub struct Survey {
     sizes: Vec<usize>,
     formats: BTreeMap<Looks, usize>,
     fields: BTreeMap<String, Field>,
+    /// Their pointers in the order in which records have them, as `fit` has the columns of a file.
+    order: Vec<String>,
     /// There were more fields than we keep.
     beyond: bool,
 }
@@ -54,9 +58,9 @@ impl Survey {
         };
         *self.formats.entry(looks).or_default() += 1;
         if looks == Looks::Like(Format::Json)
-            && let Ok(document) = serde_json::from_slice::<Value>(value)
+            && let Ok(document) = serde_json::from_slice::<&RawValue>(value)
         {
-            self.walk(&document, String::new());
+            self.walk(document, String::new());
         }
     }
 
@@ -133,7 +137,8 @@ impl Survey {
         let documents = self.formats.get(&Looks::Like(Format::Json)).copied().unwrap_or(0);
         let (mut lines, mut pointers) = (String::new(), vec![]);
         let (mut left_out, mut rare) = (vec![], 0);
-        for (pointer, field) in &self.fields {
+        let fields = self.order.iter().filter_map(|pointer| self.fields.get_key_value(pointer));
+        for (pointer, field) in fields {
             match field.verdict(documents) {
                 Ok(words) => {
                     pointers.push(pointer.clone());
@@ -155,9 +160,9 @@ impl Survey {
         Some(format!("[\n{lines}{}]", left_out.concat()))
     }
 
-    fn walk(&mut self, value: &Value, pointer: String) {
-        if let Value::Object(map) = value {
-            for (key, inner) in map {
+    fn walk(&mut self, value: &RawValue, pointer: String) {
+        if let Some(members) = members(value.get()) {
+            for (key, inner) in members {
                 let key = key.replace('~', "~0").replace('/', "~1");
                 self.walk(inner, format!("{pointer}/{key}"));
             }
@@ -167,7 +172,11 @@ impl Survey {
             self.beyond = true;
             return;
         }
-        self.fields.entry(pointer).or_default().take(value);
+        let Ok(value) = serde_json::from_str::<Value>(value.get()) else { return };
+        if !self.fields.contains_key(&pointer) {
+            self.order.push(pointer.clone());
+        }
+        self.fields.entry(pointer).or_default().take(&value);
     }
 }
 

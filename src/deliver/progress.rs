@@ -33,6 +33,8 @@ pub struct Progress {
     pub flagged: AtomicU64,
     /// Of these, what passed because the guard could not score it.
     pub unscored: AtomicU64,
+    /// No inputs of the model: they went on as they came.
+    pub beside: AtomicU64,
     /// By [`Fault::NAMES`].
     pub faults: [AtomicU64; Fault::NAMES.len()],
     /// Of these, what left otherwise than it should because a topic refused it, by
@@ -96,7 +98,8 @@ pub enum Standing {
 }
 
 /// Counters of what became of records.
-const COUNTED: usize = LOST + 2;
+const COUNTED: usize = LOST + 3;
+const BESIDE: usize = LOST + 2;
 const LOST: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
 
 /// Where a partition ends, and where we go on.
@@ -152,6 +155,7 @@ impl Progress {
                 Destination::DeadLetter => 2,
             }] += 1;
             match &outcome.judged {
+                _ if outcome.beside => more[BESIDE] += 1,
                 _ if outcome.unscored => more[4] += 1,
                 Ok(verdict) => more[3] += u64::from(verdict.action != Action::Pass),
                 Err(fault) => {
@@ -195,11 +199,11 @@ impl Progress {
     fn counted(&self) -> impl Iterator<Item = &AtomicU64> {
         let Self { sanitized, quarantined, dead_lettered, flagged, unscored, .. } = self;
         let routes = [sanitized, quarantined, dead_lettered, flagged, unscored];
-        routes
-            .into_iter()
-            .chain(&self.faults)
-            .chain(&self.refused)
-            .chain([&self.lost, &self.outputs_lost])
+        routes.into_iter().chain(&self.faults).chain(&self.refused).chain([
+            &self.lost,
+            &self.outputs_lost,
+            &self.beside,
+        ])
     }
 
     /// The group gave partitions to this thread or took them; `in_flight` records were in the open
@@ -413,7 +417,8 @@ mod tests {
         let judged = judged.map(verdict);
         let (corrected, trace, cells) = (None, 0..0, 0..0);
         let (unscored, imputed, text) = (false, false, "");
-        Outcome { destination, judged, unscored, imputed, corrected, text, trace, cells }
+        let beside = false;
+        Outcome { destination, judged, unscored, beside, imputed, corrected, text, trace, cells }
     }
 
     fn counts(progress: &Progress) -> Vec<u64> {

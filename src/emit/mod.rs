@@ -8,4 +8,4 @@ mod verdict;
 pub use dead_letter::connect_headers;
 pub use theirs::{is_theirs, is_theirs_on_a_dead_letter};
 pub use trace::{ReadReason, ReadTrace, TRACE, Trace};
-pub use verdict::{UNSCORED, VERDICT, verdict_text};
+pub use verdict::{BESIDE, UNSCORED, VERDICT, verdict_text};

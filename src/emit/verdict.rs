@@ -44,6 +44,9 @@ pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
 /// The text of a record that passed because the guard could not score it.
 pub const UNSCORED: &str = "unscored";
 
+/// The text of a record that is no input of the model.
+pub const BESIDE: &str = "not-selected";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::data::reference::ReferenceError;
+use super::import::ImportError;
 use super::train::error::TrainError;
 use super::train::protected::ProtectedError;
 use crate::bundle::TensorError;
@@ -23,6 +24,8 @@ pub enum FitError {
     Contaminated { share: Probability },
     #[error("the protected model {}: {source}", path.display())]
     ProtectedFile { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Import(#[from] ImportError),
     #[error(transparent)]
     Protected(#[from] ProtectedError),
     #[error(transparent)]

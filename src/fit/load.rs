@@ -6,8 +6,10 @@ use super::error::FitError;
 use super::guard::columns::Table;
 use super::guard::dependence;
 use super::guard::detectors::{self, Wanted};
+use super::import::import;
 use super::progress::Watch;
 use super::train::protected::Protected;
+use crate::bundle::Digest;
 use crate::detect::Setting;
 use crate::model::Runtime;
 use crate::record::{Columns, Schema};
@@ -65,9 +67,12 @@ fn protected(
     let Some(path) = &options.protected_model else { return Ok(None) };
     let source = |source| FitError::ProtectedFile { path: path.clone(), source };
     let onnx = std::fs::read(path).map_err(source)?;
-    let Reference { x, split, .. } = reference;
+    let Reference { x, schema, split, .. } = reference;
     let sample: Vec<f32> = split.validation.iter().flat_map(|&i| x.row(i).to_vec()).collect();
-    Ok(Some(Protected::read(runtime, onnx, &sample, x.ncols())?))
+    let (hints, digest) = (&options.model_hints, Digest::of(&onnx));
+    let imported = import(runtime, onnx, path.parent(), schema, &sample, hints)?;
+    let protected = Protected::read(runtime, imported.onnx, &sample, x.ncols())?;
+    Ok(Some(Protected { digest, found: imported.found, ..protected }))
 }
 
 /// Which detectors are wanted as long as no network is there.

@@ -11,6 +11,7 @@ pub mod progress;
 mod seed;
 pub mod data;
 pub mod graph;
+pub mod import;
 pub mod attack;
 pub mod train;
 pub mod guard;

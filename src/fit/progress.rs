@@ -14,6 +14,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub trait Watch {
     /// Something new begins.
     fn stage(&mut self, what: &str);
+    /// Something that a person should know about the data.
+    fn note(&mut self, note: &str) {
+        self.stage(&format!("note: {note}"));
+    }
     /// So many rows of a file were read, so large a share of it.
     fn reading(&mut self, rows: u64, done: f32);
     /// A training step is done.

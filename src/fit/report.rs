@@ -22,6 +22,8 @@ pub struct Report {
     pub has_autoencoder: bool,
     /// For how many independent rows a row counts, if rows come in groups.
     pub clustering: Option<f64>,
+    /// What the protected model's inputs and outputs were taken for.
+    pub found: Option<String>,
     pub accuracy: Option<Accuracy>,
     /// Labelled attacks that were measured, and how many more are no row of the schema.
     pub attacks: Option<(usize, usize)>,
@@ -109,6 +111,9 @@ impl fmt::Display for Report {
         };
         let network = if self.has_autoencoder { "autoencoder" } else { "restorer   " };
         writeln!(f, "  {network}  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
+        if let Some(found) = &self.found {
+            writeln!(f, "  protected    {found}")?;
+        }
         if let Some(why) = &self.no_gradient {
             writeln!(
                 f,
@@ -134,7 +139,7 @@ impl fmt::Display for Report {
             let share = |right: usize| 100.0 * right as f64 / rows.max(1) as f64;
             writeln!(
                 f,
-                "  protected      right on {:.1}% of {rows} test rows, on {:.1}% if all were corrected",
+                "  accuracy     protected model right on {:.1}% of {rows} test rows, on {:.1}% if all were corrected",
                 share(right),
                 share(right_corrected)
             )?;

@@ -57,6 +57,7 @@ fn options(folder: &Path, n: usize) -> Options {
         image: Some("1x4x4".parse().unwrap()),
         scale: 255.0,
         protected_model: None,
+        model_hints: Default::default(),
         budget: "5%".parse().unwrap(),
         contaminated: None,
         seed: 1,

@@ -32,6 +32,7 @@ pub fn write(
     let Sources { reference, protected, dependence, .. } = sources;
     let Reference { x, split, attacks, .. } = reference;
     let Knowledge { mut networks, trained, no_gradient, .. } = knowledge;
+    let found = protected.as_ref().map(|protected| protected.found.clone());
     if let Some(protected) = protected {
         // Unless it is there already, with a second output.
         networks.entry(PROTECTED_MODEL).or_insert(protected.onnx);
@@ -54,6 +55,7 @@ pub fn write(
         trained,
         has_autoencoder,
         clustering,
+        found,
         accuracy,
         measured,
         attacks,

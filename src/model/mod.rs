@@ -4,10 +4,12 @@ mod deadline;
 pub mod graph;
 mod network;
 mod networks;
+mod probe;
 mod runtime;
 
 pub use deadline::Deadline;
 pub use graph::GraphError;
 pub use network::{ModelError, Network};
 pub use networks::{Filled, Networks};
+pub use probe::{ProbeOutput, probe};
 pub use runtime::{Runtime, RuntimeError};

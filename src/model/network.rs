@@ -23,6 +23,8 @@ pub struct Network {
     outputs: usize,
     /// Numbers per row of the second output; 0 without one.
     beside: usize,
+    /// Rows that it takes at a time: 1 if it was exported for one row and its graph holds to that.
+    rows_max: usize,
     deadline: Option<Deadline>,
 }
 
@@ -45,7 +47,8 @@ pub enum ModelError {
 
 impl Network {
     /// Shapes: `onnx` has one `f32` input of `[batch, ...]` whose other axes multiply to
-    /// `inputs`; its first output is `f32` `[batch, k]`. The batch axis must be dynamic.
+    /// `inputs`; its first output is `f32` `[batch, k]`. The batch axis must be dynamic; that of the
+    /// protected model may also be 1, and then its rows run one by one.
     ///
     /// What is loaded are the same bytes that were checked.
     ///
@@ -63,29 +66,14 @@ impl Network {
             true => Vocabulary::Exported,
             false => Vocabulary::Standard,
         };
-        let refused = |why| ModelError::Refused { network: name, why };
-        graph::check(onnx, vocabulary).map_err(refused)?;
-        let failed = |e: String| ModelError::Load { network: name, reason: e };
-        let session = Session::builder(&runtime.environment)
-            .map_err(|e| failed(e.to_string()))?
-            .with_intra_threads(1)
-            .map_err(|e| failed(e.to_string()))?
-            .with_inter_threads(1)
-            .map_err(|e| failed(e.to_string()))?
-            .with_optimization_level(GraphOptimizationLevel::Level3)
-            .map_err(|e| failed(e.to_string()))?
-            // Else the first bytes of the file would say in what format the rest is.
-            .with_config_entry("session.load_model_format", "ONNX")
-            .map_err(|e| failed(e.to_string()))?
-            .commit_from_memory(onnx)
-            .map_err(|e| failed(e.to_string()))?;
+        let session = open(runtime, name, onnx, vocabulary)?;
         let mismatch =
             |expected: String, got: String| ModelError::Signature { network: name, expected, got };
         let [input] = session.inputs() else {
             let got = format!("{} inputs", session.inputs().len());
             return Err(mismatch("one input".into(), got));
         };
-        let (shape, width) = batch_of(input.dtype()).ok_or_else(|| {
+        let (shape, width) = batch_of(input.dtype(), vocabulary).ok_or_else(|| {
             mismatch(
                 "an f32 input [batch, ...] with a dynamic batch".into(),
                 format!("{:?}", input.dtype()),
@@ -96,12 +84,14 @@ impl Network {
         }
         let output = session.outputs().first().map(ort::value::Outlet::dtype);
         let outputs = output
-            .and_then(batch_of)
+            .and_then(|output| batch_of(output, vocabulary))
             .map(|(_, width)| width)
             .ok_or_else(|| mismatch("an f32 output [batch, k]".into(), format!("{output:?}")))?;
+        let rows_max = if shape[0] == 1 { 1 } else { usize::MAX };
         let second = session.outputs().get(1).map(ort::value::Outlet::dtype);
-        let beside = second.and_then(batch_of).map_or(0, |(_, width)| width);
-        Ok(Self { name, shape, inputs, outputs, beside, session, deadline: None })
+        let second = second.and_then(|second| batch_of(second, vocabulary));
+        let beside = second.map_or(0, |(_, width)| width);
+        Ok(Self { name, shape, inputs, outputs, beside, rows_max, session, deadline: None })
     }
 
     /// The same, but a run that takes too long is ended and fails.
@@ -148,10 +138,21 @@ impl Network {
         assert!(beside.is_none() || self.beside > 0, "{} has one output", self.name);
         out.clear();
         beside.iter_mut().for_each(|beside| beside.clear());
-        let rows = x.len() / self.inputs;
-        if rows == 0 {
-            return Ok(());
+        let batch = self.inputs.saturating_mul(self.rows_max);
+        for x in x.chunks(batch) {
+            self.run_batch(x, out, beside.as_deref_mut())?;
         }
+        Ok(())
+    }
+
+    /// Appends the output rows of `x`, which are at least one and as many as it takes at a time.
+    fn run_batch(
+        &mut self,
+        x: &[f32],
+        out: &mut Vec<f32>,
+        beside: Option<&mut Vec<f32>>,
+    ) -> Result<(), ModelError> {
+        let rows = x.len() / self.inputs;
         let network = self.name;
         let failed = |e: ort::Error| ModelError::Run { network, rows, reason: e.to_string() };
         self.shape[0] = rows as i64;
@@ -187,13 +188,45 @@ impl Network {
     }
 }
 
+/// Checks `onnx` and loads the same bytes, for one thread.
+pub(super) fn open(
+    runtime: &Runtime,
+    name: &'static str,
+    onnx: &[u8],
+    vocabulary: Vocabulary,
+) -> Result<Session, ModelError> {
+    let refused = |why| ModelError::Refused { network: name, why };
+    graph::check(onnx, vocabulary).map_err(refused)?;
+    let failed = |e: String| ModelError::Load { network: name, reason: e };
+    Session::builder(&runtime.environment)
+        .map_err(|e| failed(e.to_string()))?
+        .with_intra_threads(1)
+        .map_err(|e| failed(e.to_string()))?
+        .with_inter_threads(1)
+        .map_err(|e| failed(e.to_string()))?
+        .with_optimization_level(GraphOptimizationLevel::Level3)
+        .map_err(|e| failed(e.to_string()))?
+        // Else the first bytes of the file would say in what format the rest is.
+        .with_config_entry("session.load_model_format", "ONNX")
+        .map_err(|e| failed(e.to_string()))?
+        .commit_from_memory(onnx)
+        .map_err(|e| failed(e.to_string()))
+}
+
 /// The shape and the numbers per row of `[batch, ...]` `f32`, if that is what `value` is.
-fn batch_of(value: &ValueType) -> Option<(Vec<i64>, usize)> {
+fn batch_of(value: &ValueType, vocabulary: Vocabulary) -> Option<(Vec<i64>, usize)> {
     let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = value else {
         return None;
     };
     let shape: Vec<i64> = shape.iter().copied().collect();
-    let [-1, rest @ ..] = &shape[..] else { return None };
+    let (rest, one) = match &shape[..] {
+        [-1, rest @ ..] => (rest, false),
+        [1, rest @ ..] => (rest, true),
+        _ => return None,
+    };
+    if one && vocabulary == Vocabulary::Standard {
+        return None;
+    }
     let width = rest.iter().try_fold(1_usize, |product, &axis| {
         product.checked_mul(usize::try_from(axis).ok().filter(|axis| *axis > 0)?)
     })?;

@@ -12,12 +12,16 @@ pub struct Runtime {
     library: Arc<Path>,
 }
 
+const LIBRARY: &str = "libonnxruntime.so";
+/// Where `scripts/setup` puts it.
+const TOOLS: &str = ".tools/onnxruntime";
+
 /// Why ONNX Runtime cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error(
         "no ONNX Runtime library: set `onnxruntime` in the configuration or ORT_DYLIB_PATH to \
-         libonnxruntime.so ({library} does not exist)", library = .0.display()
+         libonnxruntime.so, or put that beside tripline ({library} does not exist)", library = .0.display()
     )]
     NotFound(PathBuf),
     #[error("cannot load ONNX Runtime from {library}: {reason}")]
@@ -25,7 +29,8 @@ pub enum RuntimeError {
 }
 
 impl Runtime {
-    /// Loads `library`, else `$ORT_DYLIB_PATH`, else `libonnxruntime.so` beside the executable.
+    /// Loads `library`, else `$ORT_DYLIB_PATH`, else `libonnxruntime.so` beside the executable, in `lib/tripline`
+    /// beside its `bin`, or where `make` puts it in a checkout.
     ///
     /// The first library loaded in a process stays; later calls reuse it whatever they name.
     /// Telemetry is switched off.
@@ -78,7 +83,14 @@ impl Runtime {
         if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
             return path.into();
         }
-        let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
-        beside.unwrap_or_default().join("libonnxruntime.so")
+        let exe = std::env::current_exe().and_then(|exe| exe.canonicalize()).unwrap_or_default();
+        let folder = exe.parent().unwrap_or(Path::new(""));
+        let beside = folder.join(LIBRARY);
+        // `target/debug/tripline` of a checkout whose tools are in `.tools`; or a prefix with `bin` and `lib`.
+        let checkout = folder.ancestors().skip(1).take(3).map(|up| up.join(TOOLS).join(LIBRARY));
+        let prefix = folder.parent().map(|up| up.join("lib").join("tripline").join(LIBRARY));
+        let here = Path::new(TOOLS).join(LIBRARY);
+        let mut all = [beside.clone()].into_iter().chain(prefix).chain(checkout).chain([here]);
+        all.find(|library| library.exists()).unwrap_or(beside)
     }
 }

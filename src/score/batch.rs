@@ -12,6 +12,7 @@ use super::verdict::{UNJUDGED, verdict};
 use super::witness::Witness;
 use super::{Explanation, Guard, GuardFailure};
 use crate::decide::{Mode, OnGuardFailure};
+use crate::emit::BESIDE;
 use crate::model::{ModelError, Networks};
 use crate::record::{Action, Fault, Record, Unread, Verdict};
 
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub judged: Result<Verdict, Fault>,
     /// Passed because the guard could not score it; the verdict then means nothing.
     pub unscored: bool,
+    /// It is no input of the model, and goes on as it came.
+    pub beside: bool,
     /// A value of it stands in for a missing one.
     pub imputed: bool,
     /// Where in [`Batch::corrected`] the bytes to deliver are; `None` is the record's own.
@@ -196,7 +199,16 @@ impl Batch {
         let first = self.outcomes.len();
         for record in records.iter().take(most) {
             let start = self.rows.len() / width;
-            let outcome = match read(guard, record, &mut self.rows) {
+            let is_input = record.headers.excess().is_some()
+                || guard.select.takes(record.headers, record.value);
+            let read = is_input.then(|| read(guard, record, &mut self.rows));
+            let Some(read) = read else {
+                let beside = Outcome { unscored: true, beside: true, ..Outcome::of(Ok(UNJUDGED)) };
+                self.outcomes.push(beside);
+                self.spans.push(Span { rows: start..start, worst: start });
+                continue;
+            };
+            let outcome = match read {
                 Ok(Read { imputed, .. }) => Outcome { imputed, ..Outcome::of(Ok(UNJUDGED)) },
                 Err(Unread::Fault(fault)) => Outcome::of(Err(fault)),
                 Err(Unread::Missing(missing)) => match guard.policy.on_guard_failure {
@@ -281,6 +293,9 @@ impl Batch {
         let action = outcome.judged.map(|verdict| verdict.action);
         let mode = guard.policy.mode;
         (outcome.destination, outcome.text) = destination(mode, action, outcome.unscored);
+        if outcome.beside {
+            outcome.text = BESIDE;
+        }
         if mode == Mode::Observe {
             outcome.corrected = None;
         }
@@ -302,6 +317,7 @@ impl Outcome {
             destination: Destination::Sanitized,
             judged,
             unscored: false,
+            beside: false,
             imputed: false,
             corrected: None,
             text: "",

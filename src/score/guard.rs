@@ -5,10 +5,11 @@ use sha2::{Digest as _, Sha256};
 use crate::bundle::{
     Bundle, Correction, Dependence, Digest, NETWORKS, NetworkKind, NetworkOutputs, TensorError,
 };
-use crate::codec::{self, Codecs, Confluent, ContentHeaders};
+use crate::codec::select::Select;
+use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
-use crate::record::{Columns, Missing, Probability, Record, Schema};
+use crate::record::{Columns, Missing, Probability, Record, Schema, Unread};
 use crate::sanitize::{Step, UnknownStep, steps};
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
@@ -17,6 +18,7 @@ use crate::watch::{Flagged, Signals};
 pub struct Guard {
     pub(super) schema: Schema,
     pub(super) codecs: Codecs,
+    pub(super) select: Select,
     pub(super) bounds: Bounds,
     pub(super) detectors: Vec<Box<dyn Detector>>,
     pub(super) needs: Columns,
@@ -98,6 +100,7 @@ impl Guard {
         let revision = revision(&baseline, policy, reading);
         Ok(Self {
             codecs: Codecs::new(&manifest.schema, reading),
+            select: reading.select.clone(),
             bounds: Bounds::new(&manifest.schema),
             steps,
             schema: manifest.schema.clone(),
@@ -119,7 +122,30 @@ impl Guard {
     /// What must be fetched before the record can be read.
     pub fn missing(&self, record: &Record<'_>) -> Option<Missing> {
         let value = record.value.filter(|value| value.len() <= self.value_bytes_max)?;
+        if !self.select.takes(record.headers, Some(value)) {
+            return None;
+        }
         self.codecs.missing(&ContentHeaders::of(record.headers), value)
+    }
+
+    /// Whether the record can be read, or why not, in words; `None` if it is no input of the model.
+    pub fn preview(&self, record: &Record<'_>) -> Option<Result<(), String>> {
+        self.select.takes(record.headers, record.value).then(|| {
+            match super::read::read(self, record, &mut vec![]) {
+                Ok(_) => Ok(()),
+                Err(Unread::Fault(fault)) => Err(fault.told(&self.schema, record.value)),
+                Err(Unread::Missing(missing)) => Err(missing.to_string()),
+            }
+        })
+    }
+
+    /// Whether the value is rows of the schema, within its bounds, if it is read as `format`.
+    pub fn reads_as(&self, format: Format, value: &[u8], headers: &ContentHeaders<'_>) -> bool {
+        let mut rows = vec![];
+        let Some(codec) = self.codecs.get(format) else { return false };
+        let read = codec.decode(value, headers, &mut rows).is_ok();
+        let mut each = rows.chunks_exact_mut(self.schema.width());
+        read && each.all(|row| self.bounds.settle(row).is_ok())
     }
 
     /// Where schemas are kept, if there is a registry to ask.

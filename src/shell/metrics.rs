@@ -121,6 +121,9 @@ fn records(page: &mut Page, streams: &[Stream]) {
     let name = "tripline_unscored_records_total";
     page.family(name, "counter", "Records committed that the guard could not score and let pass.");
     per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.unscored)));
+    let name = "tripline_not_selected_records_total";
+    page.family(name, "counter", "Records committed that are no inputs of the model and went on.");
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.beside)));
     let name = "tripline_faults_total";
     page.family(name, "counter", "Records committed that have no row, by what is wrong with them.");
     for stream in streams {

@@ -21,6 +21,7 @@ mod metrics;
 pub mod registry;
 pub mod scorer;
 pub mod reload;
+pub mod preview;
 pub mod replay;
 pub mod roster;
 pub mod routes;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::scorer::StreamScorer;
+use crate::decide::Mode;
 use crate::deliver::Scorer as _;
 use crate::monitor::{Alert, Status};
 use crate::monitor::{Frame, Monitor};
@@ -59,6 +60,8 @@ pub struct Replayed {
     pub alerts: Vec<Alert>,
     /// From the first record to the last.
     pub span: Duration,
+    /// Whether every record goes on whatever its verdict.
+    pub observes: bool,
     /// Pages allowed in a week.
     pub allowed_per_week: f64,
 }
@@ -140,6 +143,7 @@ impl Replaying {
     pub fn finish(self) -> Replayed {
         let Self { frame, baseline, windows, verdicts, span, .. } = self;
         let allowed_per_week = WEEK_MS / frame.terms.false_page_ms as f64;
+        let observes = frame.about.policy.mode == Mode::Observe;
         let (length, mut monitor) = (frame.terms.window_ms as i64, Monitor::new(frame));
         let (mut counts, mut alerts) = (Counts::default(), vec![]);
         let mut said = |message| monitor.take(monitor.next(), &message, &mut alerts);
@@ -165,7 +169,7 @@ impl Replaying {
         partitions.iter().for_each(|&partition| said(quiet(partition)));
         let (first, last) = span.unwrap_or((Timestamp(0), Timestamp(0)));
         let span = Duration::from_millis(last.0.saturating_sub(first.0).max(0) as u64);
-        Replayed { verdicts, counts, alerts, span, allowed_per_week }
+        Replayed { verdicts, counts, alerts, span, observes, allowed_per_week }
     }
 }
 

@@ -62,8 +62,17 @@ pub fn outcome(
     let imputed = judged.is_ok() && !unscored && position.offset.0 % 11 == 0;
     let (corrected, none) = (None, 0..0);
     let (cells, at) = (none.clone(), none);
-    let outcome =
-        Outcome { destination, judged, unscored, imputed, corrected, text, trace: at, cells };
+    let outcome = Outcome {
+        destination,
+        judged,
+        unscored,
+        beside: false,
+        imputed,
+        corrected,
+        text,
+        trace: at,
+        cells,
+    };
     (outcome, trace)
 }
 

@@ -24,6 +24,7 @@ fn join(broker: &Broker) -> Session {
         session_timeout: Duration::from_secs(6),
         delivery: Delivery::ExactlyOnce,
         group_protocol: GroupProtocol::Classic,
+        compression: Default::default(),
         properties: BTreeMap::new(),
     };
     let [evidence, state] = ["evidence", "state"].map(str::to_owned);

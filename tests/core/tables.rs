@@ -113,22 +113,26 @@ fn run(dir: &Path, line: &str, more: &[&str]) -> Output {
     output
 }
 
-/// Payments as the guide tells them: `n` of them, a fiftieth of which are fraud.
+/// Payments as the guide tells them: `n` of them, a fiftieth of which were tampered with, and some of
+/// the honest ones are fraud.
 fn payments(n: usize, seed: u64) -> String {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut csv = "order,amount,country,items,age_days,verdict\n".to_owned();
+    let mut csv = "order,amount,country,items,age_days,is_fraud,review\n".to_owned();
     for i in 0..n {
-        let fraud = i % 50 == 49;
+        let tampered = i % 50 == 49;
+        let is_fraud = u8::from(i % 40 == 7);
         let items: u32 = rng.random_range(1..9);
-        let amount = f64::from(items) * rng.random_range(5.0..20.0) * if fraud { 9.0 } else { 1.0 };
+        let amount =
+            f64::from(items) * rng.random_range(5.0..20.0) * if tampered { 9.0 } else { 1.0 };
         let country = ["DE", "FR", "IT", "PL"][rng.random_range(0..4)];
-        let age = match (fraud, rng.random_range(0..20)) {
+        let age = match (tampered, rng.random_range(0..20)) {
             (_, 0) => String::new(),
             (true, _) => "0".into(),
             (false, _) => rng.random_range(1..3000).to_string(),
         };
-        let verdict = if fraud { "fraud" } else { "ok" };
-        writeln!(csv, "o-{seed}-{i},{amount:.2},{country},{items},{age},{verdict}").unwrap();
+        let review = if tampered { "tampered" } else { "ok" };
+        writeln!(csv, "o-{seed}-{i},{amount:.2},{country},{items},{age},{is_fraud},{review}")
+            .unwrap();
     }
     csv
 }

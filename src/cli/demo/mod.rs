@@ -38,6 +38,7 @@ impl Args {
             telemetry::start(telemetry::LogFormat::Text);
         }
         let Self { records, seed, json, bundle, out } = self;
+        let bundle = found(bundle);
         let options = Options { records: records as usize, seed, bundle, out };
         let mut live = live::Live::start(&options);
         let ended = run(&options, &mut |moment| live.show(moment));
@@ -62,6 +63,17 @@ impl Args {
                 Exit::Failed
             }
         }
+    }
+}
+
+/// The folder as it is named, or below a folder that holds this program: of a checkout, from wherever it
+/// is called.
+fn found(bundle: PathBuf) -> PathBuf {
+    let exe = std::env::current_exe().and_then(|exe| exe.canonicalize()).unwrap_or_default();
+    let mut above = exe.ancestors().skip(1).map(|folder| folder.join(&bundle));
+    match bundle.exists() {
+        true => bundle,
+        false => above.find(|folder| folder.exists()).unwrap_or(bundle),
     }
 }
 

@@ -35,8 +35,18 @@ impl Wanted {
             let checked = |pointer: &String| keys(pointer).expect("`Fields` holds checked ones");
             fields.pointers().iter().map(checked).collect()
         };
-        let pointers: Vec<Vec<String>> = fields.map_or_else(own, given);
+        let named = fields.and_then(|fields| fields.by_name(layout));
+        let pointers: Vec<Vec<String>> = match &named {
+            Some(named) => {
+                let checked = |(pointer, _): &(String, _)| keys(pointer).expect("a checked one");
+                named.iter().map(checked).collect()
+            }
+            None => fields.map_or_else(own, given),
+        };
         let ranges = match pointers.len() {
+            _ if named.is_some() => {
+                named.map(|named| named.into_iter().map(|(_, cells)| cells).collect())
+            }
             n if n == places.len() => Some(places.iter().map(|p| p.cells.clone()).collect()),
             1 => Some(std::iter::once(0..layout.cells()).collect()),
             _ => None,

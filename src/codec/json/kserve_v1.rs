@@ -9,9 +9,10 @@
 use std::sync::Arc;
 
 use super::Document;
+use super::edit::count;
 use super::members::{Members, look};
 use super::plan::Plan;
-use super::run::{Form, Run, Sink, count};
+use super::run::{Form, Run, Sink};
 use crate::codec::{Fields, Inputs, Layout};
 use crate::record::{Ambiguity, Fault};
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
+use super::edit::count;
 use super::plan::Plan;
-use super::run::{Form, Run, Sink, count};
+use super::run::{Form, Run, Sink};
 use super::walk::{Found, Walk};
 use crate::codec::shape::RowShape;
 use crate::codec::{Fields, Inputs, Layout};
@@ -27,7 +28,12 @@ pub(super) struct Members {
     /// The cells of each pointer, where they are known beforehand; elsewhere pointers fill the
     /// cells in order, and none may lead nowhere.
     cells: Option<Vec<Range<usize>>>,
+    /// What an encoded image may stand in: `{"b64": …}`.
+    file: Plan,
 }
+
+/// What TensorFlow Serving and TorchServe call an encoded image.
+const ENCODED: [&str; 3] = ["b64", "data", "body"];
 
 impl Members {
     /// With `inputs`, objects whose members some readers take by their places.
@@ -44,14 +50,29 @@ impl Members {
                 };
                 (plan, Some(own(true)))
             }
-            // As many pointers as features, with the ids or without them: each has its own.
+            // As many pointers as features, with the ids or without them: each has its own, by its name
+            // if all have names.
             Some(fields) => {
+                if let Some(named) = fields.by_name(&layout) {
+                    let (pointers, cells): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+                    let plan = Plan::of_pointers(&pointers);
+                    return Self::with(layout, plan, Some(cells));
+                }
                 let pointers = fields.pointers();
                 let each = [true, false].map(own).into_iter().find(|c| c.len() == pointers.len());
                 (Plan::of_pointers(pointers), each)
             }
         };
-        Self { layout, plan, cells }
+        // An image may come as a file, under the names that servers give it.
+        let plan = match layout.is_one_image() && layout.places().len() == 1 && fields.is_none() {
+            true => ENCODED.iter().fold(plan, |plan, name| plan.alias(name)),
+            false => plan,
+        };
+        Self::with(layout, plan, cells)
+    }
+
+    fn with(layout: Arc<Layout>, plan: Plan, cells: Option<Vec<Range<usize>>>) -> Self {
+        Self { layout, plan, cells, file: Plan::of_names([Some("b64")].into_iter()) }
     }
 
     /// The one row of `text`: the features of an object, or what the pointers lead to.
@@ -106,6 +127,11 @@ impl Members {
             let there = found.iter().zip(cells).filter_map(|(raw, cells)| Some(((*raw)?, cells)));
             let mut there = there.filter(|(raw, _)| *raw != "null");
             return there.try_for_each(|(raw, cells)| {
+                let raw = match self.layout.image_at(cells.start) {
+                    Some(_) if raw.starts_with('{') => look(&self.file, raw, text)?.raw[0]
+                        .ok_or(Fault::WrongArity { got: 0, expected })?,
+                    _ => raw,
+                };
                 let row = self.layout.row_shape(cells);
                 sink(run(raw, cells.clone(), Form::Row(row)))
             });

@@ -9,9 +9,10 @@
 //! cells in order.
 //! Whatever else the document holds is kept to the byte.
 //!
-//! What it cannot do: see the shape of what one pointer leads to; read base64, or a number inside a
-//! string.
+//! What it cannot do: see the shape of what one pointer leads to; read base64. A number or a truth value
+//! in quotes is read as what it says ([`super::word`]).
 
+mod edit;
 mod kserve_v1;
 mod members;
 mod nest;
@@ -25,8 +26,9 @@ use std::sync::Arc;
 pub use self::kserve_v1::KserveV1;
 pub use self::oip::OipJson;
 
+use self::edit::edit;
 use self::members::Members;
-use self::run::{Form, Reader, Run, Sink, edit};
+use self::run::{Form, Reader, Run, Sink};
 use super::edits::Edits;
 use super::{Codec, ContentHeaders, Fields, Layout};
 use crate::record::{Fault, Unread};

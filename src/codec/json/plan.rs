@@ -68,19 +68,35 @@ impl Plan {
         Self { order, ..Self::of_features(layout) }
     }
 
-    /// The members of an object by their names; an empty place is never found.
+    /// The members of an object by their names, or by their pointers; an empty place is never found.
     pub fn of_names<'a>(names: impl Iterator<Item = Option<&'a str>>) -> Self {
         let mut plan = Self::new(std::iter::empty());
         for name in names {
             if let Some(name) = name {
-                let node = child(&mut plan.nodes, 0, name.to_owned());
+                // What `fit` found inside an object is called by its pointer.
+                let path = match name.starts_with('/') {
+                    true => keys(name).unwrap_or_else(|_| vec![name.to_owned()]),
+                    false => vec![name.to_owned()],
+                };
+                let node = path.into_iter().fold(0, |node, key| child(&mut plan.nodes, node, key));
                 plan.nodes[node].pointer = Some(plan.pointers);
             }
             plan.pointers += 1;
         }
         // A name is no index, whatever it looks like.
-        plan.nodes[0].indices.clear();
+        plan.nodes.iter_mut().for_each(|node| node.indices.clear());
         plan
+    }
+
+    /// Another name of what the first name leads to.
+    pub fn alias(mut self, name: &str) -> Self {
+        let node = child(&mut self.nodes, 0, name.to_owned());
+        self.nodes[0].indices.clear();
+        self.nodes[node].pointer.get_or_insert(0);
+        if let Some(order) = &mut self.order {
+            order.places.entry(name.to_owned()).or_insert(0);
+        }
+        self
     }
 
     fn new(paths: impl Iterator<Item = Vec<String>>) -> Self {

@@ -1,8 +1,7 @@
-//! Pieces of a document whose scalars are cells: reading them into rows, writing changes back.
+//! Pieces of a document whose scalars are cells, read into rows.
 //!
 //! Every JSON format only finds such pieces; this file knows what is in them. serde_json reads and
-//! validates them. What is written back has been read before, so splitting it takes no parser:
-//! brackets, commas and blanks separate scalars.
+//! validates them; `edit.rs` writes changes back.
 //!
 //! [`super::nest`] says whether the arrays around the scalars are the rows that they fill. A number
 //! beyond `f64` is unreadable, one beyond `f32` infinite and left to validation.
@@ -15,9 +14,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 pub use super::nest::Form;
 use super::nest::Nest;
 use crate::codec::datatype::Datatype;
-use crate::codec::edits::Edits;
-use crate::codec::{Cell, Layout, Scalar};
-use crate::open::object::{offset, unreadable};
+use crate::codec::{Layout, Scalar, picture};
+use crate::open::object::unreadable;
 use crate::record::{Ambiguity, Fault};
 
 /// A piece of text. Its scalars fill `cells` of the first of `rows`, then of the next, and so on.
@@ -89,7 +87,7 @@ impl<'a> Reader<'a> {
             self.begin(run.rows.end)?;
         }
         let text = self.text;
-        let place = Place { run, row: run.rows.start, cell: run.cells.start, got: 0 };
+        let place = Place::new(run);
         let nest = Nest::new(run.cells.len());
         let mut fill = Fill { reader: self, place, nest, fault: None };
         let mut document = serde_json::Deserializer::from_str(run.raw);
@@ -108,15 +106,22 @@ impl<'a> Reader<'a> {
 
 /// Where in its rows a run stands.
 #[derive(Clone, Debug)]
-struct Place<'r, 't> {
+pub(super) struct Place<'r, 't> {
     run: &'r Run<'t>,
-    row: usize,
-    cell: usize,
+    pub row: usize,
+    pub cell: usize,
     got: usize,
+    /// What the scalars are, as the run says it.
+    datatype: Option<Datatype>,
 }
 
-impl Place<'_, '_> {
-    fn step(&mut self) {
+impl<'r, 't> Place<'r, 't> {
+    pub fn new(run: &'r Run<'t>) -> Self {
+        let (row, cell, datatype) = (run.rows.start, run.cells.start, run.datatype);
+        Self { run, row, cell, got: 0, datatype }
+    }
+
+    pub fn step(&mut self) {
         self.got += 1;
         self.cell += 1;
         if self.cell == self.run.cells.end {
@@ -156,13 +161,14 @@ impl Fill<'_, '_, '_, '_> {
         if row >= run.rows.end || row >= layout.rows_max() {
             return Ok(());
         }
-        let value = match (value, run.datatype) {
+        let value = match (value, self.place.datatype) {
             (Scalar::Number(x), Some(datatype)) => datatype.scalar(x, layout.scale_of(cell)),
             // A reader makes a number of it: any word that is not empty is true to a `BOOL`.
             (Scalar::Text(_), Some(datatype)) if datatype != Datatype::Bytes => {
                 Err(Fault::Ambiguous(Ambiguity::Number))
             }
-            (value, _) => Ok(value),
+            (value, None) => Ok(layout.read_word(cell, value)),
+            (value, Some(_)) => Ok(value),
         };
         let begun = if row < self.reader.begun { Ok(()) } else { self.reader.begin(row + 1) };
         let width = layout.width();
@@ -174,6 +180,31 @@ impl Fill<'_, '_, '_, '_> {
             self.fault = Some(fault);
             E::custom("a fault")
         })
+    }
+}
+
+impl Fill<'_, '_, '_, '_> {
+    /// Puts the pixels of an encoded image, as if they stood there in nested arrays.
+    fn picture<E: Error>(&mut self, pixels: &[u8], [c, h, w]: [usize; 3]) -> Result<(), E> {
+        let scale = self.reader.layout.scale_of(self.place.cell);
+        let mut pixels = pixels.iter().map(|&pixel| f32::from(pixel) / scale);
+        // They are no elements of a tensor of words.
+        let datatype = self.place.datatype.take();
+        self.nest.enter();
+        for _ in 0..c {
+            self.nest.enter();
+            for _ in 0..h {
+                self.nest.enter();
+                for pixel in pixels.by_ref().take(w) {
+                    self.put(Scalar::Number(pixel.into()))?;
+                }
+                self.nest.leave(w);
+            }
+            self.nest.leave(h);
+        }
+        self.nest.leave(c);
+        self.place.datatype = datatype;
+        Ok(())
     }
 }
 
@@ -209,7 +240,17 @@ impl<'de> Visitor<'de> for &mut Fill<'_, '_, '_, '_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.put(Scalar::Text(text))
+        let cell = self.place.cell;
+        let image = self.reader.layout.image_at(cell);
+        let pixels = image.and_then(|image| Some((image, picture::decode(text, image)?)));
+        match pixels {
+            None => self.put(Scalar::Text(text)),
+            Some((image, Ok(pixels))) => self.picture(&pixels, image),
+            Some((_, Err(fault))) => {
+                self.fault = Some(fault);
+                Err(E::custom("a fault"))
+            }
+        }
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -225,112 +266,4 @@ impl<'de> Visitor<'de> for &mut Fill<'_, '_, '_, '_> {
         self.nest.leave(length);
         Ok(())
     }
-}
-
-/// Notes in `edits` the changes between `before` and `after`, both `[n · width]`, to what `run`
-/// holds of `text`.
-///
-/// A value that did not change keeps its spelling; one that did is written in the JSON type it had
-/// where that can hold it. Numbers are the shortest decimal of the `f32`.
-///
-/// # Panics
-/// If the run does not hold its part of `before`, or a number is not finite.
-pub fn edit(
-    layout: &Layout,
-    text: &str,
-    run: &Run<'_>,
-    before: &[f32],
-    after: &[f32],
-    edits: &mut Edits,
-) {
-    let width = layout.width();
-    let mut place = Place { run, row: run.rows.start, cell: run.cells.start, got: 0 };
-    for token in tokens(run.raw) {
-        let (row, cell) = (place.row * width..(place.row + 1) * width, place.cell);
-        place.step();
-        if let Some(change) = layout.change(&before[row.clone()], &after[row], cell) {
-            let at = offset(token, text);
-            let with = respell(token, change, run.datatype, layout.scale_of(cell));
-            edits.put(at..at + token.len(), with.as_deref().unwrap_or(token).as_bytes());
-        }
-    }
-}
-
-/// How many scalars `raw` has.
-pub fn count(raw: &str) -> usize {
-    tokens(raw).count()
-}
-
-/// `cell` as `token` would have been written; nothing if its datatype cannot say it.
-fn respell(token: &str, cell: Cell<'_>, datatype: Option<Datatype>, scale: f32) -> Option<String> {
-    if let Cell::Number(x) = cell {
-        assert!(x.is_finite(), "the row is not finite");
-    }
-    let truth = matches!(token.as_bytes()[0], b't' | b'f');
-    match datatype {
-        None | Some(Datatype::Bytes) => Some(spelling(token, cell)),
-        Some(datatype) => datatype.number(cell, scale).map(|number| match (datatype, cell) {
-            (Datatype::Bool, _) if truth => (number != 0.0).to_string(),
-            (Datatype::Fp16 | Datatype::Bf16, _) => {
-                let mut bytes = Vec::with_capacity(2);
-                datatype.write(number, &mut bytes);
-                shortest(datatype.read(&bytes) as f32)
-            }
-            (Datatype::Fp32 | Datatype::Fp64, Cell::Number(x)) => shortest(x),
-            (Datatype::Fp32 | Datatype::Fp64, Cell::Word(_)) => number.to_string(),
-            (Datatype::Uint64, _) => (number as u64).to_string(),
-            _ => (number as i64).to_string(),
-        }),
-    }
-}
-
-/// `cell` in the JSON type of `token`, if that can hold it: a truth value stays one, and a word
-/// that was a number is one if it reads as the same word again.
-fn spelling(token: &str, cell: Cell<'_>) -> String {
-    let first = token.as_bytes()[0];
-    match cell {
-        Cell::Number(x) if matches!(first, b't' | b'f') => (x >= 0.5).to_string(),
-        Cell::Number(x) => shortest(x),
-        Cell::Word(word) => {
-            let number = word.parse::<f64>().ok().filter(|x| x.is_finite());
-            let bare = match first {
-                b'"' => false,
-                b't' | b'f' => matches!(word, "true" | "false"),
-                _ => number.is_some_and(|x| x.to_string() == word),
-            };
-            if bare { word.to_owned() } else { serde_json::Value::from(word).to_string() }
-        }
-    }
-}
-
-/// The shortest decimal that reads as `x`.
-fn shortest(x: f32) -> String {
-    serde_json::to_string(&x).expect("a number can be written")
-}
-
-/// The scalars of `raw`, which is valid JSON; of an object, whatever comes between its commas.
-fn tokens(raw: &str) -> impl Iterator<Item = &str> {
-    let bytes = raw.as_bytes();
-    let between = |byte: u8| matches!(byte, b'[' | b']' | b',' | b' ' | b'\t' | b'\n' | b'\r');
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        at += bytes[at..].iter().position(|&byte| !between(byte))?;
-        let start = at;
-        at += match bytes[at] {
-            b'"' => string(&bytes[at..]),
-            _ => bytes[at..].iter().position(|&b| between(b)).unwrap_or(bytes.len() - at),
-        };
-        Some(&raw[start..at])
-    })
-}
-
-/// Length of the string that `bytes` begin with, its quotes included.
-fn string(bytes: &[u8]) -> usize {
-    let mut escaped = false;
-    let end = bytes.iter().skip(1).position(|&byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    });
-    end.map_or(bytes.len(), |end| end + 2)
 }

@@ -80,7 +80,7 @@ fn too_many_numbers_are_counted_but_not_kept() {
 
 #[test]
 fn what_is_no_scalar_or_of_the_wrong_type_is_a_fault() {
-    check_fault(&[""], r#"[1, "2", 3]"#, Fault::WrongType { feature: FeatureId(1) });
+    check_fault(&[""], r#"[1, "2x", 3]"#, Fault::WrongType { feature: FeatureId(1) });
     check_fault(&[""], "[1, {}, 3]", Fault::Unreadable { at: 6 });
     check_fault(&[""], "[1, 2, 3] 4", Fault::Unreadable { at: 11 });
     check_fault(&[""], "[1, 2, NaN]", Fault::Unreadable { at: 8 });
@@ -397,4 +397,49 @@ proptest! {
         let bytes = encode(&*codec, text.as_bytes(), &after.matrix());
         prop_assert_eq!(std::str::from_utf8(&bytes).unwrap(), written.text(&after, &noise));
     }
+}
+
+#[test]
+fn an_encoded_image_is_read_wherever_servers_put_it_and_written_back_as_one() {
+    use crate::codec::picture;
+    let image =
+        Feature::Image { name: "image".into(), channels: 1, height: 2, width: 3, scale: 255.0 };
+    let layout = Arc::new(Layout::new(&Schema { features: vec![image] }, 1000));
+    let pixels = [0, 51, 102, 153, 204, 255];
+    let file = picture::encode(&pixels, [1, 2, 3]).unwrap();
+    let row: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+    let changed: Vec<f32> = row.iter().map(|x| 1.0 - x).collect();
+    let v1 = KserveV1::new(layout.clone(), None, &Inputs::default());
+    let json = Json::new(layout.clone(), None);
+    let v2 = OipJson::new(layout, &Inputs::default());
+    let quoted = format!("\"{file}\"");
+    let all: [(&dyn crate::codec::Codec, String); 8] = [
+        (&v1, format!("{{\"instances\": [{{\"b64\": {quoted}}}]}}")),
+        (&v1, format!("{{\"instances\": [{{\"image\": {{\"b64\": {quoted}}}}}]}}")),
+        (&v1, format!("{{\"instances\": [{{\"data\": {quoted}}}]}}")),
+        (&v1, format!("{{\"instances\": [{quoted}]}}")),
+        (&json, format!("{{\"image\": {quoted}}}")),
+        (&json, format!("{{\"b64\": \"data:image/png;base64,{file}\"}}")),
+        (
+            &v2,
+            format!(
+                "{{\"inputs\": [{{\"name\": \"image\", \"shape\": [1], \"datatype\": \"BYTES\", \"data\": [{quoted}]}}]}}"
+            ),
+        ),
+        (
+            &v2,
+            format!(
+                "{{\"inputs\": [{{\"name\": \"image\", \"shape\": [1, 1], \"datatype\": \"BYTES\", \"data\": [{quoted}]}}]}}"
+            ),
+        ),
+    ];
+    for (codec, value) in &all {
+        assert_eq!(check_decode(*codec, 6, value.as_bytes()).as_deref(), Some(&row[..]), "{value}");
+        assert_eq!(encode(*codec, value.as_bytes(), &row), value.as_bytes());
+        let corrected = encode(*codec, value.as_bytes(), &changed);
+        let read = check_decode(*codec, 6, &corrected).unwrap();
+        assert!(read.iter().zip(&changed).all(|(a, b)| (a - b).abs() < 1e-6), "{read:?}");
+    }
+    let twice = format!("{{\"b64\": {quoted}, \"image\": {quoted}}}");
+    assert_eq!(check_decode(&json, 6, twice.as_bytes()), None);
 }

@@ -68,6 +68,9 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
             return Err(D::Error::custom("a key appears twice"));
         }
         match self.node().pointer {
+            Some(pointer) if self.found.raw[pointer].is_some() => {
+                Err(D::Error::custom("a feature stands there under two names"))
+            }
             Some(pointer) => {
                 self.found.raw[pointer] = Some(<&RawValue>::deserialize(value)?.get());
                 Ok(())

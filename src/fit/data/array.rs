@@ -1,8 +1,8 @@
 //! Arrays as `.npy` and IDX files hold them: a header that makes promises, then numbers.
 //!
 //! The header is believed only as far as the bytes behind it reach: nothing is allocated because a
-//! header says so. Reads booleans, integers and floats of 1 to 8 bytes in either byte order; not half
-//! floats, complex numbers, records or Python objects.
+//! header says so. Reads booleans, integers and floats of 1 to 8 bytes in either byte order; not
+//! complex numbers, records or Python objects.
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
@@ -29,6 +29,7 @@ pub enum Kind {
     I16,
     I32,
     I64,
+    F16,
     F32,
     F64,
 }
@@ -136,6 +137,7 @@ impl<'a> Raw<'a> {
             Kind::I16 => narrow!(i16),
             Kind::I32 => narrow!(i32),
             Kind::I64 => narrow!(i64),
+            Kind::F16 => self.each(|bytes| half::f16::from_le_bytes(bytes).to_f32()),
             Kind::F32 => narrow!(f32),
             Kind::F64 => narrow!(f64),
         }
@@ -168,8 +170,9 @@ impl<'a> Raw<'a> {
                 }
                 values.mapv(|v| v as i64)
             }
-            Kind::F32 | Kind::F64 => {
+            Kind::F16 | Kind::F32 | Kind::F64 => {
                 let values = match self.kind {
+                    Kind::F16 => self.each(|bytes| half::f16::from_le_bytes(bytes).to_f64()),
                     Kind::F32 => self.each(|bytes| f64::from(f32::from_le_bytes(bytes))),
                     _ => self.each(f64::from_le_bytes),
                 };
@@ -224,14 +227,14 @@ impl<'a> Raw<'a> {
 
 impl Kind {
     pub fn is_integer(self) -> bool {
-        !matches!(self, Self::F32 | Self::F64)
+        !matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 
     /// Bytes of one number.
     fn width(self) -> usize {
         match self {
             Self::Bool | Self::U8 | Self::I8 => 1,
-            Self::U16 | Self::I16 => 2,
+            Self::U16 | Self::I16 | Self::F16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,
             Self::U64 | Self::I64 | Self::F64 => 8,
         }
@@ -248,6 +251,7 @@ impl Kind {
             "i2" => Self::I16,
             "i4" => Self::I32,
             "i8" => Self::I64,
+            "f2" => Self::F16,
             "f4" => Self::F32,
             "f8" => Self::F64,
             _ => return None,
@@ -310,7 +314,7 @@ mod tests {
 
     #[test]
     fn types_that_are_not_numbers_are_refused_by_name() {
-        for descr in ["|O", "<U8", "<c8", "<f2", ""] {
+        for descr in ["|O", "<U8", "<c8", ""] {
             let refusal = Raw::npy(&npy(descr, "False", "(1,)", &[0; 8])).unwrap_err();
             assert!(refusal.contains(&format!("{descr:?}")), "{refusal}");
         }

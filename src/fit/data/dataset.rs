@@ -1,6 +1,6 @@
 //! What `fit` learns from: rows of numbers in a file, and their labels if there are any.
 //!
-//! Reads `.npy`, `.npz` (key `x` or `X`, labels in `y`, marks in any other) and IDX, each also
+//! Reads `.npy`, `.npz` (see [`ROWS_NAMES`] for what rows may be called, [`LABELS_NAMES`] for labels) and IDX, each also
 //! gzipped; the format is told by the first bytes, not by the name. It cannot tell clean rows from attacked ones: what is
 //! in the file is what the guard will call normal.
 
@@ -47,8 +47,15 @@ pub enum DataError {
 /// accept as `f64`. Whatever a small file unpacks to, it stops here.
 const BYTES_MAX: u64 = 8 << 30;
 
-const FORMATS: &str = ".npy, .npz with a key x or X, or IDX, each also gzipped; \
-                       integers or floats of 1 to 8 bytes (rows not of bool, half, complex or object)";
+const FORMATS: &str = ".npy, .npz with one array of rows, or a key such as x, X_train or arr_0, or IDX, each also gzipped; \
+                       integers or floats of 1 to 8 bytes (rows not of bool, complex or object)";
+/// What the rows of an `.npz` may be called: by people, and by `numpy.savez` of what has no name.
+const ROWS_NAMES: [&str; 10] =
+    ["x", "X", "x_train", "X_train", "data", "images", "features", "inputs", "x_test", "arr_0"];
+
+/// What labels may be called beside them.
+const LABELS_NAMES: [&str; 6] = ["y", "y_train", "labels", "label", "target", "y_test"];
+
 const ROWS: &str = "at least one row of at least one finite number, two or more dimensions, \
                     rows at most 1048576 wide";
 const MARKS: &str = "one dimension with one boolean or whole number per row";
@@ -63,10 +70,11 @@ impl Dataset {
     /// # Errors
     /// The file, what was found in it and what is accepted.
     pub fn load(file: &Path, labels: Option<&Path>) -> Result<Self, DataError> {
-        Self::load_marked(file, labels, None)
+        Self::load_marked(file, labels, None, false)
     }
 
-    /// The same, with the array of an `.npz` that is called `marks`.
+    /// The same, with the array of an `.npz` that is called `marks`; numbers that are not finite stay
+    /// as they are if there may be `gaps`.
     ///
     /// # Errors
     /// As [`Dataset::load`], and if there is no such array.
@@ -74,6 +82,7 @@ impl Dataset {
         file: &Path,
         labels: Option<&Path>,
         marks: Option<&str>,
+        gaps: bool,
     ) -> Result<Self, DataError> {
         let refuse = |accepted| {
             let file = file.to_owned();
@@ -84,7 +93,7 @@ impl Dataset {
         let Parts { x, y, marks } = Parts::of(bytes, marks).map_err(refuse(FORMATS))?;
         let raw = parse(&x).map_err(refuse(FORMATS))?;
         let (shape, integer) = (raw.shape.get(1..).unwrap_or(&[]).to_vec(), raw.kind.is_integer());
-        let x = rows(&raw).map_err(refuse(ROWS))?;
+        let x = rows(&raw, gaps).map_err(refuse(ROWS))?;
 
         let y = match (labels, y) {
             (Some(labels), _) => {
@@ -153,15 +162,29 @@ impl Parts {
         }
         let mut archive = ZipArchive::new(Cursor::new(&bytes[..]))
             .map_err(|e| format!("an .npz that is no archive ({e})"))?;
+        let single = match (archive.len(), marks) {
+            (1, None) => archive.file_names().flatten().next().map(|name| name.into_owned()),
+            _ => None,
+        };
         let mut member = |name: &str| match archive.by_name(name) {
             Ok(entry) => unpack(entry, name).map(Some),
             Err(zip::result::ZipError::FileNotFound) => Ok(None),
             Err(e) => Err(format!("a damaged {name} ({e})")),
         };
-        let y = member("y.npy")?;
-        let x = match member("x.npy")? {
-            Some(x) => Some(x),
-            None => member("X.npy")?,
+        let mut first = |names: &[&str]| {
+            for name in names {
+                if let Some(bytes) = member(&format!("{name}.npy"))? {
+                    return Ok::<_, String>(Some(bytes));
+                }
+            }
+            Ok(None)
+        };
+        let y = first(&LABELS_NAMES)?;
+        let x = match (first(&ROWS_NAMES)?, single) {
+            (Some(x), _) => Some(x),
+            // One array, whatever it is called, unless it is the labels.
+            (None, Some(name)) if y.is_none() => member(&name)?,
+            (None, _) => None,
         };
         let marks = match marks {
             None => None,
@@ -220,7 +243,7 @@ fn parse(bytes: &[u8]) -> Result<Raw<'_>, String> {
     }
 }
 
-fn rows(raw: &Raw<'_>) -> Result<Array2<f32>, String> {
+fn rows(raw: &Raw<'_>, gaps: bool) -> Result<Array2<f32>, String> {
     if raw.kind == Kind::Bool {
         return Err("rows of booleans".into());
     }
@@ -233,6 +256,9 @@ fn rows(raw: &Raw<'_>) -> Result<Array2<f32>, String> {
     }
     let n = raw.shape[0];
     let x = raw.to_f32().into_shape_with_order((n, d)).expect("row-major, and n · d values");
+    if gaps {
+        return Ok(x);
+    }
     for (i, row) in x.axis_iter(Axis(0)).enumerate() {
         if let Some(j) = row.iter().position(|value| !value.is_finite()) {
             return Err(format!("{} in row {i}, column {j}, as a 32-bit float", row[j]));
@@ -324,6 +350,9 @@ mod tests {
             (npz(&[("X.npy", x.clone()), ("y.npy", y.clone())]), None),
             (npz(&[("y.npy", y.clone()), ("x.npy", x.clone())]), None),
             (npz(&[("x.npy", x.clone())]), Some(npz(&[("y.npy", y.clone())]))),
+            (npz(&[("X_train.npy", x.clone()), ("y_train.npy", y.clone())]), None),
+            (npz(&[("arr_0.npy", x.clone())]), Some(y.clone())),
+            (npz(&[("whatever.npy", x.clone())]), Some(y.clone())),
         ] {
             let other = load(&rows, labels.as_deref()).unwrap();
             assert_eq!(Dataset { digest: idx.digest, ..other }, idx);
@@ -345,7 +374,11 @@ mod tests {
             (npy("|u1", "(0, 4)", &[]), None, "the shape [0, 4]"),
             (npy("<f4", "(1, 1)", &nan), None, "NaN in row 0, column 0"),
             (npy("<f8", "(1, 1)", &1e300_f64.to_le_bytes()), None, "inf in row 0, column 0"),
-            (npz(&[("z.npy", vec![])]), None, "an .npz with [\"z.npy\"]"),
+            (
+                npz(&[("z.npy", vec![]), ("w.npy", vec![])]),
+                None,
+                "an .npz with [\"z.npy\", \"w.npy\"]",
+            ),
             (b"a,b\n1,2\n".to_vec(), None, "a file that starts with [61, 2c, 62, 0a]"),
             (vec![], None, "a file that starts with []"),
             (idx_images(), Some(idx_images()), "labels of shape [3, 2, 2] for 3 rows"),

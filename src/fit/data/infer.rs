@@ -3,11 +3,13 @@
 //! A column is a number if everything in it reads as one, else a category if it has few values. It
 //! cannot tell a code from a quantity: say `--category` where numbers are names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::table::{self, Row, Scalar, Source, TableError, columns};
+use super::column::{Column, Seen};
+use super::table::{self, Scalar, Source, TableError, columns};
+use super::unmeasured;
 use crate::record::{Feature, Schema};
 
 /// What is said about a table's columns; the rest is inferred.
@@ -48,19 +50,6 @@ pub struct Scan {
     seen: Vec<Seen>,
 }
 
-/// What was seen in one column.
-#[derive(Debug)]
-struct Seen {
-    numbers: u64,
-    min: f64,
-    max: f64,
-    first_missing: Option<u64>,
-    first_word: Option<(u64, String)>,
-    first_infinite: Option<(u64, String)>,
-    /// At most one more than a category may have.
-    words: BTreeSet<String>,
-}
-
 /// Most different labels: what has more is no label.
 const LABELS_MAX: usize = 1000;
 
@@ -98,7 +87,7 @@ impl Label {
     pub fn is_normal(&self, word: &str) -> bool {
         match &self.normal {
             Some(normal) => {
-                table::word(Scalar::Text(normal), false).is_some_and(|normal| normal == word)
+                table::word(Scalar::Text(normal)).is_some_and(|normal| normal == word)
                     || normal == word
             }
             None => ["normal", "0", "false"].contains(&word),
@@ -138,7 +127,7 @@ impl Scan {
         source.visit(&mut |row| {
             heard(row.number, row.done);
             if let Some((label, at)) = label {
-                let Some(word) = table::word(row.cells[at], source.typed()) else {
+                let Some(word) = table::word(row.cells[at]) else {
                     failed = Some(TableError::Row {
                         file: file.to_owned(),
                         row: row.number,
@@ -160,7 +149,7 @@ impl Scan {
             }
             scan.rows += 1;
             for (seen, &cell) in scan.seen.iter_mut().zip(row.cells) {
-                seen.see(row, cell, source.typed(), words_max);
+                seen.see(row.number, cell, words_max);
             }
             ControlFlow::Continue(())
         })?;
@@ -181,19 +170,22 @@ impl Scan {
     }
 
     /// The features and where each stands among the columns. Categories have every value seen in
-    /// any clean row, so what the training part does not have is still to be taken out.
+    /// any clean row, so what the training part does not have is still to be taken out. What is told
+    /// beside it are columns that are no measurements, and what was made of them.
     ///
     /// # Errors
-    /// The first column that is nothing we know, or lacks what it must have; what to do about it.
+    /// Every column that is nothing we know, or lacks what it must have; what to do about it.
     pub fn schema(
         &self,
         file: &Path,
         source: &dyn Source,
         hints: &Hints,
-    ) -> Result<(Schema, Vec<usize>), TableError> {
+    ) -> Result<(Schema, Vec<usize>, Vec<String>), TableError> {
         let names = source.names();
         let mut features = vec![];
         let mut places = vec![];
+        let mut notes = vec![];
+        let mut problems = vec![];
         let named = |schema: &Schema| -> Vec<(usize, Option<Feature>)> {
             let place = |feature: &Feature| names.iter().position(|name| name == feature.name());
             let features = schema.features.iter();
@@ -206,11 +198,31 @@ impl Scan {
         };
         for (at, given) in all {
             let column = Column { file, name: &names[at], seen: &self.seen[at] };
-            features.push(match given {
-                Some(feature) => column.given(feature)?,
-                None => column.inferred(hints)?,
-            });
-            places.push(at);
+            let feature = match given {
+                Some(feature) => column.given(feature),
+                None => {
+                    let said = match source.has_names() {
+                        true => unmeasured::of(&names[at], &self.seen[at], hints),
+                        false => unmeasured::Notice::default(),
+                    };
+                    notes.extend(said.note);
+                    if said.is_left_out {
+                        Ok(Feature::Id { name: names[at].clone() })
+                    } else {
+                        column.inferred(hints, said.is_unbounded, &mut notes)
+                    }
+                }
+            };
+            match feature {
+                Ok(feature) => {
+                    features.push(feature);
+                    places.push(at);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(TableError::of_all(problems));
         }
         let schema = Schema { features };
         schema.check().map_err(|error| TableError::Refused {
@@ -218,159 +230,7 @@ impl Scan {
             found: error.to_string(),
             advice: columns(names),
         })?;
-        Ok((schema, places))
-    }
-}
-
-impl Seen {
-    fn new() -> Self {
-        Self {
-            numbers: 0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
-            first_missing: None,
-            first_word: None,
-            first_infinite: None,
-            words: BTreeSet::new(),
-        }
-    }
-
-    fn see(&mut self, row: &Row<'_>, cell: Scalar<'_>, typed: bool, words_max: usize) {
-        if cell == Scalar::Null {
-            self.first_missing.get_or_insert(row.number);
-            return;
-        }
-        match table::number(cell, typed) {
-            Some(x) if (x as f32).is_finite() => {
-                self.numbers += 1;
-                self.min = self.min.min(x);
-                self.max = self.max.max(x);
-            }
-            Some(x) if self.first_infinite.is_none() => {
-                let word = table::word(cell, typed).unwrap_or_else(|| x.to_string());
-                self.first_infinite = Some((row.number, word));
-            }
-            Some(_) => {}
-            None if self.first_word.is_none() => {
-                self.first_word = table::word(cell, typed).map(|word| (row.number, word));
-            }
-            None => {}
-        }
-        if self.words.len() <= words_max
-            && let Some(word) = table::word(cell, typed)
-        {
-            self.words.insert(word);
-        }
-    }
-}
-
-/// One column on its way to being a feature.
-struct Column<'a> {
-    file: &'a Path,
-    name: &'a str,
-    seen: &'a Seen,
-}
-
-impl Column<'_> {
-    fn inferred(&self, hints: &Hints) -> Result<Feature, TableError> {
-        let name = self.name.to_owned();
-        if hints.ids.contains(&name) {
-            return Ok(Feature::Id { name });
-        }
-        if self.seen.words.is_empty() && self.seen.numbers == 0 {
-            return self.refused("is empty".into(), format!("--ignore {name}"));
-        }
-        if !hints.impute {
-            self.complete("--impute learns what stands in for it")?;
-        }
-        if hints.categories.contains(&name) || self.seen.first_word.is_some() {
-            return self.category(hints);
-        }
-        self.finite()?;
-        let (min, max) = match hints.bounds.iter().find(|(bounded, ..)| *bounded == name) {
-            Some(&(_, min, max)) => (min, max),
-            None => bounds(self.seen.min, self.seen.max),
-        };
-        Ok(Feature::number(name, min, max))
-    }
-
-    fn category(&self, hints: &Hints) -> Result<Feature, TableError> {
-        let (name, words) = (self.name, &self.seen.words);
-        if hints.bounds.iter().any(|(bounded, ..)| bounded == name) {
-            let found = "has bounds but is no number".to_owned();
-            return self.refused(found, "leave out its --bounds".into());
-        }
-        let max = hints.values_max.min(Schema::VALUES_MAX);
-        if words.len() <= max {
-            let values = words.iter().cloned().collect();
-            return Ok(Feature::Category { name: name.to_owned(), values, impute: None });
-        }
-        let ways = format!(
-            "--id {name} if it tells records apart, --ignore {name} to leave it out, \
-             --values-max N if it is a category"
-        );
-        match &self.seen.first_word {
-            Some((row, word)) if self.seen.numbers > 0 => self.refused(
-                format!("has numbers and, in row {row}, {word:?}"),
-                format!("--missing {word} if that stands for nothing, {ways}"),
-            ),
-            _ => self.refused(format!("has more than {max} values"), ways),
-        }
-    }
-
-    /// The feature as it was given, once we know that the column can be it.
-    fn given(&self, feature: Feature) -> Result<Feature, TableError> {
-        match &feature {
-            Feature::Id { .. } => {}
-            Feature::Image { .. } => {
-                let advice = "bring images as .npy, .npz or IDX".to_owned();
-                return self.refused("cannot be an image: it is one cell".into(), advice);
-            }
-            Feature::Number { impute, .. } => {
-                if let Some((row, word)) = &self.seen.first_word {
-                    let found = format!("has {word:?} in row {row}, and shall be a number");
-                    return self.refused(found, "mend the schema, or say --missing".into());
-                }
-                self.finite()?;
-                if impute.is_none() {
-                    self.complete("`impute` in the schema says what stands in for it")?;
-                }
-            }
-            Feature::Category { impute, .. } if impute.is_none() => {
-                self.complete("`impute` in the schema says what stands in for it")?;
-            }
-            Feature::Category { .. } => {}
-        }
-        Ok(feature)
-    }
-
-    fn complete(&self, way: &str) -> Result<(), TableError> {
-        self.seen.first_missing.map_or(Ok(()), |row| {
-            Err(self.row(
-                row,
-                format!("has nothing under {:?}", self.name),
-                format!("{way}, --ignore {} leaves the column out", self.name),
-            ))
-        })
-    }
-
-    fn finite(&self) -> Result<(), TableError> {
-        self.seen.first_infinite.as_ref().map_or(Ok(()), |(row, x)| {
-            Err(self.row(
-                *row,
-                format!("has {x} under {:?}, which is no finite 32-bit number", self.name),
-                format!("--missing {x} if that stands for nothing, or --ignore {}", self.name),
-            ))
-        })
-    }
-
-    fn row(&self, row: u64, found: String, advice: String) -> TableError {
-        TableError::Row { file: self.file.to_owned(), row, found, advice }
-    }
-
-    fn refused<T>(&self, found: String, advice: String) -> Result<T, TableError> {
-        let found = format!("column {:?} {found}", self.name);
-        Err(TableError::Refused { file: self.file.to_owned(), found, advice })
+        Ok((schema, places, notes))
     }
 }
 

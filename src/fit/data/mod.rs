@@ -4,6 +4,7 @@
 
 pub mod array;
 pub mod budget;
+mod column;
 pub mod dataset;
 pub mod infer;
 pub mod memory;
@@ -14,3 +15,4 @@ pub mod settle;
 pub mod split;
 pub mod table;
 pub mod units;
+mod unmeasured;

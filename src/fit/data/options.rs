@@ -9,6 +9,15 @@ use super::table::Reading;
 use super::units::ImageShape;
 use crate::record::Probability;
 
+/// What is said about the inputs and outputs of the protected model; the rest is found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelHints {
+    /// Inputs, and the features that each takes.
+    pub inputs: Vec<(String, Vec<String>)>,
+    /// The output that is the answer; with `=logit` if it is the logit of two labels.
+    pub output: Option<String>,
+}
+
 /// What to learn from, and what to make of it.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -21,6 +30,7 @@ pub struct Options {
     /// What an integer pixel is divided by.
     pub scale: f32,
     pub protected_model: Option<PathBuf>,
+    pub model_hints: ModelHints,
     /// Share of clean records that may be flagged.
     pub budget: Probability,
     /// Share of the rows that may be attacks: left out of what is learned. `None`: all are clean.

@@ -91,6 +91,15 @@ impl Reference {
             error => ReferenceError::Table(error),
         };
         match Kind::of(&options.data).map_err(read)? {
+            Kind::Arrays if is_table(options)? => {
+                // The labels of arrays are no feature.
+                let mut options = options.clone();
+                let has_label = options.hints.label.as_ref().is_some_and(|label| label.name == "y");
+                if !has_label {
+                    options.reading.ignore.push("y".into());
+                }
+                Self::of_table(&options, budget, watch)
+            }
             Kind::Arrays => Self::of_arrays(options, budget, watch),
             _ => Self::of_table(options, budget, watch),
         }
@@ -107,8 +116,8 @@ impl Reference {
             return Err(ReferenceError::NoColumns(data.clone()));
         }
         watch.stage(&format!("reading {}", data.display()));
-        let mut set =
-            Dataset::load_marked(data, options.labels.as_deref(), options.group.as_deref())?;
+        let (labels, group) = (options.labels.as_deref(), options.group.as_deref());
+        let mut set = Dataset::load_marked(data, labels, group, false)?;
         let dirty = match &hints.label {
             Some(label) => Some(set.set_aside(data, label)?),
             None => None,
@@ -156,7 +165,8 @@ impl Reference {
         watch.stage(&format!("reading {}", data.display()));
         let source = table::open(data, &options.reading)?;
         let scan = Scan::of(data, &*source, hints, &mut |rows, done| watch.reading(rows, done))?;
-        let (schema, places) = scan.schema(data, &*source, hints)?;
+        let (schema, places, notes) = scan.schema(data, &*source, hints)?;
+        notes.iter().chain(source.notes()).for_each(|note| watch.note(note));
         let n = options.sample.map_or(scan.rows, |sample| sample.min(scan.rows));
         let d = schema.width();
         memory::check(n, d, options.memory_max)?;
@@ -198,6 +208,16 @@ impl Reference {
         let digest = table::digest(data)?;
         Ok(Self { x, y: None, schema, split, groups: None, digest, attacks })
     }
+}
+
+/// Whether arrays are read by what is said about columns: rows of numbers, called `x0`, `x1`, ….
+fn is_table(options: &Options) -> Result<bool, DataError> {
+    let hints = Hints { label: None, ..options.hints.clone() };
+    if hints == Hints::default() || options.image.is_some() || options.labels.is_some() {
+        return Ok(false);
+    }
+    let set = Dataset::load_marked(&options.data, None, None, true)?;
+    Ok(set.shape.len() == 1)
 }
 
 fn split(n: usize, budget: Option<Probability>, seed: u64) -> Result<Split, ReferenceError> {
@@ -265,7 +285,7 @@ impl Fill<'_> {
         let label = self.hints.label.as_ref();
         let label = label.and_then(|label| Some((label, label.place(self.source.names())?)));
         if let Some((label, at)) = label {
-            let word = table::word(row.cells[at], self.source.typed()).unwrap_or_default();
+            let word = table::word(row.cells[at]).unwrap_or_default();
             if !label.is_normal(&word) {
                 if !self.dirty.takes() {
                     return Ok(());
@@ -311,7 +331,10 @@ impl Fill<'_> {
         let columns = self.layout.begin(rows, 1)?;
         let features = self.schema.features.iter().zip(&self.places).enumerate();
         features.into_iter().try_for_each(|(cell, (feature, &at))| {
-            let value = as_cell(feature, row.cells[at], self.source.typed());
+            let value = match as_cell(feature, row.cells[at]) {
+                Scalar::Number(x) if x.is_infinite() && self.hints.impute => Scalar::Null,
+                value => value,
+            };
             self.layout.put(columns, cell, value)
         })
     }
@@ -337,12 +360,15 @@ impl Filled {
 }
 
 /// A table's cell as a record of this feature would hold it.
-pub fn as_cell<'a>(feature: &Feature, cell: Scalar<'a>, typed: bool) -> Scalar<'a> {
+pub fn as_cell<'a>(feature: &Feature, cell: Scalar<'a>) -> Scalar<'a> {
+    if table::is_nothing(cell) {
+        return Scalar::Null;
+    }
     match feature {
         Feature::Number { .. } | Feature::Image { .. } => {
-            table::number(cell, typed).map_or(cell, Scalar::Number)
+            table::number(cell).map_or(cell, Scalar::Number)
         }
-        Feature::Category { .. } | Feature::Id { .. } => table::spelled(cell, typed),
+        Feature::Category { .. } | Feature::Id { .. } => cell,
     }
 }
 

@@ -113,7 +113,6 @@ pub fn evaluate(
     let mut tally = Tally {
         file: &options.data,
         label: columns.label,
-        typed: source.typed(),
         groups: vec![],
         index: HashMap::new(),
         scores: vec![],
@@ -171,7 +170,6 @@ struct Tally<'a> {
     file: &'a Path,
     /// Where the label stands.
     label: Option<usize>,
-    typed: bool,
     groups: Vec<Group>,
     index: HashMap<String, usize>,
     /// Per group the merged score and each detector's, `[n · (1 + k)]`.
@@ -186,7 +184,7 @@ impl Audience for Tally<'_> {
     fn tag(&mut self, row: &Row<'_>) -> Result<Option<usize>, EvaluateError> {
         let label = match self.label {
             None => String::new(),
-            Some(at) => table::word(row.cells[at], self.typed).ok_or_else(|| TableError::Row {
+            Some(at) => table::word(row.cells[at]).ok_or_else(|| TableError::Row {
                 file: self.file.to_owned(),
                 row: row.number,
                 found: "has no label".into(),

@@ -99,11 +99,11 @@ impl RecordPath {
                 return ControlFlow::Break(());
             }
             let mut seen = || {
-                if !wanted.has(row, columns.only, source.typed())? {
+                if !wanted.has(row, columns.only)? {
                     return Ok(());
                 }
                 let Some(tag) = audience.tag(row)? else { return Ok(()) };
-                values.push(self.writer.cells(&cells(row, columns, source.typed())));
+                values.push(self.writer.cells(&cells(row, columns)));
                 tags.push(tag);
                 match values.len() == self.rows_max {
                     true => self.turn(&mut values, &mut tags, audience),
@@ -155,9 +155,9 @@ impl RecordPath {
 }
 
 /// The record's cells, as a row of the file has them.
-fn cells<'a>(row: &Row<'a>, columns: &Columns, typed: bool) -> Vec<Scalar<'a>> {
+fn cells<'a>(row: &Row<'a>, columns: &Columns) -> Vec<Scalar<'a>> {
     let cell = |(feature, at): &(Feature, Option<usize>)| {
-        let cell = at.map_or(Scalar::Null, |at| as_cell(feature, row.cells[at], typed));
+        let cell = at.map_or(Scalar::Null, |at| as_cell(feature, row.cells[at]));
         match (feature, cell) {
             // The same division, in `f32`, as where a record's integers are read.
             (Feature::Image { scale, .. }, Scalar::Number(x)) if columns.divided => {

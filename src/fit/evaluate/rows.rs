@@ -53,12 +53,12 @@ impl Rows {
     ///
     /// # Errors
     /// If the column does not say.
-    pub fn has(&self, row: &Row<'_>, at: Option<usize>, typed: bool) -> Result<bool, TableError> {
+    pub fn has(&self, row: &Row<'_>, at: Option<usize>) -> Result<bool, TableError> {
         if !self.range.contains(&(row.number - 1)) {
             return Ok(false);
         }
         let Some((only, at)) = self.only.as_ref().zip(at) else { return Ok(true) };
-        only.test.holds(row.cells[at], typed).ok_or_else(|| TableError::Row {
+        only.test.holds(row.cells[at]).ok_or_else(|| TableError::Row {
             file: self.file.clone(),
             row: row.number,
             found: format!("does not say yes or no in {:?}", only.column),
@@ -77,10 +77,10 @@ impl Rows {
 
 impl Test {
     /// `None` if the cell does not say.
-    fn holds(&self, cell: Scalar<'_>, typed: bool) -> Option<bool> {
-        let word = table::word(cell, typed);
+    fn holds(&self, cell: Scalar<'_>) -> Option<bool> {
+        let word = table::word(cell);
         let is = |value: &String| {
-            let spelled = table::word(Scalar::Text(value), false);
+            let spelled = table::word(Scalar::Text(value));
             word.is_some() && (word == spelled || word.as_ref() == Some(value))
         };
         match self {
@@ -209,19 +209,19 @@ mod tests {
     fn a_column_says_yes_or_no_or_is_compared_and_nothing_else() {
         let (number, text) = (Scalar::Number, Scalar::Text);
         let is = |value: &str| Test::Is(value.into());
-        for (test, cell, typed, expected) in [
-            (Test::True, number(1.0), true, Some(true)),
-            (Test::True, Scalar::Bool(false), true, Some(false)),
-            (Test::True, text("TRUE"), false, Some(true)),
-            (Test::True, number(2.0), true, None),
-            (Test::True, Scalar::Null, true, None),
-            (is("1"), number(1.0), true, Some(true)),
-            (is("1.0"), text("1"), false, Some(true)),
-            (is("normal"), text("neptune"), false, Some(false)),
-            (is("normal"), Scalar::Null, false, Some(false)),
-            (Test::IsNot("normal".into()), text("neptune"), false, Some(true)),
+        for (test, cell, expected) in [
+            (Test::True, number(1.0), Some(true)),
+            (Test::True, Scalar::Bool(false), Some(false)),
+            (Test::True, text("TRUE"), Some(true)),
+            (Test::True, number(2.0), None),
+            (Test::True, Scalar::Null, None),
+            (is("1"), number(1.0), Some(true)),
+            (is("1.0"), text("1"), Some(true)),
+            (is("normal"), text("neptune"), Some(false)),
+            (is("normal"), Scalar::Null, Some(false)),
+            (Test::IsNot("normal".into()), text("neptune"), Some(true)),
         ] {
-            assert_eq!(test.holds(cell, typed), expected, "{test:?} {cell:?}");
+            assert_eq!(test.holds(cell), expected, "{test:?} {cell:?}");
         }
     }
 }

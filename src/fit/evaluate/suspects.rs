@@ -219,7 +219,6 @@ impl Heard {
         let columns = Columns::of(&rows.file, &*source, road.guard.schema(), truth, only)?;
         let mut hearing = Hearing {
             truth: columns.label.filter(|_| road.networks.labels() > 1),
-            typed: source.typed(),
             counting: Counting::default(),
             scores: vec![vec![]; 1 + members],
             asks: road.networks.labels() > 1 && (columns.label.is_some() || trial.specimens > 0),
@@ -247,7 +246,6 @@ impl Heard {
 struct Hearing {
     /// Where the true label stands, if there is a protected model to be held to it.
     truth: Option<usize>,
-    typed: bool,
     /// Whether the protected model is asked about the rows.
     asks: bool,
     counting: Counting,
@@ -261,7 +259,7 @@ impl Audience for Hearing {
     type Tag = (u64, Option<i64>);
 
     fn tag(&mut self, row: &Row<'_>) -> Result<Option<Self::Tag>, EvaluateError> {
-        let number = self.truth.and_then(|at| table::number(row.cells[at], self.typed));
+        let number = self.truth.and_then(|at| table::number(row.cells[at]));
         // What is no whole number is no label: the row then counts for no accuracy.
         let truth = number.filter(|n| n.fract() == 0.0).map(|n| n as i64);
         Ok(Some((row.number - 1, truth)))

@@ -7,9 +7,19 @@ use prost::Message;
 
 /// `TensorProto.DataType`
 pub const FLOAT: i32 = 1;
+pub const UINT8: i32 = 2;
+pub const INT8: i32 = 3;
+pub const UINT16: i32 = 4;
+pub const INT16: i32 = 5;
 pub const INT32: i32 = 6;
 pub const INT64: i32 = 7;
+pub const TEXT: i32 = 8;
+pub const BOOL: i32 = 9;
+pub const FLOAT16: i32 = 10;
 pub const DOUBLE: i32 = 11;
+pub const UINT32: i32 = 12;
+pub const UINT64: i32 = 13;
+pub const BFLOAT16: i32 = 16;
 
 /// `AttributeProto.AttributeType`
 pub const FLOAT_ATTRIBUTE: i32 = 1;
@@ -88,6 +98,8 @@ pub struct Attribute {
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }
@@ -103,6 +115,8 @@ pub struct Tensor {
     pub float_data: Vec<f32>,
     #[prost(int32, repeated, tag = "5")]
     pub int32_data: Vec<i32>,
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub string_data: Vec<Vec<u8>>,
     #[prost(int64, repeated, tag = "7")]
     pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
@@ -186,6 +200,17 @@ impl Tensor {
         }
     }
 
+    /// Words in one dimension.
+    pub fn of_words(name: &str, words: &[String]) -> Self {
+        Self {
+            dims: vec![words.len() as i64],
+            data_type: TEXT,
+            name: name.into(),
+            string_data: words.iter().map(|word| word.clone().into_bytes()).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Its numbers, row-major; `None` if it holds no numbers that we read, or not as many as its
     /// dimensions say.
     pub fn numbers(&self) -> Option<Numbers> {
@@ -235,11 +260,27 @@ fn of_bytes<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec
     bytes.chunks_exact(N).map(|bytes| read(bytes.try_into().expect("N bytes"))).collect()
 }
 
+/// A tensor of `elem_type` whose first axis is the rows, `axes` the others; of any shape without them.
+pub fn tensor_value(
+    name: &str,
+    elem_type: i32,
+    rows: Option<i64>,
+    axes: Option<&[usize]>,
+) -> Value {
+    let rows = match rows {
+        Some(rows) => dimension::Value::DimValue(rows),
+        None => dimension::Value::DimParam("n".into()),
+    };
+    let shape = axes.map(|axes| {
+        let axes = axes.iter().map(|&size| dimension::Value::DimValue(size as i64));
+        let dim = std::iter::once(rows).chain(axes);
+        Shape { dim: dim.map(|value| Dimension { value: Some(value) }).collect() }
+    });
+    let tensor_type = Some(TensorType { elem_type, shape });
+    Value { name: name.into(), r#type: Some(Type { tensor_type }) }
+}
+
 /// A value of any number of rows, `width` wide.
 pub fn rows_of(name: &str, width: usize) -> Value {
-    let rows = dimension::Value::DimParam("n".into());
-    let width = dimension::Value::DimValue(width as i64);
-    let dim = [rows, width].map(|value| Dimension { value: Some(value) }).into();
-    let tensor_type = Some(TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) });
-    Value { name: name.into(), r#type: Some(Type { tensor_type }) }
+    tensor_value(name, FLOAT, None, Some(&[width]))
 }

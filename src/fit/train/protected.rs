@@ -9,10 +9,13 @@ pub const BATCH_ROWS: usize = 256;
 /// A protected model that takes our rows.
 pub struct Protected {
     pub onnx: Vec<u8>,
+    /// Of the file as it was exported.
     pub digest: Digest,
     pub kind: AnswerKind,
     /// How many labels it knows.
     pub labels: usize,
+    /// What its inputs and outputs were taken for; empty if nobody looked.
+    pub found: String,
 }
 
 /// Why a model cannot be protected.
@@ -51,7 +54,7 @@ impl Protected {
                 kind = AnswerKind::Logits;
             }
         }
-        Ok(Self { digest: Digest::of(&onnx), onnx, kind, labels })
+        Ok(Self { digest: Digest::of(&onnx), onnx, kind, labels, found: String::new() })
     }
 }
 

@@ -27,6 +27,26 @@ pub fn batch_bytes(producer: &ClientConfig) -> usize {
     set.unwrap_or(BATCH_BYTES as usize)
 }
 
+/// Which feature of the build a setting needs that this build lacks, and what to do.
+fn lacking(name: &str, value: &str) -> Option<String> {
+    let (feature, library, what) = match name {
+        "sasl.mechanism" | "sasl.mechanisms" if value == "GSSAPI" && !cfg!(feature = "gssapi") => {
+            ("gssapi", "libsasl2-dev", "Kerberos")
+        }
+        name if name.starts_with("sasl.kerberos.") && !cfg!(feature = "gssapi") => {
+            ("gssapi", "libsasl2-dev", "Kerberos")
+        }
+        name if name.starts_with("sasl.oauthbearer.") && !cfg!(feature = "oidc") => {
+            ("oidc", "libcurl4-openssl-dev", "OAuth by OIDC")
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "this build has no {what}: build it with `cargo build --release --features {feature}`, which needs \
+         {library}"
+    ))
+}
+
 /// Makes client configurations for one process.
 #[derive(Clone, Debug)]
 pub struct Clients {
@@ -85,6 +105,7 @@ impl Clients {
                 }
                 _ => "librdkafka does not take this value",
             };
+            let why = lacking(name, value.expose()).unwrap_or_else(|| why.to_owned());
             Some(format!("kafka.properties.{name}: {why}"))
         };
         self.kafka.properties.iter().filter_map(refusal).collect()
@@ -215,7 +236,7 @@ impl Clients {
             config.set("transactional.id", id).set("transaction.timeout.ms", &timeout);
         }
         for (key, value) in [
-            ("compression.type", "lz4"),
+            ("compression.type", self.kafka.compression.name()),
             ("linger.ms", "1"),
             // The broker answers "concurrent transactions" for a moment after each commit.
             ("retry.backoff.ms", "5"),

@@ -64,6 +64,7 @@ fn outcome(judged: Result<Action, Fault>) -> Outcome {
         destination,
         judged,
         unscored: false,
+        beside: false,
         imputed: false,
         corrected,
         text: "",

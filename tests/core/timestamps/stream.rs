@@ -145,7 +145,18 @@ fn outcome(flagged: bool) -> Outcome {
     let verdict = Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
     let (destination, text, trace, cells) = (Destination::Sanitized, "", 0..0, 0..0);
     let (unscored, imputed, corrected) = (false, false, None);
-    Outcome { destination, judged: Ok(verdict), unscored, imputed, corrected, text, trace, cells }
+    let beside = false;
+    Outcome {
+        destination,
+        judged: Ok(verdict),
+        unscored,
+        beside,
+        imputed,
+        corrected,
+        text,
+        trace,
+        cells,
+    }
 }
 
 /// Lanes that write evidence, and the monitor that hears it.

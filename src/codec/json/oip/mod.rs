@@ -18,9 +18,11 @@ use std::sync::Arc;
 
 use self::binary::Binary;
 use self::body::{Body, Input, body};
-use super::run::{Form, Reader, Run, edit};
+use super::edit::edit;
+use super::run::{Form, Reader, Run};
 use crate::codec::datatype::Datatype;
 use crate::codec::edits::Edits;
+use crate::codec::shape::Shape;
 use crate::codec::tensor::{Part, Parts, Tensors};
 use crate::codec::{Codec, ContentHeaders, Inputs, Layout};
 use crate::open::object::offset;
@@ -50,6 +52,22 @@ impl OipJson {
         &self.tensors.layout
     }
 
+    /// The dimensions of a tensor's numbers: of encoded images, those that they unpack to.
+    fn shape(&self, input: &Input<'_>) -> Shape {
+        let layout = self.layout();
+        let image = layout.places().first().and_then(|place| place.image);
+        let is_text = input.datatype == Datatype::Bytes.name() && input.data.is_some();
+        match (image, input.shape.lengths()) {
+            (Some(image), [n] | [n, 1]) if is_text && layout.is_one_image() => {
+                let mut shape = Shape::default();
+                let lengths = [*n].into_iter().chain(image);
+                let fits = lengths.into_iter().try_for_each(|l| shape.push(i64::try_from(l).ok()?));
+                fits.map_or(input.shape, |()| shape)
+            }
+            _ => input.shape,
+        }
+    }
+
     fn request<'v>(
         &self,
         value: &'v [u8],
@@ -63,7 +81,7 @@ impl OipJson {
         let mut binary = Vec::with_capacity(inputs.len());
         roll.table(table);
         for input in &inputs {
-            roll.call(&input.name, input.shape, length)?;
+            roll.call(&input.name, self.shape(input), length)?;
             let size = input.binary_data_size.map(|size| size.get().parse::<usize>());
             let size = size.transpose().map_err(|_| unreadable)?;
             binary.push(size.map(|size| end..end.saturating_add(size)));

@@ -33,6 +33,7 @@ fn load(csv: &str, change: impl FnOnce(&mut Options)) -> Result<Reference, Strin
         image: None,
         scale: 255.0,
         protected_model: None,
+        model_hints: Default::default(),
         budget: "1%".parse().unwrap(),
         contaminated: None,
         seed: 1,
@@ -58,9 +59,11 @@ fn label(name: &str) -> Option<Label> {
 
 /// `n` rows of a number and a category; every tenth is an attack with a word of its own.
 fn labelled(n: usize) -> String {
+    // Amounts in no order: a column that grows is no measurement.
+    let amount = |i: usize| i * 7919 % 10_007;
     let row = |i: usize| match i % 10 {
-        9 => format!("{i},evil,theft\n"),
-        _ => format!("{i},{},normal\n", ["DE", "FR"][i % 2]),
+        9 => format!("{},evil,theft\n", amount(i)),
+        _ => format!("{},{},normal\n", amount(i), ["DE", "FR"][i % 2]),
     };
     "amount,country,kind\n".to_owned() + &(0..n).map(row).collect::<String>()
 }
@@ -108,7 +111,7 @@ fn a_value_that_no_training_row_has_is_not_in_the_schema() {
 
 #[test]
 fn a_table_that_cannot_be_learned_from_is_refused_with_the_place_and_a_way_out() {
-    let words: String = (0..300).map(|i| format!("w{i},1\n")).collect();
+    let words: String = (0..300).map(|i| format!("w{},1\n", i % 290)).collect();
     let refusal = |csv: &str, change: fn(&mut Options)| match load(csv, change) {
         Ok(_) => panic!("accepted: {csv}"),
         Err(refusal) => refusal,
@@ -194,5 +197,49 @@ proptest! {
             bounds.settle(&mut row).unwrap();
             prop_assert_eq!(&row[..], expected.as_slice().unwrap(), "{}", value);
         }
+    }
+}
+
+/// A value and how files and senders spell it: what was learned from one spelling is read in all.
+#[test]
+fn a_value_is_read_as_it_was_learned_however_it_is_spelled() {
+    for (learned, spellings, other) in [
+        (["True", "False"], &["true", "\"True\"", "\"true\"", "1", "1.0", "\"1\""][..], "false"),
+        (["1.50", "2"], &["1.5", "\"1.5\"", "\"1.500\"", "15e-1"], "2"),
+        (["DE", "FR"], &["\"DE\""], "\"FR\""),
+        (["007", "008"], &["\"007\""], "\"008\""),
+        (["TRUE", "maybe"], &["true", "\"True\"", "\"TRUE\""], "\"maybe\""),
+        (["7.0", "x"], &["7", "\"7\"", "\"7.0\"", "7.00"], "\"x\""),
+    ] {
+        let rows: String =
+            (0..100).map(|i| format!("{},{}\n", learned[i % 2], i * 7 % 31)).collect();
+        let Reference { x, schema, .. } = load(&format!("v,n\n{rows}"), |_| {}).unwrap();
+        let codecs = Codecs::new(&schema, &Config { format: Format::Json, ..Config::default() });
+        let decode = |value: &str| {
+            let (mut row, headers) = (vec![], ContentHeaders::default());
+            let record = format!("{{\"v\": {value}, \"n\": 0}}");
+            let codec = codecs.get(Format::Json).unwrap();
+            codec
+                .decode(record.as_bytes(), &headers, &mut row)
+                .unwrap_or_else(|_| panic!("{record}"));
+            row
+        };
+        for spelling in spellings {
+            assert_eq!(decode(spelling), x.row(0).to_vec(), "{learned:?} {spelling}");
+        }
+        assert_eq!(decode(other)[..schema.width() - 1], x.row(1).to_vec()[..schema.width() - 1]);
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_table_is_said_at_once() {
+    let rows: String = (0..300)
+        .map(|i| format!("{},,{},w{}\n", i % 7, if i == 9 { "" } else { "1" }, i % 280))
+        .collect();
+    let refusal = load(&format!("n,nothing,gap,merchant\n{rows}"), |_| {}).err().unwrap();
+    for part in
+        ["3 problems", "\"nothing\" is empty", "row 10 has nothing under \"gap\"", "--values-max"]
+    {
+        assert!(refusal.contains(part), "{part}: {refusal}");
     }
 }

@@ -18,7 +18,7 @@ pub struct Arrays {
 impl Arrays {
     pub fn open(file: &Path, reading: &Reading) -> Result<Self, TableError> {
         let marks = reading.marks.as_deref().filter(|name| *name != "y");
-        let set = Dataset::load_marked(file, reading.labels.as_deref(), marks);
+        let set = Dataset::load_marked(file, reading.labels.as_deref(), marks, true);
         let set = set.map_err(|error| match error {
             DataError::Read { file, source } => TableError::Read { file, source },
             DataError::Refused { file, found, accepted } => {
@@ -29,7 +29,9 @@ impl Arrays {
         let mut all: Vec<String> = (0..set.x.ncols()).map(|j| format!("x{j}")).collect();
         all.extend(set.y.is_some().then(|| "y".to_owned()));
         all.extend(marks.map(str::to_owned));
-        let kept = kept(file, &all, reading)?;
+        let mut reading = reading.clone();
+        reading.ignore.retain(|name| name != "y" || all.contains(name));
+        let kept = kept(file, &all, &reading)?;
         Ok(Self { names: kept.iter().map(|&at| all[at].clone()).collect(), kept, set })
     }
 }
@@ -39,8 +41,8 @@ impl Source for Arrays {
         &self.names
     }
 
-    fn typed(&self) -> bool {
-        true
+    fn has_names(&self) -> bool {
+        false
     }
 
     fn integers(&self) -> bool {

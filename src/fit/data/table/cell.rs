@@ -1,39 +1,38 @@
-//! A cell as a number or a word.
+//! A cell as a number or a word, by the same rules as on the record path ([`crate::codec::word`]).
 
 use crate::codec::Scalar;
+use crate::codec::word::{self, Meaning};
 
-/// The cell as its feature will want it: in a file without types, a word that is a JSON number is
-/// that number, so that `7` and `7.0` are one value here as they are on the record path, and `007`
-/// stays a word.
-pub fn spelled(cell: Scalar<'_>, typed: bool) -> Scalar<'_> {
+/// Whether the cell says nothing.
+pub fn is_nothing(cell: Scalar<'_>) -> bool {
     match cell {
-        Scalar::Text(word) if !typed => json_number(word).map_or(cell, Scalar::Number),
-        _ => cell,
+        Scalar::Null => true,
+        Scalar::Number(x) => x.is_nan(),
+        Scalar::Text(word) => word::meaning(word) == Meaning::Nothing,
+        Scalar::Bool(_) => false,
     }
 }
 
-/// The number in the cell, if it is one; infinite or NaN if the cell says so.
-pub fn number(cell: Scalar<'_>, typed: bool) -> Option<f64> {
+/// The number in the cell, if it is one; infinite if the cell says so.
+pub fn number(cell: Scalar<'_>) -> Option<f64> {
     match cell {
-        Scalar::Number(x) => Some(x),
+        Scalar::Number(x) => Some(x).filter(|x| !x.is_nan()),
         Scalar::Bool(x) => Some(f64::from(u8::from(x))),
-        Scalar::Text(word) if !typed => word.trim().parse().ok(),
-        Scalar::Text(_) | Scalar::Null => None,
-    }
-}
-
-/// The one word for a value, however its file writes it; none for what is missing.
-pub fn word(cell: Scalar<'_>, typed: bool) -> Option<String> {
-    match spelled(cell, typed) {
-        Scalar::Number(x) => Some(x.to_string()),
-        Scalar::Text(word) => Some(word.to_owned()),
-        Scalar::Bool(x) => Some(x.to_string()),
+        Scalar::Text(word) => match word::meaning(word) {
+            Meaning::Number(x) => Some(x),
+            Meaning::Truth(x) => Some(f64::from(u8::from(x))),
+            Meaning::Nothing | Meaning::Word => None,
+        },
         Scalar::Null => None,
     }
 }
 
-/// What `word` is as a number of JSON, if it is written as one.
-fn json_number(word: &str) -> Option<f64> {
-    let begins = word.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-    begins.then(|| serde_json::from_str(word).ok()).flatten()
+/// The one word for a value, however its file writes it; none for what is missing.
+pub fn word(cell: Scalar<'_>) -> Option<String> {
+    match cell {
+        Scalar::Number(x) => Some(x).filter(|x| !x.is_nan()).map(|x| x.to_string()),
+        Scalar::Text(word) => word::canonical(word).map(|one| one.into_owned()),
+        Scalar::Bool(x) => Some(x.to_string()),
+        Scalar::Null => None,
+    }
 }

@@ -10,6 +10,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::source::TableError;
+use super::{folder, unicode};
 use crate::fit::data::array::NPY_MAGIC;
 
 /// What a file is, told by its first bytes.
@@ -32,6 +33,17 @@ impl Kind {
     /// # Errors
     /// If the file cannot be read, or begins like nothing we read.
     pub fn of(file: &Path) -> Result<Self, TableError> {
+        if file.is_dir() {
+            let files = folder::files(file)?;
+            return match Self::of(&files[0])? {
+                Self::Arrays => Err(TableError::Refused {
+                    file: file.to_owned(),
+                    found: "a folder of arrays".into(),
+                    advice: "bring one file of arrays, or part files of a table".into(),
+                }),
+                kind => Ok(kind),
+            };
+        }
         let read = |source| TableError::Read { file: file.to_owned(), source };
         let mut head = vec![];
         let bytes = Bytes::open(file).map_err(read)?;
@@ -47,7 +59,8 @@ impl Kind {
 
     fn of_head(head: &[u8]) -> Option<Self> {
         let text = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
-        let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
+        let mut letters = head.iter().filter(|byte| !byte.is_ascii_whitespace());
+        let (first, second) = (letters.next(), letters.next());
         match head {
             _ if head.starts_with(b"PAR1") => Some(Self::Parquet),
             _ if head.starts_with(NPY_MAGIC) || head.starts_with(b"PK\x03\x04") => {
@@ -55,17 +68,26 @@ impl Kind {
             }
             [0, 0, ..] => Some(Self::Arrays),
             _ if first == Some(&b'{') => Some(Self::JsonLines),
+            // An array of objects; a line that begins with one bracket is text.
+            _ if first == Some(&b'[') && second == Some(&b'{') => Some(Self::JsonLines),
             [_, ..] if head.iter().all(text) => Some(Self::Csv),
             _ => None,
         }
     }
 }
 
-/// SHA-256 of the file as it lies on the disk.
+/// SHA-256 of the file as it lies on the disk; of a folder, of the digests of its part files.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn digest(file: &Path) -> Result<[u8; 32], TableError> {
+    if file.is_dir() {
+        let mut hash = Sha256::new();
+        for part in folder::files(file)? {
+            hash.update(digest(&part)?);
+        }
+        return Ok(hash.finalize().into());
+    }
     let hash = || {
         let mut hash = Sha256::new();
         let (mut file, mut buffer) = (File::open(file)?, vec![0; 1 << 16]);
@@ -109,8 +131,8 @@ impl Bytes {
             BufReader::with_capacity(1 << 16, Counted { inner: file, count: packed.clone() });
         let gzipped = io::BufRead::fill_buf(&mut reader)?.starts_with(&[0x1f, 0x8b]);
         let reader: Box<dyn Read> = match gzipped {
-            true => Box::new(MultiGzDecoder::new(reader)),
-            false => Box::new(reader),
+            true => unicode::utf8(BufReader::new(MultiGzDecoder::new(reader)))?,
+            false => unicode::utf8(reader)?,
         };
         Ok(Self { reader, row: Rc::default(), packed, packed_len })
     }

@@ -1,15 +1,17 @@
-//! JSON lines: one object per line, its keys are the columns.
+//! JSON lines: one object per line, its keys are the columns; or one array of such objects.
 //!
-//! A key that a row does not have is missing there, as `null` is. Columns stand in the order in
-//! which their keys first appear, which takes one reading of the file before the first.
+//! A key that a row does not have is missing there, as `null` is. Objects within objects are opened: what
+//! stands in them is called by its JSON pointer, `/customer/age`, which is how a record is read too. Of
+//! Kafka Connect's `{"schema": …, "payload": …}` the payload is read. Columns stand in the order in which
+//! their keys first appear, which takes one reading of the file before the first.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::file::Bytes;
@@ -22,25 +24,35 @@ pub struct JsonLines {
     names: Vec<String>,
     /// Which column a key is; none for those that are ignored.
     places: HashMap<String, Option<usize>>,
+    /// Objects that are not opened.
+    ignore: Vec<String>,
 }
 
 /// Most keys of a table: what has more has them by accident, such as ids for keys.
 const NAMES_MAX: usize = 10_000;
 
 /// The members of an object, in their order.
-struct Members(Vec<(String, Value)>);
+struct Members(Vec<(String, JsonValue)>);
+
+/// A value of JSON, its objects in the order of the file.
+enum JsonValue {
+    Object(Members),
+    Value(Value),
+}
 
 impl JsonLines {
     pub fn open(file: &Path, reading: &Reading) -> Result<Self, TableError> {
         let mut all: Vec<String> = vec![];
         let mut places: HashMap<String, Option<usize>> = HashMap::new();
-        objects(file, &mut |row, Members(members), _| {
-            for (key, _) in members {
-                if !places.contains_key(&key) {
-                    places.insert(key.clone(), None);
-                    all.push(key);
+        let mut opened: Vec<String> = vec![];
+        objects(file, &mut |row, members, _| {
+            let names = &mut |name: &str, _: &Value| {
+                if !places.contains_key(name) {
+                    places.insert(name.to_owned(), None);
+                    all.push(name.to_owned());
                 }
-            }
+            };
+            leaves(&members, &reading.ignore, names, &mut opened);
             match all.len() > NAMES_MAX {
                 true => Err(TableError::Row {
                     file: file.to_owned(),
@@ -51,12 +63,16 @@ impl JsonLines {
                 false => Ok(ControlFlow::Continue(())),
             }
         })?;
-        let kept = kept(file, &all, reading)?;
+        // An object that is ignored is no column, and neither is one that is opened.
+        all.retain(|name| !opened.contains(name));
+        let mut columns = reading.clone();
+        columns.ignore.retain(|name| all.contains(name) || !opened.contains(name));
+        let kept = kept(file, &all, &columns)?;
         let names: Vec<String> = kept.iter().map(|&at| all[at].clone()).collect();
         for (at, name) in names.iter().enumerate() {
             places.insert(name.clone(), Some(at));
         }
-        Ok(Self { file: file.to_owned(), names, places })
+        Ok(Self { file: file.to_owned(), names, places, ignore: reading.ignore.clone() })
     }
 }
 
@@ -65,24 +81,83 @@ impl Source for JsonLines {
         &self.names
     }
 
-    fn typed(&self) -> bool {
-        true
-    }
-
     fn visit(&self, each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<(), TableError> {
-        objects(&self.file, &mut |number, Members(members), done| {
-            let mut cells = vec![Scalar::Null; self.names.len()];
-            for (key, value) in &members {
-                let Some(at) = self.places.get(key).copied().flatten() else { continue };
-                cells[at] = scalar(value).ok_or_else(|| TableError::Row {
-                    file: self.file.clone(),
-                    row: number,
-                    found: format!("has an array or an object under {key:?}"),
-                    advice: format!("make columns of what is in it, or --ignore {key}"),
-                })?;
+        objects(&self.file, &mut |number, members, done| {
+            let mut values: Vec<Option<&Value>> = vec![None; self.names.len()];
+            let mut found = vec![];
+            leaves(
+                &members,
+                &self.ignore,
+                &mut |name, value| found.push((name.to_owned(), value)),
+                &mut vec![],
+            );
+            for (name, value) in found {
+                let Some(at) = self.places.get(&name).copied().flatten() else { continue };
+                values[at] = Some(value);
+            }
+            // Everything that is wrong with a row at once.
+            let (mut cells, mut problems) = (vec![], vec![]);
+            for (value, name) in values.into_iter().zip(&self.names) {
+                match value.map_or(Some(Scalar::Null), scalar) {
+                    Some(cell) => cells.push(cell),
+                    None => problems.push(TableError::Row {
+                        file: self.file.clone(),
+                        row: number,
+                        found: format!("has an array under {name:?}"),
+                        advice: format!("make columns of what is in it, or --ignore {name}"),
+                    }),
+                }
+            }
+            if !problems.is_empty() {
+                return Err(TableError::of_all(problems));
             }
             Ok(each(&Row { number, cells: &cells, done }))
         })
+    }
+}
+
+/// Shows every value of an object under its name: its key, or its pointer if it is not at the top.
+/// Names of objects that were opened, or left closed because they are ignored, go into `opened`.
+fn leaves<'v>(
+    Members(members): &'v Members,
+    ignore: &[String],
+    each: &mut dyn FnMut(&str, &'v Value),
+    opened: &mut Vec<String>,
+) {
+    let is_connect = members.len() == 2
+        && members.iter().any(|(key, _)| key == "schema")
+        && members
+            .iter()
+            .any(|(key, value)| key == "payload" && matches!(value, JsonValue::Object(_)));
+    for (key, value) in members {
+        if is_connect && key == "schema" {
+            continue;
+        }
+        leaf(key.clone(), value, ignore, each, opened);
+    }
+}
+
+fn leaf<'v>(
+    name: String,
+    value: &'v JsonValue,
+    ignore: &[String],
+    each: &mut dyn FnMut(&str, &'v Value),
+    opened: &mut Vec<String>,
+) {
+    let Members(members) = match value {
+        JsonValue::Object(members) => members,
+        JsonValue::Value(value) => return each(&name, value),
+    };
+    if !opened.contains(&name) {
+        opened.push(name.clone());
+    }
+    if ignore.contains(&name) {
+        return;
+    }
+    let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
+    let outer = if name.starts_with('/') { name } else { format!("/{}", escaped(&name)) };
+    for (key, value) in members {
+        leaf(format!("{outer}/{}", escaped(key)), value, ignore, each, opened);
     }
 }
 
@@ -106,6 +181,12 @@ fn objects(file: &Path, each: &mut Hear<'_>) -> Result<(), TableError> {
     let progress = bytes.progress();
     let mut reader = BufReader::new(bytes);
     let (mut line, mut row) = (vec![], 0);
+    let refused = |row, error: serde_json::Error| TableError::Row {
+        file: file.to_owned(),
+        row,
+        found: format!("is no JSON object: {error}"),
+        advice: "write one object per line".into(),
+    };
     loop {
         line.clear();
         let done = progress.row();
@@ -115,17 +196,56 @@ fn objects(file: &Path, each: &mut Hear<'_>) -> Result<(), TableError> {
         if line.trim_ascii().is_empty() {
             continue;
         }
+        if row == 0 && line.trim_ascii_start().starts_with(b"[") {
+            reader.read_to_end(&mut line).map_err(read)?;
+            let all: Vec<Members> = parsed(&line).map_err(|error| refused(1, error))?;
+            let n = all.len();
+            for (row, members) in (1..).zip(all) {
+                if each(row, members, row as f32 / n as f32)?.is_break() {
+                    break;
+                }
+            }
+            return Ok(());
+        }
         row += 1;
-        let members = serde_json::from_slice(&line).map_err(|error| TableError::Row {
-            file: file.to_owned(),
-            row,
-            found: format!("is no JSON object: {error}"),
-            advice: "write one object per line".into(),
-        })?;
+        let members = parsed(&line).map_err(|error| refused(row, error))?;
         if each(row, members, done)?.is_break() {
             return Ok(());
         }
     }
+}
+
+/// The value in `text`, also if it holds numbers that are none, as Python and others write them.
+fn parsed<T: for<'t> Deserialize<'t>>(text: &[u8]) -> serde_json::Result<T> {
+    match serde_json::from_slice(text) {
+        Ok(value) => Ok(value),
+        Err(error) => serde_json::from_slice(&without_nan(text)).map_err(|_| error),
+    }
+}
+
+/// `NaN` as `null`, and infinities in quotes, outside of strings.
+fn without_nan(text: &[u8]) -> Vec<u8> {
+    let names: [(&[u8], &[u8]); 3] =
+        [(b"NaN", b"null"), (b"-Infinity", b"\"-Infinity\""), (b"Infinity", b"\"Infinity\"")];
+    let mut out = Vec::with_capacity(text.len());
+    let (mut at, mut inside) = (0, false);
+    while at < text.len() {
+        let found = names.iter().find(|(name, _)| !inside && text[at..].starts_with(name));
+        if let Some((name, written)) = found {
+            out.extend_from_slice(written);
+            at += name.len();
+            continue;
+        }
+        if inside && text[at] == b'\\' {
+            out.push(text[at]);
+            at += 1;
+        } else if text[at] == b'"' {
+            inside = !inside;
+        }
+        out.extend(text.get(at));
+        at += 1;
+    }
+    out
 }
 
 impl<'de> Deserialize<'de> for Members {
@@ -147,5 +267,56 @@ impl<'de> Deserialize<'de> for Members {
             }
         }
         deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = JsonValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonValue, A::Error> {
+                let mut members = vec![];
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(JsonValue::Object(Members(members)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<JsonValue, A::Error> {
+                while array.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(JsonValue::Value(Value::Array(vec![])))
+            }
+
+            fn visit_str<E>(self, word: &str) -> Result<JsonValue, E> {
+                Ok(JsonValue::Value(word.into()))
+            }
+
+            fn visit_bool<E>(self, truth: bool) -> Result<JsonValue, E> {
+                Ok(JsonValue::Value(truth.into()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<JsonValue, E> {
+                Ok(JsonValue::Value(number.into()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<JsonValue, E> {
+                Ok(JsonValue::Value(number.into()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<JsonValue, E> {
+                Ok(JsonValue::Value(number.into()))
+            }
+
+            fn visit_unit<E>(self) -> Result<JsonValue, E> {
+                Ok(JsonValue::Value(Value::Null))
+            }
+        }
+        deserializer.deserialize_any(Any)
     }
 }

@@ -8,17 +8,21 @@
 mod arrays;
 mod cell;
 mod csv;
+mod decimal;
 mod file;
+mod folder;
 mod json_lines;
 mod parquet;
 mod source;
+mod unicode;
 
 use std::path::Path;
 
 pub use crate::codec::Scalar;
 pub use arrays::Arrays;
-pub use cell::{number, spelled, word};
+pub use cell::{is_nothing, number, word};
 pub use file::{Kind, digest};
+use folder::Folder;
 pub use source::{Reading, Row, Source, TableError, columns};
 
 /// Opens a table of any format; which one is told by its bytes.
@@ -26,6 +30,9 @@ pub use source::{Reading, Row, Source, TableError, columns};
 /// # Errors
 /// If it is no table, or does not have the columns that `reading` speaks of.
 pub fn open(file: &Path, reading: &Reading) -> Result<Box<dyn Source>, TableError> {
+    if file.is_dir() {
+        return Ok(Box::new(Folder::open(file, reading, open)?));
+    }
     Ok(match Kind::of(file)? {
         Kind::Csv => Box::new(csv::Csv::open(file, reading)?),
         Kind::JsonLines => Box::new(json_lines::JsonLines::open(file, reading)?),

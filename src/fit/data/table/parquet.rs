@@ -7,11 +7,13 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
+use parquet::schema::types::Type;
 
-use super::source::{Reading, Row, Source, TableError, kept};
+use super::source::{Reading, Row, Source, TableError, is_index, kept};
 use crate::codec::Scalar;
 
 /// A Parquet file.
@@ -30,7 +32,21 @@ impl Parquet {
         let fields = meta.schema().get_fields();
         let all: Vec<String> = fields.iter().map(|field| field.name().to_owned()).collect();
         let rows = u64::try_from(meta.num_rows()).unwrap_or(0);
-        let kept = kept(file, &all, reading)?;
+        let index = |at: &usize| !is_index(&all[*at], usize::MAX);
+        let kept: Vec<usize> = kept(file, &all, reading)?.into_iter().filter(index).collect();
+        let problem = |&at: &usize| {
+            let what = unreadable(&fields[at])?;
+            let name = &all[at];
+            Some(TableError::Refused {
+                file: file.to_owned(),
+                found: format!("column {name:?} holds {what}"),
+                advice: format!("write it as a number, a word or a bool, or --ignore {name}"),
+            })
+        };
+        let problems: Vec<_> = kept.iter().filter_map(problem).collect();
+        if !problems.is_empty() {
+            return Err(TableError::of_all(problems));
+        }
         let names = kept.iter().map(|&at| all[at].clone()).collect();
         Ok(Self { file: file.to_owned(), names, kept, rows })
     }
@@ -39,10 +55,6 @@ impl Parquet {
 impl Source for Parquet {
     fn names(&self) -> &[String] {
         &self.names
-    }
-
-    fn typed(&self) -> bool {
-        true
     }
 
     fn visit(&self, each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<(), TableError> {
@@ -67,6 +79,36 @@ impl Source for Parquet {
             }
         }
         Ok(())
+    }
+}
+
+/// What a column holds that is no cell, if that is so.
+fn unreadable(field: &Type) -> Option<&'static str> {
+    if field.is_group() {
+        return Some("arrays or objects");
+    }
+    let info = field.get_basic_info();
+    let (converted, logical) = (info.converted_type(), info.logical_type_ref());
+    let is_time = matches!(
+        logical,
+        Some(LogicalType::Timestamp { .. } | LogicalType::Date | LogicalType::Time { .. })
+    ) || matches!(
+        converted,
+        ConvertedType::DATE
+            | ConvertedType::TIME_MILLIS
+            | ConvertedType::TIME_MICROS
+            | ConvertedType::TIMESTAMP_MILLIS
+            | ConvertedType::TIMESTAMP_MICROS
+            | ConvertedType::INTERVAL
+    );
+    let bytes = [PhysicalType::BYTE_ARRAY, PhysicalType::FIXED_LEN_BYTE_ARRAY];
+    let kind = field.get_physical_type();
+    let has_meaning = logical.is_some() || converted != ConvertedType::NONE;
+    match kind {
+        _ if is_time => Some("dates or times, which say when and measure nothing"),
+        PhysicalType::INT96 => Some("dates or times, which say when and measure nothing"),
+        kind if bytes.contains(&kind) && !has_meaning => Some("bytes"),
+        _ => None,
     }
 }
 

@@ -10,9 +10,15 @@ pub trait Source {
     /// The columns, without those that are to be ignored.
     fn names(&self) -> &[String];
 
-    /// Whether the file tells a number from a word. CSV does not: there a word that reads as a
-    /// number is one.
-    fn typed(&self) -> bool;
+    /// What was made of the file where it does not say itself what is meant.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+
+    /// Whether somebody named the columns.
+    fn has_names(&self) -> bool {
+        true
+    }
 
     /// Whether all of its numbers are integers by type, as bytes of an image are.
     fn integers(&self) -> bool {
@@ -44,6 +50,8 @@ pub struct Reading {
     pub header: Option<Vec<String>>,
     /// What stands between the cells of a CSV; told from its first line unless given.
     pub delimiter: Option<u8>,
+    /// What stands before the decimals of a CSV's numbers; told from the numbers unless given.
+    pub decimal: Option<u8>,
     /// Cells of a CSV that say nothing, beside the empty one.
     pub missing: Vec<String>,
     /// Columns that are not read.
@@ -63,6 +71,24 @@ pub enum TableError {
     Refused { file: PathBuf, found: String, advice: String },
     #[error("{}: row {row} {found}; {advice}", file.display())]
     Row { file: PathBuf, row: u64, found: String, advice: String },
+    #[error("{}", each_in_a_line(.0))]
+    Several(Vec<TableError>),
+}
+
+impl TableError {
+    /// All that is wrong, of which there is something.
+    pub fn of_all(mut problems: Vec<Self>) -> Self {
+        match problems.len() {
+            1 => problems.remove(0),
+            _ => Self::Several(problems),
+        }
+    }
+}
+
+fn each_in_a_line(problems: &[TableError]) -> String {
+    let lines = problems.iter().map(ToString::to_string);
+    let count = format!("{} problems:", problems.len());
+    [count].into_iter().chain(lines).collect::<Vec<_>>().join("\n  ")
 }
 
 /// Which of the columns called `all` are read, once each has a name of its own.
@@ -80,10 +106,17 @@ pub fn kept(file: &Path, all: &[String], reading: &Reading) -> Result<Vec<usize>
         let found = format!("column {} has no name", at + 1);
         return refused(found, "name every column, in the file or by --header");
     }
-    if let Some(name) = reading.ignore.iter().find(|name| !all.contains(name)) {
+    let mut ignored = reading.ignore.iter().filter(|name| !name.is_empty());
+    if let Some(name) = ignored.find(|name| !all.contains(name) && !is_index(name, 0)) {
         return refused(format!("there is no column {name:?} to ignore"), &columns(all));
     }
     Ok((0..all.len()).filter(|&at| !reading.ignore.contains(&all[at])).collect())
+}
+
+/// Whether a column of this name, at this place, is what pandas calls the index: the number of the row.
+pub fn is_index(name: &str, at: usize) -> bool {
+    at == 0 && (name.is_empty() || name == "Unnamed: 0")
+        || name.strip_prefix("__index_level_").is_some_and(|rest| rest.ends_with("__"))
 }
 
 /// Says which columns there are, in as many words as a person reads.

@@ -64,7 +64,7 @@ fn read(bytes: &[u8], reading: &Reading) -> Result<Seen, String> {
         source.visit(&mut |row| {
             assert_eq!(row.number, all.len() as u64 + 1);
             assert!((0.0..=1.0).contains(&row.done));
-            let cell = |&c: &Scalar<'_>| (number(c, source.typed()), word(c, source.typed()));
+            let cell = |&c: &Scalar<'_>| (number(c), word(c));
             all.push(row.cells.iter().map(cell).collect());
             ControlFlow::Continue(())
         })
@@ -119,7 +119,105 @@ fn a_number_of_json_is_one_value_however_it_is_spelled_and_007_is_a_word() {
     let (_, rows) = read(b"code\n7\n7.0\n007\n7e0\n", &Reading::default()).unwrap();
     let words: Vec<_> = rows.iter().map(|row| row[0].1.as_deref().unwrap()).collect();
     assert_eq!(words, ["7", "7", "007", "7"]);
-    assert!(rows.iter().all(|row| row[0].0 == Some(7.0)));
+    let numbers: Vec<_> = rows.iter().map(|row| row[0].0).collect();
+    assert_eq!(numbers, [Some(7.0), Some(7.0), None, Some(7.0)]);
+}
+
+/// The tables that tools make of `amount, country` by themselves, each with the same two rows.
+#[test]
+fn what_tools_add_to_a_table_is_taken_off() {
+    let plain = read(b"amount,country\n1.5,DE\n-2000.25,FR\n", &Reading::default()).unwrap();
+    let utf16 = |text: &str| {
+        [&[0xff, 0xfe][..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()]
+            .concat()
+    };
+    for (what, bytes) in [
+        ("pandas' index", b",amount,country\n0,1.5,DE\n1,-2000.25,FR\n".to_vec()),
+        ("pandas' index, read and written again", b"Unnamed: 0,amount,country\n0,1.5,DE\n1,-2000.25,FR\n".into()),
+        ("an index of Arrow", b"amount,country,__index_level_0__\n1.5,DE,0\n-2000.25,FR,1\n".into()),
+        ("R's row names", b"\"amount\" \"country\"\n\"1\" 1.5 \"DE\"\n\"2\" -2000.25 \"FR\"\n".iter().map(|&b| if b == b' ' { b'\t' } else { b }).collect()),
+        ("commas at the end of every line", b"amount,country,\n1.5,DE,\n-2000.25,FR,\n".into()),
+        ("commas at the end of rows", b"amount,country\n1.5,DE,\n-2000.25,FR,\n".into()),
+        ("a comma at the end of the names", b"amount,country,\n1.5,DE\n-2000.25,FR\n".into()),
+        ("sep=", b"sep=;\r\namount;country\r\n1.5;DE\r\n-2000.25;FR\r\n".into()),
+        ("sep= of a pipe", b"sep=|\namount|country\n1.5|DE\n-2000.25|FR\n".into()),
+        ("decimal commas", b"amount;country\n1,5;DE\n-2000,25;FR\n".into()),
+        ("decimal commas and points", b"amount;country\n1,5;DE\n-2.000,25;FR\n".into()),
+        ("decimal commas in quotes", b"amount,country\n\"1,5\",DE\n\"-2000,25\",FR\n".into()),
+        ("thousands", b"amount,country\n1.5,DE\n\"-2,000.25\",FR\n".into()),
+        ("UTF-16", utf16("amount\tcountry\r\n1.5\tDE\r\n-2000.25\tFR\r\n")),
+        ("UTF-16, lines of JSON", utf16("{\"amount\": 1.5, \"country\": \"DE\"}\n{\"amount\": -2000.25, \"country\": \"FR\"}\n")),
+        ("a mark before JSON", b"\xef\xbb\xbf{\"amount\": 1.5, \"country\": \"DE\"}\n{\"amount\": -2000.25, \"country\": \"FR\"}\n".into()),
+        ("one array of JSON", b"[{\"amount\": 1.5, \"country\": \"DE\"},\n {\"amount\": -2000.25, \"country\": \"FR\"}]".into()),
+        ("numbers in quotes", b"{\"amount\": \"1.50\", \"country\": \"DE\"}\n{\"amount\": \"-2000.25\", \"country\": \"FR\"}\n".into()),
+        ("zeros behind the point", b"amount,country\n1.500,DE\n-2000.2500,FR\n".into()),
+    ] {
+        assert_eq!(read(&bytes, &Reading::default()).as_ref(), Ok(&plain), "{what}");
+    }
+}
+
+#[test]
+fn a_header_that_is_there_twice_is_no_row() {
+    let header = Some(vec!["row".into(), "amount".into()]);
+    let reading = Reading { header, ignore: vec!["row".into()], ..Reading::default() };
+    let (names, rows) = read(b",amount\n0,1.5\n", &reading).unwrap();
+    assert_eq!((names, rows.len(), rows[0][0].0), (vec!["amount".to_owned()], 1, Some(1.5)));
+}
+
+#[test]
+fn objects_within_objects_are_columns_called_by_their_pointers() {
+    let nested = b"{\"id\": 1, \"customer\": {\"age\": 40, \"a/b\": {\"c\": \"x\"}}}\n{\"id\": 2, \"customer\": null}\n";
+    let (names, rows) = read(nested, &Reading::default()).unwrap();
+    assert_eq!(names, ["id", "/customer/age", "/customer/a~1b/c"]);
+    assert_eq!(rows[0][1].0, Some(40.0));
+    assert_eq!(rows[1][1], (None, None));
+    let ignoring = Reading { ignore: vec!["customer".into()], ..Reading::default() };
+    assert_eq!(read(nested, &ignoring).unwrap().0, ["id"]);
+    let connect = b"{\"schema\": {\"fields\": [1]}, \"payload\": {\"x\": 1}}\n";
+    assert_eq!(read(connect, &Reading::default()).unwrap().0, ["/payload/x"]);
+}
+
+#[test]
+fn what_is_no_number_is_missing_in_every_format() {
+    for bytes in [
+        &b"{\"a\": NaN, \"b\": \"NaN, \\\" NaN\"}\n"[..],
+        b"{\"a\": null, \"b\": \"NaN, \\\" NaN\"}\n",
+        b"{\"a\": \"\", \"b\": \"NaN, \\\" NaN\"}\n",
+        b"a,b\nnan,\"NaN, \"\" NaN\"\n",
+        b"a,b\n,\"NaN, \"\" NaN\"\n",
+    ] {
+        let (_, rows) = read(bytes, &Reading::default()).unwrap();
+        assert_eq!(rows[0][0], (None, None), "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(rows[0][1].1.as_deref(), Some("NaN, \" NaN"));
+    }
+    let (_, rows) = read(b"{\"a\": -Infinity}\n", &Reading::default()).unwrap();
+    assert_eq!(rows[0][0].0, Some(f64::NEG_INFINITY));
+}
+
+#[test]
+fn part_files_are_one_table_whatever_the_order_of_their_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    put("_SUCCESS", b"");
+    put(".part-0.crc", b"\x00\x01");
+    put("part-0.csv", b"amount,country\n1,DE\n2,FR\n");
+    std::fs::create_dir(folder.path().join("day=2")).unwrap();
+    put("day=2/part-1.csv", b"country,amount\nPL,3\n");
+    let source = open(folder.path(), &Reading::default()).unwrap();
+    assert_eq!(source.names(), ["country", "amount"]);
+    let mut rows = vec![];
+    source
+        .visit(&mut |row| {
+            rows.push((row.number, word(row.cells[0]).unwrap(), number(row.cells[1]).unwrap()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let expected =
+        [(1, "PL".to_owned(), 3.0), (2, "DE".to_owned(), 1.0), (3, "FR".to_owned(), 2.0)];
+    assert_eq!(rows, expected);
+    put("part-2.csv", b"amount\n3\n");
+    let refusal = open(folder.path(), &Reading::default()).err().unwrap().to_string();
+    assert!(refusal.contains("part-2.csv: it lacks the column \"country\""), "{refusal}");
 }
 
 #[test]
