@@ -225,6 +225,40 @@ impl<'de> Deserialize<'de> for Shape {
     }
 }
 
+/// The length of a dimension: a number, or its digits as a text, as Protobuf's JSON writes an `int64`.
+struct Length(i64);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(length: D) -> Result<Self, D::Error> {
+        length.deserialize_any(OneLength)
+    }
+}
+
+struct OneLength;
+
+impl Visitor<'_> for OneLength {
+    type Value = Length;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the length of a dimension")
+    }
+
+    fn visit_u64<E: Error>(self, length: u64) -> Result<Length, E> {
+        i64::try_from(length).map(Length).map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, length: i64) -> Result<Length, E> {
+        Ok(Length(length))
+    }
+
+    fn visit_str<E: Error>(self, digits: &str) -> Result<Length, E> {
+        match digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            true => digits.parse().map(Length).map_err(E::custom),
+            false => Err(E::custom("a length that is no number")),
+        }
+    }
+}
+
 /// Takes the lengths of a tensor's dimensions.
 struct Dimensions;
 
@@ -237,7 +271,7 @@ impl<'de> Visitor<'de> for Dimensions {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut lengths: A) -> Result<Shape, A::Error> {
         let mut shape = Shape::default();
-        while let Some(length) = lengths.next_element()? {
+        while let Some(Length(length)) = lengths.next_element()? {
             shape.push(length).ok_or_else(|| A::Error::custom("a tensor that nothing can hold"))?;
         }
         Ok(shape)

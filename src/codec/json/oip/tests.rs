@@ -112,6 +112,20 @@ fn one_tensor_holds_whole_rows_whatever_its_name() {
     assert_eq!(read(&codec, &after), Ok(vec![0.099_975_586, 65504.0]));
 }
 
+/// As Protobuf's JSON writes an `int64`.
+#[test]
+fn lengths_may_be_digits_in_quotes_and_nothing_else_in_quotes() {
+    let codec = codec(&["x", "y"], "");
+    let row = |shape: &str| {
+        let input = format!(r#"{{"name":"t","shape":{shape},"datatype":"FP32","data":[1,2]}}"#);
+        read(&codec, &body(&format!("{{\"inputs\":[{input}]}}"), b""))
+    };
+    assert_eq!(row(r#"["1","2"]"#), Ok(vec![1.0, 2.0]));
+    for shape in [r#"["1"," 2"]"#, r#"["+1","2"]"#, r#"["-1","2"]"#, r#"["",2]"#, r#"[1.0,2]"#] {
+        assert!(matches!(row(shape), Err(Fault::Unreadable { .. })), "{shape}");
+    }
+}
+
 #[test]
 fn shapes_lengths_and_datatypes_that_disagree_are_faults() {
     let codec = codec(&["x", "y"], "");
