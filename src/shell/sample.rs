@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::kafka::{Clients, RecordHeaders, stamp};
+use super::kafka::{Clients, Quiet, RecordHeaders, stamp};
 use crate::record::{self, Partition, Position, Record};
 
 /// How much is looked at.
@@ -74,7 +75,8 @@ pub fn sample(
             if limits.committed { "read_committed" } else { "read_uncommitted" },
         )
         .set("auto.offset.reset", "earliest");
-    let consumer: BaseConsumer = config.create().map_err(failed("create client"))?;
+    let consumer = BaseConsumer::from_config_and_context(&config, Quiet);
+    let consumer = consumer.map_err(failed("create client"))?;
     let metadata =
         consumer.fetch_metadata(Some(topic), TIMEOUT).map_err(failed("fetch metadata"))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());

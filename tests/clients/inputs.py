@@ -104,9 +104,9 @@ def truncated_json(rng, index, image, _):
 
 
 def string_in_json(rng, index, image, _):
+    # A number in quotes is a number; a word is none.
     pixels = [PIXEL_TEXT[pixel] for pixel in image]
-    at = rng.randrange(WIDTH)
-    pixels[at] = f'"{pixels[at]}"'
+    pixels[rng.randrange(WIDTH)] = '"dark"'
     return JSON, json_body(index, pixels)
 
 

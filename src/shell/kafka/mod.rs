@@ -27,5 +27,6 @@ pub use feed::{Feed, QUEUE_KIB, Turn};
 pub use group::Group;
 pub use native::{OVERHEAD, RecordHeaders};
 pub use reach::Reach;
+pub(super) use restore::Quiet;
 pub use session::{HEADERS_SENDING_MAX, Session, stamp};
 pub use transaction::{Sending, Transactions, part_with};

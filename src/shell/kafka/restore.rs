@@ -219,7 +219,7 @@ fn scan(
 }
 
 /// The end of a partition is what we wait for, not an error to log; what matters comes with `poll`.
-pub(super) struct Quiet;
+pub(in crate::shell) struct Quiet;
 
 impl ClientContext for Quiet {
     fn error(&self, _: KafkaError, _: &str) {}
