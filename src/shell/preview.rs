@@ -24,7 +24,7 @@ pub struct Preview {
     pub records: usize,
     pub beside: usize,
     pub readable: usize,
-    /// What is wrong with the others, in words, and how often; at most [`FAULTS_MAX`].
+    /// What is wrong with the others, in words, and how often; at most `FAULTS_MAX`.
     pub faults: BTreeMap<String, usize>,
     /// Readable records that would be flagged, if they were scored.
     pub flagged: Option<usize>,

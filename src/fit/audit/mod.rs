@@ -1,7 +1,7 @@
 //! An audit of labelled training rows: which of them may be poisoned, mislabelled, or there twice.
 //!
 //! Rows with a trigger share something that their look-alikes lack. Everything here rests on that: rows are compared
-//! with their nearest neighbours in a latent space ([`Latent`]), and what is left over is searched for one shared
+//! with their nearest neighbours in a latent space, and what is left over is searched for one shared
 //! direction ([`shared`]). The direction is the picture of the trigger.
 //!
 //! It cannot see a trigger that differs from row to row (one that bends or moves with the row), poison of most of a

@@ -1,6 +1,6 @@
 //! What `fit` learns from: rows of numbers in a file, and their labels if there are any.
 //!
-//! Reads `.npy`, `.npz` (see [`ROWS_NAMES`] for what rows may be called, [`LABELS_NAMES`] for labels) and IDX, each also
+//! Reads `.npy`, `.npz` (see `ROWS_NAMES` for what rows may be called, `LABELS_NAMES` for labels) and IDX, each also
 //! gzipped; the format is told by the first bytes, not by the name. It cannot tell clean rows from attacked ones: what is
 //! in the file is what the guard will call normal.
 
