@@ -57,7 +57,7 @@ pub struct Signer(EcKey<Private>);
 struct Signature {
     media_type: String,
     verification_material: VerificationMaterial,
-    dsse_envelope: Envelope,
+    dsse_envelope: Dsse,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,7 +76,7 @@ struct PublicKeyHint {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope {
+struct Dsse {
     payload: String,
     payload_type: String,
     signatures: Vec<Signed>,
@@ -108,7 +108,7 @@ struct Subject {
 #[derive(Serialize, Deserialize)]
 struct Predicate {
     serialization: Serialization,
-    resources: Vec<Resource>,
+    resources: Vec<SignedFile>,
 }
 
 /// How the files became digests.
@@ -123,7 +123,7 @@ struct Serialization {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Resource {
+struct SignedFile {
     name: String,
     algorithm: String,
     digest: String,
@@ -209,12 +209,12 @@ impl Signer {
     /// # Errors
     /// If OpenSSL refuses.
     pub fn sign(&self, name: &str, files: &Files) -> Result<Vec<u8>, SignatureError> {
-        let resource = |(name, bytes): (&String, &Vec<u8>)| Resource {
+        let resource = |(name, bytes): (&String, &Vec<u8>)| SignedFile {
             name: name.clone(),
             algorithm: SHA256.into(),
             digest: Digest::of(bytes).to_string(),
         };
-        let resources: Vec<Resource> = files.iter().map(resource).collect();
+        let resources: Vec<SignedFile> = files.iter().map(resource).collect();
         let root = resources_root(&resources)?.to_string();
         let digest = BTreeMap::from([(SHA256.to_owned(), root)]);
         let serialization = Serialization {
@@ -240,7 +240,7 @@ impl Signer {
                 public_key: PublicKeyHint { hint: Digest::of(&public).to_string() },
                 tlog_entries: vec![],
             },
-            dsse_envelope: Envelope {
+            dsse_envelope: Dsse {
                 payload: STANDARD.encode(&payload),
                 payload_type: PAYLOAD_TYPE.into(),
                 signatures: vec![Signed { sig: STANDARD.encode(sig), keyid: String::new() }],
@@ -264,7 +264,7 @@ fn authenticated(payload: &[u8]) -> Vec<u8> {
 }
 
 /// SHA-256 of all digests, in the order of the resources.
-fn resources_root(resources: &[Resource]) -> Result<Digest, SignatureError> {
+fn resources_root(resources: &[SignedFile]) -> Result<Digest, SignatureError> {
     let mut all = vec![];
     for resource in resources {
         let digest = Digest::try_from(resource.digest.clone()).map_err(SignatureError::Format)?;

@@ -10,7 +10,7 @@
 mod duplicates;
 mod error;
 mod latent;
-mod neighbours;
+mod nearest;
 mod page;
 mod report;
 pub mod shared;
@@ -25,7 +25,7 @@ pub use self::report::Report;
 
 use self::duplicates::Duplicates;
 use self::latent::Latent;
-use self::neighbours::Neighbours;
+use self::nearest::Nearest;
 use self::shared::{Group, Kind};
 use super::data::dataset::Dataset;
 use super::data::units::{self, ImageShape};
@@ -57,7 +57,7 @@ pub struct Rows {
 /// Axes of the latent space, and of how many columns there is one at most: with more, a trigger has an axis of its own.
 const AXES: usize = 48;
 const COLUMNS_PER_AXIS: usize = 12;
-/// Neighbours that a row is compared with.
+/// Nearest that a row is compared with.
 const NEIGHBOURS: usize = 20;
 /// Of its neighbours, the share with another label from which on a row's own is doubted.
 const DOUBTED: f32 = 0.8;
@@ -86,7 +86,7 @@ pub fn audit(options: &Options, watch: &mut dyn Watch) -> Result<Report, AuditEr
     let codes = latent.codes(scaled.view());
     let deviation = latent.deviation(scaled.view(), &codes);
     watch.stage("comparing every row with its neighbours");
-    let near = Neighbours::of(codes.view(), NEIGHBOURS);
+    let near = Nearest::of(codes.view(), NEIGHBOURS);
     let doubt = doubt(&near, &rows.y);
     let mut labels: Vec<i64> = rows.y.clone();
     labels.sort_unstable();
@@ -142,7 +142,7 @@ fn scaled(rows: &Rows) -> Array2<f32> {
 }
 
 /// Of each row's neighbours, the share with another label.
-fn doubt(near: &Neighbours, y: &[i64]) -> Array1<f32> {
+fn doubt(near: &Nearest, y: &[i64]) -> Array1<f32> {
     let share = |i: usize| {
         let others = near.of_row(i).filter(|&j| y[j] != y[i]).count();
         others as f32 / near.k() as f32

@@ -12,7 +12,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-use super::neighbours::Neighbours;
+use super::nearest::Nearest;
 
 /// Rows of one label that share a direction.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub struct Search<'a> {
     pub y: &'a [i64],
     /// Of the latent space, `[n, k]`.
     pub codes: ArrayView2<'a, f32>,
-    pub near: &'a Neighbours,
+    pub near: &'a Nearest,
     /// Per column, `[d]`.
     pub deviation: ArrayView1<'a, f32>,
 }
@@ -97,7 +97,7 @@ impl Search<'_> {
     pub fn own_label(&self, label: i64) -> Option<Group> {
         let all: Vec<usize> = (0..self.y.len()).filter(|&i| self.y[i] == label).collect();
         let codes = self.codes.select(Axis(0), &all);
-        let near = Neighbours::of(codes.view(), OWN);
+        let near = Nearest::of(codes.view(), OWN);
         self.group(label, Kind::OwnLabel, &all, |at| near.of_row(at).map(|j| all[j]).collect())
     }
 

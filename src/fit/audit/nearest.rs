@@ -4,7 +4,7 @@ use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis};
 
 /// Who is near whom.
-pub struct Neighbours {
+pub struct Nearest {
     /// `[n, k]`, the nearest first.
     rows: Array2<u32>,
 }
@@ -12,7 +12,7 @@ pub struct Neighbours {
 /// Rows of a block: its distances to all others fit into a cache's neighbourhood.
 const BLOCK: usize = 128;
 
-impl Neighbours {
+impl Nearest {
     /// The `k` nearest of every row of `codes` but itself; fewer if there are fewer.
     pub fn of(codes: ArrayView2<'_, f32>, k: usize) -> Self {
         let n = codes.nrows();
@@ -81,9 +81,9 @@ mod tests {
 
     #[test]
     fn the_nearest_come_first_and_nobody_is_his_own_neighbour() {
-        let near = Neighbours::of(array![[0.0], [1.0], [3.0], [7.0]].view(), 2);
+        let near = Nearest::of(array![[0.0], [1.0], [3.0], [7.0]].view(), 2);
         let all: Vec<Vec<usize>> = (0..4).map(|i| near.of_row(i).collect()).collect();
         assert_eq!(all, [[1, 2], [0, 2], [1, 0], [2, 1]]);
-        assert_eq!(Neighbours::of(array![[0.0], [1.0]].view(), 5).k(), 1);
+        assert_eq!(Nearest::of(array![[0.0], [1.0]].view(), 5).k(), 1);
     }
 }
