@@ -1,6 +1,6 @@
 //! What would become of the newest records of a topic: how many can be read, how many would be flagged.
 //!
-//! A configuration can be right in every key and read every record wrongly. So `check --connect` and `run` look at
+//! A configuration can be right in every key and read every record wrongly. So `check --connect` looks at
 //! real records first. Nothing is produced and nothing committed. It cannot tell an attack from a bundle that
 //! does not fit the topic: it says how many would be flagged, and how many chance explains.
 

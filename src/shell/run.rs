@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::bundle::{self, BundleDirError};
 use super::kafka::{Clients, Session};
 use super::memory::{Memory, Shape};
-use super::preview::{self, Preview};
+use super::preview::Preview;
 use super::registry::{Registry, RegistryError};
-use super::sample::Limits;
 use super::scorer::{Next, StreamScorer};
 use super::thread::{Around, Thread};
 use super::trial::{Trial, TrialError};
@@ -319,7 +318,6 @@ pub fn run_with<W: Wrap>(
         let mut threads = vec![];
         for (prepared, inboxes) in streams.into_iter().zip(&overview.inboxes) {
             let stream = prepared.stream.clone();
-            look(clients, &prepared);
             prepared.post(inboxes);
             let mut thread = |role| {
                 let (stream, progress) = (stream.clone(), next());
@@ -349,36 +347,6 @@ pub fn run_with<W: Wrap>(
     }
     info!("stopped");
     Ok(())
-}
-
-/// Looks at the newest records beside the threads, and says whether they can be read. Nothing waits for it.
-fn look(clients: &Clients, prepared: &Prepared) {
-    let (clients, stream, guard) =
-        (clients.clone(), prepared.stream.clone(), prepared.guard.clone());
-    if guard.confluent().is_some() {
-        return;
-    }
-    let name = stream.name.clone();
-    // Beside what the memory limit was checked for.
-    let limits = Limits { bytes: 8 << 20, ..Limits::of_a_look(preview::RECORDS) };
-    let looking = thread::Builder::new().name(format!("{name}-look")).spawn(move || {
-        let records = match preview::newest(&clients, &stream, limits) {
-            Ok(records) => records,
-            Err(error) => {
-                debug!(stream = stream.name, %error, "the newest records were not looked at");
-                return;
-            }
-        };
-        let budget = guard.decider().budget().get();
-        let seen = Preview::of(&guard, &stream, None, &records);
-        match seen.sentence(&stream, budget) {
-            (said, false) => info!(stream = stream.name, "{said}"),
-            (said, true) => warn!(stream = stream.name, "{said}"),
-        }
-    });
-    if let Err(error) = looking {
-        debug!(stream = name, %error, "the newest records were not looked at");
-    }
 }
 
 /// Part of the transactional id: the same after a restart.

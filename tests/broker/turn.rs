@@ -1,12 +1,12 @@
-//! Tests of one program run side by side; those with brokers take turns, two at a time.
+//! Tests of one program run side by side; those with brokers take turns.
 //!
-//! Such a test mostly waits: alone it uses a quarter of two cores. More brokers than two would fight for the cores, and
-//! time limits would mean nothing.
+//! Two brokers would fight for the cores, and time limits would mean nothing. Such a test mostly waits; with two `PLACES`
+//! all take 983 s instead of 1,238 s beside two builds, but not every one of them passes there.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How many may run beside each other.
-const PLACES: usize = 2;
+const PLACES: usize = 1;
 
 /// Who has a place.
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Running {
 static RUNNING: Mutex<Running> = Mutex::new(Running { places: 0, groups: Vec::new() });
 static CHANGED: Condvar = Condvar::new();
 
-/// A turn beside at most one other.
+/// A turn, beside others as far as there are `PLACES`.
 pub fn turn() -> Turn {
     take(None, 1)
 }
