@@ -104,7 +104,7 @@ pub fn audit(options: &Options, watch: &mut dyn Watch) -> Result<Report, AuditEr
         groups.extend(search.wrong_label(label, &doubt));
         groups.extend(search.own_label(label));
     }
-    groups.retain(Group::is_finding);
+    groups.retain(|group| group.is_finding(rows.y.len()));
     drop_the_same(&mut groups);
     let mut doubted: Vec<(usize, f32)> =
         doubt.iter().copied().enumerate().filter(|(_, doubt)| *doubt >= DOUBTED).collect();

@@ -63,19 +63,23 @@ const ROUNDS: usize = 5;
 const SHARE_MIN: f32 = 0.15;
 /// From which cohesion on a group counts, among rows that look like other labels.
 pub const COHESION_WRONG: f32 = 0.60;
-/// The same for cohesion × √rows.
+/// The same for cohesion × √rows, in a set of so many rows: groups that chance makes grow with it.
 pub const WEIGHT_WRONG: f32 = 4.2;
+const WEIGHED_AT: f32 = 12_000.0;
 /// From which cohesion on a group counts, among all rows of a label.
 pub const COHESION_OWN: f32 = 0.45;
 
 impl Group {
     /// Whether groups without a trigger are so close together only by chance: limits were chosen on rows without one.
-    pub fn is_finding(&self) -> bool {
+    ///
+    /// `n`: rows of the whole set.
+    pub fn is_finding(&self, n: usize) -> bool {
         let rows = self.rows.len();
+        let weight = WEIGHT_WRONG * (n as f32 / WEIGHED_AT).sqrt().max(1.0);
         match self.kind {
             Kind::WrongLabel => {
                 rows >= GROUP_MIN && self.cohesion >= COHESION_WRONG
-                    || self.cohesion * (rows as f32).sqrt() >= WEIGHT_WRONG
+                    || self.cohesion * (rows as f32).sqrt() >= weight
             }
             Kind::OwnLabel => rows >= GROUP_MIN && self.cohesion >= COHESION_OWN,
         }
