@@ -29,6 +29,7 @@ fn monitor(per_partition: bool, false_page_ms: u64, keep_firing_for_ms: u64) -> 
     let about = About {
         stream: "s".into(),
         input: "s.requests".into(),
+        sanitized: "s.sanitized".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
         baseline: "e".into(),
@@ -36,6 +37,9 @@ fn monitor(per_partition: bool, false_page_ms: u64, keep_firing_for_ms: u64) -> 
         policy: Policy::default(),
         budget,
         false_page_ms,
+        schema: Schema { features: vec![] },
+        brokers: "kafka:9092".into(),
+        file: "tripline.toml".into(),
     };
     let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, keep_firing_for_ms };
     let signals = Signals::none();
@@ -72,6 +76,7 @@ fn stream(seed: u64, windows: i64, from: i64, (changed, share): &Change) -> Vec<
                     window: Timestamp(w * WINDOW_MS),
                     tally: Tally { counts, ..Tally::default() },
                     first_flagged: (flagged > 0).then_some(offset),
+                    exemplars: Default::default(),
                 }],
             }));
         }

@@ -61,6 +61,7 @@ fn monitor() -> Monitor {
     let about = About {
         stream: "s".into(),
         input: "s.requests".into(),
+        sanitized: "s.sanitized".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
         baseline: "e".into(),
@@ -68,6 +69,9 @@ fn monitor() -> Monitor {
         policy: tripline::decide::Policy::default(),
         budget,
         false_page_ms,
+        schema: Schema { features: vec![] },
+        brokers: "kafka:9092".into(),
+        file: "tripline.toml".into(),
     };
     let signals = Signals::none();
     let watches = roster(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);

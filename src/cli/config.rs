@@ -45,15 +45,25 @@ impl ConfigFile {
         self.try_read().inspect_err(|problems| eprintln!("{problems}")).ok()
     }
 
+    /// The same for a command that uses no other tables than `wanted`: it needs no secret of others.
+    pub fn read_for(&self, wanted: &[&str]) -> Option<Config> {
+        let read = self.try_read_for(Some(wanted));
+        read.inspect_err(|problems| eprintln!("{problems}")).ok()
+    }
+
     /// Reads and checks the file.
     ///
     /// # Errors
     /// Every problem, a line each.
     pub fn try_read(&self) -> Result<Config, String> {
+        self.try_read_for(None)
+    }
+
+    fn try_read_for(&self, wanted: Option<&[&str]>) -> Result<Config, String> {
         let place = self.config.display();
         let text = std::fs::read_to_string(&self.config);
         let text = text.map_err(|error| format!("error: {place}: {error}"))?;
-        let config = Config::read(&self.config, &text, std::env::vars(), &secret);
+        let config = Config::read_for(wanted, &self.config, &text, std::env::vars(), &secret);
         let config = config.map_err(|problems| problems.to_string())?;
         let refused = refused(&config).into_iter().map(|why| format!("{place}: {why}"));
         let refused: Vec<String> = refused.collect();

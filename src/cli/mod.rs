@@ -25,6 +25,7 @@ mod simulate;
 mod state;
 mod topics;
 mod trial;
+mod why;
 
 use clap::{Parser, Subcommand};
 
@@ -56,6 +57,8 @@ enum Command {
     Topics(topics::Args),
     /// Run the delivery on a simulated cluster under seeded faults, and check what came of it
     Simulate(simulate::Args),
+    /// Say in words why records were flagged or could not be read
+    Why(why::Args),
     /// Show or reset what the streams remember
     State(state::Args),
     #[command(hide = true)]
@@ -96,6 +99,7 @@ impl Cli {
             Command::Config(args) => args.run(),
             Command::Topics(args) => args.run(),
             Command::Simulate(args) => args.run(),
+            Command::Why(args) => args.run(),
             Command::State(args) => args.run(),
             Command::Trial(args) => args.run(),
             #[cfg(feature = "fit")]

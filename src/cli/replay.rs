@@ -53,10 +53,11 @@ const TIME_MAX: Duration = Duration::from_secs(3600);
 
 impl Args {
     pub fn run(self) -> Exit {
-        let Some(config) = self.config.read() else { return Exit::Config };
+        const USED: &[&str] = &["kafka", "registry"];
+        let Some(config) = self.config.read_for(USED) else { return Exit::Config };
         let other = match &self.against {
             None => None,
-            Some(path) => match (ConfigFile { config: path.clone() }).read() {
+            Some(path) => match (ConfigFile { config: path.clone() }).read_for(USED) {
                 Some(config) => Some(config),
                 None => return Exit::Config,
             },

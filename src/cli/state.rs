@@ -71,7 +71,7 @@ impl Args {
 
 impl Show {
     fn run(self) -> Exit {
-        let Some(config) = self.config.read() else { return Exit::Config };
+        let Some(config) = self.config.read_for(&["kafka"]) else { return Exit::Config };
         let streams: Vec<&Stream> = match &self.stream {
             None => config.streams.iter().collect(),
             Some(name) => match named(&config, name) {
@@ -95,7 +95,7 @@ impl Show {
 
 impl Reset {
     fn run(self) -> Exit {
-        let Some(config) = self.config.read() else { return Exit::Config };
+        let Some(config) = self.config.read_for(&["kafka"]) else { return Exit::Config };
         let Some(stream) = named(&config, &self.stream) else { return Exit::Config };
         let what = match self.monitor {
             true => What::Monitor,

@@ -20,7 +20,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Exit {
-        let Some(config) = self.config.read() else { return Exit::Config };
+        let Some(config) = self.config.read_for(&["kafka"]) else { return Exit::Config };
         if self.print {
             for topic in topics::wanted(&config) {
                 println!("{}", command(&topic, &config.kafka.brokers));

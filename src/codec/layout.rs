@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::shape::RowShape;
+use super::unseen::Notes;
 use super::word::{self, INTEGERS_BELOW, Meaning};
 use crate::record::{Ambiguity, Fault, Feature, FeatureId, MISSING, Schema};
 
@@ -35,6 +37,8 @@ pub struct Layout {
     scales: Vec<f32>,
     plain: bool,
     numeric: bool,
+    /// Where words that no category has are noted, if anybody asks for them.
+    notes: Option<Arc<Notes>>,
 }
 
 /// A feature's name and its cells.
@@ -79,6 +83,7 @@ impl Layout {
             scales: vec![1.0; width],
             plain: false,
             numeric: false,
+            notes: None,
         };
         for (feature, columns) in schema.columns() {
             let first = layout.slots.len();
@@ -130,6 +135,11 @@ impl Layout {
     pub fn with_rows_max(mut self, rows_max: usize) -> Self {
         self.rows_max = self.rows_max.min(rows_max.max(1));
         self
+    }
+
+    /// The same layout; words that no category has are noted.
+    pub fn noting(self, notes: Arc<Notes>) -> Self {
+        Self { notes: Some(notes), ..self }
     }
 
     /// Numbers of a row.
@@ -279,8 +289,10 @@ impl Layout {
                     Scalar::Number(x) => category.index.get(&x.to_string()),
                 };
                 columns.fill(0.0);
-                if let Some(&at) = found {
-                    columns[at] = 1.0;
+                match (found, &self.notes) {
+                    (Some(&at), _) => columns[at] = 1.0,
+                    (None, Some(notes)) => notes.add(category.columns.start, value),
+                    (None, None) => {}
                 }
             }
         }

@@ -22,6 +22,7 @@ mod shape;
 mod table;
 mod tensor;
 mod text;
+mod unseen;
 mod wire;
 pub mod word;
 
@@ -44,6 +45,7 @@ pub use json::{Json, KserveV1, OipJson};
 pub use layout::{Cell, Layout, Place, Scalar};
 pub use oip_protobuf::OipProtobuf;
 pub use raw_u8::RawU8;
+pub use unseen::Spelling;
 
 /// What the headers say of a value: every codec is told.
 pub use crate::open::{ContentHeaders, Header};
@@ -130,7 +132,11 @@ pub struct Codecs {
 impl Codecs {
     pub fn new(schema: &Schema, config: &Config) -> Self {
         let (bytes_max, rows_max) = (config.value_bytes_max, config.rows_per_record_max);
-        let layout = Arc::new(Layout::new(schema, bytes_max).with_rows_max(rows_max));
+        Self::over(Arc::new(Layout::new(schema, bytes_max).with_rows_max(rows_max)), config)
+    }
+
+    /// The same over a layout.
+    fn over(layout: Arc<Layout>, config: &Config) -> Self {
         let (fields, inputs) = (config.fields.as_ref(), &config.inputs);
         let mut roster: Vec<(Format, Arc<dyn Codec>)> = vec![
             (Format::Json, Arc::new(Json::new(layout.clone(), fields))),

@@ -84,10 +84,30 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
         resolve: Resolve<'_>,
     ) -> Result<Self, Problems> {
+        Self::read_for(None, file, text, variables, resolve)
+    }
+
+    /// The same for somebody who uses only the tables `wanted`, by their first names: of another one that refers to a
+    /// secret which cannot be fetched nothing is said, and what it holds is not complete.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_for(
+        wanted: Option<&[&str]>,
+        file: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        resolve: Resolve<'_>,
+    ) -> Result<Self, Problems> {
         let folder = file.parent().unwrap_or(Path::new(""));
-        let reader = Reader::new(text, folder, resolve);
-        let config = read_all(&reader, variables);
+        let reader = Reader { wanted, ..Reader::new(text, folder, resolve) };
+        let mut config = read_all(&reader, variables);
+        for stream in config.iter_mut().flat_map(|config| &mut config.streams) {
+            stream.file = file.to_owned();
+        }
         let mut list = reader.problems.into_inner();
+        let unfetched = reader.unfetched.into_inner();
+        list.retain(|problem| !unfetched.contains(reader::table_of(&problem.path)));
         if list.is_empty() {
             return Ok(config.expect("without a problem there is a config"));
         }
@@ -126,6 +146,7 @@ fn read_all(
     config.routes = route::read(&mut root, &config.streams);
     root.end();
     for stream in &mut config.streams {
+        stream.brokers.clone_from(&config.kafka.brokers);
         stream.codec.registry = config.registry.is_some();
     }
     Some(config)

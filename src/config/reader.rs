@@ -4,6 +4,7 @@
 //! nobody runs with that. What nobody took in the end is an unknown key.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,15 @@ pub(super) struct Reader<'a> {
     pub asked: RefCell<Vec<Asked>>,
     /// Paths that cannot be left out.
     pub demanded: RefCell<Vec<String>>,
+    /// The tables whose secrets are wanted, by their first name; all unless given.
+    pub wanted: Option<&'a [&'a str]>,
+    /// The others that refer to a secret which cannot be fetched.
+    pub unfetched: RefCell<BTreeSet<String>>,
+}
+
+/// `route` of `route[0].url`.
+pub(super) fn table_of(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or(path)
 }
 
 /// A key that was asked for.
@@ -106,6 +116,8 @@ impl<'a> Reader<'a> {
             problems: RefCell::default(),
             asked: RefCell::default(),
             demanded: RefCell::default(),
+            wanted: None,
+            unfetched: RefCell::default(),
         }
     }
 
@@ -119,7 +131,10 @@ impl<'a> Reader<'a> {
         let path = path.into();
         let place = match origin {
             Some(Origin::File(span)) => {
-                let secret = is_secret(&path) || path.starts_with("kafka.properties");
+                let secret = is_secret(&path)
+                    || path.starts_with("kafka.properties")
+                    || path.ends_with(".headers")
+                    || path.contains(".headers[");
                 let excerpt = if secret { Excerpt::Secret } else { Excerpt::Open };
                 Place::of_span(self.source, span, excerpt)
             }
@@ -166,6 +181,10 @@ impl<'a> Reader<'a> {
                     text.truncate(text.trim_end_matches(['\r', '\n']).len());
                 }
                 Some(Text { value: text, secret, origin: value.origin })
+            }
+            Err(_) if self.wanted.is_some_and(|wanted| !wanted.contains(&table_of(path))) => {
+                self.unfetched.borrow_mut().insert(table_of(path).to_owned());
+                None
             }
             Err(why) => {
                 let help = "set the variable, or make the file readable";

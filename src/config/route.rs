@@ -11,6 +11,7 @@ use super::endpoint::{Login, check_url, secret};
 use super::kafka::Hidden;
 use super::reader::{Kind as Takes, Section};
 use super::stream::Stream;
+use super::value::Origin;
 
 /// `[[route]]`
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +49,8 @@ pub struct Endpoint {
     pub url: Hidden<String>,
     /// `token`, or else `user` and `password`.
     pub login: Login,
+    /// `headers`: what every request carries besides, each `"Name: value"`: the tenant of a shared receiver.
+    pub headers: Vec<(String, Hidden<String>)>,
     /// `ca_file`: certificates, in PEM, of those who may vouch for it; the system's unless given.
     pub ca_file: Option<PathBuf>,
     /// `timeout_ms = 5000`: how long one request may take, 100 to 30000.
@@ -84,7 +87,7 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
     let kinds =
         [("log", Kind::Log), ("alertmanager", Kind::Alertmanager), ("webhook", Kind::Webhook)];
     let kind = section.choice("kind", &kinds, Kind::Log);
-    let here = ["url", "user", "password", "token", "ca_file", "secret"].map(|key| {
+    let here = ["url", "user", "password", "token", "headers", "ca_file", "secret"].map(|key| {
         let origin = section.key_origin_of(key);
         (key, origin)
     });
@@ -110,12 +113,14 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
     let url = url(&mut section, kind);
     let streams = filter(&mut section, streams);
     let login = Login::read(&mut section, "RECEIVER");
+    let headers = headers(&mut section, &login);
     let ca_file = section.file("ca_file");
     let secret = signing_key(&mut section);
     let resend = section.millis("resend_ms", 1000..=600_000, 60_000);
     let timeout = section.millis("timeout_ms", 100..=30_000, 5000);
     section.end();
-    let at = Endpoint { url: Hidden::new(url.unwrap_or_default()), login, ca_file, timeout };
+    let url = Hidden::new(url.unwrap_or_default());
+    let at = Endpoint { url, login, headers, ca_file, timeout };
     let to = match kind {
         Kind::Log => To::Log,
         Kind::Alertmanager => To::Alertmanager { at, resend },
@@ -165,6 +170,66 @@ fn filter(section: &mut Section<'_>, streams: &[Stream]) -> Option<Vec<String>> 
     })
 }
 
+/// Headers that say how a request is read, or that are ours.
+const OURS: [&str; 7] = [
+    "host",
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "expect",
+];
+const HEADERS_MAX: usize = 32;
+
+/// No message repeats a value: it may be a secret.
+fn headers(section: &mut Section<'_>, login: &Login) -> Vec<(String, Hidden<String>)> {
+    const PATTERN: &str = "^[A-Za-z0-9_-]+: *[ -~]+$";
+    let stands = section.key_origin_of("headers");
+    let Some((lines, whole)) = section.texts("headers", Some(PATTERN)) else { return vec![] };
+    let note = |message: String, help: &str| {
+        section.reader.note(section.path_of("headers"), stands.as_ref(), message, help);
+    };
+    let mut headers: Vec<(String, Hidden<String>)> = vec![];
+    for line in &lines {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let (name, value) = (name.trim(), value.trim());
+        let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let is_visible = |c: char| (' '..='~').contains(&c);
+        if name.is_empty() || !name.chars().all(is_token) {
+            note("a header has no name, or one with other signs".into(), "write [\"Name: value\"]");
+        } else if value.is_empty() || !value.chars().all(is_visible) {
+            let help = "write visible signs of ASCII behind the colon";
+            note(format!("header {name} has no value that can be sent"), help);
+        } else if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
+            || name.to_ascii_lowercase().starts_with("webhook-")
+        {
+            note(format!("header {name} is ours"), "leave it out");
+        } else if name.eq_ignore_ascii_case("authorization") && *login != Login::Nobody {
+            note(format!("header {name} stands beside a login"), "write one of them");
+        } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            note(format!("header {name} stands there twice"), "write it once");
+        } else if is_secret_header(name) && !whole.secret && matches!(whole.origin, Origin::File(_))
+        {
+            let help =
+                "write { env = \"NAME\" } or { file = \"path\" }, which hold \"Name: value\"";
+            note(format!("a secret must not stand in this file: header {name}"), help);
+        } else {
+            headers.push((name.to_owned(), Hidden::new(value.to_owned())));
+        }
+    }
+    if headers.len() > HEADERS_MAX {
+        note(format!("more than {HEADERS_MAX} headers"), "leave some out");
+    }
+    headers
+}
+
+/// Whether a header of this name lets somebody in.
+fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["auth", "key", "token", "secret", "password", "cookie"].iter().any(|word| name.contains(word))
+}
+
 /// `whsec_` and base64, as Standard Webhooks has it, or else a text of any bytes.
 fn signing_key(section: &mut Section<'_>) -> Option<Hidden<Vec<u8>>> {
     let text = secret(section, "secret")?;
@@ -179,4 +244,87 @@ fn signing_key(section: &mut Section<'_>) -> Option<Hidden<Vec<u8>>> {
         if key.is_empty() { Err("an empty secret signs nothing") } else { Ok(key) }
     });
     key.map(Hidden::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Config, Problems, Secret};
+    use super::*;
+
+    const BEGIN: &str = "instance = \"a\"\n[kafka]\nbrokers = \"b:1\"\n[[stream]]\nname = \"s\"\ninput = \"i\"\n\
+        bundle = \"x\"\n[[route]]\nkind = \"alertmanager\"\nurl = \"http://a\"\n";
+
+    fn fetch(secret: Secret<'_>) -> Result<String, String> {
+        match secret {
+            Secret::Env("HEADER") => Ok("X-Api-Key: hunter2".into()),
+            _ => Err("it is not set".into()),
+        }
+    }
+
+    fn read(lines: &str) -> Result<Vec<(String, Hidden<String>)>, Problems> {
+        let text = format!("{BEGIN}{lines}");
+        let config = Config::read(Path::new("t.toml"), &text, [], &fetch)?;
+        match &config.routes[0].to {
+            To::Alertmanager { at, .. } => Ok(at.headers.clone()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_route_sends_the_headers_that_it_is_told_and_a_secret_may_be_one() {
+        let headers = read("headers = [\"X-Scope-OrgID: team a\", { env = \"HEADER\" }]").unwrap();
+        let written: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect();
+        assert_eq!(written, [("X-Scope-OrgID", "team a"), ("X-Api-Key", "hunter2")]);
+        assert!(!format!("{headers:?}").contains("hunter2"));
+        assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn a_header_that_is_ours_or_cannot_be_sent_is_refused_and_no_value_is_shown() {
+        for bad in [
+            "[\"no colon\"]",
+            "[\"a b: c4n4ry\"]",
+            "[\"X-Empty: \"]",
+            "[\"X-Line: c4n4ry\\nX-More: 1\"]",
+            "[\"Content-Type: c4n4ry\"]",
+            "[\"webhook-id: c4n4ry\"]",
+            "[\"X-A: c4n4ry\", \"x-a: 2\"]",
+            "[\"X-Api-Key: c4n4ry\"]",
+            "[\"Authorization: c4n4ry\"]",
+            "\"X-A: c4n4ry\"",
+        ] {
+            let said = read(&format!("headers = {bad}")).unwrap_err().to_string();
+            assert!(said.contains("route[0].headers") && !said.contains("c4n4ry"), "{bad}: {said}");
+        }
+        let both = "token = { env = \"HEADER\" }\nheaders = [{ env = \"AUTH\" }]";
+        let auth = |secret: Secret<'_>| match secret {
+            Secret::Env("AUTH") => Ok("Authorization: c4n4ry".into()),
+            secret => fetch(secret),
+        };
+        let said = Config::read(Path::new("t"), &format!("{BEGIN}{both}"), [], &auth);
+        let said = said.unwrap_err().to_string();
+        assert!(said.contains("beside a login") && !said.contains("c4n4ry"), "{said}");
+    }
+
+    #[test]
+    fn a_command_that_tells_nobody_needs_no_secret_of_a_route() {
+        let routes = "user = \"me\"\npassword = { env = \"GONE\" }\n[[route]]\nname = \"b\"\n\
+            kind = \"webhook\"\nurl = { env = \"GONE\" }\n";
+        let registry = "[registry]\nurl = \"http://r\"\ntoken = { env = \"GONE\" }\n";
+        let text = format!("{BEGIN}{routes}{registry}");
+        let read =
+            |wanted, text: &str| Config::read_for(wanted, Path::new("t.toml"), text, [], &fetch);
+        assert!(read(Some(&["kafka"]), &text).is_ok());
+        let said = read(Some(&["kafka", "registry"]), &text).unwrap_err().to_string();
+        assert!(said.contains("registry.token") && !said.contains("route"), "{said}");
+        assert!(read(None, &text).unwrap_err().to_string().contains("route[0].password"));
+        // What it uses is wanted, and whatever else is wrong is said.
+        let kafka = format!("{text}[kafka.properties]\n\"sasl.password\" = {{ env = \"GONE\" }}\n");
+        assert!(read(Some(&["kafka"]), &kafka).unwrap_err().to_string().contains("sasl.password"));
+        let unknown = format!("{text}[admin]\nlissten = \"x\"\n");
+        assert!(read(Some(&["kafka"]), &unknown).unwrap_err().to_string().contains("lissten"));
+    }
 }

@@ -51,6 +51,9 @@ pub struct Stream {
     /// `budget`: share of clean records that may be flagged, `0.01` or `"1%"`; the bundle's own
     /// unless given.
     pub budget: Option<Probability>,
+    /// `reason_values = false`: whether the words that say why a record was flagged or could not be read hold its
+    /// values: `Make: "Tesla", never seen` instead of `Make: never seen`.
+    pub reason_values: bool,
     /// `workers = 1`: threads of this stream in this process, 1 to 64, each with its own
     /// consumer, producer and ONNX sessions. More than the topic has partitions stay idle.
     pub workers: usize,
@@ -65,6 +68,9 @@ pub struct Stream {
     pub topics: Topics,
     /// `[stream.alerts]`
     pub alerts: Alerts,
+    /// The file it stands in, as it was given, and the brokers: alerts have them in commands to copy.
+    pub file: PathBuf,
+    pub brokers: String,
 }
 
 /// `[stream.topics]`: where a stream's records and its own records go.
@@ -157,12 +163,16 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
         },
         accept_gap: section.flag("accept_gap", false),
         budget: budget(&mut section),
+        reason_values: section.flag("reason_values", false),
         workers: section.integer("workers", 1..=64, 1) as usize,
         rows_max: section.integer("rows_max", 1..=4096, 256) as usize,
         guard_timeout: section.millis("guard_timeout_ms", 10..=60_000, 5000),
         linger: section.millis("linger_ms", 0..=1000, 5),
         topics: topics(section.section("topics"), &name, claims),
         alerts: alerts(section.section("alerts"), claims),
+        // Known to whoever reads the whole file.
+        file: PathBuf::new(),
+        brokers: String::new(),
         name,
     };
     section.end();

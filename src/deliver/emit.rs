@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Fetched as _, Form, Forward, Scorer, Session, SessionError};
 use crate::bundle::Digest;
 use crate::config::Stream;
-use crate::emit::{TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
+use crate::emit::{REASON, TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
 use crate::record::{Fault, Position, Record};
 use crate::score::{Destination, Outcome};
 
@@ -58,8 +58,9 @@ pub fn forward<S: Session>(
     let fault = outcome.judged.err().filter(|_| outcome.destination == Destination::DeadLetter);
     let keep: fn(&[u8]) -> bool =
         if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
+    let reason = &scorer.reasons()[outcome.reason.clone()];
     let connect = fault.map(|fault: Fault| {
-        let told = scorer.describe(&fault, record.value);
+        let told = String::from_utf8_lossy(reason).into_owned();
         connect_headers(&stream.input, position, &stream.name, &fault, told)
     });
     let mut headers: Vec<(&str, &[u8])> = vec![];
@@ -67,6 +68,10 @@ pub fn forward<S: Session>(
         headers.push(("content-type", POINTER.as_bytes()));
     }
     headers.extend(connect.iter().flatten().map(|(name, value)| (*name, value.as_bytes())));
+    // What passes has none; a dead letter has it under Connect's name already.
+    if !reason.is_empty() && connect.is_none() {
+        headers.push((REASON, reason));
+    }
     headers.push((VERDICT, outcome.text.as_bytes()));
     headers.push((TRACE, &scorer.traces()[outcome.trace.clone()]));
     if outcome.destination != Destination::Sanitized {

@@ -418,7 +418,20 @@ mod tests {
         let (corrected, trace, cells) = (None, 0..0, 0..0);
         let (unscored, imputed, text) = (false, false, "");
         let beside = false;
-        Outcome { destination, judged, unscored, beside, imputed, corrected, text, trace, cells }
+        let (reason, oddity) = (0..0, None);
+        Outcome {
+            destination,
+            judged,
+            unscored,
+            beside,
+            imputed,
+            corrected,
+            text,
+            trace,
+            reason,
+            oddity,
+            cells,
+        }
     }
 
     fn counts(progress: &Progress) -> Vec<u64> {

@@ -45,9 +45,6 @@ pub trait Scorer {
     /// The `i`th record of the last batch is `record`, and is dead-lettered with `fault` instead.
     fn replace(&mut self, i: usize, record: &Record<'_>, fault: Fault);
 
-    /// What is wrong with a record whose value this is, in words and names.
-    fn describe(&self, fault: &Fault, value: Option<&[u8]>) -> String;
-
     /// One per record of the last batch.
     fn outcomes(&self) -> &[Outcome];
 
@@ -59,4 +56,7 @@ pub trait Scorer {
 
     /// Bytes of trace headers.
     fn traces(&self) -> &[u8];
+
+    /// Words of flagged and unreadable records, UTF-8.
+    fn reasons(&self) -> &[u8];
 }

@@ -10,6 +10,7 @@ mod mahalanobis;
 mod nearest_prototypes;
 mod neighbourhood;
 mod neighbours;
+mod pairs;
 mod prediction_match;
 mod prototypes;
 mod pseudo_likelihood;
@@ -37,6 +38,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::bundle::{Role, TensorError, Tensors};
 use crate::record::{Columns, Reasons, Rows, Schema};
 
+pub use pairs::Pairs;
 #[cfg(feature = "fit")]
 pub use soft::Soft;
 

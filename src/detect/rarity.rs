@@ -87,6 +87,17 @@ impl Detector for Rarity {
         row
     }
 
+    /// The commonest value of each category.
+    fn typical(&self, _: &Rows<'_>, _: usize, typical: &mut [f32]) {
+        for columns in &self.categories {
+            typical[columns.clone()].fill(0.0);
+            let least = |&a: &usize, &b: &usize| self.rareness[a].total_cmp(&self.rareness[b]);
+            if let Some(at) = columns.clone().min_by(least) {
+                typical[at] = 1.0;
+            }
+        }
+    }
+
     fn save(&self, tensors: &mut Tensors) {
         tensors.put(RARENESS, &[self.rareness.len()], self.rareness.to_vec());
         tensors.put(UNSEEN, &[1], vec![self.unseen]);

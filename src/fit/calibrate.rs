@@ -2,6 +2,8 @@
 //!
 //! Ranks, merged score and test have a part each. The tables of these parts live only here.
 
+use ndarray::Axis;
+
 use super::data::options::Options;
 use super::data::reference::Attacks;
 use super::error::FitError;
@@ -18,6 +20,7 @@ use super::report::Accuracy;
 use super::train::networks::Weighing;
 use crate::bundle::{Correction, Member, Tensors};
 use crate::decide::{Decider, Version};
+use crate::detect::Pairs;
 use crate::model::ModelError;
 use crate::record::Rows;
 
@@ -94,6 +97,10 @@ pub fn calibrate(
     let members = detectors.save(&decider, &mut tensors);
     decider.save(&mut tensors);
     let kept = (&sources.reference.schema, members.as_slice(), *labels);
+    let train = x.select(Axis(0), &split.train);
+    if let Some(pairs) = Pairs::learn(train.view(), &sources.reference.schema) {
+        pairs.save(&mut tensors);
+    }
     signals::learn(kept, (&*detectors, &decider), &ranks, &[&merged, &test]).save(&mut tensors);
     Ok(Calibrated { decider, members, tensors, measured, accuracy, correction, clustering })
 }

@@ -59,7 +59,7 @@ pub fn check(
                 Err(fault) => {
                     return Err(wrong(format!(
                         "a test row is refused: {}",
-                        fault.told(guard.schema(), None)
+                        fault.told(guard.schema(), None, true)
                     )));
                 }
             }

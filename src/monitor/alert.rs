@@ -2,15 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::steps::next_steps;
 use super::words::{self, utc};
 use super::{About, Cause, Finding, Incident, Samples, Status};
-use crate::watch::Counts;
+use crate::record::{Manner, Oddity, Offset, Partition, shown};
+use crate::watch::{Counts, Exemplar};
 
 /// A value of the alerts topic; its key is `dedup_key`. The topic is compacted, so what is left
 /// per key is the incident's present state. Holds no payload, no key and no header of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Format version, 2; `docs/alert.schema.json` is its JSON Schema.
+    /// Format version, 3; `docs/alert.schema.json` is its JSON Schema.
     pub version: u32,
     /// The same for everything said about one incident.
     pub dedup_key: String,
@@ -34,8 +36,14 @@ pub struct Alert {
     /// What came with it and pages nobody of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inhibited: Vec<Finding>,
+    /// Why records were flagged, the commonest reasons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<WhyFlagged>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<Samples>,
+    /// Flagged records that stand for the others: look at these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub typical: Vec<TypicalRecord>,
     /// MITRE ATLAS techniques this looks like.
     pub atlas: Vec<String>,
     pub next_steps: Vec<String>,
@@ -44,6 +52,32 @@ pub struct Alert {
     /// SHA-256 of the bundle.
     pub bundle: String,
 }
+
+/// What is most odd about flagged records. No value of a record is in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WhyFlagged {
+    /// A feature of the schema.
+    pub feature: String,
+    pub manner: Manner,
+    /// Of how many flagged records this is the first reason.
+    pub records: u32,
+    /// The same in words: `Make: never seen`.
+    pub words: String,
+}
+
+/// A flagged record, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TypicalRecord {
+    pub topic: String,
+    pub partition: Partition,
+    pub offset: Offset,
+    pub p: f64,
+    /// What is most odd about it, in words.
+    pub reason: String,
+}
+
+/// Reasons and flagged records that an alert has.
+const NAMED: usize = 3;
 
 /// What was promised and what was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,12 +105,13 @@ impl Alert {
             those.map(|member| member.finding.clone()).collect()
         };
         let attack = incident.cause == Cause::Attack;
+        let typical = if attack { incident.typical(NAMED) } else { vec![] };
         Self {
             version: 3,
             dedup_key: incident.dedup_key.clone(),
             status,
             kind: incident.cause.name().into(),
-            severity: incident.cause.severity().into(),
+            severity: severity(about, incident).into(),
             stream: about.stream.clone(),
             summary: words::summary(about, incident, status, share, note),
             since: utc(incident.since),
@@ -89,8 +124,10 @@ impl Alert {
             },
             evidence: findings(false),
             inhibited: findings(true),
-            next_steps: words::next_steps(about, incident.cause, samples.as_ref()),
+            reasons: if attack { reasons(about, incident) } else { vec![] },
+            next_steps: next_steps(about, incident, &typical),
             samples,
+            typical: typical.iter().map(|one| typical_record(about, one)).collect(),
             atlas: match attack {
                 true => vec!["AML.T0015".into(), "AML.T0043".into()],
                 false => vec![],
@@ -102,6 +139,35 @@ impl Alert {
 
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("plain data")
+    }
+}
+
+/// Critical, if it is or was so: an alert that pages does not become one that does not.
+fn severity(about: &About, incident: &Incident) -> &'static str {
+    match incident.severe || incident.is_critical(about.policy) {
+        true => "critical",
+        false => "warning",
+    }
+}
+
+fn reasons(about: &About, incident: &Incident) -> Vec<WhyFlagged> {
+    let named = |(oddity, records): (Oddity, u32)| WhyFlagged {
+        feature: oddity.feature_in(&about.schema).map(|f| shown(f.name())).unwrap_or_default(),
+        manner: oddity.manner,
+        records,
+        words: oddity.words(&about.schema),
+    };
+    incident.reasons(NAMED).into_iter().map(named).collect()
+}
+
+fn typical_record(about: &About, one: &Exemplar) -> TypicalRecord {
+    let &Exemplar { p, partition, offset, oddity } = one;
+    TypicalRecord {
+        topic: about.input.clone(),
+        partition,
+        offset,
+        p: f64::from(p) / 1e9,
+        reason: oddity.words(&about.schema),
     }
 }
 

@@ -48,19 +48,14 @@ impl Cause {
         self.into()
     }
 
-    pub fn severity(self) -> &'static str {
-        match self {
-            Self::Attack | Self::NoData | Self::Stall | Self::DataLoss => "critical",
-            Self::Quality | Self::Drift => "warning",
-        }
-    }
-
     /// While one of these is open, this one is what it brings along, and pages nobody. An attack is
-    /// never somebody's child: a drift that lasts for days must not hide it.
+    /// never somebody's child: a drift that lasts for days must not hide it. Records of an attack that cannot be read
+    /// are the attack's, if they came with it and are not most of all records.
     pub fn parents(self) -> &'static [Self] {
         match self {
             Self::Drift => &[Self::Attack, Self::Quality],
-            Self::Attack | Self::Quality | Self::NoData | Self::Stall | Self::DataLoss => &[],
+            Self::Quality => &[Self::Attack],
+            Self::Attack | Self::NoData | Self::Stall | Self::DataLoss => &[],
         }
     }
 }

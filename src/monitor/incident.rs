@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Finding};
-use crate::decide::Policy;
-use crate::record::{Offset, Partition, Probability, Timestamp};
-use crate::watch::Counts;
+use crate::decide::{Mode, Policy};
+use crate::record::{Oddity, Offset, Partition, Probability, Schema, Timestamp};
+use crate::watch::{Cells, Counts, Exemplar, Exemplars};
 
 /// What is known of one incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,8 +17,117 @@ pub struct Incident {
     pub until: Timestamp,
     pub counts: Counts,
     pub first: Option<(Partition, Offset)>,
+    /// Flagged records since then by what is most odd about them, the commonest.
+    #[serde(default, skip_serializing_if = "Cells::is_empty")]
+    pub oddities: Cells,
+    /// Flagged records that stand for the others.
+    #[serde(default, skip_serializing_if = "Exemplars::is_empty")]
+    pub exemplars: Exemplars,
+    /// It was critical at some time: it is until it ends.
+    #[serde(default)]
+    pub severe: bool,
+    /// What was last told of it.
+    #[serde(default)]
+    pub told: Notice,
     /// In the order in which they fired.
     pub members: Vec<Member>,
+}
+
+/// The last message about an incident: how many records it told of, and the end of its last window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    pub records: u64,
+    pub until: Timestamp,
+}
+
+/// What came out of the windows since some time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    pub counts: Counts,
+    pub until: Timestamp,
+    pub first: Option<(Partition, Offset)>,
+    pub oddities: Cells,
+    pub exemplars: Exemplars,
+}
+
+/// Oddities of an incident that are told apart: three are named.
+const ODDITIES_MAX: usize = 64;
+
+/// A message with new counts is worth sending after so long if there are twice as many records, and else if there are
+/// more at all.
+const TELL_TWICE_MS: i64 = 60 * 1000;
+const TELL_MORE_MS: i64 = 15 * 60 * 1000;
+
+impl Past {
+    /// Nothing, until then.
+    pub fn nothing(until: Timestamp) -> Self {
+        let (counts, first) = (Counts::default(), None);
+        Self { counts, until, first, oddities: Cells::default(), exemplars: Exemplars::default() }
+    }
+}
+
+impl Incident {
+    /// More windows count in it.
+    pub fn count(&mut self, past: &Past) {
+        self.counts.add(&past.counts);
+        self.until = self.until.max(past.until);
+        self.oddities.add(&past.oddities);
+        self.oddities = self.oddities.trimmed(ODDITIES_MAX);
+        self.exemplars.join(&past.exemplars);
+    }
+
+    /// The commonest oddities, and of how many records each is the first.
+    pub fn reasons(&self, most: usize) -> Vec<(Oddity, u32)> {
+        let largest = self.oddities.largest(most);
+        largest.into_iter().map(|(cell, count)| (Oddity::of_cell(cell), count)).collect()
+    }
+
+    /// Flagged records that stand for the others, at most `most`: first those with the commonest oddity, the most
+    /// suspicious first.
+    pub fn typical(&self, most: usize) -> Vec<Exemplar> {
+        let reasons = self.reasons(ODDITIES_MAX);
+        let rank = |one: &Exemplar| reasons.iter().position(|(o, _)| o.is_like(one.oddity));
+        let mut typical: Vec<Exemplar> = self.exemplars.iter().copied().collect();
+        typical.sort_by_key(|one| (rank(one).unwrap_or(usize::MAX), *one));
+        typical.truncate(most);
+        typical
+    }
+
+    /// Records that are as they should not be.
+    pub fn harmed(&self) -> u64 {
+        let Counts { rows, flagged, faults, imputed, misdated, .. } = self.counts;
+        match self.cause {
+            Cause::Attack => flagged,
+            Cause::Quality => faults + imputed + misdated,
+            Cause::Drift => rows,
+            Cause::NoData | Cause::Stall | Cause::DataLoss => 0,
+        }
+    }
+
+    /// Whether it does so much harm that somebody must come at once: of a quality incident, if most records
+    /// do not reach the model.
+    pub fn is_critical(&self, policy: Policy) -> bool {
+        match self.cause {
+            Cause::Attack | Cause::NoData | Cause::Stall | Cause::DataLoss => true,
+            Cause::Quality => policy.mode == Mode::Enforce && most_are_lost(&self.counts),
+            Cause::Drift => false,
+        }
+    }
+
+    /// Whether a receiver should hear of it again although no watch says more.
+    pub fn has_grown(&self) -> bool {
+        let Notice { records, until } = self.told;
+        let harmed = self.harmed();
+        let waited_ms = self.until.0.saturating_sub(until.0);
+        let is_twice = harmed >= 2 * records && waited_ms >= TELL_TWICE_MS;
+        harmed > records && (is_twice || waited_ms >= TELL_MORE_MS)
+    }
+}
+
+/// Whether half of the records or more cannot be read.
+pub fn most_are_lost(counts: &Counts) -> bool {
+    counts.faults > 0 && counts.faults >= counts.rows
 }
 
 /// A watch that fired.
@@ -49,7 +158,7 @@ impl Member {
 pub enum Status {
     /// The first word about an incident: a page.
     Firing,
-    /// More is known of it, or it came back within `keep_firing_for`: no page.
+    /// More is known of it, there are many more records, or it came back within `keep_firing_for`: no page.
     Updated,
     Resolved,
 }
@@ -73,6 +182,7 @@ pub struct Samples {
 pub struct About {
     pub stream: String,
     pub input: String,
+    pub sanitized: String,
     pub quarantine: String,
     pub dead_letter: String,
     pub baseline: String,
@@ -80,4 +190,9 @@ pub struct About {
     pub policy: Policy,
     pub budget: Probability,
     pub false_page_ms: u64,
+    /// Names the features that oddities are of.
+    pub schema: Schema,
+    /// For commands that a person copies: the brokers, and the configuration's file as `run` was given it.
+    pub brokers: String,
+    pub file: String,
 }

@@ -1,11 +1,16 @@
 //! The life of a stream's incidents: fires, grows, resolves, comes back.
 
+mod recurrence;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use self::recurrence::came_back;
 use crate::bundle::Digest;
+use crate::decide::Mode;
+use crate::monitor::incident::{Past, Notice, most_are_lost};
 use crate::monitor::{About, Alert, Cause, Finding, Incident, Member, Status};
 use crate::record::{Offset, Partition, Timestamp};
 use crate::watch::{Counts, Loss, LossCause};
@@ -41,14 +46,6 @@ pub struct Fired {
     pub finding: Finding,
 }
 
-/// What came out of the windows since some time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Past {
-    pub counts: Counts,
-    pub until: Timestamp,
-    pub first: Option<(Partition, Offset)>,
-}
-
 /// Watches of one incident that are told one by one; those beyond are only counted.
 const MEMBERS_MAX: usize = 64;
 
@@ -65,10 +62,18 @@ impl Incidents {
     }
 
     /// Counts a window into every open incident.
-    pub fn count(&mut self, counts: &Counts, until: Timestamp) {
-        for incident in self.open.values_mut() {
-            incident.counts.add(counts);
-            incident.until = incident.until.max(until);
+    pub fn count(&mut self, window: &Past) {
+        self.open.values_mut().for_each(|incident| incident.count(window));
+    }
+
+    /// Tells again of incidents that do more harm, or have many more records, than when they were last told of: what a
+    /// receiver shows would else stay as it was.
+    pub fn keep_up(&mut self, about: &About, alerts: &mut Vec<Alert>) {
+        for incident in self.open.values_mut().filter(|incident| !incident.members.is_empty()) {
+            let worse = !incident.severe && incident.is_critical(about.policy);
+            if worse || incident.has_grown() {
+                alerts.push(tell(about, incident, Status::Updated, None));
+            }
         }
     }
 
@@ -87,16 +92,25 @@ impl Incidents {
         fired.sort_by_key(|fired| (fired.cause, fired.watch, fired.finding.partition));
         let mut touched: BTreeMap<Cause, Status> = BTreeMap::new();
         let mut absorbed = vec![];
+        let kinds: Vec<(Cause, Finding)> =
+            fired.iter().map(|fired| (fired.cause, fired.finding.clone())).collect();
         for Fired { cause, watch, since, finding } in fired {
-            let parent = cause.parents().iter().find(|parent| self.open.contains_key(parent));
+            let joins = |parent: &&Cause| {
+                self.joins(cause, **parent, since, keep_firing_for_ms, about, &past)
+            };
+            let parent = cause.parents().iter().find(joins);
             let home = *parent.unwrap_or(&cause);
             let inhibited = parent.is_some();
             let member = Member { watch, cause, since, finding, inhibited, firing: true };
             if !self.open.contains_key(&home) {
                 let partition = member.finding.partition;
                 let past = |since| past(since, partition);
+                let is_same = |last: &Incident| {
+                    let of_home = kinds.iter().filter(|(cause, _)| *cause == home);
+                    came_back(last, of_home.map(|(_, finding)| finding), &past(since))
+                };
                 let (mut incident, status) =
-                    self.begin(about, home, since, keep_firing_for_ms, past);
+                    self.begin(about, home, since, keep_firing_for_ms, is_same, &past);
                 absorbed.extend(self.absorb(&mut incident, keep_firing_for_ms));
                 self.open.insert(home, incident);
                 touched.insert(home, status);
@@ -118,11 +132,30 @@ impl Incidents {
             }
         }
         for (cause, status) in touched {
-            alerts.push(Alert::new(about, &self.open[&cause], status, None));
+            let incident = self.open.get_mut(&cause).expect("it was touched");
+            alerts.push(tell(about, incident, status, None));
         }
         for (child, note) in absorbed {
             self.end(about, child, Some(&note), alerts);
         }
+    }
+
+    /// Whether what fired comes with the open incident of `parent`. Broken records do only if they came with it and most
+    /// others can be read: an outage must not hide behind an attack.
+    fn joins(
+        &self,
+        cause: Cause,
+        parent: Cause,
+        since: Timestamp,
+        keep_firing_for_ms: i64,
+        about: &About,
+        past: &impl Fn(Timestamp, Option<Partition>) -> Past,
+    ) -> bool {
+        let Some(open) = self.open.get(&parent) else { return false };
+        let came_with_it = since.0.saturating_sub(open.since.0) < keep_firing_for_ms;
+        let enforces = about.policy.mode == Mode::Enforce;
+        let is_outage = || enforces && most_are_lost(&past(since, None).counts);
+        cause != Cause::Quality || came_with_it && !is_outage()
     }
 
     /// What `incident` brings along was seen before it, and not long before: it is no incident of its
@@ -130,7 +163,8 @@ impl Incidents {
     fn absorb(&self, incident: &mut Incident, keep_firing_for_ms: i64) -> Vec<(Cause, String)> {
         let earliest = incident.since.0.saturating_sub(keep_firing_for_ms);
         let brought = |child: &&Incident| {
-            child.cause.parents().contains(&incident.cause) && child.since.0 > earliest
+            let is_child = child.cause.parents().contains(&incident.cause);
+            is_child && child.since.0 > earliest && !child.severe
         };
         let children: Vec<&Incident> = self.open.values().filter(brought).collect();
         for child in &children {
@@ -191,8 +225,8 @@ impl Incidents {
         note: Option<&str>,
         alerts: &mut Vec<Alert>,
     ) {
-        if let Some(ended) = self.open.remove(&cause) {
-            alerts.push(Alert::new(about, &ended, Status::Resolved, note));
+        if let Some(mut ended) = self.open.remove(&cause) {
+            alerts.push(tell(about, &mut ended, Status::Resolved, note));
             self.last.insert(cause, ended);
         }
     }
@@ -205,10 +239,9 @@ impl Incidents {
         keep_firing_for_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
-        let nothing = |until| Past { counts: Counts::default(), until, first: None };
-        let (incident, status) =
-            self.begin(about, Cause::NoData, since, keep_firing_for_ms, nothing);
-        alerts.push(Alert::new(about, &incident, status, None));
+        let (mut incident, status) =
+            self.begin(about, Cause::NoData, since, keep_firing_for_ms, |_| true, Past::nothing);
+        alerts.push(tell(about, &mut incident, status, None));
         self.open.insert(Cause::NoData, incident);
     }
 
@@ -221,10 +254,12 @@ impl Incidents {
         keep_firing_for_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
-        let nothing = |until| Past { counts: Counts::default(), until, first: None };
-        let (begun, status) = self.begin(about, Cause::Stall, since, keep_firing_for_ms, nothing);
-        let incident = Incident { first: Some(at), ..begun };
-        alerts.push(Alert::new(about, &incident, status, None));
+        // Another partition stands still for a reason of its own.
+        let is_same = |last: &Incident| last.first.is_some_and(|(partition, _)| partition == at.0);
+        let (begun, status) =
+            self.begin(about, Cause::Stall, since, keep_firing_for_ms, is_same, Past::nothing);
+        let mut incident = Incident { first: Some(at), ..begun };
+        alerts.push(tell(about, &mut incident, status, None));
         self.open.insert(Cause::Stall, incident);
     }
 
@@ -237,8 +272,10 @@ impl Incidents {
         keep_firing_for_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
-        let nothing = |until| Past { counts: Counts::default(), until, first: None };
-        let begin = || self.begin(about, Cause::DataLoss, at, keep_firing_for_ms, nothing);
+        // What is lost now was not lost then.
+        let another = |_: &Incident| false;
+        let begin =
+            || self.begin(about, Cause::DataLoss, at, keep_firing_for_ms, another, Past::nothing);
         let open = self.open.get(&Cause::DataLoss).cloned();
         let (mut incident, status) = open.map_or_else(begin, |open| (open, Status::Updated));
         match loss.cause {
@@ -251,7 +288,7 @@ impl Incidents {
         }
         incident.until = incident.until.max(at);
         incident.first.get_or_insert((loss.partition, loss.from));
-        alerts.push(Alert::new(about, &incident, status, None));
+        alerts.push(tell(about, &mut incident, status, None));
         self.open.insert(Cause::DataLoss, incident);
     }
 
@@ -261,6 +298,13 @@ impl Incidents {
             incident.until = incident.until.max(at);
         }
         self.end(about, Cause::Stall, None, alerts);
+    }
+
+    /// The features are other ones now.
+    pub fn forget_oddities(&mut self) {
+        for incident in self.open.values_mut().chain(self.last.values_mut()) {
+            (incident.oddities, incident.exemplars) = Default::default();
+        }
     }
 
     /// The watches are those of another bundle now. `goes_on` says where a watch that fired is among them, if what it saw
@@ -295,31 +339,52 @@ impl Incidents {
         over.into_iter().for_each(|cause| self.end(about, cause, Some(note), alerts));
     }
 
+    /// An incident begins or, if the last one of its cause ended a moment ago and was about the same, goes on.
     fn begin(
         &self,
         about: &About,
         cause: Cause,
         since: Timestamp,
         keep_firing_for_ms: i64,
+        is_same: impl Fn(&Incident) -> bool,
         past: impl Fn(Timestamp) -> Past,
     ) -> (Incident, Status) {
-        if let Some(last) = self.last.get(&cause)
-            && since.0.saturating_sub(last.until.0) < keep_firing_for_ms
-        {
+        let last = self.last.get(&cause);
+        let is_recent =
+            |last: &&Incident| since.0.saturating_sub(last.until.0) < keep_firing_for_ms;
+        if let Some(last) = last.filter(is_recent).filter(|last| is_same(last)) {
             // The change may have begun before it was told that all was over.
-            let Past { mut counts, until, first } = past(since.max(last.until));
-            counts.add(&last.counts);
-            let (since, first) = (last.since.min(since), last.first.or(first));
-            let (dedup_key, members) = (last.dedup_key.clone(), vec![]);
-            let again = Incident { cause, dedup_key, since, until, counts, first, members };
+            let past = past(since.max(last.until));
+            let mut again = Incident { members: vec![], ..last.clone() };
+            again.count(&past);
+            (again.since, again.until) = (last.since.min(since), past.until);
+            again.first = last.first.or(past.first);
             return (again, Status::Updated);
         }
-        let Past { counts, until, first } = past(since);
-        let About { stream, baseline, .. } = about;
-        let name = format!("{stream}\0{baseline}\0{}\0{}", cause.name(), since.0);
-        let digest = Digest(Sha256::digest(name).into()).to_string();
-        let dedup_key = digest[..32].to_owned();
-        let begun = Incident { cause, dedup_key, since, until, counts, first, members: vec![] };
+        let past = past(since);
+        let key_of = |salt: &str| {
+            let About { stream, baseline, .. } = about;
+            let name = format!("{stream}\0{baseline}\0{}\0{}{salt}", cause.name(), since.0);
+            Digest(Sha256::digest(name).into()).to_string()[..32].to_owned()
+        };
+        let mut dedup_key = key_of("");
+        if last.is_some_and(|last| last.dedup_key == dedup_key) {
+            dedup_key = key_of("\0another");
+        }
+        let mut begun = Incident {
+            cause,
+            dedup_key,
+            since,
+            until: past.until,
+            counts: Counts::default(),
+            first: past.first,
+            oddities: Default::default(),
+            exemplars: Default::default(),
+            severe: false,
+            told: Default::default(),
+            members: vec![],
+        };
+        begun.count(&past);
         (begun, Status::Firing)
     }
 
@@ -328,6 +393,13 @@ impl Incidents {
         let say = |incident| Alert::new(about, incident, Status::Resolved, Some(note));
         self.open.values().map(say).collect()
     }
+}
+
+/// The message about an incident, which remembers what it told.
+fn tell(about: &About, incident: &mut Incident, status: Status, note: Option<&str>) -> Alert {
+    incident.severe |= incident.is_critical(about.policy);
+    incident.told = Notice { records: incident.harmed(), until: incident.until };
+    Alert::new(about, incident, status, note)
 }
 
 #[cfg(test)]

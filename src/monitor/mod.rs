@@ -8,11 +8,13 @@ mod incident;
 mod incidents;
 #[expect(clippy::module_inception, reason = "the monitor itself; the others are its parts")]
 mod monitor;
+mod steps;
 mod words;
 
-pub use alert::{Alert, Budget};
+pub use alert::{Alert, Budget, TypicalRecord, WhyFlagged};
 pub use cause::Cause;
 pub use event::{Event, id};
 pub use finding::Finding;
 pub use incident::{About, Incident, Member, Samples, Status};
 pub use monitor::{Frame, Monitor, MonitorError, State as MonitorState};
+pub use words::utc;

@@ -22,11 +22,12 @@ use std::sync::Arc;
 use self::panels::Said;
 use self::state::{Heard, Lost, Open};
 pub use self::state::{MonitorError, State};
-use super::incidents::{Fired, Past};
+use super::incident::Past;
+use super::incidents::Fired;
 use crate::monitor::{About, Alert, Cause, Finding};
 use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
 use crate::watch::{
-    Counts, Evidence, Loss, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
+    Evidence, Loss, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
 };
 
 /// Monitor of one stream.
@@ -317,9 +318,9 @@ impl Monitor {
         #[cfg(test)]
         tests::closed(&open.tally.counts);
         self.state.frontier = self.state.frontier.max(Timestamp(window.0 + self.length()));
-        let (said, counts) = (self.play(window, &open), open.tally.counts);
+        let said = self.play(window, &open);
         self.state.past.insert(window, open.closed());
-        self.live(window, counts, said, alerts);
+        self.live(window, said, alerts);
     }
 
     fn is_full(&self) -> bool {
@@ -356,19 +357,14 @@ impl Monitor {
     }
 
     /// Incidents begin, grow and end with what the watches say.
-    fn live(
-        &mut self,
-        window: WindowStart,
-        counts: Counts,
-        said: Vec<Said>,
-        alerts: &mut Vec<Alert>,
-    ) {
+    fn live(&mut self, window: WindowStart, said: Vec<Said>, alerts: &mut Vec<Alert>) {
         let Self { frame, state } = self;
         let Frame { about, terms, signals, schema, .. } = &**frame;
         let (length, keep_firing_for_ms) =
             (terms.window_ms as i64, terms.keep_firing_for_ms as i64);
         let until = Timestamp(window.0 + length);
-        state.incidents.count(&counts, until);
+        let closed = state.past.get(&window).expect("it was closed a moment ago");
+        state.incidents.count(&closed.past(until));
         let mut fired = state.incidents.due(until);
         let last = frame.shared_from();
         for Said { slot, transitions } in said {
@@ -393,9 +389,11 @@ impl Monitor {
         }
         let past = |since: Timestamp, slot: Option<Partition>| {
             let until = state.frontier;
-            let mut past = Past { counts: Counts::default(), until, first: None };
+            let mut past = Past::nothing(until);
             for (_, open) in state.past.range(since..until.max(since)) {
                 past.counts.add(&open.tally.counts);
+                past.oddities.add(&open.tally.oddities);
+                past.exemplars.join(&open.exemplars);
                 let first = match slot {
                     None => open.first,
                     Some(slot) => open.firsts.get(&slot).copied(),
@@ -405,6 +403,7 @@ impl Monitor {
             past
         };
         state.incidents.fire(about, fired, keep_firing_for_ms, past, alerts);
+        state.incidents.keep_up(about, alerts);
     }
 
     /// A plain rule, outside the budget: a stream that had records has none for too long.

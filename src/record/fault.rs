@@ -112,8 +112,8 @@ const BYTES_BEFORE: usize = 512;
 
 impl Fault {
     /// The same as it is shown, with the names of `schema` where a fault holds numbers; `value` is the record's.
-    /// Made once for a record that leaves, never while it is judged.
-    pub fn told(&self, schema: &Schema, value: Option<&[u8]>) -> String {
+    /// With `values` it may tell a value of the record. Made once for a record that leaves.
+    pub fn told(&self, schema: &Schema, value: Option<&[u8]>, values: bool) -> String {
         let name = self.name();
         let named = |id| {
             let feature = match schema.feature_of(id) {
@@ -135,10 +135,11 @@ impl Fault {
             Self::NotFinite { feature } => format!("{name}: {} is not a number", named(feature)),
             Self::Missing { feature } => format!("{name}: {} is not there", named(feature)),
             Self::OutOfBounds { feature, value } => {
+                let value = if values { format!("{value}, ") } else { String::new() };
                 let bounds = schema.feature_of(feature).map(Feature::bounds);
                 let bounds = bounds.map(|(min, max)| format!(" {min} to {max}"));
                 let bounds = bounds.unwrap_or_default();
-                format!("{name}: {} is {value}, outside its bounds{bounds}", named(feature))
+                format!("{name}: {} is {value}outside its bounds{bounds}", named(feature))
             }
             _ => self.to_string(),
         }
@@ -244,7 +245,7 @@ mod tests {
         };
         let features =
             vec![Feature::number("Fare", 0.0, 600.0), category, Feature::number("Age", 0.0, 120.0)];
-        assert_eq!(fault.told(&Schema { features }, Some(value.as_bytes())), expected);
+        assert_eq!(fault.told(&Schema { features }, Some(value.as_bytes()), true), expected);
     }
 
     #[test]
@@ -265,6 +266,15 @@ mod tests {
         check(Fault::NullValue, "", "null-value: the record has no value");
         let beyond = "not-finite: feature \"99\" (number 99 of a row) is not a number";
         check(Fault::NotFinite { feature: FeatureId(99) }, "", beyond);
+    }
+
+    #[test]
+    fn the_value_that_is_out_of_bounds_is_told_only_where_values_may_be() {
+        let schema = Schema { features: vec![Feature::number("Age", 0.0, 120.0)] };
+        let fault = Fault::OutOfBounds { feature: FeatureId(0), value: 200.0 };
+        let told =
+            "out-of-bounds: feature \"Age\" (number 0 of a row) is outside its bounds 0 to 120";
+        assert_eq!(fault.told(&schema, Some(b"200"), false), told);
     }
 
     #[test]

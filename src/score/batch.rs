@@ -14,7 +14,7 @@ use super::{Explanation, Guard, GuardFailure};
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::BESIDE;
 use crate::model::{ModelError, Networks};
-use crate::record::{Action, Fault, Record, Unread, Verdict};
+use crate::record::{Action, Fault, Oddity, Record, Unread, Verdict};
 
 /// What became of one record.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,10 @@ pub struct Outcome {
     pub text: &'static str,
     /// Where in [`Batch::traces`] the trace header's value is.
     pub trace: Range<usize>,
+    /// Where in [`Batch::reasons`] the words are that say why it was flagged or could not be read; empty of what passes.
+    pub reason: Range<usize>,
+    /// What is most odd about a flagged record.
+    pub oddity: Option<Oddity>,
     /// Where in [`Batch::cells`] the cells of its rows are.
     pub cells: Range<usize>,
 }
@@ -59,6 +63,7 @@ pub struct Batch {
     scored: Scored,
     corrections: Corrections,
     traces: Vec<u8>,
+    reasons: Vec<u8>,
     /// Cells of the stream's histograms, of every scored row.
     cells: Cells,
     /// What a flagged row is compared with, `[d]`, and each detector's share of its score, `[k]`.
@@ -99,7 +104,7 @@ impl Batch {
             let n = self.read(guard, &records[first..], most)?;
             match self.scored.run(guard, networks, &self.rows) {
                 Ok(()) => {
-                    self.decide(guard, first);
+                    self.decide(guard, &records[first..], first);
                     most = most.saturating_mul(2);
                 }
                 // No row keeps a network busy: it would not come back from any of them alone.
@@ -173,6 +178,11 @@ impl Batch {
         &self.traces
     }
 
+    /// Words of flagged and unreadable records, UTF-8.
+    pub fn reasons(&self) -> &[u8] {
+        &self.reasons
+    }
+
     /// Cells of rows in the stream's histograms.
     pub fn cells(&self) -> &[u16] {
         self.cells.all()
@@ -183,6 +193,7 @@ impl Batch {
         self.spans.clear();
         self.corrections.clear();
         self.traces.clear();
+        self.reasons.clear();
         self.cells.clear();
     }
 
@@ -228,17 +239,26 @@ impl Batch {
         Ok(self.outcomes.len() - first)
     }
 
-    /// A verdict for every record from `first` on whose rows were scored last, and what is counted of them.
-    fn decide(&mut self, guard: &Guard, first: usize) {
+    /// A verdict for each of `records`, whose outcomes begin at `first` and whose rows were scored last, and what is counted of
+    /// them.
+    fn decide(&mut self, guard: &Guard, records: &[Record<'_>], first: usize) {
         self.witness.remember(guard, &self.rows);
         let scored = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);
-        for (outcome, span) in scored {
+        for ((outcome, span), record) in scored.zip(records) {
             if outcome.judged.is_err() || outcome.unscored {
                 continue;
             }
             let (x, rows) = (&self.rows, span.rows.clone());
             let (worst, verdict) = verdict(guard, &self.scored, x, rows, &mut self.typical);
             (outcome.judged, span.worst) = (Ok(verdict), worst);
+            if verdict.action != Action::Pass {
+                let told = (verdict.reasons, self.typical.as_slice());
+                let start = self.reasons.len();
+                let look = Explanation::new(guard, &self.scored, x, worst);
+                let row = worst - span.rows.start;
+                outcome.oddity = look.tell(told, (record, row), &mut self.reasons);
+                outcome.reason = start..self.reasons.len();
+            }
             outcome.cells = self.cells.count(
                 guard,
                 |row| {
@@ -266,7 +286,7 @@ impl Batch {
         let first = self.outcomes.len() - 1;
         // Once more: what a machine does once in a while is nobody's doing.
         if *sound != Some(false) && self.scored.run(guard, networks, &self.rows).is_ok() {
-            self.decide(guard, first);
+            self.decide(guard, records, first);
             return Ok(());
         }
         let sound = match *sound {
@@ -299,6 +319,12 @@ impl Batch {
         if mode == Mode::Observe {
             outcome.corrected = None;
         }
+        if let Err(fault) = outcome.judged {
+            let start = self.reasons.len();
+            let told = fault.told(&guard.schema, record.value, guard.tells_values());
+            self.reasons.extend(told.bytes());
+            outcome.reason = start..self.reasons.len();
+        }
         self.shares.clear();
         let scored = outcome.judged.is_ok() && !outcome.unscored;
         let scores = if scored { self.scored.scores(span.worst) } else { &[] };
@@ -322,6 +348,8 @@ impl Outcome {
             corrected: None,
             text: "",
             trace: 0..0,
+            reason: 0..0,
+            oddity: None,
             cells: 0..0,
         }
     }

@@ -6,10 +6,10 @@ use crate::bundle::{
     Bundle, Correction, Dependence, Digest, NETWORKS, NetworkKind, NetworkOutputs, TensorError,
 };
 use crate::codec::select::Select;
-use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format};
+use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format, Spelling};
 use crate::decide::{Decider, DeciderError, Policy};
-use crate::detect::{Detector, Setting, kind};
-use crate::record::{Columns, Missing, Probability, Record, Schema, Unread};
+use crate::detect::{Detector, Pairs, Setting, kind};
+use crate::record::{Columns, Feature, Missing, Probability, Record, Schema, Unread};
 use crate::sanitize::{Step, UnknownStep, steps};
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
@@ -31,6 +31,12 @@ pub struct Guard {
     pub(super) distrusted: Vec<u32>,
     correction: Option<Correction>,
     pub(super) value_bytes_max: usize,
+    /// Whether a row has numbers or categories: then reasons are told by feature.
+    pub(super) is_tabular: bool,
+    /// Which pairs of values training rows had, if the bundle says.
+    pub(super) pairs: Option<Pairs>,
+    /// What reads the words of a flagged record again; only where its values may be told.
+    pub(super) spelling: Option<Spelling>,
     digest: Digest,
     baseline: String,
     revision: [u8; 8],
@@ -96,6 +102,8 @@ impl Guard {
                 .load(&bundle.tensors)?,
             false => Signals::none(),
         };
+        let is_table = |f: &Feature| matches!(f, Feature::Number { .. } | Feature::Category { .. });
+        let is_tabular = manifest.schema.features.iter().any(is_table);
         let baseline = baseline(bundle.digest, decider.budget());
         let revision = revision(&baseline, policy, reading);
         Ok(Self {
@@ -113,10 +121,25 @@ impl Guard {
             distrusted,
             correction: manifest.correction.clone(),
             value_bytes_max: reading.value_bytes_max,
+            is_tabular,
+            pairs: Pairs::load(&bundle.tensors, &manifest.schema)?,
+            spelling: None,
             digest: bundle.digest,
             baseline,
             revision: revision.prefix(),
         })
+    }
+
+    /// This guard, which tells the values of flagged records in their reasons. `reading` is that of [`Guard::new`].
+    #[must_use]
+    pub fn telling_values(self, reading: &codec::Config) -> Self {
+        let spelling = Some(Spelling::new(&self.schema, reading));
+        Self { spelling, ..self }
+    }
+
+    /// Whether values of flagged and of unreadable records are told.
+    pub fn tells_values(&self) -> bool {
+        self.spelling.is_some()
     }
 
     /// What must be fetched before the record can be read.
@@ -133,7 +156,7 @@ impl Guard {
         self.select.takes(record.headers, record.value).then(|| {
             match super::read::read(self, record, &mut vec![]) {
                 Ok(_) => Ok(()),
-                Err(Unread::Fault(fault)) => Err(fault.told(&self.schema, record.value)),
+                Err(Unread::Fault(fault)) => Err(fault.told(&self.schema, record.value, true)),
                 Err(Unread::Missing(missing)) => Err(missing.to_string()),
             }
         })

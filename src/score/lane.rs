@@ -15,7 +15,7 @@ pub use continuity::{Discontinuity, Survey};
 
 use super::Outcome;
 use crate::record::{Action, Extent, Offset, Partition, Position, Stamp};
-use crate::watch::{Evidence, Tally, Window, WindowStart};
+use crate::watch::{Evidence, Exemplar, Window, WindowStart};
 
 /// One partition's memory, and what was counted since it was last told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,6 +244,12 @@ impl Lane {
                 counts.quarantined += u64::from(verdict.action == Action::Quarantine);
                 if verdict.action != Action::Pass {
                     window.first_flagged.get_or_insert(position.offset);
+                    if let Some(oddity) = outcome.oddity {
+                        let Position { partition, offset } = position;
+                        let p = Exemplar::billionths(verdict.p);
+                        window.exemplars.offer(Exemplar { p, partition, offset, oddity });
+                        oddity.cell().into_iter().for_each(|at| window.tally.oddities.push(at));
+                    }
                 }
             }
         }
@@ -274,8 +280,7 @@ impl Lane {
             }
             Err(at) => at,
         };
-        let fresh = Window { window, tally: Tally::default(), first_flagged: None };
-        self.pending.insert(at, fresh);
+        self.pending.insert(at, Window::empty(window));
         &mut self.pending[at]
     }
 

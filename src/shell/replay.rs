@@ -17,7 +17,7 @@ use crate::monitor::{Alert, Status};
 use crate::monitor::{Frame, Monitor};
 use crate::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
 use crate::score::{Clock, GuardFailure, Lane};
-use crate::watch::{Counts, Evidence, Message, Presence, Tally, Tick, Window, WindowStart};
+use crate::watch::{Counts, Evidence, Message, Presence, Tick, Window, WindowStart};
 
 /// One record of a recording, and where it stood.
 pub type Recorded = (Position, OwnedRecord);
@@ -127,13 +127,11 @@ impl Replaying {
             let partition = if self.frame.per_partition { partition } else { Partition(0) };
             for window in windows {
                 let start = window.window;
-                let sum = self.windows.entry((start, partition)).or_insert_with(|| Window {
-                    window: start,
-                    tally: Tally::default(),
-                    first_flagged: None,
-                });
+                let sum =
+                    self.windows.entry((start, partition)).or_insert_with(|| Window::empty(start));
                 sum.tally.add(&window.tally);
                 sum.first_flagged = sum.first_flagged.or(window.first_flagged);
+                sum.exemplars.join(&window.exemplars);
             }
         }
         Ok(())

@@ -161,6 +161,10 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     let bundle = bundle.map_err(|error| RunError::Bundle { stream: name(), error })?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
         .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
+    let guard = match stream.reason_values {
+        true => guard.telling_values(&stream.codec),
+        false => guard,
+    };
     if let Some(correction) = guard.correction().filter(|correction| !correction.is_bearable())
         && stream.policy.on_flagged == OnFlagged::Correct
     {
@@ -184,6 +188,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     let about = About {
         stream: stream.name.clone(),
         input: stream.input.clone(),
+        sanitized: stream.topics.sanitized.clone(),
         quarantine: stream.topics.quarantine.clone(),
         dead_letter: stream.topics.dead_letter.clone(),
         baseline: guard.baseline().to_owned(),
@@ -191,6 +196,9 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
         policy: guard.policy(),
         budget,
         false_page_ms,
+        schema: guard.schema().clone(),
+        brokers: stream.brokers.clone(),
+        file: stream.file.display().to_string(),
     };
     let times = Times {
         window_ms: stream.alerts.window.as_millis() as u64,

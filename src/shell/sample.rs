@@ -12,7 +12,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::kafka::{Clients, Quiet, RecordHeaders, stamp};
-use crate::record::{self, Partition, Position, Record};
+use crate::record::{self, OwnedRecord, Partition, Position, Record};
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -65,18 +65,7 @@ pub fn sample(
     mut each: impl FnMut(Record<'_>) -> bool,
 ) -> Result<Sampled, SampleError> {
     let failed = |what| move |error| SampleError::Kafka { what, error };
-    let mut config = clients.common("sample");
-    config
-        .set("group.id", format!("{}.sample", clients.kafka().group))
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set(
-            "isolation.level",
-            if limits.committed { "read_committed" } else { "read_uncommitted" },
-        )
-        .set("auto.offset.reset", "earliest");
-    let consumer = BaseConsumer::from_config_and_context(&config, Quiet);
-    let consumer = consumer.map_err(failed("create client"))?;
+    let consumer = consumer(clients, limits.committed)?;
     let metadata =
         consumer.fetch_metadata(Some(topic), TIMEOUT).map_err(failed("fetch metadata"))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
@@ -137,6 +126,69 @@ pub fn sample(
         }
     }
     Ok(sampled)
+}
+
+/// A consumer that no group notices.
+fn consumer(clients: &Clients, committed: bool) -> Result<BaseConsumer<Quiet>, SampleError> {
+    let mut config = clients.common("sample");
+    config
+        .set("group.id", format!("{}.sample", clients.kafka().group))
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", if committed { "read_committed" } else { "read_uncommitted" })
+        .set("auto.offset.reset", "earliest");
+    let consumer = BaseConsumer::from_config_and_context(&config, Quiet);
+    consumer.map_err(|error| SampleError::Kafka { what: "create client", error })
+}
+
+/// The records of a topic that stand at `places`, one by one; `None` of one that is not there, or not committed.
+///
+/// # Errors
+/// If Kafka does not answer.
+pub fn records_at(
+    clients: &Clients,
+    topic: &str,
+    places: &[Position],
+) -> Result<Vec<(Position, Option<OwnedRecord>)>, SampleError> {
+    let failed = |what| move |error| SampleError::Kafka { what, error };
+    let consumer = consumer(clients, true)?;
+    let mut found = vec![];
+    for &at in places {
+        let (partition, offset) = (at.partition.0, at.offset.0);
+        let watermarks = consumer.fetch_watermarks(topic, partition, TIMEOUT);
+        let (low, high) = watermarks.map_err(failed("fetch watermarks"))?;
+        if !(low..high).contains(&offset) {
+            found.push((at, None));
+            continue;
+        }
+        let mut assignment = TopicPartitionList::new();
+        let from = Offset::Offset(offset);
+        assignment.add_partition_offset(topic, partition, from).map_err(failed("assign"))?;
+        consumer.assign(&assignment).map_err(failed("assign"))?;
+        let deadline = Instant::now() + TIMEOUT;
+        let record = loop {
+            match consumer.poll(Duration::from_millis(100)) {
+                // Of the assignment before.
+                Some(Ok(message)) if message.partition() != partition => {}
+                Some(Ok(message)) if message.offset() < offset => {}
+                Some(Ok(message)) if message.offset() > offset => break None,
+                Some(Ok(message)) => {
+                    let headers = &RecordHeaders::take(&message);
+                    let (key, value) = (message.key(), message.payload());
+                    let stamp = stamp(message.timestamp());
+                    break Some(Record { at, stamp, key, headers, value }.to_owned());
+                }
+                Some(Err(KafkaError::PartitionEOF(of))) if of == partition => break None,
+                Some(Err(error)) if Instant::now() >= deadline => {
+                    return Err(SampleError::Kafka { what: "consume", error });
+                }
+                None if Instant::now() >= deadline => break None,
+                Some(Err(_)) | None => {}
+            }
+        };
+        found.push((at, record));
+    }
+    Ok(found)
 }
 
 /// How many of `total` each partition gives: the same, and what one lacks the others give.

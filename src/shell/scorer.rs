@@ -86,10 +86,6 @@ impl Scorer for StreamScorer {
         self.batch.replace(&self.guard, i, record, fault);
     }
 
-    fn describe(&self, fault: &Fault, value: Option<&[u8]>) -> String {
-        fault.told(self.guard.schema(), value)
-    }
-
     fn outcomes(&self) -> &[Outcome] {
         self.batch.outcomes()
     }
@@ -104,5 +100,9 @@ impl Scorer for StreamScorer {
 
     fn traces(&self) -> &[u8] {
         self.batch.traces()
+    }
+
+    fn reasons(&self) -> &[u8] {
+        self.batch.reasons()
     }
 }

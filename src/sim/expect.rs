@@ -8,7 +8,7 @@ use super::scene::{BEGAN_AT, Scene, kind};
 use super::scorer;
 use crate::bundle::Digest;
 use crate::deliver::{Form, Objection, POINTER, TIMESTAMP};
-use crate::emit::{TRACE, VERDICT, connect_headers};
+use crate::emit::{REASON, TRACE, VERDICT, connect_headers};
 use crate::record::{Action, Fault, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp};
 use crate::score::{Destination, Outcome};
 
@@ -119,6 +119,11 @@ impl Expected {
             let connect =
                 connect_headers(&stream.input, at, &stream.name, &fault, fault.to_string());
             connect.iter().for_each(|(name, value)| add(name, value.as_bytes()));
+        } else {
+            let reason = scorer::reason(&outcome);
+            if !reason.is_empty() {
+                add(REASON, reason.as_bytes());
+            }
         }
         add(VERDICT, outcome.text.as_bytes());
         add(TRACE, &trace);

@@ -120,6 +120,7 @@ impl Scene {
             policy,
             accept_gap: seed % 16 == 5,
             budget: None,
+            reason_values: false,
             workers: 1,
             rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
             linger: Duration::from_millis(rng.random_range(0..6)),
@@ -132,6 +133,8 @@ impl Scene {
                 state: "state".into(),
             },
             alerts,
+            file: PathBuf::new(),
+            brokers: "kafka:9092".into(),
         };
         let partitions = rng.random_range(1..=4);
         let heal_at = rng.random_range(2_000..12_000);
@@ -199,6 +202,7 @@ impl Scene {
         let about = About {
             stream: name.clone(),
             input: input.clone(),
+            sanitized: topics.sanitized.clone(),
             quarantine: topics.quarantine.clone(),
             dead_letter: topics.dead_letter.clone(),
             baseline: BASELINE.into(),
@@ -206,6 +210,9 @@ impl Scene {
             policy: *policy,
             budget,
             false_page_ms,
+            schema: Schema { features: vec![] },
+            brokers: self.stream.brokers.clone(),
+            file: "tripline.toml".into(),
         };
         let times = Times {
             window_ms: alerts.window.as_millis() as u64,

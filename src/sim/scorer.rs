@@ -10,7 +10,9 @@ use super::scene::{Scene, kind};
 use crate::config::Stream;
 use crate::decide::Mode;
 use crate::deliver::Scorer;
-use crate::record::{Action, Fault, Missing, Position, Reasons, Record, SchemaId, Verdict};
+use crate::record::{
+    Action, Fault, Manner, Missing, Oddity, Position, Reasons, Record, SchemaId, Verdict,
+};
 use crate::score::{self, GuardFailure, Outcome, Unscorable};
 use crate::watch::Baseline;
 
@@ -29,6 +31,7 @@ pub struct Toy {
     outcomes: Vec<Outcome>,
     corrected: Vec<u8>,
     traces: Vec<u8>,
+    reasons: Vec<u8>,
     cells: Vec<u16>,
 }
 
@@ -62,7 +65,7 @@ pub fn outcome(
     let imputed = judged.is_ok() && !unscored && position.offset.0 % 11 == 0;
     let (corrected, none) = (None, 0..0);
     let (cells, at) = (none.clone(), none);
-    let outcome = Outcome {
+    let mut outcome = Outcome {
         destination,
         judged,
         unscored,
@@ -71,8 +74,11 @@ pub fn outcome(
         corrected,
         text,
         trace: at,
+        reason: 0..0,
+        oddity: None,
         cells,
     };
+    outcome.oddity = oddity(position, &outcome);
     (outcome, trace)
 }
 
@@ -80,6 +86,23 @@ pub fn outcome(
 pub fn cells(position: Position, outcome: &Outcome) -> Vec<u16> {
     let rows = if outcome.judged.is_ok() && !outcome.unscored { position.offset.0 % 3 } else { 0 };
     (0..rows).map(|row| ((position.offset.0 * 7 + row) % 97) as u16).collect()
+}
+
+/// What is told of a record that is flagged or cannot be read.
+pub fn reason(outcome: &Outcome) -> String {
+    match outcome.judged {
+        Err(fault) => fault.to_string(),
+        Ok(verdict) if verdict.action == Action::Pass || outcome.unscored => String::new(),
+        Ok(_) => "x: never seen (100%)".to_owned(),
+    }
+}
+
+/// What is most odd about a flagged record.
+fn oddity(position: Position, outcome: &Outcome) -> Option<Oddity> {
+    let verdict = outcome.judged.ok().filter(|_| !outcome.unscored)?;
+    let feature = (position.offset.0 % 5) as u32;
+    let manner = if position.offset.0 % 3 == 0 { Manner::Unseen } else { Manner::High };
+    (verdict.action != Action::Pass).then_some(Oddity { feature, manner, with: None })
 }
 
 impl Toy {
@@ -101,6 +124,7 @@ impl Toy {
             outcomes: vec![],
             corrected: vec![],
             traces: vec![],
+            reasons: vec![],
             cells: vec![],
         }
     }
@@ -109,6 +133,7 @@ impl Toy {
         self.outcomes.clear();
         self.corrected.clear();
         self.traces.clear();
+        self.reasons.clear();
         self.cells.clear();
     }
 
@@ -124,6 +149,9 @@ impl Toy {
         self.traces.extend(trace);
         self.traces.extend(format!(" {} {}", self.process.no, self.revision).bytes());
         outcome.trace = start..self.traces.len();
+        let start = self.reasons.len();
+        self.reasons.extend(reason(&outcome).bytes());
+        outcome.reason = start..self.reasons.len();
         let start = self.cells.len();
         self.cells.extend(cells(record.at, &outcome));
         outcome.cells = start..self.cells.len();
@@ -230,10 +258,6 @@ impl Scorer for Toy {
         self.outcomes.swap_remove(i);
     }
 
-    fn describe(&self, fault: &Fault, _: Option<&[u8]>) -> String {
-        fault.to_string()
-    }
-
     fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
     }
@@ -248,6 +272,10 @@ impl Scorer for Toy {
 
     fn traces(&self) -> &[u8] {
         &self.traces
+    }
+
+    fn reasons(&self) -> &[u8] {
+        &self.reasons
     }
 }
 

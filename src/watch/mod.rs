@@ -27,8 +27,8 @@ pub use crate::alarm::WindowStart;
 pub use answer_drift::AnswerDrift;
 pub use data_quality::DataQuality;
 pub use evidence::{
-    Baseline, Bins, Cells, Counts, Evidence, Loss, LossCause, Message, Of, Others, PLACES, Patch,
-    Presence, Signal, Signals, Stall, Stat, Tally, Tick, Usual, Window,
+    Baseline, Bins, Cells, Counts, Evidence, Exemplar, Exemplars, Loss, LossCause, Message, Of,
+    Others, PLACES, Patch, Presence, Signal, Signals, Stall, Stat, Tally, Tick, Usual, Window,
 };
 pub use flagged_share::{Flagged, FlaggedShare};
 pub use hypothesis::{Hypothesis, Source, roster};

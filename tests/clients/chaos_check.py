@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import hostile
-from check import CONNECT, FLAGGED, HOME, NotRead, OUTPUTS, TIMESTAMP, TRACE, VERDICT, flags_fit, read_trace
+from check import CONNECT, FLAGGED, HOME, NotRead, OUTPUTS, TIMESTAMP, TRACE, VERDICT, flags_fit, read_trace, without_reason
 from chaos_topics import Topics
 from clock import Clock
 
@@ -170,6 +170,7 @@ def follow(inputs, topics, topic, outcomes, cases, name):
             ours = dict(headers[-2:])
             packed, verdict = ours[TRACE], ours[VERDICT].decode()
             trace = read_trace(packed)
+            theirs = without_reason(headers[:-2], verdict)
             source = inputs[trace.partition][trace.offset]
         except (KeyError, ValueError, AttributeError) as error:
             cases.wrong("I1", "stray", f"{place}: {error!r}")
@@ -189,7 +190,6 @@ def follow(inputs, topics, topic, outcomes, cases, name):
         if m.partition() != trace.partition:
             cases.wrong("I3", "place_differ", where)
         value = sha(m.value())
-        theirs = headers[:-2]
         while topic == "dead-letter" and theirs and theirs[-1][0].startswith(CONNECT):
             theirs.pop()
         if theirs == [POINTER]:

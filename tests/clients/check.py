@@ -19,6 +19,7 @@ from cloudevents.kafka import KafkaMessage, from_binary
 from inputs import decode
 
 VERDICT, TRACE, CONNECT = "tripline-verdict", "tripline-trace", "__connect.errors."
+REASON, REASON_BYTES_MAX = "tripline-reason", 512
 TIMESTAMP = "tripline-timestamp"
 FLAGGED, CORRECTED, FAULT, OBSERVED, UNSCORED = 1, 2, 4, 8, 16
 OUTPUTS = ("sanitized", "quarantine", "dead-letter")
@@ -104,7 +105,18 @@ def split_headers(headers):
     ours = dict(headers[-2:])
     if len(headers) < 2 or set(ours) != {VERDICT, TRACE} or None in ours.values():
         raise ValueError(f"does not end in {VERDICT} and {TRACE}")
-    return headers[:-2], ours[VERDICT].decode(), read_trace(ours[TRACE])
+    verdict = ours[VERDICT].decode()
+    return without_reason(headers[:-2], verdict), verdict, read_trace(ours[TRACE])
+
+
+def without_reason(headers, verdict):
+    """The headers before ours, without the reason in words: only what was flagged or could not be read has one."""
+    if not headers or headers[-1][0] != REASON:
+        return headers
+    said, reason = verdict.removeprefix("would-"), headers[-1][1]
+    if said in ("pass", "unscored") or not reason or len(reason) > REASON_BYTES_MAX or not reason.decode().isprintable():
+        raise ValueError(f"{verdict} with the reason {reason!r}")
+    return headers[:-1]
 
 
 def matches(entry, value):

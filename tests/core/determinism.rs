@@ -249,6 +249,7 @@ fn monitor(
     let about = About {
         stream: "s".into(),
         input: "s.requests".into(),
+        sanitized: "s.sanitized".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
         baseline: guard.baseline().to_owned(),
@@ -256,6 +257,9 @@ fn monitor(
         policy: guard.policy(),
         budget,
         false_page_ms: FALSE_PAGE_MS,
+        schema: guard.schema().clone(),
+        brokers: "kafka:9092".into(),
+        file: "tripline.toml".into(),
     };
     let times = Times {
         window_ms: WINDOW_MS,

@@ -1,6 +1,6 @@
 use super::*;
-use crate::decide::Policy;
-use crate::record::Probability;
+use crate::decide::{Mode, Policy};
+use crate::record::{Manner, Oddity, Probability, Schema};
 
 const KEEP_FIRING_FOR_MS: i64 = 3_600_000;
 const DRIFT: usize = 0;
@@ -10,6 +10,7 @@ fn about() -> About {
     About {
         stream: "s".into(),
         input: "s.requests".into(),
+        sanitized: "s.sanitized".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
         baseline: "e".into(),
@@ -17,6 +18,9 @@ fn about() -> About {
         policy: Policy::default(),
         budget: Probability::new(0.01).unwrap(),
         false_page_ms: 7 * 24 * 3_600_000,
+        schema: Schema { features: vec![] },
+        brokers: "kafka:9092".into(),
+        file: "tripline.toml".into(),
     }
 }
 
@@ -41,7 +45,7 @@ fn rows(until: i64) -> impl Fn(Timestamp, Option<Partition>) -> Past {
     move |since, _| {
         let rows = (until - since.0).max(0) as u64 / 100;
         let counts = Counts { rows, ..Counts::default() };
-        Past { counts, until: Timestamp(until), first: None }
+        Past { counts, ..Past::nothing(Timestamp(until)) }
     }
 }
 
@@ -125,4 +129,136 @@ fn one_incident_holds_a_watch_of_several_partitions_and_ends_with_the_last_of_th
     }
     incidents.resolve(&about(), (Some(Partition(7)), ATTACK), KEEP_FIRING_FOR_MS, &mut alerts);
     assert_eq!(told(&alerts)[1..], [("attack", Status::Resolved)]);
+}
+
+const QUALITY: usize = 2;
+
+fn enforcing() -> About {
+    let policy = Policy { mode: Mode::Enforce, ..Policy::default() };
+    About { policy, ..about() }
+}
+
+/// The same counts since whenever.
+fn always(counts: Counts, until: i64) -> impl Fn(Timestamp, Option<Partition>) -> Past {
+    move |_, _| Past { counts, ..Past::nothing(Timestamp(until)) }
+}
+
+fn window(counts: Counts, until: i64) -> Past {
+    Past { counts, ..Past::nothing(Timestamp(until)) }
+}
+
+#[test]
+fn broken_records_that_come_with_an_attack_are_told_within_it_whichever_fires_first() {
+    let few = Counts { rows: 800, flagged: 200, faults: 100, ..Counts::default() };
+    let (attack, quality) = (fired(Cause::Attack, ATTACK, 0), fired(Cause::Quality, QUALITY, 10));
+    for order in [[attack.clone(), quality.clone()], [quality, attack]] {
+        let (mut incidents, mut alerts) = (Incidents::default(), vec![]);
+        for fired in order {
+            let past = always(few, 1000);
+            incidents.fire(&enforcing(), vec![fired], KEEP_FIRING_FOR_MS, past, &mut alerts);
+        }
+        let open: Vec<_> = incidents.open().map(|incident| incident.cause).collect();
+        assert_eq!(open, [Cause::Attack], "{:?}", told(&alerts));
+        let pages = alerts.iter().filter(|alert| alert.kind == "attack");
+        assert_eq!(pages.filter(|alert| alert.status == Status::Firing).count(), 1);
+    }
+}
+
+#[test]
+fn an_outage_does_not_hide_behind_an_attack_and_is_critical_where_verdicts_act() {
+    let most = Counts { rows: 100, flagged: 50, faults: 900, ..Counts::default() };
+    for (about, severity) in [(enforcing(), "critical"), (about(), "warning")] {
+        let (mut incidents, mut alerts) = (Incidents::default(), vec![]);
+        let quality = vec![fired(Cause::Quality, QUALITY, 0)];
+        incidents.fire(&about, quality, KEEP_FIRING_FOR_MS, always(most, 1000), &mut alerts);
+        assert_eq!(alerts[0].severity, severity);
+        let attack = vec![fired(Cause::Attack, ATTACK, 10)];
+        incidents.fire(&about, attack, KEEP_FIRING_FOR_MS, always(most, 1000), &mut alerts);
+        assert_eq!(incidents.is_open(Cause::Quality), severity == "critical");
+        let (mut incidents, mut alerts) = (Incidents::default(), vec![]);
+        for fired in [fired(Cause::Attack, ATTACK, 0), fired(Cause::Quality, QUALITY, 10)] {
+            let past = always(most, 1000);
+            incidents.fire(&about, vec![fired], KEEP_FIRING_FOR_MS, past, &mut alerts);
+        }
+        assert_eq!(incidents.is_open(Cause::Quality), severity == "critical");
+    }
+}
+
+#[test]
+fn an_incident_that_gets_worse_is_told_as_critical_and_stays_so_until_it_ends() {
+    let (about, mut incidents, mut alerts) = (enforcing(), Incidents::default(), vec![]);
+    let few = Counts { rows: 1000, faults: 100, ..Counts::default() };
+    let quality = vec![fired(Cause::Quality, QUALITY, 0)];
+    incidents.fire(&about, quality, KEEP_FIRING_FOR_MS, always(few, 1000), &mut alerts);
+    assert_eq!(alerts[0].severity, "warning");
+    incidents.count(&window(Counts { faults: 1000, ..Counts::default() }, 2000));
+    incidents.keep_up(&about, &mut alerts);
+    assert_eq!(told(&alerts)[1..], [("quality", Status::Updated)]);
+    assert_eq!((&*alerts[1].severity, alerts[1].counts.faults), ("critical", 1100));
+    incidents.count(&window(Counts { rows: 100_000, ..Counts::default() }, 3000));
+    incidents.resolve(&about, (None, QUALITY), KEEP_FIRING_FOR_MS, &mut alerts);
+    assert_eq!((alerts[2].status, &*alerts[2].severity), (Status::Resolved, "critical"));
+}
+
+#[test]
+fn counts_are_told_again_if_they_have_doubled_in_a_minute_or_after_a_quarter_of_an_hour() {
+    let (mut incidents, mut alerts) = (Incidents::default(), vec![]);
+    let some = Counts { rows: 1000, flagged: 100, ..Counts::default() };
+    let attack = vec![fired(Cause::Attack, ATTACK, 0)];
+    incidents.fire(&about(), attack, KEEP_FIRING_FOR_MS, always(some, 1000), &mut alerts);
+    let mut heard = |flagged, until| {
+        let before = alerts.len();
+        incidents.count(&window(Counts { rows: 100, flagged, ..Counts::default() }, until));
+        incidents.keep_up(&about(), &mut alerts);
+        alerts[before..].iter().map(|alert| alert.counts.flagged).collect::<Vec<_>>()
+    };
+    assert_eq!(heard(99, 60_000), [0; 0], "a minute after the first message");
+    assert_eq!(heard(0, 61_000), [0; 0]);
+    assert_eq!(heard(1, 62_000), [200]);
+    assert_eq!(heard(1, 63_000), [0; 0]);
+    assert_eq!(heard(0, 62_000 + 900_000), [201]);
+    // Nothing new: nothing is told.
+    assert_eq!(heard(0, 9_000_000), [0; 0]);
+}
+
+/// What is told of an attack that ended and, a minute later, of what fires then.
+fn after_the_end(watch: usize, feature: u32) -> Vec<Status> {
+    let (mut incidents, mut alerts) = (Incidents::default(), vec![]);
+    let past = |feature: u32, until: i64| {
+        let oddity = Oddity { feature, manner: Manner::High, with: None };
+        move |_: Timestamp, _: Option<Partition>| {
+            let mut past = Past::nothing(Timestamp(until));
+            past.oddities.push(oddity.cell().unwrap());
+            past
+        }
+    };
+    let attack = |watch, since| vec![fired(Cause::Attack, watch, since)];
+    let keep = KEEP_FIRING_FOR_MS;
+    incidents.fire(&about(), attack(ATTACK, 0), keep, past(0, 1000), &mut alerts);
+    incidents.resolve(&about(), (None, ATTACK), keep, &mut alerts);
+    incidents.fire(&about(), attack(watch, 61_000), keep, past(feature, 62_000), &mut alerts);
+    assert_eq!(alerts[2].dedup_key == alerts[0].dedup_key, alerts[2].status == Status::Updated);
+    alerts.iter().map(|alert| alert.status).collect()
+}
+
+#[test]
+fn an_incident_that_ended_goes_on_only_if_the_same_comes_back() {
+    let (firing, resolved) = (Status::Firing, Status::Resolved);
+    assert_eq!(after_the_end(ATTACK, 0), [firing, resolved, Status::Updated]);
+    // The same watch, for another reason; another watch.
+    assert_eq!(after_the_end(ATTACK, 1), [firing, resolved, firing]);
+    assert_eq!(after_the_end(QUALITY, 0), [firing, resolved, firing]);
+}
+
+#[test]
+fn another_partition_that_stands_still_is_another_incident() {
+    let (mut incidents, mut alerts) = (Incidents::default(), vec![]);
+    for (partition, at) in [(3, 1000), (3, 61_000), (5, 122_000)] {
+        let place = (Partition(partition), Offset(7));
+        incidents.stall(&about(), Timestamp(at), place, KEEP_FIRING_FOR_MS, &mut alerts);
+        incidents.go_on(&about(), Timestamp(at + 1000), &mut alerts);
+    }
+    let said: Vec<_> = alerts.iter().map(|alert| alert.status).collect();
+    let (firing, resolved) = (Status::Firing, Status::Resolved);
+    assert_eq!(said, [firing, resolved, Status::Updated, resolved, firing, resolved]);
 }

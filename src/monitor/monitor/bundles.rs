@@ -50,8 +50,15 @@ impl Monitor {
         });
         let panel = if panels.is_some() { Panel::empty() } else { under(state.panel) };
         let windows = state.windows.into_iter();
+        // Of other features an oddity's number means another one.
+        let same = !state.features.is_empty() && state.features == fresh.features;
+        let past = state.past.into_iter().map(|(start, open)| match same {
+            true => (start, open),
+            false => (start, open.without_oddities()),
+        });
         self.state = State {
             windows: windows.map(|(start, open)| (start, open.of_others(usual))).collect(),
+            past: past.collect(),
             panel,
             panels,
             version: fresh.version,
@@ -74,6 +81,9 @@ impl Monitor {
             panel.is_firing(watch).then_some(watch)
         };
         let mut incidents = std::mem::take(&mut state.incidents);
+        if !same {
+            incidents.forget_oddities();
+        }
         incidents.under(&frame.about, goes_on, NOTE, &mut ended);
         state.incidents = incidents;
         (self, ended)

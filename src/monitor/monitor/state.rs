@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{GONE_AFTER_MS, LAG_MS, LAG_WINDOWS};
 use crate::monitor::Incident;
+use crate::monitor::incident::Past;
 use crate::monitor::incidents::Incidents;
 use crate::record::{Extent, Offset, Partition, Timestamp};
-use crate::watch::{Cells, Evidence, Loss, Panel, Tally, Usual, Window, WindowStart};
+use crate::watch::{Cells, Evidence, Exemplars, Loss, Panel, Tally, Usual, Window, WindowStart};
 
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,6 +137,9 @@ impl Heard {
     }
 }
 
+/// Oddities of a closed window that are remembered: an alert names three.
+const ODDITIES_MAX: usize = 16;
+
 /// Counts of one window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +155,9 @@ pub(super) struct Open {
     /// As `first`, by panel.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub firsts: BTreeMap<Partition, (Partition, Offset)>,
+    /// Flagged records that stand for the others.
+    #[serde(skip_serializing_if = "Exemplars::is_empty", default)]
+    pub exemplars: Exemplars,
 }
 
 impl Open {
@@ -169,9 +176,14 @@ impl Open {
         match slot {
             None => self.tally.add(&told),
             Some(slot) => {
-                self.parts.entry(slot).or_default().add(&told);
+                let part = Tally { oddities: Cells::default(), ..told.clone() };
+                self.parts.entry(slot).or_default().add(&part);
                 self.tally.add(&Tally { cells: Cells::default(), ..told });
             }
+        }
+        // Of another bundle a feature's number means another feature.
+        if others.is_none() {
+            self.exemplars.join(&window.exemplars);
         }
         self.sample(window, partition, slot);
     }
@@ -192,6 +204,7 @@ impl Open {
         for (slot, tally) in other.parts {
             self.parts.entry(slot).or_default().add(&tally);
         }
+        self.exemplars.join(&other.exemplars);
         self.first = self.first.into_iter().chain(other.first).min();
         for (slot, first) in other.firsts {
             let known = self.firsts.entry(slot).or_insert(first);
@@ -211,19 +224,33 @@ impl Open {
     pub fn of_others(self, usual: Usual) -> Self {
         let tally = self.tally.of_others(usual);
         let parts = self.parts.into_iter().map(|(slot, part)| (slot, part.of_others(usual)));
-        Self { tally, parts: parts.collect(), ..self }
+        Self { tally, parts: parts.collect(), exemplars: Exemplars::default(), ..self }
+    }
+
+    /// The same for a bundle of other features.
+    pub fn without_oddities(self) -> Self {
+        let tally = Tally { oddities: Cells::default(), ..self.tally };
+        Self { tally, exemplars: Exemplars::default(), ..self }
     }
 
     /// What incidents need of a window once it is closed.
     pub fn closed(self) -> Self {
         let counts = self.tally.counts;
-        Self { tally: Tally { counts, ..Tally::default() }, parts: [].into(), ..self }
+        let oddities = self.tally.oddities.trimmed(ODDITIES_MAX);
+        Self { tally: Tally { counts, oddities, ..Tally::default() }, parts: [].into(), ..self }
+    }
+
+    /// What it adds to incidents.
+    pub fn past(&self, until: Timestamp) -> Past {
+        let Self { tally, first, exemplars, .. } = self;
+        let (oddities, exemplars) = (tally.oddities.clone(), exemplars.clone());
+        Past { counts: tally.counts, until, first: *first, oddities, exemplars }
     }
 
     /// Cells with a row in them.
     pub fn cells(&self) -> usize {
         let parts = self.parts.values().chain([&self.tally]);
-        parts.map(|tally| tally.cells.occupied()).sum()
+        parts.map(|tally| tally.cells.occupied() + tally.oddities.occupied()).sum()
     }
 }
 
@@ -256,7 +283,10 @@ pub enum MonitorError {
 }
 
 /// Format version that this build writes and reads.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
+
+/// The version before, which lacks what is empty by default.
+const BEFORE: u32 = 5;
 
 impl State {
     /// What a monitor wrote.
@@ -271,7 +301,7 @@ impl State {
         let VersionOnly { version } = serde_json::from_slice(bytes)?;
         // Whoever raises VERSION after a release keeps today's struct under a name of its own and adds a line.
         match version {
-            VERSION => Ok(serde_json::from_slice(bytes)?),
+            BEFORE | VERSION => Ok(Self { version: VERSION, ..serde_json::from_slice(bytes)? }),
             other => Err(MonitorError::Version(other)),
         }
     }

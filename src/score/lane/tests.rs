@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::{Fault, Reasons, Timestamp, Verdict};
+use crate::watch::Tally;
 
 const WINDOW_MS: u64 = 1000;
 

@@ -19,6 +19,8 @@ pub struct Post {
     agent: Agent,
     url: Hidden<String>,
     authorization: Option<Hidden<String>>,
+    /// What the operator wants sent besides.
+    headers: Vec<(String, Hidden<String>)>,
     /// What no message may repeat.
     secrets: Vec<Hidden<String>>,
     timeout: Duration,
@@ -27,6 +29,9 @@ pub struct Post {
 /// Bytes of an answer that are read, and characters of it that are logged.
 const ANSWER_BYTES_MAX: u64 = 4 << 10;
 const ANSWER_CHARS_MAX: usize = 200;
+
+/// Bytes of the shortest header that may be a secret.
+const SECRET_BYTES_MIN: usize = 8;
 
 impl Post {
     /// To `path` under the address of `at`.
@@ -42,10 +47,14 @@ impl Post {
             Login::Bearer(token) => secrets.push(token.clone()),
         }
         secrets.extend(authorization.clone());
+        // Of a short one, such as a tenant's number, every other text has a part.
+        let long = at.headers.iter().map(|(_, value)| value);
+        secrets.extend(long.filter(|value| value.expose().len() >= SECRET_BYTES_MIN).cloned());
         Ok(Self {
             agent: http::agent(at.ca_file.as_deref())?,
             url: Hidden::new(format!("{}{path}", at.url.expose())),
             authorization,
+            headers: at.headers.clone(),
             secrets,
             timeout: at.timeout,
         })
@@ -65,6 +74,9 @@ impl Post {
             .header("Content-Type", "application/json");
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization.expose());
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value.expose());
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -137,12 +149,16 @@ mod tests {
         let at = Endpoint {
             url: Hidden::new("http://127.0.0.1:1/c4n4ry".into()),
             login: Login::Bearer(Hidden::new("hunter2".into())),
+            headers: vec![("X-Api-Key".into(), Hidden::new("0p3n-s3s4me".into()))],
             ca_file: None,
             timeout: Duration::from_millis(300),
         };
         let post = Post::new(&at, "/path").unwrap();
-        for said in ["you are hunter2", "no http://127.0.0.1:1/c4n4ry here"] {
-            assert!(!post.words(said).contains("hunter2") && !post.words(said).contains("c4n4ry"));
+        for said in ["you are hunter2", "no http://127.0.0.1:1/c4n4ry here", "0p3n-s3s4me is wrong"]
+        {
+            let words = post.words(said);
+            let secrets = ["hunter2", "c4n4ry", "s3s4me"];
+            assert!(!secrets.iter().any(|secret| words.contains(secret)), "{words}");
         }
         assert_eq!(post.words("bad\nrequest"), "bad request");
         let Err(Refusal::Later { reason, .. }) = post.send(&[], b"{}") else {

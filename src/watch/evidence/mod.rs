@@ -4,6 +4,7 @@
 //! depend on how the offsets were cut, and a monitor that knows up to where it heard a partition counts
 //! nothing twice. So a lane has nothing to remember of what it said.
 
+mod exemplar;
 #[cfg(feature = "fit")]
 mod learn;
 mod signals;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::alarm::WindowStart;
 use crate::record::{Offset, Partition, Timestamp};
 
+pub use exemplar::{Exemplar, Exemplars};
 pub use signals::{Bins, Of, PLACES, Patch, Signal, Signals, Stat};
 pub use tally::{Cells, Counts, Others, Tally, Usual};
 
@@ -56,6 +58,17 @@ pub struct Window {
     /// The first flagged offset, for a person who wants to look.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_flagged: Option<Offset>,
+    /// Flagged records that stand for the others.
+    #[serde(skip_serializing_if = "Exemplars::is_empty", default)]
+    pub exemplars: Exemplars,
+}
+
+impl Window {
+    /// A window of which nothing is counted yet.
+    pub fn empty(window: WindowStart) -> Self {
+        let (tally, exemplars) = (Tally::default(), Exemplars::default());
+        Self { window, tally, first_flagged: None, exemplars }
+    }
 }
 
 /// The shell's clock, written into the evidence topic: the only way time reaches the monitor.

@@ -61,6 +61,9 @@ pub struct Tally {
     pub counts: Counts,
     #[serde(default, skip_serializing_if = "Cells::is_empty")]
     pub cells: Cells,
+    /// Flagged records by what is most odd about them: the cells of [`crate::record::Oddity`].
+    #[serde(default, skip_serializing_if = "Cells::is_empty")]
+    pub oddities: Cells,
     /// Of the records in `counts`, those that another bundle judged. A monitor fills this; a lane never does.
     #[serde(default, skip_serializing_if = "Others::is_empty")]
     pub others: Others,
@@ -70,6 +73,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.cells.add(&other.cells);
+        self.oddities.add(&other.oddities);
         self.others.add(&other.others);
     }
 
@@ -79,7 +83,7 @@ impl Tally {
         let Counts { rows, flagged, .. } = self.counts;
         let usual = usual.max(self.others.usual);
         let others = Others { rows, flagged, usual };
-        Self { counts: self.counts, cells: Cells::default(), others }
+        Self { counts: self.counts, others, ..Self::default() }
     }
 }
 
@@ -176,6 +180,27 @@ impl Cells {
         self.0.iter().filter(|&&count| count > 0).count()
     }
 
+    /// Those cells that have the largest counts, at most `most`, and what is in them; the first of equals.
+    pub fn largest(&self, most: usize) -> Vec<(usize, u32)> {
+        let mut occupied: Vec<(usize, u32)> =
+            self.0.iter().copied().enumerate().filter(|&(_, count)| count > 0).collect();
+        occupied.sort_by_key(|&(cell, count)| (std::cmp::Reverse(count), cell));
+        occupied.truncate(most);
+        occupied
+    }
+
+    /// The same without any but the `most` largest counts.
+    pub fn trimmed(&self, most: usize) -> Self {
+        let mut kept = Self::default();
+        for (cell, count) in self.largest(most) {
+            if kept.0.len() <= cell {
+                kept.0.resize(cell + 1, 0);
+            }
+            kept.0[cell] = count;
+        }
+        kept
+    }
+
     /// For the next batch; memory is kept.
     pub fn clear(&mut self) {
         self.0.clear();
@@ -270,6 +295,15 @@ mod tests {
             };
             let ab = sum(&[&a, &b]);
             prop_assert_eq!(sum(&[&ab, &c]), sum(&[&c, &sum(&[&b, &a])]));
+        }
+
+        #[test]
+        fn the_largest_counts_are_kept_and_no_others(cells in cells(), most in 0_usize..20) {
+            let largest = cells.largest(most);
+            prop_assert_eq!(cells.trimmed(most).largest(usize::MAX), largest.clone());
+            let least = largest.last().map_or(u32::MAX, |&(_, count)| count);
+            let left_out = cells.largest(usize::MAX).split_off(largest.len());
+            prop_assert!(left_out.iter().all(|&(_, count)| count <= least));
         }
 
         #[test]

@@ -123,6 +123,7 @@ fn monitor() -> Monitor {
     let about = About {
         stream: "s".into(),
         input: "s.requests".into(),
+        sanitized: "s.sanitized".into(),
         quarantine: "s.quarantine".into(),
         dead_letter: "s.dead-letter".into(),
         baseline: "e".into(),
@@ -130,6 +131,9 @@ fn monitor() -> Monitor {
         policy: Policy::default(),
         budget,
         false_page_ms,
+        schema: Schema { features: vec![] },
+        brokers: "kafka:9092".into(),
+        file: "tripline.toml".into(),
     };
     let times = Times { window_ms: LENGTH_MS as u64, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let signals = Signals::none();
@@ -155,6 +159,8 @@ fn outcome(flagged: bool) -> Outcome {
         corrected,
         text,
         trace,
+        reason: 0..0,
+        oddity: None,
         cells,
     }
 }
