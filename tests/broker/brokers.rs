@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tripline::emit::ReadTrace;
 
-use crate::harness::{Broker, Process, ShowOnPanic, file, free_port, path_in, root, wait_until};
+use crate::harness::{BUSY, Broker, Process, ShowOnPanic, file, free_port, path_in, root, wait_until};
 use crate::turn::turn_alone;
 
 const PARTITIONS: i32 = 2;
@@ -57,7 +57,15 @@ impl Site {
     }
 
     fn wait_for_ready(&self, patience: Duration) {
-        wait_until("/ready", patience, || self.ready().starts_with("HTTP/1.1 200"));
+        let deadline = Instant::now() + BUSY * patience;
+        loop {
+            let said = self.ready();
+            if said.starts_with("HTTP/1.1 200") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "after {:?}: {said}", BUSY * patience);
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The sum of a metric's series.
