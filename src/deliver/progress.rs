@@ -418,7 +418,19 @@ mod tests {
         let (corrected, trace, cells) = (None, 0..0, 0..0);
         let (unscored, imputed, text) = (false, false, "");
         let beside = false;
-        Outcome { destination, judged, unscored, beside, imputed, corrected, text, trace, cells }
+        let departure = crate::score::Departure::default();
+        Outcome {
+            destination,
+            judged,
+            unscored,
+            beside,
+            imputed,
+            corrected,
+            departure,
+            text,
+            trace,
+            cells,
+        }
     }
 
     fn counts(progress: &Progress) -> Vec<u64> {

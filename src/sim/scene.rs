@@ -132,6 +132,7 @@ impl Scene {
                 state: "state".into(),
             },
             alerts,
+            outputs: crate::sanitize::OutputSpecs::default(),
         };
         let partitions = rng.random_range(1..=4);
         let heal_at = rng.random_range(2_000..12_000);

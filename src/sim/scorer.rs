@@ -69,6 +69,7 @@ pub fn outcome(
         beside: false,
         imputed,
         corrected,
+        departure: score::Departure::default(),
         text,
         trace: at,
         cells,
