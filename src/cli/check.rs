@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Exit;
 use super::config::ConfigFile;
+use super::places;
 use crate::config::{Config, Route, Stream, To};
 use crate::decide::{Mode, OnFlagged};
 use crate::model::Runtime;
@@ -41,6 +42,7 @@ impl Args {
         };
         println!("✓ {}: every key is fine", self.config.config.display());
         admin(&config);
+        config.streams.iter().for_each(|stream| places::print(&config, stream));
         let (mut problems, prepared) = bundles(&config);
         problems.extend(routes(&config));
         if self.connect {

@@ -17,6 +17,7 @@ mod evaluate;
 #[cfg(feature = "fit")]
 mod fit;
 mod init;
+mod places;
 #[cfg(feature = "fit")]
 mod redteam;
 mod replay;

@@ -89,7 +89,7 @@ impl Fields {
 }
 
 /// The keys of a pointer, outermost first.
-pub(super) fn keys(pointer: &str) -> Result<Vec<String>, BadFields> {
+pub(crate) fn keys(pointer: &str) -> Result<Vec<String>, BadFields> {
     let mut parts = pointer.split('/');
     if parts.next() != Some("") {
         return Err(BadFields::NoSlash(pointer.to_owned()));

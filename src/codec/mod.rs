@@ -38,6 +38,7 @@ use crate::record::{Fault, Missing, Schema, Unread};
 pub use auto::shown;
 pub use confluent::{Confluent, Language, Text as SchemaText, Unusable as UnusableSchema};
 pub use f32_le::F32Le;
+pub(crate) use fields::keys as pointer_keys;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
 pub use inputs::{Inputs, InputsBy};

@@ -9,7 +9,9 @@ mod claims;
 mod endpoint;
 mod field;
 mod kafka;
+mod key;
 mod near;
+mod output;
 mod problem;
 mod reader;
 mod reference;
@@ -140,7 +142,10 @@ fn read_all(
         kafka: Kafka::read(root.section("kafka")),
         admin: Admin::read(root.section("admin")),
         registry: registry::read(root.section("registry")),
-        streams: stream::read(&mut root),
+        streams: {
+            let keys = key::read(&mut root);
+            stream::read(&mut root, &keys)
+        },
         routes: vec![],
     };
     config.routes = route::read(&mut root, &config.streams);

@@ -66,6 +66,8 @@ pub(super) enum Kind {
     Flag,
     /// An array of strings, each as the expression says.
     Texts(Option<&'static str>),
+    /// An array of numbers.
+    Numbers,
     /// A number between 0 and 1, or a string such as `"1%"`.
     Share,
     Section,
@@ -313,6 +315,27 @@ impl<'a> Section<'a> {
         let secret = texts.iter().any(|text| text.secret);
         let whole = Text { value: String::new(), secret, origin: value.origin };
         Some((texts.into_iter().map(|text| text.value).collect(), whole))
+    }
+
+    /// An array of numbers.
+    pub fn numbers(&mut self, key: &'static str) -> Option<Vec<f64>> {
+        let mut value = self.take(key, Kind::Numbers)?;
+        value.read_raw(false);
+        let noun = value.noun();
+        let number = |item: &Value| match item.node {
+            Node::Integer(number) => Some(number as f64),
+            Node::Float(number) => Some(number),
+            _ => None,
+        };
+        let numbers = match &value.node {
+            Node::List(items) => items.iter().map(number).collect::<Option<Vec<_>>>(),
+            _ => None,
+        };
+        if numbers.is_none() {
+            let message = format!("an array of numbers is wanted, and this is {noun}");
+            self.reader.note(self.path_of(key), Some(&value.origin), message, "write [1, 2.5]");
+        }
+        numbers
     }
 
     /// One of a few names.

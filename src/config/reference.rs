@@ -86,17 +86,23 @@ fn words() -> BTreeMap<String, (String, Option<Shown>)> {
             let dot = if table.is_empty() { "" } else { "." };
             Some((format!("{table}{dot}{key}"), value.to_owned()))
         };
+        // A key that stands in several tables has its words in the first.
+        let mut remember = |path: String, doc: &[&str], shown| {
+            if !doc.is_empty() || !words.contains_key(&path) {
+                words.insert(path, (doc.join(" "), shown));
+            }
+        };
         if let Some((path, value)) = hidden(line).and_then(entry) {
-            words.insert(path, (doc.join(" "), Some(Shown::Example(value))));
+            remember(path, &doc, Some(Shown::Example(value)));
             doc.clear();
         } else if let Some(comment) = line.strip_prefix('#') {
             doc.push(comment.trim());
         } else if line.starts_with('[') {
             table = line.trim_matches(['[', ']']).to_owned();
-            words.insert(table.clone(), (doc.join(" "), None));
+            remember(table.clone(), &doc, None);
             doc.clear();
         } else if let Some((path, value)) = entry(line) {
-            words.insert(path, (doc.join(" "), Some(Shown::Default(value))));
+            remember(path, &doc, Some(Shown::Default(value)));
             doc.clear();
         } else {
             doc.clear();
@@ -181,6 +187,7 @@ fn takes(entry: &Entry) -> String {
         Kind::Integer(range) => format!("{} to {}", range.start(), range.end()),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Texts(_) => format!("array of strings{example}"),
+        Kind::Numbers => format!("array of numbers{example}"),
         Kind::Share => "share: `0.01` or `\"1%\"`".to_owned(),
         Kind::Section | Kind::Sections | Kind::Settings => "table".to_owned(),
     }

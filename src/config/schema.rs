@@ -93,6 +93,7 @@ fn property(entries: &[Entry], entry: &Entry) -> Value {
             "minItems": 1,
             "items": text(json!({ "type": "string" }), *pattern),
         }),
+        Kind::Numbers => json!({ "type": "array", "items": { "type": "number" } }),
         Kind::Share => json!({ "anyOf": [
             { "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 },
             { "type": "string", "pattern": "^\\s*[0-9.eE+-]+\\s*%?\\s*$" },

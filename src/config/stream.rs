@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::claims::Claims;
+use super::key::Keys;
+use super::output;
 use super::reader::{Kind, Section};
 use super::time;
 use super::value::Node;
@@ -11,6 +13,7 @@ use crate::codec::select::{Rule, Select, check_field};
 use crate::codec::{self, Fields, Format, Inputs, InputsBy, ROWS_PER_RECORD_MAX};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::record::{BadProbability, Probability};
+use crate::sanitize::OutputSpecs;
 
 /// `[[stream]]`
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +74,8 @@ pub struct Stream {
     /// The file it stands in, as it was given, and the brokers: alerts have them in commands to copy.
     pub file: PathBuf,
     pub brokers: String,
+    /// `[[stream.output]]`: what of a record leaves by each output; all of it unless given.
+    pub outputs: OutputSpecs,
 }
 
 /// `[stream.topics]`: where a stream's records and its own records go.
@@ -108,16 +113,17 @@ pub struct Alerts {
 }
 
 /// Reads every `[[stream]]`.
-pub(super) fn read(root: &mut Section<'_>) -> Vec<Stream> {
+pub(super) fn read(root: &mut Section<'_>, keys: &Keys) -> Vec<Stream> {
     let help = "write at least one [[stream]] with `name`, `input` and `bundle`";
     let sections = root.require_sections("stream", help);
     let mut claims = Claims::default();
-    let streams = sections.into_iter().map(|section| stream(section, &mut claims)).collect();
+    let read = |section| stream(section, &mut claims, keys);
+    let streams = sections.into_iter().map(read).collect();
     claims.check(root.reader);
     streams
 }
 
-fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
+fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream {
     let mode = [("observe", Mode::Observe), ("enforce", Mode::Enforce)];
     let on_flagged = [("correct", OnFlagged::Correct), ("quarantine", OnFlagged::Quarantine)];
     let on_failure = [("open", OnGuardFailure::Open), ("closed", OnGuardFailure::Closed)];
@@ -125,7 +131,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
     let inputs_by = [("position", InputsBy::Position), ("name", InputsBy::Name)];
     let name = claims.name(&mut section);
     section.demand("bundle", "\"models/digits\"");
-    let stream = Stream {
+    let mut stream = Stream {
         input: claims.input(&mut section),
         bundle: section.file("bundle").unwrap_or_default(),
         bundle_key: section.file("bundle_key"),
@@ -173,8 +179,10 @@ fn stream(mut section: Section<'_>, claims: &mut Claims) -> Stream {
         // Known to whoever reads the whole file.
         file: PathBuf::new(),
         brokers: String::new(),
+        outputs: OutputSpecs::default(),
         name,
     };
+    stream.outputs = output::read(&mut section, keys, stream.codec.format);
     section.end();
     stream
 }

@@ -16,11 +16,20 @@ input = "fashion.requests"
 bundle = "../models/fashion-mnist"
 "#;
 
+/// Bob's public key of RFC 7518 appendix C.
+pub(super) const PUBLIC: &str = r#"{"kty": "EC", "crv": "P-256", "kid": "team-7",
+    "x": "weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ", "y": "e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck"}"#;
+/// 32 bytes: "hunter2-of-thirty-two-bytes-----".
+pub(super) const SECRET: &str =
+    r#"{"kty": "oct", "k": "aHVudGVyMi1vZi10aGlydHktdHdvLWJ5dGVzLS0tLS0"}"#;
+
 fn fetch(secret: Secret<'_>) -> Result<String, String> {
     match secret {
         Secret::Env("USER") => Ok("hunter2".into()),
         Secret::Env("ADMIN_TOKEN") => Ok("hunter2-of-sixteen".into()),
         Secret::File(path) if path == Path::new("etc/key") => Ok("from a file\r\n".into()),
+        Secret::File(path) if path.ends_with("security-team.jwk") => Ok(PUBLIC.into()),
+        Secret::File(path) if path.ends_with("pseudonyms-2026.jwk") => Ok(SECRET.into()),
         Secret::Env(name) => Err(format!("the environment has no {name}")),
         Secret::File(path) => Err(format!("{}: permission denied", path.display())),
     }
@@ -43,7 +52,11 @@ fn the_example_is_the_smallest_file_with_its_defaults_written_out() {
 #[test]
 fn the_example_leaves_no_key_out() {
     let file = uncommented();
-    let reader = Reader::new(&file, Path::new(""), &|_| Ok("a-secret-of-any-kind".into()));
+    let any = |secret: Secret<'_>| match secret {
+        Secret::File(path) if path.extension().is_some_and(|e| e == "jwk") => fetch(secret),
+        _ => Ok("a-secret-of-any-kind".into()),
+    };
+    let reader = Reader::new(&file, Path::new(""), &any);
     read_all(&reader, []).unwrap();
     assert_eq!(*reader.problems.borrow(), []);
     let shown = reference::entries();
@@ -94,6 +107,18 @@ fn every_key_that_may_be_left_out_changes_something() {
     assert_eq!(at.login, Login::Bearer(Hidden::new("hunter2".into())));
     assert_eq!(at.ca_file.as_deref(), Some(Path::new("/etc/ssl/receiver.pem")));
     assert_eq!(secret.as_ref().map(|secret| &secret.expose()[..]), Some(&b"hunter2"[..]));
+    let outputs = &config.streams[0].outputs;
+    let quarantine = outputs.quarantine.as_ref().unwrap();
+    assert_eq!(
+        (&quarantine.keep[..], &quarantine.drop[..]),
+        (&["/amount".into(), "/shop".into()][..], &["/shop/owner".into()][..])
+    );
+    let kinds: Vec<&str> = quarantine.steps.iter().map(|step| &*step.kind).collect();
+    assert_eq!(kinds, ["pseudonym", "mask", "prefix", "replace", "bands"]);
+    assert_eq!(quarantine.encrypt_to.as_ref().unwrap().0, "team-7");
+    assert_eq!(quarantine.trace, crate::sanitize::TraceDetail::Shares);
+    assert!(!quarantine.headers.takes(b"X-User") && quarantine.headers.takes(b"Traceparent"));
+    assert!(outputs.dead_letter.is_some() && outputs.sanitized.is_none());
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Fetched as _, Form, Forward, Scorer, Session, SessionError};
+use super::{Fetched as _, Form, Forward, ForwardKey, Keep, Scorer, Session, SessionError};
 use crate::bundle::Digest;
+use crate::codec::ContentHeaders;
 use crate::config::Stream;
 use crate::emit::{REASON, TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
 use crate::record::{Fault, Position, Record};
-use crate::score::{Destination, Outcome};
+use crate::sanitize::{Content, OutputSpec};
+use crate::score::{Destination, NewKey, Outcome};
 
 /// Content type of a pointer.
 pub const POINTER: &str = "application/vnd.tripline.pointer+json";
@@ -22,6 +24,15 @@ pub fn topic<'a>(stream: &'a Stream, outcome: &Outcome) -> &'a str {
         Destination::Sanitized => &stream.topics.sanitized,
         Destination::Quarantine => &stream.topics.quarantine,
         Destination::DeadLetter => &stream.topics.dead_letter,
+    }
+}
+
+/// What the configuration says of the output that an outcome goes to.
+fn output<'a>(stream: &'a Stream, outcome: &Outcome) -> Option<&'a OutputSpec> {
+    match outcome.destination {
+        Destination::Sanitized => stream.outputs.sanitized.as_ref(),
+        Destination::Quarantine => stream.outputs.quarantine.as_ref(),
+        Destination::DeadLetter => stream.outputs.dead_letter.as_ref(),
     }
 }
 
@@ -47,7 +58,12 @@ pub fn forward<S: Session>(
     };
     let record = message.record();
     let position = record.at;
-    let pointer = (form >= Form::Pointer).then(|| pointer(stream, &record));
+    let output = output(stream, outcome);
+    let content = outcome.departure.content;
+    let is_pointer = form >= Form::Pointer || content == Content::Pointer;
+    // Of a small value a digest could be tried: an output that hides values hides it too.
+    let hides = output.is_some_and(OutputSpec::changes_values) || content == Content::Pointer;
+    let pointer = is_pointer.then(|| pointer(stream, &record, hides));
     let value = match (&pointer, &outcome.corrected) {
         (Some(pointer), _) => Some(pointer.as_slice()),
         (None, Some(range)) => Some(&scorer.corrected()[range.clone()]),
@@ -56,9 +72,15 @@ pub fn forward<S: Session>(
     let name = format!("{}/{}", position.partition, position.offset);
     let timestamp = record.stamp.at.0.to_string();
     let fault = outcome.judged.err().filter(|_| outcome.destination == Destination::DeadLetter);
-    let keep: fn(&[u8]) -> bool =
-        if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
     let reason = &scorer.reasons()[outcome.reason.clone()];
+    let theirs = if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
+    // What says how the sender's value is to be read says nothing of a sealed one.
+    let sealed = pointer.is_none() && content == Content::Sealed;
+    let goes = |name: &[u8]| {
+        theirs(name)
+            && output.is_none_or(|output| output.headers.takes(name))
+            && !(sealed && ContentHeaders::is_one(name))
+    };
     let connect = fault.map(|fault: Fault| {
         let told = String::from_utf8_lossy(reason).into_owned();
         connect_headers(&stream.input, position, &stream.name, &fault, told)
@@ -66,6 +88,8 @@ pub fn forward<S: Session>(
     let mut headers: Vec<(&str, &[u8])> = vec![];
     if pointer.is_some() {
         headers.push(("content-type", POINTER.as_bytes()));
+    } else if sealed {
+        headers.push(("content-type", Content::JOSE.as_bytes()));
     }
     headers.extend(connect.iter().flatten().map(|(name, value)| (*name, value.as_bytes())));
     // What passes has none; a dead letter has it under Connect's name already.
@@ -82,25 +106,32 @@ pub fn forward<S: Session>(
         Forward {
             topic: topic(stream, outcome),
             value,
-            key: (form == Form::Bare).then_some(name.as_bytes()),
+            key: match &outcome.departure.key {
+                _ if form == Form::Bare => ForwardKey::Other(name.as_bytes()),
+                NewKey::Own => ForwardKey::Own,
+                NewKey::Gone => ForwardKey::Absent,
+                NewKey::At(range) => ForwardKey::Other(&scorer.corrected()[range.clone()]),
+            },
             keep_timestamp: form == Form::Whole,
             // A pointer is ours, and says nothing of how a value is to be read.
-            keep: pointer.is_none().then_some(keep),
+            keep: pointer.is_none().then_some(Keep(&goes)),
             headers: &headers,
         },
     )
 }
 
-/// Where a record stands and what it is.
-fn pointer(stream: &Stream, record: &Record<'_>) -> Vec<u8> {
+/// Where a record stands and what it is; `hides`: without what its value could be guessed by.
+fn pointer(stream: &Stream, record: &Record<'_>, hides: bool) -> Vec<u8> {
     let value = record.value.unwrap_or_default();
     let Position { partition, offset } = record.at;
-    let pointer = serde_json::json!({
+    let mut pointer = serde_json::json!({
         "topic": stream.input,
         "partition": partition.0,
         "offset": offset.0,
         "bytes": value.len(),
-        "sha256": Digest(Sha256::digest(value).into()).to_string(),
     });
+    if !hides {
+        pointer["sha256"] = Digest(Sha256::digest(value).into()).to_string().into();
+    }
     pointer.to_string().into_bytes()
 }

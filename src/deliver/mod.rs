@@ -28,6 +28,7 @@ pub use progress::{Durations, Progress, QUANTILES, Sizes, Spread, Standing, Valu
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use scorer::Scorer;
 pub use session::{
-    Beginning, Change, Fetched, Forward, Kept, Output, Session, SessionError, Start,
+    Beginning, Change, Fetched, Forward, ForwardKey, Keep, Kept, Output, Session, SessionError,
+    Start,
 };
 pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Resting, Timing, Worker, begin_lane};

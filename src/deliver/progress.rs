@@ -419,6 +419,7 @@ mod tests {
         let (unscored, imputed, text) = (false, false, "");
         let beside = false;
         let (reason, oddity) = (0..0, None);
+        let departure = crate::score::Departure::default();
         Outcome {
             destination,
             judged,
@@ -426,6 +427,7 @@ mod tests {
             beside,
             imputed,
             corrected,
+            departure,
             text,
             trace,
             reason,

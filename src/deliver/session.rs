@@ -5,6 +5,7 @@
 //! whoever drives a [`Session`] can be driven through every failure without a broker.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Refusal;
@@ -210,14 +211,43 @@ pub trait Fetched {
 pub struct Forward<'a> {
     pub topic: &'a str,
     pub value: Option<&'a [u8]>,
-    /// Instead of the record's own.
-    pub key: Option<&'a [u8]>,
+    pub key: ForwardKey<'a>,
     /// Whether the record's own timestamp goes with it; else it gets the time of sending.
     pub keep_timestamp: bool,
     /// Which of the record's own headers go with it, by their names; `None`: not one.
-    pub keep: Option<fn(&[u8]) -> bool>,
+    pub keep: Option<Keep<'a>>,
     /// Headers of ours, after them.
     pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// The key that a record leaves with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardKey<'a> {
+    /// Its own, or none if it has none.
+    Own,
+    Other(&'a [u8]),
+    Absent,
+}
+
+impl<'a> ForwardKey<'a> {
+    /// The key, given the record's own.
+    pub fn of(self, own: Option<&'a [u8]>) -> Option<&'a [u8]> {
+        match self {
+            Self::Own => own,
+            Self::Other(key) => Some(key),
+            Self::Absent => None,
+        }
+    }
+}
+
+/// Which names of headers are taken.
+#[derive(Clone, Copy)]
+pub struct Keep<'a>(pub &'a dyn Fn(&[u8]) -> bool);
+
+impl fmt::Debug for Keep<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keep")
+    }
 }
 
 /// A record of our own, with the producer's time.

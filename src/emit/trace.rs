@@ -19,14 +19,33 @@
 //! The reasons are those of the detector that decides (of a sum, its largest part). A flagged record's header is at most
 //! 149 bytes with five detectors, 164 with eight; another's 70 and 82. Numbers of a record are in the
 //! header: who may read it may read them.
+//!
+//! An output whose `trace` is `"shares"` or `"none"` has version 5, in which no number and no category of a record
+//! stands: not even scores, because a score of one feature says its number.
+//!
+//! | bytes | what |
+//! | --- | --- |
+//! | 1 | version, 5 |
+//! | 1, 4, 8, 8, 8 | flags, partition, offset, bundle, revision: as in version 4 |
+//! | 4, 4, 4 | p `f32` (NaN without a row, and with `"none"`); rows in the record `u32`, the most suspicious of them `u32` |
+//! | 1, s | s, then s shares of the merged score `u8` in 255ths |
+//! | 1, … | r, then r reasons: length `u8` and name of the feature in UTF-8, at most 64 bytes of it, share `f32`; the columns of a category are one |
+//! | 1, 10 w | w, 0 or 1, then the window that the reasons lie in: as in version 4 |
 
-use crate::record::{FeatureId, Offset, Partition, Position, Reasons, Window};
+use crate::record::{
+    Feature, FeatureId, Offset, Partition, Position, REASONS_MAX, Reasons, Schema, Window,
+};
+use crate::sanitize::TraceDetail;
 
 /// Name of the header.
 pub const TRACE: &str = "tripline-trace";
 
-/// What is written today.
+/// What is written where an output says nothing of its trace.
 const VERSION: u8 = 4;
+/// The same without numbers and categories of the record.
+const VERSION_OF_SHARES: u8 = 5;
+/// Bytes of a feature's name.
+const NAME_MAX: usize = 64;
 
 /// What goes into the header.
 #[derive(Clone, Copy, Debug)]
@@ -52,31 +71,36 @@ pub struct Trace<'a> {
 }
 
 impl Trace<'_> {
-    /// Appends the header's bytes to `out`.
-    pub fn pack(&self, out: &mut Vec<u8>) {
+    /// Appends the header's bytes to `out`, as much as `detail` says. `schema` has the names of features.
+    pub fn pack_as(&self, detail: TraceDetail, schema: &Schema, out: &mut Vec<u8>) {
+        match detail {
+            TraceDetail::Full => self.pack(out),
+            TraceDetail::Shares => self.pack_shares(schema, out),
+            TraceDetail::Source => {
+                let (p, shares, reasons) = (f32::NAN, &[][..], Reasons::NONE);
+                Self { p, shares, reasons, ..*self }.pack_shares(schema, out);
+            }
+        }
+    }
+
+    fn pack_source(&self, version: u8, out: &mut Vec<u8>) {
         let flags = [self.flagged, self.corrected, self.fault, self.observed, self.unscored];
         let flags = flags.iter().rev().fold(0_u8, |bits, &flag| bits << 1 | u8::from(flag));
-        out.extend([VERSION, flags]);
+        out.extend([version, flags]);
         out.extend(self.source.partition.0.to_le_bytes());
         out.extend(self.source.offset.0.to_le_bytes());
         out.extend(self.bundle);
         out.extend(self.revision);
         out.extend(self.p.to_le_bytes());
-        out.extend(self.merged.to_le_bytes());
-        out.extend(self.rows.to_le_bytes());
-        out.extend(self.row.to_le_bytes());
-        let count = |of: &[f32]| u8::try_from(of.len()).expect("at most 255 detectors");
-        out.push(count(self.scores));
-        out.extend(self.scores.iter().flat_map(|s| s.to_le_bytes()));
-        out.push(count(self.shares));
+    }
+
+    fn pack_detectors(&self, out: &mut Vec<u8>) {
+        let count = u8::try_from(self.shares.len()).expect("at most 255 detectors");
+        out.push(count);
         out.extend(self.shares.iter().map(|share| (share * 255.0).round() as u8));
-        out.push(self.reasons.iter().len() as u8);
-        for reason in self.reasons.iter() {
-            out.extend(reason.feature.0.to_le_bytes());
-            for number in [reason.share, reason.seen, reason.typical] {
-                out.extend(number.to_le_bytes());
-            }
-        }
+    }
+
+    fn pack_window(&self, out: &mut Vec<u8>) {
         let window = self.reasons.window();
         out.push(window.iter().len() as u8);
         if let Some(Window { corner, height, width, share }) = window {
@@ -84,6 +108,56 @@ impl Trace<'_> {
             out.extend([height, width]);
             out.extend(share.to_le_bytes());
         }
+    }
+
+    /// Version 5.
+    fn pack_shares(&self, schema: &Schema, out: &mut Vec<u8>) {
+        self.pack_source(VERSION_OF_SHARES, out);
+        out.extend(self.rows.to_le_bytes());
+        out.extend(self.row.to_le_bytes());
+        self.pack_detectors(out);
+        let named = |feature| schema.feature_of(feature).map_or("", Feature::name);
+        let mut reasons = [("", 0.0_f32); REASONS_MAX];
+        let mut len = 0;
+        for reason in self.reasons.iter() {
+            let name = named(reason.feature);
+            // A column of a category says its value: all of them are the category.
+            match reasons[..len].iter_mut().find(|(known, _)| *known == name) {
+                Some((_, share)) => *share += reason.share,
+                None => {
+                    reasons[len] = (name, reason.share);
+                    len += 1;
+                }
+            }
+        }
+        reasons[..len].sort_by(|a, b| b.1.total_cmp(&a.1));
+        out.push(len as u8);
+        for (name, share) in &reasons[..len] {
+            let name = &name[..name.floor_char_boundary(NAME_MAX)];
+            out.push(name.len() as u8);
+            out.extend_from_slice(name.as_bytes());
+            out.extend(share.to_le_bytes());
+        }
+        self.pack_window(out);
+    }
+
+    /// Appends the header's bytes to `out`: version 4.
+    pub fn pack(&self, out: &mut Vec<u8>) {
+        self.pack_source(VERSION, out);
+        out.extend(self.merged.to_le_bytes());
+        out.extend(self.rows.to_le_bytes());
+        out.extend(self.row.to_le_bytes());
+        out.push(u8::try_from(self.scores.len()).expect("at most 255 detectors"));
+        out.extend(self.scores.iter().flat_map(|s| s.to_le_bytes()));
+        self.pack_detectors(out);
+        out.push(self.reasons.iter().len() as u8);
+        for reason in self.reasons.iter() {
+            out.extend(reason.feature.0.to_le_bytes());
+            for number in [reason.share, reason.seen, reason.typical] {
+                out.extend(number.to_le_bytes());
+            }
+        }
+        self.pack_window(out);
     }
 }
 
@@ -96,6 +170,7 @@ pub struct ReadTrace {
     pub revision: [u8; 8],
     /// NaN if the record has no row.
     pub p: f32,
+    /// NaN in a header without scores.
     pub merged: f32,
     /// How many rows the record has, and the one that scores and reasons are about.
     pub rows: u32,
@@ -105,6 +180,8 @@ pub struct ReadTrace {
     pub shares: Vec<f32>,
     /// Which features carried the score, the largest share first.
     pub reasons: Vec<ReadReason>,
+    /// The same by name, in a header without numbers of the record.
+    pub named: Vec<(String, f32)>,
     /// Where all of them lie, if it is one place of an image.
     pub window: Option<Window>,
 }
@@ -124,21 +201,33 @@ impl ReadTrace {
     pub fn unpack(header: &[u8]) -> Option<Self> {
         let mut rest = header;
         let rest = &mut rest;
-        let [VERSION, flags] = take(rest)? else { return None };
+        let [version, flags] = take(rest)?;
+        let of_shares = version == VERSION_OF_SHARES;
+        if !of_shares && version != VERSION {
+            return None;
+        }
         let source = Position {
             partition: Partition(i32::from_le_bytes(take(rest)?)),
             offset: Offset(i64::from_le_bytes(take(rest)?)),
         };
         let (bundle, revision) = (take(rest)?, take(rest)?);
-        let (p, merged) = (number(rest)?, number(rest)?);
+        let p = number(rest)?;
+        let merged = if of_shares { f32::NAN } else { number(rest)? };
         let (rows, row) = (whole(rest)?, whole(rest)?);
-        let [k] = take(rest)?;
+        let [k] = if of_shares { [0] } else { take(rest)? };
         let scores = (0..k).map(|_| number(rest)).collect::<Option<_>>()?;
         let [s] = take(rest)?;
         let share = |[byte]: [u8; 1]| f32::from(byte) / 255.0;
         let shares = (0..s).map(|_| take(rest).map(share)).collect::<Option<_>>()?;
         let [r] = take(rest)?;
-        let reasons = (0..r).map(|_| {
+        let named = (0..if of_shares { r } else { 0 }).map(|_| {
+            let [length] = take(rest)?;
+            let (name, after) = rest.split_at_checked(length.into())?;
+            *rest = after;
+            Some((std::str::from_utf8(name).ok()?.to_owned(), number(rest)?))
+        });
+        let named = named.collect::<Option<_>>()?;
+        let reasons = (0..if of_shares { 0 } else { r }).map(|_| {
             let (feature, share) = (FeatureId(whole(rest)?), number(rest)?);
             let (seen, typical) = (number(rest)?, number(rest)?);
             Some(ReadReason { feature, share, seen, typical })
@@ -166,6 +255,7 @@ impl ReadTrace {
             scores,
             shares,
             reasons,
+            named,
             window,
         })
     }
@@ -187,104 +277,4 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WINDOW: Window = Window { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
-
-    fn trace() -> Trace<'static> {
-        Trace {
-            flagged: true,
-            corrected: false,
-            fault: false,
-            observed: true,
-            unscored: false,
-            source: Position { partition: Partition(3), offset: Offset(258) },
-            bundle: *b"digest!!",
-            revision: *b"revision",
-            p: 1.0,
-            merged: 2.0,
-            rows: 3,
-            row: 1,
-            scores: &[0.5],
-            shares: &[1.0],
-            reasons: Reasons::of_parts([0.0, 4.0].into_iter())
-                .within(WINDOW)
-                .against(&[0.0, 1.0], &[0.0, 0.5]),
-        }
-    }
-
-    fn packed() -> Vec<u8> {
-        let mut bytes = vec![];
-        trace().pack(&mut bytes);
-        bytes
-    }
-
-    #[test]
-    fn the_layout_is_the_one_in_the_table() {
-        let mut expected = vec![4, 0b1001, 3, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0];
-        expected.extend(b"digest!!");
-        expected.extend(b"revision");
-        expected.extend([0, 0, 128, 63, 0, 0, 0, 64]);
-        expected.extend([3, 0, 0, 0, 1, 0, 0, 0]);
-        expected.extend([1, 0, 0, 0, 63]);
-        expected.extend([1, 255]);
-        expected.extend([1, 1, 0, 0, 0, 0, 0, 128, 63, 0, 0, 128, 63, 0, 0, 0, 63]);
-        expected.extend([1, 1, 0, 0, 0, 3, 2, 0, 0, 0, 63]);
-        assert_eq!(packed(), expected);
-    }
-
-    #[test]
-    fn a_trace_reads_back_as_it_was_packed() {
-        let expected = ReadTrace {
-            flagged: true,
-            source: trace().source,
-            bundle: *b"digest!!",
-            revision: *b"revision",
-            p: 1.0,
-            merged: 2.0,
-            rows: 3,
-            row: 1,
-            scores: vec![0.5],
-            shares: vec![1.0],
-            reasons: vec![ReadReason {
-                feature: FeatureId(1),
-                share: 1.0,
-                seen: 1.0,
-                typical: 0.5,
-            }],
-            window: Some(WINDOW),
-        };
-        assert_eq!(ReadTrace::unpack(&packed()), Some(expected));
-    }
-
-    #[test]
-    fn the_header_is_as_long_as_the_table_says() {
-        let length = |k: usize, flagged: bool| {
-            let parts = if flagged { [1.0; 9].iter() } else { [].iter() };
-            let row = [0.0; 9];
-            let reasons = Reasons::of_parts(parts.copied()).against(&row, &row);
-            let reasons = if flagged { reasons.within(WINDOW) } else { reasons };
-            let scores = vec![0.5; k];
-            let shares = if flagged { &scores[..] } else { &[] };
-            let mut bytes = vec![];
-            Trace { scores: &scores, shares, reasons, ..trace() }.pack(&mut bytes);
-            bytes.len()
-        };
-        assert_eq!([length(5, true), length(8, true)], [149, 164]);
-        assert_eq!([length(5, false), length(8, false)], [70, 82]);
-    }
-
-    #[test]
-    fn a_trace_that_was_cut_off_or_is_of_another_version_is_none() {
-        let bytes = packed();
-        for end in 0..bytes.len() {
-            assert_eq!(ReadTrace::unpack(&bytes[..end]), None, "cut at {end}");
-        }
-        for version in [0, 3, 5] {
-            let mut other = bytes.clone();
-            other[0] = version;
-            assert_eq!(ReadTrace::unpack(&other), None, "{version}");
-        }
-    }
-}
+mod tests;

@@ -33,6 +33,7 @@ pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
             Fault::Unscorable => "would-quarantine:unscorable",
             Fault::RefusedTimestamp { .. } => "would-dead-letter:refused-timestamp",
             Fault::RefusedRecord => "would-dead-letter:refused-record",
+            Fault::StepFailed => "would-dead-letter:step-failed",
         },
     };
     match mode {
@@ -74,6 +75,7 @@ mod tests {
             Fault::Unscorable,
             Fault::RefusedTimestamp { timestamp: 4 },
             Fault::RefusedRecord,
+            Fault::StepFailed,
         ];
         assert_eq!(faults.len(), Fault::NAMES.len());
         for fault in faults {

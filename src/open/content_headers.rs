@@ -31,6 +31,13 @@ pub enum Header<'a> {
 }
 
 impl<'a> ContentHeaders<'a> {
+    /// Whether a header of this name says how a value is to be read.
+    pub fn is_one(name: &[u8]) -> bool {
+        let names: [&[u8]; 3] =
+            [b"content-type", b"__value_schema_id", b"inference-header-content-length"];
+        names.iter().any(|known| name.eq_ignore_ascii_case(known))
+    }
+
     /// What these headers say.
     pub fn of(headers: &'a dyn Headers) -> Self {
         let mut content = Self::default();

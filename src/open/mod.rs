@@ -7,6 +7,7 @@
 mod cloudevents;
 mod content_headers;
 pub(crate) mod fold;
+mod jose;
 pub(crate) mod object;
 
 use std::borrow::Cow;
@@ -18,6 +19,10 @@ use crate::record::{Fault, Unread};
 
 pub use cloudevents::CloudEvents;
 pub use content_headers::{ContentHeaders, Header};
+pub use jose::{
+    BadJwk, JweFault, Jwk, KeyMaterial, OpenedJwe, PrivateKey, PublicKey, Sealer, SecretKey,
+    open_jwe,
+};
 
 /// Takes a payload out of a record's value, and puts another one in its place.
 pub trait Envelope: fmt::Debug + Send + Sync {

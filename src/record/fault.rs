@@ -45,6 +45,8 @@ pub enum Fault {
     RefusedTimestamp { timestamp: i64 },
     /// The topic it should leave by does not take it, for another reason than size and timestamp.
     RefusedRecord,
+    /// A step of its output cannot be applied to it: it leaves as a pointer or sealed, never in clear.
+    StepFailed,
 }
 
 /// What readers of one value do not agree about.
@@ -83,7 +85,7 @@ impl Fault {
     /// Whether the record cannot go on as it is, whatever the mode: then it is dead-lettered in observe
     /// mode too.
     pub fn holds_back(&self) -> bool {
-        self.is_refusal() || matches!(self, Self::TooManyHeaders { .. })
+        self.is_refusal() || matches!(self, Self::TooManyHeaders { .. } | Self::StepFailed)
     }
 
     /// Short name, stable across versions, made of the variant's: headers, metrics and alerts carry it.
@@ -179,8 +181,8 @@ impl fmt::Display for Fault {
             }
             Self::NotFinite { feature } => write!(f, "{name}: feature {feature} is not a number"),
             Self::Missing { feature } => write!(f, "{name}: feature {feature} is not there"),
-            Self::OutOfBounds { feature, value } => {
-                write!(f, "{name}: feature {feature} is {value}, outside its bounds")
+            Self::OutOfBounds { feature, .. } => {
+                write!(f, "{name}: feature {feature} is outside its bounds")
             }
             Self::UnknownSchema => {
                 write!(f, "{name}: the registry does not have the schema that the record names")
@@ -203,6 +205,9 @@ impl fmt::Display for Fault {
                 write!(f, "{name}: its topic does not take a record with timestamp {timestamp}")
             }
             Self::RefusedRecord => write!(f, "{name}: its topic does not take the record"),
+            Self::StepFailed => {
+                write!(f, "{name}: a step of its output cannot be applied to the value")
+            }
         }
     }
 }
@@ -259,7 +264,7 @@ mod tests {
         check(
             Fault::OutOfBounds { feature: age, value: 200.0 },
             "",
-            "out-of-bounds: feature \"Age\" (number 4 of a row) is 200, outside its bounds 0 to 120",
+            "out-of-bounds: feature \"Age\" (number 4 of a row) is outside its bounds 0 to 120",
         );
         let told = "wrong-type: feature \"port\" (number 1 of a row) holds a value of another type";
         check(Fault::WrongType { feature: port }, "", told);

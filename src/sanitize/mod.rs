@@ -1,5 +1,6 @@
 //! What is delivered instead of a flagged row: small steps, one file each. This file holds the trait
-//! and the list.
+//! and the list. `field/` has the steps that make values poorer for whoever reads an output, `output/` what becomes
+//! of a value that leaves.
 //!
 //! A bundle names its steps in order. Each one changes the row that the step before it left; the first
 //! one gets the row as the record has it. What comes out is encoded, read again and scored again before
@@ -7,13 +8,21 @@
 
 mod bit_depth;
 mod clamp;
+mod field;
 mod one_hot;
+mod output;
 mod reconstruct;
 
 use std::fmt;
 
 use crate::decide::Version;
 use crate::record::{Columns, Rows, Schema};
+
+pub use field::{DROP, FIELD_STEPS, FieldKind, FieldSettings, FieldStep, Leaf, Unfit};
+pub use output::{
+    BadOutput, Content, FeatureStep, HeaderRule, KeyFate, KeyRule, Output, OutputSpec, OutputSpecs,
+    Outputs, RECORD_KEY, Scratch, StepSpec, TraceDetail,
+};
 
 /// One transformation of a flagged row.
 pub trait Step: fmt::Debug + Send + Sync {

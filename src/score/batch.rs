@@ -6,6 +6,7 @@ use super::columns::Scored;
 use super::correct::Corrections;
 use super::count::{Cells, Counted};
 use super::destination::{Destination, destination};
+use super::leave::{Departure, Leaver, output};
 use super::read::{Read, read};
 use super::trace::trace;
 use super::verdict::{UNJUDGED, verdict};
@@ -13,6 +14,7 @@ use super::witness::Witness;
 use super::{Explanation, Guard, GuardFailure};
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::BESIDE;
+use crate::sanitize::TraceDetail;
 use crate::model::{ModelError, Networks};
 use crate::record::{Action, Fault, Oddity, Record, Unread, Verdict};
 
@@ -31,6 +33,8 @@ pub struct Outcome {
     pub imputed: bool,
     /// Where in [`Batch::corrected`] the bytes to deliver are; `None` is the record's own.
     pub corrected: Option<Range<usize>>,
+    /// As what it leaves, if its output has a table.
+    pub departure: Departure,
     /// Value of the verdict header.
     pub text: &'static str,
     /// Where in [`Batch::traces`] the trace header's value is.
@@ -62,6 +66,7 @@ pub struct Batch {
     rows: Vec<f32>,
     scored: Scored,
     corrections: Corrections,
+    leaver: Leaver,
     traces: Vec<u8>,
     reasons: Vec<u8>,
     /// Cells of the stream's histograms, of every scored row.
@@ -168,7 +173,7 @@ impl Batch {
         scored.then(|| Explanation::new(guard, &self.scored, &self.rows, self.spans[i].worst))
     }
 
-    /// Bytes of corrected records.
+    /// Bytes that leave instead of records' own: corrected, changed, sealed; and keys.
     pub fn corrected(&self) -> &[u8] {
         self.corrections.bytes()
     }
@@ -307,9 +312,47 @@ impl Batch {
         Ok(())
     }
 
-    /// Destination and headers of the `i`th record.
+    /// Destination, what leaves, and headers of the `i`th record.
     fn address(&mut self, guard: &Guard, record: &Record<'_>, i: usize) {
+        let mut corrected = self.destine(guard, i);
+        let (made, outcome) = (&mut self.corrections, &mut self.outcomes[i]);
+        if self.leaver.leave(guard, record, outcome, made).is_err() {
+            *outcome = Outcome::of(Err(Fault::StepFailed));
+            self.spans[i] = Span { rows: 0..0, worst: 0 };
+            corrected = self.destine(guard, i);
+            let (made, outcome) = (&mut self.corrections, &mut self.outcomes[i]);
+            let left = self.leaver.leave(guard, record, outcome, made);
+            assert!(left.is_ok(), "a dead letter leaves as a pointer at least");
+        }
         let (outcome, span) = (&mut self.outcomes[i], &self.spans[i]);
+        let action = outcome.judged.map(|verdict| verdict.action);
+        self.shares.clear();
+        let scored = outcome.judged.is_ok() && !outcome.unscored;
+        let scores = if scored { self.scored.scores(span.worst) } else { &[] };
+        if scored && action.is_ok_and(|action| action != Action::Pass) {
+            guard.decider.shares(scores, &mut self.shares);
+        }
+        let detail = output(&guard.outputs, outcome.destination).map(|output| output.trace);
+        let detail = detail.unwrap_or_default();
+        // Words say no more than the trace may.
+        let tells = guard.tells_values() && detail == TraceDetail::Full;
+        if let Err(fault) = outcome.judged {
+            let start = self.reasons.len();
+            let told = fault.told(&guard.schema, record.value, tells);
+            self.reasons.extend(told.bytes());
+            outcome.reason = start..self.reasons.len();
+        } else if detail == TraceDetail::Source || tells != guard.tells_values() {
+            outcome.reason = 0..0;
+        }
+        let start = self.traces.len();
+        let trace = trace(guard, record, outcome, span, (scores, &self.shares), corrected);
+        trace.pack_as(detail, &guard.schema, &mut self.traces);
+        outcome.trace = start..self.traces.len();
+    }
+
+    /// Destination of the `i`th record, and whether its corrected version goes there.
+    fn destine(&mut self, guard: &Guard, i: usize) -> bool {
+        let outcome = &mut self.outcomes[i];
         let action = outcome.judged.map(|verdict| verdict.action);
         let mode = guard.policy.mode;
         (outcome.destination, outcome.text) = destination(mode, action, outcome.unscored);
@@ -319,21 +362,7 @@ impl Batch {
         if mode == Mode::Observe {
             outcome.corrected = None;
         }
-        if let Err(fault) = outcome.judged {
-            let start = self.reasons.len();
-            let told = fault.told(&guard.schema, record.value, guard.tells_values());
-            self.reasons.extend(told.bytes());
-            outcome.reason = start..self.reasons.len();
-        }
-        self.shares.clear();
-        let scored = outcome.judged.is_ok() && !outcome.unscored;
-        let scores = if scored { self.scored.scores(span.worst) } else { &[] };
-        if scored && action.is_ok_and(|action| action != Action::Pass) {
-            guard.decider.shares(scores, &mut self.shares);
-        }
-        let start = self.traces.len();
-        trace(guard, record, outcome, span, (scores, &self.shares)).pack(&mut self.traces);
-        outcome.trace = start..self.traces.len();
+        outcome.corrected.is_some()
     }
 }
 
@@ -346,6 +375,7 @@ impl Outcome {
             beside: false,
             imputed: false,
             corrected: None,
+            departure: Departure::default(),
             text: "",
             trace: 0..0,
             reason: 0..0,

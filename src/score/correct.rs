@@ -31,6 +31,13 @@ impl Corrections {
         &self.bytes
     }
 
+    /// Keeps other bytes that leave instead of a record's own, and says where they are.
+    pub fn append(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
     /// Makes the corrected version of every record that shall have one, and scores it as its reader will see it. One
     /// that would itself be flagged is held back instead. Of several rows only those change that would be flagged.
     ///

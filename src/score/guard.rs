@@ -10,7 +10,7 @@ use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format, Spelling};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Pairs, Setting, kind};
 use crate::record::{Columns, Feature, Missing, Probability, Record, Schema, Unread};
-use crate::sanitize::{Step, UnknownStep, steps};
+use crate::sanitize::{BadOutput, FeatureStep, OutputSpecs, Outputs, Step, UnknownStep, steps};
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
 
@@ -25,6 +25,7 @@ pub struct Guard {
     pub(super) decider: Decider,
     pub(super) steps: Vec<Box<dyn Step>>,
     pub(super) signals: Signals,
+    pub(super) outputs: Outputs,
     dependence: Option<Dependence>,
     pub(super) policy: Policy,
     /// Labels that a corrected record is not delivered with.
@@ -51,6 +52,10 @@ pub enum GuardError {
     NoNetwork(String, &'static str),
     #[error(transparent)]
     Step(#[from] UnknownStep),
+    #[error(transparent)]
+    Output(#[from] BadOutput),
+    #[error(transparent)]
+    Feature(#[from] FeatureStep),
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(transparent)]
@@ -116,6 +121,7 @@ impl Guard {
             needs,
             decider,
             signals,
+            outputs: Outputs::default(),
             dependence: manifest.dependence,
             policy,
             distrusted,
@@ -140,6 +146,25 @@ impl Guard {
     /// Whether values of flagged and of unreadable records are told.
     pub fn tells_values(&self) -> bool {
         self.spelling.is_some()
+    }
+
+    /// The same, whose records leave as `specs` say. `reading` is what the guard was made with.
+    ///
+    /// # Errors
+    /// If a table cannot be used, or would change what the model reads.
+    pub fn with_outputs(
+        mut self,
+        specs: &OutputSpecs,
+        reading: &codec::Config,
+    ) -> Result<Self, GuardError> {
+        if specs.is_empty() {
+            return Ok(self);
+        }
+        specs.check_features(&self.schema, reading)?;
+        self.outputs = specs.build()?;
+        let named = format!("{:?} {specs:?}", self.revision);
+        self.revision = Digest(Sha256::digest(named).into()).prefix();
+        Ok(self)
     }
 
     /// What must be fetched before the record can be read.

@@ -7,17 +7,19 @@ use crate::emit::Trace;
 use crate::record::{Action, Record};
 
 /// `scores` are those of the record's most suspicious row, `[k]`, and `shares` each detector's share of them, or none.
+/// `corrected`: what leaves is the corrected version.
 pub fn trace<'a>(
     guard: &Guard,
     record: &Record<'_>,
     outcome: &Outcome,
     span: &Span,
     (scores, shares): (&'a [f32], &'a [f32]),
+    corrected: bool,
 ) -> Trace<'a> {
     let verdict = outcome.judged.ok().filter(|_| !outcome.unscored);
     Trace {
         flagged: verdict.is_some_and(|verdict| verdict.action != Action::Pass),
-        corrected: outcome.corrected.is_some(),
+        corrected,
         fault: outcome.judged.is_err(),
         observed: guard.policy.mode == Mode::Observe,
         unscored: outcome.unscored,

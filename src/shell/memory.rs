@@ -128,6 +128,9 @@ impl Memory {
         // original's.
         let values = (BATCH_BYTES_MAX + stream.codec.value_bytes_max) as u64;
         let corrected = values + 16 * part_max as u64;
+        // What leaves changed or sealed is written anew: as base64 it takes a third more.
+        let leaves = stream.outputs.each().any(|(_, output)| output.changes_values());
+        let corrected = corrected + if leaves { 2 * values } else { 0 };
         // The headers of a batch are among its bytes. Besides: those of its last record; a record of
         // too many of them while it is looked at; copies that wait to be sent.
         let headers = (HEADERS_MAX * OVERHEAD + HEADER_BYTES_MAX + HEADERS_SENDING_MAX) as u64

@@ -160,6 +160,7 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     };
     let bundle = bundle.map_err(|error| RunError::Bundle { stream: name(), error })?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
+        .and_then(|guard| guard.with_outputs(&stream.outputs, &stream.codec))
         .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
     let guard = match stream.reason_values {
         true => guard.telling_values(&stream.codec),

@@ -135,6 +135,7 @@ impl Scene {
             alerts,
             file: PathBuf::new(),
             brokers: "kafka:9092".into(),
+            outputs: crate::sanitize::OutputSpecs::default(),
         };
         let partitions = rng.random_range(1..=4);
         let heal_at = rng.random_range(2_000..12_000);

@@ -72,6 +72,7 @@ pub fn outcome(
         beside: false,
         imputed,
         corrected,
+        departure: score::Departure::default(),
         text,
         trace: at,
         reason: 0..0,

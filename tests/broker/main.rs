@@ -14,6 +14,7 @@ mod formats;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod operations;
+mod privacy;
 mod registry;
 mod reload;
 mod rolling;

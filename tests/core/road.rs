@@ -407,6 +407,7 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
         "unscorable",
         "refused-timestamp",
         "refused-record",
+        "step-failed",
     ];
     let mut names = [faulty.each_ref().map(|f| f.2).as_slice(), &elsewhere].concat();
     names.sort_by_key(|name| Fault::NAMES.iter().position(|known| known == name));

@@ -10,7 +10,7 @@ use crate::deliver::emit;
 use crate::deliver::refusal::{Form, Objection};
 use crate::deliver::{Boot, Fetched, Scorer, Session, SessionError};
 use crate::record::{Fault, Offset, Partition, Position, Record};
-use crate::score::Destination;
+use crate::score::{Destination, NewKey};
 
 /// A batch closes at this many bytes of values and headers, whatever its rows.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -196,8 +196,10 @@ impl<R: Scorer> Desk<R> {
         let now = session.now();
         for (i, message) in messages.iter().enumerate() {
             let at = message.record().at;
-            let shown = (message.record().stamp.at, message.record().key.is_none());
-            let topic = emit::topic(&self.stream, &self.scorer.outcomes()[i]);
+            let outcome = &self.scorer.outcomes()[i];
+            let keyless = message.record().key.is_none() || outcome.departure.key == NewKey::Gone;
+            let shown = (message.record().stamp.at, keyless);
+            let topic = emit::topic(&self.stream, outcome);
             // It is judged and counted again as it left, and not sent again.
             let has_arrived = self.arrivals.has(at);
             let doubt = match has_arrived {

@@ -451,11 +451,11 @@ impl deliver::Session for Session {
             self.fenced(self.transactions.flush())?;
             self.sending.set(0);
         }
-        let own = forward.keep.map_or_else(OwnedHeaders::new, |keep| headers.copy(keep));
+        let own = forward.keep.map_or_else(OwnedHeaders::new, |keep| headers.copy(keep.0));
         let sent = self.transactions.send(Sending {
             topic: forward.topic,
             partition: Some(message.partition()),
-            key: forward.key.or(message.key()),
+            key: forward.key.of(message.key()),
             value: forward.value,
             timestamp_ms: message.timestamp().to_millis().filter(|_| forward.keep_timestamp),
             headers: Some(with(own, forward.headers)),

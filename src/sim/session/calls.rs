@@ -162,13 +162,13 @@ impl deliver::Session for Session {
     fn forward(&self, message: &Fetched, forward: Forward<'_>) -> Result<()> {
         let mut headers = vec![];
         if let Some(keep) = forward.keep {
-            let own = message.record.headers.iter().filter(|(name, _)| keep(name));
+            let own = message.record.headers.iter().filter(|(name, _)| (keep.0)(name));
             headers.extend(own.cloned());
         }
         headers.extend(owned(forward.headers));
         let now = Timestamp(BEGAN_AT + self.ground.now() as i64);
         let record = OwnedRecord {
-            key: forward.key.map(<[u8]>::to_vec).or_else(|| message.record.key.clone()),
+            key: forward.key.of(message.record.key.as_deref()).map(<[u8]>::to_vec),
             value: forward.value.map(<[u8]>::to_vec),
             headers,
             stamp: if forward.keep_timestamp {

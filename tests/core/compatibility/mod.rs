@@ -20,7 +20,7 @@ use tripline::record::{
     Action, Extent, Fault, Feature, FeatureId, Offset, Partition, Position, Probability, Reasons,
     Schema, Stamp, Timestamp, Verdict, Window,
 };
-use tripline::score::{Destination, Lane, Outcome};
+use tripline::score::{Departure, Destination, Lane, Outcome};
 use tripline::watch::{
     Baseline, Cells, Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick,
     Times, Window as Counted, roster,
@@ -67,6 +67,7 @@ fn outcome(judged: Result<Action, Fault>) -> Outcome {
         beside: false,
         imputed: false,
         corrected,
+        departure: Departure::default(),
         text: "",
         trace,
         reason: 0..0,
@@ -361,6 +362,7 @@ fn a_trace_header_of_version_4_is_read_with_every_field() {
             reason(FeatureId(1), 0.75, (1.0, 0.125)),
             reason(FeatureId(2), 0.25, (0.75, 0.25)),
         ],
+        named: vec![],
         window: Some(window),
     };
     assert_eq!(read, expected);

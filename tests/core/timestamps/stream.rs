@@ -11,7 +11,7 @@ use tripline::monitor::{Frame, Monitor};
 use tripline::record::{
     Action, Offset, Partition, Position, Probability, Reasons, Schema, Stamp, Timestamp, Verdict,
 };
-use tripline::score::{Destination, Lane, Outcome};
+use tripline::score::{Departure, Destination, Lane, Outcome};
 use tripline::watch::{Evidence, Flagged, Message, Signals, Terms, Tick, Times, roster};
 
 pub const LENGTH_MS: i64 = 1000;
@@ -157,6 +157,7 @@ fn outcome(flagged: bool) -> Outcome {
         beside,
         imputed,
         corrected,
+        departure: Departure::default(),
         text,
         trace,
         reason: 0..0,

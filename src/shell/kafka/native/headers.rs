@@ -55,7 +55,7 @@ impl RecordHeaders {
     }
 
     /// A copy of those whose names `keep` takes.
-    pub fn copy(&self, keep: fn(&[u8]) -> bool) -> OwnedHeaders {
+    pub fn copy(&self, keep: &dyn Fn(&[u8]) -> bool) -> OwnedHeaders {
         let Some(native) = &self.native else { return OwnedHeaders::new() };
         let left: Vec<CString> =
             self.iter().map(|(name, _)| name).filter(|name| !keep(name)).map(owned).collect();

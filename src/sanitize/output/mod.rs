@@ -1,0 +1,305 @@
+//! What leaves by one output: `[[stream.output]]`.
+//!
+//! A record is scored as it came. Here its value becomes poorer (fields kept, dropped, changed), or is sealed for the
+//! owner of a key, or is left out for a pointer. If that cannot be done to a record, it leaves as a pointer or sealed
+//! as a whole, never in clear: [`Output::value`] says which. What a reader learns from lengths, times, and from what
+//! is kept, it does not hide.
+
+mod features;
+mod plan;
+mod rewrite;
+
+use std::fmt;
+
+use super::field::{DROP, FIELD_STEPS, FieldSettings, Pseudonym, Unfit, pseudonym};
+use crate::open::{KeyMaterial, Sealer, SecretKey};
+
+pub use features::FeatureStep;
+use plan::{BadPlan, Plan, Wish};
+
+/// What the configuration says of one output.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OutputSpec {
+    /// JSON pointers: all else goes.
+    pub keep: Vec<String>,
+    /// JSON pointers of what goes.
+    pub drop: Vec<String>,
+    pub steps: Vec<StepSpec>,
+    /// Name and public key of those who may read the value.
+    pub encrypt_to: Option<(String, KeyMaterial)>,
+    /// Instead of the value, where it stands.
+    pub pointer: bool,
+    pub trace: TraceDetail,
+    pub record_key: KeyRule,
+    pub headers: HeaderRule,
+}
+
+/// `[[stream.output.step]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepSpec {
+    /// `do`: a name of [`FIELD_STEPS`], or [`DROP`].
+    pub kind: String,
+    pub settings: FieldSettings,
+}
+
+/// How much the trace header says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceDetail {
+    /// Numbers of the record too.
+    #[default]
+    Full,
+    /// Features by name, and how much each weighed: no number, no category.
+    Shares,
+    /// Where the record came from, and which bundle and revision scored it.
+    Source,
+}
+
+/// What becomes of a record's key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum KeyRule {
+    #[default]
+    Same,
+    Drop,
+    Pseudonym {
+        id: String,
+        key: SecretKey,
+    },
+}
+
+/// Which of a sender's headers go with a record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeaderRule {
+    /// Names in lower case; only these.
+    pub keep: Option<Vec<String>>,
+    /// Names in lower case; `*` is all.
+    pub drop: Vec<String>,
+}
+
+/// One output, ready for records.
+#[derive(Debug)]
+pub struct Output {
+    plan: Option<Plan>,
+    sealer: Option<Sealer>,
+    pointer: bool,
+    key: KeyStep,
+    pub trace: TraceDetail,
+}
+
+#[derive(Debug)]
+enum KeyStep {
+    Same,
+    Drop,
+    Pseudonym(Pseudonym),
+}
+
+/// What the pseudonym of a record's key is made with, where a field has its pointer.
+pub const RECORD_KEY: &str = "record-key";
+
+/// As what a value leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// As it is, or with its fields changed: of the format that its headers say.
+    #[default]
+    Record,
+    /// As a JWE: [`Content::JOSE`].
+    Sealed,
+    /// Not at all: where it stands goes in its place.
+    Pointer,
+}
+
+/// What becomes of a record's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFate {
+    Same,
+    Gone,
+    /// It was written.
+    Named,
+}
+
+/// The outputs of a stream that are not as they would be without a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OutputSpecs {
+    pub sanitized: Option<OutputSpec>,
+    pub quarantine: Option<OutputSpec>,
+    pub dead_letter: Option<OutputSpec>,
+}
+
+/// The same, ready.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    pub sanitized: Option<Output>,
+    pub quarantine: Option<Output>,
+    pub dead_letter: Option<Output>,
+}
+
+/// Why a table cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BadOutput {
+    #[error(transparent)]
+    Pointers(#[from] BadPlan),
+    #[error("{field}: {why}")]
+    Step { field: String, why: String },
+    #[error("{0}")]
+    Key(String),
+}
+
+impl Content {
+    /// Content type of a sealed value.
+    pub const JOSE: &'static str = "application/jose";
+}
+
+impl OutputSpec {
+    /// Whether fields of a value change: then it must be JSON.
+    pub fn has_fields(&self) -> bool {
+        !(self.keep.is_empty() && self.drop.is_empty() && self.steps.is_empty())
+    }
+
+    /// Whether a value leaves otherwise than it came.
+    pub fn changes_values(&self) -> bool {
+        self.has_fields() || self.encrypt_to.is_some() || self.pointer
+    }
+
+    /// Makes the output.
+    ///
+    /// # Errors
+    /// What is wrong with its table.
+    pub fn build(&self) -> Result<Output, BadOutput> {
+        let sealer = self.encrypt_to.as_ref().map(|(name, key)| {
+            let why = || BadOutput::Key(format!("the key {name:?} is no public key that seals"));
+            Sealer::new(name, key).ok_or_else(why)
+        });
+        let key = match &self.record_key {
+            KeyRule::Same => KeyStep::Same,
+            KeyRule::Drop => KeyStep::Drop,
+            KeyRule::Pseudonym { id, key } => {
+                KeyStep::Pseudonym(pseudonym(id, key, RECORD_KEY).map_err(BadOutput::Key)?)
+            }
+        };
+        let mut wishes = vec![];
+        wishes.extend(self.keep.iter().map(|pointer| (pointer.clone(), Wish::Keep)));
+        wishes.extend(self.drop.iter().map(|pointer| (pointer.clone(), Wish::Drop)));
+        for StepSpec { kind, settings } in &self.steps {
+            let wrong = |why| BadOutput::Step { field: settings.field.clone(), why };
+            let wish = if kind == DROP {
+                Wish::Drop
+            } else {
+                let found = FIELD_STEPS.iter().find(|known| known.name == kind);
+                let found = found.ok_or_else(|| wrong(format!("{kind:?} is no step")))?;
+                Wish::Step((found.make)(settings).map_err(wrong)?)
+            };
+            wishes.push((settings.field.clone(), wish));
+        }
+        let plan = if wishes.is_empty() { None } else { Some(Plan::new(wishes)?) };
+        let (pointer, trace) = (self.pointer, self.trace);
+        Ok(Output { plan, sealer: sealer.transpose()?, pointer, key, trace })
+    }
+}
+
+impl OutputSpecs {
+    /// Each table with what `of` calls it.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, &OutputSpec)> {
+        let all = [
+            ("sanitized", &self.sanitized),
+            ("quarantine", &self.quarantine),
+            ("dead_letter", &self.dead_letter),
+        ];
+        all.into_iter().filter_map(|(name, spec)| Some((name, spec.as_ref()?)))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.each().next().is_none()
+    }
+
+    /// # Errors
+    /// What is wrong with the first table that cannot be used.
+    pub fn build(&self) -> Result<Outputs, BadOutput> {
+        let build = |spec: &Option<OutputSpec>| spec.as_ref().map(OutputSpec::build).transpose();
+        Ok(Outputs {
+            sanitized: build(&self.sanitized)?,
+            quarantine: build(&self.quarantine)?,
+            dead_letter: build(&self.dead_letter)?,
+        })
+    }
+}
+
+impl Output {
+    /// Whether a value may leave otherwise than it came.
+    pub fn changes_values(&self) -> bool {
+        self.plan.is_some() || self.sealer.is_some() || self.pointer
+    }
+
+    /// Appends to `out` what leaves instead of `value`, which its sender says is of `content_type`; says as what it
+    /// leaves. Of a pointer nothing is appended. `scratch` is overwritten.
+    ///
+    /// # Errors
+    /// If a step cannot be applied, and there is no key that the whole could be sealed with: then nothing may leave
+    /// but a pointer. `out` is then as it was.
+    pub fn value(
+        &self,
+        value: &[u8],
+        content_type: Option<&[u8]>,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<Content, Unfit> {
+        if self.pointer {
+            return Ok(Content::Pointer);
+        }
+        let start = out.len();
+        let Some(sealer) = &self.sealer else {
+            match &self.plan {
+                Some(plan) => plan.rewrite(value, out)?,
+                None => out.extend_from_slice(value),
+            }
+            return Ok(Content::Record);
+        };
+        scratch.plain.clear();
+        // Who may open it may read all of it: what no step can be applied to is sealed as a whole.
+        let plan = self.plan.as_ref();
+        let poorer = plan.is_some_and(|plan| plan.rewrite(value, &mut scratch.plain).is_ok());
+        let plain = if poorer { &scratch.plain } else { value };
+        let sealed = sealer.seal(plain, content_type, &mut scratch.sealed, out);
+        sealed.map_err(|_| {
+            out.truncate(start);
+            Unfit::Seal
+        })?;
+        Ok(Content::Sealed)
+    }
+
+    /// Appends what a record's key becomes, if that is another.
+    pub fn key(&self, key: &[u8], out: &mut Vec<u8>) -> KeyFate {
+        match &self.key {
+            KeyStep::Same => KeyFate::Same,
+            KeyStep::Drop => KeyFate::Gone,
+            KeyStep::Pseudonym(pseudonym) => {
+                pseudonym.write(key, out);
+                KeyFate::Named
+            }
+        }
+    }
+}
+
+/// Buffers that are reused from value to value.
+#[derive(Default)]
+pub struct Scratch {
+    plain: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+impl HeaderRule {
+    /// Whether a sender's header of this name goes with the record. The case of letters does not matter.
+    pub fn takes(&self, name: &[u8]) -> bool {
+        let is = |known: &String| name.eq_ignore_ascii_case(known.as_bytes());
+        let kept = self.keep.as_ref().is_none_or(|keep| keep.iter().any(is));
+        kept && !self.drop.iter().any(|known| known == "*" || is(known))
+    }
+}
+
+/// Sizes: what is in it was a record's.
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scratch({}, {})", self.plain.len(), self.sealed.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

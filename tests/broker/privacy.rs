@@ -1,0 +1,148 @@
+//! What a stream hides, through a real Kafka: 10,000 records with a canary in every field, key and header that must
+//! not be seen, read back from every topic by a client that is not ours.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::{Broker, Process, file, free_port, path_in, root, wait_until};
+use crate::turn::turn;
+
+const PARTITIONS: i32 = 3;
+const RECORDS: i64 = 10_000;
+
+fn config(broker: &Broker, admin: u16) -> String {
+    format!(
+        r#"
+instance = "test-0"
+[kafka]
+brokers = "{brokers}"
+session_timeout_ms = 6000
+[admin]
+listen = "127.0.0.1:{admin}"
+[[key]]
+name = "team"
+jwk = {{ file = "team.jwk" }}
+[[key]]
+name = "names-1"
+jwk = {{ file = "names.jwk" }}
+[[stream]]
+name = "private"
+input = "private.requests"
+bundle = "{bundle}"
+mode = "enforce"
+[[stream.output]]
+of = "sanitized"
+drop = ["/customer/name"]
+trace = "shares"
+record_key = "pseudonym"
+key = "names-1"
+drop_headers = ["x-user"]
+[[stream.output.step]]
+field = "/customer/id"
+do = "pseudonym"
+key = "names-1"
+[[stream.output.step]]
+field = "/customer/card"
+do = "mask"
+keep_last = 4
+[[stream.output.step]]
+field = "/notes/*/text"
+do = "null"
+[[stream.output]]
+of = "quarantine"
+encrypt_to = "team"
+trace = "none"
+record_key = "pseudonym"
+key = "names-1"
+keep_headers = ["traceparent"]
+[[stream.output]]
+of = "dead_letter"
+encrypt_to = "team"
+record_key = "pseudonym"
+key = "names-1"
+drop_headers = ["x-user"]
+"#,
+        brokers = broker.address(),
+        bundle = root().join("models/shuttle").display(),
+    )
+}
+
+fn client(what: &str, arguments: &[&str]) -> (Value, bool) {
+    let output = Process::client("privacy.py", &[what]).args(arguments).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report = serde_json::from_str(said.trim()).unwrap_or_else(|error| {
+        panic!("{error}: {said}\n{}", String::from_utf8_lossy(&output.stderr))
+    });
+    println!("{what}: {report}");
+    (report, output.status.success())
+}
+
+fn metrics(admin: u16) -> String {
+    let mut said = String::new();
+    let mut stream = TcpStream::connect(("127.0.0.1", admin)).expect("it listens");
+    let request = "GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream.read_to_string(&mut said).expect("read");
+    said
+}
+
+#[test]
+fn what_is_dropped_masked_or_sealed_is_in_no_topic_header_log_or_metric_and_joserfc_opens_it() {
+    let _turn = turn();
+    let broker = Broker::start();
+    broker.create_topic("private.requests", PARTITIONS, &[]);
+    let admin = free_port();
+    let config = file(&broker, "tripline.toml", &config(&broker, admin));
+    let folder = config.parent().and_then(|path| path.to_str()).expect("UTF-8").to_owned();
+    let config = config.to_str().expect("a path in UTF-8");
+    let place = ["--folder", &folder];
+    assert!(client("keys", &place).1);
+    let applied = Command::new(env!("CARGO_BIN_EXE_tripline"))
+        .args(["topics", "-c", config, "--apply"])
+        .output()
+        .expect("tripline runs");
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+
+    let table = root().join("models/shuttle/slice/held-out.csv");
+    let (brokers, table) = (broker.address(), table.to_str().expect("UTF-8").to_owned());
+    let what = ["--brokers", &brokers, "--table", &table];
+    assert!(client("produce", &[&place[..], &what].concat()).1);
+
+    let log = path_in(&broker, "tripline.log");
+    let _tail = crate::harness::ShowOnPanic(log.clone());
+    let loud = [("RUST_LOG", "trace,rdkafka=debug")];
+    let mut guard = Process::tripline_with(&["run", "-c", config], &loud, &log);
+    wait_until("the end of the input", Duration::from_secs(180), || {
+        let done = broker.committed_and_end("tripline.private", "private.requests", PARTITIONS);
+        done == (RECORDS, RECORDS)
+    });
+    let seen = file(&broker, "metrics.txt", &metrics(admin));
+    assert_eq!(guard.terminate(Duration::from_secs(30)).code(), Some(0));
+    let mut checked = Command::new(env!("CARGO_BIN_EXE_tripline"));
+    let checked = checked.args(["check", "-c", config, "--connect"]).output().expect("it runs");
+    let said = file(&broker, "check.txt", &String::from_utf8_lossy(&checked.stdout));
+
+    let texts = [&log, &seen, &said].map(|path| path.to_str().expect("UTF-8").to_owned());
+    let texts: Vec<&str> = texts.iter().flat_map(|path| ["--text", path]).collect();
+    let (report, fine) = client("check", &[&place[..], &what, &texts].concat());
+    assert!(fine, "{report}");
+    let counts = |name: &str| report["counts"][name].as_i64().unwrap_or(0);
+    // Each way out was taken, or the test would prove nothing.
+    for (name, least) in [
+        ("sanitized row", 5000),
+        ("quarantine row", 100),
+        ("dead-letter unreadable", 200),
+        ("dead-letter hidden", 20),
+        ("dead-letter outside", 200),
+        ("tripline.log", 10_000),
+        ("metrics.txt", 1000),
+    ] {
+        assert!(counts(name) >= least, "{name}: {report}");
+    }
+    let sealed = counts("opened");
+    assert_eq!(sealed + counts("sanitized row"), RECORDS, "{report}");
+}
