@@ -57,7 +57,7 @@ fn peak(pid: u32) -> u64 {
 }
 
 fn main() {
-    let broker = Broker::start();
+    let broker = Broker::start_large();
     broker.create_topic(INPUT, PARTITIONS, &[]);
     fill(&broker);
     let text = format!(

@@ -49,7 +49,7 @@ struct Round {
 }
 
 fn measure() {
-    let broker = Broker::start();
+    let broker = Broker::start_large();
     let mut builds = vec![("this", path_in(&broker, "tripline"))];
     // A build in the meantime must not change what is measured.
     std::fs::copy(env!("CARGO_BIN_EXE_tripline"), &builds[0].1).expect("a copy");

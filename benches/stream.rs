@@ -78,7 +78,7 @@ fn measure() {
     let images = shipped::images();
     let mut networks = shipped::networks(&shipped::bundle());
     let rows = shipped::rows(&images);
-    let broker = Broker::start();
+    let broker = Broker::start_large();
     broker.create_topic(INPUT, PARTITIONS, &[]);
     preload(&broker, &images);
     // A build in the meantime must not change what is measured.

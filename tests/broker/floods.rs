@@ -270,7 +270,7 @@ fn text_path(path: &Path) -> String {
 #[test]
 fn header_bombs_large_records_and_invented_schemas_take_no_more_memory_than_declared() {
     let _turn = turn();
-    let broker = Broker::start();
+    let broker = Broker::start_large();
     broker.create_topic(INPUT, 2, &[("max.message.bytes", "4000000")]);
     let (registry, admin) = (Registry::start(), free_port());
     let config = configure(&broker, &registry, admin);

@@ -22,7 +22,7 @@ use crate::turn::turn;
 const INPUT: &str = "rows.requests";
 const PARTITIONS: i32 = 3;
 const WINDOW_MS: i64 = 1000;
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(240);
 
 /// Partition and offset of the input.
 type Source = (i32, i64);

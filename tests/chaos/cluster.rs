@@ -178,7 +178,7 @@ impl Node {
         command.arg("run").arg("--dir").arg(&self.dir).args(["--port", &port.to_string()]);
         command.args(["--controller-port", &controller.to_string()]);
         command.args(["--node-id", &self.id.to_string(), "--voters", &self.voters]);
-        command.args(["--heap", self.heap]);
+        command.args(["--heap", self.heap, "--short-lived", "yes"]);
         command.args(settings.iter().flat_map(|line| ["--set", line]));
         let mut child = command
             .stdout(Stdio::piped())

@@ -27,6 +27,8 @@ pub struct Broker {
     port: u16,
     controller: u16,
     settings: Vec<String>,
+    /// What it is good at.
+    kind: [&'static str; 2],
     dir: tempfile::TempDir,
 }
 
@@ -36,20 +38,35 @@ impl Broker {
         Self::start_with(|_, _| vec![])
     }
 
-    /// The same with more settings, made from its port and its controller's.
+    /// One that works as fast as it can and takes large records by the hundred; it starts more slowly.
+    pub fn start_large() -> Self {
+        Self::start_as(["--heap", "2g"], |_, _| vec![])
+    }
+
+    /// One that starts soon, with more settings, made from its port and its controller's.
     pub fn start_with(settings: impl Fn(u16, u16) -> Vec<String>) -> Self {
+        Self::start_as(["--short-lived", "yes"], settings)
+    }
+
+    fn start_as(kind: [&'static str; 2], settings: impl Fn(u16, u16) -> Vec<String>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (port, controller) = (free_port(), free_port());
         let settings = settings(port, controller);
-        let process = Self::run(dir.path(), port, controller, &settings);
-        Self { process, port, controller, settings, dir }
+        let process = Self::run(dir.path(), port, controller, &kind, &settings);
+        Self { process, port, controller, settings, kind, dir }
     }
 
-    fn run(dir: &Path, port: u16, controller: u16, settings: &[String]) -> Process {
+    fn run(
+        dir: &Path,
+        port: u16,
+        controller: u16,
+        kind: &[&str],
+        settings: &[String],
+    ) -> Process {
         let mut command = Command::new(root().join("scripts/kafka/broker"));
         command.arg("run").arg("--dir").arg(dir);
         command.args(["--port", &port.to_string(), "--controller-port", &controller.to_string()]);
-        command.args(settings.iter().flat_map(|line| ["--set", line]));
+        command.args(kind).args(settings.iter().flat_map(|line| ["--set", line]));
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -73,7 +90,8 @@ impl Broker {
 
     /// The same broker again after [`Broker::kill`], with its data.
     pub fn start_again(&mut self) {
-        self.process = Self::run(self.dir.path(), self.port, self.controller, &self.settings);
+        let Self { port, controller, kind, settings, .. } = self;
+        self.process = Self::run(self.dir.path(), *port, *controller, kind, settings);
     }
 
     /// Lets it stand still for so long: connections stay open, and nobody answers.
@@ -115,7 +133,7 @@ impl Broker {
         // Not to wait for open transactions: a look, not a promise.
         client.set("group.id", group).set("isolation.level", "read_uncommitted");
         let consumer: BaseConsumer = client.create().expect("a consumer");
-        let timeout = Duration::from_secs(20);
+        let timeout = BUSY * Duration::from_secs(20);
         let deadline = Instant::now() + timeout;
         let committed = loop {
             let mut list = TopicPartitionList::new();
@@ -133,6 +151,18 @@ impl Broker {
             .map(|p| consumer.fetch_watermarks(topic, p, timeout).expect("watermarks").1)
             .sum();
         (committed, end)
+    }
+}
+
+impl Drop for Broker {
+    /// A broker that ended by itself is why a test failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !matches!(self.process.child.try_wait(), Ok(None)) {
+            let log = std::fs::read_to_string(self.dir.path().join("broker.log"));
+            let log = log.unwrap_or_default();
+            let bad = log.lines().filter(|l| l.contains("ERROR") || l.contains("FATAL"));
+            eprintln!("the broker has ended:\n{}", bad.take(20).collect::<Vec<_>>().join("\n"));
+        }
     }
 }
 
@@ -177,6 +207,7 @@ impl Process {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(told.success());
+        let patience = BUSY * patience;
         let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait().expect("a status") {
@@ -212,8 +243,12 @@ impl Drop for ShowOnPanic {
     }
 }
 
-/// Waits until `done`, looking every 100 ms.
+/// How much longer than on a quiet machine a test waits: a limit ends what would wait for ever and claims no speed.
+pub const BUSY: u32 = 4;
+
+/// Waits until `done`, looking every 100 ms; `patience` is for a quiet machine.
 pub fn wait_until(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
+    let patience = BUSY * patience;
     let deadline = Instant::now() + patience;
     while !done() {
         assert!(Instant::now() < deadline, "{what}: not within {patience:?}");

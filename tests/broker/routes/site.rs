@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::harness::{Broker, Process, file, free_port, path_in, root};
 
 /// What a test waits at most for what comes at once.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(240);
 pub const ALERTS: &str = "tripline.alerts";
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// A guard with routes.
