@@ -1,182 +1,28 @@
-//! A federation: its monitor hears what one with the plaintext would hear, and its commands lead from nothing to an alert.
+//! The commands, as a person calls them.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use tripline::config::{Config, Secret, Stream};
-use tripline::federate::{
-    Contribution, Federation, Logarithms, OpenedWindows, SiteSecret, SummedWindow, TrusteeSecret,
-    TrusteeShare,
-};
-use tripline::monitor::{Alert, Status};
 use tripline::record::{Offset, Partition, Timestamp};
 use tripline::score::Guard;
-use tripline::shell::federate::Listener;
 use tripline::shell::run;
-use tripline::watch::{Cells, Counts, Evidence, Message, Presence, Signals, Tally, Tick, Window};
+use tripline::watch::{Counts, Evidence, Message, Presence, Tally, Tick, Window};
 
-const WINDOW_MS: i64 = 10_000;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn text(bundle: &str) -> String {
-    format!(
-        "instance = \"f\"\n[kafka]\nbrokers = \"127.0.0.1:1\"\n[[stream]]\nname = \"shop\"\n\
-         input = \"shop.requests\"\nbundle = \"{}\"\nbudget = \"1%\"\nmode = \"enforce\"\n\
-         [stream.alerts]\nwindow_ms = {WINDOW_MS}\n",
-        root().join("models").join(bundle).display()
-    )
-}
-
-fn stream(bundle: &str) -> Stream {
-    let none = |_: Secret<'_>| Err("there are no secrets".to_owned());
-    let config = Config::read(Path::new("f.toml"), &text(bundle), [], &none);
-    config.expect("it is sound").streams.remove(0)
-}
-
-/// Rows of a site in one window, drawn from what the bundle knows of clean rows; under attack some more are flagged, and what
-/// they are is anything.
-fn draw(signals: &Signals, rows: u64, attacks: u64, chance: &mut ChaCha20Rng) -> Tally {
-    let mut cells = Cells::default();
-    let mut flagged = attacks;
-    for row in 0..rows {
-        flagged += u64::from(row >= attacks && chance.random_bool(0.009));
-        for i in 0..signals.list().len() {
-            let range = signals.range(i);
-            let clean = signals.clean(i);
-            let clean = clean.bins();
-            if row < attacks {
-                cells.push(chance.random_range(range));
-                continue;
-            }
-            let mut at = chance.random_range(0..clean.iter().sum::<u64>().max(1));
-            let bin = clean.iter().position(|&count| {
-                let here = at < count;
-                at = at.saturating_sub(count);
-                here
-            });
-            cells.push(range.start + bin.unwrap_or(0));
-        }
-    }
-    let counts = Counts { rows, flagged, quarantined: flagged, ..Counts::default() };
-    Tally { counts, cells, ..Tally::default() }
-}
-
-/// All parties of a federation with three sites and two trustees.
-struct Parties {
-    federation: Federation,
-    sites: Vec<SiteSecret>,
-    trustees: Vec<(TrusteeSecret, OpenedWindows)>,
-    logarithms: Logarithms,
-    chance: ChaCha20Rng,
-}
-
-impl Parties {
-    fn new(guard: &Guard) -> Self {
-        let mut chance = ChaCha20Rng::seed_from_u64(11);
-        let cells = guard.signals().cells();
-        let mut text = Federation::head("shops", guard.baseline(), WINDOW_MS as u64, cells);
-        let sites: Vec<_> = ["a", "b", "c"]
-            .map(|name| SiteSecret::generate(name, &mut chance).expect("a name"))
-            .into();
-        sites.iter().for_each(|site| text += &site.public_lines());
-        let mut trustees = vec![];
-        for name in ["t", "u"] {
-            let trustee = TrusteeSecret::generate(name, &mut chance).expect("a name");
-            text += &trustee.public_lines(&mut chance);
-            trustees.push((trustee, OpenedWindows::default()));
-        }
-        let federation = Federation::read(&text).expect("it is sound");
-        Self { federation, sites, trustees, logarithms: Logarithms::new(), chance }
-    }
-
-    fn open(&mut self, window: Timestamp, tallies: &[Tally]) -> Tally {
-        let Self { federation, sites, trustees, logarithms, chance } = self;
-        let sealed = sites.iter().zip(tallies).map(|(site, tally)| {
-            let record = site.seal(federation, window, tally, chance).expect("it is sealed");
-            Contribution::read(federation, &record).expect("it is sound")
-        });
-        let sum = SummedWindow::of(federation, &sealed.collect::<Vec<_>>()).expect("a sum");
-        let shares = trustees.iter_mut().map(|(trustee, opened)| {
-            let permission = opened.admit(&sum).expect("it was not opened before");
-            let share = trustee.share(federation, permission, chance).expect("a share");
-            TrusteeShare::read(federation, &sum, &share).expect("it is sound")
-        });
-        let shares: Vec<_> = shares.collect();
-        sum.open(federation, &shares, logarithms).expect("it opens")
-    }
-}
-
-/// `windows` windows; every `each`th goes through encryption, the others as their sum.
-fn equal(bundle: &str, windows: i64, each: i64, attacked: bool) -> Vec<Alert> {
-    let stream = stream(bundle);
-    let (_, guard) = run::guard(&stream).expect("the bundle is sound");
-    let mut parties = Parties::new(&guard);
-    let listen = |parties: &Parties| {
-        Listener::with_guard(&parties.federation, &stream, &guard).expect("one baseline")
-    };
-    let (mut federated, mut plain) = (listen(&parties), listen(&parties));
-    let mut chance = ChaCha20Rng::seed_from_u64(5);
-    let (mut told, mut encrypted) = (vec![], 0);
-    for i in 0..windows {
-        let window = Timestamp(i * WINDOW_MS);
-        let attacks = u64::from(attacked && (windows / 4..windows / 2).contains(&i));
-        let tallies = [(); 3].map(|()| draw(guard.signals(), 8, attacks, &mut chance));
-        let mut sum = Tally::default();
-        tallies.iter().for_each(|tally| sum.add(tally));
-        let opened = match i % each {
-            0 => {
-                encrypted += 1;
-                parties.open(window, &tallies)
-            }
-            _ => sum.clone(),
-        };
-        assert_eq!(opened, sum, "window {i}");
-        let alerts = federated.hear(&parties.federation, window, opened);
-        assert_eq!(alerts, plain.hear(&parties.federation, window, sum), "window {i}");
-        assert_eq!(federated.to_bytes(), plain.to_bytes(), "window {i}");
-        told.extend(alerts);
-    }
-    println!("{bundle}: {windows} windows, {encrypted} encrypted, {} alerts", told.len());
-    told
-}
-
-/// The monitor is a function of what it hears, so what matters is that each opened window equals its sum. All of 1,000 windows
-/// of three bundles through encryption take an hour: `..._of_every_window` below does that for one.
-#[test]
-fn alerts_and_state_of_the_federated_monitor_equal_those_of_one_fed_the_plaintext_sum() {
-    for (bundle, each) in [("shuttle", 125), ("nsl-kdd", 250), ("fashion-mnist", 500)] {
-        for attacked in [false, true] {
-            let alerts = equal(bundle, 1000, each, attacked);
-            let fired = alerts.iter().filter(|alert| alert.status == Status::Firing).count();
-            assert!(!attacked || fired > 0, "{bundle}: nothing fired, so little was compared");
-        }
-    }
-}
-
-#[test]
-#[ignore = "it takes ten minutes"]
-fn alerts_and_state_equal_those_of_the_plaintext_sum_with_encryption_of_every_window() {
-    for attacked in [false, true] {
-        equal("shuttle", 1000, 1, attacked);
-    }
-}
+use super::{CleanRows, WINDOW_MS, root, stream, text};
 
 /// Values of an evidence topic, a line each: `attacks` records more are flagged from window 20 on.
 fn evidence(guard: &Guard, windows: i64, attacks: u64, seed: u64) -> String {
-    let mut chance = ChaCha20Rng::seed_from_u64(seed);
+    let (clean, mut chance) = (CleanRows::new(guard.signals()), ChaCha20Rng::seed_from_u64(seed));
     let (mut lines, mut offsets) = (vec![], [0; 2]);
     for i in 0..windows {
         // A window without a record, which is sealed too.
         if i != 3 {
             for partition in 0..2_usize {
                 let attacks = if i >= 20 { attacks } else { 0 };
-                let tally = draw(guard.signals(), 100, attacks, &mut chance);
+                let tally = clean.draw(100, attacks, &mut chance);
                 let from = offsets[partition];
                 offsets[partition] += 100;
                 lines.push(Message::Evidence(Evidence {
