@@ -34,6 +34,8 @@ pub mod watch;
 
 pub mod score;
 
+pub mod federate;
+
 pub mod monitor;
 
 pub mod config;

@@ -14,6 +14,7 @@ mod config;
 mod demo;
 #[cfg(feature = "fit")]
 mod evaluate;
+mod federate;
 #[cfg(feature = "fit")]
 mod fit;
 mod init;
@@ -62,6 +63,7 @@ enum Command {
     Why(why::Args),
     /// Show or reset what the streams remember
     State(state::Args),
+    Federate(federate::Args),
     #[command(hide = true)]
     Trial(trial::Args),
     /// Learn from clean rows what is normal, and write a bundle
@@ -102,6 +104,7 @@ impl Cli {
             Command::Simulate(args) => args.run(),
             Command::Why(args) => args.run(),
             Command::State(args) => args.run(),
+            Command::Federate(args) => args.run(),
             Command::Trial(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),

@@ -27,7 +27,7 @@ use super::incidents::Fired;
 use crate::monitor::{About, Alert, Cause, Finding};
 use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
 use crate::watch::{
-    Evidence, Loss, Message, Presence, Signals, Stall, Terms, Transition, WindowStart,
+    Evidence, Loss, Message, Presence, Signals, Stall, Tally, Terms, Transition, WindowStart,
 };
 
 /// Monitor of one stream.
@@ -35,6 +35,8 @@ use crate::watch::{
 pub struct Monitor {
     frame: Arc<Frame>,
     state: State,
+    /// Windows that closed since somebody took them; not kept unless somebody wants them.
+    closed: Option<Vec<(WindowStart, Tally)>>,
 }
 
 /// What a monitor is told before it hears anything; frozen for a baseline.
@@ -70,7 +72,7 @@ impl Monitor {
     /// A monitor with nothing heard.
     pub fn new(frame: Arc<Frame>) -> Self {
         let state = State::fresh(&frame);
-        Self { frame, state }
+        Self { frame, state, closed: None }
     }
 
     /// The monitor as its last commit left it. State of another baseline is kept as far as it means the same under ours;
@@ -146,6 +148,22 @@ impl Monitor {
     /// Somebody looked at the evidence topic.
     pub fn look(&mut self, log: Extent) {
         self.state.log = Some(log);
+    }
+
+    /// This monitor, which keeps the counts of every window that closes for [`Monitor::drain_closed`].
+    pub fn keeping_windows(mut self) -> Self {
+        self.closed = Some(vec![]);
+        self
+    }
+
+    /// The windows that closed since this was last called, in the order in which they did.
+    pub fn drain_closed(&mut self) -> Vec<(WindowStart, Tally)> {
+        self.closed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Windows that start before this are closed.
+    pub fn frontier(&self) -> WindowStart {
+        self.state.frontier
     }
 
     /// Passes over a message that says nothing.
@@ -227,7 +245,7 @@ impl Monitor {
         if known.is_some_and(|known| is_of(&known)) {
             return;
         }
-        let Self { frame, state } = self;
+        let Self { frame, state, .. } = self;
         let keep_firing_for_ms = frame.terms.keep_firing_for_ms as i64;
         state.incidents.lose(&frame.about, state.clock, loss, keep_firing_for_ms, alerts);
     }
@@ -319,6 +337,9 @@ impl Monitor {
         tests::closed(&open.tally.counts);
         self.state.frontier = self.state.frontier.max(Timestamp(window.0 + self.length()));
         let said = self.play(window, &open);
+        if let Some(closed) = &mut self.closed {
+            closed.push((window, open.tally.clone()));
+        }
         self.state.past.insert(window, open.closed());
         self.live(window, said, alerts);
     }
@@ -358,7 +379,7 @@ impl Monitor {
 
     /// Incidents begin, grow and end with what the watches say.
     fn live(&mut self, window: WindowStart, said: Vec<Said>, alerts: &mut Vec<Alert>) {
-        let Self { frame, state } = self;
+        let Self { frame, state, .. } = self;
         let Frame { about, terms, signals, schema, .. } = &**frame;
         let (length, keep_firing_for_ms) =
             (terms.window_ms as i64, terms.keep_firing_for_ms as i64);
@@ -408,7 +429,7 @@ impl Monitor {
 
     /// A plain rule, outside the budget: a stream that had records has none for too long.
     fn listen(&mut self, alerts: &mut Vec<Alert>) {
-        let Self { frame, state } = self;
+        let Self { frame, state, .. } = self;
         let (Some(no_data_ms), Some(heard)) = (frame.no_data_ms, state.record_at) else { return };
         let silent = state.clock.0.saturating_sub(heard.0) >= no_data_ms as i64;
         match (silent, state.incidents.is_open(Cause::NoData)) {
@@ -423,7 +444,7 @@ impl Monitor {
 
     /// A plain rule, outside the budget: records wait, and somebody must know.
     fn wait(&mut self, alerts: &mut Vec<Alert>) {
-        let Self { frame, state } = self;
+        let Self { frame, state, .. } = self;
         let stalled = state.stalled.first_key_value().map(|(&p, &offset)| (p, offset));
         match (stalled, state.incidents.is_open(Cause::Stall)) {
             (Some(at), false) => {
@@ -437,7 +458,7 @@ impl Monitor {
 
     /// A loss is over when every partition reads on and nothing more was lost for a while.
     fn recover(&mut self, alerts: &mut Vec<Alert>) {
-        let Self { frame, state } = self;
+        let Self { frame, state, .. } = self;
         let (clock, keep_firing_for_ms) = (state.clock, frame.terms.keep_firing_for_ms as i64);
         let is_recent =
             |lost: &Lost| lost.loss.waits || clock.0 < lost.at.0.saturating_add(keep_firing_for_ms);

@@ -181,7 +181,7 @@ fn open(path: &Path, root: &Path) -> Result<File, BundleDirError> {
 }
 
 /// Opens a regular file.
-fn open_regular(path: &Path) -> Result<File, BundleDirError> {
+pub(super) fn open_regular(path: &Path) -> Result<File, BundleDirError> {
     let failed = |error| BundleDirError::Io { path: path.into(), error };
     let check = |found: &Metadata| match kind(found) {
         None => Ok(()),

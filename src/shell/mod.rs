@@ -14,6 +14,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod demo;
 pub mod features;
+pub mod federate;
 mod http;
 pub mod kafka;
 pub mod memory;

@@ -12,6 +12,7 @@ mod determinism;
 #[cfg(feature = "fit")]
 mod evaluate;
 mod examples;
+mod federation;
 mod fuzz;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -1,5 +1,6 @@
 //! `tripline demo`
 
+mod federation;
 mod live;
 mod report;
 
@@ -13,7 +14,10 @@ use crate::shell::telemetry;
 /// Show Tripline at work: an embedded broker, the bundled model, real images with attacks among
 /// them, and what was caught of these
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// How many records to send
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(200..=1_000_000))]
     records: u32,
@@ -31,13 +35,23 @@ pub struct Args {
     out: PathBuf,
 }
 
+/// Other things to show.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Show a campaign over three sites that none of them sees alone
+    Federation(federation::Args),
+}
+
 impl Args {
     pub fn run(self) -> Exit {
+        if let Some(Other::Federation(args)) = self.other {
+            return args.run();
+        }
         // The demo speaks for itself; who wants the log asks for it.
         if std::env::var_os("RUST_LOG").is_some() {
             telemetry::start(telemetry::LogFormat::Text);
         }
-        let Self { records, seed, json, bundle, out } = self;
+        let Self { records, seed, json, bundle, out, .. } = self;
         let bundle = found(bundle);
         let options = Options { records: records as usize, seed, bundle, out };
         let mut live = live::Live::start(&options);

@@ -69,7 +69,7 @@ impl Monitor {
         let own = terms.usual();
         self.state.know(&about.baseline, own);
         let mut ended = vec![];
-        let Self { frame, state } = &mut self;
+        let Self { frame, state, .. } = &mut self;
         let goes_on = |member: &Member| {
             let (slot, watch) = member.place();
             let watch = Panel::place_under(watch, was, frame.terms.watches.len())?;

@@ -8,6 +8,7 @@
 
 mod collect;
 mod exhibit;
+mod federation;
 mod feed;
 mod picture;
 mod plan;
@@ -36,6 +37,7 @@ use plan::Plan;
 use slice::{PIXELS, SliceError, Slices};
 
 pub use exhibit::{Exhibit, ExhibitError};
+pub use federation::{Campaign, CampaignError, CampaignOutcome, Shop, campaign, write_evidence};
 pub use picture::{Depth, half_blocks, heat};
 pub use plan::{Phase, Truth};
 pub use tally::{Kind, Tally};

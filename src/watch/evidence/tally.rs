@@ -146,6 +146,16 @@ impl Cells {
     /// More cells than any layout has: bounds what a message can make us hold.
     pub const MAX: usize = 1 << 16;
 
+    /// `counts`, by cell.
+    ///
+    /// # Panics
+    /// If no layout has so many.
+    pub fn of(mut counts: Vec<u32>) -> Self {
+        assert!(counts.len() <= Self::MAX, "no layout has {} cells", counts.len());
+        while counts.pop_if(|&mut count| count == 0).is_some() {}
+        Self(counts)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|&count| count == 0)
     }
