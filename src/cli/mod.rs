@@ -25,6 +25,7 @@ mod simulate;
 mod state;
 mod topics;
 mod trial;
+mod why;
 
 use clap::{Parser, Subcommand};
 
@@ -48,6 +49,7 @@ enum Command {
     Run(run::Args),
     /// Send recorded traffic through a configuration, or two, and say what would differ
     Replay(replay::Args),
+    Why(why::Args),
     /// Say everything that is wrong with a configuration
     Check(check::Args),
     /// Print what a configuration can say
@@ -92,6 +94,7 @@ impl Cli {
             Command::Init(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Replay(args) => args.run(),
+            Command::Why(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Topics(args) => args.run(),

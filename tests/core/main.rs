@@ -30,4 +30,5 @@ mod simulation;
 mod tables;
 mod threats;
 mod timestamps;
+mod why;
 mod words;

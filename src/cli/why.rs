@@ -1,0 +1,122 @@
+//! `tripline why`
+
+use std::fmt::Write as _;
+
+use super::Exit;
+use super::config::ConfigFile;
+use crate::record::{Offset, Partition, Position};
+use crate::shell::why::{Decision, WhyError, why};
+
+/// Explain one decision: made again from the record, compared bit for bit, and told in words
+///
+/// TOPIC is an output of a stream, or its input: then the record is decided on as it would be now. What it prints holds
+/// values of the record: whoever may read the input topic may read them.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// An output or the input of a stream
+    topic: String,
+    partition: i32,
+    offset: i64,
+    /// As JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parts that people are shown.
+const SHOWN: usize = 10;
+
+impl Args {
+    pub fn run(self) -> Exit {
+        let Some(config) = self.config.read() else { return Exit::Config };
+        let at = Position { partition: Partition(self.partition), offset: Offset(self.offset) };
+        match why(&config, &self.topic, at) {
+            Ok(decision) if self.json => {
+                println!("{}", serde_json::to_string_pretty(&decision).expect("it is plain data"));
+                Exit::Ok
+            }
+            Ok(decision) => {
+                print!("{}", text(&decision));
+                Exit::Ok
+            }
+            Err(error @ WhyError::Differs(_)) => {
+                eprintln!("error: {error}");
+                Exit::Found
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                Exit::Failed
+            }
+        }
+    }
+}
+
+/// A decision for people.
+fn text(decision: &Decision) -> String {
+    let Decision { source, bundle, .. } = decision;
+    let mut text =
+        format!("{} ({} mode), stream {}\n", decision.decision, decision.mode, decision.stream);
+    let mut line = |name: &str, said: String| {
+        let _ = writeln!(text, "  {name:<14}{said}");
+    };
+    let at = jiff::Timestamp::from_millisecond(source.timestamp_ms).unwrap_or_default();
+    let place =
+        format!("{}, partition {}, offset {}", source.topic, source.partition, source.offset);
+    line("source", format!("{place}, {at:.3}"));
+    line("", format!("SHA-256 {}", source.sha256));
+    line("bundle", format!("{}, revision {}", bundle.digest, bundle.revision));
+    if let Some(fault) = &decision.fault {
+        line("fault", fault.clone());
+    }
+    if let (Some(p), Some(score)) = (decision.p, decision.score) {
+        let share =
+            format!("{:.3} % of {} clean rows are as suspicious", 100.0 * p, bundle.clean_rows);
+        line("p", format!("{p}: {share}; the budget is {} %", 100.0 * decision.budget));
+        line("score", score.to_string());
+        if decision.rows > 1 {
+            line("row", format!("{} of {}, the most suspicious", decision.row + 1, decision.rows));
+        }
+    }
+    for (i, detector) in decision.detectors.iter().enumerate() {
+        let share =
+            detector.share.map_or(String::new(), |share| format!(", {:.0} %", 100.0 * share));
+        let name = if i == 0 { "detectors" } else { "" };
+        line(name, format!("{} {}{share}", detector.name, detector.score));
+    }
+    let mut list = |name: &str, all: Vec<String>| {
+        for (i, said) in all.iter().take(SHOWN).enumerate() {
+            line(if i == 0 { name } else { "" }, said.clone());
+        }
+        if all.len() > SHOWN {
+            line("", format!("and {} more: --json", all.len() - SHOWN));
+        }
+    };
+    let reasons = decision.reasons.iter().map(|reason| {
+        let (share, seen, typical) = (100.0 * reason.share, &reason.seen, &reason.typical);
+        format!("{} is {seen}, typical is {typical} ({share:.0} %)", reason.feature)
+    });
+    list("reasons", reasons.collect());
+    let changes = decision.changes.iter();
+    let changes = changes
+        .map(|change| format!("{}: {} became {}", change.feature, change.before, change.after));
+    list("changed", changes.collect());
+    match decision.would_pass_if.as_deref() {
+        Some([]) => {}
+        Some(changes) => {
+            let said =
+                changes.iter().map(|change| format!("{} were {}", change.feature, change.to));
+            list("would pass if", said.collect());
+        }
+        None if decision.fault.is_none() => {
+            line("would pass if", "no small change was found with which it would".to_owned());
+        }
+        None => {}
+    }
+    let repeated = match decision.repeated {
+        true => "every bit of its trace comes out again",
+        false => "not compared: an input record has no trace",
+    };
+    line("repeated", repeated.to_owned());
+    text
+}
