@@ -18,6 +18,7 @@ mod federate;
 #[cfg(feature = "fit")]
 mod fit;
 mod init;
+mod reasons;
 mod places;
 #[cfg(feature = "fit")]
 mod redteam;
@@ -51,6 +52,7 @@ enum Command {
     Run(run::Args),
     /// Send recorded traffic through a configuration, or two, and say what would differ
     Replay(replay::Args),
+    Why(why::Args),
     /// Say everything that is wrong with a configuration
     Check(check::Args),
     /// Print what a configuration can say
@@ -60,7 +62,7 @@ enum Command {
     /// Run the delivery on a simulated cluster under seeded faults, and check what came of it
     Simulate(simulate::Args),
     /// Say in words why records were flagged or could not be read
-    Why(why::Args),
+    Reasons(reasons::Args),
     /// Show or reset what the streams remember
     State(state::Args),
     Federate(federate::Args),
@@ -98,6 +100,7 @@ impl Cli {
             Command::Init(args) => args.run(),
             Command::Run(args) => args.run(),
             Command::Replay(args) => args.run(),
+            Command::Reasons(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Topics(args) => args.run(),

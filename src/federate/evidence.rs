@@ -19,7 +19,7 @@ pub fn messages(federation: &Federation, window: WindowStart, tally: Tally) -> [
         begins: false,
         head: None,
         read_out: false,
-        windows: vec![Window { window, tally, first_flagged: None }],
+        windows: vec![Window { tally, ..Window::empty(window) }],
     };
     [
         Message::Tick(tick),

@@ -53,7 +53,7 @@ pub fn tally(counters: &[u32]) -> Tally {
         misdated,
         ..Counts::default()
     };
-    Tally { counts, cells: Cells::of(cells.to_vec()), others: Others::default() }
+    Tally { counts, cells: Cells::of(cells.to_vec()), others: Others::default(), ..Tally::default() }
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
             misdated: 7,
             ..Counts::default()
         };
-        let known = Tally { counts, cells, others: Others::default() };
+        let known = Tally { counts, cells, others: Others::default(), ..Tally::default() };
         assert_eq!(tally(&counters(&known, 40).unwrap()), known);
         assert_eq!(tally(&counters(&Tally::default(), 0).unwrap()), Tally::default());
         assert!(matches!(counters(&known, 17), Err(Rejection::NotAdded { .. })));

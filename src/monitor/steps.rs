@@ -12,7 +12,7 @@ const NEWEST: usize = 20;
 /// The steps for an incident; `typical` are flagged records that stand for the others.
 pub fn next_steps(about: &About, incident: &Incident, typical: &[Exemplar]) -> Vec<String> {
     let (stream, file) = (&about.stream, quoted(&about.file));
-    let why = format!("tripline why -c {file} --stream {stream}");
+    let why = format!("tripline reasons -c {file} --stream {stream}");
     let at = |(partition, offset): (Partition, Offset)| format!(" {partition}/{offset}");
     let newest = |topic: &str| format!("{why} --of {topic} --newest {NEWEST}");
     let mut steps = vec![];

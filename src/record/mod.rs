@@ -4,6 +4,7 @@ mod extent;
 mod fault;
 mod headers;
 mod oddity;
+mod part;
 mod position;
 mod probability;
 #[expect(clippy::module_inception, reason = "the noun of the folder")]
@@ -17,6 +18,7 @@ pub use extent::Extent;
 pub use fault::{Ambiguity, Fault};
 pub use headers::{Excess, HEADER_BYTES_MAX, HEADERS_MAX, Header, Headers, NO_HEADERS};
 pub use oddity::{Manner, Oddity, shown};
+pub use part::Part;
 pub use position::{Offset, Partition, Position, Stamp, Timestamp, TopicPartition};
 pub use probability::{BadProbability, Probability};
 pub use record::{OwnedRecord, Record};

@@ -23,6 +23,11 @@ impl<'a> Explanation<'a> {
         Self { guard, scored, rows: scored.rows(x), row }
     }
 
+    /// Which of the rows that were scored together it is, from 0.
+    pub fn row(&self) -> usize {
+        self.row
+    }
+
     /// The row as it was scored, `[d]`.
     pub fn x(&self) -> &'a [f32] {
         let d = self.rows.x.ncols();

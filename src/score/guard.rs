@@ -21,6 +21,8 @@ pub struct Guard {
     pub(super) select: Select,
     pub(super) bounds: Bounds,
     pub(super) detectors: Vec<Box<dyn Detector>>,
+    /// What each of them is called.
+    kinds: Vec<&'static str>,
     pub(super) needs: Columns,
     pub(super) decider: Decider,
     pub(super) steps: Vec<Box<dyn Step>>,
@@ -76,6 +78,7 @@ impl Guard {
         let manifest = &bundle.manifest;
         let setting = Setting { schema: &manifest.schema, labels: manifest.labels, last_inputs: 0 };
         let mut detectors = Vec::with_capacity(manifest.detectors.len());
+        let mut kinds = vec![];
         for member in &manifest.detectors {
             let kind = kind(&member.kind)
                 .ok_or_else(|| GuardError::UnknownDetector(member.kind.clone()))?;
@@ -91,6 +94,7 @@ impl Guard {
             if let Some(network) = NETWORKS.iter().find(lacks) {
                 return Err(GuardError::NoNetwork(member.kind.clone(), network.name));
             }
+            kinds.push(kind.name);
             detectors.push((kind.load)(&bundle.tensors, setting)?);
         }
         let steps = steps(manifest.steps.as_deref(), &manifest.schema)?;
@@ -118,6 +122,7 @@ impl Guard {
             steps,
             schema: manifest.schema.clone(),
             detectors,
+            kinds,
             needs,
             decider,
             signals,
@@ -187,6 +192,22 @@ impl Guard {
         })
     }
 
+    /// The record's rows, `[n · d]`, if it can be read.
+    pub fn rows(&self, record: &Record<'_>) -> Option<Vec<f32>> {
+        let mut rows = vec![];
+        super::read::read(self, record, &mut rows).ok().map(|_| rows)
+    }
+
+    /// The value of a record that can be read, with these rows, `[n · d]`, in its own format.
+    pub fn rewritten(&self, record: &Record<'_>, rows: &[f32]) -> Vec<u8> {
+        let original = record.value.expect("it was read");
+        let content = ContentHeaders::of(record.headers);
+        let codec = self.codecs.pick(&content, original).expect("it was read with one");
+        let mut value = vec![];
+        codec.encode(original, &content, rows, &mut value);
+        value
+    }
+
     /// Whether the value is rows of the schema, within its bounds, if it is read as `format`.
     pub fn reads_as(&self, format: Format, value: &[u8], headers: &ContentHeaders<'_>) -> bool {
         let mut rows = vec![];
@@ -207,6 +228,11 @@ impl Guard {
 
     pub fn decider(&self) -> &Decider {
         &self.decider
+    }
+
+    /// What the detectors are called, in the order of their scores.
+    pub fn detectors(&self) -> &[&'static str] {
+        &self.kinds
     }
 
     /// What correcting does to answers, if that was measured.

@@ -7,6 +7,7 @@ mod batch;
 mod columns;
 mod correct;
 mod count;
+mod counterfactual;
 mod destination;
 mod explain;
 mod failure;
@@ -19,6 +20,7 @@ mod witness;
 
 pub use batch::{Batch, Outcome, PART_NUMBERS_MAX};
 pub use count::{Counted, values as signal_values};
+pub use counterfactual::{Change, counterfactual};
 pub use destination::{Destination, destination};
 pub use explain::Explanation;
 pub use failure::{GuardFailure, Unscorable};

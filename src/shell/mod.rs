@@ -34,3 +34,4 @@ pub mod telemetry;
 mod thread;
 pub mod trial;
 mod watchdog;
+pub mod why;

@@ -9,7 +9,7 @@ use crate::decide::OnGuardFailure;
 use crate::deliver::Scorer;
 use crate::model::Networks;
 use crate::record::{Fault, Record};
-use crate::score::{Batch, Guard, GuardFailure, Outcome};
+use crate::score::{Batch, Change, Explanation, Guard, GuardFailure, Outcome, counterfactual};
 use crate::watch::Baseline;
 
 /// A revision of a stream, and what one worker needs to score by it.
@@ -39,6 +39,28 @@ impl StreamScorer {
     pub fn new(first: Next) -> (Self, Arc<Stream>) {
         let Next { stream, guard, registry, networks } = first;
         (Self { guard, registry, networks, batch: Batch::default() }, stream)
+    }
+}
+
+impl StreamScorer {
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// What the most suspicious row of record `i` of the last batch shows, if it was scored.
+    pub fn explain(&self, i: usize) -> Option<Explanation<'_>> {
+        self.batch.explain(&self.guard, i)
+    }
+
+    /// A small change with which `record` would pass, if one is found.
+    ///
+    /// # Errors
+    /// If the networks score nothing.
+    pub fn counterfactual(
+        &mut self,
+        record: &Record<'_>,
+    ) -> Result<Option<Vec<Change>>, GuardFailure> {
+        counterfactual(&self.guard, &mut self.networks, record)
     }
 }
 

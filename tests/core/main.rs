@@ -31,4 +31,5 @@ mod simulation;
 mod tables;
 mod threats;
 mod timestamps;
+mod why;
 mod words;

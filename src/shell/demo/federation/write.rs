@@ -23,7 +23,7 @@ pub fn write_evidence(options: &Campaign, dir: &Path) -> Result<(), CampaignErro
         for (lines, tally) in lines.iter_mut().zip(tallies) {
             let records = i64::try_from(tally.counts.rows).expect("there are few");
             let from = i64::from(minute) * records;
-            let window = Window { window: Timestamp(start), tally, first_flagged: None };
+            let window = Window { tally, ..Window::empty(Timestamp(start)) };
             let evidence = Evidence {
                 baseline: guard.baseline().to_owned(),
                 partition: Partition(0),
