@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use self::recurrence::came_back;
 use crate::bundle::Digest;
 use crate::decide::Mode;
-use crate::monitor::incident::{Past, Notice, most_are_lost};
+use crate::monitor::incident::{Notice, Past, most_are_lost};
 use crate::monitor::{About, Alert, Cause, Finding, Incident, Member, Status};
 use crate::record::{Offset, Partition, Timestamp};
 use crate::watch::{Counts, Loss, LossCause};
@@ -110,7 +110,7 @@ impl Incidents {
                     came_back(last, of_home.map(|(_, finding)| finding), &past(since))
                 };
                 let (mut incident, status) =
-                    self.begin(about, home, since, keep_firing_for_ms, is_same, &past);
+                    self.begin(about, home, since, keep_firing_for_ms, is_same, past);
                 absorbed.extend(self.absorb(&mut incident, keep_firing_for_ms));
                 self.open.insert(home, incident);
                 touched.insert(home, status);

@@ -313,7 +313,7 @@ impl Fill<'_> {
             Err(TableError::Row { file: self.file.to_owned(), row: row.number, found, advice })
         };
         if let Err(fault) = put {
-            let found = fault.told(&self.schema, None, true);
+            let found = fault.told(self.schema, None, true);
             return refused(found, "bring the same file for both readings".into());
         }
         for (j, (value, (min, max))) in x[start..].iter().zip(&self.bounds).enumerate() {
