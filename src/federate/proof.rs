@@ -68,7 +68,8 @@ impl Proof {
         chance: &mut impl CryptoRng,
     ) -> Self {
         let k = Zeroizing::new(random(chance));
-        let (t1, t2) = (base(&k).compress(), (to * &*k).compress());
+        let nonce: &Scalar = &k;
+        let (t1, t2) = (base(nonce).compress(), (to * nonce).compress());
         let c = hash_to_scalar(purpose, &[context, &t1.0, &t2.0]);
         Self { c, z: *k + c * x }
     }

@@ -1,6 +1,7 @@
 //! A trustee's share of a sum: what its key takes off the ciphertexts, with one proof for all of them.
 
 use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
 use rand::CryptoRng;
 
 use super::group::{POINT, hash, points};
@@ -28,7 +29,8 @@ impl TrusteeSecret {
         let mut record = preamble.to_bytes(federation).to_vec();
         record.extend(sum.digest);
         let first = &sum.ciphertexts.first;
-        let shares: Vec<RistrettoPoint> = first.iter().map(|point| point * &*self.x).collect();
+        let x: &Scalar = &self.x;
+        let shares: Vec<RistrettoPoint> = first.iter().map(|point| point * x).collect();
         shares.iter().for_each(|share| record.extend(share.compress().0));
         let seed = hash(PURPOSE, &[&record]);
         let to = combined(&seed, first);

@@ -78,7 +78,8 @@ impl World {
 
 fn tally(of: u64, cells: usize) -> Tally {
     let counts = Counts { rows: 100 * of, flagged: of, quarantined: of, ..Counts::default() };
-    let counted = (0..cells as u32).map(|cell| if cell % 3 == 0 { 0 } else { cell * of as u32 });
+    let counted =
+        (0..cells as u32).map(|cell| if cell.is_multiple_of(3) { 0 } else { cell * of as u32 });
     Tally { counts, cells: Cells::of(counted.collect()), ..Tally::default() }
 }
 

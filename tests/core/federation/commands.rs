@@ -20,14 +20,14 @@ fn evidence(guard: &Guard, windows: i64, attacks: u64, seed: u64) -> String {
     for i in 0..windows {
         // A window without a record, which is sealed too.
         if i != 3 {
-            for partition in 0..2_usize {
+            for (partition, next) in (0..).zip(&mut offsets) {
                 let attacks = if i >= 20 { attacks } else { 0 };
                 let tally = clean.draw(100, attacks, &mut chance);
-                let from = offsets[partition];
-                offsets[partition] += 100;
+                let from = *next;
+                *next += 100;
                 lines.push(Message::Evidence(Evidence {
                     baseline: guard.baseline().to_owned(),
-                    partition: Partition(partition as i32),
+                    partition: Partition(partition),
                     from: Offset(from),
                     to: Offset(from + 100),
                     begins: from == 0,

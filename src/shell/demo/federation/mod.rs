@@ -52,14 +52,17 @@ impl Campaign {
         minute: u32,
         draw: &mut ChaCha8Rng,
     ) -> [Tally; SHOPS.len()] {
-        let attacked = |shop: u32| self.attacked.contains(&minute) && (minute + shop) % 2 == 0;
+        let attacked =
+            |shop: u32| self.attacked.contains(&minute) && (minute + shop).is_multiple_of(2);
         [0, 1, 2].map(|shop| rows.window(attacked(shop), draw))
     }
 
     /// Attacks on all shops.
     pub fn attacks(&self) -> u32 {
         let minutes = self.attacked.clone();
-        minutes.map(|minute| (0..3).filter(|shop| (minute + shop) % 2 == 0).count() as u32).sum()
+        minutes
+            .map(|minute| (0..3).filter(|shop| (minute + shop).is_multiple_of(2)).count() as u32)
+            .sum()
     }
 }
 
