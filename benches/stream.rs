@@ -37,7 +37,7 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use shipped::{EVERY_COLUMN, PIXELS};
 use tripline::config::{Delivery, GroupProtocol, Kafka};
 use tripline::deliver::{
-    Change, Durations, Fetched as _, Forward, Outputs, QUANTILES, Session as _, Values,
+    Change, Durations, Fetched as _, Forward, ForwardKey, Keep, Outputs, QUANTILES, Session as _, Values,
 };
 use tripline::model::{Filled, Networks};
 use tripline::record::Offset;
@@ -428,9 +428,9 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
             let same = Forward {
                 topic: name,
                 value,
-                key: None,
+                key: ForwardKey::Own,
                 keep_timestamp: true,
-                keep: Some(|_| true),
+                keep: Some(Keep(&|_| true)),
                 headers: &[],
             };
             session.forward(&message, same)?;

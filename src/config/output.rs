@@ -10,7 +10,7 @@ use crate::sanitize::{
 
 /// What `of` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum To {
+enum OutputName {
     Sanitized,
     Quarantine,
     DeadLetter,
@@ -29,11 +29,11 @@ pub(super) fn read(section: &mut Section<'_>, keys: &Keys, format: Format) -> Ou
     for mut table in section.sections("output", help) {
         let asks = table.origin_of("of").is_some();
         let names = [
-            ("sanitized", To::Sanitized),
-            ("quarantine", To::Quarantine),
-            ("dead_letter", To::DeadLetter),
+            ("sanitized", OutputName::Sanitized),
+            ("quarantine", OutputName::Quarantine),
+            ("dead_letter", OutputName::DeadLetter),
         ];
-        let to = table.choice("of", &names, To::Quarantine);
+        let to = table.choice("of", &names, OutputName::Quarantine);
         let spec = output(&mut table, keys);
         if !asks && spec == OutputSpec::default() {
             // A table without keys asks nothing.
@@ -46,9 +46,9 @@ pub(super) fn read(section: &mut Section<'_>, keys: &Keys, format: Format) -> Ou
         }
         check(&table, &spec, to, format);
         let place = match to {
-            To::Sanitized => &mut outputs.sanitized,
-            To::Quarantine => &mut outputs.quarantine,
-            To::DeadLetter => &mut outputs.dead_letter,
+            OutputName::Sanitized => &mut outputs.sanitized,
+            OutputName::Quarantine => &mut outputs.quarantine,
+            OutputName::DeadLetter => &mut outputs.dead_letter,
         };
         if place.is_some() {
             let help = "write one [[stream.output]] for each output";
@@ -170,24 +170,24 @@ fn whole(
 }
 
 /// Notes what cannot be done at this output, and pointers and steps that cannot be used.
-fn check(table: &Section<'_>, spec: &OutputSpec, to: To, format: Format) {
+fn check(table: &Section<'_>, spec: &OutputSpec, to: OutputName, format: Format) {
     let note = |key: &str, message: String, help: &str| {
         table.reader.note(table.path_of(key), table.origin.as_ref(), message, help);
     };
     let first = [("keep", !spec.keep.is_empty()), ("drop", !spec.drop.is_empty()), ("step", true)];
     let first = first.iter().find(|(_, there)| *there).map_or("step", |(key, _)| key);
     match to {
-        To::DeadLetter if spec.has_fields() => note(
+        OutputName::DeadLetter if spec.has_fields() => note(
             first,
             "a dead letter could not be read: it has no fields that could be found".into(),
             "write `encrypt_to` or `pointer = true`",
         ),
-        To::Sanitized if spec.encrypt_to.is_some() => note(
+        OutputName::Sanitized if spec.encrypt_to.is_some() => note(
             "encrypt_to",
             "the model could not read what is sealed".into(),
             "leave it out: this is for quarantine and dead letters",
         ),
-        To::Sanitized if spec.pointer => note(
+        OutputName::Sanitized if spec.pointer => note(
             "pointer",
             "the model could not read a pointer".into(),
             "leave it out: this is for quarantine and dead letters",

@@ -8,7 +8,7 @@ use crate::codec::ContentHeaders;
 use crate::config::Stream;
 use crate::emit::{REASON, TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
 use crate::record::{Fault, Position, Record};
-use crate::sanitize::{Content, OutputSpec};
+use crate::sanitize::{OutputSpec, ValueForm};
 use crate::score::{Destination, NewKey, Outcome};
 
 /// Content type of a pointer.
@@ -60,9 +60,9 @@ pub fn forward<S: Session>(
     let position = record.at;
     let output = output(stream, outcome);
     let content = outcome.departure.content;
-    let is_pointer = form >= Form::Pointer || content == Content::Pointer;
+    let is_pointer = form >= Form::Pointer || content == ValueForm::Pointer;
     // Of a small value a digest could be tried: an output that hides values hides it too.
-    let hides = output.is_some_and(OutputSpec::changes_values) || content == Content::Pointer;
+    let hides = output.is_some_and(OutputSpec::changes_values) || content == ValueForm::Pointer;
     let pointer = is_pointer.then(|| pointer(stream, &record, hides));
     let value = match (&pointer, &outcome.corrected) {
         (Some(pointer), _) => Some(pointer.as_slice()),
@@ -75,7 +75,7 @@ pub fn forward<S: Session>(
     let reason = &scorer.reasons()[outcome.reason.clone()];
     let theirs = if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
     // What says how the sender's value is to be read says nothing of a sealed one.
-    let sealed = pointer.is_none() && content == Content::Sealed;
+    let sealed = pointer.is_none() && content == ValueForm::Sealed;
     let goes = |name: &[u8]| {
         theirs(name)
             && output.is_none_or(|output| output.headers.takes(name))
@@ -89,7 +89,7 @@ pub fn forward<S: Session>(
     if pointer.is_some() {
         headers.push(("content-type", POINTER.as_bytes()));
     } else if sealed {
-        headers.push(("content-type", Content::JOSE.as_bytes()));
+        headers.push(("content-type", ValueForm::JOSE.as_bytes()));
     }
     headers.extend(connect.iter().flatten().map(|(name, value)| (*name, value.as_bytes())));
     // What passes has none; a dead letter has it under Connect's name already.

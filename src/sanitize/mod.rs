@@ -20,8 +20,8 @@ use crate::record::{Columns, Rows, Schema};
 
 pub use field::{DROP, FIELD_STEPS, FieldKind, FieldSettings, FieldStep, Leaf, Unfit};
 pub use output::{
-    BadOutput, Content, FeatureStep, HeaderRule, KeyFate, KeyRule, Output, OutputSpec, OutputSpecs,
-    Outputs, RECORD_KEY, Scratch, StepSpec, TraceDetail,
+    BadOutput, FeatureStep, HeaderRule, KeyFate, KeyRule, Output, OutputSpec, OutputSpecs,
+    OutputTables, RECORD_KEY, Scratch, StepSpec, TraceDetail, ValueForm,
 };
 
 /// One transformation of a flagged row.

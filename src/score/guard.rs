@@ -10,7 +10,9 @@ use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format, Spelling};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Pairs, Setting, kind};
 use crate::record::{Columns, Feature, Missing, Probability, Record, Schema, Unread};
-use crate::sanitize::{BadOutput, FeatureStep, OutputSpecs, Outputs, Step, UnknownStep, steps};
+use crate::sanitize::{
+    BadOutput, FeatureStep, OutputSpecs, OutputTables, Step, UnknownStep, steps,
+};
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
 
@@ -27,7 +29,7 @@ pub struct Guard {
     pub(super) decider: Decider,
     pub(super) steps: Vec<Box<dyn Step>>,
     pub(super) signals: Signals,
-    pub(super) outputs: Outputs,
+    pub(super) outputs: OutputTables,
     dependence: Option<Dependence>,
     pub(super) policy: Policy,
     /// Labels that a corrected record is not delivered with.
@@ -126,7 +128,7 @@ impl Guard {
             needs,
             decider,
             signals,
-            outputs: Outputs::default(),
+            outputs: OutputTables::default(),
             dependence: manifest.dependence,
             policy,
             distrusted,

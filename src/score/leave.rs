@@ -10,12 +10,12 @@ use super::correct::Corrections;
 use super::{Destination, Guard};
 use crate::codec::ContentHeaders;
 use crate::record::{Fault, Record};
-use crate::sanitize::{Content, KeyFate, Output, Outputs, Scratch, Unfit};
+use crate::sanitize::{KeyFate, Output, OutputTables, Scratch, Unfit, ValueForm};
 
 /// As what a record leaves, if its output has a table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Departure {
-    pub content: Content,
+    pub content: ValueForm,
     pub key: NewKey,
 }
 
@@ -31,7 +31,7 @@ pub enum NewKey {
 }
 
 /// The table of an output, if it has one.
-pub fn output(outputs: &Outputs, destination: Destination) -> Option<&Output> {
+pub fn output(outputs: &OutputTables, destination: Destination) -> Option<&Output> {
     match destination {
         Destination::Sanitized => outputs.sanitized.as_ref(),
         Destination::Quarantine => outputs.quarantine.as_ref(),
@@ -63,7 +63,7 @@ impl Leaver {
         let failed = outcome.judged == Err(Fault::StepFailed);
         let Some(output) = output(&guard.outputs, outcome.destination) else {
             if failed {
-                outcome.departure.content = Content::Pointer;
+                outcome.departure.content = ValueForm::Pointer;
             }
             return Ok(());
         };
@@ -72,13 +72,13 @@ impl Leaver {
             outcome.departure.content = match content {
                 Ok(content) => content,
                 Err(unfit) if outcome.destination == Destination::Sanitized => return Err(unfit),
-                Err(_) => Content::Pointer,
+                Err(_) => ValueForm::Pointer,
             };
         }
-        if failed && outcome.departure.content == Content::Record {
-            outcome.departure.content = Content::Pointer;
+        if failed && outcome.departure.content == ValueForm::Record {
+            outcome.departure.content = ValueForm::Pointer;
         }
-        if outcome.departure.content == Content::Pointer {
+        if outcome.departure.content == ValueForm::Pointer {
             outcome.corrected = None;
         }
         if let Some(key) = record.key {
@@ -98,9 +98,9 @@ impl Leaver {
         record: &Record<'_>,
         outcome: &mut Outcome,
         made: &mut Corrections,
-    ) -> Result<Content, Unfit> {
+    ) -> Result<ValueForm, Unfit> {
         // A tombstone has nothing that could be read.
-        let Some(own) = record.value else { return Ok(Content::Record) };
+        let Some(own) = record.value else { return Ok(ValueForm::Record) };
         let value = match &outcome.corrected {
             Some(range) => &made.bytes()[range.clone()],
             None => own,
@@ -109,7 +109,7 @@ impl Leaver {
         self.value.clear();
         let content_type = content_type.ok().flatten();
         let content = output.value(value, content_type, &mut self.scratch, &mut self.value)?;
-        if content != Content::Pointer {
+        if content != ValueForm::Pointer {
             outcome.corrected = Some(made.append(&self.value));
         }
         Ok(content)

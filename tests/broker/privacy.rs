@@ -138,7 +138,7 @@ fn what_is_dropped_masked_or_sealed_is_in_no_topic_header_log_or_metric_and_jose
         ("dead-letter unreadable", 200),
         ("dead-letter hidden", 20),
         ("dead-letter outside", 200),
-        ("tripline.log", 10_000),
+        ("tripline.log", 1000),
         ("metrics.txt", 1000),
     ] {
         assert!(counts(name) >= least, "{name}: {report}");

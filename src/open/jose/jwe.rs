@@ -55,7 +55,7 @@ pub struct OpenedJwe {
 }
 
 #[derive(Deserialize)]
-struct Protected {
+struct ProtectedHeader {
     alg: String,
     enc: String,
     cty: Option<String>,
@@ -190,9 +190,9 @@ pub fn open_jwe(
         return Err(JweFault::Parts);
     }
     let decode = |part: &[u8]| B64U.decode(part).map_err(|_| JweFault::Parts);
-    let protected: Protected =
+    let protected: ProtectedHeader =
         serde_json::from_slice(&decode(head)?).map_err(|_| JweFault::Header)?;
-    let Protected { zip, crit, jku, x5u, jwk, .. } = &protected;
+    let ProtectedHeader { zip, crit, jku, x5u, jwk, .. } = &protected;
     if [zip, crit, jku, x5u, jwk].into_iter().any(Option::is_some) {
         return Err(JweFault::Forbidden);
     }
@@ -210,7 +210,7 @@ pub fn open_jwe(
 
 /// The key that encrypts the value itself.
 fn content_key(
-    protected: &Protected,
+    protected: &ProtectedHeader,
     wrapped: &[u8],
     key: &KeyMaterial,
 ) -> Result<SharedKey, JweFault> {
@@ -240,7 +240,7 @@ fn content_key(
 }
 
 fn shared(
-    protected: &Protected,
+    protected: &ProtectedHeader,
     key: &PrivateKey,
     (algorithm, bytes): (&str, usize),
 ) -> Result<SharedKey, JweFault> {

@@ -97,11 +97,11 @@ pub const RECORD_KEY: &str = "record-key";
 
 /// As what a value leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Content {
+pub enum ValueForm {
     /// As it is, or with its fields changed: of the format that its headers say.
     #[default]
     Record,
-    /// As a JWE: [`Content::JOSE`].
+    /// As a JWE: [`ValueForm::JOSE`].
     Sealed,
     /// Not at all: where it stands goes in its place.
     Pointer,
@@ -126,7 +126,7 @@ pub struct OutputSpecs {
 
 /// The same, ready.
 #[derive(Debug, Default)]
-pub struct Outputs {
+pub struct OutputTables {
     pub sanitized: Option<Output>,
     pub quarantine: Option<Output>,
     pub dead_letter: Option<Output>,
@@ -143,8 +143,8 @@ pub enum BadOutput {
     Key(String),
 }
 
-impl Content {
-    /// Content type of a sealed value.
+impl ValueForm {
+    /// ValueForm type of a sealed value.
     pub const JOSE: &'static str = "application/jose";
 }
 
@@ -212,9 +212,9 @@ impl OutputSpecs {
 
     /// # Errors
     /// What is wrong with the first table that cannot be used.
-    pub fn build(&self) -> Result<Outputs, BadOutput> {
+    pub fn build(&self) -> Result<OutputTables, BadOutput> {
         let build = |spec: &Option<OutputSpec>| spec.as_ref().map(OutputSpec::build).transpose();
-        Ok(Outputs {
+        Ok(OutputTables {
             sanitized: build(&self.sanitized)?,
             quarantine: build(&self.quarantine)?,
             dead_letter: build(&self.dead_letter)?,
@@ -240,9 +240,9 @@ impl Output {
         content_type: Option<&[u8]>,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
-    ) -> Result<Content, Unfit> {
+    ) -> Result<ValueForm, Unfit> {
         if self.pointer {
-            return Ok(Content::Pointer);
+            return Ok(ValueForm::Pointer);
         }
         let start = out.len();
         let Some(sealer) = &self.sealer else {
@@ -250,7 +250,7 @@ impl Output {
                 Some(plan) => plan.rewrite(value, out)?,
                 None => out.extend_from_slice(value),
             }
-            return Ok(Content::Record);
+            return Ok(ValueForm::Record);
         };
         scratch.plain.clear();
         // Who may open it may read all of it: what no step can be applied to is sealed as a whole.
@@ -262,7 +262,7 @@ impl Output {
             out.truncate(start);
             Unfit::Seal
         })?;
-        Ok(Content::Sealed)
+        Ok(ValueForm::Sealed)
     }
 
     /// Appends what a record's key becomes, if that is another.

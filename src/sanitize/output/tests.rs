@@ -14,7 +14,7 @@ fn pair() -> (KeyMaterial, KeyMaterial) {
     (Jwk::read(&key.to_string()).unwrap().material, private)
 }
 
-fn leave(spec: &OutputSpec, value: &str) -> (Result<Content, Unfit>, Vec<u8>) {
+fn leave(spec: &OutputSpec, value: &str) -> (Result<ValueForm, Unfit>, Vec<u8>) {
     let mut out = b"kept".to_vec();
     let output = spec.build().unwrap();
     let content = output.value(value.as_bytes(), None, &mut Scratch::default(), &mut out);
@@ -37,7 +37,7 @@ const RECORD: &str = r#"{"amount":1,"name":"canary","card":"canary99"}"#;
 #[test]
 fn a_value_leaves_with_its_fields_changed_or_not_at_all() {
     let (content, out) = leave(&spec(), RECORD);
-    assert_eq!(content, Ok(Content::Record));
+    assert_eq!(content, Ok(ValueForm::Record));
     assert_eq!(out, br#"{"amount":1,"card":"***99"}"#);
     for value in ["canary", r#"{"card":{"number":"canary"}}"#, r#"["canary"]"#] {
         let (content, out) = leave(&spec(), value);
@@ -53,7 +53,7 @@ fn what_no_step_can_be_applied_to_is_sealed_as_a_whole() {
         [(RECORD, r#"{"amount":1,"card":"***99"}"#), ("no JSON: canary", "no JSON: canary")]
     {
         let (content, out) = leave(&spec, value);
-        assert_eq!(content, Ok(Content::Sealed));
+        assert_eq!(content, Ok(ValueForm::Sealed));
         assert!(!out.windows(6).any(|part| part == b"canary"));
         let opened = open_jwe(&out, &private, &[("ECDH-ES", "A256GCM")]).unwrap();
         assert_eq!(*opened.plaintext, expected.as_bytes());
@@ -63,7 +63,7 @@ fn what_no_step_can_be_applied_to_is_sealed_as_a_whole() {
 #[test]
 fn a_pointer_has_nothing_of_the_value() {
     let spec = OutputSpec { pointer: true, ..OutputSpec::default() };
-    assert_eq!(leave(&spec, RECORD), (Ok(Content::Pointer), vec![]));
+    assert_eq!(leave(&spec, RECORD), (Ok(ValueForm::Pointer), vec![]));
 }
 
 #[test]
