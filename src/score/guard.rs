@@ -9,7 +9,7 @@ use crate::codec::select::Select;
 use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Setting, kind};
-use crate::record::{Columns, Missing, Probability, Record, Schema, Unread};
+use crate::record::{Columns, Missing, Probability, Record, Schema};
 use crate::sanitize::{Step, UnknownStep, steps};
 use crate::validate::Bounds;
 use crate::watch::{Flagged, Signals};
@@ -126,17 +126,6 @@ impl Guard {
             return None;
         }
         self.codecs.missing(&ContentHeaders::of(record.headers), value)
-    }
-
-    /// Whether the record can be read, or why not, in words; `None` if it is no input of the model.
-    pub fn preview(&self, record: &Record<'_>) -> Option<Result<(), String>> {
-        self.select.takes(record.headers, record.value).then(|| {
-            match super::read::read(self, record, &mut vec![]) {
-                Ok(_) => Ok(()),
-                Err(Unread::Fault(fault)) => Err(fault.told(&self.schema, record.value)),
-                Err(Unread::Missing(missing)) => Err(missing.to_string()),
-            }
-        })
     }
 
     /// Whether the value is rows of the schema, within its bounds, if it is read as `format`.

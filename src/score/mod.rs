@@ -11,15 +11,17 @@ mod destination;
 mod explain;
 mod failure;
 mod lane;
+mod outcome;
 mod read;
 mod trace;
 mod verdict;
 mod witness;
 
-pub use batch::{Batch, Outcome, PART_NUMBERS_MAX};
+pub use batch::{Batch, PART_NUMBERS_MAX};
 pub use count::{Counted, values as signal_values};
 pub use destination::{Destination, destination};
 pub use explain::Explanation;
 pub use failure::{GuardFailure, Unscorable};
 pub use guard::{Guard, GuardError};
 pub use lane::{Clock, Dated, Discontinuity, Lane, LaneError, State as LaneState, Survey};
+pub use outcome::Outcome;

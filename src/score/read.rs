@@ -33,3 +33,16 @@ pub fn read(guard: &Guard, record: &Record<'_>, rows: &mut Vec<f32>) -> Result<R
     valid.inspect_err(|_| rows.truncate(start))?;
     Ok(Read { rows: n, imputed })
 }
+
+impl Guard {
+    /// Whether the record can be read, or why not, in words; `None` if it is no input of the model.
+    pub fn preview(&self, record: &Record<'_>) -> Option<Result<(), String>> {
+        self.select.takes(record.headers, record.value).then(|| {
+            match read(self, record, &mut vec![]) {
+                Ok(_) => Ok(()),
+                Err(Unread::Fault(fault)) => Err(fault.told(&self.schema, record.value)),
+                Err(Unread::Missing(missing)) => Err(missing.to_string()),
+            }
+        })
+    }
+}
