@@ -15,7 +15,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tripline::emit::ReadTrace;
 
-use crate::harness::{BUSY, Broker, Process, ShowOnPanic, file, free_port, path_in, root, wait_until};
+use crate::harness::{
+    BUSY, Broker, Process, ShowOnPanic, file, free_port, path_in, root, wait_until,
+};
 use crate::turn::turn_alone;
 
 const PARTITIONS: i32 = 2;

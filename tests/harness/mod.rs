@@ -56,13 +56,7 @@ impl Broker {
         Self { process, port, controller, settings, kind, dir }
     }
 
-    fn run(
-        dir: &Path,
-        port: u16,
-        controller: u16,
-        kind: &[&str],
-        settings: &[String],
-    ) -> Process {
+    fn run(dir: &Path, port: u16, controller: u16, kind: &[&str], settings: &[String]) -> Process {
         let mut command = Command::new(root().join("scripts/kafka/broker"));
         command.arg("run").arg("--dir").arg(dir);
         command.args(["--port", &port.to_string(), "--controller-port", &controller.to_string()]);
