@@ -37,7 +37,8 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use shipped::{EVERY_COLUMN, PIXELS};
 use tripline::config::{Delivery, GroupProtocol, Kafka};
 use tripline::deliver::{
-    Change, Durations, Fetched as _, Forward, ForwardKey, Keep, Outputs, QUANTILES, Session as _, Values,
+    Change, Durations, Fetched as _, Forward, ForwardKey, Keep, Outputs, QUANTILES, Session as _,
+    Values,
 };
 use tripline::model::{Filled, Networks};
 use tripline::record::Offset;

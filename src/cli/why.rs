@@ -29,7 +29,9 @@ const SHOWN: usize = 10;
 
 impl Args {
     pub fn run(self) -> Exit {
-        let Some(config) = self.config.read_for(&["kafka", "registry"]) else { return Exit::Config };
+        let Some(config) = self.config.read_for(&["kafka", "registry"]) else {
+            return Exit::Config;
+        };
         let at = Position { partition: Partition(self.partition), offset: Offset(self.offset) };
         match why(&config, &self.topic, at) {
             Ok(decision) if self.json => {

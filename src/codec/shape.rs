@@ -1,5 +1,7 @@
 //! What a row looks like in dimensions, and what a tensor's dimensions say of its rows.
 
+use std::ops::Range;
+
 use super::{Layout, Place};
 use crate::record::{Ambiguity, Fault};
 
@@ -86,5 +88,17 @@ impl Shape {
             return Err(Fault::WrongArity { got: self.elements, expected: row.cells });
         }
         if row.is(inner) { Ok(n) } else { Err(Fault::Ambiguous(Ambiguity::Shape)) }
+    }
+}
+
+impl Layout {
+    /// What nested arrays of these cells look like: all of them, or those of a feature. `None` for a
+    /// row of several features with an image among them, which is no regular array.
+    pub(super) fn row_shape(&self, cells: &Range<usize>) -> Option<RowShape> {
+        if let Some(place) = self.places().iter().find(|place| place.cells == *cells) {
+            return Some(RowShape::of(place));
+        }
+        let flat = self.places().iter().all(|place| place.image.is_none());
+        flat.then(|| RowShape::whole(self))
     }
 }

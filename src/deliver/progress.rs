@@ -5,6 +5,7 @@
 //! its records twice. It cannot see what another process does; sums over a fleet are the scraper's.
 
 mod alarm;
+mod partitions;
 mod spread;
 
 use std::collections::BTreeMap;
@@ -15,8 +16,9 @@ use std::time::Duration;
 pub use alarm::Alarm;
 pub use spread::{Durations, QUANTILES, Sizes, Spread, Values};
 
+use self::partitions::Place;
 use super::Objection;
-use crate::record::{Action, Fault, Offset, Partition, Timestamp};
+use crate::record::{Action, Fault, Partition, Timestamp};
 use crate::score::{Destination, Outcome};
 use crate::watch::LossCause;
 
@@ -102,17 +104,6 @@ const COUNTED: usize = LOST + 3;
 const BESIDE: usize = LOST + 2;
 const LOST: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
 
-/// Where a partition ends, and where we go on.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    end: Option<Offset>,
-    /// By the group, or by a worker of ours, which knows it earlier.
-    committed: Option<Offset>,
-    next: Option<Offset>,
-}
-
-/// Partitions that we name or count singly; more than a topic has that a process can serve.
-const PARTITIONS_MAX: usize = 4096;
 /// Bytes of a reason: a sentence, whatever went into it.
 const REASON_BYTES_MAX: usize = 600;
 
@@ -214,103 +205,6 @@ impl Progress {
         self.partitions.store(partitions as u64, Ordering::Relaxed);
     }
 
-    /// Partitions that are assigned and not read now, for whatever reason.
-    pub fn held(&self, partitions: usize) {
-        self.stopped_partitions.store(partitions as u64, Ordering::Relaxed);
-        if partitions == 0 {
-            lock(&self.reasons).clear();
-        }
-    }
-
-    /// Why `partition` is held still, for whoever asks `/ready`; the last reason given is shown.
-    pub fn hold(&self, partition: Partition, reason: &str) {
-        let mut reasons = lock(&self.reasons);
-        if reasons.len() < PARTITIONS_MAX || reasons.contains_key(&partition) {
-            reasons.insert(partition, short(reason).to_owned());
-        }
-    }
-
-    /// `partition` is read again, or not ours any more: neither held nor behind, as far as we know.
-    pub fn release(&self, partition: Partition) {
-        lock(&self.reasons).remove(&partition);
-        if let Some(place) = lock(&self.ends).get_mut(&partition) {
-            place.next = None;
-        }
-    }
-
-    /// Why each partition is held still, of those that a reason was given for.
-    pub fn reasons(&self) -> Vec<(Partition, String)> {
-        lock(&self.reasons).iter().map(|(&partition, why)| (partition, why.clone())).collect()
-    }
-
-    /// Records of `partition` wait since then, or none does.
-    pub fn waits(&self, partition: Partition, since: Option<Timestamp>) {
-        let mut waiting = lock(&self.waiting);
-        match since {
-            None => drop(waiting.remove(&partition)),
-            Some(since) if waiting.len() < PARTITIONS_MAX || waiting.contains_key(&partition) => {
-                waiting.insert(partition, (since, false));
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// Whether they have waited for longer than anybody should have to.
-    pub fn stalls(&self, partition: Partition, stalled: bool) {
-        if let Some(waiting) = lock(&self.waiting).get_mut(&partition) {
-            waiting.1 = stalled;
-        }
-    }
-
-    /// For how long records of each partition have waited of which none was committed meanwhile, and
-    /// whether that is too long.
-    pub fn stalled(&self, now: Timestamp) -> Vec<(Partition, Duration, bool)> {
-        let waiting = lock(&self.waiting);
-        let age = |since: Timestamp| {
-            Duration::from_millis(now.0.saturating_sub(since.0).try_into().unwrap_or(0))
-        };
-        waiting.iter().map(|(&p, &(since, stalled))| (p, age(since), stalled)).collect()
-    }
-
-    /// Up to where `partition` may be read, its last stable offset, and below which its group has done it, or
-    /// where it begins. Told every few seconds, never by the record path.
-    pub fn ends(&self, partition: Partition, end: Offset, committed: Option<Offset>) {
-        self.place(partition, |place| {
-            place.end = Some(end);
-            place.committed = committed.or(place.committed);
-        });
-    }
-
-    /// Below where `partition` is committed by us, told once per commit.
-    pub fn stands(&self, partition: Partition, next: Offset) {
-        self.place(partition, |place| place.next = Some(next));
-    }
-
-    fn place(&self, partition: Partition, set: impl FnOnce(&mut Place)) {
-        let mut ends = lock(&self.ends);
-        if ends.len() < PARTITIONS_MAX || ends.contains_key(&partition) {
-            set(ends.entry(partition).or_default());
-        }
-    }
-
-    /// How many offsets of each partition lie between what is committed and its end, also of those that nobody
-    /// reads: records, and in between markers of transactions.
-    pub fn lags(&self) -> Vec<(Partition, i64)> {
-        let ends = lock(&self.ends);
-        let lag = |place: &Place| Some((place.end?.0 - place.next.or(place.committed)?.0).max(0));
-        ends.iter().filter_map(|(&partition, place)| Some((partition, lag(place)?))).collect()
-    }
-
-    /// Nothing is ours any more.
-    pub fn disown(&self) {
-        lock(&self.reasons).clear();
-        lock(&self.ends).values_mut().for_each(|place| place.next = None);
-        lock(&self.waiting).clear();
-        self.stopped_partitions.store(0, Ordering::Relaxed);
-        self.firing.store(false, Ordering::Relaxed);
-        self.alarm_level(0.0);
-    }
-
     /// Capital of the monitor's watches: 1 rings.
     pub fn alarm_level(&self, level: f64) {
         self.alarm_level.store(level.to_bits(), Ordering::Relaxed);
@@ -408,91 +302,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::{Reasons, Verdict};
-
-    fn outcome(destination: Destination, judged: Result<Action, Fault>) -> Outcome {
-        let verdict = |action| Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
-        let judged = judged.map(verdict);
-        let (corrected, trace, cells) = (None, 0..0, 0..0);
-        let (unscored, imputed, text) = (false, false, "");
-        let beside = false;
-        let (reason, oddity) = (0..0, None);
-        let departure = crate::score::Departure::default();
-        Outcome {
-            destination,
-            judged,
-            unscored,
-            beside,
-            imputed,
-            corrected,
-            departure,
-            text,
-            trace,
-            reason,
-            oddity,
-            cells,
-        }
-    }
-
-    fn counts(progress: &Progress) -> Vec<u64> {
-        progress.counted().map(Progress::get).collect()
-    }
-
-    #[test]
-    fn records_count_once_they_are_committed_and_those_given_up_never() {
-        let progress = Progress::default();
-        let outcomes = [
-            outcome(Destination::Sanitized, Ok(Action::Pass)),
-            outcome(Destination::Sanitized, Ok(Action::Correct)),
-            outcome(Destination::Quarantine, Ok(Action::Quarantine)),
-            outcome(Destination::DeadLetter, Err(Fault::UnknownFormat)),
-            Outcome { unscored: true, ..outcome(Destination::Sanitized, Ok(Action::Pass)) },
-        ];
-        progress.sent(&outcomes);
-        assert_eq!(counts(&progress).iter().sum::<u64>(), 0, "not committed yet");
-        progress.gave_up(true);
-        progress.committed(Duration::ZERO);
-        assert_eq!(counts(&progress).iter().sum::<u64>(), 0, "given up");
-        progress.sent(&outcomes[..3]);
-        progress.sent(&outcomes[3..]);
-        progress.committed(Duration::ZERO);
-        assert_eq!(counts(&progress)[..5], [3, 1, 1, 2, 1]);
-        let at = Fault::NAMES.iter().position(|&name| name == "unknown-format").unwrap();
-        assert_eq!(Progress::get(&progress.faults[at]), 1);
-        assert_eq!(counts(&progress)[5..].iter().sum::<u64>(), 1);
-    }
-
-    #[test]
-    fn reasons_and_lags_stay_bounded_whatever_they_are_told() {
-        let progress = Progress::default();
-        for partition in 0..2 * PARTITIONS_MAX as i32 {
-            progress.hold(Partition(partition), &"é".repeat(1000));
-            progress.ends(Partition(partition), Offset(9), None);
-            progress.stands(Partition(partition), Offset(8));
-        }
-        assert_eq!((progress.reasons().len(), progress.lags().len()), (4096, 4096));
-        assert!(progress.reasons()[0].1.len() <= REASON_BYTES_MAX);
-        assert_eq!(progress.lags()[0], (Partition(0), 1));
-        // It is somebody else's now, of whom the group knows how far he is.
-        progress.release(Partition(1));
-        assert_eq!((progress.reasons().len(), progress.lags().len()), (4095, 4095));
-        progress.ends(Partition(1), Offset(9), Some(Offset(4)));
-        assert_eq!(progress.lags()[1], (Partition(1), 5));
-        progress.held(0);
-        assert!(progress.reasons().is_empty());
-    }
-
-    #[test]
-    fn a_thread_that_never_came_around_is_not_alive() {
-        let (progress, patience) = (Progress::default(), Duration::from_secs(120));
-        assert!(!progress.is_alive(Timestamp(5), patience));
-        progress.beat(Timestamp(1_000_000));
-        assert!(progress.is_alive(Timestamp(1_120_000), patience));
-        assert!(!progress.is_alive(Timestamp(1_120_001), patience));
-        // A clock that was set back is no reason to restart.
-        assert!(progress.is_alive(Timestamp(5), patience));
-        assert!(!progress.is_ready(Timestamp(5), patience), "it has not joined");
-    }
-}
+mod tests;

@@ -1,126 +1,16 @@
 //! One battery for every detector of the roster: a new entry is tested with no further work.
 
+mod made;
+
 use ndarray::{Array1, Array2, Axis, s};
 use proptest::prelude::*;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use self::made::{CATEGORY, LABELS, Made, schema};
 use super::{Detector, Kind, ROSTER, Setting};
 use crate::bundle::Tensors;
-use crate::math::log_softmax_rows;
-use crate::record::{Feature, Rows, Schema};
-
-const LABELS: usize = 3;
-
-/// Numbers of inner layers.
-const LAYERS: usize = 6;
-
-fn schema() -> Schema {
-    let image = Feature::Image { name: "i".into(), channels: 2, height: 4, width: 5, scale: 255.0 };
-    let number = |name: &str| Feature::number(name, -10.0, 10.0);
-    let values = ["r", "s", "t"].map(String::from).to_vec();
-    let category = Feature::Category { name: "d".into(), values, impute: None };
-    let id = Feature::Id { name: "id".into() };
-    let features = vec![number("a"), image, number("b"), id, number("c"), category, number("e")];
-    Schema { features }
-}
-
-/// Where the category's columns are.
-const CATEGORY: std::ops::Range<usize> = 43..46;
-
-/// Made-up columns of `n` rows; `size` scales the distance between a row and its twin, `reach` the
-/// numbers themselves.
-struct Made {
-    x: Array2<f32>,
-    twin: Array2<f32>,
-    answer: Array2<f32>,
-    twin_answer: Array2<f32>,
-    restored: Array2<f32>,
-    restored_answer: Array2<f32>,
-    surprisal: Array2<f32>,
-    layers: Array2<f32>,
-    pixel_odds: Array2<f32>,
-    layer_odds: Array2<f32>,
-}
-
-impl Made {
-    fn new(n: usize, size: f32, reach: f32, seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let d = schema().width();
-        let mut made = |width: usize, size: f32| {
-            Array2::from_shape_fn((n, width), |_| size * rng.random_range(-1.0_f32..1.0))
-        };
-        let mut x = made(d, 1.0);
-        let numbers = [0, 41, 42, 46];
-        numbers.iter().for_each(|&at| x.column_mut(at).mapv_inplace(|v| reach * v));
-        for mut category in x.slice_mut(s![.., CATEGORY]).rows_mut() {
-            let value = if category[0] < -0.3 { 0 } else { 1 + usize::from(category[1] > 0.0) };
-            category.fill(0.0);
-            category[value] = 1.0;
-        }
-        let twin = &x + &made(d, size);
-        let mut answer = made(LABELS, 5.0);
-        let mut twin_answer = &answer + &made(LABELS, size);
-        log_softmax_rows(answer.view_mut());
-        log_softmax_rows(twin_answer.view_mut());
-        let restored = &x + &made(d, size);
-        let mut restored_answer = &answer + &made(LABELS, size);
-        log_softmax_rows(restored_answer.view_mut());
-        let surprisal = made(d, size).mapv(f32::abs);
-        let layers = made(LAYERS, size);
-        let mut odds = || made(1, 0.01) + size.min(50.0);
-        let (pixel_odds, layer_odds) = (odds(), odds());
-        Self {
-            x,
-            twin,
-            answer,
-            twin_answer,
-            restored,
-            restored_answer,
-            surprisal,
-            layers,
-            pixel_odds,
-            layer_odds,
-        }
-    }
-
-    /// The same, every third row with a category never seen.
-    fn unseen(mut self) -> Self {
-        self.x.slice_mut(s![..;3, CATEGORY]).fill(0.0);
-        self
-    }
-
-    fn rows(&self) -> Rows<'_> {
-        Rows {
-            x: self.x.view(),
-            twin: self.twin.view(),
-            answer: self.answer.view(),
-            twin_answer: self.twin_answer.view(),
-            restored: self.restored.view(),
-            restored_answer: self.restored_answer.view(),
-            surprisal: self.surprisal.view(),
-            layers: self.layers.view(),
-            pixel_odds: self.pixel_odds.view(),
-            layer_odds: self.layer_odds.view(),
-        }
-    }
-
-    fn select(&self, order: &[usize]) -> Self {
-        let pick = |column: &Array2<f32>| column.select(Axis(0), order);
-        Self {
-            x: pick(&self.x),
-            twin: pick(&self.twin),
-            answer: pick(&self.answer),
-            twin_answer: pick(&self.twin_answer),
-            restored: pick(&self.restored),
-            restored_answer: pick(&self.restored_answer),
-            surprisal: pick(&self.surprisal),
-            layers: pick(&self.layers),
-            pixel_odds: pick(&self.pixel_odds),
-            layer_odds: pick(&self.layer_odds),
-        }
-    }
-}
+use crate::record::{Feature, Schema};
 
 /// Nothing but the image.
 fn colour() -> Schema {

@@ -53,7 +53,12 @@ pub fn tally(counters: &[u32]) -> Tally {
         misdated,
         ..Counts::default()
     };
-    Tally { counts, cells: Cells::of(cells.to_vec()), others: Others::default(), ..Tally::default() }
+    Tally {
+        counts,
+        cells: Cells::of(cells.to_vec()),
+        others: Others::default(),
+        ..Tally::default()
+    }
 }
 
 #[cfg(test)]

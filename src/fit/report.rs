@@ -61,6 +61,24 @@ impl Report {
     pub fn flagged_as_expected(&self) -> bool {
         self.manifest.clean.flagged as usize <= self.flagged_expected().1
     }
+
+    /// How the network came about, and what is protected.
+    fn write_training(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Trained { epoch, epochs, loss, loss_validation, .. } = self.trained;
+        let came = |why: &str| format!("epoch {epoch} of {epochs}{why}");
+        let came = match self.trained.stopped {
+            Stopped::Finished => came(""),
+            Stopped::Early => came(", then no better"),
+            Stopped::Asked => came(", then out of time: another run will differ"),
+            Stopped::Brought => "brought along".to_owned(),
+        };
+        let network = if self.has_autoencoder { "autoencoder" } else { "restorer   " };
+        writeln!(f, "  {network}  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
+        if let Some(found) = &self.found {
+            writeln!(f, "  protected    {found}")?;
+        }
+        Ok(())
+    }
 }
 
 /// What correcting does to answers.
@@ -101,19 +119,7 @@ impl fmt::Display for Report {
         for said in schema.scaling() {
             writeln!(f, "  scaling      {said}")?;
         }
-        let Trained { epoch, epochs, loss, loss_validation, .. } = self.trained;
-        let came = |why: &str| format!("epoch {epoch} of {epochs}{why}");
-        let came = match self.trained.stopped {
-            Stopped::Finished => came(""),
-            Stopped::Early => came(", then no better"),
-            Stopped::Asked => came(", then out of time: another run will differ"),
-            Stopped::Brought => "brought along".to_owned(),
-        };
-        let network = if self.has_autoencoder { "autoencoder" } else { "restorer   " };
-        writeln!(f, "  {network}  {came}; error {loss:.3e}, validation {loss_validation:.3e}")?;
-        if let Some(found) = &self.found {
-            writeln!(f, "  protected    {found}")?;
-        }
+        self.write_training(f)?;
         if let Some(why) = &self.no_gradient {
             writeln!(
                 f,

@@ -1,12 +1,11 @@
 //! Records through the stages: read, score, decide, correct, say where each leaves. No I/O.
 
-use std::ops::Range;
-
 use super::columns::Scored;
 use super::correct::Corrections;
 use super::count::{Cells, Counted};
-use super::destination::{Destination, destination};
-use super::leave::{Departure, Leaver, output};
+use super::destination::destination;
+use super::leave::{Leaver, output};
+use super::outcome::{Outcome, Span};
 use super::read::{Read, read};
 use super::trace::trace;
 use super::verdict::{UNJUDGED, verdict};
@@ -14,45 +13,9 @@ use super::witness::Witness;
 use super::{Explanation, Guard, GuardFailure};
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::BESIDE;
-use crate::sanitize::TraceDetail;
 use crate::model::{ModelError, Networks};
-use crate::record::{Action, Fault, Oddity, Record, Unread, Verdict};
-
-/// What became of one record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    pub destination: Destination,
-    /// What was decided, or what is wrong with the record. In observe mode the destination is the sanitized topic
-    /// whatever this says.
-    pub judged: Result<Verdict, Fault>,
-    /// Passed because the guard could not score it; the verdict then means nothing.
-    pub unscored: bool,
-    /// It is no input of the model, and goes on as it came.
-    pub beside: bool,
-    /// A value of it stands in for a missing one.
-    pub imputed: bool,
-    /// Where in [`Batch::corrected`] the bytes to deliver are; `None` is the record's own.
-    pub corrected: Option<Range<usize>>,
-    /// As what it leaves, if its output has a table.
-    pub departure: Departure,
-    /// Value of the verdict header.
-    pub text: &'static str,
-    /// Where in [`Batch::traces`] the trace header's value is.
-    pub trace: Range<usize>,
-    /// Where in [`Batch::reasons`] the words are that say why it was flagged or could not be read; empty of what passes.
-    pub reason: Range<usize>,
-    /// What is most odd about a flagged record.
-    pub oddity: Option<Oddity>,
-    /// Where in [`Batch::cells`] the cells of its rows are.
-    pub cells: Range<usize>,
-}
-
-/// The rows of one record among those scored together, and the most suspicious of them.
-#[derive(Clone, Debug)]
-pub struct Span {
-    pub rows: Range<usize>,
-    pub worst: usize,
-}
+use crate::record::{Action, Fault, Record, Unread};
+use crate::sanitize::TraceDetail;
 
 /// Buffers of one worker, reused from batch to batch: scoring allocates per batch, not per record.
 #[derive(Debug, Default)]
@@ -363,24 +326,5 @@ impl Batch {
             outcome.corrected = None;
         }
         outcome.corrected.is_some()
-    }
-}
-
-impl Outcome {
-    pub(super) fn of(judged: Result<Verdict, Fault>) -> Self {
-        Self {
-            destination: Destination::Sanitized,
-            judged,
-            unscored: false,
-            beside: false,
-            imputed: false,
-            corrected: None,
-            departure: Departure::default(),
-            text: "",
-            trace: 0..0,
-            reason: 0..0,
-            oddity: None,
-            cells: 0..0,
-        }
     }
 }

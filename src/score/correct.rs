@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::batch::{Outcome, Span};
 use super::columns::Scored;
+use super::outcome::{Outcome, Span};
 use super::read::read;
 use super::verdict::worst;
 use super::{Guard, GuardFailure};

@@ -9,7 +9,7 @@ use crate::codec::select::Select;
 use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format, Spelling};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Pairs, Setting, kind};
-use crate::record::{Columns, Feature, Missing, Probability, Record, Schema, Unread};
+use crate::record::{Columns, Feature, Missing, Probability, Record, Schema};
 use crate::sanitize::{
     BadOutput, FeatureStep, OutputSpecs, OutputTables, Step, UnknownStep, steps,
 };
@@ -181,33 +181,6 @@ impl Guard {
             return None;
         }
         self.codecs.missing(&ContentHeaders::of(record.headers), value)
-    }
-
-    /// Whether the record can be read, or why not, in words; `None` if it is no input of the model.
-    pub fn preview(&self, record: &Record<'_>) -> Option<Result<(), String>> {
-        self.select.takes(record.headers, record.value).then(|| {
-            match super::read::read(self, record, &mut vec![]) {
-                Ok(_) => Ok(()),
-                Err(Unread::Fault(fault)) => Err(fault.told(&self.schema, record.value, true)),
-                Err(Unread::Missing(missing)) => Err(missing.to_string()),
-            }
-        })
-    }
-
-    /// The record's rows, `[n · d]`, if it can be read.
-    pub fn rows(&self, record: &Record<'_>) -> Option<Vec<f32>> {
-        let mut rows = vec![];
-        super::read::read(self, record, &mut rows).ok().map(|_| rows)
-    }
-
-    /// The value of a record that can be read, with these rows, `[n · d]`, in its own format.
-    pub fn rewritten(&self, record: &Record<'_>, rows: &[f32]) -> Vec<u8> {
-        let original = record.value.expect("it was read");
-        let content = ContentHeaders::of(record.headers);
-        let codec = self.codecs.pick(&content, original).expect("it was read with one");
-        let mut value = vec![];
-        codec.encode(original, &content, rows, &mut value);
-        value
     }
 
     /// Whether the value is rows of the schema, within its bounds, if it is read as `format`.

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::batch::Outcome;
 use super::correct::Corrections;
+use super::outcome::Outcome;
 use super::{Destination, Guard};
 use crate::codec::ContentHeaders;
 use crate::record::{Fault, Record};

@@ -1,7 +1,7 @@
 //! What the trace header of a record says.
 
 use super::Guard;
-use super::batch::{Outcome, Span};
+use super::outcome::{Outcome, Span};
 use crate::decide::Mode;
 use crate::emit::Trace;
 use crate::record::{Action, Record};

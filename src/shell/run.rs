@@ -1,6 +1,5 @@
 //! `tripline run`: every stream's workers and monitor, until told to stop.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +15,13 @@ use super::preview::Preview;
 use super::registry::{Registry, RegistryError};
 use super::scorer::{Next, StreamScorer};
 use super::thread::{Around, Thread};
+pub use super::thread::{Role, Wrap};
 use super::trial::{Trial, TrialError};
 use super::watchdog;
 use crate::bundle::Bundle;
 use crate::config::{self, Config, Delivery, Kafka, Stream};
 use crate::decide::OnFlagged;
-use crate::deliver::{self, Inbox, Progress, Timing};
+use crate::deliver::{Inbox, Progress, Timing};
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::monitor::About;
 use crate::monitor::{Frame, Monitor};
@@ -258,19 +258,6 @@ pub fn prepare(config: &Config, trial: &Trial) -> Result<Vec<Prepared>, RunError
     config.streams.iter().map(prepared).collect()
 }
 
-/// Which thread of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Worker(usize),
-    Monitor,
-}
-
-/// What stands between the threads of a process and Kafka.
-pub trait Wrap: Sync {
-    type Session: deliver::Session + Send + 'static;
-    fn wrap(&self, role: Role, session: Session) -> Self::Session;
-}
-
 /// Nothing does.
 pub struct Plain;
 
@@ -356,16 +343,6 @@ pub fn run_with<W: Wrap>(
     }
     info!("stopped");
     Ok(())
-}
-
-/// Part of the transactional id: the same after a restart.
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Worker(number) => write!(f, "worker-{number}"),
-            Self::Monitor => f.write_str("monitor"),
-        }
-    }
 }
 
 /// Whatever way its owner ends, the others are told: half a guard is none.

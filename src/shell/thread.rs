@@ -4,6 +4,7 @@
 //! another process of our name is seen to have its transactional id, it stands back: it leaves the group,
 //! says so, and looks again, the longer the more often it had to.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -13,12 +14,11 @@ use tracing::{error, info, warn};
 
 use super::clock;
 use super::kafka::{Clients, Session, part_with};
-use super::run::{Role, Wrap};
 use super::scorer::{Next, StreamScorer};
 use crate::config::Stream;
 use crate::deliver::{
-    Backoff, Inbox, MonitorDriver, Outputs, Progress, QUANTILES, Resting, SessionError, Timing,
-    Values,
+    self, Backoff, Inbox, MonitorDriver, Outputs, Progress, QUANTILES, Resting, SessionError,
+    Timing, Values,
 };
 use crate::monitor::Monitor;
 
@@ -50,6 +50,29 @@ const WORKED: Duration = Duration::from_secs(300);
 const POSTED: &str = "a revision was posted before the thread began";
 /// A sign of life while waiting.
 const BEAT: Duration = Duration::from_millis(200);
+
+/// Which thread of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Worker(usize),
+    Monitor,
+}
+
+/// What stands between the threads of a process and Kafka.
+pub trait Wrap: Sync {
+    type Session: deliver::Session + Send + 'static;
+    fn wrap(&self, role: Role, session: Session) -> Self::Session;
+}
+
+/// Part of the transactional id: the same after a restart.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Worker(number) => write!(f, "worker-{number}"),
+            Self::Monitor => f.write_str("monitor"),
+        }
+    }
+}
 
 impl<W: Wrap> Thread<'_, W> {
     /// Works on records until told to stop, then drains.

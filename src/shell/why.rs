@@ -219,8 +219,10 @@ pub fn decision(
     let detectors = scorer.explain(0).map_or_else(Vec::new, |explanation| {
         let shares = if flagged { explanation.shares() } else { vec![] };
         let scores = scorer.guard().detectors().iter().zip(explanation.scores()).enumerate();
-        let detector = |(i, (&name, &score)): (usize, (&&'static str, &f32))| {
-            DetectorScore { name, score, share: shares.get(i).copied() }
+        let detector = |(i, (&name, &score)): (usize, (&&'static str, &f32))| DetectorScore {
+            name,
+            score,
+            share: shares.get(i).copied(),
         };
         scores.map(detector).collect()
     });

@@ -4,13 +4,20 @@ use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::scene::{BEGAN_AT, Scene, kind};
+use super::names::{BEGAN_AT, kind};
+use super::scene::Scene;
 use super::scorer;
 use crate::bundle::Digest;
 use crate::deliver::{Form, Objection, POINTER, TIMESTAMP};
 use crate::emit::{REASON, TRACE, VERDICT, connect_headers};
 use crate::record::{Action, Fault, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp};
 use crate::score::{Destination, Outcome};
+
+/// A record that left.
+pub struct Left {
+    pub topic: String,
+    pub record: Rc<OwnedRecord>,
+}
 
 /// One way for a record to leave.
 #[derive(Debug)]

@@ -1,14 +1,15 @@
 //! What everybody in a world stands on, and the processes that stand there.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use super::cluster::group::MemberId;
 use super::cluster::{Cluster, Ms};
 use super::faults::Faults;
-use super::group::MemberId;
 use super::scene::Scene;
-use super::world::World;
+use crate::record::Partition;
 
 /// What everybody in a world shares.
 pub struct Ground {
@@ -23,7 +24,18 @@ pub struct Ground {
     pub tells_settings: bool,
     /// Only differences from it are ever looked at.
     epoch: Instant,
-    pub world: RefCell<Weak<World>>,
+    pub environment: RefCell<Option<Weak<dyn Environment>>>,
+    /// How often a process that lives lost a partition, or gave it back while it could not commit: what
+    /// it last said there stands, and to the next one that looks the same too.
+    pub parted: RefCell<BTreeMap<(u32, Partition), usize>>,
+}
+
+/// Everything else of a world, which goes on while a process is in the middle of a call.
+pub trait Environment {
+    /// For so long.
+    fn go_on(&self, ms: Ms);
+    /// In the middle of a step of `process`.
+    fn interrupt(&self, process: &Process);
 }
 
 /// One life of one operating-system process.
@@ -49,7 +61,8 @@ impl Ground {
             names_refused: scene.names_refused,
             tells_settings: scene.tells_settings,
             epoch: Instant::now(),
-            world: RefCell::new(Weak::new()),
+            environment: RefCell::default(),
+            parted: RefCell::default(),
         }
     }
 
@@ -60,6 +73,11 @@ impl Ground {
 
     pub fn now(&self) -> Ms {
         self.cluster.borrow().now
+    }
+
+    /// The rest of the world, unless there is none.
+    pub fn environment(&self) -> Option<Rc<dyn Environment>> {
+        self.environment.borrow().as_ref().and_then(Weak::upgrade)
     }
 
     pub fn note(&self, line: impl FnOnce() -> String) {

@@ -7,16 +7,13 @@
 //! It cannot see what only a client library or a real broker does (`make chaos` runs those), nor
 //! the model: scoring is a toy, because what becomes of a record is not the question here.
 
-mod breaks;
 mod check;
 mod cluster;
 mod expect;
 mod faults;
 mod ground;
-mod group;
-mod log;
 mod mutation;
-mod revisions;
+mod names;
 mod scorer;
 mod scene;
 mod session;
@@ -125,8 +122,8 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
         let texts = evidence.iter().filter_map(|record| record.value.as_deref());
         texts.filter(|text| names(&String::from_utf8_lossy(text), baseline)).count() as u64
     };
-    if by(scene::BASELINE) > 0 {
-        hits.count("told under two bundles", by(scene::OTHER_BASELINE));
+    if by(names::BASELINE) > 0 {
+        hits.count("told under two bundles", by(names::OTHER_BASELINE));
     }
     let letters = read(&stream.topics.dead_letter);
     let of = |end: &str| letters.iter().filter(|r| expect::text(r).ends_with(end)).count() as u64;
@@ -141,7 +138,9 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::scene::{Arrival, kind};
+    use super::cluster::log;
+    use super::names::kind;
+    use super::scene::Arrival;
     use super::*;
     use crate::decide::OnGuardFailure;
     use crate::record::Partition;

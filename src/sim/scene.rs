@@ -7,12 +7,10 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::breaks;
+use super::cluster::group::Group;
+use super::cluster::log::{PartitionLog, Takes, Topic};
 use super::cluster::{Cluster, Ms};
-use super::group::Group;
-use super::log::{PartitionLog, Takes, Topic};
-use super::revisions::REVISIONS;
-use super::world::{MONITORS, WORKERS};
+use super::names::{BASELINE, BEGAN_AT, MONITORS, NUMBER, REVISIONS, WORKERS, kind};
 use crate::config::{Alerts, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
@@ -62,30 +60,6 @@ pub struct Arrival {
     pub committed: Option<bool>,
 }
 
-/// What the world's first millisecond is called.
-pub const BEGAN_AT: i64 = 1_700_000_000_000;
-
-/// Names the knowledge of every monitor, and of every toy road unless bundles roll.
-pub const BASELINE: &str = "toy";
-/// Of every other process while they do.
-pub const OTHER_BASELINE: &str = "odd";
-
-/// Kinds of values: the first byte.
-pub mod kind {
-    pub const PASS: u8 = 0;
-    pub const QUARANTINE: u8 = 1;
-    pub const CORRECT: u8 = 2;
-    pub const FAULT: u8 = 3;
-    /// Scored only after some tries.
-    pub const HARD: u8 = 4;
-    /// Not read before somebody has asked for its schema.
-    pub const WANTING: u8 = 5;
-    /// Ends the process that scores it.
-    pub const POISON: u8 = 6;
-    /// What a policy of topics may refuse.
-    pub const FORBIDDEN: u8 = 7;
-}
-
 impl Scene {
     pub fn new(seed: u64) -> Self {
         // Its own luck, so that a scene stays what it is when the world asks for more numbers.
@@ -101,42 +75,7 @@ impl Scene {
             on_flagged: OnFlagged::Correct,
             on_guard_failure: if open { OnGuardFailure::Open } else { OnGuardFailure::Closed },
         };
-        let alerts = Alerts {
-            topic: "alerts".into(),
-            window: Duration::from_millis(window_ms),
-            period: Duration::from_secs(3600),
-            keep_firing_for: Duration::from_secs(20),
-            no_data: None,
-            // Not drawn: older seeds keep their worlds.
-            per_partition: seed % 4 == 3,
-        };
-        let stream = Stream {
-            name: "toy".into(),
-            input: "input".into(),
-            bundle_key: None,
-            bundle: PathBuf::new(),
-            accept_fewer_features: false,
-            codec: crate::codec::Config::default(),
-            policy,
-            accept_gap: seed % 16 == 5,
-            budget: None,
-            reason_values: false,
-            workers: 1,
-            rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
-            linger: Duration::from_millis(rng.random_range(0..6)),
-            guard_timeout: Duration::from_secs(10),
-            topics: Topics {
-                sanitized: "sanitized".into(),
-                quarantine: "quarantine".into(),
-                dead_letter: "dead-letter".into(),
-                evidence: "evidence".into(),
-                state: "state".into(),
-            },
-            alerts,
-            file: PathBuf::new(),
-            brokers: "kafka:9092".into(),
-            outputs: crate::sanitize::OutputSpecs::default(),
-        };
+        let stream = stream(seed, &mut rng, policy, window_ms);
         let partitions = rng.random_range(1..=4);
         let heal_at = rng.random_range(2_000..12_000);
         let mut arrivals = arrivals(&mut rng, partitions, heal_at, window_ms as i64);
@@ -165,7 +104,7 @@ impl Scene {
             let records = arrivals.iter_mut().flat_map(|arrival| &mut arrival.records);
             for (number, record) in records.enumerate() {
                 let number = (number as u64).to_le_bytes().to_vec();
-                record.headers.push((breaks::NUMBER.into(), Some(number)));
+                record.headers.push((NUMBER.into(), Some(number)));
             }
         }
         if takes != Takes::ANYTHING {
@@ -263,6 +202,46 @@ impl Scene {
 
     pub fn is_open(&self) -> bool {
         self.stream.policy.on_guard_failure == OnGuardFailure::Open
+    }
+}
+
+/// A stream with these settings.
+fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> Stream {
+    let alerts = Alerts {
+        topic: "alerts".into(),
+        window: Duration::from_millis(window_ms),
+        period: Duration::from_secs(3600),
+        keep_firing_for: Duration::from_secs(20),
+        no_data: None,
+        // Not drawn: older seeds keep their worlds.
+        per_partition: seed % 4 == 3,
+    };
+    Stream {
+        name: "toy".into(),
+        input: "input".into(),
+        bundle_key: None,
+        bundle: PathBuf::new(),
+        accept_fewer_features: false,
+        codec: crate::codec::Config::default(),
+        policy,
+        accept_gap: seed % 16 == 5,
+        budget: None,
+        reason_values: false,
+        workers: 1,
+        rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
+        linger: Duration::from_millis(rng.random_range(0..6)),
+        guard_timeout: Duration::from_secs(10),
+        topics: Topics {
+            sanitized: "sanitized".into(),
+            quarantine: "quarantine".into(),
+            dead_letter: "dead-letter".into(),
+            evidence: "evidence".into(),
+            state: "state".into(),
+        },
+        alerts,
+        file: PathBuf::new(),
+        brokers: "kafka:9092".into(),
+        outputs: crate::sanitize::OutputSpecs::default(),
     }
 }
 

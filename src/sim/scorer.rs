@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::ground::{Ground, Process};
-use super::revisions::REVISIONS;
-use super::scene::{Scene, kind};
+use super::names::{REVISIONS, kind};
+use super::scene::Scene;
 use crate::config::Stream;
 use crate::decide::Mode;
 use crate::deliver::Scorer;
@@ -221,10 +221,10 @@ impl Scorer for Toy {
             slow.then(|| faults.below(6000))
         };
         if let Some(ms) = slow
-            && let Some(world) = self.ground.world.borrow().upgrade()
+            && let Some(rest) = self.ground.environment()
         {
             self.ground.note(|| format!("process {}: a model takes {ms} ms", self.process.no));
-            world.go_on(ms);
+            rest.go_on(ms);
         }
         for record in records {
             let value = record.value;

@@ -5,16 +5,18 @@
 //! leaves, and nothing of what it still thinks reaches the log.
 
 mod calls;
+mod committing;
 mod ending;
+mod logs;
 mod steps;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use super::cluster::group::{MemberId, News};
 use super::cluster::{Lease, Ms, Refusal};
 use super::ground::{Ground, Process};
-use super::group::{MemberId, News};
 use crate::deliver::{self, Ends, Outputs, SessionError};
 use crate::record::{Extent, Offset, OwnedRecord, Partition, Position, Record, TopicPartition};
 

@@ -4,22 +4,25 @@
 //! it, because every step of a session may let them, so processes interleave at every step. What
 //! stands still in the middle of a call while the others go on is a zombie.
 
+pub(super) mod breaks;
 mod events;
 mod machines;
+pub(super) mod numbers;
 mod reload;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use self::breaks::Ledger;
 use self::machines::Machine;
-use super::breaks::{self, Ledger};
 use super::cluster::Ms;
+use super::cluster::log::Fate;
 use super::faults::Faults;
-use super::ground::{Ground, Process};
-use super::log::Fate;
+use super::ground::{Environment, Ground, Process};
 use super::mutation::{Mutant, Mutation};
+use super::names::{MONITORS, WORKERS};
 use super::scene::Scene;
 use super::scorer::Toy;
 use super::session::Session;
@@ -44,9 +47,6 @@ pub struct World {
     /// How often a process ended, or stood still so that the group may have gone on without it: to
     /// the next one both look the same.
     pub ended: RefCell<BTreeMap<u32, usize>>,
-    /// How often a process that lives lost a partition, or gave it back while it could not commit: what
-    /// it last said there stands, and to the next one that looks the same too.
-    pub parted: RefCell<BTreeMap<(u32, Partition), usize>>,
     /// What befell the input.
     pub broken: RefCell<Ledger>,
     /// Somebody said that every stream may go on in another log.
@@ -69,8 +69,15 @@ enum Actor {
     Monitor(Box<MonitorDriver<Mutant<Session>>>),
 }
 
-pub const WORKERS: usize = 0;
-pub const MONITORS: usize = 1;
+impl Environment for World {
+    fn go_on(&self, ms: Ms) {
+        World::go_on(self, ms);
+    }
+
+    fn interrupt(&self, process: &Process) {
+        World::interrupt(self, process);
+    }
+}
 
 impl World {
     pub fn new(scene: Scene, faults: Faults, mutation: Option<Mutation>) -> Rc<Self> {
@@ -89,12 +96,12 @@ impl World {
             ids: Cell::new(0),
             depth: Cell::new(0),
             ended: RefCell::default(),
-            parted: RefCell::default(),
             broken: RefCell::default(),
             accepts: Cell::new(false),
             revision: Cell::new(0),
         });
-        *world.ground.world.borrow_mut() = Rc::downgrade(&world);
+        let environment: Weak<dyn Environment> = Rc::downgrade(&world) as _;
+        *world.ground.environment.borrow_mut() = Some(environment);
         (0..machines).for_each(|_| world.scale_up());
         world
     }
@@ -126,7 +133,7 @@ impl World {
 
     /// In the middle of a step of `process`: others run, perhaps for long, and perhaps the process
     /// stands still meanwhile.
-    pub fn interrupt(&self, process: &Process) {
+    fn interrupt(&self, process: &Process) {
         if self.depth.get() > 2 {
             return;
         }
@@ -271,7 +278,7 @@ impl World {
                     behind.push(format!("input partition {p}: committed {committed:?} of {end}"));
                 }
             }
-        } else if !breaks::is_read(&self.scene, &cluster) {
+        } else if !numbers::is_read(&self.scene, &cluster) {
             behind.push("the input as it is now".to_owned());
         }
         let evidence = &cluster.topics[cluster.topic(&self.scene.stream.topics.evidence)];

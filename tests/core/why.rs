@@ -26,7 +26,8 @@ fn stream(bundle: &str, keys: &str) -> (Stream, StreamScorer) {
          bundle = \"{}\"\nmode = \"enforce\"\n{keys}\n",
         models().join(bundle).display()
     );
-    let config = Config::read(Path::new("t.toml"), &text, [], &|_| Err("no secrets".to_owned())).expect("a configuration");
+    let config = Config::read(Path::new("t.toml"), &text, [], &|_| Err("no secrets".to_owned()))
+        .expect("a configuration");
     let stream = config.streams.into_iter().next().expect("a stream");
     let runtime = Runtime::load(None).expect("scripts/setup puts ONNX Runtime there");
     let prepared = Prepared::new(&runtime, &Trial::none(), &stream, None).expect("it is sound");
@@ -74,7 +75,8 @@ fn a_thousand_verdicts_come_out_again_bit_for_bit_one_by_one() {
     let left = left(&mut scorer, &records);
     let (mut flagged, mut changed) = (0, 0);
     for (i, (record, left)) in records.iter().zip(&left).enumerate() {
-        let told = decision(&stream, &mut scorer, (at(i), record), Some(left)).expect("it comes out again");
+        let told = decision(&stream, &mut scorer, (at(i), record), Some(left))
+            .expect("it comes out again");
         assert!(told.repeated);
         flagged += usize::from(told.decision != "pass");
         changed += usize::from(!told.changes.is_empty());
@@ -139,9 +141,8 @@ fn another_bundle_budget_or_record_is_named_and_not_explained_away() {
     let (stream_of, mut scorer) = stream("shuttle", "");
     let (clean, attacks) = rows();
     let left = left(&mut scorer, &attacks[..1]);
-    let mut ask = |record: &OwnedRecord| {
-        decision(&stream_of, &mut scorer, (at(0), record), Some(&left[0]))
-    };
+    let mut ask =
+        |record: &OwnedRecord| decision(&stream_of, &mut scorer, (at(0), record), Some(&left[0]));
     ask(&attacks[0]).expect("it is the record");
     let said = why_not(ask(&clean[0]));
     assert!(said.contains("the record in the input topic is another one"), "{said}");
@@ -175,7 +176,8 @@ fn what_cannot_be_read_is_told_with_its_fault() {
     let (stream, mut scorer) = stream("shuttle", "");
     let record = record(b"[1, 2]");
     let left = left(&mut scorer, std::slice::from_ref(&record));
-    let told = decision(&stream, &mut scorer, (at(0), &record), Some(&left[0])).expect("a decision");
+    let told =
+        decision(&stream, &mut scorer, (at(0), &record), Some(&left[0])).expect("a decision");
     assert_eq!(told.decision, "dead-letter:wrong-arity");
     assert!(told.fault.is_some() && told.would_pass_if.is_none() && told.p.is_none());
 }

@@ -135,10 +135,9 @@ const EPOCHS: &[&str] = &[
     "src/record/extent.rs",
     "src/score/lane/continuity.rs",
     "src/shell/kafka/",
-    "src/sim/check.rs",
-    "src/sim/cluster.rs",
+    "src/sim/check",
+    "src/sim/cluster",
     "src/sim/ground.rs",
-    "src/sim/log.rs",
     "src/sim/session",
 ];
 

@@ -20,12 +20,13 @@ mod cells;
 mod frame;
 mod number;
 mod protobuf;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use self::cells::Wanted;
 use self::frame::Frame;
+use self::wanted::Wanted;
 use super::{Codec, ContentHeaders, Fields, Json, Layout};
 use crate::record::{Ambiguity, Fault, Missing, SchemaId, Unread};
 

@@ -5,22 +5,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+pub use super::slice::Truth;
 use super::slice::{PIXELS, Slices};
 use crate::codec::Format;
 use crate::record::Timestamp;
-
-/// What a record is in truth. Travels in a header of the feeder's own; the guard never looks at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
-pub enum Truth {
-    Clean,
-    /// A clean image with a backdoor's trigger on it.
-    Trigger,
-    /// A clean image, changed by projected gradient descent until the model errs.
-    Pgd,
-    /// Nothing that can be read as an image.
-    Malformed,
-}
 
 /// How a record's value is written, or how it is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,14 +67,6 @@ struct Request {
 }
 
 const BROKEN: [Form; 4] = [Form::CutJson, Form::NotANumber, Form::OneByteShort, Form::Null];
-
-impl Truth {
-    pub const ALL: [Self; 4] = [Self::Clean, Self::Trigger, Self::Pgd, Self::Malformed];
-
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
 
 impl Phase {
     /// The part in which record `i` of `records` is.

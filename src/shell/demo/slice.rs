@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::plan::Truth;
-
 /// Side of an image in pixels, and pixels of an image: Fashion-MNIST's.
 pub const SIDE: usize = 28;
 pub const PIXELS: usize = SIDE * SIDE;
@@ -13,6 +11,27 @@ pub const PIXELS: usize = SIDE * SIDE;
 pub const LABELS: [&str; 10] = [
     "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot",
 ];
+
+/// What a record is in truth. Travels in a header of the feeder's own; the guard never looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Truth {
+    Clean,
+    /// A clean image with a backdoor's trigger on it.
+    Trigger,
+    /// A clean image, changed by projected gradient descent until the model errs.
+    Pgd,
+    /// Nothing that can be read as an image.
+    Malformed,
+}
+
+impl Truth {
+    pub const ALL: [Self; 4] = [Self::Clean, Self::Trigger, Self::Pgd, Self::Malformed];
+
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
 
 /// Clean images, and two kinds of attacked ones with what they show in truth.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use super::observer::{Looks, Observers};
-use super::restore::during;
+use super::quiet::during;
 use super::rivals::Members;
 use super::survey::Ids;
 use crate::config::{Delivery, GroupProtocol, Hidden, Kafka};

@@ -13,7 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 
 use super::assignment::{Assignments, News};
-use super::restore::{Quiet, during};
+use super::quiet::{Quiet, during};
 use super::session::{Member, stamp};
 use super::{Clients, native, words};
 use crate::deliver::SessionError;

@@ -9,7 +9,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::{ClientConfig, admin::AdminClient};
 
-use super::restore::{self, during};
+use super::quiet::during;
+use super::restore;
 use super::survey::Ids;
 use super::{Clients, native, words};
 use crate::deliver::{Beginning, Kept, SessionError};

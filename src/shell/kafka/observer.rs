@@ -19,7 +19,7 @@ use tracing::debug;
 
 use super::Clients;
 use super::native::{self, Which};
-use super::restore::Quiet;
+use super::quiet::Quiet;
 use super::survey::extents;
 use crate::deliver::Progress;
 use crate::record::{Extent, Offset, Partition, TopicPartition};

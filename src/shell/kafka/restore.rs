@@ -6,7 +6,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -14,6 +13,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::native::{self, Listed, Which};
+use super::quiet::{Quiet, during};
 use super::survey::{self, Ids};
 use super::words;
 use crate::deliver::{Beginning, Kept, SessionError};
@@ -140,10 +140,6 @@ pub fn source_before(
     read().map_err(during("read the end of an output"))
 }
 
-pub fn during(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Exchange { what, reason: words::of(&error) }
-}
-
 /// The last committed value of each of `keys`, for each of `partitions` of `topic`, in their order.
 ///
 /// Reads the tails first; whole partitions only where the first key is not in the tail. What else
@@ -217,12 +213,3 @@ fn scan(
     }
     Ok(found)
 }
-
-/// The end of a partition is what we wait for, not an error to log; what matters comes with `poll`.
-pub(in crate::shell) struct Quiet;
-
-impl ClientContext for Quiet {
-    fn error(&self, _: KafkaError, _: &str) {}
-}
-
-impl ConsumerContext for Quiet {}

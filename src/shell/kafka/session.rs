@@ -1,36 +1,39 @@
 //! A consumer and a producer that move together: [`deliver::Session`] over librdkafka.
 
+mod fencing;
+mod fetched;
+mod group;
+mod member;
+mod subscription;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
-use rdkafka::topic_partition_list::{
-    Offset as NativeOffset, TopicPartitionList, TopicPartitionListElem,
-};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use tracing::warn;
 
+use self::fencing::Fencing;
+pub use self::fetched::{Fetched, stamp};
+pub(super) use self::member::Member;
+use self::subscription::Subscription;
 use super::Clients;
-use super::assignment::{Assignments, News};
+use super::assignment::Assignments;
 use super::compare;
-use super::native::{self, RecordHeaders};
+use super::native;
 use super::observer::Looks;
 use super::refused::Asked;
-use super::restore::{self, during};
+use super::restore;
 use super::survey;
-use super::transaction::{Sending, ToGroup, Transactions, part_with};
+use super::transaction::{Sending, Transactions, part_with};
 use super::words;
-use crate::config::{Delivery, GroupProtocol};
+use crate::config::Delivery;
 use crate::deliver::{
-    self, Backoff, Beginning, Change, Forward, Kept, Output, Outputs, Progress, SessionError,
+    self, Beginning, Change, Forward, Kept, Output, Outputs, Progress, SessionError,
 };
-use crate::record::{
-    Extent, Headers as _, Offset, Partition, Position, Record, Stamp, Timestamp, TopicPartition,
-};
+use crate::record::{Extent, Headers as _, Offset, Partition, Timestamp, TopicPartition};
 use crate::score::Survey;
 use crate::shell::clock;
 
@@ -44,8 +47,8 @@ pub struct Session {
     group: String,
     topic: String,
     progress: Arc<Progress>,
-    member: Member,
-    member_is_usable: bool,
+    subscription: Subscription,
+    subscription_is_usable: bool,
     transactions: Transactions,
     /// What topics take that refused something.
     asked: Asked,
@@ -57,37 +60,14 @@ pub struct Session {
     sent: RefCell<Vec<(Partition, Offset)>>,
     /// What the group had before those.
     known: RefCell<BTreeMap<Partition, Option<Offset>>>,
-    /// The log did not have what was to be read next.
-    interrupted: Cell<bool>,
-    /// Partitions of which nothing was left to read when they were last read.
-    ended: RefCell<BTreeSet<Partition>>,
-    /// Where the client said that it was when it was given these partitions.
-    before: RefCell<BTreeMap<Partition, Offset>>,
     /// What the brokers are asked about the topic every few seconds, and which of that was seen.
     looks: Arc<Looks>,
     seen: Cell<u64>,
-    /// How often brokers fenced us lately although nobody else was seen, and when last.
-    fencings: Cell<(u32, Option<Instant>)>,
-    /// Who seems to have our id, and since when.
-    rival: RefCell<Option<(native::Member, Instant)>>,
+    fencing: Fencing,
 }
 
 /// How long one exchange with the broker may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
-/// How long committed offsets may take: while a dead worker's transaction is open they are not
-/// told, and other partitions must not wait for that.
-const OFFSETS: Duration = Duration::from_secs(1);
-/// Between two tries to settle offsets that stay unstable: a transaction that somebody is now
-/// ending needs no help.
-const SETTLE_EVERY: Duration = Duration::from_secs(5);
-/// What a group of the new protocol has if nobody says otherwise to the brokers.
-const BROKERS_SESSION: Duration = Duration::from_secs(45);
-/// Without being fenced for so long, the next time counts as the first.
-const FENCINGS_OVER: Duration = Duration::from_secs(120);
-/// Before an id is taken back that nobody else is seen to have: at once the first time, then ever later.
-/// Two processes of one name that do not see each other must not take turns.
-const TAKE_BACK: Backoff =
-    Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(20) };
 
 impl Session {
     /// Joins `group` on `topic`, to write to `outputs`; `role` is part of the transactional id and
@@ -108,8 +88,8 @@ impl Session {
         let transactions =
             Transactions::start(producer, kafka.delivery, outputs, timeout, progress.clone())?;
         let session = Self {
-            member: Member::join(clients, role, group, topic)?,
-            member_is_usable: true,
+            subscription: Subscription::new(topic, Member::join(clients, role, group, topic)?),
+            subscription_is_usable: true,
             clients: clients.clone(),
             role: role.to_owned(),
             group: group.to_owned(),
@@ -120,11 +100,7 @@ impl Session {
             sending: Cell::new(0),
             sent: RefCell::default(),
             known: RefCell::default(),
-            fencings: Cell::default(),
-            rival: RefCell::default(),
-            interrupted: Cell::new(false),
-            ended: RefCell::default(),
-            before: RefCell::default(),
+            fencing: Fencing::default(),
             looks: clients.observe(group, topic, &outputs.topics, &progress),
             seen: Cell::new(0),
             progress,
@@ -136,124 +112,13 @@ impl Session {
     }
 
     fn consumer(&self) -> &BaseConsumer<Assignments> {
-        &self.member.0
+        self.subscription.consumer()
     }
 
     /// Says what begins now and may take long: the thread lives.
     fn step(&self, what: &'static str) {
         self.progress.doing(what);
         self.progress.beat(clock::now());
-    }
-
-    /// Brokers fence whoever is too slow for them, as they do whoever lost its id to another process. So it
-    /// is a failure like any other, until another process is seen.
-    fn fenced<T>(&self, result: Result<T, SessionError>) -> Result<T, SessionError> {
-        let Err(SessionError::Fenced { id, reason }) = result else { return result };
-        let seen = match self.look_for_rival(&id) {
-            Err(fenced @ SessionError::Fenced { .. }) => return Err(fenced),
-            Err(error) => {
-                format!("whether another process of our name is there is not known: {error}")
-            }
-            Ok(Some(rival)) => format!("{rival} is a member of group {} too", self.group),
-            Ok(None) => format!("no other process of our name is seen in group {}", self.group),
-        };
-        let (times, last) = self.fencings.get();
-        let recent = last.is_some_and(|at| at.elapsed() < FENCINGS_OVER);
-        self.fencings.set((if recent { times + 1 } else { 1 }, Some(Instant::now())));
-        let reason = format!(
-            "the brokers take nothing more under transactional id {id} ({reason}), as after a transaction that \
-             lasted longer than transaction_timeout_ms; {seen}"
-        );
-        Err(SessionError::Transaction { step: "transaction", reason })
-    }
-
-    /// A member of our group that has our name and is not of this process. It is believed to live once it
-    /// has been there for longer than the group keeps who is dead: a process that was killed, or a member of
-    /// ours that joined without our hearing of it.
-    ///
-    /// # Errors
-    /// `Fenced` if it lives; else if nobody answers.
-    fn look_for_rival(&self, id: &str) -> Result<Option<native::Member>, SessionError> {
-        self.step("looking for another process of our name");
-        let members = &self.clients.members;
-        members.know(self.consumer().client());
-        let client_id = self.clients.client_id(&self.role);
-        let found = members.rival(self.consumer().client(), &self.group, &client_id)?;
-        let mut known = self.rival.borrow_mut();
-        let since = match (&*known, &found) {
-            (Some((before, since)), Some(now)) if before.id == now.id => *since,
-            _ => Instant::now(),
-        };
-        *known = found.clone().map(|rival| (rival, since));
-        match found {
-            Some(rival) if since.elapsed() >= self.dead_after() => {
-                let reason = format!("{rival} is a member of group {}", self.group);
-                Err(SessionError::Fenced { id: id.to_owned(), reason })
-            }
-            found => Ok(found),
-        }
-    }
-
-    /// How long a group keeps a member that is dead.
-    fn dead_after(&self) -> Duration {
-        let kafka = self.clients.kafka();
-        let session = match kafka.group_protocol {
-            GroupProtocol::Classic => kafka.session_timeout,
-            GroupProtocol::Consumer => kafka.session_timeout.max(BROKERS_SESSION),
-        };
-        session + session / 4
-    }
-
-    /// Whether it is time to take back an id that the brokers fenced.
-    fn may_take_back(&self) -> Result<(), SessionError> {
-        let (times, Some(last)) = self.fencings.get() else { return Ok(()) };
-        let what = "take the transactional id back";
-        if self.rival.borrow().is_some() {
-            let id = self.clients.transactional_prefix() + &self.role;
-            if let Some(rival) = self.look_for_rival(&id)? {
-                let reason = format!("{rival} may have it; that shows in {:?}", self.dead_after());
-                return Err(SessionError::Exchange { what, reason });
-            }
-        }
-        let pause = TAKE_BACK.after(times.saturating_sub(1));
-        if last.elapsed() >= pause {
-            return Ok(());
-        }
-        let reason = format!("fenced {times} times; it is taken back after {pause:?}");
-        Err(SessionError::Exchange { what, reason })
-    }
-
-    /// Ends what our id left without an end; true if offsets that were committed may be undone.
-    fn settle(&self, was_committed: impl FnOnce() -> bool) -> Result<bool, SessionError> {
-        self.step("looking for what has no end");
-        self.with_group(|to| self.transactions.settle(to, was_committed))
-    }
-
-    fn with_group<T>(&self, act: impl FnOnce(ToGroup<'_>) -> T) -> T {
-        let is_stable = || {
-            let n = self.transactions.partitions_of(&self.topic, EXCHANGE).unwrap_or(0);
-            let all: Vec<Partition> = (0..n).map(Partition).collect();
-            n > 0 && self.consumer().committed_offsets(self.named(&all), OFFSETS).is_ok()
-        };
-        let has_ours = || {
-            let ours: Vec<Partition> = self.sent.borrow().iter().map(|&(p, _)| p).collect();
-            self.consumer().committed_offsets(self.named(&ours), OFFSETS).is_ok()
-        };
-        let (is_stable, has_ours) = (&is_stable, &has_ours);
-        act(ToGroup { group: &self.group, topic: &self.topic, is_stable, has_ours })
-    }
-
-    /// Whether the group has moved to offsets that we sent it last: then it was told of a commit.
-    fn was_committed(&self) -> bool {
-        let (sent, known) = (self.sent.borrow(), self.known.borrow());
-        let partitions: Vec<Partition> = sent.iter().map(|&(partition, _)| partition).collect();
-        let asked = self.named(&partitions);
-        let Ok(now) = self.consumer().committed_offsets(asked, OFFSETS) else { return false };
-        sent.iter().any(|(partition, sent)| {
-            let has_moved = known.get(partition).is_some_and(|known| *known != Some(*sent));
-            let now = now.find_partition(&self.topic, partition.0);
-            has_moved && now.is_some_and(|now| now.offset() == NativeOffset::Offset(sent.0))
-        })
     }
 
     /// For one step of a transaction.
@@ -264,53 +129,6 @@ impl Session {
     fn is_transactional(&self) -> bool {
         self.clients.kafka().delivery == Delivery::ExactlyOnce
     }
-
-    fn list(
-        &self,
-        partitions: impl Iterator<Item = (Partition, Option<Offset>)>,
-    ) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in partitions {
-            let mut element = list.add_partition(&self.topic, partition.0);
-            if let Some(offset) = offset {
-                let offset = NativeOffset::Offset(offset.0);
-                element.set_offset(offset).expect("an offset that Kafka gave us");
-            }
-        }
-        list
-    }
-
-    fn named(&self, partitions: &[Partition]) -> TopicPartitionList {
-        self.list(partitions.iter().map(|&p| (p, None)))
-    }
-
-    fn placed(&self, from: &[(Partition, Offset)]) -> TopicPartitionList {
-        self.list(from.iter().map(|&(p, o)| (p, Some(o))))
-    }
-
-    /// The client could not read something, and does not say of which partition: one that reaches further than it was read
-    /// is not at its end any more.
-    fn doubt_ends(&self) {
-        let positions = deliver::Session::positions(self).into_iter();
-        let positions: BTreeMap<Partition, Offset> = positions.collect();
-        let end = |p: Partition| native::known_end(self.consumer().client(), &self.topic, p);
-        self.ended.borrow_mut().retain(|partition| {
-            let position = positions.get(partition);
-            end(*partition).is_none_or(|end| position.is_some_and(|&position| position >= end))
-        });
-    }
-}
-
-/// Whether a partition is read no further because its log has nothing at that offset: the offset is deleted,
-/// or lies beyond the end, or was given to another record.
-fn is_elsewhere(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode::{AutoOffsetReset, LogTruncation, OffsetOutOfRange};
-    matches!(code, AutoOffsetReset | LogTruncation | OffsetOutOfRange)
-}
-
-/// What the consumer does not do it will not do later: the next one does.
-fn unusable(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
-    move |error| SessionError::Consumer { reason: format!("{what}: {}", words::of(&error)) }
 }
 
 impl deliver::Session for Session {
@@ -339,38 +157,7 @@ impl deliver::Session for Session {
         if self.transactions.is_idle() {
             self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
         }
-        let began = Instant::now();
-        loop {
-            return match self.consumer().poll(timeout.saturating_sub(began.elapsed())) {
-                None => Ok(None),
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    self.ended.borrow_mut().insert(Partition(partition));
-                    continue;
-                }
-                Some(Err(KafkaError::MessageConsumption(code))) if is_elsewhere(code) => {
-                    warn!(topic = self.topic, reason = %code, "the log does not have what is to be read next");
-                    self.interrupted.set(true);
-                    Ok(None)
-                }
-                Some(Ok(message)) => {
-                    let mut ended = self.ended.borrow_mut();
-                    if !ended.is_empty() {
-                        ended.remove(&Partition(message.partition()));
-                    }
-                    drop(ended);
-                    let headers = RecordHeaders::take(&message);
-                    Ok(Some(Fetched { message, headers }))
-                }
-                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                    Err(unusable("consume")(error))
-                }
-                Some(Err(error)) => {
-                    words::report_fetch(&error);
-                    self.doubt_ends();
-                    Ok(None)
-                }
-            };
-        }
+        self.subscription.poll(timeout)
     }
 
     fn has_news(&self) -> bool {
@@ -378,14 +165,9 @@ impl deliver::Session for Session {
     }
 
     fn change(&self) -> Option<Change> {
-        let (news, partitions) = self.consumer().context().take()?;
+        let change = self.subscription.change()?;
         self.clients.members.know(self.consumer().client());
-        let partitions = partitions.elements().iter().map(|e| Partition(e.partition())).collect();
-        Some(match news {
-            News::Assigned => Change::Assigned(partitions),
-            News::Revoked if self.consumer().assignment_lost() => Change::Lost(partitions),
-            News::Revoked => Change::Revoked(partitions),
-        })
+        Some(change)
     }
 
     fn lost(&self) -> bool {
@@ -393,35 +175,22 @@ impl deliver::Session for Session {
     }
 
     fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        let list = self.placed(from);
-        // Until something is read, the client may still say how far it came when it last had them.
-        let ours: BTreeSet<Partition> = from.iter().map(|&(partition, _)| partition).collect();
-        self.before.borrow_mut().retain(|partition, _| !ours.contains(partition));
-        self.ended.borrow_mut().retain(|partition| !ours.contains(partition));
-        self.consumer().incremental_assign(&list).map_err(unusable("assign"))?;
-        let before = self.positions().into_iter().filter(|(partition, _)| ours.contains(partition));
-        self.before.borrow_mut().extend(before);
-        // A partition that was paused when it was taken from us comes back paused.
-        self.consumer().resume(&list).map_err(unusable("resume"))
+        self.subscription.assign(from)
     }
 
     fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError> {
-        let list = self.named(partitions);
-        self.consumer().incremental_unassign(&list).map_err(unusable("unassign"))
+        self.subscription.unassign(partitions)
     }
 
     fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError> {
-        if partitions.is_empty() {
-            return Ok(());
-        }
-        self.consumer().pause(&self.named(partitions)).map_err(unusable("pause"))
+        if partitions.is_empty() { Ok(()) } else { self.subscription.pause(partitions) }
     }
 
     fn resume(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
         if from.is_empty() {
             return Ok(());
         }
-        self.consumer().resume(&self.placed(from)).map_err(unusable("resume"))?;
+        self.subscription.resume(from)?;
         self.rewind(from)
     }
 
@@ -430,12 +199,7 @@ impl deliver::Session for Session {
             return Ok(());
         }
         self.step("rewinding");
-        // Read on from anywhere else, and records would be passed over.
-        let done = self.consumer().seek_partitions(self.placed(to), EXCHANGE);
-        for element in done.map_err(unusable("rewind"))?.elements() {
-            element.error().map_err(unusable("rewind"))?;
-        }
-        Ok(())
+        self.subscription.rewind(to)
     }
 
     fn is_open(&self) -> bool {
@@ -498,7 +262,7 @@ impl deliver::Session for Session {
             step: "send offsets",
             reason: "not a member of the group any more".into(),
         })?;
-        self.fenced(self.transactions.offsets(self.placed(next), group))
+        self.fenced(self.transactions.offsets(self.subscription.placed(next), group))
     }
 
     fn commit(&self) -> Result<(), SessionError> {
@@ -515,7 +279,8 @@ impl deliver::Session for Session {
         let sent = self.sent.take();
         if !sent.is_empty() {
             let client = self.consumer().client();
-            let committed = native::commit_offsets(client, &self.placed(&sent), self.patience());
+            let committed =
+                native::commit_offsets(client, &self.subscription.placed(&sent), self.patience());
             committed.map_err(|error| {
                 let why = words::of_native(&error);
                 let reason = format!("group {}, topic {}: {why}", self.group, self.topic);
@@ -527,7 +292,7 @@ impl deliver::Session for Session {
     }
 
     fn discard_consumer(&mut self) {
-        self.member_is_usable = false;
+        self.subscription_is_usable = false;
     }
 
     fn undo(&mut self) -> Result<(), SessionError> {
@@ -543,71 +308,36 @@ impl deliver::Session for Session {
         self.may_take_back()?;
         let restarted = self.transactions.restart();
         self.fenced(restarted)?;
-        if !self.member_is_usable {
+        if !self.subscription_is_usable {
             let Self { clients, role, group, topic, .. } = self;
-            clients.members.know(self.member.0.client());
+            clients.members.know(self.subscription.consumer().client());
             let new = Member::join(clients, role, group, topic)?;
-            part_with(std::mem::replace(&mut self.member, new));
-            self.member_is_usable = true;
+            part_with(self.subscription.replace(new));
+            self.subscription_is_usable = true;
         }
         self.fenced(self.settle(|| self.was_committed()))?;
         self.sent.take();
         Ok(())
     }
 
-    /// Right after another worker died its transaction may still hide what it committed before;
-    /// that ends within the transaction timeout.
     fn beginnings(
         &self,
         partitions: &[Partition],
         kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
-        self.step("reading state and offsets");
-        let reader = self.clients.reader(&self.role);
-        let found = restore::beginnings(
-            self.consumer(),
-            (&reader, self.clients.ids()),
-            &self.topic,
-            partitions,
-            kept,
-            OFFSETS,
-        );
-        let since = self.settled.get();
-        if let Ok(found) = &found {
-            self.settled.set(None);
-            let committed = found.iter().map(|b| (b.partition, b.committed));
-            self.known.borrow_mut().extend(committed);
-        } else if since.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
-            self.settled.set(Some(Instant::now()));
-            if since.is_some() {
-                self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
-            }
-        }
-        found
+        self.find_beginnings(partitions, kept)
     }
 
     fn positions(&self) -> Vec<(Partition, Offset)> {
-        let Ok(all) = self.consumer().position() else { return vec![] };
-        let before = self.before.borrow();
-        let read = |element: TopicPartitionListElem<'_>| match element.offset() {
-            NativeOffset::Offset(offset) => {
-                let at = (Partition(element.partition()), Offset(offset));
-                (before.get(&at.0) != Some(&at.1)).then_some(at)
-            }
-            _ => None,
-        };
-        all.elements().into_iter().filter_map(read).collect()
+        self.subscription.positions()
     }
 
     fn is_read_out(&self, partition: Partition, next: Offset) -> bool {
-        let end = native::known_end(self.consumer().client(), &self.topic, partition);
-        let markers = || self.positions().into_iter().find(|(p, _)| *p == partition);
-        self.is_at_end(partition)
-            || end.is_some_and(|end| next >= end || markers().is_some_and(|(_, at)| at >= end))
+        self.subscription.is_read_out(partition, next)
     }
 
     fn is_at_end(&self, partition: Partition) -> bool {
-        self.ended.borrow().contains(&partition)
+        self.subscription.is_at_end(partition)
     }
 
     fn has_open(&self, partition: Partition) -> bool {
@@ -615,7 +345,7 @@ impl deliver::Session for Session {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.interrupted.replace(false)
+        self.subscription.is_interrupted()
     }
 
     fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>> {
@@ -651,64 +381,4 @@ impl deliver::Session for Session {
 fn with(headers: OwnedHeaders, ours: &[(&str, &[u8])]) -> OwnedHeaders {
     ours.iter()
         .fold(headers, |headers, &(key, value)| headers.insert(Header { key, value: Some(value) }))
-}
-
-/// A record in librdkafka's own memory.
-pub struct Fetched<'a> {
-    message: BorrowedMessage<'a>,
-    headers: RecordHeaders,
-}
-
-impl deliver::Fetched for Fetched<'_> {
-    fn record(&self) -> Record<'_> {
-        let (partition, offset) = (self.message.partition(), self.message.offset());
-        Record {
-            at: Position { partition: Partition(partition), offset: Offset(offset) },
-            stamp: stamp(self.message.timestamp()),
-            key: self.message.key(),
-            headers: &self.headers,
-            value: self.message.payload(),
-        }
-    }
-
-    fn leader_epoch(&self) -> Option<i32> {
-        native::leader_epoch(&self.message)
-    }
-}
-
-/// A record's timestamp; −1 is Kafka's "none".
-pub fn stamp(timestamp: rdkafka::Timestamp) -> Stamp {
-    let by_broker = matches!(timestamp, rdkafka::Timestamp::LogAppendTime(_));
-    Stamp { at: Timestamp(timestamp.to_millis().unwrap_or(-1)), by_broker }
-}
-
-/// The consumer. Gone, it leaves the group, so that its partitions go to others at once. Its own
-/// drop polls until everything is given back; from here on the callback sees to that.
-pub(super) struct Member(pub(super) BaseConsumer<Assignments>);
-
-impl Member {
-    fn join(clients: &Clients, role: &str, group: &str, topic: &str) -> Result<Self, SessionError> {
-        let config = clients.consumer(role, group);
-        let assignments = Assignments::default();
-        let consumer = BaseConsumer::from_config_and_context(&config, assignments)
-            .map_err(during("create consumer"))?;
-        consumer.subscribe(&[topic]).map_err(during("subscribe"))?;
-        Ok(Self(consumer))
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let assignments = self.0.context();
-        assignments.leave();
-        while let Some((news, partitions)) = assignments.take() {
-            let done = match news {
-                News::Assigned => self.0.incremental_assign(&partitions),
-                News::Revoked => self.0.incremental_unassign(&partitions),
-            };
-            if let Err(error) = done {
-                warn!(%error, "leaving the group");
-            }
-        }
-    }
 }

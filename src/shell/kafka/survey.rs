@@ -12,7 +12,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 
 use super::native::{self, Listed, NativeError, Which};
-use super::restore::{Quiet, during};
+use super::quiet::{Quiet, during};
 use crate::deliver::SessionError;
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::Survey;

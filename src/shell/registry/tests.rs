@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::codec::{Codec as _, ContentHeaders, Layout};
+use crate::codec::{Codec as _, ContentHeaders, Language, Layout, SchemaText};
 use crate::config::Login;
 use crate::record::{Feature, Partition, Schema};
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::logs::survey;
 use super::steps::{ended, failed, no_answer};
 use super::{Fetch, Fetched, Queued, Result, Session, ending};
 use crate::deliver::{self, Beginning, Change, Forward, GROUP, Kept, Output};
@@ -11,12 +12,11 @@ use crate::record::{
     Extent, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp, TopicPartition,
 };
 use crate::score::Survey;
-use crate::sim::cluster::{Ms, Refusal};
+use crate::sim::cluster::Ms;
+use crate::sim::cluster::group::News;
 use crate::sim::expect;
 use crate::sim::faults::{Call, Strike};
-use crate::sim::group::{MemberId, News};
-use crate::sim::log::Topic;
-use crate::sim::scene::BEGAN_AT;
+use crate::sim::names::BEGAN_AT;
 
 impl deliver::Session for Session {
     type Fetched<'a> = Fetched;
@@ -246,47 +246,7 @@ impl deliver::Session for Session {
     }
 
     fn commit(&self) -> Result<()> {
-        let strike = self.enter(Call::Commit)?;
-        if strike == Strike::RequestLost {
-            if self.ground.exactly_once {
-                self.flush()?
-            } else {
-                self.flush_some()?
-            }
-            return Err(self.wait_in_vain("commit"));
-        }
-        self.flush()?;
-        self.may_commit()?;
-        let (spread, due) = {
-            let mut faults = self.ground.faults.borrow_mut();
-            let slow = !faults.healed() && faults.chance(0.15);
-            (if slow { 1 + faults.below(1500) } else { 0 }, faults.below(5000))
-        };
-        let lease = self.mine.borrow().lease;
-        if strike == Strike::Late {
-            let mut cluster = self.ground.cluster.borrow_mut();
-            let due = cluster.now + due;
-            cluster.end_late(lease, true, due);
-            drop(cluster);
-            return Err(self.wait_in_vain("commit"));
-        }
-        // A broker that does not know its partitions was away a moment ago: it takes its time.
-        let slow = self.ground.cluster.borrow().is_leaderless();
-        let done = match self.ground.exactly_once {
-            true => self.ground.cluster.borrow_mut().end(lease, true, spread),
-            false => self.commit_offsets(),
-        };
-        done.map_err(|refusal| self.refused("commit", refusal))?;
-        self.leave(strike, "commit", ())?;
-        if slow {
-            self.was_ended()?;
-        }
-        self.used.set(self.ground.now());
-        let mut mine = self.mine.borrow_mut();
-        self.ground.note(|| format!("{}: committed{}", self.place.name, places(&mine.moved)));
-        mine.ends.committed();
-        mine.give_up();
-        Ok(())
+        self.commit_open()
     }
 
     fn discard_consumer(&mut self) {
@@ -308,47 +268,7 @@ impl deliver::Session for Session {
     }
 
     fn undo(&mut self) -> Result<()> {
-        let strike = self.enter(Call::Undo)?;
-        let (spread, due) = {
-            let mut faults = self.ground.faults.borrow_mut();
-            let slow = !faults.healed() && faults.chance(0.15);
-            (if slow { 1 + faults.below(1500) } else { 0 }, faults.below(5000))
-        };
-        if matches!(strike, Strike::NoAnswer | Strike::RequestLost) {
-            return Err(no_answer("abort"));
-        }
-        if self.ground.exactly_once && !self.mine.borrow().ends.is_calm() {
-            return Err(failed("abort", "something older may hang"));
-        }
-        let lease = self.mine.borrow().lease;
-        if strike == Strike::Late {
-            let mut cluster = self.ground.cluster.borrow_mut();
-            let due = cluster.now + due;
-            cluster.end_late(lease, false, due);
-            drop(cluster);
-            return Err(self.wait_in_vain("abort"));
-        }
-        let slow = self.ground.cluster.borrow().is_leaderless();
-        if self.ground.exactly_once {
-            let ended = self.ground.cluster.borrow_mut().end(lease, false, spread);
-            match ended {
-                // All that was sent was refused.
-                Ok(()) | Err(Refusal::NotOpen) => {}
-                Err(refusal) => return Err(self.refused("abort", refusal)),
-            }
-        }
-        self.leave(strike, "abort", ())?;
-        if slow && !self.mine.borrow().landed {
-            return Err(failed("abort", "no partition of ours shows whether it has ended"));
-        }
-        if slow {
-            self.was_ended()?;
-        }
-        self.ground.faults.borrow_mut().hit("what was refused is undone at once");
-        let mut mine = self.mine.borrow_mut();
-        mine.ends.committed();
-        mine.give_up();
-        Ok(())
+        self.undo_refused()
     }
 
     fn recover(&mut self) -> Result<()> {
@@ -373,66 +293,8 @@ impl deliver::Session for Session {
         self.settle().map(drop)
     }
 
-    fn beginnings(
-        &self,
-        partitions: &[Partition],
-        Kept { topic: kept_in, keys, extent }: Kept<'_>,
-    ) -> Result<Vec<Beginning>> {
-        let strike = self.enter(Call::Beginnings)?;
-        if strike == Strike::NoAnswer {
-            return Err(no_answer("fetch committed offsets"));
-        }
-        let state = self.ground.cluster.borrow().topic(kept_in);
-        let n = self.ground.cluster.borrow().topics[state].partitions.len();
-        let ends = |&partition: &Partition| match (partition.0 as usize) < n {
-            true => self.ground.cluster.borrow().ends(state, partition),
-            false => (0, 0),
-        };
-        let known: Vec<(usize, usize)> = partitions.iter().map(ends).collect();
-        let mut committed = vec![];
-        {
-            let mine = self.mine.borrow();
-            let member = mine.consumer.as_ref().map_or(MemberId::MAX, |consumer| consumer.member);
-            drop(mine);
-            let mut cluster = self.ground.cluster.borrow_mut();
-            let group = &mut cluster.groups[self.place.group];
-            for &partition in partitions {
-                if group.is_unstable(partition) {
-                    drop(cluster);
-                    self.ground.faults.borrow_mut().hit("offset unstable");
-                    self.settle_pending()?;
-                    return Err(no_answer(
-                        "fetch committed offsets: one is still in a transaction",
-                    ));
-                }
-                committed.push(group.tell(member, partition));
-            }
-        }
-        // Two questions, and between them the world goes on.
-        self.give_way(Call::Beginnings)?;
-        // A group that tells old offsets does not tell that newer ones are on their way.
-        if partitions.iter().map(ends).zip(&known).any(|(now, known)| now.1 < known.0) {
-            self.ground.faults.borrow_mut().hit("state unstable");
-            self.settle_pending()?;
-            return Err(no_answer("read state: one is still in a transaction"));
-        }
-        self.settled.set(None);
-        let cluster = self.ground.cluster.borrow();
-        let topic = &cluster.topics[state];
-        let found = partitions.iter().zip(committed).map(|(&partition, committed)| {
-            let log = topic.partitions.get(partition.0 as usize);
-            let kept = keys.iter().map(|key| {
-                let mut newest_first = log?.committed(0).rev();
-                newest_first.find(|(_, r)| r.key.as_deref() == Some(*key))?.1.value.clone()
-            });
-            let kept: Vec<Option<Vec<u8>>> = kept.collect();
-            let known = kept.first().and_then(|value| extent(value.as_deref()?));
-            let log = survey(&cluster.topics[self.place.input], partition, known.as_ref());
-            Beginning { partition, committed, log, kept }
-        });
-        let found = found.collect();
-        drop(cluster);
-        self.leave(strike, "beginnings", found)
+    fn beginnings(&self, partitions: &[Partition], kept: Kept<'_>) -> Result<Vec<Beginning>> {
+        self.find_beginnings(partitions, kept)
     }
 
     fn positions(&self) -> Vec<(Partition, Offset)> {
@@ -466,25 +328,8 @@ impl deliver::Session for Session {
         mine.consumer.as_mut().is_some_and(|consumer| std::mem::take(&mut consumer.interrupted))
     }
 
-    /// Somebody looks every two seconds, and is heard when the next one looks: by then the world has gone on.
     fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>> {
-        let now = self.ground.now();
-        let (at, mut look) = (self.looked_at.get(), self.look.borrow_mut());
-        if at.is_some_and(|at| now < at + LOOK_MS) {
-            return None;
-        }
-        self.looked_at.set(Some(now));
-        let cluster = self.ground.cluster.borrow();
-        let input = &cluster.topics[self.place.input].name;
-        let outputs = self.place.outputs.topics.iter();
-        let topics = outputs.chain([input]).map(|name| &cluster.topics[cluster.topic(name)]);
-        let extents = topics.flat_map(|topic| {
-            (0..topic.partitions.len()).map(|p| {
-                let partition = Partition(p as i32);
-                (TopicPartition { topic: topic.name.clone(), partition }, extent(topic, partition))
-            })
-        });
-        look.replace(extents.collect())
+        self.look_at_logs()
     }
 
     fn survey(
@@ -526,25 +371,8 @@ impl deliver::Session for Session {
 }
 
 /// Partitions and offsets, for people.
-fn places(all: &[(Partition, Offset)]) -> String {
+pub(super) fn places(all: &[(Partition, Offset)]) -> String {
     all.iter().map(|(partition, offset)| format!(" {partition}/{offset}")).collect()
-}
-
-/// Between two looks at the input.
-const LOOK_MS: Ms = 2_000;
-
-fn extent(topic: &Topic, partition: Partition) -> Extent {
-    let log = &topic.partitions[partition.0 as usize];
-    let (start, end) = (Offset(log.start() as i64), Offset(log.end() as i64));
-    Extent { topic: Some(topic.id()), start, end, leader_epoch: Some(log.epoch() as i32) }
-}
-
-fn survey(topic: &Topic, partition: Partition, was: Option<&Extent>) -> Survey {
-    let (extent, log) = (extent(topic, partition), &topic.partitions[partition.0 as usize]);
-    let was = was.filter(|was| was.topic == extent.topic);
-    let ended = was.and_then(|was| Some((was.end, log.end_of(was.leader_epoch? as usize)? as i64)));
-    let parted = ended.filter(|&(then, now)| now < then.0).map(|(_, now)| Offset(now));
-    Survey { extent, parted }
 }
 
 impl Session {

@@ -6,10 +6,10 @@ use super::steps::failed;
 use super::{Result, Role, Session};
 use crate::deliver::GROUP;
 use crate::record::{Offset, TopicPartition};
+use crate::sim::cluster::group::MemberId;
 use crate::sim::cluster::{Ms, Refusal};
 use crate::sim::faults::Call;
 use crate::sim::ground::Ground;
-use crate::sim::group::MemberId;
 
 /// How long others are given to end what they have open.
 const OTHERS: Ms = 300;
@@ -66,7 +66,7 @@ impl Session {
         let lease = self.mine.borrow().lease;
         let refused = |refusal| self.refused("end what hangs", refusal);
         for place in places {
-            let record = crate::sim::log::record(Some(b"nothing"), None);
+            let record = crate::sim::cluster::log::record(Some(b"nothing"), None);
             let mut cluster = self.ground.cluster.borrow_mut();
             let at = (cluster.topic(&place.topic), place.partition);
             let done = cluster.produce((lease, self.process.no), at, Rc::new(record));
@@ -110,8 +110,8 @@ impl Session {
         if !self.hangs() {
             return Ok(());
         }
-        if let Some(world) = self.ground.world.borrow().upgrade() {
-            world.go_on(OTHERS);
+        if let Some(rest) = self.ground.environment() {
+            rest.go_on(OTHERS);
         }
         self.give_way(Call::Commit)?;
         self.look();

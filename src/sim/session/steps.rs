@@ -6,9 +6,9 @@ use super::{Consumer, Fetch, Fetched, Mine, Queued, Result, Session};
 use crate::deliver::{self, Objection, Session as _, SessionError};
 use crate::record::{Offset, Partition, Position};
 use crate::sim::cluster::Refusal;
+use crate::sim::cluster::group::News;
 use crate::sim::faults::{Call, Strike};
-use crate::sim::group::News;
-use crate::sim::world::WORKERS;
+use crate::sim::names::WORKERS;
 
 impl Session {
     pub(super) fn subscribe(&self) {
@@ -51,9 +51,9 @@ impl Session {
     /// Others may go on now.
     pub(super) fn give_way(&self, step: Call) -> Result<()> {
         if self.ground.faults.borrow_mut().interrupts(step)
-            && let Some(world) = self.ground.world.borrow().upgrade()
+            && let Some(rest) = self.ground.environment()
         {
-            world.interrupt(&self.process);
+            rest.interrupt(&self.process);
         }
         if self.process.alive.get() { Ok(()) } else { Err(self.dead()) }
     }
@@ -89,9 +89,8 @@ impl Session {
 
     /// Partitions go without a last word of this process.
     pub(super) fn part_with(&self, partitions: &[Partition]) {
-        let Some(world) = self.ground.world.borrow().upgrade() else { return };
         if self.place.group == WORKERS {
-            let mut parted = world.parted.borrow_mut();
+            let mut parted = self.ground.parted.borrow_mut();
             for &partition in partitions {
                 *parted.entry((self.process.no, partition)).or_default() += 1;
             }
@@ -101,8 +100,8 @@ impl Session {
     /// The others go on while this one waits for an answer that does not come.
     pub(super) fn wait_in_vain(&self, step: &'static str) -> SessionError {
         let ms = self.ground.faults.borrow_mut().below(3000);
-        if let Some(world) = self.ground.world.borrow().upgrade() {
-            world.go_on(ms);
+        if let Some(rest) = self.ground.environment() {
+            rest.go_on(ms);
         }
         match self.process.alive.get() {
             true => failed(step, "timed out"),

@@ -1,10 +1,10 @@
 //! What befalls machines and cluster between turns.
 
-use super::{MONITORS, WORKERS, World};
-use crate::record::OwnedRecord;
-use crate::record::Partition;
-use crate::sim::log::PartitionLog;
-use crate::sim::scene::{Arrival, kind};
+use super::World;
+use crate::record::{OwnedRecord, Partition};
+use crate::sim::cluster::log::PartitionLog;
+use crate::sim::names::{MONITORS, WORKERS, kind};
+use crate::sim::scene::Arrival;
 
 impl World {
     /// What befalls machines and cluster between turns.
@@ -26,37 +26,14 @@ impl World {
             let mut alive = machines.iter().enumerate().filter(|(_, m)| m.process.alive.get());
             alive.nth(luck as usize % running).map(|(at, _)| at).expect("below their number")
         };
-        let note = |what: &str| {
-            self.ground.note(|| what.to_owned());
-            self.ground.faults.borrow_mut().hit(what);
-        };
+        let note = |what: &str| self.befalls(what);
         match kind {
             0 if running > 0 => {
                 note("a process is killed");
                 let process = self.machines.borrow()[one()].process.clone();
                 process.die(&self.ground);
             }
-            1 | 2 if running > 0 => {
-                note("a process stands still");
-                let mut machines = self.machines.borrow_mut();
-                let machine = &mut machines[one_of(luck, running)];
-                // The ids of one that was replaced are another's already.
-                if !machine.process.alive.get() || machine.retired {
-                    return;
-                }
-                machine.process.frozen.set(true);
-                self.count_end(&machine.process);
-                machine.process.mute(&self.ground);
-                machine.thaw_at = Some(now + 1 + luck % 6000);
-                let (ids, name) = (machine.ids, machine.name.clone());
-                if kind == 2 {
-                    machine.retired = true;
-                    drop(machines);
-                    note("another process takes its ids over");
-                    let process = self.new_process();
-                    self.begin(process, ids, name);
-                }
-            }
+            1 | 2 if running > 0 => self.stand_still(luck, running, kind == 2),
             3 | 10 if running < 4 => {
                 note("one machine more");
                 self.scale_up();
@@ -91,6 +68,35 @@ impl World {
             }
             8 | 9 => self.grow(kind == 8, luck),
             _ => {}
+        }
+    }
+
+    fn befalls(&self, what: &str) {
+        self.ground.note(|| what.to_owned());
+        self.ground.faults.borrow_mut().hit(what);
+    }
+
+    /// A process stands still for a while, and perhaps another takes its ids over.
+    fn stand_still(&self, luck: u64, running: usize, replaced: bool) {
+        let now = self.ground.now();
+        self.befalls("a process stands still");
+        let mut machines = self.machines.borrow_mut();
+        let machine = &mut machines[one_of(luck, running)];
+        // The ids of one that was replaced are another's already.
+        if !machine.process.alive.get() || machine.retired {
+            return;
+        }
+        machine.process.frozen.set(true);
+        self.count_end(&machine.process);
+        machine.process.mute(&self.ground);
+        machine.thaw_at = Some(now + 1 + luck % 6000);
+        let (ids, name) = (machine.ids, machine.name.clone());
+        if replaced {
+            machine.retired = true;
+            drop(machines);
+            self.befalls("another process takes its ids over");
+            let process = self.new_process();
+            self.begin(process, ids, name);
         }
     }
 

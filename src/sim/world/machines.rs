@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Actor, MONITORS, Seat, WORKERS, World};
+use super::{Actor, Seat, World};
 use crate::deliver::{Inbox, MonitorDriver, Outputs, Progress, Worker};
 use crate::sim::cluster::Ms;
 use crate::sim::ground::Process;
 use crate::sim::mutation::{Mutant, Mutation, Reuse};
+use crate::sim::names::{MONITORS, WORKERS};
 use crate::sim::scorer::Toy;
 use crate::sim::session::{Role, Session};
 

@@ -33,11 +33,7 @@ fn evidence(guard: &Guard, windows: i64, attacks: u64, seed: u64) -> String {
                     begins: from == 0,
                     head: None,
                     read_out: false,
-                    windows: vec![Window {
-                        window: Timestamp(i * WINDOW_MS),
-                        tally,
-                        first_flagged: None,
-                    }],
+                    windows: vec![Window { tally, ..Window::empty(Timestamp(i * WINDOW_MS)) }],
                 }));
             }
         }

@@ -7,7 +7,8 @@ use apache_avro::schema::{
     DecimalSchema, InnerDecimalSchema, Name, NamesRef, ResolvedSchema, UuidSchema,
 };
 
-use super::super::cells::{Nth, Wanted};
+use super::super::cells::Nth;
+use super::super::wanted::Wanted;
 use super::super::{Text, Unusable};
 use super::Plan;
 

@@ -20,7 +20,8 @@ use std::ops::Range;
 
 use self::compile::{Kind, Node};
 use super::bytes::{Bytes, put_zigzag};
-use super::cells::{Harvest, Nth, Wanted, Write};
+use super::cells::{Harvest, Nth, Write};
+use super::wanted::Wanted;
 use super::{Text, Unusable};
 use crate::codec::Scalar;
 use crate::record::Fault;

@@ -9,7 +9,7 @@ use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{FieldDescriptor, Kind as FieldKind, MessageDescriptor, OneofDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
-use super::super::cells::Wanted;
+use super::super::wanted::Wanted;
 use super::super::{Text, Unusable};
 use super::Plans;
 use super::scalar::Kind;

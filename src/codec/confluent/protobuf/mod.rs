@@ -23,7 +23,8 @@ use prost::encoding::encode_varint;
 
 use self::compile::{Clears, Field, Message, Place, Plan};
 use super::bytes::Bytes;
-use super::cells::{Harvest, Nth, Wanted, Write};
+use super::cells::{Harvest, Nth, Write};
+use super::wanted::Wanted;
 use super::{Text, Unusable};
 use crate::codec::Scalar;
 use crate::record::Fault;

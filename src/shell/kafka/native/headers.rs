@@ -13,7 +13,7 @@ use std::ptr;
 use rdkafka::bindings as sys;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders};
 
-use super::Owned;
+use super::owned::Owned;
 use crate::record::{Excess, HEADER_BYTES_MAX, HEADERS_MAX, Headers};
 
 /// The headers of a record; possibly none.
@@ -116,4 +116,21 @@ impl Headers for RecordHeaders {
 
 fn owned(name: &[u8]) -> CString {
     CString::new(name).expect("it was a C string")
+}
+
+/// Value of the last header of this name, if there is one and it is not null.
+///
+/// The safe iterator panics on a header name that is not UTF-8: any producer could stop us.
+pub fn header<'a>(headers: &'a BorrowedHeaders, name: &CStr) -> Option<&'a [u8]> {
+    let mut value: *const c_void = ptr::null();
+    let mut size = 0_usize;
+    // SAFETY: a `&BorrowedHeaders` is a cast `rd_kafka_headers_t` that lives as long as the
+    // reference. The out-pointers are valid; on success `value` points to `size` bytes owned by
+    // the headers, or is null.
+    unsafe {
+        let headers = ptr::from_ref(headers).cast::<sys::rd_kafka_headers_t>();
+        let found = sys::rd_kafka_header_get_last(headers, name.as_ptr(), &mut value, &mut size);
+        let is_there = found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        (is_there && !value.is_null()).then(|| std::slice::from_raw_parts(value.cast::<u8>(), size))
+    }
 }

@@ -5,90 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::Violation;
-use super::cluster::{Announced, Cluster, End};
-use super::expect;
-use super::log::{PartitionLog, TxnId};
-use super::scene::Scene;
-use super::world::{WORKERS, World};
+use super::violation::Violation;
 use crate::deliver::Boot;
-use crate::record::{Offset, OwnedRecord, Partition};
+use crate::record::{Offset, Partition};
+use crate::sim::cluster::log::TxnId;
+use crate::sim::cluster::{Announced, Cluster, End};
+use crate::sim::scene::Scene;
+use crate::sim::world::breaks::{Break, Ledger};
+use crate::sim::world::numbers::{left, there, unread};
 use crate::watch::{LossCause, Message};
-
-/// The header with a record's number.
-pub const NUMBER: &str = "n";
-
-/// What befell the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Break {
-    Retention,
-    /// A leader that has all.
-    Elected,
-    /// One that has not.
-    Truncated,
-    Anew,
-}
-
-/// What befell which partition, in order.
-pub type Ledger = Vec<(Partition, Break)>;
-
-/// Breaks of a world: enough to come upon each other.
-const BREAKS_MAX: usize = 4;
 
 const UNREAD: &str = "I14 whatever the log has is read, whichever log it is";
 const TOLD: &str = "I15 what retention deleted unread is told, and nothing else";
 const TWICE: &str = "I1 every record leaves exactly once";
-
-impl World {
-    /// Something befalls the input.
-    pub(super) fn break_log(&self, luck: u64) {
-        if self.broken.borrow().len() >= BREAKS_MAX {
-            return;
-        }
-        let (n, end) = {
-            let cluster = self.ground.cluster.borrow();
-            let partitions = &cluster.topics[cluster.topic(&self.scene.stream.input)].partitions;
-            let n = partitions.len() as u64;
-            (n, partitions[(luck % n) as usize].end())
-        };
-        let what = match luck >> 4 & 7 {
-            0..=2 => Break::Retention,
-            3 => Break::Elected,
-            4 | 5 => Break::Truncated,
-            _ => Break::Anew,
-        };
-        self.befall(Partition((luck % n) as i32), what, (luck >> 8) as usize % (end + 1));
-    }
-
-    /// `what` befalls a partition of the input, at offset `at` if it is one that has an offset.
-    fn befall(&self, partition: Partition, what: Break, at: usize) {
-        let mut cluster = self.ground.cluster.borrow_mut();
-        let input = cluster.topic(&self.scene.stream.input);
-        let mut broken = self.broken.borrow_mut();
-        let log = cluster.log(input, partition);
-        match what {
-            Break::Retention => log.delete_below(at),
-            Break::Elected => log.elect(log.end()),
-            Break::Truncated => log.elect(at),
-            Break::Anew => {
-                let topic = &mut cluster.topics[input];
-                topic.made += 1;
-                topic.partitions.fill(PartitionLog::default());
-                // Whoever deletes a topic deletes what groups committed of it.
-                cluster.groups[WORKERS].forget_offsets();
-            }
-        }
-        let n = cluster.topics[input].partitions.len() as i32;
-        let all = (0..n).map(Partition).filter(|p| what == Break::Anew || *p == partition);
-        broken.extend(all.map(|p| (p, what)));
-        let log = cluster.log(input, partition);
-        let note =
-            format!("{what:?} of partition {partition}: it has {} to {}", log.start(), log.end());
-        drop((cluster, broken));
-        self.ground.faults.borrow_mut().hit(format!("the input: {what:?}"));
-        self.ground.note(|| note);
-    }
-}
 
 /// What is wrong with a world whose input changed.
 pub fn check(scene: &Scene, cluster: &Cluster, broken: &Ledger) -> Vec<Violation> {
@@ -154,48 +83,6 @@ pub fn check(scene: &Scene, cluster: &Cluster, broken: &Ledger) -> Vec<Violation
     found
 }
 
-/// Whether everything that the input has has left.
-pub fn is_read(scene: &Scene, cluster: &Cluster) -> bool {
-    unread(&there(scene, cluster), &left(scene, cluster)).next().is_none()
-}
-
-fn unread<'a>(
-    input: &'a BTreeMap<u64, (Partition, Offset)>,
-    left: &'a BTreeMap<u64, Vec<(Partition, Offset)>>,
-) -> impl Iterator<Item = (u64, (Partition, Offset))> {
-    input.iter().filter(|(number, _)| !left.contains_key(number)).map(|(&number, &at)| (number, at))
-}
-
-fn number(record: &OwnedRecord) -> Option<u64> {
-    u64::from_le_bytes(record.header(NUMBER)?.try_into().ok()?).into()
-}
-
-/// Records that the input has now, by number.
-fn there(scene: &Scene, cluster: &Cluster) -> BTreeMap<u64, (Partition, Offset)> {
-    let topic = &cluster.topics[cluster.topic(&scene.stream.input)];
-    let logs = topic.partitions.iter().enumerate();
-    let records = logs.flat_map(|(p, log)| {
-        let at = move |offset: usize| (Partition(p as i32), Offset(offset as i64));
-        log.committed(log.start()).map(move |(offset, record)| (record, at(offset)))
-    });
-    records.filter_map(|(record, at)| Some((number(record)?, at))).collect()
-}
-
-/// Where each record came from that left, by number.
-fn left(scene: &Scene, cluster: &Cluster) -> BTreeMap<u64, Vec<(Partition, Offset)>> {
-    let topics = &scene.stream.topics;
-    let mut left: BTreeMap<u64, Vec<(Partition, Offset)>> = BTreeMap::new();
-    for name in [&topics.sanitized, &topics.quarantine, &topics.dead_letter] {
-        let topic = &cluster.topics[cluster.topic(name)];
-        for (_, record) in topic.partitions.iter().flat_map(|log| log.committed(0)) {
-            if let (Some(number), Some(at)) = (number(record), expect::source(record)) {
-                left.entry(number).or_default().push((at.partition, at.offset));
-            }
-        }
-    }
-    left
-}
-
 /// Where somebody took a partition over first, and said so: what was deleted before is nobody's.
 fn began(cluster: &Cluster, partition: Partition) -> Option<Offset> {
     let is_said = |boot: &&Announced| {
@@ -227,12 +114,15 @@ mod tests {
     use super::*;
     use crate::decide::OnGuardFailure;
     use crate::deliver::{Beginning, begin_lane};
-    use crate::record::Extent;
+    use crate::record::{Extent, OwnedRecord};
     use crate::score::Survey;
+    use crate::sim::PATIENCE;
     use crate::sim::cluster::Ms;
+    use crate::sim::cluster::log;
     use crate::sim::faults::Faults;
-    use crate::sim::scene::{Arrival, kind};
-    use crate::sim::{PATIENCE, log};
+    use crate::sim::names::{NUMBER, kind};
+    use crate::sim::scene::Arrival;
+    use crate::sim::world::World;
 
     /// What is wrong after a calm world in which these kinds of records come, `false` aborted, and whose input loses
     /// what it has from `end` on at `ms`.

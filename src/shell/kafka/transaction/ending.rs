@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use rdkafka::producer::{BaseRecord, Producer};
 use tracing::{debug, error, info, warn};
 
-use super::native::{self, NativeError, Which};
-use super::transaction::{ABORT, ToGroup, Transactions};
-use super::{deadline, words};
+use super::abort::ABORT;
+use super::{ToGroup, Transactions};
 use crate::config::Delivery;
 use crate::deliver::{Ends, GROUP, SessionError};
 use crate::record::{Offset, TopicPartition};
+use crate::shell::kafka::native::{self, NativeError, Which};
+use crate::shell::kafka::{deadline, words};
 
 /// Transactions of others end within this, as a rule: their commit interval.
 const OTHERS: Duration = Duration::from_millis(300);

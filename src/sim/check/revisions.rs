@@ -3,16 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::check::{Left, Violation};
-use super::expect;
-use super::scene::{BASELINE, OTHER_BASELINE};
+use super::violation::Violation;
 use crate::emit::TRACE;
 use crate::record::{OwnedRecord, Partition, Position};
+use crate::sim::expect::{self, Left};
+use crate::sim::names::REVISIONS;
 use crate::watch::Evidence;
-
-/// Names of the revisions, by number. The monitors score by the first; where bundles roll, every other process scores by the
-/// second.
-pub const REVISIONS: [&str; 6] = [BASELINE, OTHER_BASELINE, "third", "fourth", "fifth", "sixth"];
 
 const REVISION: &str = "I16 a record's header names the revision that counted it, and no worker goes back to an older one";
 

@@ -1,0 +1,118 @@
+use super::*;
+
+fn at(offset: i64) -> Position {
+    Position { partition: Partition(3), offset: Offset(offset) }
+}
+
+fn refusal(offset: i64, objection: Objection, sure: bool) -> Refusal {
+    Refusal { at: at(offset), topic: "out".into(), objection, sure, takes: None }
+}
+
+#[test]
+fn a_record_of_a_refused_request_is_tried_alone_before_it_leaves_otherwise() {
+    let (mut refusals, now) = (Refusals::default(), Instant::now());
+    let doubt = |r: &mut Refusals, offset| r.doubt(at(offset), "out", (Timestamp(5), false), now);
+    refusals.take(&[refusal(1, Objection::Size, false), refusal(2, Objection::Size, false)], now);
+    let suspicion = Some(Objection::Size);
+    let alone = Doubt { alone: true, suspicion, requests: 1, ..Doubt::default() };
+    let both = |r: &mut Refusals| [doubt(r, 1), doubt(r, 2)];
+    assert_eq!(both(&mut refusals), [Some(alone); 2]);
+    refusals.trying(Some(at(2)));
+    assert!(refusals.take(&[refusal(2, Objection::Size, false)], now).is_empty());
+    let letter = Doubt { form: Form::Letter, alone: false, objection: suspicion, ..alone };
+    assert_eq!(both(&mut refusals), [Some(alone), Some(letter)]);
+    let last = |next| refusals.last(|_| Some(Offset(next)));
+    assert_eq!((last(2), last(3)), ([(Partition(3), Offset(2))].into(), [].into()));
+    refusals.committed(Partition(3), Offset(2));
+    assert_eq!(both(&mut refusals), [None, Some(letter)]);
+}
+
+#[test]
+fn a_record_that_is_judged_otherwise_is_tried_anew() {
+    let (mut refusals, now) = (Refusals::default(), Instant::now());
+    refusals.take(&[refusal(1, Objection::Record, true)], now);
+    let shown = (Timestamp(5), false);
+    assert_eq!(refusals.doubt(at(1), "other", shown, now), None);
+    let elsewhere = Refusal { topic: "other".into(), ..refusal(1, Objection::Size, true) };
+    refusals.take(&[elsewhere], now);
+    let doubt = refusals.doubt(at(1), "other", shown, now).expect("it is refused");
+    assert_eq!((doubt.form, doubt.objection), (Form::Letter, Some(Objection::Size)));
+}
+
+#[test]
+fn a_record_goes_through_every_form_and_is_stuck_only_after_the_last() {
+    let (mut refusals, now) = (Refusals::default(), Instant::now());
+    let mut forms = vec![];
+    for _ in 0..5 {
+        let stuck = refusals.take(&[refusal(1, Objection::Record, true)], now);
+        let doubt = refusals.known(at(1), "out").expect("it is refused");
+        forms.push((doubt.form, stuck.len()));
+    }
+    let (bare, stuck) = ((Form::Bare, 0), (Form::Bare, 1));
+    assert_eq!(forms, [(Form::Letter, 0), (Form::Pointer, 0), bare, stuck, stuck]);
+}
+
+#[test]
+fn what_a_topic_is_said_to_take_spares_others_the_trial_for_a_minute() {
+    let (mut refusals, then) = (Refusals::default(), Instant::now());
+    let (least, most) = (Timestamp(1_000_000), Timestamp(2_000_000));
+    let takes = Some(Takes { within: Some((least, most)), keyed: true, bytes: None });
+    let first = Refusal { takes, ..refusal(1, Objection::Timestamp, false) };
+    refusals.take(&[first], then);
+    let mut doubt = |topic, timestamp, keyless, seconds| {
+        let (facts, now) = ((Timestamp(timestamp), keyless), then + Duration::from_secs(seconds));
+        refusals.doubt(at(9), topic, facts, now).and_then(|doubt| doubt.objection)
+    };
+    let stamp = Some(Objection::Timestamp);
+    for (timestamp, expected) in [
+        (999_999, stamp),
+        (2_000_001, stamp),
+        (1_000_000, None),
+        (2_000_000, None),
+        (-1, None),
+        (-2, stamp),
+        (i64::MIN, stamp),
+        (i64::MAX, stamp),
+    ] {
+        assert_eq!(doubt("out", timestamp, false, 0), expected, "{timestamp}");
+    }
+    assert_eq!(doubt("out", 1_500_000, true, 0), Some(Objection::Record));
+    assert_eq!(doubt("other", 1, true, 0), None);
+    assert_eq!([doubt("out", 1, false, 59), doubt("out", 1, false, 60)], [stamp, None]);
+    assert_eq!(
+        [doubt("out", 2_001_000, false, 1), doubt("out", 2_001_001, false, 1)],
+        [None, stamp]
+    );
+    // One that was in the request and is well inside is not what the topic objected to.
+    let mut alone = |timestamp| {
+        let doubt = refusals.doubt(at(1), "out", (Timestamp(timestamp), false), then);
+        doubt.is_some_and(|doubt| doubt.alone && doubt.form == Form::Whole)
+    };
+    assert!(alone(1_000_000) && !alone(1_500_000));
+}
+
+#[test]
+fn a_record_that_seems_well_inside_is_tried_alone_after_three_requests_that_were_refused_with_it() {
+    let (mut refusals, now) = (Refusals::default(), Instant::now());
+    let within = Some((Timestamp(0), Timestamp(10_000_000)));
+    let takes = Some(Takes { within, keyed: false, bytes: None });
+    let mut alone = vec![];
+    for _ in 0..4 {
+        refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
+        let doubt = refusals.doubt(at(1), "out", (Timestamp(5_000_000), false), now);
+        alone.push(doubt.is_some_and(|doubt| doubt.alone));
+    }
+    assert_eq!(alone, [false, false, true, true]);
+}
+
+#[test]
+fn a_letter_that_is_refused_too_is_one_for_the_reason_that_it_became_one() {
+    let (mut refusals, now) = (Refusals::default(), Instant::now());
+    let takes = Some(Takes { within: Some((Timestamp(10), Timestamp(20))), ..Takes::default() });
+    refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
+    refusals.doubt(at(9), "out", (Timestamp(5), false), now);
+    refusals.take(&[refusal(9, Objection::Record, false)], now);
+    let doubt = refusals.doubt(at(9), "out", (Timestamp(5), false), now).expect("it is old");
+    let letter = (Form::Letter, true, Some(Objection::Timestamp));
+    assert_eq!((doubt.form, doubt.alone, doubt.objection), letter);
+}

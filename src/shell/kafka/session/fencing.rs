@@ -1,0 +1,111 @@
+//! What is done after brokers fenced our transactional id: look for another process, and take the id back later.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+
+use super::Session;
+use crate::config::GroupProtocol;
+use crate::deliver::{Backoff, SessionError};
+use crate::shell::kafka::native;
+
+/// What is known of whoever may have our transactional id.
+#[derive(Default)]
+pub(super) struct Fencing {
+    /// How often brokers fenced us lately although nobody else was seen, and when last.
+    times: Cell<(u32, Option<Instant>)>,
+    /// Who seems to have our id, and since when.
+    rival: RefCell<Option<(native::Member, Instant)>>,
+}
+
+/// What a group of the new protocol has if nobody says otherwise to the brokers.
+const BROKERS_SESSION: Duration = Duration::from_secs(45);
+
+/// Without being fenced for so long, the next time counts as the first.
+const FENCINGS_OVER: Duration = Duration::from_secs(120);
+
+/// Before an id is taken back that nobody else is seen to have: at once the first time, then ever later.
+/// Two processes of one name that do not see each other must not take turns.
+const TAKE_BACK: Backoff =
+    Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(20) };
+
+impl Session {
+    /// Brokers fence whoever is too slow for them, as they do whoever lost its id to another process. So it
+    /// is a failure like any other, until another process is seen.
+    pub(super) fn fenced<T>(&self, result: Result<T, SessionError>) -> Result<T, SessionError> {
+        let Err(SessionError::Fenced { id, reason }) = result else { return result };
+        let seen = match self.look_for_rival(&id) {
+            Err(fenced @ SessionError::Fenced { .. }) => return Err(fenced),
+            Err(error) => {
+                format!("whether another process of our name is there is not known: {error}")
+            }
+            Ok(Some(rival)) => format!("{rival} is a member of group {} too", self.group),
+            Ok(None) => format!("no other process of our name is seen in group {}", self.group),
+        };
+        let (times, last) = self.fencing.times.get();
+        let recent = last.is_some_and(|at| at.elapsed() < FENCINGS_OVER);
+        self.fencing.times.set((if recent { times + 1 } else { 1 }, Some(Instant::now())));
+        let reason = format!(
+            "the brokers take nothing more under transactional id {id} ({reason}), as after a transaction that \
+             lasted longer than transaction_timeout_ms; {seen}"
+        );
+        Err(SessionError::Transaction { step: "transaction", reason })
+    }
+
+    /// A member of our group that has our name and is not of this process. It is believed to live once it
+    /// has been there for longer than the group keeps who is dead: a process that was killed, or a member of
+    /// ours that joined without our hearing of it.
+    ///
+    /// # Errors
+    /// `Fenced` if it lives; else if nobody answers.
+    pub(super) fn look_for_rival(&self, id: &str) -> Result<Option<native::Member>, SessionError> {
+        self.step("looking for another process of our name");
+        let members = &self.clients.members;
+        members.know(self.consumer().client());
+        let client_id = self.clients.client_id(&self.role);
+        let found = members.rival(self.consumer().client(), &self.group, &client_id)?;
+        let mut known = self.fencing.rival.borrow_mut();
+        let since = match (&*known, &found) {
+            (Some((before, since)), Some(now)) if before.id == now.id => *since,
+            _ => Instant::now(),
+        };
+        *known = found.clone().map(|rival| (rival, since));
+        match found {
+            Some(rival) if since.elapsed() >= self.dead_after() => {
+                let reason = format!("{rival} is a member of group {}", self.group);
+                Err(SessionError::Fenced { id: id.to_owned(), reason })
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// How long a group keeps a member that is dead.
+    pub(super) fn dead_after(&self) -> Duration {
+        let kafka = self.clients.kafka();
+        let session = match kafka.group_protocol {
+            GroupProtocol::Classic => kafka.session_timeout,
+            GroupProtocol::Consumer => kafka.session_timeout.max(BROKERS_SESSION),
+        };
+        session + session / 4
+    }
+
+    /// Whether it is time to take back an id that the brokers fenced.
+    pub(super) fn may_take_back(&self) -> Result<(), SessionError> {
+        let (times, Some(last)) = self.fencing.times.get() else { return Ok(()) };
+        let what = "take the transactional id back";
+        if self.fencing.rival.borrow().is_some() {
+            let id = self.clients.transactional_prefix() + &self.role;
+            if let Some(rival) = self.look_for_rival(&id)? {
+                let reason = format!("{rival} may have it; that shows in {:?}", self.dead_after());
+                return Err(SessionError::Exchange { what, reason });
+            }
+        }
+        let pause = TAKE_BACK.after(times.saturating_sub(1));
+        if last.elapsed() >= pause {
+            return Ok(());
+        }
+        let reason = format!("fenced {times} times; it is taken back after {pause:?}");
+        Err(SessionError::Exchange { what, reason })
+    }
+}

@@ -1,0 +1,46 @@
+//! A consumer that is a member of a group, until it goes.
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tracing::warn;
+
+use crate::deliver::SessionError;
+use crate::shell::kafka::Clients;
+use crate::shell::kafka::assignment::{Assignments, News};
+use crate::shell::kafka::quiet::during;
+
+/// The consumer. Gone, it leaves the group, so that its partitions go to others at once. Its own
+/// drop polls until everything is given back; from here on the callback sees to that.
+pub(in crate::shell::kafka) struct Member(pub(in crate::shell::kafka) BaseConsumer<Assignments>);
+
+impl Member {
+    pub(super) fn join(
+        clients: &Clients,
+        role: &str,
+        group: &str,
+        topic: &str,
+    ) -> Result<Self, SessionError> {
+        let config = clients.consumer(role, group);
+        let assignments = Assignments::default();
+        let consumer = BaseConsumer::from_config_and_context(&config, assignments)
+            .map_err(during("create consumer"))?;
+        consumer.subscribe(&[topic]).map_err(during("subscribe"))?;
+        Ok(Self(consumer))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let assignments = self.0.context();
+        assignments.leave();
+        while let Some((news, partitions)) = assignments.take() {
+            let done = match news {
+                News::Assigned => self.0.incremental_assign(&partitions),
+                News::Revoked => self.0.incremental_unassign(&partitions),
+            };
+            if let Err(error) = done {
+                warn!(%error, "leaving the group");
+            }
+        }
+    }
+}

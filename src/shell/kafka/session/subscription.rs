@@ -1,0 +1,213 @@
+//! Our place in a group on one topic: the consumer, and how far each of its partitions was read.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{
+    Offset as NativeOffset, TopicPartitionList, TopicPartitionListElem,
+};
+use tracing::warn;
+
+use super::EXCHANGE;
+use super::fetched::Fetched;
+use super::member::Member;
+use crate::deliver::{Change, SessionError};
+use crate::record::{Offset, Partition};
+use crate::shell::kafka::assignment::{Assignments, News};
+use crate::shell::kafka::native::{self, RecordHeaders};
+use crate::shell::kafka::words;
+
+/// A consumer of one topic.
+pub(super) struct Subscription {
+    topic: String,
+    member: Member,
+    /// The log did not have what was to be read next.
+    interrupted: Cell<bool>,
+    /// Partitions of which nothing was left to read when they were last read.
+    ended: RefCell<BTreeSet<Partition>>,
+    /// Where the client said that it was when it was given these partitions.
+    before: RefCell<BTreeMap<Partition, Offset>>,
+}
+
+impl Subscription {
+    pub fn new(topic: &str, member: Member) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            member,
+            interrupted: Cell::new(false),
+            ended: RefCell::default(),
+            before: RefCell::default(),
+        }
+    }
+
+    pub fn consumer(&self) -> &BaseConsumer<Assignments> {
+        &self.member.0
+    }
+
+    /// Goes on with `new`; gives the old one back, which leaves the group when it is dropped.
+    pub fn replace(&mut self, new: Member) -> Member {
+        std::mem::replace(&mut self.member, new)
+    }
+
+    pub fn poll(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
+        let began = Instant::now();
+        loop {
+            return match self.consumer().poll(timeout.saturating_sub(began.elapsed())) {
+                None => Ok(None),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    self.ended.borrow_mut().insert(Partition(partition));
+                    continue;
+                }
+                Some(Err(KafkaError::MessageConsumption(code))) if is_elsewhere(code) => {
+                    warn!(topic = self.topic, reason = %code, "the log does not have what is to be read next");
+                    self.interrupted.set(true);
+                    Ok(None)
+                }
+                Some(Ok(message)) => {
+                    let mut ended = self.ended.borrow_mut();
+                    if !ended.is_empty() {
+                        ended.remove(&Partition(message.partition()));
+                    }
+                    drop(ended);
+                    let headers = RecordHeaders::take(&message);
+                    Ok(Some(Fetched { message, headers }))
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    Err(unusable("consume")(error))
+                }
+                Some(Err(error)) => {
+                    words::report_fetch(&error);
+                    self.doubt_ends();
+                    Ok(None)
+                }
+            };
+        }
+    }
+
+    pub fn change(&self) -> Option<Change> {
+        let (news, partitions) = self.consumer().context().take()?;
+        let partitions = partitions.elements().iter().map(|e| Partition(e.partition())).collect();
+        Some(match news {
+            News::Assigned => Change::Assigned(partitions),
+            News::Revoked if self.consumer().assignment_lost() => Change::Lost(partitions),
+            News::Revoked => Change::Revoked(partitions),
+        })
+    }
+
+    pub fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        let list = self.placed(from);
+        // Until something is read, the client may still say how far it came when it last had them.
+        let ours: BTreeSet<Partition> = from.iter().map(|&(partition, _)| partition).collect();
+        self.before.borrow_mut().retain(|partition, _| !ours.contains(partition));
+        self.ended.borrow_mut().retain(|partition| !ours.contains(partition));
+        self.consumer().incremental_assign(&list).map_err(unusable("assign"))?;
+        let before = self.positions().into_iter().filter(|(partition, _)| ours.contains(partition));
+        self.before.borrow_mut().extend(before);
+        // A partition that was paused when it was taken from us comes back paused.
+        self.consumer().resume(&list).map_err(unusable("resume"))
+    }
+
+    pub fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        let list = self.named(partitions);
+        self.consumer().incremental_unassign(&list).map_err(unusable("unassign"))
+    }
+
+    pub fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError> {
+        self.consumer().pause(&self.named(partitions)).map_err(unusable("pause"))
+    }
+
+    /// Reads paused partitions again, wherever they stand.
+    pub fn resume(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        self.consumer().resume(&self.placed(from)).map_err(unusable("resume"))
+    }
+
+    pub fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError> {
+        // Read on from anywhere else, and records would be passed over.
+        let done = self.consumer().seek_partitions(self.placed(to), EXCHANGE);
+        for element in done.map_err(unusable("rewind"))?.elements() {
+            element.error().map_err(unusable("rewind"))?;
+        }
+        Ok(())
+    }
+
+    pub fn positions(&self) -> Vec<(Partition, Offset)> {
+        let Ok(all) = self.consumer().position() else { return vec![] };
+        let before = self.before.borrow();
+        let read = |element: TopicPartitionListElem<'_>| match element.offset() {
+            NativeOffset::Offset(offset) => {
+                let at = (Partition(element.partition()), Offset(offset));
+                (before.get(&at.0) != Some(&at.1)).then_some(at)
+            }
+            _ => None,
+        };
+        all.elements().into_iter().filter_map(read).collect()
+    }
+
+    pub fn is_read_out(&self, partition: Partition, next: Offset) -> bool {
+        let end = native::known_end(self.consumer().client(), &self.topic, partition);
+        let markers = || self.positions().into_iter().find(|(p, _)| *p == partition);
+        self.is_at_end(partition)
+            || end.is_some_and(|end| next >= end || markers().is_some_and(|(_, at)| at >= end))
+    }
+
+    pub fn is_at_end(&self, partition: Partition) -> bool {
+        self.ended.borrow().contains(&partition)
+    }
+
+    /// Whether the log did not have what was to be read next; said once.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.replace(false)
+    }
+
+    /// The client could not read something, and does not say of which partition: one that reaches further than it was read
+    /// is not at its end any more.
+    fn doubt_ends(&self) {
+        let positions: BTreeMap<Partition, Offset> = self.positions().into_iter().collect();
+        let end = |p: Partition| native::known_end(self.consumer().client(), &self.topic, p);
+        self.ended.borrow_mut().retain(|partition| {
+            let position = positions.get(partition);
+            end(*partition).is_none_or(|end| position.is_some_and(|&position| position >= end))
+        });
+    }
+
+    fn list(
+        &self,
+        partitions: impl Iterator<Item = (Partition, Option<Offset>)>,
+    ) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in partitions {
+            let mut element = list.add_partition(&self.topic, partition.0);
+            if let Some(offset) = offset {
+                let offset = NativeOffset::Offset(offset.0);
+                element.set_offset(offset).expect("an offset that Kafka gave us");
+            }
+        }
+        list
+    }
+
+    /// These partitions of the topic, as librdkafka takes them.
+    pub fn named(&self, partitions: &[Partition]) -> TopicPartitionList {
+        self.list(partitions.iter().map(|&p| (p, None)))
+    }
+
+    /// The same, each with an offset.
+    pub fn placed(&self, from: &[(Partition, Offset)]) -> TopicPartitionList {
+        self.list(from.iter().map(|&(p, o)| (p, Some(o))))
+    }
+}
+
+/// Whether a partition is read no further because its log has nothing at that offset: the offset is deleted,
+/// or lies beyond the end, or was given to another record.
+fn is_elsewhere(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{AutoOffsetReset, LogTruncation, OffsetOutOfRange};
+    matches!(code, AutoOffsetReset | LogTruncation | OffsetOutOfRange)
+}
+
+/// What the consumer does not do it will not do later: the next one does.
+fn unusable(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
+    move |error| SessionError::Consumer { reason: format!("{what}: {}", words::of(&error)) }
+}
