@@ -1,7 +1,6 @@
-//! Tests of one program run side by side; those with brokers take turns.
+//! Tests of one program run side by side; of those with brokers, two at a time.
 //!
-//! Two brokers would fight for the cores, and time limits would mean nothing. Such a test mostly waits; with two `PLACES`
-//! all take 983 s instead of 1,238 s beside two builds, but not every one of them passes there.
+//! Such a test mostly waits. More brokers than cores would fight for the cores until time limits mean nothing.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -20,7 +19,6 @@ struct Running {
 /// As long as it lives, it is somebody's turn.
 pub struct Turn {
     group: Option<&'static str>,
-    places: usize,
     since: Instant,
 }
 
@@ -31,10 +29,10 @@ impl Running {
             *n += 1;
             return true;
         }
-        if self.places + turn.places > PLACES {
+        if self.places == PLACES {
             return false;
         }
-        self.places += turn.places;
+        self.places += 1;
         self.groups.extend(turn.group.map(|name| (name, 1)));
         true
     }
@@ -48,7 +46,7 @@ impl Running {
             }
         }
         self.groups.retain(|(_, n)| *n > 0);
-        self.places -= turn.places;
+        self.places -= 1;
     }
 }
 
@@ -57,21 +55,16 @@ static CHANGED: Condvar = Condvar::new();
 
 /// A turn, beside others as far as there are `PLACES`.
 pub fn turn() -> Turn {
-    take(None, 1)
+    take(None)
 }
 
-/// A turn beside nobody: what it shows depends on how fast a process is.
-pub fn turn_alone() -> Turn {
-    take(None, PLACES)
-}
-
-/// A turn beside the others of a group, which mostly wait, and nobody else.
+/// A turn together with the others of a group, which mostly wait: they have one place.
 pub fn turn_of(group: &'static str) -> Turn {
-    take(Some(group), PLACES)
+    take(Some(group))
 }
 
-fn take(group: Option<&'static str>, places: usize) -> Turn {
-    let mut turn = Turn { group, places, since: Instant::now() };
+fn take(group: Option<&'static str>) -> Turn {
+    let mut turn = Turn { group, since: Instant::now() };
     let mut now = running();
     while !now.take(&turn) {
         now = CHANGED.wait(now).unwrap_or_else(PoisonError::into_inner);
