@@ -127,7 +127,7 @@ impl Checker<'_> {
         Fold { lane, counted, clocks, log_end }
     }
 
-    /// What was told of a partition, each piece against the fold of just these records.
+    /// What was told of a partition, each piece against the fold of these records alone.
     fn evidence(&self, partition: Partition, fold: &Fold, told: &[Evidence], found: &mut Findings) {
         let mut end = Offset(0);
         for evidence in told {
