@@ -32,7 +32,7 @@ pub struct Args {
     records: Vec<RecordPlace>,
     /// Instead, the newest records of an output that were flagged or could not be read
     #[arg(long, value_enum, conflicts_with = "records")]
-    of: Option<OutputName>,
+    of: Option<OutputChoice>,
     /// How many
     #[arg(long, value_name = "N", default_value_t = 20, requires = "of")]
     newest: usize,
@@ -40,7 +40,7 @@ pub struct Args {
 
 /// An output of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum OutputName {
+enum OutputChoice {
     Sanitized,
     Quarantine,
     DeadLetter,
@@ -130,13 +130,13 @@ impl Args {
         &self,
         config: &Config,
         stream: &Stream,
-        of: OutputName,
+        of: OutputChoice,
     ) -> Result<Vec<String>, String> {
         let topics = &stream.topics;
         let topic = match of {
-            OutputName::Sanitized => &topics.sanitized,
-            OutputName::Quarantine => &topics.quarantine,
-            OutputName::DeadLetter => &topics.dead_letter,
+            OutputChoice::Sanitized => &topics.sanitized,
+            OutputChoice::Quarantine => &topics.quarantine,
+            OutputChoice::DeadLetter => &topics.dead_letter,
         };
         let clients = Clients::new(config.kafka.clone(), &config.instance);
         let looked_at = self.newest.saturating_mul(LOOKED_AT_EACH).min(LOOKED_AT_MAX);

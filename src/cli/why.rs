@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Exit;
 use super::config::ConfigFile;
 use crate::record::{Offset, Partition, Position};
-use crate::shell::why::{Decision, WhyError, why};
+use crate::shell::why::{DecisionReport, WhyError, why};
 
 /// Explain one decision: made again from the record, compared bit for bit, and told in words
 ///
@@ -55,8 +55,8 @@ impl Args {
 }
 
 /// A decision for people.
-fn text(decision: &Decision) -> String {
-    let Decision { source, bundle, .. } = decision;
+fn text(decision: &DecisionReport) -> String {
+    let DecisionReport { source, bundle, .. } = decision;
     let mut text =
         format!("{} ({} mode), stream {}\n", decision.decision, decision.mode, decision.stream);
     let mut line = |name: &str, said: String| {

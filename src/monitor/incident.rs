@@ -28,7 +28,7 @@ pub struct Incident {
     pub severe: bool,
     /// What was last told of it.
     #[serde(default)]
-    pub told: Notice,
+    pub told: IncidentNotice,
     /// In the order in which they fired.
     pub members: Vec<Member>,
 }
@@ -36,7 +36,7 @@ pub struct Incident {
 /// The last message about an incident: how many records it told of, and the end of its last window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Notice {
+pub struct IncidentNotice {
     pub records: u64,
     pub until: Timestamp,
 }
@@ -117,7 +117,7 @@ impl Incident {
 
     /// Whether a receiver should hear of it again although no watch says more.
     pub fn has_grown(&self) -> bool {
-        let Notice { records, until } = self.told;
+        let IncidentNotice { records, until } = self.told;
         let harmed = self.harmed();
         let waited_ms = self.until.0.saturating_sub(until.0);
         let is_twice = harmed >= 2 * records && waited_ms >= TELL_TWICE_MS;

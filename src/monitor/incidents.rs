@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use self::recurrence::came_back;
 use crate::bundle::Digest;
 use crate::decide::Mode;
-use crate::monitor::incident::{Notice, Past, most_are_lost};
+use crate::monitor::incident::{IncidentNotice, Past, most_are_lost};
 use crate::monitor::{About, Alert, Cause, Finding, Incident, Member, Status};
 use crate::record::{Offset, Partition, Timestamp};
 use crate::watch::{Counts, Loss, LossCause};
@@ -398,7 +398,7 @@ impl Incidents {
 /// The message about an incident, which remembers what it told.
 fn tell(about: &About, incident: &mut Incident, status: Status, note: Option<&str>) -> Alert {
     incident.severe |= incident.is_critical(about.policy);
-    incident.told = Notice { records: incident.harmed(), until: incident.until };
+    incident.told = IncidentNotice { records: incident.harmed(), until: incident.until };
     Alert::new(about, incident, status, note)
 }
 

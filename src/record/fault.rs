@@ -264,7 +264,7 @@ mod tests {
         check(
             Fault::OutOfBounds { feature: age, value: 200.0 },
             "",
-            "out-of-bounds: feature \"Age\" (number 4 of a row) is outside its bounds 0 to 120",
+            "out-of-bounds: feature \"Age\" (number 4 of a row) is 200, outside its bounds 0 to 120",
         );
         let told = "wrong-type: feature \"port\" (number 1 of a row) holds a value of another type";
         check(Fault::WrongType { feature: port }, "", told);

@@ -9,12 +9,14 @@ use crate::record::{Action, Part, Record};
 
 /// Parts that are changed at most: what takes more is no explanation for people.
 const PARTS_MAX: usize = 256;
+/// Tries at most: each is a score of the record.
+const STEPS_MAX: usize = 64;
 /// So many are changed one by one; then each step changes twice as many as the one before, as images need.
 const ONE_BY_ONE: usize = 16;
 
 /// One part that would have to be another.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct PartSwap {
     /// The row of the record, from 0, and the part of it.
     pub row: usize,
     pub part: Part,
@@ -32,12 +34,12 @@ pub fn counterfactual(
     guard: &Guard,
     networks: &mut Networks,
     record: &Record<'_>,
-) -> Result<Option<Vec<Change>>, GuardFailure> {
+) -> Result<Option<Vec<PartSwap>>, GuardFailure> {
     let (schema, mut batch) = (guard.schema(), Batch::default());
     let Some(mut rows) = guard.rows(record) else { return Ok(None) };
     let (parts, width) = (schema.parts(), schema.width());
-    let (mut changes, mut value): (Vec<Change>, _) = (vec![], record.value.map(<[u8]>::to_vec));
-    let (mut each, mut typical) = (1, vec![]);
+    let (mut changes, mut value): (Vec<PartSwap>, _) = (vec![], record.value.map(<[u8]>::to_vec));
+    let (mut each, mut steps, mut typical) = (1, 0, vec![]);
     loop {
         let now = Record { value: value.as_deref(), ..*record };
         batch.score(guard, networks, &[now])?;
@@ -49,26 +51,29 @@ pub fn counterfactual(
         let (heat, row) = (explanation.heat(), explanation.row());
         explanation.reasons(&mut typical);
         let seen = &rows[row * width..][..width];
-        let is_left = |part: &&Part| {
-            let columns = part.columns.clone();
-            seen[columns.clone()] != typical[columns]
-                && !changes.iter().any(|known| known.row == row && known.part == **part)
-        };
+        let differs = |part: &&Part| seen[part.columns.clone()] != typical[part.columns.clone()];
         let weight = |part: &Part| heat[part.columns.clone()].iter().sum::<f32>();
-        let mut left: Vec<&Part> = parts.iter().filter(is_left).collect();
+        let mut left: Vec<&Part> = parts.iter().filter(differs).collect();
         left.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
-        left.truncate(each.min(PARTS_MAX - changes.len()));
-        if left.is_empty() {
+        left.truncate(each);
+        if left.is_empty() || steps == STEPS_MAX || changes.len() > PARTS_MAX {
             return Ok(None);
         }
+        steps += 1;
         for part in left {
             let row_of_it = &mut rows[row * width..][..width];
             let before = schema.part_text(part, row_of_it);
             schema.set_part(part, row_of_it, &typical);
             let after = schema.part_text(part, row_of_it);
-            changes.push(Change { row, part: part.clone(), seen: before, typical: after });
+            // What another detector finds typical may be something else again.
+            match changes.iter_mut().find(|known| known.row == row && known.part == *part) {
+                Some(known) => known.typical = after,
+                None => {
+                    changes.push(PartSwap { row, part: part.clone(), seen: before, typical: after })
+                }
+            }
         }
-        each = if changes.len() < ONE_BY_ONE { 1 } else { 2 * each };
+        each = if steps < ONE_BY_ONE { 1 } else { 2 * each };
         value = Some(guard.rewritten(record, &rows));
     }
 }

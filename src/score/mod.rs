@@ -21,7 +21,7 @@ mod witness;
 
 pub use batch::{Batch, PART_NUMBERS_MAX};
 pub use count::{Counted, values as signal_values};
-pub use counterfactual::{Change, counterfactual};
+pub use counterfactual::{PartSwap, counterfactual};
 pub use destination::{Destination, destination};
 pub use explain::Explanation;
 pub use failure::{GuardFailure, Unscorable};

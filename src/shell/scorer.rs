@@ -9,7 +9,7 @@ use crate::decide::OnGuardFailure;
 use crate::deliver::Scorer;
 use crate::model::Networks;
 use crate::record::{Fault, Record};
-use crate::score::{Batch, Change, Explanation, Guard, GuardFailure, Outcome, counterfactual};
+use crate::score::{Batch, Explanation, Guard, GuardFailure, Outcome, PartSwap, counterfactual};
 use crate::watch::Baseline;
 
 /// A revision of a stream, and what one worker needs to score by it.
@@ -59,7 +59,7 @@ impl StreamScorer {
     pub fn counterfactual(
         &mut self,
         record: &Record<'_>,
-    ) -> Result<Option<Vec<Change>>, GuardFailure> {
+    ) -> Result<Option<Vec<PartSwap>>, GuardFailure> {
         counterfactual(&self.guard, &mut self.networks, record)
     }
 }

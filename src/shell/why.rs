@@ -25,7 +25,7 @@ const LISTED: usize = 64;
 
 /// A decision and its reasons.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Decision {
+pub struct DecisionReport {
     /// The verdict header: `pass`, `quarantine`, …
     pub decision: &'static str,
     pub mode: &'static str,
@@ -34,7 +34,7 @@ pub struct Decision {
     pub fault: Option<String>,
     pub stream: String,
     pub source: Source,
-    pub bundle: Judge,
+    pub bundle: BundleIdentity,
     /// Share of clean records that may be flagged.
     pub budget: f64,
     /// Share of clean records that are as suspicious, and the merged score; none of a record that was not scored.
@@ -69,7 +69,7 @@ pub struct Source {
 
 /// What decided.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Judge {
+pub struct BundleIdentity {
     pub digest: String,
     pub revision: String,
     /// Clean rows that the budget was learned from.
@@ -129,7 +129,7 @@ fn other(error: impl ToString) -> WhyError {
 /// # Errors
 /// If no stream has the topic, the record is not there, the bundle cannot be used, or the decision does not come out
 /// again.
-pub fn why(config: &Config, topic: &str, at: Position) -> Result<Decision, WhyError> {
+pub fn why(config: &Config, topic: &str, at: Position) -> Result<DecisionReport, WhyError> {
     let (stream, is_input) = stream_of(config, topic)?;
     let clients = Clients::new(config.kafka.clone(), &config.instance);
     let found = record_at(&clients, topic, at)?;
@@ -193,7 +193,7 @@ pub fn decision(
     scorer: &mut StreamScorer,
     (at, record): (Position, &OwnedRecord),
     left: Option<&OwnedRecord>,
-) -> Result<Decision, WhyError> {
+) -> Result<DecisionReport, WhyError> {
     let record = record.at(at);
     scorer.fetch(&[record]);
     if scorer.misses(&record) {
@@ -236,7 +236,7 @@ pub fn decision(
         Mode::Enforce => "enforce",
     };
     let fault = outcome.judged.err().map(|fault| fault.told(guard.schema(), record.value, true));
-    Ok(Decision {
+    Ok(DecisionReport {
         decision: outcome.text,
         mode,
         would_pass_if: would_pass_if.filter(|_| fault.is_none()),
@@ -249,7 +249,7 @@ pub fn decision(
             timestamp_ms: record.stamp.at.0,
             sha256: hex(&Sha256::digest(record.value.unwrap_or_default())),
         },
-        bundle: Judge {
+        bundle: BundleIdentity {
             digest: guard.digest().to_string(),
             revision: hexadecimal(guard.revision()),
             clean_rows: guard.clean().rows,

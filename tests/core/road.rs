@@ -79,8 +79,10 @@ impl Road {
                         .map(|range| self.batch.corrected()[range].to_vec()),
                     trace: self.batch.traces()[outcome.trace.clone()].to_vec(),
                     cells: self.batch.cells()[outcome.cells.clone()].to_vec(),
+                    reason: self.batch.reasons()[outcome.reason.clone()].to_vec(),
                     outcome: Outcome {
                         trace: 0..0,
+                        reason: 0..0,
                         cells: 0..0,
                         corrected: None,
                         ..outcome.clone()
@@ -116,6 +118,7 @@ struct Left {
     corrected: Option<Vec<u8>>,
     trace: Vec<u8>,
     cells: Vec<u16>,
+    reason: Vec<u8>,
 }
 
 impl Left {

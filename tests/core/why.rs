@@ -11,7 +11,7 @@ use tripline::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, 
 use tripline::shell::run::Prepared;
 use tripline::shell::scorer::StreamScorer;
 use tripline::shell::trial::Trial;
-use tripline::shell::why::{Decision, WhyError, decision};
+use tripline::shell::why::{DecisionReport, WhyError, decision};
 
 const PIXELS: usize = 784;
 
@@ -129,7 +129,7 @@ fn with_the_change_that_is_named_the_record_passes() {
     assert_eq!((told.decision, told.would_pass_if), ("pass", Some(vec![])));
 }
 
-fn why_not(told: Result<Decision, WhyError>) -> String {
+fn why_not(told: Result<DecisionReport, WhyError>) -> String {
     match told {
         Err(error @ WhyError::Differs(_)) => error.to_string(),
         other => panic!("{other:?}"),
