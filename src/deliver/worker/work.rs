@@ -33,9 +33,14 @@ impl<R: Scorer> Desk<R> {
         }
         let mut again = BTreeSet::new();
         let (alone, mut behind) = self.set_aside(&mut messages, &mut again);
+        let has_doubtful = self.has_doubtful(&messages);
+        if has_doubtful {
+            // A refusal gives up the whole transaction: what is not in doubt leaves before.
+            self.commit(session)?;
+        }
         self.supply(session, &mut messages)?;
         let mut records = self.settle(session, &mut messages)?;
-        if !self.refusals.is_empty() {
+        if has_doubtful {
             // What is known to pass must not be given up for what comes next.
             self.commit(session)?;
         }
@@ -99,8 +104,7 @@ impl<R: Scorer> Desk<R> {
         if self.refusals.is_empty() && !self.boots.iter().any(careful) {
             return (None, vec![]);
         }
-        let next = |partition| self.partitions.slot(partition).map(|slot| slot.lane.next());
-        let last = self.refusals.last(next);
+        let last = self.last_doubtful();
         let (mut alone, mut behind) = (None, vec![]);
         let mut kept = Vec::with_capacity(messages.len());
         for message in messages.drain(..) {
@@ -119,6 +123,20 @@ impl<R: Scorer> Desk<R> {
         }
         *messages = kept;
         (alone, behind)
+    }
+
+    /// The last record in doubt of each partition that has one.
+    fn last_doubtful(&self) -> BTreeMap<Partition, Offset> {
+        self.refusals.last(|partition| self.partitions.slot(partition).map(|slot| slot.lane.next()))
+    }
+
+    /// Whether some of `messages` is of a partition with a record in doubt.
+    fn has_doubtful<M: Fetched>(&self, messages: &[M]) -> bool {
+        if self.refusals.is_empty() {
+            return false;
+        }
+        let last = self.last_doubtful();
+        messages.iter().any(|message| last.contains_key(&message.record().at.partition))
     }
 
     fn careful(&self, partition: Partition, boot: &Boot) -> bool {
