@@ -5,7 +5,7 @@ use std::str::from_utf8;
 use std::sync::{Arc, LazyLock};
 
 use tripline::config::{Config, Secret};
-use tripline::deliver::Boot;
+use tripline::deliver::CrashLoopGuard;
 use tripline::monitor::About;
 use tripline::monitor::{Frame, Monitor};
 use tripline::record::{Offset, Partition, Probability, Schema, Timestamp};
@@ -114,8 +114,8 @@ pub fn state(bytes: &[u8]) {
         hear(&mut monitor, &[message]);
         hear(&mut monitor, &HEARD);
     }
-    let mut boot = Boot::take_over(Some(bytes), Offset(40), 256);
+    let mut boot = CrashLoopGuard::take_over(Some(bytes), Offset(40), 256);
     boot.begin_alone();
     boot.move_on(Offset(41));
-    let _ = Boot::take_over(Some(&boot.to_bytes()), Offset(41), 256);
+    let _ = CrashLoopGuard::take_over(Some(&boot.to_bytes()), Offset(41), 256);
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::fit::data::infer::{Hints, Label};
+use crate::fit::data::hints::{Hints, Label};
 use crate::fit::data::table::Reading;
 use crate::record::Schema;
 

@@ -180,8 +180,8 @@ fn row<T>(who: String, seen: &Remembered<T>, baseline: &str, kept: Option<String
     if let Some(other) = seen.baseline.as_ref().filter(|other| *other != baseline) {
         said += &format!("; told under baseline {other}, not {baseline}");
     }
-    if let Some(boot) = &seen.boot {
-        said += &format!("; {boot}");
+    if let Some(crash_loop) = &seen.crash_loop {
+        said += &format!("; {crash_loop}");
     }
     let (committed, covered) = (offset(seen.committed), offset(seen.covered));
     format!("{who:>9} {committed:>10} {covered:>10} {:>10}  {said}", seen.end.to_string())

@@ -5,9 +5,9 @@
 
 mod arrivals;
 mod backoff;
-mod boot;
+mod crash_loop;
 mod emit;
-mod ends;
+mod hanging;
 mod inbox;
 mod monitor;
 mod progress;
@@ -19,9 +19,9 @@ mod stall;
 mod worker;
 
 pub use backoff::Backoff;
-pub use boot::{BOOT_KEY, Boot};
+pub use crash_loop::{CRASH_LOOP_KEY, CrashLoopGuard};
 pub use emit::{POINTER, TIMESTAMP};
-pub use ends::{Ends, GROUP, Outputs};
+pub use hanging::{GROUP, HangingTransactions, Outputs};
 pub use inbox::Inbox;
 pub use monitor::{EVIDENCE_PARTITION, MONITOR_KEY, MonitorDriver, begin_monitor};
 pub use progress::{Durations, Progress, QUANTILES, Sizes, Spread, Standing, Values};

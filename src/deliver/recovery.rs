@@ -1,6 +1,6 @@
-//! The one way back: whatever failed, what is open is given up, and its owner begins again where the last commit stands.
+//! The one way back after a failure: abort the open transaction, then start again at the last commit.
 //!
-//! Worker and monitor have the same. What "begin again" means each knows itself.
+//! Worker and monitor share this file. Each of them knows itself how to start again.
 
 use std::time::{Duration, Instant};
 
@@ -8,32 +8,32 @@ use tracing::{debug, warn};
 
 use super::{Progress, Session, SessionError};
 
-/// Whether a session's producer is of use.
+/// Whether a session's producer can be used.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// It is not; when to try for a new one.
+    /// It cannot: when to try to make a new one.
     broken: Option<Instant>,
 }
 
-/// How long a poll waits meanwhile: bounds how late news and the end are noticed.
+/// How long a poll waits meanwhile. It bounds how late a change of partitions and a stop are noticed.
 const POLL: Duration = Duration::from_millis(50);
-/// Between two tries to reach a cluster that does not answer.
+/// The time between two attempts to reach a cluster that does not answer.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// What was given up, and how.
+/// A transaction that was aborted, and how.
 #[derive(Debug)]
 pub struct GivenUp {
     pub error: SessionError,
-    /// The brokers say that it is undone, and the producer is kept. Else a new one is made first.
+    /// The brokers confirmed the abort, and the producer is kept. Otherwise a new producer is made first.
     pub undone: bool,
 }
 
 impl Recovery {
-    /// Gives up what is open. After a refusal the brokers can say at once that it is undone; after all other
-    /// errors nobody knows, and the producer is replaced.
+    /// Aborts the open transaction. After a refusal the brokers can confirm the abort at once. After all other
+    /// errors its state is unknown, and the producer is replaced.
     ///
     /// # Errors
-    /// Only [`SessionError::Fenced`]: leave, touch nothing.
+    /// Only [`SessionError::Fenced`]: stop, and write nothing.
     pub fn give_up<S: Session>(
         &mut self,
         error: SessionError,
@@ -47,11 +47,11 @@ impl Recovery {
         }
         let mut undone = false;
         if let SessionError::Refused { .. } = error {
-            // Whoever must hear of it was told once.
-            debug!(%error, "beginning again at the last commit");
+            // The refusal itself was logged when it came.
+            debug!(%error, "starting again at the last commit");
             undone = session.undo().inspect_err(|error| debug!(%error, "not undone yet")).is_ok();
         } else {
-            warn!(%error, "transaction given up; beginning again at the last commit");
+            warn!(%error, "transaction aborted; starting again at the last commit");
         }
         if !undone {
             self.begin(session.now());
@@ -59,7 +59,7 @@ impl Recovery {
         Ok(GivenUp { error, undone })
     }
 
-    /// The producer is of no use any more.
+    /// Marks the producer as unusable.
     pub fn begin(&mut self, now: Instant) {
         self.broken = Some(now);
     }
@@ -68,15 +68,15 @@ impl Recovery {
         self.broken.is_none()
     }
 
-    /// Makes a new producer if the last one is of no use; false while there is none.
+    /// Makes a new producer if the last one is unusable; false while there is none.
     ///
     /// # Errors
     /// If another process has the id, or the consumer cannot go on.
     pub fn advance<S: Session>(&mut self, session: &mut S) -> Result<bool, SessionError> {
         let Some(at) = self.broken else { return Ok(true) };
         let wait = at.saturating_duration_since(session.now());
-        // Nothing of ours is read now. But who does not poll is thrown out of the group, and who
-        // was thrown out does not hear of it.
+        // All partitions are paused now. But a consumer that does not poll is removed from its group, and does
+        // not learn of it.
         session.poll(wait.min(POLL))?;
         if session.now() < at {
             return Ok(false);

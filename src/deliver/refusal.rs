@@ -1,11 +1,18 @@
-//! Records that a topic does not take, and in what other form each of them leaves.
+//! Records that an output topic refuses, and the form in which each leaves instead.
 //!
-//! A broker refuses a whole request for one record of it, and does not tell us which. So every record of the
-//! request is tried in a request of its own, as it is. One that is refused alone leaves in the next
-//! form: as a dead letter without what was refused, as a pointer, as a pointer without its key. What a
-//! topic's settings say of timestamps and keys can be told from a record, so a backlog that is too
-//! old for its topic is not tried record by record. It cannot tell a topic that refuses everything for
-//! what is in it from records that are all refused: both end as pointers, or are held.
+//! A broker refuses a whole produce request because of one record in it, and does not tell us which. So each record of
+//! the request is tried again in a request of its own. A record that is refused there leaves in the next form:
+//!
+//! | form | what is sent |
+//! | --- | --- |
+//! | whole | the record as its verdict says |
+//! | letter | a dead letter with our timestamp |
+//! | pointer | topic, partition, offset and fault, under the record's key |
+//! | bare | the same under our key |
+//!
+//! A topic's settings tell which timestamps and keys it refuses, so a backlog that is too old for its topic is not
+//! tried record by record. Blind spot: a topic that refuses every record looks the same as records that are each
+//! refused. Both end as pointers, or the partition is paused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,26 +21,26 @@ use tracing::{debug, warn};
 
 use crate::record::{Offset, Partition, Position, Record, Timestamp};
 
-/// A record that its topic did not take.
+/// A record that its topic refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub at: Position,
     pub topic: String,
     pub objection: Objection,
-    /// It is about this record; else about some record of the request that it came in.
+    /// The refusal is about this record. Otherwise it is about some record of the same request.
     pub sure: bool,
-    /// What the topic's settings say, if they could be read.
+    /// The topic's settings, if they could be read.
     pub takes: Option<Takes>,
 }
 
-/// What a topic takes, as far as a record shows whether it is taken.
+/// What a topic accepts, as far as its settings tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Takes {
-    /// Timestamps from here to there, at the time of asking.
+    /// The range of timestamps, as of the time of asking.
     pub within: Option<(Timestamp, Timestamp)>,
     /// Only records with a key.
     pub keyed: bool,
-    /// Requests of at most so many bytes, compressed.
+    /// The largest request in bytes, after compression.
     pub bytes: Option<usize>,
 }
 
@@ -62,18 +69,18 @@ impl Objection {
     }
 }
 
-/// As what a record leaves.
+/// The form in which a record leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
-    /// As its outcome says.
+    /// As its verdict says.
     #[default]
     Whole,
-    /// With a timestamp of ours; as a dead letter, if it was to go on. What was held back, and is
-    /// refused for another reason than its timestamp, is a pointer already.
+    /// With our timestamp, and as a dead letter if it was to go to `sanitized`. A quarantined record that is refused
+    /// for another reason than its timestamp becomes a pointer at once.
     Letter,
-    /// Where it stands and what it is, under its own key.
+    /// Its coordinates and fault, under its own key.
     Pointer,
-    /// The same under a key of ours: nothing of the record is left.
+    /// The same under our key: no byte of the record is left.
     Bare,
 }
 
@@ -87,7 +94,7 @@ impl Form {
     }
 }
 
-/// What is known of a record that was in a request that was refused.
+/// What is known of a record of a refused request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Doubt {
     pub form: Form,
@@ -95,41 +102,40 @@ pub struct Doubt {
     pub alone: bool,
     /// The objection to that request.
     pub suspicion: Option<Objection>,
-    /// Requests with others that were refused while it was in them.
+    /// How many refused requests it shared with other records.
     pub requests: u8,
-    /// The first objection to the record itself: why it does not leave as it was to.
+    /// The first objection to the record itself.
     pub objection: Option<Objection>,
 }
 
-/// Everything that topics refused, until the partitions are past it.
+/// All records that topics refused, until their partitions have passed them.
 #[derive(Debug, Default)]
 pub struct Refusals {
     doubts: BTreeMap<Position, Doubt>,
-    /// Where those were to go first: judged otherwise, a record is tried anew.
+    /// The topic that each was sent to first. If its verdict changes, the record is tried anew.
     meant: BTreeMap<Position, String>,
-    /// What topics take, and when that was asked.
+    /// What each topic accepts, and when we asked.
     said: BTreeMap<String, (Takes, Instant)>,
-    /// Sent otherwise, since the last commit, for what their topic is said to take.
+    /// Records sent in another form since the last commit, because of their topic's settings.
     foreseen: BTreeMap<Position, (String, Objection)>,
     /// The record that is in a request of its own now.
     trying: Option<Position>,
-    /// What was logged: each objection of a topic once.
+    /// What was logged already: each objection of a topic once.
     told: BTreeSet<(String, usize)>,
 }
 
-/// What a topic was said to take is believed for so long: its owner may change it.
+/// How long a topic's settings are believed: its owner may change them.
 const BELIEVED: Duration = Duration::from_secs(60);
-/// What is around a record in its request, and the headers that we add.
+/// Bytes around a record in its request, and of the headers that we add.
 const OURS: usize = 1024;
-/// A timestamp this far inside of what a topic takes is not what it objects to, whatever our clock and
-/// the broker's make of it.
+/// A timestamp this far inside the accepted range cannot be the objection, even if our clock and the broker's
+/// differ.
 const INSIDE_MS: i64 = 60_000;
-/// Unless so many requests were refused with it: then the broker's clock is not ours, and it is tried
-/// alone after all.
+/// After so many refused requests the clocks do differ, and the record is tried alone after all.
 const CLEARED_MAX: u8 = 2;
 
 impl Refusals {
-    /// Whether nothing is in doubt.
+    /// Whether no record is in doubt.
     pub fn is_empty(&self) -> bool {
         self.doubts.is_empty()
     }
@@ -140,13 +146,13 @@ impl Refusals {
         self.meant.get(&at).is_some_and(|meant| meant == topic).then_some(doubt)
     }
 
-    /// Whether a record is larger than what `topic` takes, unless it can be compressed.
+    /// Whether a record is larger than `topic` accepts, unless compression helps.
     pub fn is_large(&self, topic: &str, record: &Record<'_>, now: Instant) -> bool {
         let takes = self.takes(topic, now).and_then(|(takes, _)| takes.bytes);
         takes.is_some_and(|most| record.footprint() + OURS > most)
     }
 
-    /// What `topic` was said to take, and how long ago, if that is still believed.
+    /// What `topic` accepts, and how long ago we asked, if that is still believed.
     fn takes(&self, topic: &str, now: Instant) -> Option<(Takes, Duration)> {
         let &(takes, said) = self.said.get(topic)?;
         let age = now.saturating_duration_since(said);
@@ -183,12 +189,12 @@ impl Refusals {
         known.filter(|doubt| !cleared(doubt))
     }
 
-    /// The record at `at` is in a request of its own from now on, or none is.
+    /// From now on the record at `at` is in a request of its own; `None`: no record is.
     pub fn trying(&mut self, at: Option<Position>) {
         self.trying = at;
     }
 
-    /// What was foreseen since the last commit may be in the log for good: that it left so is kept.
+    /// Records sent in another form since the last commit may be in the log for good: remembers their form.
     pub fn keep_foreseen(&mut self) {
         for (&at, (topic, objection)) in &self.foreseen {
             self.meant.entry(at).or_insert_with(|| topic.clone());
@@ -196,7 +202,7 @@ impl Refusals {
         }
     }
 
-    /// Topics did not take these. Gives those for which there is no other form left.
+    /// Takes the refusals of topics. Returns the records that have no other form left.
     pub fn take(&mut self, refusals: &[Refusal], now: Instant) -> Vec<Position> {
         let trying = self.trying.take();
         let mut stuck = vec![];
@@ -231,7 +237,7 @@ impl Refusals {
                 doubt.requests = doubt.requests.saturating_add(1);
                 continue;
             }
-            // Said twice of one form, late, it is still about that form.
+            // A second, late refusal of one form is still about that form.
             if !seen.insert(at) {
                 continue;
             }
@@ -245,14 +251,14 @@ impl Refusals {
         stuck
     }
 
-    /// The last record in doubt of each partition, of those not yet read, from `next` on: what lies
-    /// behind it may spoil the transaction that it is in.
+    /// The last record in doubt of each partition, among those from `next` on. A record behind it may be refused too,
+    /// and would abort the transaction of those before it.
     pub fn last(&self, next: impl Fn(Partition) -> Option<Offset>) -> BTreeMap<Partition, Offset> {
         let doubts = self.doubts.keys().map(|at| (at.partition, at.offset));
         doubts.filter(|&(partition, offset)| next(partition) <= Some(offset)).collect()
     }
 
-    /// What was sent since the last commit is given up, or committed.
+    /// All records sent since the last commit are aborted, or committed.
     pub fn settle(&mut self) {
         self.trying = None;
         self.foreseen.clear();
@@ -266,7 +272,7 @@ impl Refusals {
         }
     }
 
-    /// Partitions that are ours no more.
+    /// Drops what is known of partitions that we no longer have.
     pub fn forget(&mut self, partitions: &[Partition]) {
         self.doubts.retain(|at, _| !partitions.contains(&at.partition));
         self.meant.retain(|at, _| !partitions.contains(&at.partition));
@@ -280,7 +286,7 @@ impl Refusals {
 }
 
 impl Doubt {
-    /// It was sent otherwise before its topic objected to it.
+    /// It was sent in another form before its topic objected to it.
     fn foresee(&mut self, objection: Objection) {
         if self.form == Form::Whole {
             (self.form, self.objection) = (Form::Letter, Some(objection));
@@ -288,20 +294,20 @@ impl Doubt {
     }
 }
 
-/// Kafka's "no timestamp": such a record gets one of ours. Other negative numbers are timestamps to it, long
-/// ago, and any sender can write them.
+/// Kafka's "no timestamp": such a record gets ours. To Kafka other negative numbers are timestamps long ago, and any
+/// sender can write them.
 const NONE: Timestamp = Timestamp(-1);
 
 impl Takes {
-    /// The same, asked a while ago.
+    /// The same, some time later.
     pub fn later(self, by: Duration) -> Self {
         let by = by.as_millis() as i64;
         let later = |at: Timestamp| Timestamp(at.0.saturating_add(by));
         Self { within: self.within.map(|(least, most)| (later(least), later(most))), ..self }
     }
 
-    /// What a topic that took this `since` some time has against a record. Time only moves what it takes
-    /// up: what was too old then is too old now, and what is still too far ahead was so then.
+    /// The topic's objection to a record, given settings that were read `since` ago. The accepted range only moves up
+    /// with time: a timestamp that was too old is too old now.
     fn objection(&self, timestamp: Timestamp, keyless: bool, since: Duration) -> Option<Objection> {
         let outside = |(least, most): (Timestamp, Timestamp)| {
             let ahead = most.0.saturating_add(since.as_millis() as i64);

@@ -1,8 +1,8 @@
-//! What a worker and a monitor ask of the log they stand on.
+//! The trait between delivery and the log: everything that a worker or a monitor asks of Kafka.
 //!
-//! Two things implement it: Kafka (`shell/kafka`) and the simulated log (`sim`). Everything that
-//! can go wrong between a record's arrival and its commit is visible here as a call that fails, so
-//! whoever drives a [`Session`] can be driven through every failure without a broker.
+//! Kafka (`shell/kafka`) and the simulator (`sim`) implement [`Session`]. Every failure between a record's arrival and
+//! its commit is a call that returns an error. So the simulator can drive delivery code through every failure without
+//! a broker.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,10 @@ use super::Refusal;
 use crate::record::{Extent, Offset, Partition, Position, Record, Timestamp, TopicPartition};
 use crate::score::Survey;
 
-/// A member of a group that reads one topic, and writes what follows from it.
+/// A member of a consumer group. It reads one topic and writes outputs.
 ///
-/// Under exactly-once everything sent since the last commit becomes visible together with the
-/// offsets, or never. Under at-least-once it becomes visible as it is sent; see
+/// Under exactly-once all records sent since the last commit become visible together with the committed
+/// offsets, or never. Under at-least-once each record becomes visible when it is sent; see
 /// [`Session::barrier`].
 pub trait Session {
     /// A record as it was fetched.
@@ -23,122 +23,123 @@ pub trait Session {
     where
         Self: 'a;
 
-    /// The clock that waiting is measured by.
+    /// The monotonic clock. All waiting is measured by it.
     fn now(&self) -> Instant;
 
-    /// The clock on the wall; only ticks carry it.
+    /// The wall clock. Only ticks carry it.
     fn wall(&self) -> Timestamp;
 
-    /// The next record, waiting up to `timeout`; `None` also when there is news.
+    /// The next record. Waits up to `timeout`; returns `None` earlier if partitions changed.
     ///
     /// # Errors
-    /// If the consumer cannot go on. What heals by itself is logged.
+    /// If the consumer cannot go on. An error that librdkafka repairs by itself is only logged.
     fn poll(&self, timeout: Duration) -> Result<Option<Self::Fetched<'_>>, SessionError>;
 
-    /// Whether [`Session::change`] has something to say.
+    /// Whether [`Session::change`] would return a change.
     fn has_news(&self) -> bool;
 
-    /// The oldest change not yet acted upon.
+    /// The oldest change of partitions that was not handled yet.
     fn change(&self) -> Option<Change>;
 
-    /// True once the group took our partitions from us.
+    /// True after the group took our partitions away without asking.
     fn lost(&self) -> bool;
 
-    /// Takes partitions over, reading from these offsets, paused before or not.
+    /// Starts to read these partitions at these offsets, whether they were paused before or not.
     ///
     /// # Errors
     /// If the consumer refuses.
     fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError>;
 
-    /// Gives partitions back.
+    /// Stops reading these partitions and returns them to the group.
     ///
     /// # Errors
     /// If the consumer refuses.
     fn unassign(&self, partitions: &[Partition]) -> Result<(), SessionError>;
 
-    /// Stops fetching these.
+    /// Stops fetching these partitions. We keep them.
     ///
     /// # Errors
     /// If the consumer refuses.
     fn pause(&self, partitions: &[Partition]) -> Result<(), SessionError>;
 
-    /// Fetches these again, from these offsets: what was fetched before is forgotten.
+    /// Fetches paused partitions again from these offsets. Records that were fetched before are dropped.
     ///
     /// # Errors
     /// If the consumer refuses.
     fn resume(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError>;
 
-    /// Reads partitions that are not paused again, from these offsets.
+    /// Moves partitions that are not paused to these offsets.
     ///
     /// # Errors
     /// If the consumer refuses.
     fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError>;
 
-    /// Whether anything was sent since the last commit.
+    /// Whether a record was sent since the last commit.
     fn is_open(&self) -> bool;
 
-    /// Sends a record on: its partition and, unless told otherwise, key, timestamp and headers.
+    /// Forwards an input record to the same partition number of an output. Key, timestamp and headers go with it as
+    /// `forward` says.
     ///
     /// # Errors
-    /// If the transaction cannot go on, or the record is refused without being sent.
+    /// If the transaction cannot go on, or the client refuses the record before sending it.
     fn forward(
         &self,
         message: &Self::Fetched<'_>,
         forward: Forward<'_>,
     ) -> Result<(), SessionError>;
 
-    /// Sends a record of our own.
+    /// Sends a record that we made: evidence, state, an alert.
     ///
     /// # Errors
     /// If the transaction cannot go on.
     fn send(&self, output: Output<'_>) -> Result<(), SessionError>;
 
-    /// Under at-least-once: waits until everything sent is in the log. Under exactly-once the
-    /// commit sees to that, and this does nothing.
+    /// Under at-least-once: waits until every record sent is in the log. Under exactly-once the commit waits for
+    /// that, and this call does nothing.
     ///
     /// # Errors
-    /// If something sent did not arrive: [`Session::recover`] next.
+    /// If a record sent did not arrive. Call [`Session::recover`] next.
     fn barrier(&self) -> Result<(), SessionError>;
 
-    /// Waits until each record sent is taken or refused by its topic, within a transaction too: what
-    /// is sent between two of these calls is in no request with anything else.
+    /// Waits until the brokers accepted or refused each record sent, also inside a transaction. Records sent
+    /// between two of these calls share no produce request with other records.
     ///
     /// # Errors
-    /// If something sent was not taken: [`Session::recover`] next.
+    /// If a record was not accepted. Call [`Session::recover`] next.
     fn arrive(&self) -> Result<(), SessionError>;
 
-    /// Adds the offsets to be committed: where each partition goes on.
+    /// Adds input offsets to the transaction: the next offset of each partition.
     ///
     /// # Errors
-    /// If the group does not take them from us: [`Session::recover`] next.
+    /// If the group refuses them. Call [`Session::recover`] next.
     fn offsets(&self, next: &[(Partition, Offset)]) -> Result<(), SessionError>;
 
-    /// Commits all that was sent since the last commit, with the offsets.
+    /// Commits all records sent since the last commit, with the offsets.
     ///
     /// # Errors
-    /// If it failed or its fate is unknown: [`Session::recover`] next.
+    /// If the commit failed or its result is unknown. Call [`Session::recover`] next.
     fn commit(&self) -> Result<(), SessionError>;
 
-    /// The consumer is of no use any more: the next [`Session::recover`] makes a new one, which
-    /// owns nothing before the group says so.
+    /// Marks the consumer as unusable. The next [`Session::recover`] makes a new one, which has no partition until
+    /// the group assigns some.
     fn discard_consumer(&mut self);
 
-    /// Gives up what is open, and keeps the producer: after [`SessionError::Refused`], which says that what was sent
-    /// is not committed. Under at-least-once what was sent has arrived, and this begins anew.
+    /// Aborts the open transaction and keeps the producer. Call it after [`SessionError::Refused`], when the records
+    /// sent are certainly not committed. Under at-least-once the records sent have arrived; only our own list of
+    /// them is cleared.
     ///
     /// # Errors
-    /// If the brokers do not say at once that it is undone: [`Session::recover`] next.
+    /// If the brokers do not confirm the abort at once. Call [`Session::recover`] next.
     fn undo(&mut self) -> Result<(), SessionError>;
 
-    /// Gives up whatever is open, whatever became of it, by a new producer. The owner then begins
-    /// again where the last commit stands.
+    /// Aborts the open transaction, whatever its state, by making a new producer. The caller then starts again at
+    /// the last committed offsets.
     ///
     /// # Errors
-    /// If the cluster does not answer: to be tried again.
+    /// If the cluster does not answer. Try again later.
     fn recover(&mut self) -> Result<(), SessionError>;
 
-    /// Where these partitions begin again: what the group committed, what is kept of them, and how
-    /// their log is now.
+    /// Where these partitions start again: the group's committed offset, our kept state, and the log's extent now.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -148,30 +149,31 @@ pub trait Session {
         kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError>;
 
-    /// How far partitions that we have are read: the offset after the last record that
-    /// [`Session::poll`] gave, and after what no reader is given, as the markers of transactions. One of which
-    /// nothing was read since it was assigned, or read again from another offset, is left out.
+    /// How far each of our partitions was read: the offset after the last record that [`Session::poll`] returned, and
+    /// after transaction markers and aborted records, which no reader gets. A partition of which nothing was
+    /// read since it was assigned or moved is left out.
     fn positions(&self) -> Vec<(Partition, Offset)>;
 
-    /// Whether a partition that we have was read to its end when records of it came last: nothing is there from
-    /// `next` on that a reader is given. Not where nothing is known.
+    /// Whether one of our partitions has no readable record from `next` on, as of its last fetch. False if we do not
+    /// know.
     fn is_read_out(&self, partition: Partition, next: Offset) -> bool;
 
-    /// Whether nothing was left to read of a partition when it was last read, as far as a reader may go.
+    /// Whether the last fetch of a partition reached the end that a `read_committed` reader may see.
     fn is_at_end(&self, partition: Partition) -> bool;
 
-    /// Whether a transaction of a sender was open in a partition when somebody last looked: no reader is given what
-    /// comes after its first record.
+    /// Whether a sender's transaction was open in a partition at our last look. A `read_committed` reader gets no record
+    /// from the first one of that transaction on.
     fn has_open(&self, partition: Partition) -> bool;
 
-    /// Whether the log did not have what was to be read next, in some partition: it is read no further.
-    /// Told once.
+    /// Whether the log of some partition no longer had the offset to be read next. Reading of it has stopped. Each
+    /// case is reported once.
     fn is_interrupted(&self) -> bool;
 
-    /// How the partitions that are read and written were when the brokers were last asked, once for each time.
+    /// The extents of the partitions that we read and write, as of the last time the brokers were asked. Each answer is
+    /// returned once.
     fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>>;
 
-    /// How these partitions of a topic are now, beside what is known of each.
+    /// Compares these partitions of a topic now with the extent known of each.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -187,7 +189,7 @@ pub trait Session {
     /// If the cluster does not answer.
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError>;
 
-    /// From which input offset the last record came that an output partition has below `at`.
+    /// The input offset of the last record that an output partition has below `at`, by our trace header.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -198,32 +200,32 @@ pub trait Session {
     ) -> Result<Option<Offset>, SessionError>;
 }
 
-/// A record as it was fetched; its bytes stay where the log's client put them.
+/// A fetched record. Its bytes stay in the memory of the log's client.
 pub trait Fetched {
     fn record(&self) -> Record<'_>;
 
-    /// Of the leader that appended it; `None` if the broker does not say.
+    /// The epoch of the leader that appended it; `None` if the broker does not tell.
     fn leader_epoch(&self) -> Option<i32>;
 }
 
-/// How a record leaves.
+/// How an input record is forwarded.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<'a> {
     pub topic: &'a str,
     pub value: Option<&'a [u8]>,
     pub key: ForwardKey<'a>,
-    /// Whether the record's own timestamp goes with it; else it gets the time of sending.
+    /// Whether the record keeps its timestamp; else it gets the time of sending.
     pub keep_timestamp: bool,
-    /// Which of the record's own headers go with it, by their names; `None`: not one.
+    /// Which of the record's own headers it keeps, by name; `None`: none of them.
     pub keep: Option<Keep<'a>>,
-    /// Headers of ours, after them.
+    /// Our headers, after the record's own.
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
 /// The key that a record leaves with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardKey<'a> {
-    /// Its own, or none if it has none.
+    /// The record's own key, or none if it has none.
     Own,
     Other(&'a [u8]),
     Absent,
@@ -240,7 +242,7 @@ impl<'a> ForwardKey<'a> {
     }
 }
 
-/// Which names of headers are taken.
+/// A test on a header's name: keep this header?
 #[derive(Clone, Copy)]
 pub struct Keep<'a>(pub &'a dyn Fn(&[u8]) -> bool);
 
@@ -250,73 +252,76 @@ impl fmt::Debug for Keep<'_> {
     }
 }
 
-/// A record of our own, with the producer's time.
+/// A record that we made. It gets the producer's time.
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
     pub topic: &'a str,
-    /// `None`: by its key.
+    /// `None`: the client chooses by the key.
     pub partition: Option<Partition>,
     pub key: &'a [u8],
     pub value: &'a [u8],
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// Partitions that came or went. The session's owner acts, then says so.
+/// A change of our partitions. The caller handles it, then confirms it to the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Restore them, then [`Session::assign`].
     Assigned(Vec<Partition>),
     /// Commit what is done, then [`Session::unassign`].
     Revoked(Vec<Partition>),
-    /// They are somebody else's already: forget them, commit nothing, then [`Session::unassign`].
+    /// Another member has them already: drop them, commit nothing, then [`Session::unassign`].
     Lost(Vec<Partition>),
 }
 
-/// What is kept of a partition: the last committed value of each of `keys` in the partition of the same
-/// number of `topic`. The first key is looked for everywhere; the others may be passed over if they
-/// are old.
+/// What to read of a partition's kept state: the last committed value of each of `keys`, in the partition of the same
+/// number of `topic`. The first key is searched in the whole partition. Old values of the other keys may be missed.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
     pub topic: &'a str,
     pub keys: &'a [&'a [u8]],
-    /// What the first value says of the log that it belongs to.
+    /// Reads, from the first value, the extent of the log that the state belongs to.
     pub extent: fn(&[u8]) -> Option<Extent>,
 }
 
-/// Where a partition begins again.
+/// What is known of a partition when it starts again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beginning {
     pub partition: Partition,
-    /// Committed by the group; `None` on the first day.
+    /// The group's committed offset; `None` if it never committed.
     pub committed: Option<Offset>,
-    /// The log, beside what the first kept value knows of it.
+    /// The log now, compared with what the first kept value says of it.
     pub log: Survey,
-    /// The last committed value of each key asked for.
+    /// The last committed value of each requested key.
     pub kept: Vec<Option<Vec<u8>>>,
 }
 
-/// Where whoever keeps state of a partition goes on.
+/// Where a role that keeps state of a partition goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start<'a> {
-    /// There is no state, and none is missed.
+    /// No state exists, and none is missing.
     Fresh(Offset),
-    /// Where the state ends, which must cover what the group committed, as far as that says anything.
+    /// At the end of the state. It must cover the group's committed offset, if there is one to compare.
     Covering { state: &'a [u8], committed: Option<Offset> },
-    /// The same, and the group has lost its offset: unless the topic is another, somebody took it away.
+    /// At the end of the state, but the group has no offset: the topic was made anew, or the offset was deleted.
     WithoutOffset { state: &'a [u8] },
-    /// Nowhere: what the group committed has no state.
+    /// Nowhere: the group committed an offset, but no state exists.
     Lost { committed: Offset },
 }
 
 impl Beginning {
-    /// Where to go on, by the first kept value and what the group committed.
+    /// Where to go on, from the first kept value and the group's committed offset.
     ///
-    /// Under exactly-once one transaction holds outputs, state and the group's offset. So state that is
-    /// committed says as well as the group does where the partition stands, and a group that tells an
-    /// older offset tells an old one: whoever coordinates it lost some, or somebody moved it by hand.
-    /// Reading from there would double all in between. A group that is *further* than the state says that
-    /// state was lost; one without any offset, that the topic may be another: there nobody guesses. Under
-    /// at-least-once offsets are written last, and say less than the state: `offsets_lag`.
+    /// Under exactly-once one transaction holds outputs, state and the group's offset, so committed state is as
+    /// good as the group's offset.
+    ///
+    /// | the group's offset | what it means | what we do |
+    /// | --- | --- | --- |
+    /// | older than the state | the group's coordinator lost commits, or an operator moved it | go on at the state: reading from the offset would double records |
+    /// | newer than the state | state was lost | stop |
+    /// | missing, with state | the topic may be another one | stop |
+    ///
+    /// Under at-least-once offsets are written last and may lag behind the state: `offsets_lag`.
     pub fn start(&self, offsets_lag: bool) -> Start<'_> {
         let state = self.kept.first().and_then(Option::as_deref);
         match (state, self.committed) {
@@ -330,23 +335,23 @@ impl Beginning {
     }
 }
 
-/// Why the log did not do what was asked.
+/// Why a call to the log failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// Somebody else has our transactional id: leave, touch nothing.
+    /// Another process has our transactional id. Stop, and write nothing.
     #[error("another process took over transactional id {id:?}: {reason}")]
     Fenced { id: String, reason: String },
-    /// Unknown or undone; a new producer settles it.
+    /// The transaction failed or its result is unknown. A new producer aborts it.
     #[error("{step} failed: {reason}")]
     Transaction { step: &'static str, reason: String },
-    /// Records that their topic does not take; the transaction is undone as above. Under
-    /// at-least-once all else that was sent has arrived, but for what was `beside` them in a request.
+    /// Topics refused records; the transaction is aborted. Under at-least-once all other records have arrived, except
+    /// those that were `beside` a refused one in its request.
     #[error("{} records are not taken by their topic", refusals.len())]
     Refused { refusals: Vec<Refusal>, beside: Vec<Position> },
-    /// The cluster did not answer a question; it may be asked again.
+    /// The cluster did not answer a request. It may be repeated.
     #[error("kafka: {what}: {reason}")]
     Exchange { what: &'static str, reason: String },
-    /// The consumer is of no use any more.
+    /// The consumer is unusable.
     #[error("kafka: the consumer ended: {reason}")]
     Consumer { reason: String },
 }

@@ -11,9 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::Rejection;
 use super::cipher::JointKey;
-use super::group::{self, POINT};
+use super::group::{self, DIGEST, DOMAIN, POINT};
 use super::keys::{self, ED25519, KEY_PURPOSE};
-use super::preamble::{DIGEST, DOMAIN};
 use super::proof::{PROOF, Proof};
 use super::window::{COUNTERS_MAX, COUNTS};
 use crate::record::Timestamp;

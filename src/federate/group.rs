@@ -11,6 +11,11 @@ use zeroize::Zeroizing;
 
 use super::Rejection;
 
+/// Keeps the signatures and hashes of federations apart from all others.
+pub const DOMAIN: &[u8] = b"tripline-federation-v1";
+
+/// Bytes of a SHA-256.
+pub const DIGEST: usize = 32;
 pub const POINT: usize = 32;
 pub const SCALAR: usize = 32;
 
@@ -52,7 +57,7 @@ pub fn hash(purpose: &str, parts: &[&[u8]]) -> [u8; 64] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     };
-    push(super::preamble::DOMAIN);
+    push(DOMAIN);
     push(purpose.as_bytes());
     parts.iter().for_each(|part| push(part));
     hash.finalize().into()

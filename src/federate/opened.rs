@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::group::DIGEST;
 use super::keys::{hex, unhex};
-use super::preamble::DIGEST;
 use super::{Rejection, SummedWindow};
 
 /// Windows that are remembered one by one: 11 hours of windows of 10 s. Older ones are not opened any more.

@@ -7,21 +7,17 @@
 //! kind 3, share of a trustee:   … number = the trustee's         ‖ SHA-256 of the sum 32 ‖ n × D 32 ‖ proof 64
 //! ```
 //!
-//! `terms` is the digest of what the numbers mean, `key id` that of the trustees' keys. A signature covers [`DOMAIN`] and all bytes
+//! `terms` is the digest of what the numbers mean, `key id` that of the trustees' keys. A signature covers [`DOMAIN`](super::group::DOMAIN) and all bytes
 //! before it. A sum has none: who uses it computes it again from the records. The proof of a share is its signature.
 
 use super::cipher::CIPHERTEXT;
 use super::federation::SITES_MAX;
+use super::group::DIGEST;
 use super::{COUNTERS_MAX, Federation, Rejection};
 use crate::watch::WindowStart;
 
-/// Keeps these signatures and hashes apart from all others.
-pub const DOMAIN: &[u8] = b"tripline-federation-v1";
-
 pub const PREAMBLE: usize = 84;
 const VERSION: u8 = 1;
-/// Bytes of a SHA-256.
-pub const DIGEST: usize = 32;
 /// Bytes of a sum's line about one site.
 pub const CONTRIBUTOR: usize = 2 + DIGEST;
 

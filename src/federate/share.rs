@@ -4,9 +4,9 @@ use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
 use rand::CryptoRng;
 
-use super::group::{POINT, hash, points};
+use super::group::{DIGEST, POINT, hash, points};
 use super::opened::Permission;
-use super::preamble::{DIGEST, Preamble, RecordKind, cut};
+use super::preamble::{Preamble, RecordKind, cut};
 use super::proof::{PROOF, Proof, combined};
 use super::{Federation, Rejection, SummedWindow, TrusteeSecret};
 

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::cipher::{CIPHERTEXT, Ciphertexts};
-use super::group::{hash, weights};
-use super::preamble::{DIGEST, DOMAIN, PREAMBLE, Preamble, RecordKind, cut};
+use super::group::{DIGEST, DOMAIN, hash, weights};
+use super::preamble::{PREAMBLE, Preamble, RecordKind, cut};
 use super::proof::{PROOF, Proof, combined};
 use super::{Federation, Rejection, SiteSecret, window};
 use crate::watch::{Tally, WindowStart};

@@ -4,7 +4,8 @@ use curve25519_dalek::ristretto::RistrettoPoint;
 use sha2::{Digest, Sha256};
 
 use super::cipher::{CIPHERTEXT, Ciphertexts};
-use super::preamble::{CONTRIBUTOR, DIGEST, Preamble, RecordKind, cut};
+use super::group::DIGEST;
+use super::preamble::{CONTRIBUTOR, Preamble, RecordKind, cut};
 use super::share::TrusteeShare;
 use super::{Contribution, Federation, Logarithms, Rejection, window};
 use crate::watch::{Tally, WindowStart};

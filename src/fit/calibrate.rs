@@ -17,7 +17,7 @@ use super::learn::{Filler, Knowledge};
 use super::load::Sources;
 use super::progress::Watch;
 use super::report::Accuracy;
-use super::train::networks::Weighing;
+use super::train::material::Weighing;
 use crate::bundle::{Correction, Member, Tensors};
 use crate::decide::{Decider, Version};
 use crate::detect::Pairs;

@@ -12,7 +12,8 @@ use super::guard::columns::Table;
 use super::guard::detectors::Detectors;
 use super::load::{self, Sources};
 use super::progress::Watch;
-use super::train::networks::{self, Learned, Weighing};
+use super::train::material::{Material, Weighing};
+use super::train::networks::Learned;
 use super::train::trainer::Trained;
 use crate::bundle::PROTECTED_MODEL;
 use crate::model::{ModelError, Networks, Runtime};
@@ -51,9 +52,9 @@ pub fn learn(
 ) -> Result<Knowledge, FitError> {
     let Sources { reference: Reference { x, y, schema, split, .. }, protected, all, .. } = sources;
     let (y, protected) = (y.as_deref(), protected.as_ref());
-    let lesson = networks::Lesson { options, runtime, schema, x, y, split, protected };
+    let material = Material { options, runtime, schema, x, y, split, protected };
     let Learned { files, trained, last_inputs, usual, weighing, no_gradient } =
-        lesson.learn(watch)?;
+        material.learn(watch)?;
 
     watch.stage("learning what is normal");
     let onnx = |file: &str| match files.get(file) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
-use super::data::infer::Hints;
+use super::data::hints::Hints;
 use super::data::table::Reading;
 use super::graph::export::onnx;
 use super::graph::layers::{Activation, Layer};

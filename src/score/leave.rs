@@ -3,32 +3,13 @@
 //! Nothing that was decided changes here, with one exception: a record that the sanitized output cannot take as its
 //! table says is dead-lettered, because that output never holds a pointer.
 
-use std::ops::Range;
-
 use super::correct::Corrections;
+use super::departure::{Departure, NewKey};
 use super::outcome::Outcome;
 use super::{Destination, Guard};
 use crate::codec::ContentHeaders;
 use crate::record::{Fault, Record};
 use crate::sanitize::{KeyFate, Output, OutputTables, Scratch, Unfit, ValueForm};
-
-/// As what a record leaves, if its output has a table.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Departure {
-    pub content: ValueForm,
-    pub key: NewKey,
-}
-
-/// The key that a record leaves with.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum NewKey {
-    /// Its own, or none if it has none.
-    #[default]
-    Own,
-    Gone,
-    /// Where in [`super::Batch::corrected`] it is.
-    At(Range<usize>),
-}
 
 /// The table of an output, if it has one.
 pub fn output(outputs: &OutputTables, destination: Destination) -> Option<&Output> {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::departure::Departure;
 use super::destination::Destination;
-use super::leave::Departure;
 use crate::record::{Fault, Oddity, Verdict};
 
 /// What became of one record.

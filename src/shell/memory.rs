@@ -39,7 +39,7 @@ pub struct Memory {
 /// is declared and what is resident on every machine.
 pub const BASE: u64 = 64 << 20;
 
-/// A lane with its boot record and the reason it may be held for: 400 bytes of a reason, twice while
+/// A lane with its crash-loop record and the reason it may be held for: 400 bytes of a reason, twice while
 /// it is written.
 const LANE_BYTES: u64 = 3 << 10;
 /// Partitions that one process has at most, as far as we declare: more of them cost 3 KiB each.

@@ -15,8 +15,8 @@ use super::kafka::{Clients, Group};
 use super::run::monitor;
 use crate::config::{Delivery, Stream};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, EVIDENCE_PARTITION, Kept, LANE_KEY, MONITOR_KEY, SessionError,
-    begin_lane, begin_monitor,
+    Beginning, CRASH_LOOP_KEY, CrashLoopGuard, EVIDENCE_PARTITION, Kept, LANE_KEY, MONITOR_KEY,
+    SessionError, begin_lane, begin_monitor,
 };
 use crate::monitor::{Incident, MonitorState};
 use crate::record::{Offset, Partition};
@@ -50,7 +50,7 @@ pub struct Remembered<T> {
     pub problem: Option<String>,
     /// Which knowledge judged what it remembers; under another one signals are watched anew.
     pub baseline: Option<String>,
-    pub boot: Option<Boot>,
+    pub crash_loop: Option<CrashLoopGuard>,
     #[serde(flatten)]
     pub kept: Option<T>,
 }
@@ -103,7 +103,7 @@ pub enum What {
     Monitor,
 }
 
-const LANE_KEYS: [&[u8]; 2] = [LANE_KEY, BOOT_KEY];
+const LANE_KEYS: [&[u8]; 2] = [LANE_KEY, CRASH_LOOP_KEY];
 
 impl<'a> Watched<'a> {
     /// Everything that is remembered.
@@ -133,7 +133,7 @@ impl<'a> Watched<'a> {
         let baseline = self.guard.baseline();
         let fit = begin_lane(beginning, baseline, self.stream, self.offsets_lag());
         let state = kept(beginning, 0).and_then(|b| LaneState::read(b, beginning.partition).ok());
-        let boot = kept(beginning, 1).and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let crash_loop = kept(beginning, 1).and_then(|bytes| serde_json::from_slice(bytes).ok());
         Remembered {
             partition: beginning.partition,
             committed: beginning.committed,
@@ -142,7 +142,7 @@ impl<'a> Watched<'a> {
             end: beginning.log.extent.end,
             problem: fit.err().map(|error| error.to_string()),
             baseline: state.as_ref().map(|state| state.baseline().to_owned()),
-            boot,
+            crash_loop,
             kept: state.as_ref().map(|_| At {}),
         }
     }
@@ -163,7 +163,7 @@ impl<'a> Watched<'a> {
             end: beginning.log.extent.end,
             problem: fit.err().map(|error| error.to_string()),
             baseline: state.as_ref().map(|state| state.baseline().to_owned()),
-            boot: None,
+            crash_loop: None,
             kept: state.as_ref().map(judged),
         }
     }

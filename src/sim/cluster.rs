@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use self::group::{Group, MemberId};
 use self::log::{Fate, PartitionLog, Topic, TxnId};
-use crate::deliver::BOOT_KEY;
+use crate::deliver::CRASH_LOOP_KEY;
 use crate::record::{Offset, OwnedRecord, Partition};
 
 /// Milliseconds since the world began.
@@ -38,7 +38,7 @@ pub struct Cluster {
     silent: Vec<(usize, MemberId, Ms)>,
     committed: usize,
     /// Every announcement of a record that is begun alone, or of a partition begun.
-    pub boots: Vec<Announced>,
+    pub crash_loops: Vec<Announced>,
     pub timed_out: u64,
     pub late_ends: u64,
     pub evicted: u64,
@@ -78,7 +78,7 @@ pub enum End {
     Aborted,
 }
 
-/// A boot record as it was sent.
+/// A crash-loop record as it was sent.
 #[derive(Debug)]
 pub struct Announced {
     pub process: u32,
@@ -169,9 +169,9 @@ impl Cluster {
         partition: Partition,
         record: &OwnedRecord,
     ) {
-        if record.key.as_deref() == Some(BOOT_KEY) && record.headers.is_empty() {
+        if record.key.as_deref() == Some(CRASH_LOOP_KEY) && record.headers.is_empty() {
             let value = record.value.clone().unwrap_or_default();
-            self.boots.push(Announced { process, txn, partition, value });
+            self.crash_loops.push(Announced { process, txn, partition, value });
         }
     }
 

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use super::cluster::group::{MemberId, News};
 use super::cluster::{Lease, Ms, Refusal};
 use super::ground::{Ground, Process};
-use crate::deliver::{self, Ends, Outputs, SessionError};
+use crate::deliver::{self, HangingTransactions, Outputs, SessionError};
 use crate::record::{Extent, Offset, OwnedRecord, Partition, Position, Record, TopicPartition};
 
 /// Member of a group with a producer of its own, on the simulated cluster.
@@ -62,7 +62,7 @@ struct Mine {
     /// Whose offsets were sent last.
     moved: Vec<(Partition, Offset)>,
     /// What may hang of our id.
-    ends: Ends,
+    hanging: HangingTransactions,
     /// Not taken, and not told yet; and what came with it.
     refusals: Vec<deliver::Refusal>,
     beside: Vec<Position>,
@@ -122,12 +122,22 @@ impl Session {
         resume_at: &Rc<Cell<Ms>>,
     ) -> Self {
         let lease = ground.cluster.borrow_mut().init(place.producer);
-        let ends = Ends::new(&place.outputs, ending::widths(ground, &place));
+        let hanging = HangingTransactions::new(&place.outputs, ending::widths(ground, &place));
         let (queue, offsets, refusals, beside) = (vec![], vec![], vec![], vec![]);
         let (consumer, open, landed) = (None, false, false);
         let moved = vec![];
-        let mine =
-            Mine { lease, consumer, queue, open, landed, offsets, moved, ends, refusals, beside };
+        let mine = Mine {
+            lease,
+            consumer,
+            queue,
+            open,
+            landed,
+            offsets,
+            moved,
+            hanging,
+            refusals,
+            beside,
+        };
         let session = Self {
             ground: ground.clone(),
             process: process.clone(),

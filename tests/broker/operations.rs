@@ -288,7 +288,7 @@ fn an_operator_sees_what_is_wrong_resets_it_and_nothing_is_lost() {
         assert_eq!(partition["problem"], Value::Null, "{shown:#}");
         assert_eq!(partition["committed"], 28, "{shown:#}");
         assert_eq!(partition["covered"], 28, "{shown:#}");
-        assert_eq!(partition["boot"]["starts"], 1, "{shown:#}");
+        assert_eq!(partition["crash_loop"]["starts"], 1, "{shown:#}");
         assert_eq!(partition["baseline"], shown["baseline"], "{shown:#}");
     }
     let reset = |site: &Site, which: &[&str]| {

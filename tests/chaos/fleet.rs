@@ -357,7 +357,7 @@ impl Instance {
 /// Whether who says this has heard from the group or the brokers since it stood still.
 fn knows(said: &str) -> bool {
     let heard =
-        ["assigned", "handed over", "lost:", "transaction given up", "standing back", "stopped"];
+        ["assigned", "handed over", "lost:", "transaction aborted", "standing back", "stopped"];
     heard.iter().any(|known| said.starts_with(known))
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tripline::fit::data::infer::Label;
+use tripline::fit::data::hints::Label;
 use tripline::fit::data::table::Reading;
 use tripline::fit::evaluate::{Evaluation, Options, evaluate};
 use tripline::fit::{Progress, Watch};

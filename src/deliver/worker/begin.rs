@@ -1,7 +1,7 @@
 //! Where a partition begins: by its state, by what the group committed, and by what its log is now.
 
 use crate::config::Stream;
-use crate::deliver::{Beginning, Boot, Start};
+use crate::deliver::{Beginning, CrashLoopGuard, Start};
 use crate::record::{Offset, Partition};
 use crate::score::{Discontinuity, Lane, LaneError};
 
@@ -24,10 +24,10 @@ pub fn begin(
     let window_ms = stream.alerts.window.as_millis() as u64;
     let fresh = |next| Lane::new(baseline, partition, next, window_ms);
     let start = beginning.start(offsets_lag);
-    let boot = || beginning.kept.get(1).and_then(Option::as_deref);
+    let crash_loop = || beginning.kept.get(1).and_then(Option::as_deref);
     let mut lane = match start {
         Start::Fresh(next) if beginning.committed.is_none() => {
-            let taken_over = boot().and_then(Boot::taken_over_at);
+            let taken_over = crash_loop().and_then(CrashLoopGuard::taken_over_at);
             Ok(fresh(taken_over.map_or(next, |at| at.min(next))))
         }
         Start::Fresh(next) => Ok(fresh(next)),

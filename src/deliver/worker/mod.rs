@@ -26,7 +26,7 @@ use super::arrivals::Arrivals;
 use super::recovery::{GivenUp, Recovery};
 use super::refusal::Refusals;
 use super::stall::Stalls;
-use super::{Boot, Inbox, Progress, Scorer, Session, SessionError};
+use super::{CrashLoopGuard, Inbox, Progress, Scorer, Session, SessionError};
 use crate::config::Stream;
 use crate::record::{Offset, Partition};
 use crate::score::Lane;
@@ -52,10 +52,10 @@ struct Desk<R: Scorer> {
     inbox: Arc<Inbox<R::Next>>,
     timing: Timing,
     partitions: Partitions,
-    boots: BTreeMap<Partition, Boot>,
-    /// The boot records that this worker sent last, also of partitions it has no more.
+    crash_loops: BTreeMap<Partition, CrashLoopGuard>,
+    /// The crash-loop records that this worker sent last, also of partitions it has no more.
     said: BTreeMap<Partition, Vec<u8>>,
-    /// Partitions whose boot record is not in the log yet: nothing of them is judged before.
+    /// Partitions whose crash-loop record is not in the log yet: nothing of them is judged before.
     unannounced: BTreeSet<Partition>,
     /// What topics did not take, until the partitions are past it.
     refusals: Refusals,
@@ -134,7 +134,7 @@ impl<R: Scorer> Resting<R> {
             inbox,
             timing,
             partitions: Partitions::new(progress.clone()),
-            boots: BTreeMap::new(),
+            crash_loops: BTreeMap::new(),
             said: BTreeMap::new(),
             unannounced: BTreeSet::new(),
             refusals: Refusals::default(),
@@ -191,7 +191,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
 
     /// Commits what was read: the last thing a worker does.
     pub fn finish(mut self) {
-        let partitions: Vec<Partition> = self.desk.boots.keys().copied().collect();
+        let partitions: Vec<Partition> = self.desk.crash_loops.keys().copied().collect();
         if self.recovery.is_over()
             && let Err(error) = self.desk.part_with(&self.session, &partitions)
         {

@@ -8,8 +8,8 @@ use super::begin::{begin, unfit};
 use super::state::{Pause, Why};
 use super::{Desk, LANE_KEY, Slot};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, Change, Kept, Output, Progress, Refusal, Scorer, Session,
-    SessionError,
+    Beginning, CRASH_LOOP_KEY, Change, CrashLoopGuard, Kept, Output, Progress, Refusal, Scorer,
+    Session, SessionError,
 };
 use crate::record::{Offset, Partition, Position};
 use crate::score::{Lane, LaneError, LaneState};
@@ -90,7 +90,7 @@ impl<R: Scorer> Desk<R> {
     ) -> Result<(), SessionError> {
         for partition in partitions {
             self.partitions.forget(*partition);
-            self.boots.remove(partition);
+            self.crash_loops.remove(partition);
             self.unannounced.remove(partition);
         }
         self.stalls.forget(partitions);
@@ -103,7 +103,7 @@ impl<R: Scorer> Desk<R> {
     /// Nothing is ours any more.
     pub(super) fn clear(&mut self) {
         self.partitions.clear();
-        self.boots.clear();
+        self.crash_loops.clear();
         self.unannounced.clear();
         self.stalls.clear();
         self.losses.clear();
@@ -239,8 +239,10 @@ impl<R: Scorer> Desk<R> {
         partitions: &[Partition],
     ) -> Result<(), SessionError> {
         for partition in partitions {
-            if let Some(boot) = self.boots.get_mut(partition).filter(|boot| boot.is_begun()) {
-                boot.survived();
+            if let Some(crash_loop) =
+                self.crash_loops.get_mut(partition).filter(|crash_loop| crash_loop.is_begun())
+            {
+                crash_loop.survived();
                 self.unannounced.insert(*partition);
             }
         }
@@ -264,15 +266,15 @@ impl<R: Scorer> Desk<R> {
             self.commit(session)?;
         }
         for &partition in &new {
-            let boot = self.boots[&partition].to_bytes();
+            let crash_loop = self.crash_loops[&partition].to_bytes();
             session.send(Output {
                 topic: &self.stream.topics.state,
                 partition: Some(partition),
-                key: BOOT_KEY,
-                value: &boot,
+                key: CRASH_LOOP_KEY,
+                value: &crash_loop,
                 headers: &[],
             })?;
-            self.said.insert(partition, boot);
+            self.said.insert(partition, crash_loop);
         }
         self.commit(session)?;
         self.unannounced.retain(|partition| !new.contains(partition));
@@ -301,7 +303,7 @@ impl<R: Scorer> Desk<R> {
         if whole.is_empty() {
             return Ok(lanes);
         }
-        let (topic, keys) = (&*self.stream.topics.state, &[LANE_KEY, BOOT_KEY]);
+        let (topic, keys) = (&*self.stream.topics.state, &[LANE_KEY, CRASH_LOOP_KEY]);
         let kept = Kept { topic, keys, extent: LaneState::log_of };
         match session.beginnings(&whole, kept) {
             Ok(found) => lanes.extend(found.into_iter().map(|b| (b.partition, self.lane(b)))),
@@ -315,9 +317,12 @@ impl<R: Scorer> Desk<R> {
         let partition = beginning.partition;
         if beginning.kept[1].is_none() {
             // We took it over, and could not say so yet.
-            beginning.kept[1] = self.boots.get(&partition).map(|boot| boot.to_bytes());
+            beginning.kept[1] =
+                self.crash_loops.get(&partition).map(|crash_loop| crash_loop.to_bytes());
         }
-        let [state, boot] = &beginning.kept[..] else { unreachable!("two keys were asked for") };
+        let [state, crash_loop] = &beginning.kept[..] else {
+            unreachable!("two keys were asked for")
+        };
         let Desk { stream, scorer, timing, .. } = &*self;
         let begun = begin(&beginning, scorer.baseline(), stream, timing.offsets_lag);
         let (lane, gone) = match begun {
@@ -331,11 +336,12 @@ impl<R: Scorer> Desk<R> {
                 return Err(Why::Restore(why));
             }
         };
-        self.boots.entry(partition).or_insert_with(|| {
+        self.crash_loops.entry(partition).or_insert_with(|| {
             self.unannounced.insert(partition);
-            let mut begun = Boot::take_over(boot.as_deref(), lane.next(), self.stream.rows_max);
+            let mut begun =
+                CrashLoopGuard::take_over(crash_loop.as_deref(), lane.next(), self.stream.rows_max);
             // The last to begin it was this worker, which has not ended: it lost the partition.
-            if boot.is_some() && self.said.get(&partition) == boot.as_ref() {
+            if crash_loop.is_some() && self.said.get(&partition) == crash_loop.as_ref() {
                 begun.survived();
             }
             begun

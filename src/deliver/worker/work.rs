@@ -8,7 +8,7 @@ use super::state::{Pause, Why};
 use super::{Desk, POLL};
 use crate::deliver::emit;
 use crate::deliver::refusal::{Form, Objection};
-use crate::deliver::{Boot, Fetched, Scorer, Session, SessionError};
+use crate::deliver::{CrashLoopGuard, Fetched, Scorer, Session, SessionError};
 use crate::record::{Fault, Offset, Partition, Position, Record};
 use crate::score::{Destination, NewKey};
 
@@ -100,8 +100,10 @@ impl<R: Scorer> Desk<R> {
         messages: &mut Vec<M>,
         again: &mut BTreeSet<Partition>,
     ) -> (Option<M>, Vec<M>) {
-        let careful = |(partition, boot): (&Partition, &Boot)| self.careful(*partition, boot);
-        if self.refusals.is_empty() && !self.boots.iter().any(careful) {
+        let careful = |(partition, crash_loop): (&Partition, &CrashLoopGuard)| {
+            self.careful(*partition, crash_loop)
+        };
+        if self.refusals.is_empty() && !self.crash_loops.iter().any(careful) {
             return (None, vec![]);
         }
         let last = self.last_doubtful();
@@ -110,7 +112,7 @@ impl<R: Scorer> Desk<R> {
         for message in messages.drain(..) {
             let at = message.record().at;
             let careful =
-                self.boots.get(&at.partition).is_some_and(|b| self.careful(at.partition, b));
+                self.crash_loops.get(&at.partition).is_some_and(|b| self.careful(at.partition, b));
             let is_behind = last.get(&at.partition).is_some_and(|&last| at.offset > last);
             if careful && again.insert(at.partition) && alone.is_none() {
                 // Whatever of its partition comes before it in this batch goes first: then it is
@@ -139,8 +141,8 @@ impl<R: Scorer> Desk<R> {
         messages.iter().any(|message| last.contains_key(&message.record().at.partition))
     }
 
-    fn careful(&self, partition: Partition, boot: &Boot) -> bool {
-        self.partitions.slot(partition).is_some_and(|slot| boot.careful(slot.lane.next()))
+    fn careful(&self, partition: Partition, crash_loop: &CrashLoopGuard) -> bool {
+        self.partitions.slot(partition).is_some_and(|slot| crash_loop.careful(slot.lane.next()))
     }
 
     /// Asks for what is missing to read `messages`. If it does not come, leaves only those before
@@ -301,16 +303,17 @@ impl<R: Scorer> Desk<R> {
         }
         self.commit(session)?;
         let next = self.partitions.slot(at.partition).expect("it was gathered").lane.next();
-        let was_careful = self.boots.get(&at.partition).is_some_and(|boot| boot.careful(next));
-        let careful = |boot: &&mut Boot| boot.careful(next);
-        let spent = match self.boots.get_mut(&at.partition).filter(careful) {
-            Some(boot) if boot.is_spent() => {
+        let was_careful =
+            self.crash_loops.get(&at.partition).is_some_and(|crash_loop| crash_loop.careful(next));
+        let careful = |crash_loop: &&mut CrashLoopGuard| crash_loop.careful(next);
+        let spent = match self.crash_loops.get_mut(&at.partition).filter(careful) {
+            Some(crash_loop) if crash_loop.is_spent() => {
                 error!(partition = %at.partition, offset = %at.offset,
                     "this record ended the process twice, alone: it is dead-lettered unread");
                 true
             }
-            Some(boot) => {
-                boot.begin_alone();
+            Some(crash_loop) => {
+                crash_loop.begin_alone();
                 self.unannounced.insert(at.partition);
                 self.announce(session, &[at.partition])?;
                 false
@@ -323,8 +326,8 @@ impl<R: Scorer> Desk<R> {
             let judged = self.scorer.score(&[record]);
             // Whatever fails from here on, the record is not what ended a process: said so when
             // the partition is read again, unless it is committed now.
-            if let Some(boot) = self.boots.get_mut(&at.partition).filter(careful) {
-                boot.survived();
+            if let Some(crash_loop) = self.crash_loops.get_mut(&at.partition).filter(careful) {
+                crash_loop.survived();
                 self.unannounced.insert(at.partition);
             }
             if let Err(failure) = judged {
@@ -337,8 +340,8 @@ impl<R: Scorer> Desk<R> {
         self.settled(session, std::slice::from_ref(message));
         self.commit(session)?;
         self.unannounced.remove(&at.partition);
-        if was_careful && let Some(boot) = self.boots.get_mut(&at.partition) {
-            boot.move_on(at.offset.next());
+        if was_careful && let Some(crash_loop) = self.crash_loops.get_mut(&at.partition) {
+            crash_loop.move_on(at.offset.next());
         }
         Ok(1)
     }

@@ -3,8 +3,9 @@
 use openssl::sign::Signer;
 use proptest::prelude::*;
 
+use super::super::group::DOMAIN;
 use super::super::group::{base, random};
-use super::super::preamble::{DOMAIN, PREAMBLE};
+use super::super::preamble::PREAMBLE;
 use super::*;
 
 /// `record` as a site that means harm would sign it.

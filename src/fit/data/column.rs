@@ -6,9 +6,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
-use super::infer::{Hints, bounds};
+use super::hints::{Hints, bounds};
 use super::table::{self, Scalar, TableError};
-use super::unmeasured;
 use crate::record::{Feature, Schema};
 
 /// What was seen in one column.
@@ -78,7 +77,7 @@ impl Seen {
             }
             Some(_) => {}
             None => {
-                self.times += u64::from(word.as_deref().is_some_and(unmeasured::is_time));
+                self.times += u64::from(word.as_deref().is_some_and(is_time));
                 if self.first_word.is_none() {
                     self.first_word = word.clone().map(|word| (row, word));
                 }
@@ -233,4 +232,30 @@ impl Column<'_> {
         let found = format!("column {:?} {found}", self.name);
         Err(TableError::Refused { file: self.file.to_owned(), found, advice })
     }
+}
+
+/// Whether the word says a date, a time of day or both.
+pub fn is_time(word: &str) -> bool {
+    let first = word.split([' ', 'T']).next().unwrap_or(word);
+    let digits = |text: &str, len: std::ops::RangeInclusive<usize>| {
+        len.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    let is_date = |text: &str| {
+        ['-', '/', '.'].iter().any(|&separator| {
+            let parts: Vec<&str> = text.split(separator).collect();
+            match parts[..] {
+                [year, month, day] if digits(year, 4..=4) => {
+                    digits(month, 1..=2) && digits(day, 1..=2)
+                }
+                [a, b, year] => digits(a, 1..=2) && digits(b, 1..=2) && digits(year, 4..=4),
+                _ => false,
+            }
+        })
+    };
+    let is_clock = |text: &str| {
+        let text = text.split(['.', '+', 'Z']).next().unwrap_or(text);
+        let parts: Vec<&str> = text.split(':').collect();
+        matches!(parts.len(), 2 | 3) && parts.iter().all(|part| digits(part, 1..=2))
+    };
+    is_date(first) || is_clock(first)
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
 use super::array::{Kind, NPY_MAGIC, Raw};
-use super::infer::Label;
+use super::hints::Label;
 use crate::record::Schema;
 
 /// Rows as they were found: values are not scaled yet.

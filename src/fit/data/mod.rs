@@ -6,6 +6,7 @@ pub mod array;
 pub mod budget;
 mod column;
 pub mod dataset;
+pub mod hints;
 pub mod infer;
 pub mod memory;
 pub mod options;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::infer::Hints;
+use super::hints::Hints;
 use super::memory::Memory;
 use super::table::Reading;
 use super::units::ImageShape;

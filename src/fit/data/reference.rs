@@ -13,7 +13,8 @@ use ndarray::{Array2, Axis};
 
 use super::budget;
 use super::dataset::{DataError, Dataset};
-use super::infer::{Hints, Scan};
+use super::hints::Hints;
+use super::infer::Scan;
 use super::memory::{self, TooMuch};
 use super::options::Options;
 use super::settle::settle;

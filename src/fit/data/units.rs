@@ -7,7 +7,7 @@
 use std::str::FromStr;
 
 use super::dataset::Dataset;
-use super::infer::bounds;
+use super::hints::bounds;
 use crate::record::{BadSchema, Feature, Schema};
 
 /// The shape of an image, written `1x28x28`: channels, height, width.

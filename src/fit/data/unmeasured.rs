@@ -6,7 +6,7 @@
 //! looks like a counter, and `--bounds` keeps the column.
 
 use super::column::Seen;
-use super::infer::Hints;
+use super::hints::Hints;
 
 /// What is said about a column.
 #[derive(Debug, Default)]
@@ -160,32 +160,6 @@ fn parts(name: &str) -> Vec<String> {
     }
     parts.retain(|part| !part.is_empty());
     parts
-}
-
-/// Whether the word says a date, a time of day or both.
-pub fn is_time(word: &str) -> bool {
-    let first = word.split([' ', 'T']).next().unwrap_or(word);
-    let digits = |text: &str, len: std::ops::RangeInclusive<usize>| {
-        len.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-    };
-    let is_date = |text: &str| {
-        ['-', '/', '.'].iter().any(|&separator| {
-            let parts: Vec<&str> = text.split(separator).collect();
-            match parts[..] {
-                [year, month, day] if digits(year, 4..=4) => {
-                    digits(month, 1..=2) && digits(day, 1..=2)
-                }
-                [a, b, year] => digits(a, 1..=2) && digits(b, 1..=2) && digits(year, 4..=4),
-                _ => false,
-            }
-        })
-    };
-    let is_clock = |text: &str| {
-        let text = text.split(['.', '+', 'Z']).next().unwrap_or(text);
-        let parts: Vec<&str> = text.split(':').collect();
-        matches!(parts.len(), 2 | 3) && parts.iter().all(|part| digits(part, 1..=2))
-    };
-    is_date(first) || is_clock(first)
 }
 
 #[cfg(test)]

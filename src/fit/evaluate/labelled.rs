@@ -14,7 +14,7 @@ use super::error::EvaluateError;
 use super::road::{Audience, RecordPath, SEEN, Turned};
 use super::rows::Rows;
 use crate::fit::data::budget::flagged_interval;
-use crate::fit::data::infer::Label;
+use crate::fit::data::hints::Label;
 use crate::fit::data::table::{self, Reading, Row, TableError};
 use crate::fit::progress::Watch;
 use crate::math::auroc;

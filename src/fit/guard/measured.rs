@@ -16,7 +16,7 @@ use super::detectors::{Detectors, Weighed, label_of, score};
 use crate::bundle::Member;
 use crate::decide::{Calibration, Decider};
 use crate::detect::Detector;
-use crate::fit::train::networks::Weighing;
+use crate::fit::train::material::Weighing;
 use crate::fit::train::protected::BATCH_ROWS;
 use crate::math::auroc;
 use crate::record::{Probability, Rows};

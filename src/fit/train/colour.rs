@@ -7,7 +7,7 @@
 use ndarray::Array2;
 
 use super::error::TrainError;
-use super::networks::{Lesson, Own, Weighing, matrix};
+use super::material::{Material, Own, Weighing, matrix};
 use super::trainer::{Course, Trained};
 use super::{odds, residual};
 use crate::fit::attack::{self, Image, PAINTED, Space, Victim, Wide};
@@ -43,8 +43,8 @@ pub struct Taught {
 }
 
 /// The image that rows are, if they are colour images.
-pub fn image(lesson: &Lesson<'_>) -> Option<Image> {
-    super::restorer::image(lesson.schema).filter(|(channels, ..)| *channels > 1)
+pub fn image(material: &Material<'_>) -> Option<Image> {
+    super::restorer::image(material.schema).filter(|(channels, ..)| *channels > 1)
 }
 
 /// Trains on the training part.
@@ -52,24 +52,24 @@ pub fn image(lesson: &Lesson<'_>) -> Option<Image> {
 /// # Errors
 /// If training fails or is ended before it began.
 pub fn learn(
-    lesson: &Lesson<'_>,
+    material: &Material<'_>,
     image: Image,
     model: &Function,
     watch: &mut dyn Watch,
 ) -> Result<Taught, TrainError> {
-    let train = &lesson.split.train[..lesson.split.train.len().min(TAUGHT_ROWS)];
-    let space = Space::of(lesson.schema, lesson.x.view(), train);
-    let labels = lesson.protected.map_or(1, |protected| protected.labels);
+    let train = &material.split.train[..material.split.train.len().min(TAUGHT_ROWS)];
+    let space = Space::of(material.schema, material.x.view(), train);
+    let labels = material.protected.map_or(1, |protected| protected.labels);
     let victim = Victim { model, space: &space, image, labels };
-    let seed = lesson.options.seed;
+    let seed = material.options.seed;
     watch.stage(&format!("making attacks on {} rows", train.len()));
-    let pool = attack::wide(victim, &lesson.rows(train), (seed, Use::Wide), &mut |made, of| {
+    let pool = attack::wide(victim, &material.rows(train), (seed, Use::Wide), &mut |made, of| {
         // Every 4096 rows something is said; the last block of a copy is shorter than others.
         watch.reading(made as u64 / 4096 * 4096, made as f32 / of as f32);
     })?;
-    let some = &lesson.split.validation[..lesson.split.validation.len().min(JUDGED_ROWS)];
+    let some = &material.split.validation[..material.split.validation.len().min(JUDGED_ROWS)];
     let purpose = (seed, Use::WideValidation);
-    let judged = attack::wide(victim, &lesson.rows(some), purpose, &mut |_, _| {})?;
+    let judged = attack::wide(victim, &material.rows(some), purpose, &mut |_, _| {})?;
 
     watch.stage("teaching the restorer to undo attacks");
     let mut rng = stream(seed, Use::Restorer);
@@ -77,18 +77,18 @@ pub fn learn(
     let [taught, judged] =
         [&pool, &judged].map(|wide| residual::Pool { base: &wide.base, attacked: &wide.attacked });
     let parts = (taught, judged);
-    let limit = (seed, lesson.options.epochs_max);
+    let limit = (seed, material.options.epochs_max);
     let trained =
         residual::teach(&restorer, victim, parts, limit, &mut rng, &mut |p| watch.progress(p))?;
 
     let shown = Examples::of(&pool, victim, seed);
     watch.stage("teaching a detector what attacks do to pixels");
-    let pixel_odds = pixel_odds(&shown, victim, lesson.options.epochs_max, seed, watch)?;
+    let pixel_odds = pixel_odds(&shown, victim, material.options.epochs_max, seed, watch)?;
     watch.stage("teaching a detector what attacks do to inner layers");
-    let layers = layer_odds(lesson, &shown, victim, watch)?;
+    let layers = layer_odds(material, &shown, victim, watch)?;
     drop(shown);
     drop(pool);
-    let weighing = weighing(lesson, victim, watch)?;
+    let weighing = weighing(material, victim, watch)?;
     let (restorer, pixel_odds) = (restorer.into_onnx()??, pixel_odds.into_onnx()??);
     Ok(Taught { restorer, pixel_odds, layers, trained, weighing })
 }
@@ -154,25 +154,25 @@ fn pixel_odds(
     let n = shown.rows.len();
     let (attacked, weights) = (shown.attacked.as_slice(), shown.weights.as_slice());
     let width = victim.space.width();
-    let lesson = odds::Curriculum { rows: n, width, show: &show, attacked, weights };
+    let curriculum = odds::Curriculum { rows: n, width, show: &show, attacked, weights };
     let course = course(n, PIXEL_STEPS, 4e-3, epochs_max);
-    odds::teach(&network, &lesson, course, &mut rng, &mut |p: &Progress| watch.progress(p))?;
+    odds::teach(&network, &curriculum, course, &mut rng, &mut |p: &Progress| watch.progress(p))?;
     Ok(network)
 }
 
 /// The network that reads inner layers, and the protected model that shows them.
 fn layer_odds(
-    lesson: &Lesson<'_>,
+    material: &Material<'_>,
     shown: &Examples<'_>,
     victim: Victim<'_>,
     watch: &mut dyn Watch,
 ) -> Result<Option<(Tapped, Vec<u8>)>, TrainError> {
-    let Some(protected) = lesson.protected else { return Ok(None) };
+    let Some(protected) = material.protected else { return Ok(None) };
     let d = victim.space.width();
     let sample = rows(shown.rows[..shown.rows.len().min(8)].concat(), d)?;
     let Some(tapped) = tap(&protected.onnx, victim.model, &sample)? else { return Ok(None) };
     let name = "the protected model";
-    let mut network = Network::load(lesson.runtime, name, &tapped.onnx, d)?;
+    let mut network = Network::load(material.runtime, name, &tapped.onnx, d)?;
     let (mut answers, mut some, mut all) = (vec![], vec![], vec![]);
     for part in shown.rows.chunks(super::protected::BATCH_ROWS) {
         network.run_both(&part.concat(), &mut answers, Some(&mut some))?;
@@ -182,27 +182,27 @@ fn layer_odds(
     let table = matrix(all, t);
     let mean = table.mean_axis(ndarray::Axis(0)).expect("there are rows");
     let deviation = table.std_axis(ndarray::Axis(0), 0.0).mapv(|s| s + 1e-3);
-    let mut rng = stream(lesson.options.seed, Use::LayerLogit);
+    let mut rng = stream(material.options.seed, Use::LayerLogit);
     let standard = (mean.as_slice().expect("a vector"), deviation.as_slice().expect("a vector"));
     let network = odds::layers(victim.labels, standard, &mut rng)?;
     let show = |part: &[usize]| part.iter().flat_map(|&i| table.row(i)).copied().collect();
     let n = shown.rows.len();
     let (attacked, weights) = (shown.attacked.as_slice(), shown.weights.as_slice());
     let taught = odds::Curriculum { rows: n, width: t, show: &show, attacked, weights };
-    let course = course(n, LAYER_STEPS, 2e-3, lesson.options.epochs_max);
+    let course = course(n, LAYER_STEPS, 2e-3, material.options.epochs_max);
     odds::teach(&network, &taught, course, &mut rng, &mut |p: &Progress| watch.progress(p))?;
     Ok(Some((tapped, network.into_onnx()??)))
 }
 
 /// Attacks of our own on validation rows and on other views of them, and the same rows unattacked.
 fn weighing(
-    lesson: &Lesson<'_>,
+    material: &Material<'_>,
     victim: Victim<'_>,
     watch: &mut dyn Watch,
 ) -> Result<Weighing, TrainError> {
-    let (d, seed) = (victim.space.width(), lesson.options.seed);
-    let validation = &lesson.split.validation;
-    let plain = lesson.rows(validation);
+    let (d, seed) = (victim.space.width(), material.options.seed);
+    let validation = &material.split.validation;
+    let plain = material.rows(validation);
     let rng = &mut stream(seed, Use::Usual);
     let views = attack::augment(victim.space, victim.image, &plain, rng);
     let harmless = attack::disturb(victim.space, victim.image, &plain, rng);
@@ -211,7 +211,7 @@ fn weighing(
     // What the model has wrong already needs no attack.
     let right = |(at, &label): (usize, &u32)| {
         let source = validation[at % validation.len()];
-        let own = lesson.y.is_none_or(|y| y[source] == i64::from(label));
+        let own = material.y.is_none_or(|y| y[source] == i64::from(label));
         own.then_some((at, label))
     };
     let mut right: Vec<(usize, u32)> = answers.iter().enumerate().filter_map(right).collect();
@@ -239,9 +239,9 @@ fn weighing(
 }
 
 /// Rows `[n, d]` of which every eighth is disturbed without harm: what is usual should hold for these too.
-pub fn disturbed(lesson: &Lesson<'_>, image: Image, mut x: Array2<f32>) -> Array2<f32> {
-    let space = Space::of(lesson.schema, lesson.x.view(), &lesson.split.train[..1]);
-    let rng = &mut stream(lesson.options.seed, Use::Usual);
+pub fn disturbed(material: &Material<'_>, image: Image, mut x: Array2<f32>) -> Array2<f32> {
+    let space = Space::of(material.schema, material.x.view(), &material.split.train[..1]);
+    let rng = &mut stream(material.options.seed, Use::Usual);
     for mut row in x.rows_mut().into_iter().step_by(8) {
         let copy = attack::disturb(&space, image, row.as_slice().expect("rows in one piece"), rng);
         row.assign(&ndarray::aview1(&copy));

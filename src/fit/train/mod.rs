@@ -8,6 +8,7 @@ pub mod error;
 pub mod function;
 pub mod protected;
 pub mod likelihood;
+pub mod material;
 pub mod networks;
 pub mod restorer;
 pub mod residual;

@@ -11,19 +11,18 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, Axis};
 
 use super::error::TrainError;
+use super::material::{Material, Own, Weighing, matrix};
 use super::protected::Protected;
 use super::trainer::{Course, Trained};
 use super::{autoencoder, brought, colour, likelihood, restorer};
 use crate::bundle::{AUTOENCODER, LAYER_ODDS, LIKELIHOOD, PIXEL_ODDS, PROTECTED_MODEL, RESTORER};
 use crate::fit::attack::{self, Space};
-use crate::fit::data::options::Options;
-use crate::fit::data::split::Split;
 use crate::fit::graph::gradient::{Function, GradientError};
 use crate::fit::graph::layers::Standard;
 use crate::fit::progress::{Progress, Watch};
 use crate::fit::seed::{Use, stream};
-use crate::model::{Network, Runtime};
-use crate::record::{Feature, Schema};
+use crate::model::Network;
+use crate::record::Feature;
 
 /// Rows that attacks are made on and restorers learn from, at most.
 const RESTORED_ROWS: usize = 30_000;
@@ -63,34 +62,7 @@ pub struct Learned {
     pub no_gradient: Option<String>,
 }
 
-/// Rows to weigh detectors by, each `[n, d]`.
-pub struct Weighing {
-    pub clean: Array2<f32>,
-    pub harmless: Array2<f32>,
-    pub attacks: Vec<Own>,
-}
-
-/// Attacks of one family that moved the answer.
-pub struct Own {
-    pub family: String,
-    pub weight: f32,
-    pub x: Array2<f32>,
-    /// What the model said before.
-    pub labels: Vec<u32>,
-}
-
-/// What everything here starts from.
-pub struct Lesson<'a> {
-    pub options: &'a Options,
-    pub runtime: &'a Runtime,
-    pub schema: &'a Schema,
-    pub x: &'a Array2<f32>,
-    pub y: Option<&'a [i64]>,
-    pub split: &'a Split,
-    pub protected: Option<&'a Protected>,
-}
-
-impl Lesson<'_> {
+impl Material<'_> {
     /// Trains what these rows and this model allow.
     ///
     /// # Errors
@@ -319,12 +291,4 @@ impl Lesson<'_> {
         let epochs_max = self.options.epochs_max.map_or(epochs, |max| epochs.min(max));
         Course { epochs_max, batch_rows: 128, rate_peak, patience: None, clip: None }
     }
-
-    pub fn rows(&self, which: &[usize]) -> Vec<f32> {
-        which.iter().flat_map(|&i| self.x.row(i)).copied().collect()
-    }
-}
-
-pub fn matrix(values: Vec<f32>, d: usize) -> Array2<f32> {
-    Array2::from_shape_vec((values.len() / d, d), values).expect("whole rows")
 }

@@ -107,21 +107,21 @@ pub struct Curriculum<'a> {
 /// If the network has no gradient.
 pub fn teach(
     network: &Function,
-    lesson: &Curriculum<'_>,
+    curriculum: &Curriculum<'_>,
     course: Course,
     rng: &mut ChaCha8Rng,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<(), TrainError> {
     let step = |part: &[usize]| -> Result<Tensor, GradientError> {
-        let z = network.apply(&rows((lesson.show)(part), lesson.width)?)?;
+        let z = network.apply(&rows((curriculum.show)(part), curriculum.width)?)?;
         // ln(1 + e^∓z), without e of a large number.
         let of = |f: &dyn Fn(usize) -> f32| rows(part.iter().map(|&i| f(i)).collect(), 1);
-        let sign = of(&|i| if lesson.attacked[i] { -1.0 } else { 1.0 })?;
+        let sign = of(&|i| if curriculum.attacked[i] { -1.0 } else { 1.0 })?;
         let z = z.mul(&sign)?;
         let loss = (z.relu()? + (z.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
-        Ok(loss.mul(&of(&|i| lesson.weights[i])?)?.mean_all()?)
+        Ok(loss.mul(&of(&|i| curriculum.weights[i])?)?.mean_all()?)
     };
-    function::train(network, lesson.rows, course, rng, watch, &step)?;
+    function::train(network, curriculum.rows, course, rng, watch, &step)?;
     Ok(())
 }
 
@@ -171,7 +171,7 @@ mod tests {
         }
         let show =
             |part: &[usize]| part.iter().flat_map(|&i| &x[i * 128..][..128]).copied().collect();
-        let lesson = Curriculum {
+        let curriculum = Curriculum {
             rows: n,
             width: 128,
             show: &show,
@@ -179,7 +179,7 @@ mod tests {
             weights: &vec![1.0; n],
         };
         let network = pixels(image, &mut rng).unwrap();
-        teach(&network, &lesson, course(), &mut rng, quiet).unwrap();
+        teach(&network, &curriculum, course(), &mut rng, quiet).unwrap();
         let z: Vec<f32> = network
             .apply(&rows(x.clone(), 128).unwrap())
             .unwrap()
@@ -195,7 +195,7 @@ mod tests {
         let x: Vec<f32> = (0..n * 3).map(|_| 2.0 * unit(&mut rng) - 1.0).collect();
         let attacked: Vec<bool> = x.chunks(3).map(|r| (r[0] > r[1]) == (r[2] > 0.0)).collect();
         let show = |part: &[usize]| part.iter().flat_map(|&i| &x[i * 3..][..3]).copied().collect();
-        let lesson = Curriculum {
+        let curriculum = Curriculum {
             rows: n,
             width: 3,
             show: &show,
@@ -204,7 +204,7 @@ mod tests {
         };
         let network = layers(2, (&[0.0; 3], &[0.6; 3]), &mut rng).unwrap();
         let course = Course { epochs_max: 60, ..course() };
-        teach(&network, &lesson, course, &mut rng, quiet).unwrap();
+        teach(&network, &curriculum, course, &mut rng, quiet).unwrap();
         let z: Vec<f32> = network
             .apply(&rows(x.clone(), 3).unwrap())
             .unwrap()

@@ -1,6 +1,6 @@
 //! A caught record and why it was caught: what the picture shows.
 
-use super::picture::Area;
+use super::area::Area;
 use super::plan::{Plan, Truth};
 use super::slice::{LABELS, PIXELS, SIDE, Slices};
 use super::tally::{Caught, Tally};

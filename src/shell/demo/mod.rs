@@ -6,6 +6,7 @@
 //! drops a partition's oldest records beyond 5 MiB. So the demo shows detection and delivery, not
 //! recovery: the tests against a real Kafka do that.
 
+mod area;
 mod collect;
 mod exhibit;
 mod federation;

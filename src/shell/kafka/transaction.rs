@@ -33,7 +33,7 @@ use super::deliveries::Deliveries;
 use super::native;
 use super::{deadline, words};
 use crate::config::Delivery;
-use crate::deliver::{Ends, GROUP, Outputs, Progress, SessionError};
+use crate::deliver::{GROUP, HangingTransactions, Outputs, Progress, SessionError};
 use crate::record::Partition;
 use crate::shell::clock;
 
@@ -55,7 +55,7 @@ pub struct Transactions {
     /// When something last went wrong.
     wary: Cell<Option<Instant>>,
     /// What may hang of our id.
-    ends: RefCell<Ends>,
+    hanging: RefCell<HangingTransactions>,
     /// When that was last looked at.
     looked: Cell<Option<Instant>>,
     /// When we last heard that the id is ours.
@@ -101,7 +101,7 @@ impl Transactions {
             aborted: Cell::new(None),
             suspect: Cell::new(false),
             wary: Cell::new(Some(Instant::now())),
-            ends: RefCell::new(Ends::new(outputs, [])),
+            hanging: RefCell::new(HangingTransactions::new(outputs, [])),
             looked: Cell::new(None),
             used: Cell::new(Instant::now()),
             progress,
@@ -116,7 +116,7 @@ impl Transactions {
         if self.delivery != Delivery::ExactlyOnce {
             return Ok(());
         }
-        let topics = self.ends.borrow().topics().to_vec();
+        let topics = self.hanging.borrow().topics().to_vec();
         let width = |topic: String| {
             self.step("asking for partitions");
             Ok((self.partitions_of(&topic, METADATA)?, topic))
@@ -124,7 +124,7 @@ impl Transactions {
         let widths: Result<Vec<(i32, String)>, SessionError> =
             topics.into_iter().map(width).collect();
         let widths = widths?.into_iter().map(|(width, topic)| (topic, width));
-        self.ends.borrow_mut().take_over(widths.chain([(GROUP.to_owned(), 1)]));
+        self.hanging.borrow_mut().take_over(widths.chain([(GROUP.to_owned(), 1)]));
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl Transactions {
     ) -> Result<(), SessionError> {
         const STEP: &str = "send offsets";
         self.step("sending offsets");
-        self.ends.borrow_mut().touch(GROUP, Some(Partition(0)));
+        self.hanging.borrow_mut().wrote(GROUP, Some(Partition(0)));
         let started = Instant::now();
         let (producer, timeout) = (self.producer.borrow().clone(), self.timeout);
         let sent = deadline::within(STEP, self.timeout / 3 + GRACE, move || {
@@ -211,7 +211,7 @@ impl Transactions {
         self.used.set(Instant::now());
         self.step("looking for the end of what was committed");
         self.was_ended(to)?;
-        self.ends.borrow_mut().committed();
+        self.hanging.borrow_mut().committed();
         self.open.set(false);
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{At, MonitorMemory, Remembered, StateError, Watched, What, kept};
 use crate::deliver::{
-    BOOT_KEY, Beginning, Boot, Change, LANE_KEY, MONITOR_KEY, Output, Outputs, Progress,
-    Session as _,
+    Beginning, CRASH_LOOP_KEY, Change, CrashLoopGuard, LANE_KEY, MONITOR_KEY, Output, Outputs,
+    Progress, Session as _,
 };
 use crate::monitor::{Alert, Event, MonitorState};
 use crate::record::{Extent, Offset, Partition};
@@ -115,7 +115,11 @@ impl Watched<'_> {
                     let log = beginning.log.extent.clone();
                     let lane = Lane::new(guard.baseline(), partition, next, window_ms).of_log(log);
                     send(partition, LANE_KEY, &lane.to_bytes())?;
-                    send(partition, BOOT_KEY, &Boot::take_over(None, next, 0).to_bytes())?;
+                    send(
+                        partition,
+                        CRASH_LOOP_KEY,
+                        &CrashLoopGuard::take_over(None, next, 0).to_bytes(),
+                    )?;
                 }
                 What::Monitor => {
                     for alert in self.ended(beginning) {

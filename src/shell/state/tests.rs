@@ -43,7 +43,7 @@ fn what_a_reset_forgets_is_said_before_it_is_forgotten() {
         end: Offset(20),
         problem: problem.map(str::to_owned),
         baseline: None,
-        boot: None,
+        crash_loop: None,
         kept: covered.map(|_| At {}),
     };
     let say = |covered, problem| forgets_of_lane(&seen(covered, problem), Offset(9)).join("\n");

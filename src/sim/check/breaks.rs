@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::violation::Violation;
-use crate::deliver::Boot;
+use crate::deliver::CrashLoopGuard;
 use crate::record::{Offset, Partition};
 use crate::sim::cluster::log::TxnId;
 use crate::sim::cluster::{Announced, Cluster, End};
@@ -85,11 +85,11 @@ pub fn check(scene: &Scene, cluster: &Cluster, broken: &Ledger) -> Vec<Violation
 
 /// Where somebody took a partition over first, and said so: what was deleted before is nobody's.
 fn began(cluster: &Cluster, partition: Partition) -> Option<Offset> {
-    let is_said = |boot: &&Announced| {
+    let is_said = |crash_loop: &&Announced| {
         let is_committed = |txn: TxnId| matches!(cluster.txns[txn].end, End::Committed(_));
-        boot.partition == partition && boot.txn.is_none_or(is_committed)
+        crash_loop.partition == partition && crash_loop.txn.is_none_or(is_committed)
     };
-    Boot::taken_over_at(&cluster.boots.iter().find(is_said)?.value)
+    CrashLoopGuard::taken_over_at(&cluster.crash_loops.iter().find(is_said)?.value)
 }
 
 /// From where to where was told that retention deleted it.
@@ -171,9 +171,10 @@ mod tests {
         let lost = |taken_over: Option<i64>, start: i64| {
             let (start, end) = (Offset(start), Offset(50));
             let extent = Extent { topic: None, start, end, leader_epoch: None };
-            let boot = taken_over.map(|at| Boot::take_over(None, Offset(at), 1).to_bytes());
+            let crash_loop =
+                taken_over.map(|at| CrashLoopGuard::take_over(None, Offset(at), 1).to_bytes());
             let log = Survey { extent, parted: None };
-            let (partition, kept) = (Partition(0), vec![None, boot]);
+            let (partition, kept) = (Partition(0), vec![None, crash_loop]);
             let beginning = Beginning { partition, committed: None, log, kept };
             let stream = &Scene::new(0).stream;
             let (lane, gone) = begin_lane(&beginning, "toy", stream, false).expect("it begins");

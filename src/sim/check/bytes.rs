@@ -43,16 +43,18 @@ impl Checker<'_> {
         let before =
             self.input.range(..at).next_back().filter(|(b, _)| b.partition == at.partition);
         let first = before.map_or(Offset(0), |(before, _)| before.offset.next());
-        let announced = self.cluster.boots.iter().filter(|boot| {
-            let committed =
-                boot.txn.is_none_or(|txn| matches!(self.cluster.txns[txn].end, End::Committed(_)));
-            committed && boot.partition == at.partition && {
-                let read: serde_json::Value = serde_json::from_slice(&boot.value).expect("ours");
+        let announced = self.cluster.crash_loops.iter().filter(|crash_loop| {
+            let committed = crash_loop
+                .txn
+                .is_none_or(|txn| matches!(self.cluster.txns[txn].end, End::Committed(_)));
+            committed && crash_loop.partition == at.partition && {
+                let read: serde_json::Value =
+                    serde_json::from_slice(&crash_loop.value).expect("ours");
                 let about = read["at"].as_i64().expect("ours");
                 (first.0..=at.offset.0).contains(&about) && read["alone"].as_i64() > Some(0)
             }
         });
-        let processes: BTreeSet<u32> = announced.map(|boot| boot.process).collect();
+        let processes: BTreeSet<u32> = announced.map(|crash_loop| crash_loop.process).collect();
         let parted = |no: &u32| self.parted.get(&(*no, at.partition));
         let ended =
             processes.iter().flat_map(|no| self.ended.get(no).into_iter().chain(parted(no)));

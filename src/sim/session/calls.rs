@@ -232,7 +232,7 @@ impl deliver::Session for Session {
         };
         mine.moved = next.to_vec();
         if self.ground.exactly_once && !next.is_empty() {
-            mine.ends.touch(GROUP, Some(Partition(0)));
+            mine.hanging.wrote(GROUP, Some(Partition(0)));
             let lease = mine.lease;
             let mut cluster = self.ground.cluster.borrow_mut();
             let done = cluster.add_offsets(lease, (self.place.group, member), next);
@@ -280,7 +280,7 @@ impl deliver::Session for Session {
         let mut mine = self.mine.borrow_mut();
         mine.lease = lease;
         if !self.place.believes && self.ground.exactly_once {
-            mine.ends.take_over(ending::widths(&self.ground, &self.place));
+            mine.hanging.take_over(ending::widths(&self.ground, &self.place));
         }
         mine.give_up();
         let subscribed = mine.consumer.is_some();

@@ -1,4 +1,4 @@
-//! Ends the open transaction, by a commit or by an abort, and what a strike makes of it.
+//! HangingTransactions the open transaction, by a commit or by an abort, and what a strike makes of it.
 
 use super::calls::places;
 use super::steps::{failed, no_answer};
@@ -49,7 +49,7 @@ impl Session {
         self.used.set(self.ground.now());
         let mut mine = self.mine.borrow_mut();
         self.ground.note(|| format!("{}: committed{}", self.place.name, places(&mine.moved)));
-        mine.ends.committed();
+        mine.hanging.committed();
         mine.give_up();
         Ok(())
     }
@@ -60,7 +60,7 @@ impl Session {
         if matches!(strike, Strike::NoAnswer | Strike::RequestLost) {
             return Err(no_answer("abort"));
         }
-        if self.ground.exactly_once && !self.mine.borrow().ends.is_calm() {
+        if self.ground.exactly_once && !self.mine.borrow().hanging.is_clean() {
             return Err(failed("abort", "something older may hang"));
         }
         let lease = self.mine.borrow().lease;
@@ -89,7 +89,7 @@ impl Session {
         }
         self.ground.faults.borrow_mut().hit("what was refused is undone at once");
         let mut mine = self.mine.borrow_mut();
-        mine.ends.committed();
+        mine.hanging.committed();
         mine.give_up();
         Ok(())
     }

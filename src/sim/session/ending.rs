@@ -31,16 +31,16 @@ pub(super) fn widths(ground: &Ground, place: &Role) -> Vec<(String, i32)> {
 }
 
 impl Session {
-    /// Ends by an aborted transaction what hangs where it is doubted. True if that may have undone
+    /// HangingTransactions by an aborted transaction what hangs where it is doubted. True if that may have undone
     /// offsets that were committed.
     pub(super) fn settle(&self) -> Result<bool> {
         self.look();
-        if self.mine.borrow().ends.is_calm() {
+        if self.mine.borrow().hanging.is_clean() {
             return Ok(false);
         }
-        let hanging = self.mine.borrow().ends.to_abort();
+        let hanging = self.mine.borrow().hanging.places_to_abort();
         self.note("aborts what hangs", &hanging);
-        let undone = self.mine.borrow_mut().ends.aborted(hanging.clone());
+        let undone = self.mine.borrow_mut().hanging.aborted(hanging.clone());
         self.abort_into(&hanging)?;
         self.ground.faults.borrow_mut().hit("what hangs is ended");
         self.look();
@@ -85,7 +85,7 @@ impl Session {
 
     /// Tried again now and then while there are doubts and nothing is open.
     pub(super) fn settle_again(&self) -> Result<()> {
-        let idle = !self.mine.borrow().open && !self.mine.borrow().ends.is_calm();
+        let idle = !self.mine.borrow().open && !self.mine.borrow().hanging.is_clean();
         if idle && self.ground.faults.borrow_mut().chance(0.05) && self.settle()? {
             return Err(failed("commit", "acknowledged, and undone for want of an end"));
         }
@@ -119,7 +119,7 @@ impl Session {
             return Ok(());
         }
         self.ground.faults.borrow_mut().hit("nothing committed where something hangs");
-        let doubts = self.mine.borrow().ends.doubts();
+        let doubts = self.mine.borrow().hanging.unclean();
         self.note("commits nothing, these hang", &doubts);
         Err(failed("commit", "an older transaction has no end"))
     }
@@ -129,27 +129,27 @@ impl Session {
         if self.place.believes || !self.ground.exactly_once {
             return Ok(());
         }
-        if !self.mine.borrow().ends.touched_own() {
+        if !self.mine.borrow().hanging.wrote_alone() {
             // Offsets are ours alone: they have ended where everything else has.
             let cluster = self.ground.cluster.borrow();
             let group = &cluster.groups[self.place.group];
             if !self.mine.borrow().moved.iter().any(|&(p, _)| group.is_unstable(p)) {
                 // A coordinator that has forgotten them says so too.
-                self.mine.borrow_mut().ends.watch();
+                self.mine.borrow_mut().hanging.watch_written();
                 return Ok(());
             }
             drop(cluster);
-            self.mine.borrow_mut().ends.doubt();
+            self.mine.borrow_mut().hanging.suspect_written();
             return Err(failed("commit", "acknowledged, and it has no end"));
         }
-        self.mine.borrow_mut().ends.doubt();
+        self.mine.borrow_mut().hanging.suspect_written();
         self.look();
-        let ends = &mut self.mine.borrow_mut().ends;
-        if ends.endless().is_some() {
-            self.note("committed without an end", &ends.doubts());
+        let transactions = &mut self.mine.borrow_mut().hanging;
+        if transactions.unclean_own().is_some() {
+            self.note("committed without an end", &transactions.unclean());
             return Err(failed("commit", "acknowledged, and it has no end"));
         }
-        ends.forgive();
+        transactions.clear_shared();
         Ok(())
     }
 
@@ -159,22 +159,22 @@ impl Session {
     }
 
     fn hangs(&self) -> bool {
-        self.mine.borrow().ends.hanging().is_some()
+        self.mine.borrow().hanging.unclean_written().is_some()
     }
 
     /// Looks once at what is doubted.
     fn look(&self) {
         let cluster = self.ground.cluster.borrow();
-        let ends = &mut self.mine.borrow_mut().ends;
-        for place in ends.doubts() {
+        let transactions = &mut self.mine.borrow_mut().hanging;
+        for place in transactions.unclean() {
             if place.topic == GROUP {
                 if cluster.groups[self.place.group].is_stable() {
-                    ends.saw(&place, Offset(0), Offset(0));
+                    transactions.observe(&place, Offset(0), Offset(0));
                 }
                 continue;
             }
             let (end, stable) = cluster.ends(cluster.topic(&place.topic), place.partition);
-            ends.saw(&place, Offset(end as i64), Offset(stable as i64));
+            transactions.observe(&place, Offset(end as i64), Offset(stable as i64));
         }
     }
 }

@@ -127,7 +127,7 @@ impl Session {
         }
         let mut mine = self.mine.borrow_mut();
         let name = self.ground.cluster.borrow().topics[queued.topic].name.clone();
-        mine.ends.touch(&name, Some(queued.partition));
+        mine.hanging.wrote(&name, Some(queued.partition));
         mine.queue.push(queued);
         drop(mine);
         if strike == Strike::RequestLost {

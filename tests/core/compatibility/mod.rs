@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tripline::decide::{Mode, OnFlagged, Policy};
-use tripline::deliver::Boot;
+use tripline::deliver::CrashLoopGuard;
 use tripline::emit::{ReadReason, ReadTrace, Trace, connect_headers};
 use tripline::monitor::{About, Alert, Status};
 use tripline::monitor::{Frame, Monitor, MonitorState};
@@ -310,13 +310,13 @@ fn told_as_before(name: &str, today: &Alert) -> Alert {
 
 #[test]
 fn a_boot_record_of_version_1_still_counts() {
-    let mut boot = Boot::take_over(None, Offset(45), 0);
+    let mut crash_loop = CrashLoopGuard::take_over(None, Offset(45), 0);
     for _ in 0..2 {
-        boot = Boot::take_over(Some(&boot.to_bytes()), Offset(45), 0);
+        crash_loop = CrashLoopGuard::take_over(Some(&crash_loop.to_bytes()), Offset(45), 0);
     }
-    boot.begin_alone();
-    let bytes = check("boot.json", &boot.to_bytes());
-    let next = Boot::take_over(Some(&bytes), Offset(45), 0);
+    crash_loop.begin_alone();
+    let bytes = check("crash_loop.json", &crash_loop.to_bytes());
+    let next = CrashLoopGuard::take_over(Some(&bytes), Offset(45), 0);
     assert!(next.careful(Offset(45)) && !next.is_spent());
     assert_eq!(next.to_string(), "starts at 45: 4, alone with its record: 1");
 }

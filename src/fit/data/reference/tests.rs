@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::{Codecs, Config, ContentHeaders, Format};
-use crate::fit::data::infer::Hints;
-use crate::fit::data::infer::Label;
+use crate::fit::data::hints::Hints;
+use crate::fit::data::hints::Label;
 use crate::fit::data::table::Reading;
 use crate::fit::progress::Progress;
 

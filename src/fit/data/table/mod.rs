@@ -6,7 +6,7 @@
 //! from a right one, nor a row that was cut off in a place where a row may end.
 
 mod arrays;
-mod cell;
+pub(super) mod cell;
 mod csv;
 mod decimal;
 mod file;

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use image::{Rgb, RgbImage};
 
+use crate::shell::demo::area::Area;
 use crate::shell::demo::slice::SIDE;
 
 /// Colour of one pixel.
@@ -12,15 +13,6 @@ pub type Colour = [u8; 3];
 /// A picture being drawn. Places are (x, y) in pixels from the upper left.
 pub struct Canvas {
     pub image: RgbImage,
-}
-
-/// A rectangle of image pixels, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
-    pub top: usize,
-    pub left: usize,
-    pub bottom: usize,
-    pub right: usize,
 }
 
 impl Canvas {

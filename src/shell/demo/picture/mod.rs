@@ -10,7 +10,6 @@ use image::ImageError;
 use super::exhibit::Exhibit;
 use super::plan::Truth;
 use super::slice::SIDE;
-pub use canvas::Area;
 use canvas::{Canvas, Colour, text_width};
 pub use terminal::{Depth, half_blocks};
 

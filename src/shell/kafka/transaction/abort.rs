@@ -36,7 +36,7 @@ impl Transactions {
             }
             self.deliveries.forgive();
         } else if self.open.get() {
-            if !self.ends.borrow().is_calm() {
+            if !self.hanging.borrow().is_clean() {
                 return Err(unknown("something older may hang"));
             }
             if self.aborted.get().is_none() {
@@ -49,7 +49,7 @@ impl Transactions {
                 return Err(unknown("no partition of ours shows whether it has ended"));
             }
             self.was_ended(to)?;
-            self.ends.borrow_mut().committed();
+            self.hanging.borrow_mut().committed();
         }
         self.open.set(false);
         Ok(())

@@ -1,6 +1,6 @@
 //! Looks for what hangs of our id, and ends it.
 //!
-//! [`Ends`](crate::deliver::Ends) knows what to doubt; this asks the brokers, and where something
+//! [`HangingTransactions`](crate::deliver::HangingTransactions) knows what to doubt; this asks the brokers, and where something
 //! hangs it opens a transaction that touches only those partitions and the group, and aborts it:
 //! its markers end whatever our id left there. What it writes can never be read: it commits
 //! nothing, and nothing of ours is committed there before the brokers have shown that it ended. It
@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 use super::abort::ABORT;
 use super::{ToGroup, Transactions};
 use crate::config::Delivery;
-use crate::deliver::{Ends, GROUP, SessionError};
+use crate::deliver::{GROUP, HangingTransactions, SessionError};
 use crate::record::{Offset, TopicPartition};
 use crate::shell::kafka::native::{self, NativeError, Which};
 use crate::shell::kafka::{deadline, words};
@@ -54,21 +54,23 @@ impl Transactions {
         was_committed: impl FnOnce() -> bool,
     ) -> Result<bool, SessionError> {
         self.looked.set(Some(Instant::now()));
-        if self.delivery != Delivery::ExactlyOnce || self.look(OTHERS, to, Ends::is_calm)? {
+        if self.delivery != Delivery::ExactlyOnce
+            || self.look(OTHERS, to, HangingTransactions::is_clean)?
+        {
             return Ok(false);
         }
-        let hanging = self.ends.borrow().to_abort();
+        let hanging = self.hanging.borrow().places_to_abort();
         if was_committed() {
             error!(places = %names(&hanging), "committed, but its end is missing: the next commit ends it");
-            self.ends.borrow_mut().believe();
+            self.hanging.borrow_mut().clear();
             return Ok(false);
         }
         info!(places = %names(&hanging), "something has no end: ended by an aborted transaction");
         let aborted = self.abort_into(&hanging, to);
-        let undone = self.ends.borrow_mut().aborted(hanging);
+        let undone = self.hanging.borrow_mut().aborted(hanging);
         aborted?;
-        if !self.look(OTHERS, to, Ends::is_calm)? {
-            let left = self.ends.borrow().doubts();
+        if !self.look(OTHERS, to, HangingTransactions::is_clean)? {
+            let left = self.hanging.borrow().unclean();
             warn!(places = %names(&left), "something still has no end; nothing is committed there");
         }
         Ok(undone)
@@ -77,7 +79,7 @@ impl Transactions {
     /// Whether it is time to [`Transactions::settle`] once more.
     pub fn is_doubtful(&self) -> bool {
         let due = || self.looked.get().is_none_or(|at| at.elapsed() >= AGAIN);
-        !self.is_open() && !self.ends.borrow().is_calm() && due()
+        !self.is_open() && !self.hanging.borrow().is_clean() && due()
     }
 
     /// Whether it is time to ask whose our id is: whoever has had nothing to write for long may be fenced
@@ -93,11 +95,11 @@ impl Transactions {
 
     /// Before a commit: something older may not hang where it would be committed too.
     pub(super) fn may_commit(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
-        let free = |ends: &Ends| ends.hanging().is_none();
-        if free(&self.ends.borrow()) || self.look(OTHERS, to, free)? {
+        let free = |transactions: &HangingTransactions| transactions.unclean_written().is_none();
+        if free(&self.hanging.borrow()) || self.look(OTHERS, to, free)? {
             return Ok(());
         }
-        Err(endless("an older transaction", self.ends.borrow().hanging()))
+        Err(endless("an older transaction", self.hanging.borrow().unclean_written()))
     }
 
     /// After a commit in bad times: whether it was ended where it was written.
@@ -105,25 +107,25 @@ impl Transactions {
         if !self.is_wary() {
             return Ok(());
         }
-        if !self.ends.borrow().touched_own() {
+        if !self.hanging.borrow().wrote_alone() {
             let deadline = Instant::now() + MARKERS;
             // Offsets are ours alone: they have ended where everything else has.
             while !(to.has_ours)() {
                 if Instant::now() >= deadline {
-                    self.ends.borrow_mut().doubt();
+                    self.hanging.borrow_mut().suspect_written();
                     return Err(endless("the last commit", None));
                 }
                 sleep(LOOK);
             }
             // A coordinator that has forgotten them says so too.
-            self.ends.borrow_mut().watch();
+            self.hanging.borrow_mut().watch_written();
             return Ok(());
         }
-        self.ends.borrow_mut().doubt();
-        if !self.look(MARKERS, to, |ends| ends.endless().is_none())? {
-            return Err(endless("the last commit", self.ends.borrow().endless()));
+        self.hanging.borrow_mut().suspect_written();
+        if !self.look(MARKERS, to, |transactions| transactions.unclean_own().is_none())? {
+            return Err(endless("the last commit", self.hanging.borrow().unclean_own()));
         }
-        self.ends.borrow_mut().forgive();
+        self.hanging.borrow_mut().clear_shared();
         Ok(())
     }
 
@@ -141,14 +143,14 @@ impl Transactions {
         &self,
         patience: Duration,
         to: ToGroup<'_>,
-        enough: impl Fn(&Ends) -> bool,
+        enough: impl Fn(&HangingTransactions) -> bool,
     ) -> Result<bool, SessionError> {
         let deadline = Instant::now() + patience;
         loop {
-            if enough(&self.ends.borrow()) {
+            if enough(&self.hanging.borrow()) {
                 return Ok(true);
             }
-            let doubts = self.ends.borrow().doubts();
+            let doubts = self.hanging.borrow().unclean();
             let (group, doubts): (Vec<TopicPartition>, Vec<TopicPartition>) =
                 doubts.into_iter().partition(|place| place.topic == GROUP);
             self.step("looking for what has no end");
@@ -156,10 +158,10 @@ impl Transactions {
             let latest = |which| native::offsets(producer.client(), &doubts, which, ANSWER);
             let ends = latest(Which::End).map_err(unanswered)?;
             let stable = latest(Which::Stable).map_err(unanswered)?;
-            let mut known = self.ends.borrow_mut();
+            let mut known = self.hanging.borrow_mut();
             for (place, end) in &ends {
                 if let Some(stable) = stable.get(place) {
-                    known.saw(place, end.offset, stable.offset);
+                    known.observe(place, end.offset, stable.offset);
                 }
             }
             if enough(&known) {
@@ -167,9 +169,9 @@ impl Transactions {
             }
             drop(known);
             for place in group.iter().filter(|_| (to.is_stable)()) {
-                self.ends.borrow_mut().saw(place, Offset(0), Offset(0));
+                self.hanging.borrow_mut().observe(place, Offset(0), Offset(0));
             }
-            let enough = enough(&self.ends.borrow());
+            let enough = enough(&self.hanging.borrow());
             if enough || Instant::now() >= deadline {
                 return Ok(enough);
             }

@@ -46,7 +46,7 @@ impl Transactions {
             self.open.set(true);
         }
         if self.delivery == Delivery::ExactlyOnce {
-            self.ends.borrow_mut().touch(sending.topic, sending.partition.map(Partition));
+            self.hanging.borrow_mut().wrote(sending.topic, sending.partition.map(Partition));
         }
         let deadline = Instant::now() + self.timeout;
         let mut record = BaseRecord::<[u8], [u8]>::to(sending.topic);
