@@ -108,6 +108,23 @@ pub struct Doubt {
     pub objection: Option<Objection>,
 }
 
+/// What a topic may object to in a record, as far as its settings tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub timestamp: Timestamp,
+    /// It leaves without a key.
+    pub keyless: bool,
+    /// Key, value and headers, before compression.
+    pub bytes: usize,
+}
+
+impl Facts {
+    pub fn of(record: &Record<'_>) -> Self {
+        let (timestamp, keyless) = (record.stamp.at, record.key.is_none());
+        Self { timestamp, keyless, bytes: record.footprint() }
+    }
+}
+
 /// All records that topics refused, until their partitions have passed them.
 #[derive(Debug, Default)]
 pub struct Refusals {
@@ -159,13 +176,18 @@ impl Refusals {
         (age < BELIEVED).then_some((takes, age))
     }
 
-    /// What is known, or can be foreseen, of the record at `at`, which is to go to `topic` with
-    /// `timestamp` and, unless `keyless`, a key.
+    /// Whether `topic` accepts no larger request than `other` does, by their settings.
+    pub fn accepts_no_more(&self, topic: &str, other: &str, now: Instant) -> bool {
+        let bytes = |topic| self.takes(topic, now).and_then(|(takes, _)| takes.bytes);
+        bytes(topic).zip(bytes(other)).is_some_and(|(bytes, other)| bytes <= other)
+    }
+
+    /// What is known, or can be foreseen, of the record at `at`, which is to go to `topic`.
     pub fn doubt(
         &mut self,
         at: Position,
         topic: &str,
-        (timestamp, keyless): (Timestamp, bool),
+        facts: Facts,
         now: Instant,
     ) -> Option<Doubt> {
         let known = self.known(at, topic);
@@ -176,17 +198,19 @@ impl Refusals {
             return known;
         }
         let Some((takes, age)) = self.takes(topic, now) else { return known };
-        if let Some(objection) = takes.objection(timestamp, keyless, age) {
+        if let Some(objection) = takes.objection(facts, age) {
             self.foreseen.insert(at, (topic.to_owned(), objection));
             let doubt = known.unwrap_or_default();
             return Some(Doubt { form: Form::Letter, objection: Some(objection), ..doubt });
         }
-        let cleared = |doubt: &Doubt| {
-            doubt.suspicion == Some(Objection::Timestamp)
-                && doubt.requests <= CLEARED_MAX
-                && takes.is_inside(timestamp)
-        };
-        known.filter(|doubt| !cleared(doubt))
+        known.filter(|doubt| !takes.clears(doubt, facts))
+    }
+
+    /// Whether the record at `at` may be refused again by the topic that it was to go to.
+    pub fn may_be_refused(&self, at: Position, facts: Facts, now: Instant) -> bool {
+        let takes = self.meant.get(&at).and_then(|topic| self.takes(topic, now));
+        let clears = |doubt| takes.is_some_and(|(takes, _)| takes.clears(doubt, facts));
+        self.doubts.get(&at).is_some_and(|doubt| !clears(doubt))
     }
 
     /// From now on the record at `at` is in a request of its own; `None`: no record is.
@@ -308,7 +332,8 @@ impl Takes {
 
     /// The topic's objection to a record, given settings that were read `since` ago. The accepted range only moves up
     /// with time: a timestamp that was too old is too old now.
-    fn objection(&self, timestamp: Timestamp, keyless: bool, since: Duration) -> Option<Objection> {
+    fn objection(&self, facts: Facts, since: Duration) -> Option<Objection> {
+        let Facts { timestamp, keyless, .. } = facts;
         let outside = |(least, most): (Timestamp, Timestamp)| {
             let ahead = most.0.saturating_add(since.as_millis() as i64);
             timestamp != NONE && (timestamp < least || timestamp.0 > ahead)
@@ -317,6 +342,16 @@ impl Takes {
             Some(within) if outside(within) => Some(Objection::Timestamp),
             _ => (self.keyed && keyless).then_some(Objection::Record),
         }
+    }
+
+    /// Whether a record that was refused together with others cannot be the cause.
+    fn clears(&self, doubt: &Doubt, facts: Facts) -> bool {
+        let is_fine = match doubt.suspicion {
+            Some(Objection::Timestamp) => self.is_inside(facts.timestamp),
+            Some(Objection::Size) => self.bytes.is_some_and(|most| facts.bytes + OURS <= most),
+            _ => false,
+        };
+        is_fine && doubt.form == Form::Whole && doubt.requests <= CLEARED_MAX
     }
 
     fn is_inside(&self, timestamp: Timestamp) -> bool {

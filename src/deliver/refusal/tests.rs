@@ -4,6 +4,10 @@ fn at(offset: i64) -> Position {
     Position { partition: Partition(3), offset: Offset(offset) }
 }
 
+fn facts(timestamp: i64) -> Facts {
+    Facts { timestamp: Timestamp(timestamp), keyless: false, bytes: 100 }
+}
+
 fn refusal(offset: i64, objection: Objection, sure: bool) -> Refusal {
     Refusal { at: at(offset), topic: "out".into(), objection, sure, takes: None }
 }
@@ -11,7 +15,7 @@ fn refusal(offset: i64, objection: Objection, sure: bool) -> Refusal {
 #[test]
 fn a_record_of_a_refused_request_is_tried_alone_before_it_leaves_otherwise() {
     let (mut refusals, now) = (Refusals::default(), Instant::now());
-    let doubt = |r: &mut Refusals, offset| r.doubt(at(offset), "out", (Timestamp(5), false), now);
+    let doubt = |r: &mut Refusals, offset| r.doubt(at(offset), "out", facts(5), now);
     refusals.take(&[refusal(1, Objection::Size, false), refusal(2, Objection::Size, false)], now);
     let suspicion = Some(Objection::Size);
     let alone = Doubt { alone: true, suspicion, requests: 1, ..Doubt::default() };
@@ -31,7 +35,7 @@ fn a_record_of_a_refused_request_is_tried_alone_before_it_leaves_otherwise() {
 fn a_record_that_is_judged_otherwise_is_tried_anew() {
     let (mut refusals, now) = (Refusals::default(), Instant::now());
     refusals.take(&[refusal(1, Objection::Record, true)], now);
-    let shown = (Timestamp(5), false);
+    let shown = facts(5);
     assert_eq!(refusals.doubt(at(1), "other", shown, now), None);
     let elsewhere = Refusal { topic: "other".into(), ..refusal(1, Objection::Size, true) };
     refusals.take(&[elsewhere], now);
@@ -60,7 +64,8 @@ fn what_a_topic_is_said_to_take_spares_others_the_trial_for_a_minute() {
     let first = Refusal { takes, ..refusal(1, Objection::Timestamp, false) };
     refusals.take(&[first], then);
     let mut doubt = |topic, timestamp, keyless, seconds| {
-        let (facts, now) = ((Timestamp(timestamp), keyless), then + Duration::from_secs(seconds));
+        let (facts, now) =
+            (Facts { keyless, ..facts(timestamp) }, then + Duration::from_secs(seconds));
         refusals.doubt(at(9), topic, facts, now).and_then(|doubt| doubt.objection)
     };
     let stamp = Some(Objection::Timestamp);
@@ -85,7 +90,7 @@ fn what_a_topic_is_said_to_take_spares_others_the_trial_for_a_minute() {
     );
     // One that was in the request and is well inside is not what the topic objected to.
     let mut alone = |timestamp| {
-        let doubt = refusals.doubt(at(1), "out", (Timestamp(timestamp), false), then);
+        let doubt = refusals.doubt(at(1), "out", facts(timestamp), then);
         doubt.is_some_and(|doubt| doubt.alone && doubt.form == Form::Whole)
     };
     assert!(alone(1_000_000) && !alone(1_500_000));
@@ -99,7 +104,7 @@ fn a_record_that_seems_well_inside_is_tried_alone_after_three_requests_that_were
     let mut alone = vec![];
     for _ in 0..4 {
         refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
-        let doubt = refusals.doubt(at(1), "out", (Timestamp(5_000_000), false), now);
+        let doubt = refusals.doubt(at(1), "out", facts(5_000_000), now);
         alone.push(doubt.is_some_and(|doubt| doubt.alone));
     }
     assert_eq!(alone, [false, false, true, true]);
@@ -110,9 +115,40 @@ fn a_letter_that_is_refused_too_is_one_for_the_reason_that_it_became_one() {
     let (mut refusals, now) = (Refusals::default(), Instant::now());
     let takes = Some(Takes { within: Some((Timestamp(10), Timestamp(20))), ..Takes::default() });
     refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
-    refusals.doubt(at(9), "out", (Timestamp(5), false), now);
+    refusals.doubt(at(9), "out", facts(5), now);
     refusals.take(&[refusal(9, Objection::Record, false)], now);
-    let doubt = refusals.doubt(at(9), "out", (Timestamp(5), false), now).expect("it is old");
+    let doubt = refusals.doubt(at(9), "out", facts(5), now).expect("it is old");
     let letter = (Form::Letter, true, Some(Objection::Timestamp));
     assert_eq!((doubt.form, doubt.alone, doubt.objection), letter);
+}
+
+#[test]
+fn a_record_that_fits_its_topic_is_not_tried_alone_because_a_larger_one_was_in_its_request() {
+    let (mut refusals, now) = (Refusals::default(), Instant::now());
+    let takes = Some(Takes { bytes: Some(100_000), ..Takes::default() });
+    let refused = |offset| Refusal { takes, ..refusal(offset, Objection::Size, false) };
+    refusals.take(&[refused(1), refused(2)], now);
+    let [small, large] = [10_000, 200_000].map(|bytes| Facts { bytes, ..facts(5) });
+    let alone = |r: &mut Refusals, offset, facts| {
+        r.doubt(at(offset), "out", facts, now).is_some_and(|doubt| doubt.alone)
+    };
+    assert!(!alone(&mut refusals, 1, small) && alone(&mut refusals, 2, large));
+    let may_be_refused = |offset, facts| refusals.may_be_refused(at(offset), facts, now);
+    assert!(!may_be_refused(1, small) && may_be_refused(2, large));
+    assert!(!may_be_refused(3, large), "no topic refused it");
+}
+
+#[test]
+fn a_topic_accepts_no_more_than_another_only_if_both_settings_are_known() {
+    let (mut refusals, now) = (Refusals::default(), Instant::now());
+    let refused = |topic: &str, bytes| {
+        let takes = Some(Takes { bytes: Some(bytes), ..Takes::default() });
+        Refusal { topic: topic.into(), takes, ..refusal(1, Objection::Size, false) }
+    };
+    refusals.take(&[refused("out", 10)], now);
+    assert!(!refusals.accepts_no_more("letters", "out", now));
+    refusals.take(&[refused("letters", 10)], now);
+    assert!(refusals.accepts_no_more("letters", "out", now));
+    refusals.take(&[refused("letters", 11)], now);
+    assert!(!refusals.accepts_no_more("letters", "out", now));
 }

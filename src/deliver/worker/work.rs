@@ -1,13 +1,14 @@
 //! A batch: gathered, taken through scoring, put into the open transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use tracing::error;
 
 use super::state::{Pause, Why};
 use super::{Desk, POLL};
 use crate::deliver::emit;
-use crate::deliver::refusal::{Form, Objection};
+use crate::deliver::refusal::{Facts, Form, Objection};
 use crate::deliver::{CrashLoopGuard, Fetched, Scorer, Session, SessionError};
 use crate::record::{Fault, Offset, Partition, Position, Record};
 use crate::score::{Destination, NewKey};
@@ -33,7 +34,7 @@ impl<R: Scorer> Desk<R> {
         }
         let mut again = BTreeSet::new();
         let (alone, mut behind) = self.set_aside(&mut messages, &mut again);
-        let has_doubtful = self.has_doubtful(&messages);
+        let has_doubtful = self.has_doubtful(&messages, session.now());
         if has_doubtful {
             // A refusal gives up the whole transaction: what is not in doubt leaves before.
             self.commit(session)?;
@@ -132,13 +133,13 @@ impl<R: Scorer> Desk<R> {
         self.refusals.last(|partition| self.partitions.slot(partition).map(|slot| slot.lane.next()))
     }
 
-    /// Whether some of `messages` is of a partition with a record in doubt.
-    fn has_doubtful<M: Fetched>(&self, messages: &[M]) -> bool {
-        if self.refusals.is_empty() {
-            return false;
-        }
-        let last = self.last_doubtful();
-        messages.iter().any(|message| last.contains_key(&message.record().at.partition))
+    /// Whether a topic may refuse some of `messages`, as it did before.
+    fn has_doubtful<M: Fetched>(&self, messages: &[M], now: Instant) -> bool {
+        let may_be_refused = |message: &M| {
+            let record = message.record();
+            self.refusals.may_be_refused(record.at, Facts::of(&record), now)
+        };
+        !self.refusals.is_empty() && messages.iter().any(may_be_refused)
     }
 
     fn careful(&self, partition: Partition, crash_loop: &CrashLoopGuard) -> bool {
@@ -218,20 +219,20 @@ impl<R: Scorer> Desk<R> {
             let at = message.record().at;
             let outcome = &self.scorer.outcomes()[i];
             let keyless = message.record().key.is_none() || outcome.departure.key == NewKey::Gone;
-            let shown = (message.record().stamp.at, keyless);
+            let facts = Facts { keyless, ..Facts::of(&message.record()) };
             let topic = emit::topic(&self.stream, outcome);
             // It is judged and counted again as it left, and not sent again.
             let has_arrived = self.arrivals.has(at);
             let doubt = match has_arrived {
                 true => self.refusals.known(at, topic),
-                false => self.refusals.doubt(at, topic, shown, now),
+                false => self.refusals.doubt(at, topic, facts, now),
             };
             let doubt = doubt.unwrap_or_default();
             let mut form = doubt.form;
             if form > Form::Whole {
                 let objection = doubt.objection.unwrap_or(Objection::Record);
                 self.progress.refused(objection);
-                form = self.otherwise(i, message, form, objection);
+                form = self.otherwise(i, message, form, (objection, now));
             }
             if has_arrived {
                 continue;
@@ -262,7 +263,7 @@ impl<R: Scorer> Desk<R> {
         i: usize,
         message: &M,
         form: Form,
-        objection: Objection,
+        (objection, now): (Objection, Instant),
     ) -> Form {
         if self.scorer.outcomes()[i].destination == Destination::Sanitized {
             let fault = match objection {
@@ -275,7 +276,12 @@ impl<R: Scorer> Desk<R> {
                 Objection::Record => Fault::RefusedRecord,
             };
             self.scorer.replace(i, &message.record(), fault);
-            return form;
+            let topics = &self.stream.topics;
+            let is_too_large = objection == Objection::Size
+                && form == Form::Letter
+                && self.refusals.accepts_no_more(&topics.dead_letter, &topics.sanitized, now);
+            // The dead letter would be refused for its size as well.
+            return if is_too_large { Form::Pointer } else { form };
         }
         match (form, objection) {
             // It stays where it is held back. What is too large for there, or refused for what it is,
