@@ -32,6 +32,8 @@ pub mod alarm;
 
 pub mod watch;
 
+pub mod clients;
+
 pub mod score;
 
 pub mod federate;

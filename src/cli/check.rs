@@ -18,7 +18,7 @@ use crate::shell::routes::Routes;
 use crate::shell::run::Prepared;
 use crate::shell::sample::Limits;
 use crate::shell::trial::Trial;
-use crate::shell::{bundle, cgroup, features};
+use crate::shell::{bundle, cgroup, clients, features};
 
 /// Say everything that is wrong with a configuration: its keys, its bundles and, with --connect,
 /// its cluster
@@ -120,6 +120,9 @@ fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
                     sound.guard.decider().budget(),
                 );
                 for said in sound.guard.schema().scaling() {
+                    println!("– stream {}: {said}", stream.name);
+                }
+                for said in clients::said(stream, &sound.guard) {
                     println!("– stream {}: {said}", stream.name);
                 }
                 let on_flagged = stream.policy.on_flagged;

@@ -5,9 +5,11 @@
     reason = "the rim: how long a command took, and what its environment sets"
 )]
 
+mod access;
 #[cfg(feature = "fit")]
 mod audit_data;
 mod check;
+mod client;
 #[cfg(feature = "fit")]
 mod columns;
 mod config;
@@ -55,6 +57,10 @@ enum Command {
     Why(why::Args),
     /// Say everything that is wrong with a configuration
     Check(check::Args),
+    /// Say the pseudonym of a client whose id you have
+    Client(client::Args),
+    /// Say who came to a stream, when, from where and how often, by pseudonym
+    Access(access::Args),
     /// Print what a configuration can say
     Config(config::Args),
     /// Print or create the topics that a configuration needs
@@ -102,6 +108,8 @@ impl Cli {
             Command::Replay(args) => args.run(),
             Command::Reasons(args) => args.run(),
             Command::Check(args) => args.run(),
+            Command::Access(args) => args.run(),
+            Command::Client(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Topics(args) => args.run(),
             Command::Simulate(args) => args.run(),

@@ -53,6 +53,16 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
     };
     let counts = "counts per window: a window with one row is that row, in bins of each feature";
     place("evidence", topics.evidence.clone(), counts, "the topic's ACL: give it the input's");
+    if let Some(clients) = &stream.clients {
+        let ids = match clients.names {
+            Some(_) => "clients by pseudonym, ",
+            None => "",
+        };
+        let visits = format!(
+            "{ids}marks and keyed fingerprints of each row; no id, value or key of a record"
+        );
+        place("visits", topics.visits.clone(), &visits, "[stream.clients]; the topic's ACL");
+    }
     let state = "offsets, times, counts of windows that are not over";
     place("state", topics.state.clone(), state, "the topic's ACL: give it the input's");
     let alerts =

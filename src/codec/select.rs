@@ -72,6 +72,11 @@ impl Rule {
 /// A value in which a field cannot be read in one way.
 struct Doubtful;
 
+/// What a field of the value says, as a word; nothing where readers could read it differently.
+pub fn text_at(value: &[u8], pointer: &str) -> Option<String> {
+    field(value, pointer).ok().flatten()
+}
+
 /// What the field says, as a word; nothing if it is not there.
 fn field(value: &[u8], pointer: &str) -> Result<Option<String>, Doubtful> {
     let text = std::str::from_utf8(value).map_err(|_| Doubtful)?;

@@ -6,6 +6,7 @@
 
 mod admin;
 mod claims;
+mod clients;
 mod endpoint;
 mod field;
 mod kafka;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub use admin::Admin;
+pub use clients::{Clients, IdPlace};
 pub use endpoint::Login;
 pub use kafka::{Delivery, GroupProtocol, Hidden, Kafka};
 pub use problem::{Place, Problem, Problems};

@@ -43,6 +43,7 @@ impl Config {
                 ("input", now.input != then.input),
                 ("topics", now.topics != then.topics),
                 ("workers", now.workers != then.workers),
+                ("clients.enabled", now.clients.is_some() != then.clients.is_some()),
                 ("alerts.topic", now.alerts.topic != then.alerts.topic),
                 ("alerts.window_ms", now.alerts.window != then.alerts.window),
                 ("alerts.per_partition", now.alerts.per_partition != then.alerts.per_partition),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::claims::Claims;
+use super::clients::{self, Clients};
 use super::key::Keys;
 use super::output;
 use super::reader::{Kind, Section};
@@ -76,6 +77,8 @@ pub struct Stream {
     pub brokers: String,
     /// `[[stream.output]]`: what of a record leaves by each output; all of it unless given.
     pub outputs: OutputSpecs,
+    /// `[stream.clients]`: who sends what; nobody asks unless it is enabled.
+    pub clients: Option<Clients>,
 }
 
 /// `[stream.topics]`: where a stream's records and its own records go.
@@ -91,6 +94,8 @@ pub struct Topics {
     pub evidence: String,
     /// `state = "<name>.state"`: what each partition remembers; compacted.
     pub state: String,
+    /// `visits = "<name>.visits"`: which row came from which client; used if clients are watched.
+    pub visits: String,
 }
 
 /// `[stream.alerts]`: when a stream alarms.
@@ -180,9 +185,11 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
         file: PathBuf::new(),
         brokers: String::new(),
         outputs: OutputSpecs::default(),
+        clients: None,
         name,
     };
     stream.outputs = output::read(&mut section, keys, stream.codec.format);
+    stream.clients = clients::read(section.section("clients"), keys);
     section.end();
     stream
 }
@@ -251,6 +258,7 @@ fn topics(mut section: Section<'_>, stream: &str, claims: &mut Claims) -> Topics
         dead_letter: topic("dead_letter", "dead-letter"),
         evidence: topic("evidence", "evidence"),
         state: topic("state", "state"),
+        visits: topic("visits", "visits"),
     };
     section.end();
     topics

@@ -26,6 +26,8 @@ pub struct Outputs {
     /// The evidence topic. Many processes write to it, so some transaction is open there nearly always. That ours
     /// has ended there is seen in another partition of the same transaction.
     pub evidence: String,
+    /// Topics that followers read. Many processes write to them too.
+    pub followed: Vec<String>,
     /// The state topic. The monitor and a worker both write to its first partition, so the same holds there.
     pub state: String,
 }
@@ -53,14 +55,22 @@ pub struct HangingTransactions {
 impl Outputs {
     /// Whether other processes write there too.
     pub fn is_shared(&self, topic: &str, partition: Partition) -> bool {
-        topic == self.evidence || topic == GROUP || topic == self.state && partition.0 == 0
+        let is_followed = || self.followed.iter().any(|followed| followed == topic);
+        topic == self.evidence
+            || topic == GROUP
+            || topic == self.state && partition.0 == 0
+            || is_followed()
     }
 
     /// The topics that a worker of `stream` writes to.
     pub fn of_worker(stream: &Stream) -> Self {
         let topics = &stream.topics;
         let all = [&topics.sanitized, &topics.quarantine, &topics.dead_letter, &topics.state];
-        Self::shared(&all, stream)
+        let outputs = Self::shared(&all, stream);
+        match stream.clients {
+            Some(_) => outputs.beside(&topics.visits),
+            None => outputs,
+        }
     }
 
     /// The topics that a monitor of `stream`, or a reset of its state, writes to.
@@ -69,10 +79,23 @@ impl Outputs {
         Self::shared(&all, stream)
     }
 
+    /// The topics that a follower of `stream` writes to, which reads `topic`.
+    pub fn of_follower(stream: &Stream, topic: &str) -> Self {
+        Self::shared(&[&stream.topics.state], stream).beside(topic)
+    }
+
     fn shared(own: &[&String], stream: &Stream) -> Self {
         let Topics { evidence, state, .. } = &stream.topics;
         let topics = own.iter().copied().chain([evidence]).cloned().collect();
-        Self { topics, evidence: evidence.clone(), state: state.clone() }
+        Self { topics, evidence: evidence.clone(), followed: vec![], state: state.clone() }
+    }
+
+    /// The same, and a topic that a follower reads.
+    #[must_use]
+    pub fn beside(mut self, topic: &str) -> Self {
+        self.topics.push(topic.to_owned());
+        self.followed.push(topic.to_owned());
+        self
     }
 }
 

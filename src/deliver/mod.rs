@@ -1,12 +1,13 @@
 //! Exactly once: from a record fetched to a transaction committed, whatever fails in between.
 //!
-//! The worker and the monitor of a stream as plain state machines over a [`Session`]. They know
+//! The worker, the monitor and the followers of a stream as plain state machines over a [`Session`]. They know
 //! when to commit, when to hand over, when to begin again; they do no I/O of their own.
 
 mod arrivals;
 mod backoff;
 mod crash_loop;
 mod emit;
+mod follower;
 mod hanging;
 mod inbox;
 mod monitor;
@@ -21,6 +22,7 @@ mod worker;
 pub use backoff::Backoff;
 pub use crash_loop::{CRASH_LOOP_KEY, CrashLoopGuard};
 pub use emit::{POINTER, TIMESTAMP};
+pub use follower::{Follower, FollowerDriver, FollowerError, FollowerState, begin_follower};
 pub use hanging::{GROUP, HangingTransactions, Outputs};
 pub use inbox::Inbox;
 pub use monitor::{EVIDENCE_PARTITION, MONITOR_KEY, MonitorDriver, begin_monitor};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::clients::Visit;
 use crate::config::Stream;
 use crate::record::{Fault, Record};
 use crate::score::{GuardFailure, Outcome};
@@ -53,6 +54,11 @@ pub trait Scorer {
 
     /// Cells of rows in the stream's histograms.
     fn cells(&self) -> &[u16];
+
+    /// What is odd about rows, if clients are watched.
+    fn visits(&self) -> &[Visit] {
+        &[]
+    }
 
     /// Bytes of trace headers.
     fn traces(&self) -> &[u8];

@@ -17,8 +17,10 @@ use super::learn::{Filler, Knowledge};
 use super::load::Sources;
 use super::progress::Watch;
 use super::report::Accuracy;
+use super::seed::{Use, stream};
 use super::train::material::Weighing;
 use crate::bundle::{Correction, Member, Tensors};
+use crate::clients::Prints;
 use crate::decide::{Decider, Version};
 use crate::detect::Pairs;
 use crate::model::ModelError;
@@ -100,6 +102,11 @@ pub fn calibrate(
     let train = x.select(Axis(0), &split.train);
     if let Some(pairs) = Pairs::learn(train.view(), &sources.reference.schema) {
         pairs.save(&mut tensors);
+    }
+    let held = [&split.ranks[..], &split.merged, &split.test].concat();
+    let (held, rng) = (x.select(Axis(0), &held), &mut stream(options.seed, Use::Prints));
+    if let Some(prints) = Prints::learn(&sources.reference.schema, train.view(), held.view(), rng) {
+        prints.save(&mut tensors);
     }
     signals::learn(kept, (&*detectors, &decider), &ranks, &[&merged, &test]).save(&mut tensors);
     Ok(Calibrated { decider, members, tensors, measured, accuracy, correction, clustering })

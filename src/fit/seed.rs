@@ -26,6 +26,7 @@ pub enum Use {
     Views = 15,
     PixelLogit = 16,
     LayerLogit = 17,
+    Prints = 18,
     Audit = 20,
 }
 

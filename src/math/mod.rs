@@ -10,6 +10,7 @@ mod interval;
 #[cfg(feature = "fit")]
 mod k_means;
 mod moments;
+mod poisson;
 mod tail;
 #[cfg(feature = "fit")]
 mod whitening;
@@ -25,6 +26,7 @@ pub use interval::{auroc_interval, wilson};
 #[cfg(feature = "fit")]
 pub use k_means::k_means;
 pub use moments::Moments;
+pub use poisson::poisson_upper;
 pub use tail::RankTail;
 #[cfg(feature = "fit")]
 pub use whitening::whitening;

@@ -128,10 +128,7 @@ impl Alert {
             next_steps: next_steps(about, incident, &typical),
             samples,
             typical: typical.iter().map(|one| typical_record(about, one)).collect(),
-            atlas: match attack {
-                true => vec!["AML.T0015".into(), "AML.T0043".into()],
-                false => vec![],
-            },
+            atlas: atlas(incident),
             baseline: about.baseline.clone(),
             bundle: about.bundle.clone(),
         }
@@ -148,6 +145,21 @@ fn severity(about: &About, incident: &Incident) -> &'static str {
         true => "critical",
         false => "warning",
     }
+}
+
+/// What the incident looks like: of clients, what their marks are signs of.
+fn atlas(incident: &Incident) -> Vec<String> {
+    let own = || incident.members.iter().filter(|member| !member.inhibited);
+    let of_rows = incident.cause == Cause::Attack && !incident.is_of_clients();
+    let named = ["AML.T0015", "AML.T0043"].into_iter().filter(|_| of_rows).map(str::to_owned);
+    let clients = own().filter_map(|member| member.finding.client.as_ref());
+    let mut all: Vec<String> = named.collect();
+    for id in clients.flat_map(|client| &client.atlas) {
+        if !all.contains(id) {
+            all.push(id.clone());
+        }
+    }
+    all
 }
 
 fn reasons(about: &About, incident: &Incident) -> Vec<WhyFlagged> {

@@ -33,6 +33,8 @@ pub enum Cause {
     Stall,
     /// Records of the input are gone that nobody read.
     DataLoss,
+    /// Somebody uses the stream as he should not.
+    Access,
 }
 
 impl Cause {
@@ -55,7 +57,7 @@ impl Cause {
         match self {
             Self::Drift => &[Self::Attack, Self::Quality],
             Self::Quality => &[Self::Attack],
-            Self::Attack | Self::NoData | Self::Stall | Self::DataLoss => &[],
+            Self::Attack | Self::NoData | Self::Stall | Self::DataLoss | Self::Access => &[],
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Which watch saw what: what was usual, what is seen now, and how far apart they are.
 
+mod clients;
+
+pub use clients::cause as client_cause;
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::at_bound;
-use crate::record::{Partition, Schema};
-use crate::watch::{Beyond, Bins, Hypothesis, Of, Signals, Source};
+use crate::record::{Offset, Partition, Schema};
+use crate::watch::{Beyond, Bins, Hypothesis, Keying, Of, Signals, Source};
 
 /// What one watch found since the change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +32,36 @@ pub struct Finding {
     /// They are of that partition and of all with a larger number: those share a panel.
     #[serde(default, skip_serializing_if = "is_false")]
     pub and_above: bool,
+    /// What is known of the client, the cell or the stream that it is about.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientEvidence>,
+}
+
+/// Whose rows they are, and which. No id is in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientEvidence {
+    pub keying: Keying,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pseudonym: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
+    /// What is odd about the rows that were marked.
+    pub mark: String,
+    pub marked: u64,
+    /// At most this share of clean rows is marked.
+    pub clean_share: f64,
+    /// Techniques of MITRE ATLAS.
+    pub atlas: Vec<String>,
+    /// One of the marked rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<RowPlace>,
+}
+
+/// Where a record stands in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowPlace {
+    pub partition: Partition,
+    pub offset: Offset,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -91,6 +124,7 @@ impl Finding {
             rows: seen.iter().sum(),
             partition: None,
             and_above: false,
+            client: None,
         }
     }
 
@@ -102,6 +136,9 @@ impl Finding {
     /// `amount: median 31.2, usually 12.5`, or `amount on partition 3: …`.
     pub fn words(&self) -> String {
         let Self { feature, typical, seen, .. } = self;
+        if let Some(client) = &self.client {
+            return clients::words(self, client);
+        }
         let at = match (self.partition, self.and_above) {
             (None, _) => String::new(),
             (Some(partition), false) => format!(" on partition {partition}"),

@@ -94,6 +94,12 @@ impl Incident {
         typical
     }
 
+    /// Whether all that fired is about clients, cells or all clients: no share of the stream's records is unusual.
+    pub fn is_of_clients(&self) -> bool {
+        let mut own = self.members.iter().filter(|member| !member.inhibited).peekable();
+        own.peek().is_some() && own.all(|member| member.finding.client.is_some())
+    }
+
     /// Records that are as they should not be.
     pub fn harmed(&self) -> u64 {
         let Counts { rows, flagged, faults, imputed, misdated, .. } = self.counts;
@@ -101,7 +107,7 @@ impl Incident {
             Cause::Attack => flagged,
             Cause::Quality => faults + imputed + misdated,
             Cause::Drift => rows,
-            Cause::NoData | Cause::Stall | Cause::DataLoss => 0,
+            Cause::NoData | Cause::Stall | Cause::DataLoss | Cause::Access => 0,
         }
     }
 
@@ -111,7 +117,7 @@ impl Incident {
         match self.cause {
             Cause::Attack | Cause::NoData | Cause::Stall | Cause::DataLoss => true,
             Cause::Quality => policy.mode == Mode::Enforce && most_are_lost(&self.counts),
-            Cause::Drift => false,
+            Cause::Drift | Cause::Access => false,
         }
     }
 

@@ -14,7 +14,7 @@ mod words;
 pub use alert::{Alert, Budget, TypicalRecord, WhyFlagged};
 pub use cause::Cause;
 pub use event::{Event, id};
-pub use finding::Finding;
+pub use finding::{ClientEvidence, Finding, RowPlace};
 pub use incident::{About, Incident, Member, Samples, Status};
 pub use monitor::{Frame, Monitor, MonitorError, State as MonitorState};
 pub use words::utc;

@@ -14,20 +14,23 @@
 //! each, so they are watched over all of them; cells are our own bundle's or nobody's (`bundles.rs`).
 
 mod bundles;
+mod clients;
 mod panels;
 mod state;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::panels::Said;
-use self::state::{Heard, Lost, Open};
+use self::state::{Lost, Open};
 pub use self::state::{MonitorError, State};
 use super::incident::Past;
 use super::incidents::Fired;
 use crate::monitor::{About, Alert, Cause, Finding};
 use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
 use crate::watch::{
-    Evidence, Loss, Message, Presence, Signals, Stall, Tally, Terms, Transition, WindowStart,
+    Evidence, Heard, Loss, Message, Presence, Signals, Stall, Tally, Terms, Transition,
+    WindowStart, watermark,
 };
 
 /// Monitor of one stream.
@@ -52,13 +55,6 @@ pub struct Frame {
     pub per_partition: bool,
 }
 
-/// A partition that nobody speaks for, by the clock: its worker is gone, and others go on without
-/// it. Longer than a rebalance after a crash takes; what it has to say later is late, not lost.
-const GONE_AFTER_MS: i64 = 60_000;
-/// A partition that is read to its end is waited for while its time is behind the clock by no more than so many
-/// windows, and by no more than so long if windows are short: what it needs to be read, scored and committed.
-const LAG_WINDOWS: i64 = 4;
-const LAG_MS: i64 = 10_000;
 /// Windows that may be ahead of the clock when it ticks: it ticks twice in a window.
 const AHEAD_WINDOWS: i64 = 2;
 /// Windows remembered after they closed: an incident counts what came since its change.
@@ -207,11 +203,13 @@ impl Monitor {
                 self.state.know(&reference.baseline, reference.usual())
             }
             Message::Evidence(evidence) => self.hear(evidence),
+            Message::Clients(told) => self.hear_clients(told, alerts),
         }
         self.close_windows(alerts);
         self.listen(alerts);
         self.wait(alerts);
         self.recover(alerts);
+        self.forget_clients(alerts);
     }
 
     fn tick(&mut self, at: Timestamp) {
@@ -277,7 +275,9 @@ impl Monitor {
         if repeated || from < heard.to && !begins {
             return;
         }
-        heard.hear(evidence);
+        // An older build did not say what time it is there.
+        let newest = windows.iter().map(|window| window.window).fold(heard.newest, Ord::max);
+        heard.hear((from, to), evidence.head.unwrap_or(newest), evidence.read_out);
         // It has moved, whoever has it now.
         self.state.stalled.remove(&partition);
         self.state.record_at = Some(self.state.clock);
@@ -365,16 +365,9 @@ impl Monitor {
         }
     }
 
-    /// Everything before this is complete. A partition has gone past a window when it is a whole
-    /// window further on: with several producers a window's last records come after the next one's
-    /// first, and whether they are counted in time must not hang on when a worker happened to
-    /// commit. What comes later still is late, not lost. Never later than the clock.
+    /// Everything before this is complete.
     fn watermark(&self) -> Timestamp {
-        let (clock, length) = (self.state.clock, self.length());
-        let waited_for = |heard: &&Heard| heard.is_waited_for(clock, length);
-        let slowest = self.state.partitions.values().filter(waited_for).map(|heard| heard.newest);
-        let behind = |newest: WindowStart| Timestamp(newest.0 - length);
-        slowest.min().map_or(clock, |slowest| behind(slowest).min(clock))
+        watermark(self.state.partitions.values(), self.state.clock, self.length())
     }
 
     /// Incidents begin, grow and end with what the watches say.
@@ -408,21 +401,8 @@ impl Monitor {
                 }
             }
         }
-        let past = |since: Timestamp, slot: Option<Partition>| {
-            let until = state.frontier;
-            let mut past = Past::nothing(until);
-            for (_, open) in state.past.range(since..until.max(since)) {
-                past.counts.add(&open.tally.counts);
-                past.oddities.add(&open.tally.oddities);
-                past.exemplars.join(&open.exemplars);
-                let first = match slot {
-                    None => open.first,
-                    Some(slot) => open.firsts.get(&slot).copied(),
-                };
-                past.first = past.first.or(first);
-            }
-            past
-        };
+        let (closed, frontier) = (&state.past, state.frontier);
+        let past = |since, slot| past_since(closed, frontier, (since, slot));
         state.incidents.fire(about, fired, keep_firing_for_ms, past, alerts);
         state.incidents.keep_up(about, alerts);
     }
@@ -471,6 +451,26 @@ impl Monitor {
     fn length(&self) -> i64 {
         self.frame.terms.window_ms as i64
     }
+}
+
+/// What came out of closed windows since a time; the first flagged record is that of a panel, if there are several.
+fn past_since(
+    closed: &BTreeMap<WindowStart, Open>,
+    until: Timestamp,
+    (since, slot): (Timestamp, Option<Partition>),
+) -> Past {
+    let mut past = Past::nothing(until);
+    for (_, open) in closed.range(since..until.max(since)) {
+        past.counts.add(&open.tally.counts);
+        past.oddities.add(&open.tally.oddities);
+        past.exemplars.join(&open.exemplars);
+        let first = match slot {
+            None => open.first,
+            Some(slot) => open.firsts.get(&slot).copied(),
+        };
+        past.first = past.first.or(first);
+    }
+    past
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use crate::decide::{Mode, OnFlagged};
 use crate::record::{Offset, Partition};
 use crate::watch::Exemplar;
 
+/// Clients that are named.
+const NAMED: usize = 3;
 /// Records of an output that a command shows.
 const NEWEST: usize = 20;
 
@@ -17,7 +19,13 @@ pub fn next_steps(about: &About, incident: &Incident, typical: &[Exemplar]) -> V
     let newest = |topic: &str| format!("{why} --of {topic} --newest {NEWEST}");
     let mut steps = vec![];
     match incident.cause {
+        Cause::Attack | Cause::Access if incident.is_of_clients() => {
+            steps.extend(clients(about, incident, &why));
+        }
+        // It has no other members.
+        Cause::Access => {}
         Cause::Attack => {
+            steps.extend(clients(about, incident, &why));
             let places: Vec<(Partition, Offset)> = match typical {
                 [] => incident.first.into_iter().collect(),
                 typical => typical.iter().map(|one| (one.partition, one.offset)).collect(),
@@ -51,6 +59,40 @@ pub fn next_steps(about: &About, incident: &Incident, typical: &[Exemplar]) -> V
         Cause::DataLoss => {
             steps.push(format!("tripline state show -c {file} --stream {stream}"));
         }
+    }
+    steps
+}
+
+/// What can be done about clients: at the gateway, for a record of theirs is like any other.
+fn clients(about: &About, incident: &Incident, why: &str) -> Vec<String> {
+    let file = quoted(&about.file);
+    let own = incident.members.iter().filter(|member| !member.inhibited);
+    let found: Vec<_> =
+        own.filter_map(|member| member.finding.client.as_ref()).take(NAMED).collect();
+    let mut steps = vec![];
+    for client in &found {
+        if let Some(pseudonym) = &client.pseudonym {
+            steps.push(format!(
+                "at the gateway, limit the client whose pseudonym is {pseudonym}, or give it labels without \
+                 probabilities; `tripline client -c {file} --stream {} ID` says the pseudonym of an id",
+                about.stream
+            ));
+        }
+    }
+    if !found.is_empty() && steps.is_empty() {
+        steps.push(
+            "at the gateway, look for whoever sent the records named here; answer with labels without \
+             probabilities, and limit new accounts"
+                .to_owned(),
+        );
+    }
+    let places: String = found
+        .iter()
+        .filter_map(|client| client.sample)
+        .map(|place| format!(" {}/{}", place.partition, place.offset))
+        .collect();
+    if !places.is_empty() {
+        steps.push(format!("{why}{places}"));
     }
     steps
 }

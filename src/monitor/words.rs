@@ -8,6 +8,8 @@ use crate::decide::{Mode, OnFlagged};
 use crate::record::Timestamp;
 use crate::watch::Counts;
 
+/// Why an incident of clients is over.
+const QUIET_CLIENTS: &str = "no client, cell or stream was noticed again";
 /// Findings that the first sentence names.
 const NAMED: usize = 3;
 
@@ -30,7 +32,14 @@ pub fn summary(
             Cause::NoData => "records come again",
             Cause::Stall => "every partition goes on",
             Cause::DataLoss => "every partition is read on, and nothing more was lost",
+            Cause::Access => "no client does what it should not",
         });
+        if incident.is_of_clients() {
+            return format!(
+                "{stream}: over at {until}: {}. It began at {since}.",
+                note.unwrap_or(QUIET_CLIENTS)
+            );
+        }
         if matches!(incident.cause, Cause::Stall | Cause::DataLoss) {
             return format!("{stream}: over at {until}: {why}. It began at {since}.");
         }
@@ -48,6 +57,10 @@ pub fn summary(
         );
     }
     let what = match incident.cause {
+        Cause::Attack | Cause::Access if incident.is_of_clients() => {
+            format!("{} Since {since}.", others(incident, "").trim_start())
+        }
+        Cause::Access => format!("clients do what they should not since {since}."),
         Cause::Attack => {
             let budget = about.budget;
             let found = others(incident, "flagged-share");
@@ -131,7 +144,13 @@ fn others(incident: &Incident, told: &str) -> String {
 
 fn done(about: &About, incident: &Incident) -> String {
     let Counts { corrected, quarantined, faults, .. } = incident.counts;
+    if incident.is_of_clients() {
+        return "Such rows are counted and not refused, so that nobody learns which are noticed; the gateway can \
+                limit who sends them."
+            .to_owned();
+    }
     let done = match (incident.cause, about.policy.mode, about.policy.on_flagged) {
+        (Cause::Access, ..) => String::new(),
         (Cause::NoData, ..) => "Nobody sends, or nobody reads.".to_owned(),
         (Cause::Stall, ..) => {
             return "Its records wait in the input topic; /ready of its worker says why."

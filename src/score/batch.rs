@@ -5,12 +5,14 @@ use super::correct::Corrections;
 use super::count::{Cells, Counted};
 use super::destination::destination;
 use super::leave::{Leaver, output};
+use super::marking::Marked;
 use super::outcome::{Outcome, Span};
 use super::read::{Read, read};
 use super::trace::trace;
 use super::verdict::{UNJUDGED, verdict};
 use super::witness::Witness;
 use super::{Explanation, Guard, GuardFailure};
+use crate::clients::Visit;
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::BESIDE;
 use crate::model::{ModelError, Networks};
@@ -34,6 +36,8 @@ pub struct Batch {
     reasons: Vec<u8>,
     /// Cells of the stream's histograms, of every scored row.
     cells: Cells,
+    /// What is odd about every scored row, if clients are watched.
+    visits: Marked,
     /// What a flagged row is compared with, `[d]`, and each detector's share of its score, `[k]`.
     typical: Vec<f32>,
     shares: Vec<f32>,
@@ -156,8 +160,14 @@ impl Batch {
         self.cells.all()
     }
 
+    /// What is odd about rows; whose they are is not known here.
+    pub fn visits(&self) -> &[Visit] {
+        self.visits.all()
+    }
+
     fn clear(&mut self) {
         self.outcomes.clear();
+        self.visits.clear();
         self.spans.clear();
         self.corrections.clear();
         self.traces.clear();
@@ -235,6 +245,11 @@ impl Batch {
                 },
                 span.rows.clone(),
             );
+            if let Some(marking) = &guard.marking {
+                let flagged = (verdict.action != Action::Pass).then_some(worst);
+                let rows = self.scored.rows(x);
+                outcome.visits = self.visits.mark(marking, &rows, span.rows.clone(), flagged);
+            }
         }
     }
 

@@ -2,9 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::Marking;
 use crate::bundle::{
     Bundle, Correction, Dependence, Digest, NETWORKS, NetworkKind, NetworkOutputs, TensorError,
 };
+use crate::clients::Prints;
 use crate::codec::select::Select;
 use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format, Spelling};
 use crate::decide::{Decider, DeciderError, Policy};
@@ -14,7 +16,7 @@ use crate::sanitize::{
     BadOutput, FeatureStep, OutputSpecs, OutputTables, Step, UnknownStep, steps,
 };
 use crate::validate::Bounds;
-use crate::watch::{Flagged, Signals};
+use crate::watch::{Flagged, Signals, Usual};
 
 /// Bundle and configuration, ready to score.
 pub struct Guard {
@@ -42,6 +44,8 @@ pub struct Guard {
     pub(super) pairs: Option<Pairs>,
     /// What reads the words of a flagged record again; only where its values may be told.
     pub(super) spelling: Option<Spelling>,
+    /// What marks rows, if clients are watched.
+    pub(super) marking: Option<Marking>,
     digest: Digest,
     baseline: String,
     revision: [u8; 8],
@@ -137,6 +141,7 @@ impl Guard {
             is_tabular,
             pairs: Pairs::load(&bundle.tensors, &manifest.schema)?,
             spelling: None,
+            marking: None,
             digest: bundle.digest,
             baseline,
             revision: revision.prefix(),
@@ -153,6 +158,32 @@ impl Guard {
     /// Whether values of flagged and of unreadable records are told.
     pub fn tells_values(&self) -> bool {
         self.spelling.is_some()
+    }
+
+    /// This guard, which marks rows for whoever asks which client sent them, by what `bundle` knows of clean ones: fingerprints
+    /// are keyed by `key`, and rows are compared with `horizon_rows` others.
+    ///
+    /// # Errors
+    /// If the bundle's fingerprints are not those of its rows.
+    pub fn marking(
+        self,
+        bundle: &Bundle,
+        key: &[u8],
+        horizon_rows: usize,
+    ) -> Result<Self, GuardError> {
+        let prints = Prints::load(&bundle.tensors, &self.schema)?;
+        let prints = prints.map(|prints| prints.keyed(key, &self.baseline));
+        let Flagged { budget, rows, flagged } = self.clean();
+        let usual = Usual::new(budget.get(), rows, flagged);
+        let marking = Marking::new(&self.signals, usual, prints).within(horizon_rows);
+        // The model's confidence is a mark.
+        let needs = if marking.clean.confidence.is_some() { Columns::ANSWER } else { Columns::X };
+        Ok(Self { needs: self.needs.and(needs), marking: Some(marking), ..self })
+    }
+
+    /// What marks rows, if clients are watched.
+    pub fn marks(&self) -> Option<&Marking> {
+        self.marking.as_ref()
     }
 
     /// The same, whose records leave as `specs` say. `reading` is what the guard was made with.

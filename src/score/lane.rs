@@ -14,6 +14,7 @@ pub use clock::{Clock, Dated};
 pub use continuity::{Discontinuity, Survey};
 
 use super::Outcome;
+use crate::clients::{Visit, VisitLog, Visits};
 use crate::record::{Action, Extent, Offset, Partition, Position, Stamp};
 use crate::watch::{Evidence, Exemplar, Window, WindowStart};
 
@@ -29,6 +30,8 @@ pub struct Lane {
     full: Vec<Evidence>,
     /// Nothing was told yet.
     begins: bool,
+    /// Who sent what, if anybody asks.
+    visits: VisitLog,
 }
 
 /// What is written to the state topic.
@@ -93,7 +96,8 @@ impl Lane {
     /// A lane that starts at `next` with nothing counted.
     pub fn new(baseline: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
         let state = State::new(baseline, partition, next, Clock::default());
-        Self { state, window_ms, from: next, pending: vec![], full: vec![], begins: true }
+        let visits = VisitLog::new(next);
+        Self { state, window_ms, from: next, pending: vec![], full: vec![], begins: true, visits }
     }
 
     /// The same, where the partition's time is known.
@@ -221,15 +225,22 @@ impl Lane {
         *self = Self { state: State { outputs, ..lane.state }, ..lane };
     }
 
-    /// Counts what became of the record at `position`, and the `cells` of its rows. Records come in
+    /// Counts what became of the record at `position`, and the `cells` of its rows; says in which window. Records come in
     /// order; offsets may have gaps (transaction markers, compaction).
     ///
     /// # Panics
     /// If the record is not of this partition, or was settled before: that is our bug.
-    pub fn settle(&mut self, position: Position, stamp: Stamp, outcome: &Outcome, cells: &[u16]) {
+    pub fn settle(
+        &mut self,
+        position: Position,
+        stamp: Stamp,
+        outcome: &Outcome,
+        cells: &[u16],
+    ) -> WindowStart {
         assert_eq!(position.partition, self.state.partition);
         assert!(position.offset >= self.state.next, "offset {} twice", position.offset);
         let Dated { window, misdated } = self.state.clock.date(stamp, self.window_ms);
+        let start = window;
         let window = self.open(window, position.offset);
         let counts = &mut window.tally.counts;
         counts.misdated += u64::from(misdated);
@@ -255,6 +266,24 @@ impl Lane {
         }
         cells.iter().for_each(|&cell| window.tally.cells.push(cell.into()));
         self.state.next = position.offset.next();
+        start
+    }
+
+    /// Remembers who sent the record at `offset`, which was settled in `window`.
+    pub fn visit(
+        &mut self,
+        window: WindowStart,
+        offset: Offset,
+        visits: impl Iterator<Item = Visit>,
+    ) {
+        let State { baseline, partition, clock, .. } = &self.state;
+        self.visits.add(window, visits, offset, || (baseline.clone(), *partition, clock.head()));
+    }
+
+    /// Visits since the last call, as [`Lane::drain_evidence`].
+    pub fn drain_visits(&mut self, into: &mut Vec<Visits>) {
+        let State { baseline, partition, clock, next, .. } = &self.state;
+        self.visits.drain(*next, || (baseline.clone(), *partition, clock.head()), into);
     }
 
     /// Evidence of everything since the last call: each message the offsets after those of the one

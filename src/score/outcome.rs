@@ -34,6 +34,8 @@ pub struct Outcome {
     pub oddity: Option<Oddity>,
     /// Where in [`Batch::cells`](super::Batch::cells) the cells of its rows are.
     pub cells: Range<usize>,
+    /// Where in [`Batch::visits`](super::Batch::visits) its rows are, if clients are watched.
+    pub visits: Range<usize>,
 }
 
 /// The rows of one record among those scored together, and the most suspicious of them.
@@ -58,6 +60,7 @@ impl Outcome {
             reason: 0..0,
             oddity: None,
             cells: 0..0,
+            visits: 0..0,
         }
     }
 }

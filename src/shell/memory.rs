@@ -12,7 +12,8 @@ use std::ops::Add;
 use super::cgroup::Limit;
 use super::kafka::{HEADERS_SENDING_MAX, OVERHEAD, QUEUE_KIB};
 use super::routes;
-use crate::config::{Kafka, Stream};
+use crate::clients::OPEN_ROWS_MAX;
+use crate::config::{Clients, Kafka, Stream};
 use crate::deliver::BATCH_BYTES_MAX;
 use crate::record::{HEADER_BYTES_MAX, HEADERS_MAX};
 use crate::score::PART_NUMBERS_MAX;
@@ -90,6 +91,16 @@ fn share_of(bytes: u64) -> u64 {
     bytes / SHARE.1 * SHARE.0
 }
 
+/// What a client monitor holds: rows of the horizon with the tables of their fingerprints, rows of open windows, and entries.
+fn client_monitor(clients: &Clients) -> u64 {
+    const HORIZON_ROW: usize = 24 * 2 * 26 + 260;
+    const OPEN_ROW: usize = 272;
+    const ENTRY: usize = 8 * 120;
+    let settings = &clients.settings;
+    let rows = settings.horizon_rows * HORIZON_ROW + OPEN_ROWS_MAX * OPEN_ROW;
+    (rows + settings.entries_max * ENTRY) as u64
+}
+
 /// What the columns of a batch are.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -135,8 +146,9 @@ impl Memory {
         // too many of them while it is looked at; copies that wait to be sent.
         let headers = (HEADERS_MAX * OVERHEAD + HEADER_BYTES_MAX + HEADERS_SENDING_MAX) as u64
             + HEADERS_READ_MAX;
-        // The monitor has a consumer and a producer too.
-        let clients = workers + 1;
+        // The monitor has a consumer and a producer too, and so has the client monitor.
+        let watched = stream.clients.as_ref();
+        let clients = workers + 1 + u64::from(watched.is_some());
         let number = |name: &str, default: u64| {
             let written = kafka.properties.get(name).and_then(|value| value.expose().parse().ok());
             written.unwrap_or(default)
@@ -156,6 +168,7 @@ impl Memory {
             queues_max: clients * (fetched + sending),
             state_max: LANES * LANE_BYTES
                 + MONITOR_BYTES
+                + watched.map_or(0, client_monitor)
                 + (LANE_WINDOWS + judged) * 4 * shape.cells as u64,
             // Every worker has its own, as read and as packed for this processor.
             networks: workers * 2 * networks + tensors,

@@ -8,9 +8,11 @@
 #[macro_use]
 pub mod out;
 
+pub mod access;
 pub mod admin;
 pub mod bundle;
 pub mod cgroup;
+pub mod clients;
 pub mod clock;
 pub mod demo;
 pub mod features;

@@ -38,6 +38,8 @@ pub struct Stream {
     pub present: Arc<Mutex<Present>>,
     pub workers: Vec<Arc<Progress>>,
     pub monitor: Arc<Progress>,
+    /// If clients are watched.
+    pub clients: Option<Arc<Progress>>,
     /// What the monitor scores at a time.
     pub window: Duration,
 }
@@ -48,7 +50,7 @@ const MONITOR_WINDOWS: u32 = 8;
 const MONITOR_PATIENCE: Duration = Duration::from_secs(120);
 
 impl Roster {
-    /// The counters of `overview`, which has them in the order of `streams`: workers, then monitor.
+    /// The counters of `overview`, which has them in the order of `streams`: workers, then monitor, then client monitor.
     pub fn new(streams: &[Prepared], overview: &Overview, kafka: &Kafka) -> Self {
         let mut threads = overview.threads.iter().cloned();
         let memory = streams.iter().map(|prepared| prepared.memory(kafka)).sum();
@@ -58,6 +60,7 @@ impl Roster {
             present: Arc::new(Mutex::new(Present::of(prepared))),
             workers: threads.by_ref().take(prepared.stream.workers).collect(),
             monitor: threads.next().expect("one per thread"),
+            clients: prepared.stream.clients.as_ref().and_then(|_| threads.next()),
             window: prepared.stream.alerts.window,
         });
         let streams = streams.collect();
@@ -80,7 +83,8 @@ impl Roster {
 
     /// The threads of each stream, by its name.
     pub fn by_stream(&self) -> Vec<(String, Vec<Arc<Progress>>)> {
-        let threads = |s: &Stream| s.workers.iter().chain([&s.monitor]).cloned().collect();
+        let threads =
+            |s: &Stream| s.workers.iter().chain([&s.monitor]).chain(&s.clients).cloned().collect();
         self.streams.iter().map(|stream| (stream.name.clone(), threads(stream))).collect()
     }
 
@@ -257,7 +261,8 @@ impl Stream {
     pub fn threads(&self) -> impl Iterator<Item = (String, &Progress)> {
         let workers = self.workers.iter().enumerate();
         let workers = workers.map(|(number, thread)| (format!("worker-{number}"), &**thread));
-        workers.chain([("monitor".to_owned(), &*self.monitor)])
+        let clients = self.clients.iter().map(|thread| ("clients".to_owned(), &**thread));
+        workers.chain([("monitor".to_owned(), &*self.monitor)]).chain(clients)
     }
 }
 
@@ -277,6 +282,7 @@ pub mod tests {
             })),
             workers: vec![Arc::default(), Arc::default()],
             monitor: Arc::default(),
+            clients: None,
             window: Duration::from_secs(10),
         };
         let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::bundle::{self, BundleDirError};
+use super::clients;
 use super::kafka::{Clients, Session};
 use super::memory::{Memory, Shape};
 use super::preview::Preview;
@@ -19,6 +20,7 @@ pub use super::thread::{Role, Wrap};
 use super::trial::{Trial, TrialError};
 use super::watchdog;
 use crate::bundle::Bundle;
+use crate::clients::{ClientMonitor, HUNDREDTHS};
 use crate::config::{self, Config, Delivery, Kafka, Stream};
 use crate::decide::OnFlagged;
 use crate::deliver::{Inbox, Progress, Timing};
@@ -123,6 +125,11 @@ impl Prepared {
             let (stream, guard, registry) = (stream.clone(), guard.clone(), registry.clone());
             inbox.post(Next { stream, guard, registry, networks });
         }
+        if let Some((inbox, monitor)) =
+            inboxes.clients.as_ref().zip(clients::monitor(&stream, &guard))
+        {
+            inbox.post((stream.clone(), monitor));
+        }
         let monitor = monitor(&stream, &guard);
         inboxes.monitor.post((stream, monitor));
     }
@@ -162,6 +169,11 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
         .and_then(|guard| guard.with_outputs(&stream.outputs, &stream.codec))
         .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
+    let guard = clients::marking(guard, stream, &bundle).map_err(|error| RunError::Guard {
+        stream: name(),
+        path: stream.bundle.clone(),
+        error,
+    })?;
     let guard = match stream.reason_values {
         true => guard.telling_values(&stream.codec),
         false => guard,
@@ -215,6 +227,9 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {
         terms.draws_max = 1;
     }
+    if stream.clients.is_some() {
+        terms = terms.leaving(HUNDREDTHS);
+    }
     let no_data_ms = stream.alerts.no_data.map(|after| after.as_millis() as u64);
     let (schema, per_partition) = (guard.schema().clone(), stream.alerts.per_partition);
     Frame { about, terms, signals, schema, no_data_ms, per_partition }
@@ -232,17 +247,21 @@ pub struct Overview {
 pub struct Inboxes {
     pub workers: Vec<Arc<Inbox<Next>>>,
     pub monitor: Arc<Inbox<(Arc<Stream>, Monitor)>>,
+    /// If clients are watched.
+    pub clients: Option<Arc<Inbox<(Arc<Stream>, ClientMonitor)>>>,
 }
 
 impl Overview {
-    /// One counter per thread that `config` asks for: its workers, then its monitor, per stream.
+    /// One counter per thread that `config` asks for: its workers, then its monitor, then its client monitor, per stream.
     pub fn new(streams: &[Prepared]) -> Self {
         let inboxes = streams.iter().map(|prepared| Inboxes {
             workers: (0..prepared.stream.workers).map(|_| Arc::default()).collect(),
             monitor: Arc::default(),
+            clients: prepared.stream.clients.as_ref().map(|_| Arc::default()),
         });
         let inboxes: Vec<Inboxes> = inboxes.collect();
-        let threads = inboxes.iter().map(|inboxes| inboxes.workers.len() + 1).sum();
+        let threads = |i: &Inboxes| i.workers.len() + 1 + usize::from(i.clients.is_some());
+        let threads = inboxes.iter().map(threads).sum();
         Self { threads: (0..threads).map(|_| Arc::default()).collect(), inboxes }
     }
 }
@@ -315,22 +334,29 @@ pub fn run_with<W: Wrap>(
         for (prepared, inboxes) in streams.into_iter().zip(&overview.inboxes) {
             let stream = prepared.stream.clone();
             prepared.post(inboxes);
-            let mut thread = |role| {
+            let mut new_thread = |role| {
                 let (stream, progress) = (stream.clone(), next());
                 Thread { around: &around, stream, role, progress }
             };
             for (number, inbox) in inboxes.workers.iter().cloned().enumerate() {
-                let thread = thread(Role::Worker(number));
+                let thread = new_thread(Role::Worker(number));
                 threads.push(scope.spawn(move || {
                     let _tell = Tell(stop);
                     thread.work(inbox);
                 }));
             }
-            let thread = thread(Role::Monitor);
+            let thread = new_thread(Role::Monitor);
             threads.push(scope.spawn(move || {
                 let _tell = Tell(stop);
                 thread.monitor(&inboxes.monitor);
             }));
+            if let Some(inbox) = &inboxes.clients {
+                let thread = new_thread(Role::Clients);
+                threads.push(scope.spawn(move || {
+                    let _tell = Tell(stop);
+                    thread.follow(inbox);
+                }));
+            }
         }
         scope.spawn(|| watchdog::watch(&overview.threads, timing.settle, stop, &all_ended));
         for thread in threads {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::registry::Registry;
+use crate::clients::Visit;
 use crate::config::Stream;
 use crate::decide::OnGuardFailure;
 use crate::deliver::Scorer;
@@ -118,6 +119,10 @@ impl Scorer for StreamScorer {
 
     fn cells(&self) -> &[u16] {
         self.batch.cells()
+    }
+
+    fn visits(&self) -> &[Visit] {
+        self.batch.visits()
     }
 
     fn traces(&self) -> &[u8] {

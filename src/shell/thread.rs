@@ -17,8 +17,8 @@ use super::kafka::{Clients, Session, part_with};
 use super::scorer::{Next, StreamScorer};
 use crate::config::Stream;
 use crate::deliver::{
-    self, Backoff, Inbox, MonitorDriver, Outputs, Progress, QUANTILES, Resting, SessionError,
-    Timing, Values,
+    self, Backoff, Follower, FollowerDriver, Inbox, MonitorDriver, Outputs, Progress, QUANTILES,
+    Resting, SessionError, Timing, Values,
 };
 use crate::monitor::Monitor;
 
@@ -56,6 +56,8 @@ const BEAT: Duration = Duration::from_millis(200);
 pub enum Role {
     Worker(usize),
     Monitor,
+    /// The client monitor.
+    Clients,
 }
 
 /// What stands between the threads of a process and Kafka.
@@ -70,6 +72,7 @@ impl fmt::Display for Role {
         match self {
             Self::Worker(number) => write!(f, "worker-{number}"),
             Self::Monitor => f.write_str("monitor"),
+            Self::Clients => f.write_str("clients"),
         }
     }
 }
@@ -125,19 +128,50 @@ impl<W: Wrap> Thread<'_, W> {
         }
     }
 
+    /// Reads a topic of ours until told to stop.
+    pub fn follow<F: Follower>(&self, inbox: &Arc<Inbox<(Arc<Stream>, F)>>) {
+        let (mut stream, mut fresh) = inbox.take().expect(POSTED);
+        let mut pause = GrowingPause::new(LOOK_AGAIN);
+        while let Some(session) = self.join() {
+            let (timing, progress) = (self.around.timing, self.progress.clone());
+            let inbox = inbox.clone();
+            let mut following =
+                FollowerDriver::new(session, stream, fresh, inbox, timing, progress);
+            let began = Instant::now();
+            let error = loop {
+                if self.is_told_to_stop() {
+                    return;
+                }
+                if let Err(error) = following.turn() {
+                    break error;
+                }
+            };
+            let session;
+            (session, stream, fresh) = following.rest();
+            part_with(session);
+            self.stand_back(&error, began, &mut pause);
+        }
+    }
+
+    /// The consumer group of threads like this one.
+    fn group(&self) -> String {
+        let (clients, name) = (self.around.clients, &self.stream.name);
+        match self.role {
+            Role::Worker(_) => clients.workers(name),
+            Role::Monitor => clients.monitors(name),
+            Role::Clients => clients.client_monitors(name),
+        }
+    }
+
     /// A session, as soon as the brokers let us have one; none if told to stop before.
     fn join(&self) -> Option<W::Session> {
         let Self { around, stream, role, progress } = self;
         let clients = around.clients;
-        let (group, topic, outputs) = match role {
-            Role::Worker(_) => {
-                (clients.workers(&stream.name), &stream.input, Outputs::of_worker(stream))
-            }
-            Role::Monitor => (
-                clients.monitors(&stream.name),
-                &stream.topics.evidence,
-                Outputs::of_monitor(stream),
-            ),
+        let (group, topics) = (self.group(), &stream.topics);
+        let (topic, outputs) = match role {
+            Role::Worker(_) => (&stream.input, Outputs::of_worker(stream)),
+            Role::Monitor => (&topics.evidence, Outputs::of_monitor(stream)),
+            Role::Clients => (&topics.visits, Outputs::of_follower(stream, &topics.visits)),
         };
         let name = self.name();
         let mut pause = GrowingPause::new(JOIN_AGAIN);
@@ -167,10 +201,7 @@ impl<W: Wrap> Thread<'_, W> {
         }
         progress.stand_back(clock::now(), &error.to_string());
         error!(stream = stream.name, thread = %role, %error, "standing back until it is gone");
-        let group = match role {
-            Role::Worker(_) => around.clients.workers(&stream.name),
-            Role::Monitor => around.clients.monitors(&stream.name),
-        };
+        let group = self.group();
         while !self.is_told_to_stop() {
             self.wait(pause.next());
             match around.clients.rival(&group, &self.name()) {

@@ -6,6 +6,7 @@
 mod alerts;
 mod breaks;
 mod bytes;
+mod clients;
 mod lanes;
 mod revisions;
 mod transactions;
@@ -44,6 +45,8 @@ const STATE: &str = "I5 state is the fold of the records below the offset it cov
 const COVERED: &str = "I6 state and offset are committed together";
 const EVIDENCE: &str = "I6 evidence is what the records below the offset come to, each once";
 const ALERTS: &str = "I7 alerts are a function of the evidence topic";
+const VISITS: &str =
+    "I11 every judged record is visited once, and what is found is a function of the visits";
 const FENCED: &str = "I8 who was fenced commits nothing";
 const CRASH: &str = "poison is dead-lettered, and nothing innocent with it";
 /// Checked by the world itself, when it does not come to rest.
@@ -79,6 +82,8 @@ pub fn check(world: &World) -> Vec<Violation> {
     checker.committed();
     checker.states();
     checker.alerts();
+    checker.visits();
+    checker.client_findings();
     checker.found
 }
 
@@ -160,6 +165,8 @@ fn next_of(record: &OwnedRecord) -> Option<Offset> {
     struct Next {
         next: Offset,
     }
-    let Next { next } = serde_json::from_slice(record.value.as_ref()?).ok()?;
+    // That of a follower has more lines.
+    let line = record.value.as_ref()?.split(|&byte| byte == b'\n').next()?;
+    let Next { next } = serde_json::from_slice(line).ok()?;
     Some(next)
 }

@@ -9,6 +9,9 @@ pub const WORKERS: usize = 0;
 /// The monitors' group.
 pub const MONITORS: usize = 1;
 
+/// The client monitors' group.
+pub const CLIENTS: usize = 2;
+
 /// Names the knowledge of every monitor, and of every toy scorer unless bundles roll.
 pub const BASELINE: &str = "toy";
 

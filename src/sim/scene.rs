@@ -10,8 +10,11 @@ use rand_chacha::ChaCha8Rng;
 use super::cluster::group::Group;
 use super::cluster::log::{PartitionLog, Takes, Topic};
 use super::cluster::{Cluster, Ms};
-use super::names::{BASELINE, BEGAN_AT, MONITORS, NUMBER, REVISIONS, WORKERS, kind};
-use crate::config::{Alerts, Stream, Topics};
+use super::names::{BASELINE, BEGAN_AT, CLIENTS, MONITORS, NUMBER, REVISIONS, WORKERS, kind};
+use crate::clients::{
+    CleanMarks, ClientMonitor, ClientNames, ClientSettings, ClientTerms, IdPlace,
+};
+use crate::config::{Alerts, Clients, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
 use crate::monitor::About;
@@ -174,6 +177,16 @@ impl Scene {
         }))
     }
 
+    /// A client monitor that has read nothing.
+    pub fn client_monitor(&self) -> Option<ClientMonitor> {
+        let settings = self.stream.clients.as_ref()?.settings.clone();
+        let clean = CleanMarks { flagged: 0.02, confidence: None, matched: Some(0.001) };
+        let alerts = &self.stream.alerts;
+        let times = (alerts.window.as_millis() as u64, alerts.period.as_millis() as u64);
+        let terms = ClientTerms::new(BASELINE, times, (&clean, 4), settings);
+        Some(ClientMonitor::new(Arc::new(terms)))
+    }
+
     /// The cluster before anything happened.
     pub fn cluster(&self) -> Cluster {
         let n = self.partitions as usize;
@@ -185,9 +198,10 @@ impl Scene {
             partitions: vec![PartitionLog::default(); n],
             takes,
         };
-        let mut groups = vec![Group::default(), Group::default()];
+        let mut groups = vec![Group::default(), Group::default(), Group::default()];
         groups[WORKERS].grow(self.partitions);
         groups[MONITORS].grow(1);
+        groups[CLIENTS].grow(1);
         let topics = vec![
             topic(&stream.input, n, Takes::ANYTHING),
             topic(&topics.sanitized, n, self.takes),
@@ -196,6 +210,7 @@ impl Scene {
             topic(&topics.state, n, Takes::ANYTHING),
             topic(&topics.evidence, 1, Takes::ANYTHING),
             topic(&stream.alerts.topic, 2, Takes::ANYTHING),
+            topic(&topics.visits, 1, Takes::ANYTHING),
         ];
         Cluster::new(topics, groups)
     }
@@ -203,6 +218,19 @@ impl Scene {
     pub fn is_open(&self) -> bool {
         self.stream.policy.on_guard_failure == OnGuardFailure::Open
     }
+}
+
+/// Clients are told apart by their records' keys.
+fn clients() -> Clients {
+    let id = IdPlace { key: true, ..IdPlace::default() };
+    let names = Some(ClientNames::new([(Timestamp(0), [7_u8; 32].as_slice())]));
+    let settings = ClientSettings {
+        horizon_rows: 40,
+        entries_max: 8,
+        quota: Some((5, 60_000)),
+        accept: vec![],
+    };
+    Clients { id, origin: None, names, settings }
 }
 
 /// A stream with these settings.
@@ -237,11 +265,14 @@ fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> St
             dead_letter: "dead-letter".into(),
             evidence: "evidence".into(),
             state: "state".into(),
+            visits: "visits".into(),
         },
         alerts,
         file: PathBuf::new(),
         brokers: "kafka:9092".into(),
         outputs: crate::sanitize::OutputSpecs::default(),
+        // Not drawn, as above.
+        clients: (seed % 3 == 1 && seed % 8 != 5).then(clients),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::ground::{Ground, Process};
 use super::names::{REVISIONS, kind};
 use super::scene::Scene;
+use crate::clients::{PRINTS, RowFacts, RowPrints, Visit, marks_of};
 use crate::config::Stream;
 use crate::decide::Mode;
 use crate::deliver::Scorer;
@@ -33,6 +34,7 @@ pub struct Toy {
     traces: Vec<u8>,
     reasons: Vec<u8>,
     cells: Vec<u16>,
+    visits: Vec<Visit>,
 }
 
 /// What becomes of a value that nothing gets in the way of.
@@ -78,6 +80,7 @@ pub fn outcome(
         reason: 0..0,
         oddity: None,
         cells,
+        visits: 0..0,
     };
     outcome.oddity = oddity(position, &outcome);
     (outcome, trace)
@@ -87,6 +90,21 @@ pub fn outcome(
 pub fn cells(position: Position, outcome: &Outcome) -> Vec<u16> {
     let rows = if outcome.judged.is_ok() && !outcome.unscored { position.offset.0 % 3 } else { 0 };
     (0..rows).map(|row| ((position.offset.0 * 7 + row) % 97) as u16).collect()
+}
+
+/// What is odd about the row of a scored record: some rows are near others.
+pub fn visit(position: Position, outcome: &Outcome) -> Option<Visit> {
+    let verdict = outcome.judged.ok().filter(|_| !outcome.unscored)?;
+    let (n, p) = (position.offset.0.cast_unsigned(), position.partition.0 as u64);
+    let near = if n % 7 == 3 { 5 } else { 1000 + n * 8 + p };
+    let facts = RowFacts { flagged: verdict.action != Action::Pass, ..RowFacts::default() };
+    Some(Visit {
+        marks: marks_of(&facts),
+        cell: Some((n % 4) as u32),
+        hash: (n * 8 + p) as u32,
+        prints: Some(RowPrints(Box::new([near; PRINTS]))),
+        ..Visit::default()
+    })
 }
 
 /// What is told of a record that is flagged or cannot be read.
@@ -127,6 +145,7 @@ impl Toy {
             traces: vec![],
             reasons: vec![],
             cells: vec![],
+            visits: vec![],
         }
     }
 
@@ -136,6 +155,7 @@ impl Toy {
         self.traces.clear();
         self.reasons.clear();
         self.cells.clear();
+        self.visits.clear();
     }
 
     fn push(&mut self, record: &Record<'_>, judged: Result<Action, Fault>, unscored: bool) {
@@ -156,6 +176,9 @@ impl Toy {
         let start = self.cells.len();
         self.cells.extend(cells(record.at, &outcome));
         outcome.cells = start..self.cells.len();
+        let start = self.visits.len();
+        self.visits.extend(visit(record.at, &outcome));
+        outcome.visits = start..self.visits.len();
         self.outcomes.push(outcome);
     }
 
@@ -269,6 +292,10 @@ impl Scorer for Toy {
 
     fn cells(&self) -> &[u16] {
         &self.cells
+    }
+
+    fn visits(&self) -> &[Visit] {
+        &self.visits
     }
 
     fn traces(&self) -> &[u8] {

@@ -22,11 +22,12 @@ use super::cluster::log::Fate;
 use super::faults::Faults;
 use super::ground::{Environment, Ground, Process};
 use super::mutation::{Mutant, Mutation};
-use super::names::{MONITORS, WORKERS};
+use super::names::{CLIENTS, MONITORS, WORKERS};
 use super::scene::Scene;
 use super::scorer::Toy;
 use super::session::Session;
-use crate::deliver::{Inbox, MonitorDriver, Worker};
+use crate::clients::ClientMonitor;
+use crate::deliver::{FollowerDriver, Inbox, MonitorDriver, Worker};
 use crate::record::{OwnedRecord, Partition};
 
 /// Everything there is.
@@ -67,6 +68,7 @@ struct Seat {
 enum Actor {
     Worker(Box<Worker<Mutant<Session>, Toy>>),
     Monitor(Box<MonitorDriver<Mutant<Session>>>),
+    Clients(Box<FollowerDriver<Mutant<Session>, ClientMonitor>>),
 }
 
 impl Environment for World {
@@ -195,6 +197,7 @@ impl World {
         let done = match actor.as_mut() {
             Some(Actor::Worker(worker)) => worker.turn(),
             Some(Actor::Monitor(monitor)) => monitor.turn(),
+            Some(Actor::Clients(clients)) => clients.turn(),
             None => return,
         };
         if done.is_ok() {
@@ -289,7 +292,14 @@ impl World {
         if committed.map_or(0, |offset| offset.0) < end as i64 {
             behind.push(format!("evidence: committed {committed:?} of {end}"));
         }
-        for (of, group) in [("input", WORKERS), ("evidence", MONITORS)] {
+        let visits = &cluster.topics[cluster.topic(&self.scene.stream.topics.visits)];
+        let mut newest_first = visits.partitions[0].committed(0).rev();
+        let end = newest_first.find(|(_, record)| said(record)).map_or(0, |(at, _)| at + 1);
+        let committed = cluster.groups[CLIENTS].committed(Partition(0));
+        if committed.map_or(0, |offset| offset.0) < end as i64 {
+            behind.push(format!("visits: committed {committed:?} of {end}"));
+        }
+        for (of, group) in [("input", WORKERS), ("evidence", MONITORS), ("visits", CLIENTS)] {
             if group == WORKERS && self.scene.breaks {
                 // Where its log is another, an offset says nothing about what was read.
                 continue;
@@ -306,12 +316,14 @@ impl World {
     pub fn idle(&self) -> Vec<String> {
         let mut lanes = BTreeSet::new();
         let mut judged = false;
+        let mut followed = self.scene.stream.clients.is_none();
         for seat in &*self.seats.borrow() {
             match &*seat.actor.borrow() {
                 Some(Actor::Worker(worker)) if seat.process.alive.get() => {
                     lanes.extend(worker.lanes().map(|lane| lane.partition()));
                 }
                 Some(Actor::Monitor(monitor)) => judged |= monitor.monitor().is_some(),
+                Some(Actor::Clients(clients)) => followed |= clients.follower().is_some(),
                 _ => {}
             }
         }
@@ -319,6 +331,7 @@ impl World {
         let input = &cluster.topics[cluster.topic(&self.scene.stream.input)];
         let all = (0..input.partitions.len() as i32).map(Partition);
         let idle = all.filter(|p| !lanes.contains(p)).map(|p| format!("input partition {p}"));
-        idle.chain((!judged).then(|| "evidence".to_owned())).collect()
+        let idle = idle.chain((!judged).then(|| "evidence".to_owned()));
+        idle.chain((!followed).then(|| "visits".to_owned())).collect()
     }
 }

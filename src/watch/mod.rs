@@ -9,6 +9,7 @@ mod answer_drift;
 mod data_quality;
 mod evidence;
 mod flagged_share;
+mod heard;
 mod hypothesis;
 mod input_drift;
 mod panel;
@@ -27,10 +28,12 @@ pub use crate::alarm::WindowStart;
 pub use answer_drift::AnswerDrift;
 pub use data_quality::DataQuality;
 pub use evidence::{
-    Baseline, Bins, Cells, Counts, Evidence, Exemplar, Exemplars, Loss, LossCause, Message, Of,
-    Others, PLACES, Patch, Presence, Signal, Signals, Stall, Stat, Tally, Tick, Usual, Window,
+    Baseline, Bins, Cells, ClientFinding, ClientFindings, Counts, Evidence, Exemplar, Exemplars,
+    Keying, Loss, LossCause, Message, Of, Others, PLACES, Patch, Presence, Signal, Signals, Stall,
+    Stat, Tally, Tick, Usual, Window,
 };
 pub use flagged_share::{Flagged, FlaggedShare};
+pub use heard::{GONE_AFTER_MS, Heard, LAG_MS, watermark};
 pub use hypothesis::{Hypothesis, Source, roster};
 pub use input_drift::InputDrift;
 pub use panel::{Beyond, Panel, Transition};

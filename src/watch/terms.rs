@@ -35,6 +35,15 @@ impl Terms {
         Self { window_ms, false_page_ms, keep_firing_for_ms, draws_max: DRAWS_MAX, watches, keys }
     }
 
+    /// The same with less of the budget: so many hundredths of it are somebody else's.
+    #[must_use]
+    pub fn leaving(mut self, hundredths: u64) -> Self {
+        for watch in &mut self.watches {
+            watch.stake = watch.stake * (100 - hundredths.min(100)) / 100;
+        }
+        self
+    }
+
     /// The rows of a window that `watch` ranks: in keyed order.
     pub(super) fn draws(
         &self,

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 
 mod brokers;
+mod clients;
 mod cluster;
 mod delivery;
 mod demo;

@@ -28,7 +28,7 @@ fn join(broker: &Broker) -> Session {
         properties: BTreeMap::new(),
     };
     let [evidence, state] = ["evidence", "state"].map(str::to_owned);
-    let outputs = Outputs { topics: vec!["output".to_owned()], evidence, state };
+    let outputs = Outputs { topics: vec!["output".to_owned()], evidence, followed: vec![], state };
     let clients = Clients::new(kafka, "test-0");
     Session::join(&clients, "worker-0", ("group", INPUT), &outputs, Arc::default())
         .expect("a session")

@@ -84,6 +84,7 @@ impl Road {
                         trace: 0..0,
                         reason: 0..0,
                         cells: 0..0,
+                        visits: 0..0,
                         corrected: None,
                         ..outcome.clone()
                     },

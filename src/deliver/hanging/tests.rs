@@ -6,7 +6,7 @@ fn place(topic: &str, partition: i32) -> TopicPartition {
 
 fn new(widths: &[(&str, i32)]) -> HangingTransactions {
     let (evidence, state) = ("evidence".to_owned(), "state".to_owned());
-    let shared = Outputs { topics: vec![], evidence, state };
+    let shared = Outputs { topics: vec![], evidence, followed: vec![], state };
     HangingTransactions::new(&shared, widths.iter().map(|&(t, n)| (t.to_owned(), n)))
 }
 

@@ -23,6 +23,7 @@ fn outcome(destination: Destination, judged: Result<Action, Fault>) -> Outcome {
         reason,
         oddity,
         cells,
+        visits: 0..0,
     }
 }
 

@@ -3,6 +3,7 @@
 use tracing::debug;
 
 use super::{Desk, LANE_KEY, Last, Slot};
+use crate::clients::{VisitMessage, Visits};
 use crate::deliver::{Output, Scorer, Session, SessionError};
 use crate::record::{Offset, Partition};
 use crate::watch::{Evidence, Message, Presence};
@@ -22,7 +23,7 @@ impl<R: Scorer> Desk<R> {
         session.barrier()?;
         self.send_losses(session)?;
         let topics = &self.stream.topics;
-        let mut evidence = vec![];
+        let (mut evidence, mut visits) = (vec![], vec![]);
         // State and offset of a partition are written together or not at all: a lane that read
         // nothing has neither.
         let moved = |slot: &Slot| Some(slot.lane.next()) != slot.committed;
@@ -35,6 +36,18 @@ impl<R: Scorer> Desk<R> {
                     partition: EVIDENCE_PARTITION,
                     key: partition.to_string().as_bytes(),
                     value: &Message::Evidence(evidence).to_bytes(),
+                    headers: &[],
+                })?;
+            }
+            if self.stream.clients.is_some() {
+                slot.lane.drain_visits(&mut visits);
+            }
+            for visits in visits.drain(..).map(|visits| Visits { read_out, ..visits }) {
+                session.send(Output {
+                    topic: &topics.visits,
+                    partition: EVIDENCE_PARTITION,
+                    key: partition.to_string().as_bytes(),
+                    value: &VisitMessage::Visits(visits).to_bytes(),
                     headers: &[],
                 })?;
             }
@@ -150,6 +163,15 @@ impl<R: Scorer> Desk<R> {
                 value: &Message::Presence(Presence { partition, quiet }).to_bytes(),
                 headers: &[],
             })?;
+            if self.stream.clients.is_some() {
+                session.send(Output {
+                    topic: &self.stream.topics.visits,
+                    partition: EVIDENCE_PARTITION,
+                    key: partition.to_string().as_bytes(),
+                    value: &VisitMessage::Presence(Presence { partition, quiet }).to_bytes(),
+                    headers: &[],
+                })?;
+            }
         }
         Ok(())
     }

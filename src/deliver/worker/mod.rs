@@ -12,6 +12,7 @@ mod continuity;
 mod outputs;
 mod partitions;
 mod state;
+mod visits;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tracing::error;
 
 use super::state::{Pause, Why};
+use super::visits::visits;
 use super::{Desk, POLL};
 use crate::deliver::emit;
 use crate::deliver::refusal::{Facts, Form, Objection};
@@ -359,7 +360,12 @@ impl<R: Scorer> Desk<R> {
             let at = message.record().at;
             let slot = self.partitions.slot_mut(at.partition).expect("gathered by lane");
             let cells = &self.scorer.cells()[outcome.cells.clone()];
-            slot.lane.settle(at, message.record().stamp, outcome, cells);
+            let window = slot.lane.settle(at, message.record().stamp, outcome, cells);
+            if let Some(clients) = &self.stream.clients {
+                let rows = &self.scorer.visits()[outcome.visits.clone()];
+                let visits = visits(clients, &message.record(), window, outcome, rows);
+                slot.lane.visit(window, at.offset, visits);
+            }
             slot.lane.reach(message.leader_epoch());
             slot.last_record = now;
             // The evidence of this record will say that the partition is not quiet.

@@ -36,6 +36,7 @@ fn fired(cause: Cause, watch: usize, since: i64) -> Fired {
         rows: 100,
         partition: None,
         and_above: false,
+        client: None,
     };
     Fired { cause, watch, since: Timestamp(since), finding }
 }

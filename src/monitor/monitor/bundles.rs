@@ -5,6 +5,7 @@
 //! bundle told (`watch::Baseline`). Watches of signals begin anew, because their cells are the bundle's. An incident goes on
 //! as long as one of its watches does.
 
+use super::clients::is_of_client;
 use super::{Frame, Monitor, State};
 use crate::monitor::{Alert, Member};
 use crate::record::Feature;
@@ -72,6 +73,9 @@ impl Monitor {
         let Self { frame, state, .. } = &mut self;
         let goes_on = |member: &Member| {
             let (slot, watch) = member.place();
+            if is_of_client(watch) {
+                return Some(watch);
+            }
             let watch = Panel::place_under(watch, was, frame.terms.watches.len())?;
             let panel = match (&state.panels, slot) {
                 (None, None) => &state.panel,

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GONE_AFTER_MS, LAG_MS, LAG_WINDOWS};
 use crate::monitor::Incident;
 use crate::monitor::incident::Past;
 use crate::monitor::incidents::Incidents;
 use crate::record::{Extent, Offset, Partition, Timestamp};
-use crate::watch::{Cells, Evidence, Exemplars, Loss, Panel, Tally, Usual, Window, WindowStart};
+use crate::watch::{Cells, Exemplars, Heard, Loss, Panel, Tally, Usual, Window, WindowStart};
 
 /// What is written to the state topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +37,9 @@ pub struct State {
     /// What was lost of the input of late, by partition.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) lost: BTreeMap<Partition, Lost>,
+    /// What was said of clients, and the clock when that was last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) clients: BTreeMap<usize, Timestamp>,
     /// The clock when a record was last heard of.
     pub(super) record_at: Option<Timestamp>,
     /// Of the merged stream; empty if each partition has one.
@@ -71,71 +73,6 @@ pub(super) struct Known {
 
 /// Bundles that are remembered: more than a rolling change has.
 const BUNDLES_MAX: usize = 8;
-
-/// What was last heard of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Heard {
-    /// The window of its present; see `Monitor::watermark` for which earlier ones are complete.
-    pub newest: WindowStart,
-    /// The clock at that message.
-    pub at: Timestamp,
-    /// Its worker says that there is nothing to read.
-    pub quiet: bool,
-    /// The offsets of its last message: what lies below their end was counted.
-    pub from: Offset,
-    pub to: Offset,
-    /// How far its present was behind the clock when it last spoke.
-    pub lag_ms: i64,
-    /// The clock since when all that it said was said at its end: it is not behind, whatever its stamps are. A
-    /// single message may be, in the middle of a backlog.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_since: Option<Timestamp>,
-    /// The clock a while ago, and its present then: whether it catches up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<(Timestamp, WindowStart)>,
-    /// It did not, though it spoke.
-    pub stuck: bool,
-}
-
-impl Heard {
-    /// A partition of which nothing was heard before the clock was `at`.
-    pub fn unknown(at: Timestamp) -> Self {
-        let (newest, from, to) = (Timestamp(0), Offset(0), Offset(0));
-        let (lag_ms, read_since, before, stuck) = (0, None, None, false);
-        Self { newest, at, quiet: false, from, to, lag_ms, read_since, before, stuck }
-    }
-
-    /// The first tick came: it counts as heard with it.
-    pub fn begin_at(&mut self, clock: Timestamp) {
-        (self.at, self.lag_ms, self.before) = (clock, clock.0 - self.newest.0, None);
-    }
-
-    /// Its next message, now that the clock is `self.at`.
-    pub fn hear(&mut self, evidence: &Evidence) {
-        let Evidence { from, to, head, read_out, ref windows, .. } = *evidence;
-        (self.from, self.to) = (from, to);
-        self.read_since = read_out.then(|| self.read_since.unwrap_or(self.at));
-        // An older build did not say what time it is there.
-        let newest = || windows.iter().map(|window| window.window).fold(self.newest, Ord::max);
-        self.newest = head.unwrap_or_else(newest);
-        self.lag_ms = self.at.0 - self.newest.0;
-        let (clock, newest) = *self.before.get_or_insert((self.at, self.newest));
-        let passed_ms = self.at.0 - clock.0;
-        if passed_ms >= GONE_AFTER_MS {
-            self.stuck = self.newest.0 - newest.0 <= passed_ms;
-            self.before = Some((self.at, self.newest));
-        }
-    }
-
-    /// Whether windows stay open until it has gone past them. Nobody waits for a partition that is silent, nor
-    /// for one whose present is far behind the clock unless there is more to read and it comes nearer.
-    pub fn is_waited_for(&self, clock: Timestamp, length: i64) -> bool {
-        let speaks = !self.quiet && self.at.0 > clock.0 - GONE_AFTER_MS;
-        let read_out = self.read_since.is_some_and(|since| clock.0 - since.0 >= length);
-        let catches_up = !read_out && !self.stuck;
-        speaks && (catches_up || self.lag_ms <= LAG_MS.max(LAG_WINDOWS * length))
-    }
-}
 
 /// Oddities of a closed window that are remembered: an alert names three.
 const ODDITIES_MAX: usize = 16;
@@ -319,6 +256,7 @@ impl State {
             frontier: Timestamp(0),
             stalled: BTreeMap::new(),
             lost: BTreeMap::new(),
+            clients: BTreeMap::new(),
             record_at: None,
             panel,
             panels: None,

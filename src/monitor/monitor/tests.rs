@@ -7,7 +7,9 @@ use crate::bundle::{Member, Role};
 use crate::decide::Policy;
 use crate::monitor::Status;
 use crate::record::{Feature, Probability};
-use crate::watch::{Cells, Counts, Flagged, Tally, Tick, Times, Window, roster};
+use crate::watch::{
+    Cells, Counts, Flagged, GONE_AFTER_MS, LAG_MS, Tally, Tick, Times, Window, roster,
+};
 
 mod bundles;
 mod loss;

@@ -32,8 +32,19 @@ fn member(watch: &str, feature: &str, measure: &str, typical: f64, seen: f64) ->
     let (watch, feature, measure) = (watch.into(), feature.into(), measure.into());
     let (psi, chi2, rows) = (0.4, 12.0, 980);
     let (partition, and_above) = (None, false);
-    let finding =
-        Finding { watch, feature, measure, typical, seen, psi, chi2, rows, partition, and_above };
+    let finding = Finding {
+        watch,
+        feature,
+        measure,
+        typical,
+        seen,
+        psi,
+        chi2,
+        rows,
+        partition,
+        and_above,
+        client: None,
+    };
     let (cause, since) = (Cause::Drift, Timestamp(0));
     Member { watch: 0, cause, since, finding, inhibited: false, firing: true }
 }

@@ -135,6 +135,10 @@ fn topics(config: &Config) -> Needs {
         ] {
             needs.insert(topic.clone(), (operations, why));
         }
+        if stream.clients.is_some() {
+            let why = "who sends what, under pseudonyms";
+            needs.insert(topics.visits.clone(), (vec![Read, Write], why));
+        }
     }
     needs
 }
@@ -145,6 +149,9 @@ fn groups(clients: &Clients, config: &Config) -> Needs {
         let read = |why| (vec![Operation::Read], why);
         needs.insert(clients.workers(&stream.name), read("who scores"));
         needs.insert(clients.monitors(&stream.name), read("who monitors"));
+        if stream.clients.is_some() {
+            needs.insert(clients.client_monitors(&stream.name), read("who monitors clients"));
+        }
     }
     for route in &config.routes {
         let read = (vec![Operation::Read], "who tells incidents");

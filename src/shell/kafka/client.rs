@@ -121,6 +121,11 @@ impl Clients {
         format!("{}.{stream}.monitor", self.kafka.group)
     }
 
+    /// The consumer group that watches the clients of `stream`.
+    pub fn client_monitors(&self, stream: &str) -> String {
+        format!("{}.{stream}.clients", self.kafka.group)
+    }
+
     /// The consumer group that tells incidents by `route`. No stream's group has a colon.
     pub fn route(&self, route: &str) -> String {
         format!("{}.route:{route}", self.kafka.group)

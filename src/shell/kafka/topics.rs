@@ -73,6 +73,25 @@ pub fn wanted(config: &Config) -> Vec<Topic> {
 }
 
 fn of_stream(stream: &Stream) -> Vec<Topic> {
+    let mut all = always(stream);
+    if stream.clients.is_some() {
+        all.push(Topic {
+            name: stream.topics.visits.clone(),
+            role: "who sends what, under pseudonyms, one order",
+            like_input: None,
+            partitions: 1,
+            // The client monitor reads again what its horizon holds: a week of a quiet stream, and disk of a busy one.
+            settings: vec![
+                ("cleanup.policy", "delete".to_owned()),
+                (TIMESTAMP_TYPE, OURS.to_owned()),
+                ("retention.ms", (7 * 24 * 3_600_000_u64).to_string()),
+            ],
+        });
+    }
+    all
+}
+
+fn always(stream: &Stream) -> Vec<Topic> {
     let topics = &stream.topics;
     // A record of value_bytes_max bytes grows by our headers.
     let bytes = (stream.codec.value_bytes_max + (64 << 10)).max(1_048_588).to_string();

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{COMMITTED, COVERED, Checker, FENCED, next_of};
-use crate::deliver::{LANE_KEY, MONITOR_KEY};
+use crate::clients::ClientMonitor;
+use crate::deliver::{Follower as _, LANE_KEY, MONITOR_KEY};
 use crate::record::{Offset, Partition, Position};
 use crate::sim::cluster::{End, Txn};
 use crate::sim::expect;
-use crate::sim::names::{MONITORS, WORKERS};
+use crate::sim::names::{CLIENTS, MONITORS, WORKERS};
 
 impl Checker<'_> {
     /// What one transaction holds fits together, and none comes after its producer was fenced.
@@ -32,7 +33,11 @@ impl Checker<'_> {
             *epoch = txn.lease.epoch.max(*epoch);
             for &(group, partition, next) in &txn.offsets {
                 let from = committed.insert((group, partition), next).unwrap_or(Offset(0));
-                let key = if group == WORKERS { LANE_KEY } else { MONITOR_KEY };
+                let key = match group {
+                    WORKERS => LANE_KEY,
+                    CLIENTS => ClientMonitor::KEY,
+                    _ => MONITOR_KEY,
+                };
                 let covered = self.covered(txn, partition, key);
                 if covered != Some(next) {
                     let what = format!("partition {partition}: {next:?} with state of {covered:?}");
@@ -80,7 +85,7 @@ impl Checker<'_> {
 
     pub(super) fn committed(&mut self) {
         let mut found = vec![];
-        for group in [WORKERS, MONITORS].map(|group| &self.cluster.groups[group]) {
+        for group in [WORKERS, MONITORS, CLIENTS].map(|group| &self.cluster.groups[group]) {
             let mut last: BTreeMap<Partition, Offset> = BTreeMap::new();
             for &(partition, offset) in &group.history {
                 let before = last.insert(partition, offset).unwrap_or(offset);

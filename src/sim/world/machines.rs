@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Actor, Seat, World};
-use crate::deliver::{Inbox, MonitorDriver, Outputs, Progress, Worker};
+use crate::deliver::{FollowerDriver, Inbox, MonitorDriver, Outputs, Progress, Worker};
 use crate::sim::cluster::Ms;
 use crate::sim::ground::Process;
 use crate::sim::mutation::{Mutant, Mutation, Reuse};
-use crate::sim::names::{MONITORS, WORKERS};
+use crate::sim::names::{CLIENTS, MONITORS, WORKERS};
 use crate::sim::scorer::Toy;
 use crate::sim::session::{Role, Session};
 
@@ -26,7 +26,7 @@ pub(super) struct Machine {
 }
 
 /// Transactional ids of one machine.
-const IDS: usize = 4;
+const IDS: usize = 5;
 
 impl World {
     /// A process ends in order: what was read is committed if `finish` says so, then it leaves.
@@ -121,20 +121,21 @@ impl World {
         self.ground.note(|| format!("process {} starts on {name}", process.no));
         let cluster = self.ground.cluster.borrow();
         let stream = &self.scene.stream;
-        let (input, evidence) =
-            (cluster.topic(&stream.input), cluster.topic(&stream.topics.evidence));
+        let topics = [&stream.input, &stream.topics.evidence, &stream.topics.visits];
+        let [input, evidence, visits] = topics.map(|topic| cluster.topic(topic));
         drop(cluster);
         let mut seats = vec![];
-        let mut sit = |role: String, group, input, producer, monitors: bool| {
+        let mut sit = |role: String, group, input, producer| {
             let resume_at = Rc::new(Cell::new(0));
             let place = Role {
                 name: format!("{name}.{}.{role}", process.no),
                 group,
                 input,
                 producer,
-                outputs: match monitors {
-                    true => Outputs::of_monitor(stream),
-                    false => Outputs::of_worker(stream),
+                outputs: match group {
+                    MONITORS => Outputs::of_monitor(stream),
+                    CLIENTS => Outputs::of_follower(stream, &stream.topics.visits),
+                    _ => Outputs::of_worker(stream),
                 },
                 believes: self.mutation == Some(Mutation::BelieveTheEnd),
             };
@@ -145,7 +146,12 @@ impl World {
             let (mut stream, timing) = (stream.clone(), self.scene.timing);
             Arc::make_mut(&mut stream).accept_gap |= self.accepts.get();
             let mut mail = None;
-            let actor = if monitors {
+            let actor = if group == CLIENTS {
+                let fresh = self.scene.client_monitor().expect("clients are watched");
+                let inbox = Arc::default();
+                let driver = FollowerDriver::new(mutant, stream, fresh, inbox, timing, progress);
+                Actor::Clients(Box::new(driver))
+            } else if group == MONITORS {
                 let (monitor, inbox) = (self.scene.monitor(), Arc::default());
                 Actor::Monitor(Box::new(MonitorDriver::new(
                     mutant, stream, monitor, inbox, timing, progress,
@@ -162,9 +168,12 @@ impl World {
             seats.push(Rc::new(Seat { process: process.clone(), resume_at, inbox: mail, actor }));
         };
         for worker in 0..self.scene.workers {
-            sit(format!("w{worker}"), WORKERS, input, ids + worker, false);
+            sit(format!("w{worker}"), WORKERS, input, ids + worker);
         }
-        sit("monitor".into(), MONITORS, evidence, ids + IDS - 1, true);
+        sit("monitor".into(), MONITORS, evidence, ids + IDS - 1);
+        if stream.clients.is_some() {
+            sit("clients".into(), CLIENTS, visits, ids + IDS - 2);
+        }
         self.seats.borrow_mut().extend(seats);
     }
 

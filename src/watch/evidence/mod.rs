@@ -4,6 +4,7 @@
 //! depend on how the offsets were cut, and a monitor that knows up to where it heard a partition counts
 //! nothing twice. So a lane has nothing to remember of what it said.
 
+mod clients;
 mod exemplar;
 #[cfg(feature = "fit")]
 mod learn;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::alarm::WindowStart;
 use crate::record::{Offset, Partition, Timestamp};
 
+pub use clients::{ClientFinding, ClientFindings, Keying};
 pub use exemplar::{Exemplar, Exemplars};
 pub use signals::{Bins, Of, PLACES, Patch, Signal, Signals, Stat};
 pub use tally::{Cells, Counts, Others, Tally, Usual};
@@ -154,6 +156,8 @@ pub enum Message {
     Loss(Loss),
     /// As `Stall`.
     Reference(Baseline),
+    /// As `Stall`.
+    Clients(ClientFindings),
 }
 
 impl Baseline {

@@ -163,6 +163,7 @@ fn outcome(flagged: bool) -> Outcome {
         reason: 0..0,
         oddity: None,
         cells,
+        visits: 0..0,
     }
 }
 

@@ -1,0 +1,29 @@
+//! Who sends what: evidence about clients, about cells and about the stream, without a name in it.
+//!
+//! A worker marks each row and tells of it in a *visit*: by whom, under a pseudonym, with which marks and fingerprints.
+//! The client monitor adds visits up by window, finds near-duplicates, and bets on every mark for every client, for every
+//! cell (a coarse place of the row) and for the stream, under a share of the one budget of false pages.
+//!
+//! It cannot see a client that asks as everybody does, at an ordinary rate, of rows that look like any others.
+
+mod access;
+mod capital;
+mod id;
+mod marks;
+mod matches;
+mod monitor;
+mod prints;
+mod pseudonym;
+mod terms;
+mod visit;
+
+pub use access::{Access, AccessTable};
+pub use capital::{CapitalEntry, CapitalPage, CapitalTable, MarkBets, TableTerms};
+pub use id::{IdPlace, origin};
+pub use marks::{CleanMarks, MARKS, MATCHED, Mark, MarkConcern, RowFacts, mark, marks_of};
+pub use matches::{MatchRow, MatchSet};
+pub use monitor::{ClientMonitor, OPEN_ROWS_MAX, QUOTA};
+pub use prints::{LOCAL, MeasuredPrints, PRINTS, Prints, RowPrints, SMOOTH, Scratch};
+pub use pseudonym::{ClientName, ClientNames};
+pub use terms::{ClientSettings, ClientTerms, HUNDREDTHS, KeyBets};
+pub use visit::{Visit, VisitLog, VisitMessage, VisitWindow, Visits};

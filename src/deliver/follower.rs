@@ -1,0 +1,425 @@
+//! Whoever reads one topic of ours from its beginning to its end and remembers what it read: the client monitor, the
+//! join of requests and answers.
+//!
+//! Messages to the evidence topic, a tick, state and offset leave in one transaction. What it remembers may be more
+//! than a record of the state topic holds: the state says from which offset on a restart reads again, and that
+//! is read in silence, up to where the state ends. The topic has one partition: one order, one follower. Its time is in
+//! the topic too: the ticks that the follower itself writes there.
+//!
+//! It cannot see what retention deleted above the offset from which it must read again: then it remembers less.
+
+mod clients;
+mod state;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{error, info};
+
+pub use self::state::{FollowerError, FollowerState, begin_follower};
+use super::monitor::EVIDENCE_PARTITION;
+use super::recovery::{GivenUp, Recovery};
+use super::{Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Timing};
+use crate::config::Stream;
+use crate::record::{Extent, Offset, Partition, Timestamp, TopicPartition};
+use crate::watch::Message;
+
+/// Reads one topic of ours and remembers what it read.
+///
+/// A pure function of that topic: the same values at the same offsets give the same messages, however they were cut, and
+/// whenever somebody began again.
+pub trait Follower: Clone {
+    /// Key of its state, in partition 0 of the state topic.
+    const KEY: &'static [u8];
+    /// What a person calls it: `client monitor`.
+    const NAME: &'static str;
+
+    /// The topic that it reads; it has one partition.
+    fn topic(stream: &Stream) -> &str;
+
+    /// A value of that topic which says what time it is.
+    fn tick(at: Timestamp) -> Vec<u8>;
+
+    /// Names the knowledge by which it works.
+    fn baseline(&self) -> &str;
+
+    /// The next offset to be read and counted.
+    fn next(&self) -> Offset;
+
+    /// From here on a restart reads again, in silence, up to `next`. Never beyond `next`.
+    fn low(&self) -> Offset;
+
+    /// Reads the value at `offset`. One below `next` was counted before the restart: it is only remembered again.
+    ///
+    /// # Errors
+    /// If it cannot be read: it is skipped.
+    fn take(&mut self, offset: Offset, value: &[u8]) -> Result<(), String>;
+
+    /// Passes over the record at `offset`.
+    fn skip(&mut self, offset: Offset);
+
+    /// What is to be told since this was last called, for the evidence topic.
+    fn drain(&mut self, out: &mut Vec<Message>);
+
+    /// What goes to the state topic, beside `next` and `low`.
+    fn to_bytes(&self) -> Vec<u8>;
+
+    /// This fresh one as its last commit left it, before it has read `low..next` again.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    fn restore(&self, next: Offset, low: Offset, state: &[u8]) -> Result<Self, String>;
+
+    /// This one, which has nothing to read again and reads on at `next`.
+    #[must_use]
+    fn starting_at(self, next: Offset) -> Self;
+
+    /// This fresh one, of another revision, which goes on from what `last` knows.
+    #[must_use]
+    fn succeeding(self, last: &Self) -> Self;
+}
+
+/// Follows the topic while its group gives it the partition; else stands by.
+pub struct FollowerDriver<S, F> {
+    session: S,
+    stream: Arc<Stream>,
+    /// One that has read nothing.
+    fresh: F,
+    /// The next revision's, once there is one.
+    inbox: Arc<Inbox<(Arc<Stream>, F)>>,
+    seat: Seat<F>,
+    ticked: Option<Instant>,
+    recovery: Recovery,
+    timing: Timing,
+    progress: Arc<Progress>,
+}
+
+enum Seat<F> {
+    /// Somebody else follows.
+    Empty,
+    /// It is ours, and the last state is looked for: since when, when next, and whether somebody was told that
+    /// it takes too long.
+    Restoring {
+        since: Instant,
+        next: Instant,
+        told: bool,
+    },
+    Taken(Box<Reader<F>>),
+}
+
+/// A follower, and how far it has read.
+#[derive(Debug)]
+pub struct Reader<F> {
+    follower: F,
+    /// The topic, as it was when somebody last looked.
+    log: Extent,
+    /// The offset after the last one read: below `next` it reads again.
+    read: Offset,
+}
+
+/// The only partition of what a follower reads, and that of its state.
+const PARTITION: Partition = EVIDENCE_PARTITION;
+
+const POLL: Duration = Duration::from_millis(100);
+const MESSAGES_MAX: usize = 1000;
+const SOON: Duration = Duration::from_millis(300);
+const LATER: Duration = Duration::from_secs(5);
+
+impl<S: Session, F: Follower> FollowerDriver<S, F> {
+    /// `fresh` is one that has read nothing.
+    pub fn new(
+        session: S,
+        stream: Arc<Stream>,
+        fresh: F,
+        inbox: Arc<Inbox<(Arc<Stream>, F)>>,
+        timing: Timing,
+        progress: Arc<Progress>,
+    ) -> Self {
+        progress.adopt(fresh.baseline());
+        let (seat, recovery) = (Seat::Empty, Recovery::default());
+        Self { session, stream, fresh, inbox, seat, ticked: None, recovery, timing, progress }
+    }
+
+    /// Hands its session back, and what one of its revision begins with. Nothing is committed.
+    pub fn rest(self) -> (S, Arc<Stream>, F) {
+        (self.session, self.stream, self.fresh)
+    }
+
+    /// The follower, while it is here and has read again what it must.
+    pub fn follower(&self) -> Option<&F> {
+        self.reader().map(|reader| &reader.follower)
+    }
+
+    /// Reads what there is, tells what follows from it, writes a tick if it is time.
+    ///
+    /// # Errors
+    /// Only [`SessionError::Fenced`]: leave, touch nothing.
+    pub fn turn(&mut self) -> Result<(), SessionError> {
+        self.progress.beat(self.session.wall());
+        let step = match self.recovery.advance(&mut self.session) {
+            Ok(true) => self.step(),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        step.or_else(|error| self.give_up(error))
+    }
+
+    fn step(&mut self) -> Result<(), SessionError> {
+        self.adopt()?;
+        self.rebalance()?;
+        self.check_log()?;
+        self.restore()?;
+        let messages = self.read()?;
+        let now = self.session.now();
+        // A tick per half window, as the monitor's: a window closes at most that late.
+        let every = (self.stream.alerts.window / 2).max(Duration::from_millis(100));
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let tick = self.reader().is_some() && self.ticked.is_none_or(|at| since(at) >= every);
+        if tick {
+            self.ticked = Some(now);
+        }
+        self.tell(&messages, tick)
+    }
+
+    fn reader(&self) -> Option<&Reader<F>> {
+        match &self.seat {
+            Seat::Taken(reader) if reader.read >= reader.follower.next() => Some(reader),
+            _ => None,
+        }
+    }
+
+    /// Goes on by the next revision, if there is one.
+    fn adopt(&mut self) -> Result<(), SessionError> {
+        let Some((stream, fresh)) = self.inbox.take() else { return Ok(()) };
+        (self.stream, self.fresh) = (stream, fresh);
+        self.progress.adopt(self.fresh.baseline());
+        if self.reader().is_none() {
+            // What is read again is read by the new one.
+            return if let Seat::Taken(_) = self.seat { self.read_anew() } else { Ok(()) };
+        }
+        if let Seat::Taken(reader) = &mut self.seat {
+            reader.follower = self.fresh.clone().succeeding(&reader.follower);
+        }
+        self.tell(&[], true)
+    }
+
+    /// What follows from what there is to read.
+    fn read(&mut self) -> Result<Vec<Message>, SessionError> {
+        let mut messages = vec![];
+        let mut timeout = POLL;
+        for _ in 0..MESSAGES_MAX {
+            if self.session.has_news() {
+                break;
+            }
+            let Some(message) = self.session.poll(timeout)? else { break };
+            timeout = Duration::ZERO;
+            let Seat::Taken(reader) = &mut self.seat else { continue };
+            let record = message.record();
+            let offset = record.at.offset;
+            if offset < reader.read {
+                continue;
+            }
+            match record.value.map(|value| reader.follower.take(offset, value)) {
+                Some(Ok(())) => {}
+                // Only roles of ours write here; what we cannot read is of another version.
+                Some(Err(error)) => {
+                    error!(%error, %offset, "the {} cannot read a record", F::NAME);
+                    Progress::add(&self.progress.alarm.unreadable, 1);
+                    reader.follower.skip(offset);
+                }
+                None => reader.follower.skip(offset),
+            }
+            reader.read = offset.next();
+            Progress::add(&self.progress.records, 1);
+        }
+        if let Seat::Taken(reader) = &mut self.seat {
+            reader.catch_up(&self.session);
+            reader.follower.drain(&mut messages);
+        }
+        Ok(messages)
+    }
+
+    /// Commits messages, a tick, state and offset together.
+    fn tell(&mut self, messages: &[Message], tick: bool) -> Result<(), SessionError> {
+        let Some(Reader { follower, log, .. }) = self.reader() else { return Ok(()) };
+        // State may be large: it is written when there is something to tell, and with ticks. What was read since is
+        // read again by whoever comes next.
+        if messages.is_empty() && !tick {
+            return Ok(());
+        }
+        let started = self.session.now();
+        let topics = &self.stream.topics;
+        for message in messages {
+            self.session.send(Output {
+                topic: &topics.evidence,
+                partition: Some(EVIDENCE_PARTITION),
+                key: F::KEY,
+                value: &message.to_bytes(),
+                headers: &[],
+            })?;
+        }
+        if tick {
+            self.session.send(Output {
+                topic: F::topic(&self.stream),
+                partition: Some(PARTITION),
+                key: b"tick",
+                value: &F::tick(self.session.wall()),
+                headers: &[],
+            })?;
+        }
+        self.session.barrier()?;
+        self.session.send(Output {
+            topic: &topics.state,
+            partition: Some(PARTITION),
+            key: F::KEY,
+            value: &FollowerState::of(follower, log).to_bytes(),
+            headers: &[],
+        })?;
+        self.session.offsets(&[(PARTITION, follower.next())])?;
+        self.session.commit()?;
+        self.progress.committed(self.session.now().saturating_duration_since(started));
+        Ok(())
+    }
+
+    /// Begins again where the topic is not the log any more that it was.
+    fn check_log(&mut self) -> Result<(), SessionError> {
+        let interrupted = self.session.is_interrupted();
+        let looked = self.session.looked();
+        let topic = F::topic(&self.stream).to_owned();
+        let place = TopicPartition { topic: topic.clone(), partition: PARTITION };
+        let Seat::Taken(reader) = &mut self.seat else { return Ok(()) };
+        match looked.as_ref().and_then(|looked| looked.get(&place)) {
+            Some(look) if look.is_plainly(&reader.log) => reader.log = look.clone(),
+            None => {}
+            Some(_) => {
+                let known = [(PARTITION, Some(reader.log.clone()))];
+                let found = self.session.survey(&topic, &known)?;
+                let (_, survey) = found.into_iter().next().expect("one was asked about");
+                if survey.since(Some(&reader.log), reader.follower.next()).is_some() {
+                    return self.read_anew();
+                }
+                reader.log = survey.extent;
+            }
+        }
+        if interrupted { self.read_anew() } else { Ok(()) }
+    }
+
+    /// What was read is kept; where it goes on is looked for.
+    fn read_anew(&mut self) -> Result<(), SessionError> {
+        self.tell(&[], true)?;
+        self.begin_again();
+        self.session.pause(&[PARTITION])
+    }
+
+    fn rebalance(&mut self) -> Result<(), SessionError> {
+        while let Some(change) = self.session.change() {
+            match change {
+                Change::Assigned(partitions) => {
+                    // Read from where its state says, once that is known.
+                    let from: Vec<_> = partitions.iter().map(|&p| (p, Offset(0))).collect();
+                    self.session.assign(&from)?;
+                    self.session.pause(&partitions)?;
+                    if partitions.contains(&PARTITION) {
+                        self.begin_again();
+                    }
+                }
+                Change::Revoked(partitions) | Change::Lost(partitions) => {
+                    // What it read and did not commit, the next one reads too.
+                    if partitions.contains(&PARTITION) {
+                        self.seat = Seat::Empty;
+                        self.progress.disown();
+                    }
+                    self.session.unassign(&partitions)?;
+                }
+            }
+            self.progress.rebalanced(usize::from(!matches!(self.seat, Seat::Empty)), false);
+        }
+        // One that stands by is ready too.
+        self.progress.join();
+        Ok(())
+    }
+
+    fn begin_again(&mut self) {
+        let now = self.session.now();
+        self.seat = Seat::Restoring { since: now, next: now, told: false };
+    }
+
+    /// The follower as its last commit left it; from there on it reads again.
+    fn restore(&mut self) -> Result<(), SessionError> {
+        let now = self.session.now();
+        let Seat::Restoring { since, next, told } = &mut self.seat else { return Ok(()) };
+        if now < *next {
+            return Ok(());
+        }
+        let topic = &self.stream.topics.state;
+        let kept = Kept { topic, keys: &[F::KEY], extent: FollowerState::log_of };
+        let found = self.session.beginnings(&[PARTITION], kept);
+        if let Err(error @ SessionError::Fenced { .. }) = found {
+            return Err(error);
+        }
+        let reader = found.map_err(|error| error.to_string()).and_then(|found| {
+            let beginning = found.first().ok_or("nobody knows of its topic")?;
+            let begun = begin_follower(&self.fresh, beginning, self.timing.offsets_lag);
+            Ok((begun.map_err(|error| error.to_string())?, beginning.committed))
+        });
+        match reader {
+            Ok((reader, committed)) => {
+                let next = reader.follower.next();
+                info!(stream = self.stream.name, from = %reader.read, %next, "the {} reads", F::NAME);
+                self.session.resume(&[(PARTITION, reader.read)])?;
+                if !self.timing.offsets_lag && committed.is_some_and(|committed| committed < next) {
+                    // What it commits next writes the offset anew.
+                    Progress::add(&self.progress.offsets_behind_state, 1);
+                }
+                self.seat = Seat::Taken(Box::new(reader));
+                self.progress.held(0);
+            }
+            Err(reason) => {
+                let late = now.saturating_duration_since(*since) >= self.timing.settle;
+                *next = now + if late { LATER } else { SOON };
+                if late && !*told {
+                    error!(stream = self.stream.name, "no {}: {reason}", F::NAME);
+                    *told = true;
+                }
+                self.progress.hold(PARTITION, &reason);
+                self.progress.held(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
+        let given_up = self.recovery.give_up(error, &mut self.session, &self.progress);
+        let GivenUp { error, .. } = given_up.inspect_err(|_| self.seat = Seat::Empty)?;
+        let mut unusable = matches!(error, SessionError::Consumer { .. });
+        if self.session.lost() {
+            // What it read is not told, and must not be committed before the group tells us.
+            self.seat = Seat::Empty;
+        } else if !matches!(self.seat, Seat::Empty) && !unusable {
+            self.begin_again();
+            unusable = self.session.pause(&[PARTITION]).is_err();
+        }
+        if unusable {
+            self.seat = Seat::Empty;
+            self.session.discard_consumer();
+        }
+        Ok(())
+    }
+}
+
+impl<F: Follower> Reader<F> {
+    /// It has read again what it must if nothing of that is left in the log: markers of transactions are no records.
+    fn catch_up<S: Session>(&mut self, session: &S) {
+        let next = self.follower.next();
+        if self.read < next {
+            let positions = session.positions();
+            let at = positions.iter().find(|(partition, _)| *partition == PARTITION);
+            if at.is_some_and(|&(_, at)| at >= next) {
+                self.read = next;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
