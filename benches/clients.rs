@@ -18,8 +18,8 @@ use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::clients::{
-    CleanMarks, ClientMonitor, ClientName, ClientSettings, ClientTerms, PRINTS, Prints, RowPrints,
-    Scratch, Visit, VisitMessage, VisitWindow, Visits,
+    CleanMarks, ClientMonitor, ClientName, ClientSettings, ClientTerms, PRINTS, PrintScratch,
+    Prints, RowPrints, RowVisit, VisitMessage, VisitWindow, Visits,
 };
 use tripline::record::{Feature, Offset, Partition, Schema, Timestamp};
 use tripline::watch::{Keying, Message, Presence};
@@ -64,7 +64,7 @@ impl Feed {
         self.at += 1;
     }
 
-    fn window(&mut self, number: i64, visits: Vec<Visit>) {
+    fn window(&mut self, number: i64, visits: Vec<RowVisit>) {
         let (from, start) = (self.offset, Timestamp(number * WINDOW_MS));
         self.offset += visits.len() as i64;
         let presence = |quiet| VisitMessage::Presence(Presence { partition: Partition(0), quiet });
@@ -88,7 +88,7 @@ fn rate() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let images = Array2::from_shape_simple_fn((3000, SIDE * SIDE), || rng.random::<f32>());
     let prints = learned(&images, &images);
-    let (mut scratch, began) = (Scratch::default(), Instant::now());
+    let (mut scratch, began) = (PrintScratch::default(), Instant::now());
     for row in images.rows() {
         let row = row.to_slice().expect("side by side");
         std::hint::black_box((prints.of(row, &mut scratch), prints.hash(row)));
@@ -98,7 +98,7 @@ fn rate() {
     for printed in [true, false] {
         let mut feed = Feed::new(terms(if printed { 4 } else { 0 }, 20_000));
         let (windows, rows) = (40, 5000);
-        let mut all: Vec<Vec<Visit>> = vec![];
+        let mut all: Vec<Vec<RowVisit>> = vec![];
         for _ in 0..windows {
             all.push((0..rows).map(|_| clean_visit(&mut rng, printed)).collect());
         }
@@ -115,17 +115,17 @@ fn rate() {
     }
 }
 
-fn clean_visit(rng: &mut ChaCha8Rng, printed: bool) -> Visit {
+fn clean_visit(rng: &mut ChaCha8Rng, printed: bool) -> RowVisit {
     let prints = printed.then(|| {
         RowPrints(Box::new(std::array::from_fn::<u64, PRINTS, _>(|_| rng.random::<u64>() >> 24)))
     });
-    Visit {
+    RowVisit {
         client: Some(ClientName(zipf(rng, 100_000))),
         marks: if rng.random_bool(0.01) { 2 } else { 0 },
         cell: Some(rng.random_range(0..900)),
         hash: rng.random(),
         prints,
-        ..Visit::default()
+        ..RowVisit::default()
     }
 }
 
@@ -166,13 +166,18 @@ fn queries(folder: &Path) {
     let (train, clean) = (rows(0, 20_000), rows(20_000, 39_200));
     let prints = learned(&train, &rows(20_000, 50_000));
     println!("clean rows: {:?}", prints.measured);
-    let mut scratch = Scratch::default();
+    let mut scratch = PrintScratch::default();
     let mut visit = |row: &[f32]| {
         let (print, cell) = prints.of(row, &mut scratch);
-        Visit { cell: Some(cell), hash: prints.hash(row), prints: Some(print), ..Visit::default() }
+        RowVisit {
+            cell: Some(cell),
+            hash: prints.hash(row),
+            prints: Some(print),
+            ..RowVisit::default()
+        }
     };
     let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let mut of = |x: &Array2<f32>| -> Vec<Visit> {
+    let mut of = |x: &Array2<f32>| -> Vec<RowVisit> {
         x.rows().into_iter().map(|row| visit(row.to_slice().expect("side by side"))).collect()
     };
     let mut clean = of(&clean);
@@ -185,7 +190,7 @@ fn queries(folder: &Path) {
                 let mut found: BTreeMap<Keying, Vec<Option<usize>>> = BTreeMap::new();
                 for attack in 0..8 {
                     let own = x.iter().zip(&of_attack).filter(|(_, of)| **of == attack);
-                    let own: Vec<Visit> =
+                    let own: Vec<RowVisit> =
                         own.map(|(visit, _)| visit.clone()).take(24 * per).collect();
                     for (keying, rows) in
                         until_told(prints.measured.threshold, &clean, &own, per, accounts)
@@ -209,8 +214,8 @@ fn queries(folder: &Path) {
 /// Rows of an attack until each keying tells of it; of clients and cells, of one of the attack's.
 fn until_told(
     threshold: usize,
-    clean: &[Visit],
-    attack: &[Visit],
+    clean: &[RowVisit],
+    attack: &[RowVisit],
     per: usize,
     accounts: u64,
 ) -> BTreeMap<Keying, Option<usize>> {
@@ -226,7 +231,7 @@ fn until_told(
         let mut rows = clean.to_vec();
         let from = number * per;
         for (i, visit) in attack.iter().enumerate().skip(from).take(per) {
-            rows.push(Visit {
+            rows.push(RowVisit {
                 client: Some(ClientName(FIRST + i as u64 % accounts)),
                 ..visit.clone()
             });

@@ -406,7 +406,7 @@ fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
     };
     let clients = Clients::new(kafka, name);
     let [evidence, state] = ["evidence", "state"].map(str::to_owned);
-    let outputs = Outputs { topics: vec![name.to_owned()], evidence, state };
+    let outputs = Outputs { topics: vec![name.to_owned()], evidence, followed: vec![], state };
     let place = (&*format!("bench.{name}"), INPUT);
     let session = Session::join(&clients, "worker-0", place, &outputs, Arc::default())?;
     let deadline = Instant::now() + PATIENCE;

@@ -33,6 +33,7 @@ pub mod alarm;
 pub mod watch;
 
 pub mod clients;
+pub mod answers;
 
 pub mod score;
 

@@ -46,7 +46,15 @@ fn monitor(per_partition: bool, false_page_ms: u64, keep_firing_for_ms: u64) -> 
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
     let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
     let schema = Schema { features: vec![] };
-    Monitor::new(Arc::new(Frame { about, terms, signals, schema, no_data_ms: None, per_partition }))
+    Monitor::new(Arc::new(Frame {
+        about,
+        terms,
+        answers: None,
+        signals,
+        schema,
+        no_data_ms: None,
+        per_partition,
+    }))
 }
 
 /// Windows of all partitions, one in a hundred rows flagged; from window `from` on as `change` says.

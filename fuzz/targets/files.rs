@@ -11,6 +11,7 @@ use tripline::monitor::{Frame, Monitor};
 use tripline::record::{Offset, Partition, Probability, Schema, Timestamp};
 use tripline::score::Lane;
 use tripline::shell::routes::received::{Received, VALUE_BYTES_MAX};
+use tripline::watch::answers::answer_roster;
 use tripline::watch::{Flagged, Message, Signals, Terms, Times, roster};
 
 use super::Split as _;
@@ -79,7 +80,16 @@ fn monitor() -> Monitor {
     let terms = Terms::new("e", "s", watches, times);
     let schema = Schema { features: vec![] };
     let (no_data_ms, per_partition) = (None, false);
-    Monitor::new(Arc::new(Frame { about, terms, signals, schema, no_data_ms, per_partition }))
+    let answers = Some(Terms::new("e", "s", answer_roster(budget, false), times));
+    Monitor::new(Arc::new(Frame {
+        about,
+        terms,
+        answers,
+        signals,
+        schema,
+        no_data_ms,
+        per_partition,
+    }))
 }
 
 /// A minute's evidence and an attack.

@@ -3,10 +3,12 @@
 //! `fuzz_targets/` gives them to libFuzzer; `tests/core/fuzz.rs` feeds each a few thousand changed seeds
 //! in `make test`, on the stable toolchain.
 
+mod answers;
 mod bundles;
 mod files;
 mod records;
 
+pub use self::answers::answers;
 pub use self::bundles::{bundle, network};
 pub use self::files::{alert, config, state};
 pub use self::records::{
@@ -19,6 +21,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
     ("alert", alert),
+    ("answers", answers),
     ("bundle", bundle),
     ("codec_avro", codec_avro),
     ("codec_cloudevents", codec_cloudevents),

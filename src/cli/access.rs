@@ -90,13 +90,13 @@ fn csv(table: &AccessTable, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::{ClientName, Visit, VisitWindow, Visits};
+    use crate::clients::{ClientName, RowVisit, VisitWindow, Visits};
     use crate::record::{Offset, Partition};
 
     #[test]
     fn a_line_has_as_many_cells_as_the_first() {
         let mut table = AccessTable::default();
-        let visit = |client| Visit { client, marks: 2, ..Visit::default() };
+        let visit = |client| RowVisit { client, marks: 2, ..RowVisit::default() };
         let visits = vec![visit(Some(ClientName(255))), visit(None)];
         let window = VisitWindow { window: Timestamp(1_700_000_000_000), visits };
         table.add(

@@ -63,6 +63,12 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
         );
         place("visits", topics.visits.clone(), &visits, "[stream.clients]; the topic's ACL");
     }
+    if let Some(answers) = &stream.answers {
+        let pairs =
+            "keyed hashes of ids, labels and probabilities of own and deployed answers, offsets";
+        let limits = "[stream.answers] key; the topic's ACL: nobody but Tripline reads it";
+        place("join", answers.join_topic.clone(), pairs, limits);
+    }
     let state = "offsets, times, counts of windows that are not over";
     place("state", topics.state.clone(), state, "the topic's ACL: give it the input's");
     let alerts =

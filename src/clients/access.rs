@@ -9,7 +9,7 @@ use crate::watch::WindowStart;
 /// Clients of some time.
 #[derive(Clone, Debug, Default)]
 pub struct AccessTable {
-    clients: BTreeMap<ClientName, Access>,
+    clients: BTreeMap<ClientName, ClientAccess>,
     /// Rows of nobody, and of clients beyond those that there is room for.
     pub anonymous: u64,
     pub others: u64,
@@ -19,7 +19,7 @@ pub struct AccessTable {
 
 /// What one client did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
+pub struct ClientAccess {
     /// Windows of the first and the last row.
     pub first: WindowStart,
     pub last: WindowStart,
@@ -55,7 +55,7 @@ impl AccessTable {
                     self.others += 1;
                     continue;
                 }
-                let fresh = || Access::new(window.window);
+                let fresh = || ClientAccess::new(window.window);
                 self.clients.entry(client).or_insert_with(fresh).add(
                     window.window,
                     visit.marks,
@@ -66,14 +66,14 @@ impl AccessTable {
     }
 
     /// Those who sent most come first.
-    pub fn by_rows(&self) -> Vec<(ClientName, &Access)> {
+    pub fn by_rows(&self) -> Vec<(ClientName, &ClientAccess)> {
         let mut all: Vec<_> = self.clients.iter().map(|(&name, access)| (name, access)).collect();
         all.sort_by_key(|(name, access)| (u64::MAX - access.rows, *name));
         all
     }
 }
 
-impl Access {
+impl ClientAccess {
     fn new(window: WindowStart) -> Self {
         let marked = vec![0; MARKS.len()];
         Self { first: window, last: window, rows: 0, marked, hours: 0, origins: BTreeSet::new() }
@@ -116,13 +116,14 @@ impl Access {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::{Visit, VisitWindow};
+    use crate::clients::{RowVisit, VisitWindow};
 
     #[test]
     fn rows_are_counted_once_by_client_hour_and_origin() {
-        let visit = |client, marks, origin| Visit { client, marks, origin, ..Visit::default() };
+        let visit =
+            |client, marks, origin| RowVisit { client, marks, origin, ..RowVisit::default() };
         let (a, b) = (Some(ClientName(10)), Some(ClientName(3)));
-        let visits = |from, windows: Vec<(i64, Vec<Visit>)>| Visits {
+        let visits = |from, windows: Vec<(i64, Vec<RowVisit>)>| Visits {
             baseline: "b".into(),
             partition: Partition(0),
             from: Offset(from),
@@ -145,7 +146,7 @@ mod tests {
             visits(5, vec![(24 * HOUR_MS, vec![visit(a, 10, Some(8)), visit(None, 0, None)])]);
         table.add(&next, Timestamp(2 * HOUR_MS));
         let all = table.by_rows();
-        let of = |access: &Access| (access.rows, access.marked.clone(), access.origins.len());
+        let of = |access: &ClientAccess| (access.rows, access.marked.clone(), access.origins.len());
         assert_eq!(all[0].0, ClientName(10));
         assert_eq!(of(all[0].1), (2, vec![0, 2, 0, 1], 2));
         assert_eq!(
@@ -153,7 +154,10 @@ mod tests {
             ("0 22".into(), "22".into())
         );
         assert_eq!((all.len(), table.anonymous), (2, 1));
-        let night = Access { hours: 0b1100_0000_0000_0000_0000_1111, ..Access::new(Timestamp(0)) };
+        let night = ClientAccess {
+            hours: 0b1100_0000_0000_0000_0000_1111,
+            ..ClientAccess::new(Timestamp(0))
+        };
         assert_eq!(night.hours_in_words(), "0-3 22-23");
     }
 }

@@ -17,13 +17,13 @@ mod pseudonym;
 mod terms;
 mod visit;
 
-pub use access::{Access, AccessTable};
+pub use access::{AccessTable, ClientAccess};
 pub use capital::{CapitalEntry, CapitalPage, CapitalTable, MarkBets, TableTerms};
 pub use id::{IdPlace, origin};
 pub use marks::{CleanMarks, MARKS, MATCHED, Mark, MarkConcern, RowFacts, mark, marks_of};
 pub use matches::{MatchRow, MatchSet};
 pub use monitor::{ClientMonitor, OPEN_ROWS_MAX, QUOTA};
-pub use prints::{LOCAL, MeasuredPrints, PRINTS, Prints, RowPrints, SMOOTH, Scratch};
+pub use prints::{LOCAL, PRINTS, PrintMeasures, PrintScratch, Prints, RowPrints, SMOOTH};
 pub use pseudonym::{ClientName, ClientNames};
 pub use terms::{ClientSettings, ClientTerms, HUNDREDTHS, KeyBets};
-pub use visit::{Visit, VisitLog, VisitMessage, VisitWindow, Visits};
+pub use visit::{RowVisit, VisitLog, VisitMessage, VisitWindow, Visits};

@@ -326,7 +326,7 @@ impl ClientMonitor {
     }
 
     /// A plain rule: rows of one client in one span of time, by Misra and Gries: never more than there were.
-    fn count_quota(&mut self, window: WindowStart, visits: &[super::Visit]) {
+    fn count_quota(&mut self, window: WindowStart, visits: &[super::RowVisit]) {
         let Some((rows_max, per_ms)) = self.terms.settings.quota else { return };
         let span = window.0.div_euclid(per_ms as i64);
         if span > self.state.quota_span {

@@ -48,14 +48,14 @@ pub struct Prints {
     places: Vec<(usize, usize)>,
     /// Of each fingerprint, ascending.
     stop: Vec<Vec<u64>>,
-    pub measured: MeasuredPrints,
+    pub measured: PrintMeasures,
     /// Of each fingerprint, of cells, and of whole rows.
     keys: Vec<SipHasher13>,
 }
 
 /// How clean rows match each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MeasuredPrints {
+pub struct PrintMeasures {
     /// Fingerprints of one family that make a match; 0 if clean rows match too often with any.
     pub threshold: usize,
     /// Of so many clean rows so many matched one of those before, at most `horizon` of them.
@@ -147,7 +147,7 @@ impl Prints {
         stop.iter_mut().for_each(|values| values.sort_unstable());
         let measured = tensors.within(MEASURED_NAME, 4, (0.0, 16_777_216.0), "counts of rows")?;
         let [threshold, rows, matched, horizon] = [0, 1, 2, 3].map(|i| measured[i] as u64);
-        let measured = MeasuredPrints { threshold: threshold as usize, rows, matched, horizon };
+        let measured = PrintMeasures { threshold: threshold as usize, rows, matched, horizon };
         let (directions, offsets) = (directions.into_raw_vec_and_offset().0, offsets.to_vec());
         let fresh = Self { image, directions, offsets, places, stop, measured, keys: vec![] };
         Ok(Some(fresh.keyed(b"", "")))
@@ -169,7 +169,7 @@ impl Prints {
     }
 
     /// Fingerprints and cell of a row `[d]`; `scratch` is reused.
-    pub fn of(&self, row: &[f32], scratch: &mut Scratch) -> (RowPrints, u32) {
+    pub fn of(&self, row: &[f32], scratch: &mut PrintScratch) -> (RowPrints, u32) {
         self.raw(row, scratch);
         let mut prints = Box::new([0; PRINTS]);
         for (slot, (print, &raw)) in prints.iter_mut().zip(&scratch.raw).enumerate() {
@@ -189,8 +189,8 @@ impl Prints {
     }
 
     /// Values without a key, and that of the cell: what the stop list is about.
-    pub(crate) fn raw(&self, row: &[f32], scratch: &mut Scratch) {
-        let Scratch { means, steps, raw } = scratch;
+    pub(crate) fn raw(&self, row: &[f32], scratch: &mut PrintScratch) {
+        let PrintScratch { means, steps, raw } = scratch;
         self.image.pool(row, means);
         steps.clear();
         steps.extend_from_slice(&self.offsets);
@@ -216,7 +216,7 @@ impl Prints {
 
 /// Buffers.
 #[derive(Clone, Debug, Default)]
-pub struct Scratch {
+pub struct PrintScratch {
     means: Vec<f32>,
     steps: Vec<f32>,
     /// Of every fingerprint, then of the cell; 40 bits.

@@ -14,7 +14,7 @@ use crate::watch::Presence;
 
 /// One row, as a worker saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Visit {
+pub struct RowVisit {
     /// Where its record stands.
     pub offset: i64,
     /// Whose it is, if the record says.
@@ -35,7 +35,7 @@ pub struct Visit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VisitWindow {
     pub window: WindowStart,
-    pub visits: Vec<Visit>,
+    pub visits: Vec<RowVisit>,
 }
 
 /// The visits of the input offsets `from..to` of one partition, by window.
@@ -87,7 +87,7 @@ impl VisitLog {
     pub fn add(
         &mut self,
         window: WindowStart,
-        visits: impl Iterator<Item = Visit>,
+        visits: impl Iterator<Item = RowVisit>,
         offset: Offset,
         cut: impl FnOnce() -> (String, Partition, WindowStart),
     ) {
@@ -233,7 +233,7 @@ impl Visits {
             let (mut visits, mut offset) = (vec![], from);
             for _ in 0..read.varint()? {
                 offset = offset.saturating_add(read.number()?);
-                visits.push(Visit::read(offset, read)?);
+                visits.push(RowVisit::read(offset, read)?);
             }
             windows.push(VisitWindow { window, visits });
         }
@@ -243,7 +243,7 @@ impl Visits {
     }
 }
 
-impl Visit {
+impl RowVisit {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { client, origin, marks, cell, hash, prints, .. } = self;
         let there = |yes: bool, bit: u8| if yes { bit } else { 0 };

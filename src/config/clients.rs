@@ -10,7 +10,7 @@ pub use crate::clients::IdPlace;
 
 /// `[stream.clients]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Clients {
+pub struct StreamClients {
     /// `[stream.clients.id]`: where a record says who sent it. `header`: a header; `field`: a JSON pointer; `key = false`:
     /// whether the record's key does. Without any of them cells and the stream are watched, and no client.
     pub id: IdPlace,
@@ -40,7 +40,7 @@ const QUOTA: Form<'static> = Form {
 const KEY_BYTES_MIN: usize = 32;
 
 /// Reads the table; nothing unless it is enabled.
-pub(super) fn read(mut section: Section<'_>, keys: &Keys) -> Option<Clients> {
+pub(super) fn read(mut section: Section<'_>, keys: &Keys) -> Option<StreamClients> {
     let enabled = section.flag("enabled", false);
     let id = id(section.section("id"));
     let origin = section.text("origin", Kind::Text(Some("."))).map(|text| text.value);
@@ -63,7 +63,7 @@ pub(super) fn read(mut section: Section<'_>, keys: &Keys) -> Option<Clients> {
         ClientNames::new(keys.iter().map(|(from, key)| (*from, key.expose())))
     };
     let names = (!keys.is_empty()).then(|| made(&keys));
-    enabled.then_some(Clients { id, origin, names, settings })
+    enabled.then_some(StreamClients { id, origin, names, settings })
 }
 
 fn id(mut section: Section<'_>) -> IdPlace {
@@ -121,7 +121,7 @@ fn quota(written: &str) -> Result<(u64, u64), String> {
     if (1..=1 << 40).contains(&rows) { Ok((rows, per_ms)) } else { Err(bad()) }
 }
 
-impl Clients {
+impl StreamClients {
     /// What fingerprints are keyed with.
     pub fn print_key(&self) -> Vec<u8> {
         self.names.as_ref().map_or_else(Vec::new, |names| names.print_key().to_vec())

@@ -5,6 +5,7 @@
 //! `tripline check`. `config/tripline.toml` shows every key; the fields here say what each means.
 
 mod admin;
+mod answers;
 mod claims;
 mod clients;
 mod endpoint;
@@ -32,7 +33,8 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub use admin::Admin;
-pub use clients::{Clients, IdPlace};
+pub use answers::StreamAnswers;
+pub use clients::{IdPlace, StreamClients};
 pub use endpoint::Login;
 pub use kafka::{Delivery, GroupProtocol, Hidden, Kafka};
 pub use problem::{Place, Problem, Problems};

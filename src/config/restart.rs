@@ -42,6 +42,7 @@ impl Config {
             let of_stream = [
                 ("input", now.input != then.input),
                 ("topics", now.topics != then.topics),
+                ("answers", topics_of(now) != topics_of(then)),
                 ("workers", now.workers != then.workers),
                 ("clients.enabled", now.clients.is_some() != then.clients.is_some()),
                 ("alerts.topic", now.alerts.topic != then.alerts.topic),
@@ -53,6 +54,11 @@ impl Config {
         }
         keys
     }
+}
+
+/// Where its answers come from and where pairs go, if they are watched.
+fn topics_of(stream: &Stream) -> Option<(&str, &str)> {
+    stream.answers.as_ref().map(|answers| (&*answers.topic, &*answers.join_topic))
 }
 
 #[cfg(test)]

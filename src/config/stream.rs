@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::answers::{self, StreamAnswers};
 use super::claims::Claims;
-use super::clients::{self, Clients};
+use super::clients::{self, StreamClients};
 use super::key::Keys;
 use super::output;
 use super::reader::{Kind, Section};
@@ -72,13 +73,15 @@ pub struct Stream {
     pub topics: Topics,
     /// `[stream.alerts]`
     pub alerts: Alerts,
+    /// `[stream.answers]`: the deployed model's answers, if they are watched.
+    pub answers: Option<StreamAnswers>,
     /// The file it stands in, as it was given, and the brokers: alerts have them in commands to copy.
     pub file: PathBuf,
     pub brokers: String,
     /// `[[stream.output]]`: what of a record leaves by each output; all of it unless given.
     pub outputs: OutputSpecs,
     /// `[stream.clients]`: who sends what; nobody asks unless it is enabled.
-    pub clients: Option<Clients>,
+    pub clients: Option<StreamClients>,
 }
 
 /// `[stream.topics]`: where a stream's records and its own records go.
@@ -173,7 +176,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
             ),
         },
         accept_gap: section.flag("accept_gap", false),
-        budget: budget(&mut section),
+        budget: share(&mut section, "budget"),
         reason_values: section.flag("reason_values", false),
         workers: section.integer("workers", 1..=64, 1) as usize,
         rows_max: section.integer("rows_max", 1..=4096, 256) as usize,
@@ -181,6 +184,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
         linger: section.millis("linger_ms", 0..=1000, 5),
         topics: topics(section.section("topics"), &name, claims),
         alerts: alerts(section.section("alerts"), claims),
+        answers: answers::read(section.section("answers"), &name, claims, keys),
         // Known to whoever reads the whole file.
         file: PathBuf::new(),
         brokers: String::new(),
@@ -228,22 +232,24 @@ fn select(section: &mut Section<'_>) -> Select {
     if asks { Select(rules) } else { Select::default() }
 }
 
-fn budget(section: &mut Section<'_>) -> Option<Probability> {
+/// A share between 0 and 1.
+pub(super) fn share(section: &mut Section<'_>, key: &'static str) -> Option<Probability> {
     let help = "write a share between 0 and 1: 0.01 or \"1%\"";
     let share = |read: Result<Probability, BadProbability>| match read {
         Ok(share) if share.get() > 0.0 && share.get() < 1.0 => Ok(share),
-        Ok(share) => Err(format!("{share} of clean records is no budget")),
+        Ok(share) if key == "budget" => Err(format!("{share} of clean records is no budget")),
+        Ok(share) => Err(format!("{share} is all, or nothing")),
         Err(why) => Err(why.to_string()),
     };
-    let path = section.path_of("budget");
-    let mut value = section.take("budget", Kind::Share)?;
+    let path = section.path_of(key);
+    let mut value = section.take(key, Kind::Share)?;
     value.read_raw(false);
     let number = match value.node {
         Node::Float(share) => share,
         Node::Integer(share) => share as f64,
         _ => {
             let text = section.reader.text(&path, value)?;
-            return section.understood("budget", &text, help, |text| share(text.parse()));
+            return section.understood(key, &text, help, |text| share(text.parse()));
         }
     };
     let note = |why| section.reader.note(path, Some(&value.origin), why, help);

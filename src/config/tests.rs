@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::reader::Kind;
 use super::reference::uncommented;
 use super::*;
+use crate::answers::HeaderOrField;
 use crate::codec::{Fields, Format};
 use crate::record::Probability;
 
@@ -109,6 +110,13 @@ fn every_key_that_may_be_left_out_changes_something() {
     assert_eq!(at.login, Login::Bearer(Hidden::new("hunter2".into())));
     assert_eq!(at.ca_file.as_deref(), Some(Path::new("/etc/ssl/receiver.pem")));
     assert_eq!(secret.as_ref().map(|secret| &secret.expose()[..]), Some(&b"hunter2"[..]));
+    let answers = config.streams[0].answers.as_ref().unwrap();
+    let header = |name: &str| HeaderOrField::Header(name.into());
+    assert_eq!((&*answers.topic, &*answers.join_topic), ("fashion.responses", "fashion.join"));
+    assert_eq!((&answers.id, &answers.request_id), (&header("ce-id"), &header("x-request-id")));
+    assert_eq!(answers.key.as_ref().map(|(name, _)| &**name), Some("pseudonyms-2026"));
+    assert_eq!(answers.body.output.as_deref(), Some("probabilities"));
+    assert_eq!(answers.body.labels, ["T-shirt", "trouser"]);
     let outputs = &config.streams[0].outputs;
     let quarantine = outputs.quarantine.as_ref().unwrap();
     assert_eq!(

@@ -2,8 +2,8 @@
 //! join of requests and answers.
 //!
 //! Messages to the evidence topic, a tick, state and offset leave in one transaction. What it remembers may be more
-//! than a record of the state topic holds: the state says from which offset on a restart reads again, and that
-//! is read in silence, up to where the state ends. The topic has one partition: one order, one follower. Its time is in
+//! than a record of the state topic holds: the state says from which offset on a restart reads again. Nothing is told
+//! of that, up to where the state ends. The topic has one partition: one order, one follower. Its time is in
 //! the topic too: the ticks that the follower itself writes there.
 //!
 //! It cannot see what retention deleted above the offset from which it must read again: then it remembers less.
@@ -46,7 +46,7 @@ pub trait Follower: Clone {
     /// The next offset to be read and counted.
     fn next(&self) -> Offset;
 
-    /// From here on a restart reads again, in silence, up to `next`. Never beyond `next`.
+    /// From here on a restart reads again, and tells nothing, up to `next`. Never beyond `next`.
     fn low(&self) -> Offset;
 
     /// Reads the value at `offset`. One below `next` was counted before the restart: it is only remembered again.

@@ -66,11 +66,10 @@ impl Outputs {
     pub fn of_worker(stream: &Stream) -> Self {
         let topics = &stream.topics;
         let all = [&topics.sanitized, &topics.quarantine, &topics.dead_letter, &topics.state];
-        let outputs = Self::shared(&all, stream);
-        match stream.clients {
-            Some(_) => outputs.beside(&topics.visits),
-            None => outputs,
-        }
+        let visits = stream.clients.as_ref().map(|_| &topics.visits);
+        let join = stream.answers.as_ref().map(|answers| &answers.join_topic);
+        let followed = visits.into_iter().chain(join);
+        followed.fold(Self::shared(&all, stream), |outputs, topic| outputs.beside(topic))
     }
 
     /// The topics that a monitor of `stream`, or a reset of its state, writes to.

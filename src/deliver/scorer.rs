@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::clients::Visit;
+use crate::clients::RowVisit;
 use crate::config::Stream;
 use crate::record::{Fault, Record};
 use crate::score::{GuardFailure, Outcome};
@@ -52,11 +52,17 @@ pub trait Scorer {
     /// Bytes of corrected records.
     fn corrected(&self) -> &[u8];
 
+    /// What the bundle's own model says of the rows of records: as `answers::push_row` writes it. Empty unless answers are
+    /// watched.
+    fn own_answers(&self) -> &[u8] {
+        &[]
+    }
+
     /// Cells of rows in the stream's histograms.
     fn cells(&self) -> &[u16];
 
     /// What is odd about rows, if clients are watched.
-    fn visits(&self) -> &[Visit] {
+    fn visits(&self) -> &[RowVisit] {
         &[]
     }
 

@@ -147,13 +147,17 @@ fn severity(about: &About, incident: &Incident) -> &'static str {
     }
 }
 
-/// What the incident looks like: of clients, what their marks are signs of.
+/// Techniques of MITRE ATLAS that the incident looks like: of clients, what their marks are signs of; of tampering, Manipulate
+/// AI Model, Erode AI Model Integrity, AI Supply Chain Compromise.
 fn atlas(incident: &Incident) -> Vec<String> {
     let own = || incident.members.iter().filter(|member| !member.inhibited);
-    let of_rows = incident.cause == Cause::Attack && !incident.is_of_clients();
-    let named = ["AML.T0015", "AML.T0043"].into_iter().filter(|_| of_rows).map(str::to_owned);
+    let named: &[&str] = match incident.cause {
+        Cause::Attack if !incident.is_of_clients() => &["AML.T0015", "AML.T0043"],
+        Cause::Tampering => &["AML.T0018", "AML.T0031", "AML.T0010"],
+        _ => &[],
+    };
     let clients = own().filter_map(|member| member.finding.client.as_ref());
-    let mut all: Vec<String> = named.collect();
+    let mut all: Vec<String> = named.iter().map(|&id| id.to_owned()).collect();
     for id in clients.flat_map(|client| &client.atlas) {
         if !all.contains(id) {
             all.push(id.clone());

@@ -23,6 +23,8 @@ use crate::watch::Concern;
 pub enum Cause {
     /// Records look attacked.
     Attack,
+    /// What answers is not the model that the bundle knows.
+    Tampering,
     /// Records are broken, incomplete or of another make.
     Quality,
     /// Inputs or answers are distributed in another way.
@@ -43,6 +45,7 @@ impl Cause {
             Concern::Attack => Self::Attack,
             Concern::Quality => Self::Quality,
             Concern::Drift => Self::Drift,
+            Concern::Tampering => Self::Tampering,
         }
     }
 
@@ -55,9 +58,14 @@ impl Cause {
     /// are the attack's, if they came with it and are not most of all records.
     pub fn parents(self) -> &'static [Self] {
         match self {
-            Self::Drift => &[Self::Attack, Self::Quality],
+            Self::Drift => &[Self::Attack, Self::Tampering, Self::Quality],
             Self::Quality => &[Self::Attack],
-            Self::Attack | Self::NoData | Self::Stall | Self::DataLoss | Self::Access => &[],
+            Self::Attack
+            | Self::Tampering
+            | Self::NoData
+            | Self::Stall
+            | Self::DataLoss
+            | Self::Access => &[],
         }
     }
 }

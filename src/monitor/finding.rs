@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alarm::at_bound;
 use crate::record::{Offset, Partition, Schema};
-use crate::watch::{Beyond, Bins, Hypothesis, Keying, Of, Signals, Source};
+use crate::watch::{Beyond, Bins, Hypothesis, Keying, Of, Signals, Source, answers};
 
 /// What one watch found since the change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,8 @@ pub struct Finding {
     pub watch: String,
     /// The feature, label or place.
     pub feature: String,
-    /// What `typical` and `seen` are: `median` of the feature, in its unit, or `share` of rows.
+    /// What `typical` and `seen` are: `median` of the feature, in its unit, or `share` of rows; `now`, a median of which nobody
+    /// said what is usual.
     pub measure: String,
     pub typical: f64,
     pub seen: f64,
@@ -97,9 +98,11 @@ impl Finding {
                 let usual = beyond.map_or_else(|| hypothesis.game.usual(), |b| at_bound(b.bound));
                 (usual, hypothesis.feature.clone())
             }
-            Source::Flagged | Source::Faults | Source::Imputed | Source::Misdated => {
-                (hypothesis.game.usual(), hypothesis.feature.clone())
-            }
+            Source::Flagged
+            | Source::Faults
+            | Source::Imputed
+            | Source::Misdated
+            | Source::Pairs { .. } => (hypothesis.game.usual(), hypothesis.feature.clone()),
         };
         let (measure, typical, now) = match (&hypothesis.source, event) {
             (Source::Signal { index, .. }, None) => match &signals.list()[*index].bins {
@@ -110,6 +113,10 @@ impl Finding {
                 Bins::Edges(edges) => ("median", median(&clean, edges), median(seen, edges)),
                 Bins::Numbered(_) => ("share", share(&clean, event), share(seen, event)),
             },
+            // What was usual of these, only the stream has shown.
+            (Source::Pairs { cells }, None) if clean.len() > 2 => {
+                ("now", 0.0, answers::lower_edge(cells, middle(seen)))
+            }
             _ => ("share", share(&clean, 1), share(seen, 1)),
         };
         let (psi, chi2) = distance(&clean, seen);
@@ -146,6 +153,7 @@ impl Finding {
         };
         match self.measure.as_str() {
             "median" => format!("{feature}{at}: median {seen}, usually {typical}"),
+            "now" => format!("{feature}{at}: now {seen}"),
             _ => format!("{feature}{at}: {}, usually {}", percent(*seen), percent(*typical)),
         }
     }
@@ -164,15 +172,20 @@ fn share(counts: &[u64], bin: usize) -> f64 {
     counts[bin] as f64 / counts.iter().sum::<u64>().max(1) as f64
 }
 
-/// The edge nearest to the middle row.
-fn median(counts: &[u64], edges: &[f32]) -> f64 {
+/// The bin of the middle row.
+fn middle(counts: &[u64]) -> usize {
     let half = counts.iter().sum::<u64>() / 2;
     let mut below = 0;
     let bin = counts.iter().position(|&count| {
         below += count;
         below > half
     });
-    let bin = bin.unwrap_or(0);
+    bin.unwrap_or(0)
+}
+
+/// The edge nearest to the middle row.
+fn median(counts: &[u64], edges: &[f32]) -> f64 {
+    let bin = middle(counts);
     let (low, high) = (edges[bin.saturating_sub(1)], edges[bin.min(edges.len() - 1)]);
     f64::midpoint(low.into(), high.into())
 }

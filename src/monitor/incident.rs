@@ -107,7 +107,7 @@ impl Incident {
             Cause::Attack => flagged,
             Cause::Quality => faults + imputed + misdated,
             Cause::Drift => rows,
-            Cause::NoData | Cause::Stall | Cause::DataLoss | Cause::Access => 0,
+            Cause::Tampering | Cause::NoData | Cause::Stall | Cause::DataLoss | Cause::Access => 0,
         }
     }
 
@@ -115,7 +115,9 @@ impl Incident {
     /// do not reach the model.
     pub fn is_critical(&self, policy: Policy) -> bool {
         match self.cause {
-            Cause::Attack | Cause::NoData | Cause::Stall | Cause::DataLoss => true,
+            Cause::Attack | Cause::Tampering | Cause::NoData | Cause::Stall | Cause::DataLoss => {
+                true
+            }
             Cause::Quality => policy.mode == Mode::Enforce && most_are_lost(&self.counts),
             Cause::Drift | Cause::Access => false,
         }

@@ -13,6 +13,7 @@
 //! While a bundle is rolled out, workers of two bundles tell. Records, flagged and unreadable ones mean the same under
 //! each, so they are watched over all of them; cells are our own bundle's or nobody's (`bundles.rs`).
 
+mod answers;
 mod bundles;
 mod clients;
 mod panels;
@@ -47,6 +48,8 @@ pub struct Monitor {
 pub struct Frame {
     pub about: About,
     pub terms: Terms,
+    /// Of pairs of own and deployed answers, if those are watched.
+    pub answers: Option<Terms>,
     pub signals: Signals,
     pub schema: Schema,
     /// No record for so long is an incident.
@@ -68,7 +71,7 @@ impl Monitor {
     /// A monitor with nothing heard.
     pub fn new(frame: Arc<Frame>) -> Self {
         let state = State::fresh(&frame);
-        Self { frame, state, closed: None }
+        Self { frame, state, closed: None }.settle_answers(vec![]).0
     }
 
     /// The monitor as its last commit left it. State of another baseline is kept as far as it means the same under ours;
@@ -105,7 +108,12 @@ impl Monitor {
         (next, ended)
     }
 
-    fn after(mut self, state: State) -> (Self, Vec<Alert>) {
+    fn after(self, state: State) -> (Self, Vec<Alert>) {
+        let (next, ended) = self.going_on(state);
+        next.settle_answers(ended)
+    }
+
+    fn going_on(mut self, state: State) -> (Self, Vec<Alert>) {
         if state.baseline != self.frame.about.baseline {
             return self.under(state);
         }
@@ -204,8 +212,10 @@ impl Monitor {
             }
             Message::Evidence(evidence) => self.hear(evidence),
             Message::Clients(told) => self.hear_clients(told, alerts),
+            Message::Answers(said) => self.hear_answers(said),
         }
         self.close_windows(alerts);
+        self.close_answers(alerts);
         self.listen(alerts);
         self.wait(alerts);
         self.recover(alerts);

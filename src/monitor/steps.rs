@@ -39,6 +39,20 @@ pub fn next_steps(about: &About, incident: &Incident, typical: &[Exemplar]) -> V
                 steps.push(enforce.to_owned());
             }
         }
+        Cause::Tampering => {
+            steps.extend(incident.first.map(|first| why.clone() + &at(first)));
+            steps.push(
+                "compare the file that the server has loaded with the one that was released: sha256sum, or its \
+                 signature"
+                    .to_owned(),
+            );
+            steps.push(
+                "until that is settled, serve the last release that is known to be good, or none".to_owned(),
+            );
+            steps.push(format!(
+                "if another model was released on purpose, fit a bundle with it and give it to stream {stream}"
+            ));
+        }
         Cause::Quality => {
             // What can be read goes on, whatever stands in for its missing values and whatever its timestamp.
             let held = about.policy.mode == Mode::Enforce && incident.counts.faults > 0;

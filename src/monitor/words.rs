@@ -28,6 +28,7 @@ pub fn summary(
         let why = note.unwrap_or(match incident.cause {
             Cause::Attack => "the share of suspicious records is back near what is usual",
             Cause::Quality => "records are sound again",
+            Cause::Tampering => "the deployed model answers as the bundle's own model does",
             Cause::Drift => "inputs and answers are as they were",
             Cause::NoData => "records come again",
             Cause::Stall => "every partition goes on",
@@ -41,6 +42,9 @@ pub fn summary(
             );
         }
         if matches!(incident.cause, Cause::Stall | Cause::DataLoss) {
+            return format!("{stream}: over at {until}: {why}. It began at {since}.");
+        }
+        if incident.cause == Cause::Tampering {
             return format!("{stream}: over at {until}: {why}. It began at {since}.");
         }
         if incident.cause == Cause::Quality {
@@ -70,10 +74,18 @@ pub fn summary(
                 mostly(about, incident)
             )
         }
+        Cause::Tampering => {
+            let found = others(incident, "");
+            format!("the deployed model is not the one that the bundle knows since {since}.{found}")
+        }
         Cause::Quality => {
             let Counts { faults, .. } = incident.counts;
             let all = rows + faults;
+            let missing = |finding: &Finding| finding.watch == "missing-answers";
             let what = match faults {
+                0 if incident.members.iter().all(|member| missing(&member.finding)) => {
+                    "records and answers of the deployed model do not meet".to_owned()
+                }
                 0 => format!("{rows} records are not what they were"),
                 _ => {
                     let share = percent(faults as f64 / all as f64);
@@ -152,6 +164,10 @@ fn done(about: &About, incident: &Incident) -> String {
     let done = match (incident.cause, about.policy.mode, about.policy.on_flagged) {
         (Cause::Access, ..) => String::new(),
         (Cause::NoData, ..) => "Nobody sends, or nobody reads.".to_owned(),
+        (Cause::Tampering, ..) => {
+            return "Its answers go to those who asked: nothing here holds an answer back."
+                .to_owned();
+        }
         (Cause::Stall, ..) => {
             return "Its records wait in the input topic; /ready of its worker says why."
                 .to_owned();

@@ -1,22 +1,25 @@
 //! Records through the stages: read, score, decide, correct, say where each leaves. No I/O.
 
+use std::ops::Range;
+
 use super::columns::Scored;
 use super::correct::Corrections;
 use super::count::{Cells, Counted};
 use super::destination::destination;
 use super::leave::{Leaver, output};
-use super::marking::Marked;
+use super::marker::RowMarks;
 use super::outcome::{Outcome, Span};
 use super::read::{Read, read};
 use super::trace::trace;
 use super::verdict::{UNJUDGED, verdict};
 use super::witness::Witness;
 use super::{Explanation, Guard, GuardFailure};
-use crate::clients::Visit;
+use crate::answers::push_row;
+use crate::clients::RowVisit;
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::BESIDE;
 use crate::model::{ModelError, Networks};
-use crate::record::{Action, Fault, Record, Unread};
+use crate::record::{Action, Fault, Record, Rows, Unread};
 use crate::sanitize::TraceDetail;
 
 /// Buffers of one worker, reused from batch to batch: scoring allocates per batch, not per record.
@@ -37,7 +40,9 @@ pub struct Batch {
     /// Cells of the stream's histograms, of every scored row.
     cells: Cells,
     /// What is odd about every scored row, if clients are watched.
-    visits: Marked,
+    visits: RowMarks,
+    /// What the own model says of rows, for the join with answers.
+    answers: Vec<u8>,
     /// What a flagged row is compared with, `[d]`, and each detector's share of its score, `[k]`.
     typical: Vec<f32>,
     shares: Vec<f32>,
@@ -155,13 +160,18 @@ impl Batch {
         &self.reasons
     }
 
+    /// What the own model says of rows, as `answers::push_row` writes it.
+    pub fn answers(&self) -> &[u8] {
+        &self.answers
+    }
+
     /// Cells of rows in the stream's histograms.
     pub fn cells(&self) -> &[u16] {
         self.cells.all()
     }
 
     /// What is odd about rows; whose they are is not known here.
-    pub fn visits(&self) -> &[Visit] {
+    pub fn visits(&self) -> &[RowVisit] {
         self.visits.all()
     }
 
@@ -173,6 +183,7 @@ impl Batch {
         self.traces.clear();
         self.reasons.clear();
         self.cells.clear();
+        self.answers.clear();
     }
 
     /// Reads as many of `records` as are scored together, at most `most`. Says how many those
@@ -227,6 +238,9 @@ impl Batch {
                 continue;
             }
             let (x, rows) = (&self.rows, span.rows.clone());
+            if guard.tells_answers {
+                outcome.answer = own_answers(&self.scored.rows(x), &rows, &mut self.answers);
+            }
             let (worst, verdict) = verdict(guard, &self.scored, x, rows, &mut self.typical);
             (outcome.judged, span.worst) = (Ok(verdict), worst);
             if verdict.action != Action::Pass {
@@ -342,4 +356,16 @@ impl Batch {
         }
         outcome.corrected.is_some()
     }
+}
+
+/// Appends what the own model says of rows `which`; says where.
+fn own_answers(rows: &Rows<'_>, which: &Range<usize>, out: &mut Vec<u8>) -> Range<usize> {
+    let start = out.len();
+    for row in which.clone() {
+        // The column holds log-probabilities.
+        let each = rows.answer.row(row).into_iter().enumerate();
+        let each = each.map(|(label, log_p)| (label as u16, log_p.exp()));
+        push_row(rows.label(row) as u16, each, start, out);
+    }
+    start..out.len()
 }

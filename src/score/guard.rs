@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Marking;
+use super::Marker;
 use crate::bundle::{
     Bundle, Correction, Dependence, Digest, NETWORKS, NetworkKind, NetworkOutputs, TensorError,
 };
@@ -45,7 +45,9 @@ pub struct Guard {
     /// What reads the words of a flagged record again; only where its values may be told.
     pub(super) spelling: Option<Spelling>,
     /// What marks rows, if clients are watched.
-    pub(super) marking: Option<Marking>,
+    pub(super) marking: Option<Marker>,
+    /// Whether what the own model says of each row is kept, for the join with answers.
+    pub(super) tells_answers: bool,
     digest: Digest,
     baseline: String,
     revision: [u8; 8],
@@ -142,6 +144,7 @@ impl Guard {
             pairs: Pairs::load(&bundle.tensors, &manifest.schema)?,
             spelling: None,
             marking: None,
+            tells_answers: false,
             digest: bundle.digest,
             baseline,
             revision: revision.prefix(),
@@ -153,6 +156,18 @@ impl Guard {
     pub fn telling_values(self, reading: &codec::Config) -> Self {
         let spelling = Some(Spelling::new(&self.schema, reading));
         Self { spelling, ..self }
+    }
+
+    /// This guard, which keeps what the own model says of each row. Without a model it has nothing to say.
+    #[must_use]
+    pub fn telling_answers(self) -> Self {
+        let tells_answers = self.needs.contains(Columns::ANSWER);
+        Self { tells_answers, ..self }
+    }
+
+    /// Whether it does.
+    pub fn tells_answers(&self) -> bool {
+        self.tells_answers
     }
 
     /// Whether values of flagged and of unreadable records are told.
@@ -175,14 +190,14 @@ impl Guard {
         let prints = prints.map(|prints| prints.keyed(key, &self.baseline));
         let Flagged { budget, rows, flagged } = self.clean();
         let usual = Usual::new(budget.get(), rows, flagged);
-        let marking = Marking::new(&self.signals, usual, prints).within(horizon_rows);
+        let marking = Marker::new(&self.signals, usual, prints).within(horizon_rows);
         // The model's confidence is a mark.
         let needs = if marking.clean.confidence.is_some() { Columns::ANSWER } else { Columns::X };
         Ok(Self { needs: self.needs.and(needs), marking: Some(marking), ..self })
     }
 
     /// What marks rows, if clients are watched.
-    pub fn marks(&self) -> Option<&Marking> {
+    pub fn marks(&self) -> Option<&Marker> {
         self.marking.as_ref()
     }
 

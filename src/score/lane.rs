@@ -14,7 +14,7 @@ pub use clock::{Clock, Dated};
 pub use continuity::{Discontinuity, Survey};
 
 use super::Outcome;
-use crate::clients::{Visit, VisitLog, Visits};
+use crate::clients::{RowVisit, VisitLog, Visits};
 use crate::record::{Action, Extent, Offset, Partition, Position, Stamp};
 use crate::watch::{Evidence, Exemplar, Window, WindowStart};
 
@@ -274,7 +274,7 @@ impl Lane {
         &mut self,
         window: WindowStart,
         offset: Offset,
-        visits: impl Iterator<Item = Visit>,
+        visits: impl Iterator<Item = RowVisit>,
     ) {
         let State { baseline, partition, clock, .. } = &self.state;
         self.visits.add(window, visits, offset, || (baseline.clone(), *partition, clock.head()));

@@ -36,6 +36,9 @@ pub struct Outcome {
     pub cells: Range<usize>,
     /// Where in [`Batch::visits`](super::Batch::visits) its rows are, if clients are watched.
     pub visits: Range<usize>,
+    /// Where in [`Batch::answers`](super::Batch::answers) is what the own model says of its rows; nothing unless answers are
+    /// watched.
+    pub answer: Range<usize>,
 }
 
 /// The rows of one record among those scored together, and the most suspicious of them.
@@ -61,6 +64,7 @@ impl Outcome {
             oddity: None,
             cells: 0..0,
             visits: 0..0,
+            answer: 0..0,
         }
     }
 }

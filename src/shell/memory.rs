@@ -13,7 +13,7 @@ use super::cgroup::Limit;
 use super::kafka::{HEADERS_SENDING_MAX, OVERHEAD, QUEUE_KIB};
 use super::routes;
 use crate::clients::OPEN_ROWS_MAX;
-use crate::config::{Clients, Kafka, Stream};
+use crate::config::{Kafka, Stream, StreamClients};
 use crate::deliver::BATCH_BYTES_MAX;
 use crate::record::{HEADER_BYTES_MAX, HEADERS_MAX};
 use crate::score::PART_NUMBERS_MAX;
@@ -54,6 +54,10 @@ const MONITOR_WINDOWS: u64 = 512 + 64;
 const MONITOR_PARTS: u64 = 512 + 512;
 const MONITOR_BYTES: u64 = 4 << 20;
 
+/// Two halves that wait, of ten labels, and four ids that are remembered, with their places in three orders. Estimated from
+/// the sizes of their parts, not measured.
+const PAIR_BYTES: u64 = 1 << 10;
+
 /// What librdkafka makes of the 100,000 headers that it reads of a record at most, for as long as it
 /// takes to count them: by [`OVERHEAD`] 9.2 MiB and their names and values. Estimated, not measured.
 const HEADERS_READ_MAX: u64 = 16 << 20;
@@ -92,7 +96,7 @@ fn share_of(bytes: u64) -> u64 {
 }
 
 /// What a client monitor holds: rows of the horizon with the tables of their fingerprints, rows of open windows, and entries.
-fn client_monitor(clients: &Clients) -> u64 {
+fn client_monitor(clients: &StreamClients) -> u64 {
     const HORIZON_ROW: usize = 24 * 2 * 26 + 260;
     const OPEN_ROW: usize = 272;
     const ENTRY: usize = 8 * 120;
@@ -146,9 +150,11 @@ impl Memory {
         // too many of them while it is looked at; copies that wait to be sent.
         let headers = (HEADERS_MAX * OVERHEAD + HEADER_BYTES_MAX + HEADERS_SENDING_MAX) as u64
             + HEADERS_READ_MAX;
-        // The monitor has a consumer and a producer too, and so has the client monitor.
+        // The monitor has a consumer and a producer too, and so have the client monitor and those who read and join answers.
         let watched = stream.clients.as_ref();
-        let clients = workers + 1 + u64::from(watched.is_some());
+        let answers = if stream.answers.is_some() { 2 } else { 0 };
+        let clients = workers + 1 + u64::from(watched.is_some()) + answers;
+        let pairs = stream.answers.as_ref().map_or(0, |answers| answers.pending_max as u64);
         let number = |name: &str, default: u64| {
             let written = kafka.properties.get(name).and_then(|value| value.expose().parse().ok());
             written.unwrap_or(default)
@@ -169,6 +175,8 @@ impl Memory {
             state_max: LANES * LANE_BYTES
                 + MONITOR_BYTES
                 + watched.map_or(0, client_monitor)
+                // Halves of both sides that wait.
+                + pairs * PAIR_BYTES
                 + (LANE_WINDOWS + judged) * 4 * shape.cells as u64,
             // Every worker has its own, as read and as packed for this processor.
             networks: workers * 2 * networks + tensors,

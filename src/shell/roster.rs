@@ -38,8 +38,9 @@ pub struct Stream {
     pub present: Arc<Mutex<Present>>,
     pub workers: Vec<Arc<Progress>>,
     pub monitor: Arc<Progress>,
-    /// If clients are watched.
-    pub clients: Option<Arc<Progress>>,
+    /// Who reads topics of ours: the client monitor, who reads answers and who joins them. By their names, where they are
+    /// wanted.
+    pub followers: Vec<(&'static str, Arc<Progress>)>,
     /// What the monitor scores at a time.
     pub window: Duration,
 }
@@ -60,7 +61,13 @@ impl Roster {
             present: Arc::new(Mutex::new(Present::of(prepared))),
             workers: threads.by_ref().take(prepared.stream.workers).collect(),
             monitor: threads.next().expect("one per thread"),
-            clients: prepared.stream.clients.as_ref().and_then(|_| threads.next()),
+            followers: {
+                let stream = &prepared.stream;
+                let clients = stream.clients.as_ref().map(|_| "clients");
+                let answers = stream.answers.as_ref().map_or(&[][..], |_| &["answers", "join"]);
+                let names = clients.into_iter().chain(answers.iter().copied());
+                names.zip(threads.by_ref()).collect()
+            },
             window: prepared.stream.alerts.window,
         });
         let streams = streams.collect();
@@ -83,8 +90,10 @@ impl Roster {
 
     /// The threads of each stream, by its name.
     pub fn by_stream(&self) -> Vec<(String, Vec<Arc<Progress>>)> {
-        let threads =
-            |s: &Stream| s.workers.iter().chain([&s.monitor]).chain(&s.clients).cloned().collect();
+        let threads = |s: &Stream| {
+            let followers = s.followers.iter().map(|(_, thread)| thread);
+            s.workers.iter().chain([&s.monitor]).chain(followers).cloned().collect()
+        };
         self.streams.iter().map(|stream| (stream.name.clone(), threads(stream))).collect()
     }
 
@@ -261,8 +270,8 @@ impl Stream {
     pub fn threads(&self) -> impl Iterator<Item = (String, &Progress)> {
         let workers = self.workers.iter().enumerate();
         let workers = workers.map(|(number, thread)| (format!("worker-{number}"), &**thread));
-        let clients = self.clients.iter().map(|thread| ("clients".to_owned(), &**thread));
-        workers.chain([("monitor".to_owned(), &*self.monitor)]).chain(clients)
+        let followers = self.followers.iter().map(|(name, thread)| ((*name).to_owned(), &**thread));
+        workers.chain([("monitor".to_owned(), &*self.monitor)]).chain(followers)
     }
 }
 
@@ -282,7 +291,7 @@ pub mod tests {
             })),
             workers: vec![Arc::default(), Arc::default()],
             monitor: Arc::default(),
-            clients: None,
+            followers: vec![],
             window: Duration::from_secs(10),
         };
         let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];

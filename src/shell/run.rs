@@ -19,6 +19,7 @@ use super::thread::{Around, Thread};
 pub use super::thread::{Role, Wrap};
 use super::trial::{Trial, TrialError};
 use super::watchdog;
+use crate::answers::Join;
 use crate::bundle::Bundle;
 use crate::clients::{ClientMonitor, HUNDREDTHS};
 use crate::config::{self, Config, Delivery, Kafka, Stream};
@@ -29,6 +30,7 @@ use crate::monitor::About;
 use crate::monitor::{Frame, Monitor};
 use crate::record::{OwnedRecord, Position, Probability};
 use crate::score::{Guard, GuardError};
+use crate::watch::answers::{answer_roster, beside_answers};
 use crate::watch::{Terms, Times, Watch, roster};
 
 /// Why the process ends before it is told to.
@@ -57,6 +59,12 @@ pub enum RunError {
         path = path.display()
     )]
     Correction { stream: String, path: PathBuf, lost: f64, loss_max: Probability },
+    #[error(
+        "stream {stream}: bundle {path}: it has no model of its own: there is nothing to compare answers with; fit with \
+         --model, or leave out [stream.answers]",
+        path = path.display()
+    )]
+    NoOwnAnswers { stream: String, path: PathBuf },
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error("a thread panicked; its stream was left at its last commit")]
@@ -130,6 +138,13 @@ impl Prepared {
         {
             inbox.post((stream.clone(), monitor));
         }
+        if let (Some(inbox), Some(answers)) = (&inboxes.join, &stream.answers) {
+            let join = Join::new(answers.joining(stream.alerts.window));
+            inbox.post((stream.clone(), join));
+        }
+        if let Some(inbox) = &inboxes.answers {
+            inbox.post(stream.clone());
+        }
         let monitor = monitor(&stream, &guard);
         inboxes.monitor.post((stream, monitor));
     }
@@ -178,6 +193,13 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
         true => guard.telling_values(&stream.codec),
         false => guard,
     };
+    let guard = match stream.answers {
+        Some(_) => guard.telling_answers(),
+        None => guard,
+    };
+    if stream.answers.is_some() && !guard.tells_answers() {
+        return Err(RunError::NoOwnAnswers { stream: name(), path: stream.bundle.clone() });
+    }
     if let Some(correction) = guard.correction().filter(|correction| !correction.is_bearable())
         && stream.policy.on_flagged == OnFlagged::Correct
     {
@@ -222,9 +244,15 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
     let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
     let wanted = |watch: &dyn Watch| !(moves && watch.needs_stationary_rows());
-    let watches = roster(&signals, clean, wanted);
+    let mut watches = roster(&signals, clean, wanted);
+    let depends = guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0);
+    let answers = stream.answers.as_ref().map(|answers| {
+        beside_answers(&mut watches);
+        let of_pairs = answer_roster(answers.differ_max, moves || depends);
+        Terms::new(guard.baseline(), &stream.name, of_pairs, times)
+    });
     let mut terms = Terms::new(guard.baseline(), &stream.name, watches, times);
-    if guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0) {
+    if depends {
         terms.draws_max = 1;
     }
     if stream.clients.is_some() {
@@ -232,7 +260,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     }
     let no_data_ms = stream.alerts.no_data.map(|after| after.as_millis() as u64);
     let (schema, per_partition) = (guard.schema().clone(), stream.alerts.per_partition);
-    Frame { about, terms, signals, schema, no_data_ms, per_partition }
+    Frame { about, terms, answers, signals, schema, no_data_ms, per_partition }
 }
 
 /// Counters of every thread of a process, by stream, and where the next revision of each stream goes.
@@ -242,6 +270,9 @@ pub struct Overview {
     pub inboxes: Vec<Inboxes>,
 }
 
+/// Where who joins answers finds the next revision.
+pub type JoinInbox = Inbox<(Arc<Stream>, Join)>;
+
 /// Where the threads of a stream find their next revision.
 #[derive(Clone)]
 pub struct Inboxes {
@@ -249,19 +280,34 @@ pub struct Inboxes {
     pub monitor: Arc<Inbox<(Arc<Stream>, Monitor)>>,
     /// If clients are watched.
     pub clients: Option<Arc<Inbox<(Arc<Stream>, ClientMonitor)>>>,
+    /// Of those who read and join answers, if that is wanted.
+    pub answers: Option<Arc<Inbox<Arc<Stream>>>>,
+    pub join: Option<Arc<JoinInbox>>,
+}
+
+impl Inboxes {
+    fn threads(&self) -> usize {
+        self.workers.len()
+            + 1
+            + usize::from(self.clients.is_some())
+            + usize::from(self.answers.is_some())
+            + usize::from(self.join.is_some())
+    }
 }
 
 impl Overview {
-    /// One counter per thread that `config` asks for: its workers, then its monitor, then its client monitor, per stream.
+    /// One counter per thread that `config` asks for: its workers, then its monitor, then its client monitor, then who reads
+    /// answers and who joins them, per stream.
     pub fn new(streams: &[Prepared]) -> Self {
         let inboxes = streams.iter().map(|prepared| Inboxes {
             workers: (0..prepared.stream.workers).map(|_| Arc::default()).collect(),
             monitor: Arc::default(),
             clients: prepared.stream.clients.as_ref().map(|_| Arc::default()),
+            answers: prepared.stream.answers.as_ref().map(|_| Arc::default()),
+            join: prepared.stream.answers.as_ref().map(|_| Arc::default()),
         });
         let inboxes: Vec<Inboxes> = inboxes.collect();
-        let threads = |i: &Inboxes| i.workers.len() + 1 + usize::from(i.clients.is_some());
-        let threads = inboxes.iter().map(threads).sum();
+        let threads = inboxes.iter().map(Inboxes::threads).sum();
         Self { threads: (0..threads).map(|_| Arc::default()).collect(), inboxes }
     }
 }
@@ -355,6 +401,20 @@ pub fn run_with<W: Wrap>(
                 threads.push(scope.spawn(move || {
                     let _tell = Tell(stop);
                     thread.follow(inbox);
+                }));
+            }
+            if let Some(inbox) = inboxes.answers.clone() {
+                let thread = new_thread(Role::Answers);
+                threads.push(scope.spawn(move || {
+                    let _tell = Tell(stop);
+                    thread.read_answers(&inbox);
+                }));
+            }
+            if let Some(inbox) = inboxes.join.clone() {
+                let thread = new_thread(Role::Join);
+                threads.push(scope.spawn(move || {
+                    let _tell = Tell(stop);
+                    thread.follow(&inbox);
                 }));
             }
         }

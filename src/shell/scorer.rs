@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::registry::Registry;
-use crate::clients::Visit;
+use crate::clients::RowVisit;
 use crate::config::Stream;
 use crate::decide::OnGuardFailure;
 use crate::deliver::Scorer;
@@ -117,11 +117,15 @@ impl Scorer for StreamScorer {
         self.batch.corrected()
     }
 
+    fn own_answers(&self) -> &[u8] {
+        self.batch.answers()
+    }
+
     fn cells(&self) -> &[u16] {
         self.batch.cells()
     }
 
-    fn visits(&self) -> &[Visit] {
+    fn visits(&self) -> &[RowVisit] {
         self.batch.visits()
     }
 

@@ -17,8 +17,8 @@ use super::kafka::{Clients, Session, part_with};
 use super::scorer::{Next, StreamScorer};
 use crate::config::Stream;
 use crate::deliver::{
-    self, Backoff, Follower, FollowerDriver, Inbox, MonitorDriver, Outputs, Progress, QUANTILES,
-    Resting, SessionError, Timing, Values,
+    self, AnswerDriver, Backoff, Follower, FollowerDriver, Inbox, MonitorDriver, Outputs, Progress,
+    QUANTILES, Resting, SessionError, Timing, Values,
 };
 use crate::monitor::Monitor;
 
@@ -58,6 +58,10 @@ pub enum Role {
     Monitor,
     /// The client monitor.
     Clients,
+    /// Who reads the deployed model's answers.
+    Answers,
+    /// Who joins them with what was sent on.
+    Join,
 }
 
 /// What stands between the threads of a process and Kafka.
@@ -73,6 +77,8 @@ impl fmt::Display for Role {
             Self::Worker(number) => write!(f, "worker-{number}"),
             Self::Monitor => f.write_str("monitor"),
             Self::Clients => f.write_str("clients"),
+            Self::Answers => f.write_str("answers"),
+            Self::Join => f.write_str("join"),
         }
     }
 }
@@ -128,6 +134,29 @@ impl<W: Wrap> Thread<'_, W> {
         }
     }
 
+    /// Reads answers until told to stop, then drains.
+    pub fn read_answers(&self, inbox: &Arc<Inbox<Arc<Stream>>>) {
+        let mut stream = inbox.take().expect(POSTED);
+        let mut pause = GrowingPause::new(LOOK_AGAIN);
+        while let Some(session) = self.join() {
+            let (timing, progress) = (self.around.timing, self.progress.clone());
+            let mut reading = AnswerDriver::new(session, stream, inbox.clone(), timing, progress);
+            let began = Instant::now();
+            let error = loop {
+                if self.is_told_to_stop() {
+                    return reading.finish();
+                }
+                if let Err(error) = reading.turn() {
+                    break error;
+                }
+            };
+            let session;
+            (session, stream) = reading.rest();
+            part_with(session);
+            self.stand_back(&error, began, &mut pause);
+        }
+    }
+
     /// Reads a topic of ours until told to stop.
     pub fn follow<F: Follower>(&self, inbox: &Arc<Inbox<(Arc<Stream>, F)>>) {
         let (mut stream, mut fresh) = inbox.take().expect(POSTED);
@@ -160,6 +189,8 @@ impl<W: Wrap> Thread<'_, W> {
             Role::Worker(_) => clients.workers(name),
             Role::Monitor => clients.monitors(name),
             Role::Clients => clients.client_monitors(name),
+            Role::Answers => clients.answers(name),
+            Role::Join => clients.joins(name),
         }
     }
 
@@ -168,10 +199,16 @@ impl<W: Wrap> Thread<'_, W> {
         let Self { around, stream, role, progress } = self;
         let clients = around.clients;
         let (group, topics) = (self.group(), &stream.topics);
+        let none = String::new();
+        let answers = stream.answers.as_ref();
+        let (answered, joined) =
+            answers.map_or((&none, &none), |answers| (&answers.topic, &answers.join_topic));
         let (topic, outputs) = match role {
             Role::Worker(_) => (&stream.input, Outputs::of_worker(stream)),
             Role::Monitor => (&topics.evidence, Outputs::of_monitor(stream)),
             Role::Clients => (&topics.visits, Outputs::of_follower(stream, &topics.visits)),
+            Role::Answers => (answered, Outputs::of_follower(stream, joined)),
+            Role::Join => (joined, Outputs::of_follower(stream, joined)),
         };
         let name = self.name();
         let mut pause = GrowingPause::new(JOIN_AGAIN);

@@ -14,7 +14,7 @@ use super::names::{BASELINE, BEGAN_AT, CLIENTS, MONITORS, NUMBER, REVISIONS, WOR
 use crate::clients::{
     CleanMarks, ClientMonitor, ClientNames, ClientSettings, ClientTerms, IdPlace,
 };
-use crate::config::{Alerts, Clients, Stream, Topics};
+use crate::config::{Alerts, Stream, StreamClients, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
 use crate::monitor::About;
@@ -170,6 +170,7 @@ impl Scene {
         Monitor::new(Arc::new(Frame {
             about,
             terms,
+            answers: None,
             signals,
             schema,
             no_data_ms,
@@ -221,7 +222,7 @@ impl Scene {
 }
 
 /// Clients are told apart by their records' keys.
-fn clients() -> Clients {
+fn clients() -> StreamClients {
     let id = IdPlace { key: true, ..IdPlace::default() };
     let names = Some(ClientNames::new([(Timestamp(0), [7_u8; 32].as_slice())]));
     let settings = ClientSettings {
@@ -230,7 +231,7 @@ fn clients() -> Clients {
         quota: Some((5, 60_000)),
         accept: vec![],
     };
-    Clients { id, origin: None, names, settings }
+    StreamClients { id, origin: None, names, settings }
 }
 
 /// A stream with these settings.
@@ -268,6 +269,7 @@ fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> St
             visits: "visits".into(),
         },
         alerts,
+        answers: None,
         file: PathBuf::new(),
         brokers: "kafka:9092".into(),
         outputs: crate::sanitize::OutputSpecs::default(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::ground::{Ground, Process};
 use super::names::{REVISIONS, kind};
 use super::scene::Scene;
-use crate::clients::{PRINTS, RowFacts, RowPrints, Visit, marks_of};
+use crate::clients::{PRINTS, RowFacts, RowPrints, RowVisit, marks_of};
 use crate::config::Stream;
 use crate::decide::Mode;
 use crate::deliver::Scorer;
@@ -34,7 +34,7 @@ pub struct Toy {
     traces: Vec<u8>,
     reasons: Vec<u8>,
     cells: Vec<u16>,
-    visits: Vec<Visit>,
+    visits: Vec<RowVisit>,
 }
 
 /// What becomes of a value that nothing gets in the way of.
@@ -81,6 +81,7 @@ pub fn outcome(
         oddity: None,
         cells,
         visits: 0..0,
+        answer: 0..0,
     };
     outcome.oddity = oddity(position, &outcome);
     (outcome, trace)
@@ -93,17 +94,17 @@ pub fn cells(position: Position, outcome: &Outcome) -> Vec<u16> {
 }
 
 /// What is odd about the row of a scored record: some rows are near others.
-pub fn visit(position: Position, outcome: &Outcome) -> Option<Visit> {
+pub fn visit(position: Position, outcome: &Outcome) -> Option<RowVisit> {
     let verdict = outcome.judged.ok().filter(|_| !outcome.unscored)?;
     let (n, p) = (position.offset.0.cast_unsigned(), position.partition.0 as u64);
     let near = if n % 7 == 3 { 5 } else { 1000 + n * 8 + p };
     let facts = RowFacts { flagged: verdict.action != Action::Pass, ..RowFacts::default() };
-    Some(Visit {
+    Some(RowVisit {
         marks: marks_of(&facts),
         cell: Some((n % 4) as u32),
         hash: (n * 8 + p) as u32,
         prints: Some(RowPrints(Box::new([near; PRINTS]))),
-        ..Visit::default()
+        ..RowVisit::default()
     })
 }
 
@@ -294,7 +295,7 @@ impl Scorer for Toy {
         &self.cells
     }
 
-    fn visits(&self) -> &[Visit] {
+    fn visits(&self) -> &[RowVisit] {
         &self.visits
     }
 

@@ -37,6 +37,8 @@ pub enum Source {
     Imputed,
     /// Records with a plausible timestamp, and those without.
     Misdated,
+    /// Cells of pairs of own and deployed answers: of `watch::answers`, in a panel of their own.
+    Pairs { cells: Range<usize> },
 }
 
 /// The last hypotheses of every stream are about records: the bundle's own flagged ones, three of the quality of all,
@@ -97,7 +99,9 @@ impl Source {
             vec![fit(all.saturating_sub(of)), fit(of)]
         };
         match self {
-            Self::Signal { cells, .. } => tally.cells.slice(cells.start, cells.end),
+            Self::Signal { cells, .. } | Self::Pairs { cells } => {
+                tally.cells.slice(cells.start, cells.end)
+            }
             Self::Bin { cells, bin, .. } => {
                 let counts = tally.cells.slice(cells.start, cells.end);
                 let all = counts.iter().map(|&count| u64::from(count)).sum();

@@ -6,6 +6,7 @@
 //! of a stream under one budget of false pages.
 
 mod answer_drift;
+pub mod answers;
 mod data_quality;
 mod evidence;
 mod flagged_share;
@@ -28,9 +29,9 @@ pub use crate::alarm::WindowStart;
 pub use answer_drift::AnswerDrift;
 pub use data_quality::DataQuality;
 pub use evidence::{
-    Baseline, Bins, Cells, ClientFinding, ClientFindings, Counts, Evidence, Exemplar, Exemplars,
-    Keying, Loss, LossCause, Message, Of, Others, PLACES, Patch, Presence, Signal, Signals, Stall,
-    Stat, Tally, Tick, Usual, Window,
+    Baseline, Bins, Cells, ClientFinding, ClientFindings, Counts, EndpointCounts, Evidence,
+    Exemplar, Exemplars, JoinCounts, JoinEvidence, JoinWindow, Keying, Loss, LossCause, Message,
+    Of, Others, PLACES, Patch, Presence, Signal, Signals, Stall, Stat, Tally, Tick, Usual, Window,
 };
 pub use flagged_share::{Flagged, FlaggedShare};
 pub use heard::{GONE_AFTER_MS, Heard, LAG_MS, watermark};
@@ -90,6 +91,8 @@ pub enum Concern {
     Quality,
     /// Inputs or answers are distributed in another way.
     Drift,
+    /// What answers is not the model that the bundle knows.
+    Tampering,
 }
 
 /// One histogram of a stream, as a watch sees it.

@@ -4,6 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 
+mod answers;
 mod brokers;
 mod clients;
 mod cluster;

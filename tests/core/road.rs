@@ -85,6 +85,7 @@ impl Road {
                         reason: 0..0,
                         cells: 0..0,
                         visits: 0..0,
+                        answer: 0..0,
                         corrected: None,
                         ..outcome.clone()
                     },

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::clients::{MatchRow, MatchSet, Visit};
+use crate::clients::{MatchRow, MatchSet, RowVisit};
 use crate::record::{Offset, Partition};
 use crate::watch::WindowStart;
 
@@ -11,7 +11,7 @@ use crate::watch::WindowStart;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub partition: Partition,
-    pub visit: Visit,
+    pub visit: RowVisit,
 }
 
 /// Rows of a window, and the first message of the topic that one of them is in.
@@ -48,7 +48,7 @@ impl Memory {
         window: WindowStart,
         at: Offset,
         partition: Partition,
-        visits: Vec<Visit>,
+        visits: Vec<RowVisit>,
     ) {
         let open = self.open.entry(window).or_insert(OpenWindow { first: at, rows: vec![] });
         self.rows += visits.len();

@@ -2,7 +2,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::clients::{CleanMarks, ClientSettings, PRINTS, RowPrints, Visit, VisitWindow};
+use crate::clients::{CleanMarks, ClientSettings, PRINTS, RowPrints, RowVisit, VisitWindow};
 
 const WINDOW_MS: i64 = 1000;
 const PARTITIONS: i32 = 3;
@@ -18,7 +18,7 @@ fn terms(horizon_rows: usize) -> Arc<ClientTerms> {
 #[derive(Clone)]
 struct Sent {
     at: i64,
-    visit: Visit,
+    visit: RowVisit,
 }
 
 /// Clean rows of many clients, of which none is near another; and, from the middle on, near-duplicates of one client, and
@@ -40,7 +40,7 @@ fn world(rng: &mut ChaCha8Rng) -> Vec<Vec<Sent>> {
             };
             let cell = if kind == 2 { 3 } else { rng.random_range(10..900) };
             let marks = if rng.random_bool(0.003) || kind == 3 { 2 } else { 0 };
-            let visit = Visit {
+            let visit = RowVisit {
                 offset: i,
                 client: Some(ClientName(client)),
                 origin: None,
@@ -49,7 +49,7 @@ fn world(rng: &mut ChaCha8Rng) -> Vec<Vec<Sent>> {
                 hash: rng.random(),
                 prints: Some(RowPrints(prints)),
             };
-            Sent { at, visit: Visit { offset: i + 1000 * i64::from(p), ..visit } }
+            Sent { at, visit: RowVisit { offset: i + 1000 * i64::from(p), ..visit } }
         };
         (0..400).map(|i| row(i, rng)).collect()
     };
@@ -73,7 +73,7 @@ fn topic(world: &[Vec<Sent>], rng: &mut ChaCha8Rng) -> Vec<Vec<u8>> {
             .collect();
         let p = near[rng.random_range(0..near.len())];
         let (from, to) = (next[p], (next[p] + rng.random_range(1..30)).min(world[p].len()));
-        let mut windows: BTreeMap<i64, Vec<Visit>> = BTreeMap::new();
+        let mut windows: BTreeMap<i64, Vec<RowVisit>> = BTreeMap::new();
         for sent in &world[p][from..to] {
             windows.entry(sent.at - sent.at % WINDOW_MS).or_default().push(sent.visit.clone());
         }
@@ -201,11 +201,11 @@ fn what_is_late_and_what_is_ahead_of_the_clock_counts_in_the_current_window_also
     let visits = |partition, from: i64, window: i64, head: i64| {
         let mut prints = Box::new([0; PRINTS]);
         prints.iter_mut().for_each(|print| *print = 5);
-        let visit = Visit {
+        let visit = RowVisit {
             hash: from as u32,
             prints: Some(RowPrints(prints)),
             offset: from,
-            ..Visit::default()
+            ..RowVisit::default()
         };
         VisitMessage::Visits(Visits {
             baseline: "b1".into(),
@@ -256,8 +256,9 @@ fn what_is_late_and_what_is_ahead_of_the_clock_counts_in_the_current_window_also
 
 #[test]
 fn a_quota_is_a_rule_and_who_is_accepted_is_not_told() {
-    let rows =
-        |n| (0..n).map(|i| Visit { client: Some(ClientName(7)), offset: i, ..Visit::default() });
+    let rows = |n| {
+        (0..n).map(|i| RowVisit { client: Some(ClientName(7)), offset: i, ..RowVisit::default() })
+    };
     let visits = |from: i64, n: i64| {
         VisitMessage::Visits(Visits {
             baseline: "b1".into(),

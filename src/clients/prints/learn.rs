@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
 use super::{
-    COLUMNS, DIRECTIONS, DIRECTIONS_NAME, LOCAL, MEASURED_NAME, MeasuredPrints, OFFSETS_NAME,
-    PLACES_NAME, PRINTS, Place, Prints, SMOOTH, STOP_NAME, Scratch,
+    COLUMNS, DIRECTIONS, DIRECTIONS_NAME, LOCAL, MEASURED_NAME, OFFSETS_NAME, PLACES_NAME, PRINTS,
+    Place, PrintMeasures, PrintScratch, Prints, SMOOTH, STOP_NAME,
 };
 use crate::alarm::WindowStart;
 use crate::bundle::Tensors;
@@ -59,7 +59,7 @@ impl Prints {
         let side = image.side();
         let mut corner = |of: usize| (unit(rng) * (of - side + 1) as f64) as usize;
         let places = (0..LOCAL).map(|_| (corner(image.height), corner(image.width))).collect();
-        let measured = MeasuredPrints { threshold: 0, rows: 0, matched: 0, horizon: 0 };
+        let measured = PrintMeasures { threshold: 0, rows: 0, matched: 0, horizon: 0 };
         let stop = vec![vec![]; PRINTS];
         let fresh = Self { image, directions, offsets, places, stop, measured, keys: vec![] };
         let mut prints = fresh.keyed(b"", "");
@@ -70,7 +70,7 @@ impl Prints {
 
     fn learn_stop_list(&mut self, train: ArrayView2<'_, f32>) {
         let (mut scratch, mut seen) =
-            (Scratch::default(), vec![HashMap::<u64, u32>::new(); PRINTS]);
+            (PrintScratch::default(), vec![HashMap::<u64, u32>::new(); PRINTS]);
         for row in train.rows().into_iter().take(STOP_ROWS) {
             self.raw(row.as_standard_layout().as_slice().expect("a row"), &mut scratch);
             for (seen, &raw) in seen.iter_mut().zip(&scratch.raw) {
@@ -85,7 +85,7 @@ impl Prints {
 
     /// Takes the least threshold with which few enough clean rows match.
     fn measure(&mut self, held: ArrayView2<'_, f32>) {
-        let mut scratch = Scratch::default();
+        let mut scratch = PrintScratch::default();
         let mut print = |row: ndarray::ArrayView1<'_, f32>| {
             let row = row.as_standard_layout();
             let row = row.as_slice().expect("a row");
@@ -99,7 +99,7 @@ impl Prints {
             let matched = matched.into_iter().filter(|&matched| matched).count() as u64;
             let few = n > 0 && matched as f64 <= MATCHED_MAX * n as f64;
             let threshold = if few { threshold } else { 0 };
-            self.measured = MeasuredPrints { threshold, rows: n, matched, horizon: n };
+            self.measured = PrintMeasures { threshold, rows: n, matched, horizon: n };
             if few {
                 break;
             }
@@ -125,7 +125,7 @@ impl Prints {
             stop.push(0.0);
         }
         tensors.put(STOP_NAME, &[stop.len()], stop);
-        let MeasuredPrints { threshold, rows, matched, horizon } = self.measured;
+        let PrintMeasures { threshold, rows, matched, horizon } = self.measured;
         let measured = [threshold as u64, rows, matched, horizon].map(|n| n as f32).to_vec();
         tensors.put(MEASURED_NAME, &[4], measured);
     }

@@ -37,7 +37,7 @@ fn what_is_saved_is_loaded_and_another_key_gives_other_values() {
     prints.save(&mut tensors);
     let loaded = Prints::load(&tensors, &schema()).unwrap().unwrap();
     assert_eq!(loaded.measured, prints.measured);
-    let (row, mut scratch) = (rows(1, 9), Scratch::default());
+    let (row, mut scratch) = (rows(1, 9), PrintScratch::default());
     let row = row.as_slice().unwrap();
     assert_eq!(loaded.of(row, &mut scratch), prints.of(row, &mut scratch));
     let keyed = loaded.clone().keyed(&[1; 32], "b1");
@@ -49,7 +49,7 @@ fn what_is_saved_is_loaded_and_another_key_gives_other_values() {
 #[test]
 fn noise_over_all_pixels_leaves_smooth_values_and_a_few_pixels_leave_local_ones() {
     let prints = learned();
-    let mut scratch = Scratch::default();
+    let mut scratch = PrintScratch::default();
     let mut shared = |a: &[f32], b: &[f32]| {
         let (a, b) = (prints.of(a, &mut scratch).0, prints.of(b, &mut scratch).0);
         let same = |slots: std::ops::Range<usize>| {

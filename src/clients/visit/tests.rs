@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn visit() -> impl Strategy<Value = Visit> {
+fn visit() -> impl Strategy<Value = RowVisit> {
     let prints = prop::option::of(prop::collection::vec(0..1_u64 << 40, PRINTS));
     (
         0..1_i64 << 40,
@@ -15,7 +15,7 @@ fn visit() -> impl Strategy<Value = Visit> {
     )
         .prop_map(|(offset, client, origin, marks, cell, hash, prints)| {
             let prints = prints.map(|prints| RowPrints(Box::new(prints.try_into().unwrap())));
-            Visit { offset, client, origin, marks, cell, hash, prints }
+            RowVisit { offset, client, origin, marks, cell, hash, prints }
         })
 }
 
@@ -56,7 +56,7 @@ fn ticks_and_presence_are_read_and_other_kinds_are_told() {
 fn a_message_is_cut_before_it_is_larger_than_a_topic_takes() {
     let mut log = VisitLog::new(Offset(0));
     let cut = || ("b".to_owned(), Partition(0), Timestamp(0));
-    let rows = |n| (0..n).map(|_| Visit::default());
+    let rows = |n| (0..n).map(|_| RowVisit::default());
     for offset in 0..4 {
         log.add(Timestamp(0), rows(ROWS_MAX + 9), Offset(offset), cut);
     }

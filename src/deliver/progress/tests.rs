@@ -24,6 +24,7 @@ fn outcome(destination: Destination, judged: Result<Action, Fault>) -> Outcome {
         oddity,
         cells,
         visits: 0..0,
+        answer: 0..0,
     }
 }
 

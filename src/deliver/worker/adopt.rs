@@ -2,6 +2,7 @@
 
 use tracing::info;
 
+use super::halves::RequestHalves;
 use super::{Desk, Last};
 use crate::deliver::{Scorer, Session, SessionError};
 
@@ -17,6 +18,7 @@ impl<R: Scorer> Desk<R> {
         self.commit(session)?;
         let Some(next) = self.inbox.take() else { return Ok(()) };
         self.stream = self.scorer.adopt(next);
+        self.halves = RequestHalves::new(&self.stream);
         let revision = self.scorer.revision();
         for (_, slot) in self.partitions.slots_mut() {
             slot.lane.adopt(self.scorer.baseline());

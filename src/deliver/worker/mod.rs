@@ -9,6 +9,7 @@ mod adopt;
 mod begin;
 mod commit;
 mod continuity;
+mod halves;
 mod outputs;
 mod partitions;
 mod state;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use self::continuity::Losses;
+use self::halves::RequestHalves;
 use self::state::Partitions;
 use super::arrivals::Arrivals;
 use super::recovery::{GivenUp, Recovery};
@@ -66,6 +68,8 @@ struct Desk<R: Scorer> {
     stalls: Stalls,
     /// What is gone of the input, until the monitor is told.
     losses: Losses,
+    /// Of what the open transaction sends on, for the join with answers.
+    halves: RequestHalves,
     /// How many partitions every output topic has, as far as we asked.
     outputs: i32,
     /// When the open transaction began.
@@ -130,6 +134,7 @@ impl<R: Scorer> Resting<R> {
     ) -> Self {
         progress.adopt(&scorer.revision());
         Self(Desk {
+            halves: RequestHalves::new(&stream),
             stream,
             scorer,
             inbox,
@@ -210,6 +215,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
     /// read from the log.
     fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
         let Self { session, desk, recovery } = self;
+        desk.halves.clear();
         let GivenUp { error, undone } = recovery.give_up(error, session, &desk.progress)?;
         let begun = match error {
             SessionError::Consumer { .. } => Err(error),

@@ -248,13 +248,15 @@ impl<R: Scorer> Desk<R> {
                 self.refusals.trying(Some(at));
             }
             emit::forward(session, &self.stream, &self.scorer, message, outcome, form)?;
+            let sent = (&message.record(), outcome);
+            self.halves.add(session, &self.stream, sent, self.scorer.own_answers())?;
             self.arrivals.send(at);
             if alone {
                 session.arrive()?;
                 self.refusals.trying(None);
             }
         }
-        Ok(())
+        self.halves.flush(session, &self.stream)
     }
 
     /// What becomes of the `i`th record of the last turn, which a topic refused: in which form it

@@ -5,6 +5,7 @@
 //! bundle told (`watch::Baseline`). Watches of signals begin anew, because their cells are the bundle's. An incident goes on
 //! as long as one of its watches does.
 
+use super::answers::ANSWERS_AT;
 use super::clients::is_of_client;
 use super::{Frame, Monitor, State};
 use crate::monitor::{Alert, Member};
@@ -75,6 +76,12 @@ impl Monitor {
             let (slot, watch) = member.place();
             if is_of_client(watch) {
                 return Some(watch);
+            }
+            if let Some(pairs) = watch.checked_sub(ANSWERS_AT) {
+                // Whose model the own one is, does not matter to them.
+                let panel = &state.answers.as_ref()?.panel;
+                let is_there = pairs < panel.watches() && panel.is_firing(pairs);
+                return is_there.then_some(watch);
             }
             let watch = Panel::place_under(watch, was, frame.terms.watches.len())?;
             let panel = match (&state.panels, slot) {

@@ -101,9 +101,11 @@ impl Monitor {
 
     /// Capital of all watches, in [0, 1): how near an alarm is; of several panels the nearest.
     pub fn level(&self) -> f64 {
-        match &self.state.panels {
+        let answers = self.state.answers.as_ref().map_or(0.0, |answers| answers.panel.level());
+        let records = match &self.state.panels {
             None => self.state.panel.level(),
             Some(panels) => panels.values().map(Panel::level).fold(0.0, f64::max),
-        }
+        };
+        records.max(answers)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::answers::AnswerState;
 use crate::monitor::Incident;
 use crate::monitor::incident::Past;
 use crate::monitor::incidents::Incidents;
@@ -52,6 +53,9 @@ pub struct State {
     pub(super) bundles: BTreeMap<String, Known>,
     /// Names of the features that our bundle scores.
     pub(super) features: Vec<String>,
+    /// Of pairs of own and deployed answers, if those are watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) answers: Option<AnswerState>,
 }
 
 /// What was last lost of a partition, and the clock then.
@@ -263,6 +267,7 @@ impl State {
             incidents: Incidents::default(),
             bundles: BTreeMap::new(),
             features: vec![],
+            answers: None,
         }
     }
 

@@ -11,7 +11,9 @@ use crate::watch::{
     Cells, Counts, Flagged, GONE_AFTER_MS, LAG_MS, Tally, Tick, Times, Window, roster,
 };
 
+mod answers;
 mod bundles;
+mod clients;
 mod loss;
 mod partitions;
 mod time;
@@ -45,6 +47,7 @@ fn frame(baseline: &str) -> Frame {
     Frame {
         about,
         terms,
+        answers: None,
         signals,
         schema: Schema { features: vec![] },
         no_data_ms: None,

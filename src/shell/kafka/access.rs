@@ -139,6 +139,11 @@ fn topics(config: &Config) -> Needs {
             let why = "who sends what, under pseudonyms";
             needs.insert(topics.visits.clone(), (vec![Read, Write], why));
         }
+        if let Some(answers) = &stream.answers {
+            let (topic, join) = (answers.topic.clone(), answers.join_topic.clone());
+            needs.insert(topic, (vec![Read], "the deployed model's answers"));
+            needs.insert(join, (vec![Read, Write], "what was sent on and what was answered"));
+        }
     }
     needs
 }
@@ -151,6 +156,10 @@ fn groups(clients: &Clients, config: &Config) -> Needs {
         needs.insert(clients.monitors(&stream.name), read("who monitors"));
         if stream.clients.is_some() {
             needs.insert(clients.client_monitors(&stream.name), read("who monitors clients"));
+        }
+        if stream.answers.is_some() {
+            needs.insert(clients.answers(&stream.name), read("who reads answers"));
+            needs.insert(clients.joins(&stream.name), read("who joins answers"));
         }
     }
     for route in &config.routes {

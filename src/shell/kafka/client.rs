@@ -126,6 +126,16 @@ impl Clients {
         format!("{}.{stream}.clients", self.kafka.group)
     }
 
+    /// The consumer group that reads the deployed model's answers to `stream`.
+    pub fn answers(&self, stream: &str) -> String {
+        format!("{}.{stream}.answers", self.kafka.group)
+    }
+
+    /// The consumer group that joins them.
+    pub fn joins(&self, stream: &str) -> String {
+        format!("{}.{stream}.join", self.kafka.group)
+    }
+
     /// The consumer group that tells incidents by `route`. No stream's group has a colon.
     pub fn route(&self, route: &str) -> String {
         format!("{}.route:{route}", self.kafka.group)

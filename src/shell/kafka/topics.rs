@@ -113,7 +113,19 @@ fn always(stream: &Stream) -> Vec<Topic> {
             ("min.cleanable.dirty.ratio", "0.1".to_owned()),
         ]
     };
-    vec![
+    let join = stream.answers.iter().map(|answers| Topic {
+        name: answers.join_topic.clone(),
+        role: "what was sent on and what was answered, one order",
+        like_input: None,
+        partitions: 1,
+        settings: vec![
+            ("cleanup.policy", "delete".to_owned()),
+            (TIMESTAMP_TYPE, OURS.to_owned()),
+            // Read again after a restart as far back as a half may wait.
+            ("retention.ms", kept_ms(answers.horizon).to_string()),
+        ],
+    });
+    let own = vec![
         like_input(&topics.sanitized, "what may go on to the model", records(SENDERS)),
         like_input(&topics.quarantine, "held back, with the reasons", records(OURS)),
         like_input(&topics.dead_letter, "could not be read, with the fault", records(OURS)),
@@ -140,7 +152,13 @@ fn always(stream: &Stream) -> Vec<Topic> {
                 ("min.compaction.lag.ms", (7 * 24 * 3_600_000_u64).to_string()),
             ],
         },
-    ]
+    ];
+    own.into_iter().chain(join).collect()
+}
+
+/// How long a join topic is kept: twice the horizon, and a day at least.
+fn kept_ms(horizon: Duration) -> u64 {
+    (2 * horizon.as_millis() as u64).max(24 * 3_600_000)
 }
 
 /// Partitions of every topic, and how many brokers answered.
@@ -175,6 +193,13 @@ pub fn hindrances(config: &Config, cluster: &Cluster) -> Vec<String> {
 fn found(config: &Config, cluster: &Cluster) -> Vec<(bool, String)> {
     let mut problems = vec![];
     for stream in &config.streams {
+        let answers = stream.answers.as_ref().map(|answers| &answers.topic);
+        let is_there = |topic: &&String| {
+            cluster.topics.contains_key(*topic) || cluster.hidden.contains(*topic)
+        };
+        if let Some(topic) = answers.filter(|topic| !is_there(topic)) {
+            problems.push((true, format!("answers topic {topic} does not exist")));
+        }
         if !cluster.topics.contains_key(&stream.input) && !cluster.hidden.contains(&stream.input) {
             problems.push((true, format!("input topic {} does not exist", stream.input)));
         }

@@ -6,6 +6,7 @@
 
 mod clients;
 mod exemplar;
+mod join;
 #[cfg(feature = "fit")]
 mod learn;
 mod signals;
@@ -18,6 +19,7 @@ use crate::record::{Offset, Partition, Timestamp};
 
 pub use clients::{ClientFinding, ClientFindings, Keying};
 pub use exemplar::{Exemplar, Exemplars};
+pub use join::{EndpointCounts, JoinCounts, JoinEvidence, JoinWindow};
 pub use signals::{Bins, Of, PLACES, Patch, Signal, Signals, Stat};
 pub use tally::{Cells, Counts, Others, Tally, Usual};
 
@@ -158,6 +160,8 @@ pub enum Message {
     Reference(Baseline),
     /// As `Stall`.
     Clients(ClientFindings),
+    /// Of those who join answers. As `Stall`.
+    Answers(JoinEvidence),
 }
 
 impl Baseline {

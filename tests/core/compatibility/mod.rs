@@ -73,6 +73,8 @@ fn outcome(judged: Result<Action, Fault>) -> Outcome {
         reason: 0..0,
         oddity: None,
         cells,
+        visits: 0..0,
+        answer: 0..0,
     }
 }
 
@@ -142,7 +144,15 @@ fn judging_of(schema: Schema, per_partition: bool) -> Monitor {
     let watches = roster(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
     let times = Times { window_ms: WINDOW_MS, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let terms = Terms::new("e", "s", watches, times);
-    Monitor::new(Arc::new(Frame { about, terms, signals, schema, no_data_ms: None, per_partition }))
+    Monitor::new(Arc::new(Frame {
+        about,
+        terms,
+        answers: None,
+        signals,
+        schema,
+        no_data_ms: None,
+        per_partition,
+    }))
 }
 
 /// A clean minute, then an attack.

@@ -141,7 +141,15 @@ fn monitor() -> Monitor {
     let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
     let (schema, no_data_ms) = (Schema { features: vec![] }, None);
     let per_partition = false;
-    Monitor::new(Arc::new(Frame { about, terms, signals, schema, no_data_ms, per_partition }))
+    Monitor::new(Arc::new(Frame {
+        about,
+        terms,
+        answers: None,
+        signals,
+        schema,
+        no_data_ms,
+        per_partition,
+    }))
 }
 
 fn outcome(flagged: bool) -> Outcome {
@@ -164,6 +172,7 @@ fn outcome(flagged: bool) -> Outcome {
         oddity: None,
         cells,
         visits: 0..0,
+        answer: 0..0,
     }
 }
 

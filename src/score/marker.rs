@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use crate::clients::{CleanMarks, Prints, RowFacts, Scratch, Visit, marks_of};
+use crate::clients::{CleanMarks, PrintScratch, Prints, RowFacts, RowVisit, marks_of};
 use crate::math::poisson_upper;
 use crate::record::Rows;
 use crate::watch::{Bins, Of, Signals, Usual};
 
 /// How rows of a stream are marked.
 #[derive(Clone, Debug)]
-pub struct Marking {
+pub struct Marker {
     prints: Option<Prints>,
     pub clean: CleanMarks,
 }
@@ -19,7 +19,7 @@ const LOW_SHARE: f64 = 0.02;
 /// How often a share is larger than it is believed to be.
 const MISS: f64 = 0.01;
 
-impl Marking {
+impl Marker {
     /// What is known of clean rows by `signals`, of which so many are flagged, and by the bundle's fingerprints.
     pub fn new(signals: &Signals, flagged: Usual, prints: Option<Prints>) -> Self {
         let matched = prints.as_ref().map(|prints| prints.measured).filter(|m| m.threshold > 0);
@@ -72,17 +72,17 @@ fn low_confidence(signals: &Signals) -> Option<(f32, f64)> {
 
 /// Marks of the rows of a batch; buffers are reused.
 #[derive(Debug, Default)]
-pub struct Marked {
-    visits: Vec<Visit>,
-    scratch: Scratch,
+pub struct RowMarks {
+    visits: Vec<RowVisit>,
+    scratch: PrintScratch,
 }
 
-impl Marked {
+impl RowMarks {
     pub fn clear(&mut self) {
         self.visits.clear();
     }
 
-    pub fn all(&self) -> &[Visit] {
+    pub fn all(&self) -> &[RowVisit] {
         &self.visits
     }
 
@@ -90,7 +90,7 @@ impl Marked {
     /// where they are. Allocates for the fingerprints of a row: they travel on to a message.
     pub fn mark(
         &mut self,
-        marking: &Marking,
+        marking: &Marker,
         rows: &Rows<'_>,
         span: Range<usize>,
         flagged: Option<usize>,
@@ -105,7 +105,7 @@ impl Marked {
                 (largest.exp(), low)
             });
             let facts = RowFacts { fault: false, flagged: flagged == Some(row), confidence };
-            let mut visit = Visit { marks: marks_of(&facts), ..Visit::default() };
+            let mut visit = RowVisit { marks: marks_of(&facts), ..RowVisit::default() };
             if let Some(prints) = &marking.prints {
                 let (print, cell) = prints.of(x, &mut self.scratch);
                 visit.hash = prints.hash(x);
@@ -119,7 +119,7 @@ impl Marked {
 }
 
 /// What is said of a record without rows.
-pub fn fault_visit() -> Visit {
+pub fn fault_visit() -> RowVisit {
     let facts = RowFacts { fault: true, ..RowFacts::default() };
-    Visit { marks: marks_of(&facts), ..Visit::default() }
+    RowVisit { marks: marks_of(&facts), ..RowVisit::default() }
 }

@@ -1,0 +1,228 @@
+//! The join of what was sent on and what was answered: halves in, counts by window out.
+//!
+//! A pure function of its topic: how that was cut, and whenever somebody began again, shows in no count, as long as nothing
+//! had to be given up for want of room. The order in which
+//! the two sides come shows only between halves that come twice. What is remembered is not written to the state topic but
+//! read again: `low` is the first offset at which something began that is not over yet.
+//!
+//! It cannot see an answer whose id nobody logs, nor tell two records apart that have the same id within the horizon.
+
+mod compare;
+mod pending;
+
+use serde::{Deserialize, Serialize};
+
+use self::compare::{Pair, count_pair};
+use self::pending::{IdFate, Meeting, Pending};
+use super::half::{Half, HalfOf, JoinValue};
+use crate::alarm::WindowStart;
+use crate::record::{Offset, Timestamp};
+use crate::watch::answers::{ORPHANS, UNANSWERED};
+use crate::watch::{JoinEvidence, JoinWindow, Message};
+
+/// How halves are matched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct JoinSettings {
+    /// How far apart two halves may be, and after how long one is given up.
+    pub horizon_ms: i64,
+    pub window_ms: i64,
+    /// Halves of a side that wait at a time, and ids that are remembered. Beyond, the oldest are given up, and a restart may
+    /// count some of their halves in another way: that is what a bound costs.
+    pub pending_max: usize,
+    pub ids_max: usize,
+    /// A row is compared where the own model's largest probabilities are further apart than this.
+    pub margin: f32,
+}
+
+/// The reader of a join topic.
+#[derive(Clone, Debug)]
+pub struct Join {
+    settings: JoinSettings,
+    next: Offset,
+    /// The offset from which on what is counted was not told yet.
+    from: Offset,
+    /// Nothing was told yet.
+    begins: bool,
+    /// A time was read since it was told.
+    due: bool,
+    pending: Pending,
+    windows: Vec<JoinWindow>,
+}
+
+/// What is written to the state topic, beside `next` and `low`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JoinState {
+    version: u32,
+    /// What time it was before `low`.
+    clock: Timestamp,
+    /// Counted and not told yet.
+    from: Offset,
+    windows: Vec<JoinWindow>,
+}
+
+/// Format version that this build writes and reads.
+const VERSION: u32 = 1;
+
+impl Join {
+    /// One that has read nothing.
+    pub fn new(settings: JoinSettings) -> Self {
+        let pending = Pending::new(settings);
+        let (next, from) = (Offset(0), Offset(0));
+        Self { settings, next, from, begins: true, due: false, pending, windows: vec![] }
+    }
+
+    /// The next offset that is counted.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// From here on a restart reads again and counts nothing.
+    pub fn low(&self) -> Offset {
+        self.pending.low().unwrap_or(self.next).min(self.next)
+    }
+
+    /// Halves that wait for their other half.
+    pub fn waiting(&self) -> usize {
+        self.pending.waiting()
+    }
+
+    /// Reads the value at `offset`. One below `next` was counted before: it is only remembered again.
+    ///
+    /// # Errors
+    /// If no role of ours wrote it; it is passed over.
+    pub fn take(&mut self, offset: Offset, value: &[u8]) -> Result<(), String> {
+        let silent = offset < self.next;
+        let read = JoinValue::read(value).map_err(|error| error.to_string());
+        if read.is_ok() {
+            self.skip(offset);
+        }
+        match read? {
+            JoinValue::Tick(at) => self.tick(offset, at, silent),
+            JoinValue::Halves(halves) => {
+                halves.for_each(|half| self.half(offset, &half, silent));
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over the record at `offset`.
+    pub fn skip(&mut self, offset: Offset) {
+        self.next = self.next.max(offset.next());
+    }
+
+    /// What was counted since the last time that was told, once per time that was read: a half may come at any moment, and
+    /// nobody waits for a single one.
+    pub fn drain(&mut self, out: &mut Vec<Message>) {
+        if !self.due || self.windows.is_empty() {
+            return;
+        }
+        let windows = std::mem::take(&mut self.windows);
+        let from = std::mem::replace(&mut self.from, self.next);
+        let begins = std::mem::replace(&mut self.begins, false);
+        self.due = false;
+        out.push(Message::Answers(JoinEvidence { from, to: self.next, begins, windows }));
+    }
+
+    /// What goes to the state topic, beside `next` and `low`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Self { from, windows, .. } = self;
+        let clock = self.pending.clock_before(self.low());
+        let state = JoinState { version: VERSION, clock, from: *from, windows: windows.clone() };
+        serde_json::to_vec(&state).expect("plain data")
+    }
+
+    /// This one as its last commit left it, before it has read `low..next` again.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn restore(&self, next: Offset, low: Offset, state: &[u8]) -> Result<Self, String> {
+        let state: JoinState = serde_json::from_slice(state).map_err(|error| error.to_string())?;
+        if state.version != VERSION {
+            let version = state.version;
+            return Err(format!("state of version {version}; this build reads {VERSION}"));
+        }
+        let mut restored = Self::new(self.settings);
+        restored.pending.begin_at(low, state.clock);
+        (restored.next, restored.from, restored.windows) = (next, state.from, state.windows);
+        Ok(restored)
+    }
+
+    /// This one, which has nothing to read again and reads on at `next`: what waits is forgotten, what is counted stays.
+    #[must_use]
+    pub fn starting_at(mut self, next: Offset) -> Self {
+        let clock = self.pending.clock();
+        self.pending = Pending::new(self.settings);
+        self.pending.begin_at(next, clock);
+        (self.next, self.from) = (next, next);
+        self
+    }
+
+    /// This fresh one, of another configuration, which goes on from what `last` knows.
+    #[must_use]
+    pub fn succeeding(self, last: &Self) -> Self {
+        let pending = last.pending.clone().under(self.settings);
+        Self { settings: self.settings, pending, ..last.clone() }
+    }
+
+    fn tick(&mut self, offset: Offset, at: Timestamp, silent: bool) {
+        for (fate, at) in self.pending.tick(offset, at) {
+            if silent {
+                continue;
+            }
+            let window = self.window(Timestamp(at.0.saturating_add(self.settings.horizon_ms)));
+            match fate {
+                IdFate::Answered => {
+                    window.counts.settled += 1;
+                    window.cells.push(UNANSWERED.start);
+                    window.cells.push(ORPHANS.start);
+                }
+                IdFate::Unanswered => {
+                    window.counts.unanswered += 1;
+                    window.cells.push(UNANSWERED.start + 1);
+                }
+                IdFate::Orphan => {
+                    window.counts.orphan += 1;
+                    window.cells.push(ORPHANS.start + 1);
+                }
+            }
+        }
+        self.due |= !silent;
+    }
+
+    fn half(&mut self, offset: Offset, half: &Half<'_>, silent: bool) {
+        let met = self.pending.meet(offset, half);
+        if silent {
+            return;
+        }
+        let margin = self.settings.margin;
+        match met {
+            Meeting::Waits { given_up } => {
+                given_up.into_iter().for_each(|at| self.window(at).counts.given_up += 1)
+            }
+            Meeting::Doubled => self.window(half.at).counts.doubled += 1,
+            Meeting::Late => self.window(half.at).counts.late += 1,
+            Meeting::Pair(other) => {
+                let paired = match half.of {
+                    HalfOf::Answer { .. } => Pair::new(&other.as_half(half.id), half),
+                    HalfOf::Request { .. } => Pair::new(half, &other.as_half(half.id)),
+                };
+                count_pair(&paired, margin, self.window(paired.answer_at));
+            }
+        }
+    }
+
+    fn window(&mut self, at: Timestamp) -> &mut JoinWindow {
+        let start: WindowStart =
+            Timestamp(at.0.saturating_sub(at.0.rem_euclid(self.settings.window_ms)));
+        let found = self.windows.binary_search_by_key(&start, |window| window.window);
+        let at = found.unwrap_or_else(|at| {
+            self.windows.insert(at, JoinWindow::empty(start));
+            at
+        });
+        &mut self.windows[at]
+    }
+}
+
+#[cfg(test)]
+mod tests;
