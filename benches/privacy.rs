@@ -1,4 +1,4 @@
-//! What it costs to make a value poorer, and to seal it: each step on a record of 300 bytes, and 8 KiB of JSON.
+//! What it costs to make a value poorer, to seal it and to open it: each step on a record of 300 bytes, and 8 KiB of JSON.
 //!
 //! `steps/none` is the walk over the value without a step on the way (a field that is not there), so a step costs what lies
 //! between it and its own line. `parse` is serde_json reading the same bytes. It does not see Kafka.
@@ -9,8 +9,11 @@ use std::hint::black_box;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64U;
-use criterion::{Criterion, criterion_group, criterion_main};
-use tripline::open::{Jwk, KeyMaterial, Sealer, SecretKey, open_jwe};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use tripline::open::{
+    Arena, ContentHeaders, JWE_ALGORITHMS, Jwk, KeyMaterial, OpenerSpec, Sealer, SecretKey, seal_as,
+};
 use tripline::sanitize::{FIELD_STEPS, FieldSettings, Output, OutputSpec, Scratch, StepSpec};
 
 const RECORD: &str = r#"{"amount": 1.5, "shop": {"id": "4711-0815-2342", "name": "Corner shop", "city": "Lisboa"},
@@ -71,7 +74,7 @@ fn eight_kib(c: &mut Criterion) {
         });
     });
     let output = output("bands", "/age");
-    let (mut scratch, mut out, mut sealed) = (Scratch::default(), Vec::new(), Vec::new());
+    let (mut scratch, mut out) = (Scratch::default(), Vec::new());
     group.bench_function("one step", |b| {
         b.iter(|| {
             out.clear();
@@ -79,32 +82,73 @@ fn eight_kib(c: &mut Criterion) {
             black_box(&out);
         });
     });
+    sealing(&mut group, value);
+    opening(&mut group, value);
+    group.finish();
+}
+
+/// To seal for the owner of a key, as quarantine is, or a model with a key of its own.
+fn sealing(group: &mut BenchmarkGroup<'_, WallTime>, value: &[u8]) {
     let jwk = |text: &str| Jwk::read(text).expect("a key").material;
-    let direct = jwk(&format!(r#"{{"kty":"oct","k":"{}"}}"#, B64U.encode(key().expose())));
+    let secret = jwk(&format!(r#"{{"kty":"oct","k":"{}"}}"#, B64U.encode(key().expose())));
     let p256 = jwk(r#"{"kty":"EC","crv":"P-256","x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ",
             "y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck"}"#);
     let x25519 =
         jwk(r#"{"kty":"OKP","crv":"X25519","x":"hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo"}"#);
-    let keys: [(&str, &KeyMaterial); 3] = [("dir", &direct), ("P-256", &p256), ("X25519", &x25519)];
+    let keys: [(&str, &KeyMaterial); 3] =
+        [("A256KW", &secret), ("P-256", &p256), ("X25519", &x25519)];
+    let (mut out, mut scratch) = (vec![], vec![]);
     for (name, key) in keys {
         let sealer = Sealer::new("k", key).expect("it seals");
         group.bench_function(format!("seal {name}"), |b| {
             b.iter(|| {
                 out.clear();
-                sealer.seal(black_box(value), None, &mut sealed, &mut out).expect("random numbers");
+                sealer
+                    .seal(black_box(value), None, &mut scratch, &mut out)
+                    .expect("random numbers");
                 black_box(&out);
             });
         });
     }
-    let sealer = Sealer::new("k", &direct).expect("it seals");
-    out.clear();
-    sealer.seal(value, None, &mut sealed, &mut out).expect("random numbers");
-    group.bench_function("open dir", |b| {
-        b.iter(|| {
-            black_box(open_jwe(black_box(&out), &direct, &[("dir", "A256GCM")]).expect("it opens"))
+}
+
+/// To open what comes sealed, as a batch does, and to seal it again as it came.
+fn opening(group: &mut BenchmarkGroup<'_, WallTime>, value: &[u8]) {
+    let text = include_str!("../tests/frozen/jose/jwe-vectors.json");
+    let all: Vec<serde_json::Value> = serde_json::from_str(text).expect("JSON");
+    let keys = all.iter().map(|one| Jwk::read(&one["jwk"].to_string()).expect("a key"));
+    let keys: Vec<_> = keys.map(|jwk| (jwk.id.expect("an id"), jwk.material)).collect();
+    let algorithms = JWE_ALGORITHMS.to_vec();
+    let spec = OpenerSpec {
+        keys: keys.clone(),
+        elsewhere: vec![],
+        algorithms,
+        required: true,
+        reseal: None,
+    };
+    let opener = spec.build().expect("it is sound");
+    let headers = ContentHeaders::default();
+    let (mut arena, mut scratch, mut out) = (Arena::default(), vec![], vec![]);
+    for (one, (_, key)) in all.iter().zip(&keys) {
+        let (alg, vector) =
+            (one["alg"].as_str().expect("text"), one["jwe"].as_str().expect("text"));
+        let mut sealed = vec![];
+        seal_as((vector.as_bytes(), key), value, &mut scratch, &mut sealed).expect("random");
+        arena.reserve(sealed.len());
+        group.bench_function(format!("open {alg}"), |b| {
+            b.iter(|| {
+                black_box(opener.open(black_box(&sealed), &headers, &mut arena).expect("it opens"));
+                arena.wipe();
+            });
         });
-    });
-    group.finish();
+        group.bench_function(format!("seal again {alg}"), |b| {
+            b.iter(|| {
+                out.clear();
+                seal_as((&sealed, key), black_box(value), &mut scratch, &mut out).expect("random");
+                black_box(&out);
+            });
+        });
+    }
 }
 
 criterion_group!(benches, steps, eight_kib);

@@ -7,6 +7,7 @@ mod answers;
 mod bundles;
 mod files;
 mod records;
+mod sealed;
 
 pub use self::answers::answers;
 pub use self::bundles::{bundle, network};
@@ -15,6 +16,7 @@ pub use self::records::{
     codec_avro, codec_cloudevents, codec_f32_le, codec_json, codec_kserve_v1, codec_oip_json,
     codec_oip_protobuf, codec_pick, codec_protobuf, codec_u8,
 };
+pub use self::sealed::jwe;
 
 /// Name, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -34,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("codec_protobuf", codec_protobuf),
     ("codec_u8", codec_u8),
     ("config", config),
+    ("jwe", jwe),
     ("network", network),
     ("state", state),
 ];

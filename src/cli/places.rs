@@ -4,6 +4,7 @@
 //! It says what is configured, not who may read a topic: that is the brokers' to say.
 
 use crate::config::{Config, Stream};
+use crate::open::OpenerSpec;
 use crate::sanitize::{KeyRule, OutputSpec, TraceDetail};
 
 /// A place, what of a record is there, and what limits that.
@@ -44,7 +45,8 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
     let mut places: Vec<Place> = outputs
         .into_iter()
         .map(|(name, topic, spec, limits)| {
-            let holds = leaves(spec.as_ref().unwrap_or(&whole));
+            let decrypt = stream.decrypt.as_ref();
+            let holds = leaves(name, spec.as_ref().unwrap_or(&whole), decrypt);
             Place { name, at: topic.clone(), holds, limits }
         })
         .collect();
@@ -82,17 +84,16 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
     place("metrics", at, "counts", limits);
     let bundle = "rows of the training data (prototypes, calibration), values of categories";
     place("bundle", stream.bundle.display().to_string(), bundle, "who may read the folder");
-    place(
-        "memory",
-        "this process".into(),
-        "records of a batch, keys",
-        "who may look into the process",
-    );
+    let memory = match stream.decrypt {
+        Some(_) => "records of a batch, what was sealed in them, keys that open it",
+        None => "records of a batch, keys",
+    };
+    place("memory", "this process".into(), memory, "who may look into the process");
     places
 }
 
-/// What of a record leaves by an output.
-fn leaves(spec: &OutputSpec) -> String {
+/// What of a record leaves by the output `name`.
+fn leaves(name: &str, spec: &OutputSpec, decrypt: Option<&OpenerSpec>) -> String {
     let (dropped, steps) = (spec.drop.len(), spec.steps.len());
     let number = |n: usize, noun: &str| match n {
         1 => format!("1 {noun}"),
@@ -115,7 +116,14 @@ fn leaves(spec: &OutputSpec) -> String {
     let value = match &spec.encrypt_to {
         _ if spec.pointer => "a pointer".to_owned(),
         Some((key, _)) => format!("{fields}, sealed to {key:?}"),
-        None => fields,
+        None => match decrypt {
+            Some(OpenerSpec { reseal: Some((key, _)), .. }) if name == "sanitized" => {
+                format!("{fields}, sealed for {key:?}")
+            }
+            Some(OpenerSpec { required: true, .. }) => format!("{fields}, sealed as it came"),
+            Some(_) => format!("{fields}, sealed if it came sealed"),
+            None => fields,
+        },
     };
     let key = match spec.record_key {
         KeyRule::Same => "record keys",
@@ -129,6 +137,7 @@ fn leaves(spec: &OutputSpec) -> String {
         (None, drop) => format!("headers but {}", drop.len()),
     };
     let trace = match spec.trace {
+        TraceDetail::Full if decrypt.is_some() => "trace without numbers of what was sealed",
         TraceDetail::Full => "trace with numbers of up to four features",
         TraceDetail::Shares => "trace without numbers",
         TraceDetail::Source => "trace of the source alone",
@@ -158,9 +167,11 @@ mod tests {
             r#"{"kty":"OKP","crv":"X25519","x":"hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo"}"#;
         let text = format!(
             "instance = \"a\"\n[kafka]\nbrokers = \"b:1\"\n[[key]]\nname = \"team\"\njwk = '{key}'\n\
+             [[key]]\nname = \"k\"\njwk = {{ env = \"K\" }}\n\
              [[stream]]\nname = \"s\"\ninput = \"i\"\nbundle = \"x\"\n{rest}"
         );
-        let read = Config::read(Path::new("t.toml"), &text, [], &|_| Err(String::new()));
+        let secret = r#"{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}"#;
+        let read = Config::read(Path::new("t.toml"), &text, [], &|_| Ok(secret.into()));
         read.unwrap_or_else(|problems| panic!("{problems}"))
     }
 
@@ -190,6 +201,21 @@ mod tests {
             holds(text, "dead letters")
                 .starts_with("a pointer; record keys; all headers; trace of the source")
         );
+    }
+
+    #[test]
+    fn what_comes_sealed_leaves_sealed() {
+        let text =
+            "[stream.decrypt]\nkind = \"jwe\"\nkeys = [\"k\"]\nalgorithms = [\"dir+A256GCM\"]\n";
+        let expected = "the whole value, sealed as it came; record keys; all headers; trace without numbers of what was \
+                        sealed";
+        assert_eq!(holds(text, "sanitized"), expected);
+        let other = format!("{text}required = false\nreseal = \"team\"\n");
+        assert!(holds(&other, "sanitized").starts_with("the whole value, sealed for \"team\""));
+        assert!(
+            holds(&other, "quarantine").starts_with("the whole value, sealed if it came sealed")
+        );
+        assert!(holds(text, "memory").contains("what was sealed in them"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod admin;
 mod answers;
 mod claims;
 mod clients;
+mod decrypt;
 mod endpoint;
 mod field;
 mod kafka;
@@ -37,6 +38,7 @@ pub use answers::StreamAnswers;
 pub use clients::{IdPlace, StreamClients};
 pub use endpoint::Login;
 pub use kafka::{Delivery, GroupProtocol, Hidden, Kafka};
+pub use key::{VaultKey, VaultLogin};
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
 pub use reference::reference;
@@ -148,7 +150,9 @@ fn read_all(
         registry: registry::read(root.section("registry")),
         streams: {
             let keys = key::read(&mut root);
-            stream::read(&mut root, &keys)
+            let streams = stream::read(&mut root, &keys);
+            keys.check(reader);
+            streams
         },
         routes: vec![],
     };

@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::answers::{self, StreamAnswers};
 use super::claims::Claims;
 use super::clients::{self, StreamClients};
-use super::key::Keys;
-use super::output;
+use super::key::{Keys, VaultKey};
 use super::reader::{Kind, Section};
 use super::time;
 use super::value::Node;
+use super::{decrypt, output};
 use crate::codec::select::{Rule, Select, check_field};
 use crate::codec::{self, Fields, Format, Inputs, InputsBy, ROWS_PER_RECORD_MAX};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
+use crate::open::OpenerSpec;
 use crate::record::{BadProbability, Probability};
 use crate::sanitize::OutputSpecs;
 
@@ -82,6 +83,10 @@ pub struct Stream {
     pub outputs: OutputSpecs,
     /// `[stream.clients]`: who sends what; nobody asks unless it is enabled.
     pub clients: Option<StreamClients>,
+    /// `[stream.decrypt]`: what opens values that come sealed; they are read as they come unless given.
+    pub decrypt: Option<OpenerSpec>,
+    /// Its keys that a vault unwraps, in the order of [`OpenerSpec::elsewhere`].
+    pub vault_keys: Vec<VaultKey>,
 }
 
 /// `[stream.topics]`: where a stream's records and its own records go.
@@ -190,8 +195,17 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
         brokers: String::new(),
         outputs: OutputSpecs::default(),
         clients: None,
+        decrypt: None,
+        vault_keys: vec![],
         name,
     };
+    (stream.decrypt, stream.vault_keys) =
+        decrypt::read(&mut section, keys).map_or((None, vec![]), |(spec, keys)| (Some(spec), keys));
+    if stream.decrypt.is_some() && stream.reason_values {
+        let message = "the words that say why a record was flagged would hold what was sealed";
+        let path = section.path_of("reason_values");
+        section.reader.note(path, section.origin.as_ref(), message, "leave it out, or write false");
+    }
     stream.outputs = output::read(&mut section, keys, stream.codec.format);
     stream.clients = clients::read(section.section("clients"), keys);
     section.end();

@@ -46,7 +46,7 @@ pub struct Progress {
     pub lost: AtomicU64,
     pub outputs_lost: AtomicU64,
     /// What the open transaction would add to all of the above.
-    open: [AtomicU64; COUNTED],
+    open: OpenCounts,
     pub commits: AtomicU64,
     /// Transactions given up and done again.
     pub failures: AtomicU64,
@@ -103,6 +103,25 @@ pub enum Standing {
 const COUNTED: usize = LOST + 3;
 const BESIDE: usize = LOST + 2;
 const LOST: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
+
+/// What the open transaction would add, by the places above.
+#[derive(Debug)]
+struct OpenCounts([AtomicU64; COUNTED]);
+
+// The standard library has this for arrays of up to 32.
+impl Default for OpenCounts {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::default()))
+    }
+}
+
+impl std::ops::Deref for OpenCounts {
+    type Target = [AtomicU64; COUNTED];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
 
 /// Bytes of a reason: a sentence, whatever went into it.
 const REASON_BYTES_MAX: usize = 600;

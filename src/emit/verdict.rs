@@ -34,6 +34,9 @@ pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
             Fault::RefusedTimestamp { .. } => "would-dead-letter:refused-timestamp",
             Fault::RefusedRecord => "would-dead-letter:refused-record",
             Fault::StepFailed => "would-dead-letter:step-failed",
+            Fault::NotSealed => "would-dead-letter:not-sealed",
+            Fault::UnknownKey => "would-dead-letter:unknown-key",
+            Fault::Undecryptable(_) => "would-dead-letter:undecryptable",
         },
     };
     match mode {
@@ -51,7 +54,7 @@ pub const BESIDE: &str = "not-selected";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Ambiguity, FeatureId};
+    use crate::record::{Ambiguity, FeatureId, SealFault};
 
     #[test]
     fn the_text_of_a_fault_says_where_the_record_went_and_ends_in_its_name() {
@@ -76,6 +79,9 @@ mod tests {
             Fault::RefusedTimestamp { timestamp: 4 },
             Fault::RefusedRecord,
             Fault::StepFailed,
+            Fault::NotSealed,
+            Fault::UnknownKey,
+            Fault::Undecryptable(SealFault::Tag),
         ];
         assert_eq!(faults.len(), Fault::NAMES.len());
         for fault in faults {

@@ -20,8 +20,9 @@ use crate::record::{Fault, Unread};
 pub use cloudevents::CloudEvents;
 pub use content_headers::{ContentHeaders, Header};
 pub use jose::{
-    BadJwk, JweFault, Jwk, KeyMaterial, OpenedJwe, PrivateKey, PublicKey, Sealer, SecretKey,
-    open_jwe,
+    Arena, BadJwk, BadOpener, Cleartext, JOSE, JWE_ALGORITHMS, JweAlgorithm, Jwk, KeyMaterial,
+    OpenedJwe, Opener, OpenerSpec, PrivateKey, PublicKey, Sealer, SecretKey, fits, is_jose,
+    open_jwe, seal_as, wipe,
 };
 
 /// Takes a payload out of a record's value, and puts another one in its place.

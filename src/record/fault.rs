@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Feature, FeatureId, Schema};
+use super::{Feature, FeatureId, Schema, SealFault};
 
 /// Why a record has no row. Travels to the dead-letter topic; never logged per record.
 #[derive(Clone, Copy, Debug, PartialEq, strum::IntoStaticStr, strum::VariantNames)]
@@ -47,6 +47,12 @@ pub enum Fault {
     RefusedRecord,
     /// A step of its output cannot be applied to it: it leaves as a pointer or sealed, never in clear.
     StepFailed,
+    /// The value is in clear, and the stream takes sealed ones only.
+    NotSealed,
+    /// The value is sealed with a key that is none of the stream's.
+    UnknownKey,
+    /// The value is sealed and cannot be opened.
+    Undecryptable(SealFault),
 }
 
 /// What readers of one value do not agree about.
@@ -208,6 +214,13 @@ impl fmt::Display for Fault {
             Self::StepFailed => {
                 write!(f, "{name}: a step of its output cannot be applied to the value")
             }
+            Self::NotSealed => {
+                write!(f, "{name}: the value is in clear; the stream takes sealed values only")
+            }
+            Self::UnknownKey => {
+                write!(f, "{name}: the value is sealed with a key that is none of the stream's")
+            }
+            Self::Undecryptable(why) => write!(f, "{name}: {why}"),
         }
     }
 }

@@ -11,6 +11,7 @@ mod probability;
 mod record;
 mod rows;
 mod schema;
+mod seal;
 mod unread;
 mod verdict;
 
@@ -24,5 +25,6 @@ pub use probability::{BadProbability, Probability};
 pub use record::{OwnedRecord, Record};
 pub use rows::{Columns, MISSING, Rows};
 pub use schema::{BadSchema, Feature, FeatureId, Schema};
+pub use seal::SealFault;
 pub use unread::{Missing, SchemaId, Unread};
 pub use verdict::{Action, REASONS_MAX, Reason, Reasons, Verdict, Window};

@@ -26,6 +26,9 @@ impl From<Fault> for Unread {
 pub enum Missing {
     #[error("schema {0}")]
     Schema(SchemaId),
+    /// A key that is kept elsewhere, and may be the one that opens the value.
+    #[error("a key of [stream.decrypt]")]
+    Key,
 }
 
 /// What a registry knows a schema by.

@@ -11,6 +11,7 @@ use super::marker::RowMarks;
 use super::outcome::{Outcome, Span};
 use super::read::{Read, read};
 use super::trace::trace;
+use super::unseal::{Cover, Unsealing};
 use super::verdict::{UNJUDGED, verdict};
 use super::witness::Witness;
 use super::{Explanation, Guard, GuardFailure};
@@ -47,6 +48,7 @@ pub struct Batch {
     typical: Vec<f32>,
     shares: Vec<f32>,
     witness: Witness,
+    unsealing: Unsealing,
 }
 
 /// Numbers that are scored together, if records of many rows bring more: 16 MiB of `f32`, and as
@@ -69,7 +71,29 @@ impl Batch {
         networks: &mut Networks,
         records: &[Record<'_>],
     ) -> Result<(), GuardFailure> {
-        self.clear();
+        let Some(opener) = &guard.opener else {
+            return self.score_inner(guard, networks, records, &[]);
+        };
+        let mut unsealing = std::mem::take(&mut self.unsealing);
+        unsealing.open(guard, opener, records);
+        let headers = unsealing.headers(records);
+        let (inner, covers) = unsealing.records(records, &headers);
+        let scored = self.score_inner(guard, networks, &inner, &covers);
+        unsealing.wipe();
+        self.unsealing = unsealing;
+        scored
+    }
+
+    /// The same of records that were opened: `covers` says of each how it came. Without covers all came in clear.
+    pub(super) fn score_inner(
+        &mut self,
+        guard: &Guard,
+        networks: &mut Networks,
+        records: &[Record<'_>],
+        covers: &[Cover<'_>],
+    ) -> Result<(), GuardFailure> {
+        self.clear(guard);
+        let cover = |i: usize| covers.get(i).copied().unwrap_or(Cover::Bare);
         // How many records are tried together: halved when they fail, doubled when they do not, so
         // that a few bad ones among many cost a few runs each.
         let mut most = records.len();
@@ -78,7 +102,8 @@ impl Batch {
         while self.outcomes.len() < records.len() {
             let first = self.outcomes.len();
             self.part = first;
-            let n = self.read(guard, &records[first..], most)?;
+            let ahead = (&records[first..], covers.get(first..).unwrap_or_default());
+            let n = self.read(guard, ahead, most)?;
             match self.scored.run(guard, networks, &self.rows) {
                 Ok(()) => {
                     self.decide(guard, &records[first..], first);
@@ -109,7 +134,7 @@ impl Batch {
             let original = (self.rows.as_slice(), &self.scored);
             self.corrections.make(guard, networks, part, original, outcomes, spans)?;
             for (i, record) in part.iter().enumerate() {
-                self.address(guard, record, first + i);
+                self.address(guard, (record, cover(first + i)), first + i);
             }
         }
         Ok(())
@@ -117,10 +142,10 @@ impl Batch {
 
     /// One outcome: dead-lettered with `fault`, unread.
     pub fn refuse(&mut self, guard: &Guard, record: &Record<'_>, fault: Fault) {
-        self.clear();
+        self.clear(guard);
         self.outcomes.push(Outcome::of(Err(fault)));
         self.spans.push(Span { rows: 0..0, worst: 0 });
-        self.address(guard, record, 0);
+        self.address(guard, (record, Cover::Bare), 0);
     }
 
     /// The `i`th record of the last batch is `record`, and has `fault` instead of what it was found to
@@ -128,7 +153,7 @@ impl Batch {
     pub fn replace(&mut self, guard: &Guard, i: usize, record: &Record<'_>, fault: Fault) {
         self.outcomes[i] = Outcome::of(Err(fault));
         self.spans[i] = Span { rows: 0..0, worst: 0 };
-        self.address(guard, record, i);
+        self.address(guard, (record, Cover::Bare), i);
     }
 
     /// One outcome per record of the last batch, in order.
@@ -175,11 +200,11 @@ impl Batch {
         self.visits.all()
     }
 
-    fn clear(&mut self) {
+    fn clear(&mut self, guard: &Guard) {
         self.outcomes.clear();
         self.visits.clear();
         self.spans.clear();
-        self.corrections.clear();
+        self.corrections.clear(guard.opener.is_some());
         self.traces.clear();
         self.reasons.clear();
         self.cells.clear();
@@ -191,17 +216,20 @@ impl Batch {
     fn read(
         &mut self,
         guard: &Guard,
-        records: &[Record<'_>],
+        (records, covers): (&[Record<'_>], &[Cover<'_>]),
         most: usize,
     ) -> Result<usize, GuardFailure> {
         self.rows.clear();
         let width = guard.schema.width();
         let first = self.outcomes.len();
-        for record in records.iter().take(most) {
+        for (i, record) in records.iter().enumerate().take(most) {
             let start = self.rows.len() / width;
             let is_input = record.headers.excess().is_some()
                 || guard.select.takes(record.headers, record.value);
-            let read = is_input.then(|| read(guard, record, &mut self.rows));
+            let read = is_input.then(|| match covers.get(i) {
+                Some(&Cover::Shut(unread)) => Err(unread),
+                _ => read(guard, record, &mut self.rows),
+            });
             let Some(read) = read else {
                 let beside = Outcome { unscored: true, beside: true, ..Outcome::of(Ok(UNJUDGED)) };
                 self.outcomes.push(beside);
@@ -305,15 +333,15 @@ impl Batch {
     }
 
     /// Destination, what leaves, and headers of the `i`th record.
-    fn address(&mut self, guard: &Guard, record: &Record<'_>, i: usize) {
+    fn address(&mut self, guard: &Guard, (record, cover): (&Record<'_>, Cover<'_>), i: usize) {
         let mut corrected = self.destine(guard, i);
         let (made, outcome) = (&mut self.corrections, &mut self.outcomes[i]);
-        if self.leaver.leave(guard, record, outcome, made).is_err() {
+        if self.leaver.leave(guard, (record, cover), outcome, made).is_err() {
             *outcome = Outcome::of(Err(Fault::StepFailed));
             self.spans[i] = Span { rows: 0..0, worst: 0 };
             corrected = self.destine(guard, i);
             let (made, outcome) = (&mut self.corrections, &mut self.outcomes[i]);
-            let left = self.leaver.leave(guard, record, outcome, made);
+            let left = self.leaver.leave(guard, (record, cover), outcome, made);
             assert!(left.is_ok(), "a dead letter leaves as a pointer at least");
         }
         let (outcome, span) = (&mut self.outcomes[i], &self.spans[i]);
@@ -325,7 +353,11 @@ impl Batch {
             guard.decider.shares(scores, &mut self.shares);
         }
         let detail = output(&guard.outputs, outcome.destination).map(|output| output.trace);
-        let detail = detail.unwrap_or_default();
+        let mut detail = detail.unwrap_or_default();
+        if matches!(cover, Cover::Sealed(..)) && detail == TraceDetail::Full {
+            // Headers are in clear.
+            detail = TraceDetail::Shares;
+        }
         // Words say no more than the trace may.
         let tells = guard.tells_values() && detail == TraceDetail::Full;
         if let Err(fault) = outcome.judged {

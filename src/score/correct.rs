@@ -10,6 +10,7 @@ use super::{Guard, GuardFailure};
 use crate::codec::ContentHeaders;
 use crate::decide::OnGuardFailure;
 use crate::model::{ModelError, Networks};
+use crate::open::wipe;
 use crate::record::{Action, Record};
 
 /// Corrected records of one batch; buffers are reused.
@@ -23,8 +24,12 @@ pub struct Corrections {
 }
 
 impl Corrections {
-    pub fn clear(&mut self) {
-        self.bytes.clear();
+    /// Overwrites what it held, if that was sealed.
+    pub fn clear(&mut self, sealed: bool) {
+        match sealed {
+            true => wipe(&mut self.bytes),
+            false => self.bytes.clear(),
+        }
     }
 
     pub fn bytes(&self) -> &[u8] {

@@ -3,6 +3,7 @@
 //! The parts of the most suspicious row that carry its score become typical, the heaviest first, until the record
 //! passes. That is a small change, found in this order; a smaller one may exist.
 
+use super::unseal::Cover;
 use super::{Batch, Guard, GuardFailure};
 use crate::model::Networks;
 use crate::record::{Action, Part, Record};
@@ -35,14 +36,26 @@ pub fn counterfactual(
     networks: &mut Networks,
     record: &Record<'_>,
 ) -> Result<Option<Vec<PartSwap>>, GuardFailure> {
+    guard.unsealed(record, |record, cover| match cover {
+        Cover::Shut(_) => Ok(None),
+        _ => of_inner(guard, networks, record),
+    })
+}
+
+/// The same of a record that is open.
+fn of_inner(
+    guard: &Guard,
+    networks: &mut Networks,
+    record: &Record<'_>,
+) -> Result<Option<Vec<PartSwap>>, GuardFailure> {
     let (schema, mut batch) = (guard.schema(), Batch::default());
-    let Some(mut rows) = guard.rows(record) else { return Ok(None) };
+    let Some(mut rows) = guard.inner_rows(record) else { return Ok(None) };
     let (parts, width) = (schema.parts(), schema.width());
     let (mut changes, mut value): (Vec<PartSwap>, _) = (vec![], record.value.map(<[u8]>::to_vec));
     let (mut each, mut steps, mut typical) = (1, 0, vec![]);
     loop {
         let now = Record { value: value.as_deref(), ..*record };
-        batch.score(guard, networks, &[now])?;
+        batch.score_inner(guard, networks, &[now], &[Cover::Bare])?;
         let outcome = &batch.outcomes()[0];
         if outcome.judged.is_ok_and(|verdict| verdict.action == Action::Pass) {
             return Ok((!outcome.unscored).then_some(changes));

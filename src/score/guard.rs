@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::Marker;
+use super::unseal::Cover;
 use crate::bundle::{
     Bundle, Correction, Dependence, Digest, NETWORKS, NetworkKind, NetworkOutputs, TensorError,
 };
@@ -11,7 +12,8 @@ use crate::codec::select::Select;
 use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format, Spelling};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Pairs, Setting, kind};
-use crate::record::{Columns, Feature, Missing, Probability, Record, Schema};
+use crate::open::{BadOpener, Opener, OpenerSpec};
+use crate::record::{Columns, Feature, Missing, Probability, Record, Schema, Unread};
 use crate::sanitize::{
     BadOutput, FeatureStep, OutputSpecs, OutputTables, Step, UnknownStep, steps,
 };
@@ -32,6 +34,10 @@ pub struct Guard {
     pub(super) steps: Vec<Box<dyn Step>>,
     pub(super) signals: Signals,
     pub(super) outputs: OutputTables,
+    /// What opens values that come sealed.
+    pub(super) opener: Option<Opener>,
+    /// Names of its keys that are kept elsewhere.
+    pub(super) elsewhere: Vec<String>,
     dependence: Option<Dependence>,
     pub(super) policy: Policy,
     /// Labels that a corrected record is not delivered with.
@@ -66,6 +72,8 @@ pub enum GuardError {
     Output(#[from] BadOutput),
     #[error(transparent)]
     Feature(#[from] FeatureStep),
+    #[error(transparent)]
+    Opener(#[from] BadOpener),
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(transparent)]
@@ -135,6 +143,8 @@ impl Guard {
             decider,
             signals,
             outputs: OutputTables::default(),
+            opener: None,
+            elsewhere: vec![],
             dependence: manifest.dependence,
             policy,
             distrusted,
@@ -220,22 +230,55 @@ impl Guard {
         Ok(self)
     }
 
-    /// What must be fetched before the record can be read.
-    pub fn missing(&self, record: &Record<'_>) -> Option<Missing> {
-        let value = record.value.filter(|value| value.len() <= self.value_bytes_max)?;
-        if !self.select.takes(record.headers, Some(value)) {
-            return None;
-        }
-        self.codecs.missing(&ContentHeaders::of(record.headers), value)
+    /// The same, whose records come sealed, as `spec` says.
+    ///
+    /// # Errors
+    /// If nothing can be sealed so.
+    pub fn with_opener(mut self, spec: Option<&OpenerSpec>) -> Result<Self, GuardError> {
+        let Some(spec) = spec else { return Ok(self) };
+        self.opener = Some(spec.build()?);
+        self.elsewhere.clone_from(&spec.elsewhere);
+        let named = format!("{:?} {spec:?}", self.revision);
+        self.revision = Digest(Sha256::digest(named).into()).prefix();
+        Ok(self)
     }
 
-    /// Whether the value is rows of the schema, within its bounds, if it is read as `format`.
-    pub fn reads_as(&self, format: Format, value: &[u8], headers: &ContentHeaders<'_>) -> bool {
-        let mut rows = vec![];
+    /// Whether every record that goes to the model is sealed anew.
+    pub fn seals_anew(&self) -> bool {
+        self.opener.as_ref().is_some_and(|opener| opener.sealer().is_some())
+    }
+
+    /// What must be fetched before the record can be read.
+    pub fn missing(&self, record: &Record<'_>) -> Option<Missing> {
+        // Where nothing can be missing, nothing is looked for. With a registry a sealed value is opened here once more.
+        let lacks = self.opener.as_ref().is_some_and(Opener::lacks_any);
+        if self.codecs.confluent().is_none() && !lacks {
+            return None;
+        }
+        self.unsealed(record, |record, cover| {
+            let value = record.value.filter(|value| value.len() <= self.value_bytes_max)?;
+            if !self.select.takes(record.headers, Some(value)) {
+                return None;
+            }
+            match cover {
+                Cover::Shut(Unread::Missing(missing)) => return Some(missing),
+                Cover::Shut(Unread::Fault(_)) => return None,
+                Cover::Bare | Cover::Sealed(..) => {}
+            }
+            self.codecs.missing(&ContentHeaders::of(record.headers), value)
+        })
+    }
+
+    /// Whether the record's value is rows of the schema, within its bounds, if it is read as `format`.
+    pub fn reads_as(&self, format: Format, record: &Record<'_>) -> bool {
         let Some(codec) = self.codecs.get(format) else { return false };
-        let read = codec.decode(value, headers, &mut rows).is_ok();
-        let mut each = rows.chunks_exact_mut(self.schema.width());
-        read && each.all(|row| self.bounds.settle(row).is_ok())
+        self.unsealed(record, |record, _| {
+            let Some(value) = record.value else { return false };
+            let mut rows = vec![];
+            let read = codec.decode(value, &ContentHeaders::of(record.headers), &mut rows).is_ok();
+            let mut each = rows.chunks_exact_mut(self.schema.width());
+            read && each.all(|row| self.bounds.settle(row).is_ok())
+        })
     }
 
     /// Where schemas are kept, if there is a registry to ask.

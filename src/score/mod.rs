@@ -18,6 +18,7 @@ mod marker;
 mod outcome;
 mod read;
 mod trace;
+mod unseal;
 mod verdict;
 mod witness;
 

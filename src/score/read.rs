@@ -1,6 +1,7 @@
 //! A record's rows: opened, decoded, validated.
 
 use super::Guard;
+use super::unseal::Cover;
 use crate::codec::ContentHeaders;
 use crate::record::{Fault, Record, Unread};
 
@@ -37,23 +38,39 @@ pub fn read(guard: &Guard, record: &Record<'_>, rows: &mut Vec<f32>) -> Result<R
 impl Guard {
     /// Whether the record can be read, or why not, in words; `None` if it is no input of the model.
     pub fn preview(&self, record: &Record<'_>) -> Option<Result<(), String>> {
-        self.select.takes(record.headers, record.value).then(|| {
-            match read(self, record, &mut vec![]) {
-                Ok(_) => Ok(()),
-                Err(Unread::Fault(fault)) => Err(fault.told(&self.schema, record.value, true)),
-                Err(Unread::Missing(missing)) => Err(missing.to_string()),
-            }
+        self.unsealed(record, |record, cover| {
+            let takes = self.select.takes(record.headers, record.value);
+            // What was sealed is not for the terminal.
+            let values = !matches!(cover, Cover::Sealed(..));
+            let told = |fault: Fault| Err(fault.told(&self.schema, record.value, values));
+            takes.then(|| match (cover, read(self, record, &mut vec![])) {
+                (Cover::Shut(Unread::Fault(fault)), _) | (_, Err(Unread::Fault(fault))) => {
+                    told(fault)
+                }
+                (Cover::Shut(Unread::Missing(missing)), _) | (_, Err(Unread::Missing(missing))) => {
+                    Err(format!("{missing} is missing"))
+                }
+                (_, Ok(_)) => Ok(()),
+            })
         })
     }
 
     /// The record's rows, `[n · d]`, if it can be read.
     pub fn rows(&self, record: &Record<'_>) -> Option<Vec<f32>> {
+        self.unsealed(record, |record, cover| match cover {
+            Cover::Shut(_) => None,
+            _ => self.inner_rows(record),
+        })
+    }
+
+    /// The same of a record that is open.
+    pub(super) fn inner_rows(&self, record: &Record<'_>) -> Option<Vec<f32>> {
         let mut rows = vec![];
         read(self, record, &mut rows).ok().map(|_| rows)
     }
 
-    /// The value of a record that can be read, with these rows, `[n · d]`, in its own format.
-    pub fn rewritten(&self, record: &Record<'_>, rows: &[f32]) -> Vec<u8> {
+    /// The value of an open record that can be read, with these rows, `[n · d]`, in its own format.
+    pub(super) fn rewritten(&self, record: &Record<'_>, rows: &[f32]) -> Vec<u8> {
         let original = record.value.expect("it was read");
         let content = ContentHeaders::of(record.headers);
         let codec = self.codecs.pick(&content, original).expect("it was read with one");

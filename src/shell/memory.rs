@@ -145,7 +145,10 @@ impl Memory {
         let corrected = values + 16 * part_max as u64;
         // What leaves changed or sealed is written anew: as base64 it takes a third more.
         let leaves = stream.outputs.each().any(|(_, output)| output.changes_values());
-        let corrected = corrected + if leaves { 2 * values } else { 0 };
+        // What is opened lies beside what came, and may be sealed again.
+        let opens = stream.decrypt.is_some();
+        let corrected = corrected + if leaves || opens { 2 * values } else { 0 };
+        let corrected = corrected + if opens { values } else { 0 };
         // The headers of a batch are among its bytes. Besides: those of its last record; a record of
         // too many of them while it is looked at; copies that wait to be sent.
         let headers = (HEADERS_MAX * OVERHEAD + HEADER_BYTES_MAX + HEADERS_SENDING_MAX) as u64

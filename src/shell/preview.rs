@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::kafka::Clients;
 use super::sample::{Limits, SampleError, sample};
-use crate::codec::{ContentHeaders, Format};
+use crate::codec::Format;
 use crate::config::Stream;
 use crate::model::Networks;
 use crate::record::{Action, OwnedRecord, Position, Record};
@@ -82,7 +82,7 @@ impl Preview {
             let others = Format::ALL.iter().filter(|&&format| format != stream.codec.format);
             let read = |&format: &Format| {
                 let fits =
-                    |(at, owned): &&(Position, OwnedRecord)| reads(guard, format, &owned.at(*at));
+                    |(at, owned): &&(Position, OwnedRecord)| guard.reads_as(format, &owned.at(*at));
                 (format, records.iter().filter(fits).count())
             };
             let best = others.map(read).max_by_key(|(_, read)| *read);
@@ -149,12 +149,6 @@ fn flagged(
         flagged += outcomes.map(|verdict| verdict.action).filter(is_flagged).count();
     }
     Some(flagged)
-}
-
-fn reads(guard: &Guard, format: Format, record: &Record<'_>) -> bool {
-    record
-        .value
-        .is_some_and(|value| guard.reads_as(format, value, &ContentHeaders::of(record.headers)))
 }
 
 #[cfg(test)]

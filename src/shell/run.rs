@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::bundle::{self, BundleDirError};
 use super::clients;
+use super::dumps;
 use super::kafka::{Clients, Session};
 use super::memory::{Memory, Shape};
 use super::preview::Preview;
@@ -18,6 +19,7 @@ use super::scorer::{Next, StreamScorer};
 use super::thread::{Around, Thread};
 pub use super::thread::{Role, Wrap};
 use super::trial::{Trial, TrialError};
+use super::vault::{KeyAway, VaultError, Vaults};
 use super::watchdog;
 use crate::answers::Join;
 use crate::bundle::Bundle;
@@ -67,6 +69,8 @@ pub enum RunError {
     NoOwnAnswers { stream: String, path: PathBuf },
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error("stream {stream}: {error}")]
+    Vault { stream: String, error: VaultError },
     #[error("a thread panicked; its stream was left at its last commit")]
     Panicked,
 }
@@ -76,6 +80,7 @@ pub struct Prepared {
     pub stream: Arc<Stream>,
     pub guard: Arc<Guard>,
     registry: Option<Arc<Registry>>,
+    vaults: Option<Arc<Vaults>>,
     networks: Vec<Networks>,
     /// Of the networks' files, and of what was learned beside them.
     bundle_bytes: (u64, u64),
@@ -97,11 +102,17 @@ impl Prepared {
         let name = || stream.name.clone();
         let path = || stream.bundle.clone();
         let (bundle, guard) = guard(stream)?;
+        if stream.decrypt.is_some() {
+            dumps::forbid();
+        }
         let slot_ms = guard.dependence().map_or(0, |dependence| dependence.slot_ms);
         if u128::from(slot_ms) > stream.alerts.window.as_millis() {
             return Err(RunError::Window { stream: name(), path: path(), slot_ms });
         }
         let registry = registry.map(Registry::new).transpose()?.map(Arc::new);
+        let vaults = (!stream.vault_keys.is_empty()).then(|| Vaults::new(&stream.vault_keys));
+        let vaults = vaults.transpose().map(|vaults| vaults.map(Arc::new));
+        let vaults = vaults.map_err(|error| RunError::Vault { stream: name(), error })?;
         trial
             .run(runtime, &bundle, stream.rows_max, stream.guard_timeout)
             .map_err(|error| RunError::Trial { stream: name(), path: path(), error })?;
@@ -115,23 +126,24 @@ impl Prepared {
         let models: usize = bundle.networks.values().map(Vec::len).sum();
         let bundle_bytes = (models as u64, bundle.tensors.bytes() as u64);
         let (stream, guard) = (Arc::new(stream.clone()), Arc::new(guard));
-        Ok(Self { stream, guard, registry, networks, bundle_bytes })
+        Ok(Self { stream, guard, registry, vaults, networks, bundle_bytes })
     }
 
     /// One worker's scoring, and the monitor's frame.
     pub fn into_scorer(self) -> (StreamScorer, Frame) {
-        let Self { stream, guard, registry, networks, .. } = self;
+        let Self { stream, guard, registry, vaults, networks, .. } = self;
         let frame = frame(&stream, &guard);
         let networks = networks.into_iter().next().expect("a stream has a worker");
-        (StreamScorer::new(Next { stream, guard, registry, networks }).0, frame)
+        (StreamScorer::new(Next { stream, guard, registry, vaults, networks }).0, frame)
     }
 
     /// Hands the revision to the stream's threads; each adopts it between two transactions.
     pub fn post(self, inboxes: &Inboxes) {
-        let Self { stream, guard, registry, networks, .. } = self;
+        let Self { stream, guard, registry, vaults, networks, .. } = self;
         for (inbox, networks) in inboxes.workers.iter().zip(networks) {
-            let (stream, guard, registry) = (stream.clone(), guard.clone(), registry.clone());
-            inbox.post(Next { stream, guard, registry, networks });
+            let (stream, guard) = (stream.clone(), guard.clone());
+            let (registry, vaults) = (registry.clone(), vaults.clone());
+            inbox.post(Next { stream, guard, registry, vaults, networks });
         }
         if let Some((inbox, monitor)) =
             inboxes.clients.as_ref().zip(clients::monitor(&stream, &guard))
@@ -147,6 +159,11 @@ impl Prepared {
         }
         let monitor = monitor(&stream, &guard);
         inboxes.monitor.post((stream, monitor));
+    }
+
+    /// Asks for the keys that are kept elsewhere, if there are any: why one is not given.
+    pub fn fetch_keys(&self) -> Option<Result<(), KeyAway>> {
+        self.vaults.as_ref().map(|vaults| vaults.fetch(&self.guard))
     }
 
     /// What would become of `records`.
@@ -183,6 +200,7 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     let bundle = bundle.map_err(|error| RunError::Bundle { stream: name(), error })?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
         .and_then(|guard| guard.with_outputs(&stream.outputs, &stream.codec))
+        .and_then(|guard| guard.with_opener(stream.decrypt.as_ref()))
         .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
     let guard = clients::marking(guard, stream, &bundle).map_err(|error| RunError::Guard {
         stream: name(),

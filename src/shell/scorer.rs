@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::registry::Registry;
+use super::vault::Vaults;
 use crate::clients::RowVisit;
 use crate::config::Stream;
 use crate::decide::OnGuardFailure;
@@ -18,6 +19,7 @@ pub struct Next {
     pub stream: Arc<Stream>,
     pub guard: Arc<Guard>,
     pub registry: Option<Arc<Registry>>,
+    pub vaults: Option<Arc<Vaults>>,
     /// Of this worker alone.
     pub networks: Networks,
 }
@@ -31,6 +33,7 @@ pub fn hexadecimal(revision: [u8; 8]) -> String {
 pub struct StreamScorer {
     guard: Arc<Guard>,
     registry: Option<Arc<Registry>>,
+    vaults: Option<Arc<Vaults>>,
     networks: Networks,
     batch: Batch,
 }
@@ -38,8 +41,8 @@ pub struct StreamScorer {
 impl StreamScorer {
     /// Scores by `first`, and gives the configuration that came with it.
     pub fn new(first: Next) -> (Self, Arc<Stream>) {
-        let Next { stream, guard, registry, networks } = first;
-        (Self { guard, registry, networks, batch: Batch::default() }, stream)
+        let Next { stream, guard, registry, vaults, networks } = first;
+        (Self { guard, registry, vaults, networks, batch: Batch::default() }, stream)
     }
 }
 
@@ -88,9 +91,14 @@ impl Scorer for StreamScorer {
     }
 
     fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {
-        let unavailable = self.registry.as_ref()?.fetch(&self.guard, records).err()?;
+        // First the keys: what is sealed does not say which schema it needs.
+        let away = self.vaults.as_ref().and_then(|vaults| vaults.fetch(&self.guard).err());
+        let retry_at = match (away, &self.registry) {
+            (Some(away), _) => away.retry_at,
+            (None, registry) => registry.as_ref()?.fetch(&self.guard, records).err()?.retry_at,
+        };
         let closed = self.guard.policy().on_guard_failure == OnGuardFailure::Closed;
-        closed.then_some(unavailable.retry_at)
+        closed.then_some(retry_at)
     }
 
     fn misses(&self, record: &Record<'_>) -> bool {

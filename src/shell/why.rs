@@ -203,7 +203,8 @@ pub fn decision(
     let outcome = scorer.outcomes()[0].clone();
     let trace = scorer.traces()[outcome.trace.clone()].to_vec();
     if let Some(left) = left {
-        compare(scorer, &outcome, &trace, left, stream.outputs.is_empty())?;
+        let whole = stream.outputs.is_empty() && !scorer.guard().seals_anew();
+        compare(scorer, (&record, &outcome), &trace, left, whole)?;
     }
     let trace = ReadTrace::unpack(&trace).expect("it was packed here");
     let verdict = outcome.judged.ok().filter(|_| !outcome.unscored);
@@ -272,7 +273,7 @@ pub fn decision(
 /// The first thing that is not as it was.
 fn compare(
     scorer: &StreamScorer,
-    outcome: &Outcome,
+    (record, outcome): (&Record<'_>, &Outcome),
     trace: &[u8],
     left: &OwnedRecord,
     whole: bool,
@@ -306,11 +307,21 @@ fn compare(
         ));
     }
     if let Some(range) = outcome.corrected.clone().filter(|_| whole)
-        && left.value.as_deref() != Some(&scorer.corrected()[range])
+        && !is_same(scorer, record, left.value.as_deref(), &scorer.corrected()[range])
     {
         return differs("the record that left has other bytes than its correction".to_owned());
     }
     Ok(())
+}
+
+/// Whether the corrected record that left and the one made now are the same: byte for byte, or if they are sealed, what was
+/// sealed. `record` is the one that came.
+fn is_same(scorer: &StreamScorer, record: &Record<'_>, left: Option<&[u8]>, made: &[u8]) -> bool {
+    let inside = |value| scorer.guard().sealed_in(&Record { value, ..*record });
+    match (inside(left), inside(Some(made))) {
+        (None, None) => left == Some(made),
+        (left, made) => left == made,
+    }
 }
 
 fn reasons(scorer: &StreamScorer, explanation: &Explanation<'_>) -> Vec<PartReason> {

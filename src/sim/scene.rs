@@ -275,6 +275,8 @@ fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> St
         outputs: crate::sanitize::OutputSpecs::default(),
         // Not drawn, as above.
         clients: (seed % 3 == 1 && seed % 8 != 5).then(clients),
+        decrypt: None,
+        vault_keys: vec![],
     }
 }
 

@@ -22,6 +22,7 @@ mod reload;
 mod rolling;
 mod routes;
 mod rules;
+mod sealed;
 mod session;
 mod storm;
 mod tables_on_kafka;

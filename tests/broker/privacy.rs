@@ -81,7 +81,7 @@ fn client(what: &str, arguments: &[&str]) -> (Value, bool) {
     (report, output.status.success())
 }
 
-fn metrics(admin: u16) -> String {
+pub fn metrics(admin: u16) -> String {
     let mut said = String::new();
     let mut stream = TcpStream::connect(("127.0.0.1", admin)).expect("it listens");
     let request = "GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";

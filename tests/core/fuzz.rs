@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const SEED: u64 = 20_261_128;
-/// Inputs of each target; whoever looks for more sets FUZZ_INPUTS.
+/// Inputs of each target; whoever looks for more sets FUZZ_INPUTS, and FUZZ_TARGET to one of them.
 const INPUTS: usize = 8000;
 /// A single input that takes this long is a way to stall us: the slowest takes 20 ms.
 const SLOW: Duration = Duration::from_secs(5);
@@ -107,8 +107,10 @@ fn feed((name, run): Target, inputs: usize) -> usize {
 fn no_target_fails_on_what_is_near_its_seeds() {
     let wanted = std::env::var("FUZZ_INPUTS").ok().and_then(|n| n.parse().ok());
     let inputs = wanted.unwrap_or(INPUTS);
+    let only = std::env::var("FUZZ_TARGET").ok();
+    let is_fed = |target: &&Target| only.as_ref().is_none_or(|name| name == target.0);
     std::thread::scope(|scope| {
-        for &target in TARGETS {
+        for &target in TARGETS.iter().filter(is_fed) {
             // On threads of their own, so that one that fails does not hide the others.
             scope.spawn(move || {
                 let since = Instant::now();

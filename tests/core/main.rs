@@ -26,6 +26,7 @@ mod redteam;
 mod replay;
 #[cfg(feature = "fit")]
 mod road;
+mod sealed;
 mod simulation;
 #[cfg(feature = "fit")]
 mod tables;

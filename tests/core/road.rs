@@ -413,6 +413,9 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
         "refused-timestamp",
         "refused-record",
         "step-failed",
+        "not-sealed",
+        "unknown-key",
+        "undecryptable",
     ];
     let mut names = [faulty.each_ref().map(|f| f.2).as_slice(), &elsewhere].concat();
     names.sort_by_key(|name| Fault::NAMES.iter().position(|known| known == name));

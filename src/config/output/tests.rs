@@ -87,7 +87,11 @@ fn every_output_takes_what_can_be_done_there_and_nothing_else() {
 fn keys_are_of_the_kind_that_is_needed() {
     let of = |rest: &str| format!("{OUTPUT}of = \"quarantine\"\n{rest}");
     let at = |key: &str| format!("stream[0].output[0].{key}");
-    check("json", &of("encrypt_to = \"names\""), &[(&at("encrypt_to"), "is a secret")]);
+    check(
+        "json",
+        &of("encrypt_to = \"names\""),
+        &[(&at("encrypt_to"), "could open what it seals")],
+    );
     check("json", &of("encrypt_to = \"nobody\""), &[(&at("encrypt_to"), "no key is called")]);
     check("json", &of("record_key = \"pseudonym\""), &[(&at("key"), "is missing")]);
     check("json", &of("key = \"names\""), &[(&at("key"), "nothing here")]);

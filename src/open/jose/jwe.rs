@@ -1,80 +1,29 @@
-//! An encrypted value: JWE in compact form, RFC 7516.
+//! To seal a value: JWE in compact form, RFC 7516. `opening.rs` is the way back.
 //!
 //! `B64U(protected).B64U(encrypted_key).B64U(iv).B64U(ciphertext).B64U(tag)`; the first part's ASCII is authenticated
 //! with the value. It hides neither lengths nor times, and what stands in the protected header is readable by all.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64U;
-use openssl::aes::{AesKey, unwrap_key};
+use openssl::aes::{AesKey, wrap_key};
 use openssl::cipher::{Cipher, CipherRef};
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
 use openssl::md::Md;
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::Padding;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use super::agree::{Context, SharedKey, agree, ephemeral, write_epk};
-use super::jwk::{KeyFamily, KeyMaterial, PrivateKey, PublicKey, SecretKey};
+use super::jwk::{KeyFamily, KeyMaterial, PublicKey, SecretKey};
 
-/// Bytes of a protected header, encoded. Ours has at most 500.
-const HEADER_MAX: usize = 4096;
 /// SP 800-38D: 96 bits, and the longest tag.
-const IV_BYTES: usize = 12;
-const TAG_BYTES: usize = 16;
+pub(super) const IV_BYTES: usize = 12;
+pub(super) const TAG_BYTES: usize = 16;
 /// What content types we repeat: those that a person would write.
 const CONTENT_TYPE_MAX: usize = 100;
-
-/// Why a value is not opened. All of it is its sender's doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JweFault {
-    #[error("it has not the five parts of a compact JWE")]
-    Parts,
-    #[error("its protected header cannot be read")]
-    Header,
-    #[error(
-        "its header asks for something that we do not do: compression, extensions, keys by address"
-    )]
-    Forbidden,
-    #[error("its algorithms are not among those that are allowed")]
-    Algorithm,
-    #[error("its key cannot be unwrapped with ours")]
-    Key,
-    #[error("it is not what was sealed, or was sealed with another key")]
-    Tag,
-}
-
-/// What a value held.
-#[derive(Debug, PartialEq)]
-pub struct OpenedJwe {
-    pub plaintext: Zeroizing<Vec<u8>>,
-    /// `cty`
-    pub content_type: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ProtectedHeader {
-    alg: String,
-    enc: String,
-    cty: Option<String>,
-    epk: Option<Epk>,
-    apu: Option<String>,
-    apv: Option<String>,
-    zip: Option<IgnoredAny>,
-    crit: Option<IgnoredAny>,
-    jku: Option<IgnoredAny>,
-    x5u: Option<IgnoredAny>,
-    jwk: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Epk {
-    crv: String,
-    x: Option<String>,
-    y: Option<String>,
-}
 
 /// Seals values for the owner of one key.
 #[derive(Clone, Debug)]
@@ -93,11 +42,9 @@ enum SealingKey {
 /// `alg` and `enc` of a key that seals.
 fn algorithms(key: &SealingKey) -> Option<(&'static str, &'static str)> {
     match key {
-        SealingKey::Secret(key) => match key.expose().len() {
-            16 => Some(("dir", "A128GCM")),
-            32 => Some(("dir", "A256GCM")),
-            _ => None,
-        },
+        // A key of its own for every value: with `dir` one key must not seal more than 2³² of them (SP 800-38D).
+        SealingKey::Secret(key) if key.expose().len() == 32 => Some(("A256KW", "A256GCM")),
+        SealingKey::Secret(_) => None,
         SealingKey::Public(key) => match key.family {
             KeyFamily::Rsa => Some(("RSA-OAEP-256", "A256GCM")),
             _ => Some(("ECDH-ES", "A256GCM")),
@@ -106,8 +53,8 @@ fn algorithms(key: &SealingKey) -> Option<(&'static str, &'static str)> {
 }
 
 impl Sealer {
-    /// Seals with `key`, which readers know as `id`. `None` if the key opens values, or is a secret of neither 16 nor
-    /// 32 bytes.
+    /// Seals with `key`, which readers know as `id`. `None` if the key is a private one, or a secret of other than 32
+    /// bytes.
     pub fn new(id: &str, key: &KeyMaterial) -> Option<Self> {
         let key = match key {
             KeyMaterial::Secret(key) => SealingKey::Secret(key.clone()),
@@ -139,134 +86,67 @@ impl Sealer {
             header.push('"');
         }
         let mut wrapped = vec![];
-        let key = match &self.key {
-            SealingKey::Secret(_) => None,
+        let key: SharedKey = match &self.key {
+            SealingKey::Secret(with) => {
+                let key = fresh()?;
+                wrapped = wrap(with.expose(), &key);
+                key
+            }
             SealingKey::Public(to) if to.family == KeyFamily::Rsa => {
-                let mut key = Zeroizing::new(vec![0; 32]);
-                openssl::rand::rand_bytes(&mut key)?;
+                let key = fresh()?;
                 oaep(to, &key, &mut wrapped)?;
-                Some(key)
+                key
             }
             SealingKey::Public(to) => {
                 let own = ephemeral(to.family)?;
                 header.push_str(r#","epk":"#);
                 write_epk(&own, to.family, &mut header)?;
                 let context = Context { algorithm: "A256GCM", parties: (&[], &[]), bytes: 32 };
-                Some(agree(&own, &to.key, context)?)
+                agree(&own, &to.key, context)?
             }
         };
         header.push('}');
-        let key: &[u8] = match (&self.key, &key) {
-            (SealingKey::Secret(key), _) => key.expose(),
-            (_, Some(key)) => key,
-            (_, None) => unreachable!("a public key makes a key for every value"),
-        };
         let start = out.len();
         encode(header.as_bytes(), out);
-        let mut iv = [0; IV_BYTES];
-        openssl::rand::rand_bytes(&mut iv)?;
-        let tag = encrypt(key, &iv, &out[start..], value, scratch)?;
-        for part in [&wrapped[..], &iv, scratch, &tag] {
-            out.push(b'.');
-            encode(part, out);
-        }
-        Ok(())
+        let end = out.len();
+        out.push(b'.');
+        encode(&wrapped, out);
+        finish(&key, start..end, value, scratch, out)
     }
 }
 
-/// What `value` holds, if `key` opens it and its `alg` and `enc` are among `allowed`.
-///
-/// # Errors
-/// What is wrong with it. Never panics, whatever the bytes.
-pub fn open_jwe(
+/// Appends what follows the header and the wrapped key, which `out` ends in: IV, ciphertext and tag. The header stands
+/// at `head`.
+pub(super) fn finish(
+    key: &[u8],
+    head: Range<usize>,
     value: &[u8],
-    key: &KeyMaterial,
-    allowed: &[(&str, &str)],
-) -> Result<OpenedJwe, JweFault> {
-    let mut parts = value.split(|&byte| byte == b'.');
-    let mut part = || parts.next().ok_or(JweFault::Parts);
-    let [head, wrapped, iv, ciphertext, tag] = [part()?, part()?, part()?, part()?, part()?];
-    if parts.next().is_some() || head.len() > HEADER_MAX {
-        return Err(JweFault::Parts);
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorStack> {
+    let mut iv = [0; IV_BYTES];
+    openssl::rand::rand_bytes(&mut iv)?;
+    let tag = encrypt(key, &iv, &out[head], value, scratch)?;
+    for part in [&iv[..], scratch, &tag] {
+        out.push(b'.');
+        encode(part, out);
     }
-    let decode = |part: &[u8]| B64U.decode(part).map_err(|_| JweFault::Parts);
-    let protected: ProtectedHeader =
-        serde_json::from_slice(&decode(head)?).map_err(|_| JweFault::Header)?;
-    let ProtectedHeader { zip, crit, jku, x5u, jwk, .. } = &protected;
-    if [zip, crit, jku, x5u, jwk].into_iter().any(Option::is_some) {
-        return Err(JweFault::Forbidden);
-    }
-    if !allowed.contains(&(&protected.alg, &protected.enc)) {
-        return Err(JweFault::Algorithm);
-    }
-    let (iv, tag) = (decode(iv)?, decode(tag)?);
-    if (iv.len(), tag.len()) != (IV_BYTES, TAG_BYTES) {
-        return Err(JweFault::Parts);
-    }
-    let key = content_key(&protected, &decode(wrapped)?, key)?;
-    let plaintext = decrypt(&key, &iv, head, &decode(ciphertext)?, &tag).ok_or(JweFault::Tag)?;
-    Ok(OpenedJwe { plaintext, content_type: protected.cty })
+    Ok(())
 }
 
-/// The key that encrypts the value itself.
-fn content_key(
-    protected: &ProtectedHeader,
-    wrapped: &[u8],
-    key: &KeyMaterial,
-) -> Result<SharedKey, JweFault> {
-    let bytes = match &*protected.enc {
-        "A128GCM" => 16,
-        "A256GCM" => 32,
-        _ => return Err(JweFault::Algorithm),
-    };
-    let alg = &*protected.alg;
-    // An empty key under a wrapping algorithm, and a key where there is none to be, are no JWE.
-    if wrapped.is_empty() != matches!(alg, "dir" | "ECDH-ES") {
-        return Err(JweFault::Key);
-    }
-    let key = match (alg, key) {
-        ("dir", KeyMaterial::Secret(key)) => Zeroizing::new(key.expose().to_vec()),
-        ("A256KW", KeyMaterial::Secret(key)) => unwrap(key.expose(), wrapped)?,
-        ("ECDH-ES", KeyMaterial::Private(key)) => shared(protected, key, (&protected.enc, bytes))?,
-        ("ECDH-ES+A256KW", KeyMaterial::Private(key)) => {
-            unwrap(&shared(protected, key, (alg, 32))?, wrapped)?
-        }
-        ("RSA-OAEP-256", KeyMaterial::Private(key)) if key.family == KeyFamily::Rsa => {
-            open_oaep(key, wrapped).map_err(|_| JweFault::Key)?
-        }
-        _ => return Err(JweFault::Algorithm),
-    };
-    if key.len() == bytes { Ok(key) } else { Err(JweFault::Key) }
-}
-
-fn shared(
-    protected: &ProtectedHeader,
-    key: &PrivateKey,
-    (algorithm, bytes): (&str, usize),
-) -> Result<SharedKey, JweFault> {
-    let Epk { crv, x, y } = protected.epk.as_ref().ok_or(JweFault::Key)?;
-    let theirs = PublicKey::of_point(crv, x, y).map_err(|_| JweFault::Key)?;
-    if theirs.family != key.family {
-        return Err(JweFault::Key);
-    }
-    let party = |text: &Option<String>| {
-        B64U.decode(text.as_deref().unwrap_or_default()).map_err(|_| JweFault::Header)
-    };
-    let (apu, apv) = (party(&protected.apu)?, party(&protected.apv)?);
-    let context = Context { algorithm, parties: (&apu, &apv), bytes };
-    agree(&key.key, &theirs.key, context).map_err(|_| JweFault::Key)
+/// A key of 256 bits that nothing else was sealed with.
+fn fresh() -> Result<SharedKey, ErrorStack> {
+    let mut key = Zeroizing::new(vec![0; 32]);
+    openssl::rand::rand_bytes(&mut key)?;
+    Ok(key)
 }
 
 /// RFC 3394.
-fn unwrap(key: &[u8], wrapped: &[u8]) -> Result<SharedKey, JweFault> {
-    let whole = wrapped.len().is_multiple_of(8) && (24..=40).contains(&wrapped.len());
-    if key.len() != 32 || !whole {
-        return Err(JweFault::Key);
-    }
-    let key = AesKey::new_decrypt(key).map_err(|_| JweFault::Key)?;
-    let mut plain = Zeroizing::new(vec![0; wrapped.len() - 8]);
-    unwrap_key(&key, None, &mut plain, wrapped).map_err(|_| JweFault::Key)?;
-    Ok(plain)
+fn wrap(with: &[u8], key: &[u8]) -> Vec<u8> {
+    let with = AesKey::new_encrypt(with).expect("a key of 32 bytes");
+    let mut wrapped = vec![0; key.len() + 8];
+    wrap_key(&with, None, &mut wrapped, key).expect("a key of whole blocks");
+    wrapped
 }
 
 fn oaep(to: &PublicKey, key: &[u8], wrapped: &mut Vec<u8>) -> Result<(), ErrorStack> {
@@ -279,18 +159,7 @@ fn oaep(to: &PublicKey, key: &[u8], wrapped: &mut Vec<u8>) -> Result<(), ErrorSt
     Ok(())
 }
 
-fn open_oaep(own: &PrivateKey, wrapped: &[u8]) -> Result<SharedKey, ErrorStack> {
-    let mut context = PkeyCtx::new(&own.key)?;
-    context.decrypt_init()?;
-    context.set_rsa_padding(Padding::PKCS1_OAEP)?;
-    context.set_rsa_oaep_md(Md::sha256())?;
-    context.set_rsa_mgf1_md(Md::sha256())?;
-    let mut key = Zeroizing::new(vec![]);
-    context.decrypt_to_vec(wrapped, &mut key)?;
-    Ok(key)
-}
-
-fn gcm(key: &[u8]) -> &'static CipherRef {
+pub(super) fn gcm(key: &[u8]) -> &'static CipherRef {
     if key.len() == 16 { Cipher::aes_128_gcm() } else { Cipher::aes_256_gcm() }
 }
 
@@ -311,26 +180,6 @@ fn encrypt(
     let mut tag = [0; TAG_BYTES];
     context.tag(&mut tag)?;
     Ok(tag)
-}
-
-fn decrypt(
-    key: &[u8],
-    iv: &[u8],
-    authenticated: &[u8],
-    ciphertext: &[u8],
-    tag: &[u8],
-) -> Option<Zeroizing<Vec<u8>>> {
-    let open = || {
-        let mut context = CipherCtx::new()?;
-        context.decrypt_init(Some(gcm(key)), Some(key), Some(iv))?;
-        context.set_tag(tag)?;
-        context.cipher_update(authenticated, None)?;
-        let mut plain = Zeroizing::new(Vec::with_capacity(ciphertext.len() + TAG_BYTES));
-        context.cipher_update_vec(ciphertext, &mut plain)?;
-        context.cipher_final_vec(&mut plain)?;
-        Ok::<_, ErrorStack>(plain)
-    };
-    open().ok()
 }
 
 fn encode(bytes: &[u8], out: &mut Vec<u8>) {

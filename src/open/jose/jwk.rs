@@ -107,7 +107,26 @@ impl Jwk {
     /// # Errors
     /// If `text` is no key that can be used here. The message repeats no part of a secret.
     pub fn read(text: &str) -> Result<Self, BadJwk> {
-        let members: Members = serde_json::from_str(text).map_err(|_| BadJwk::NotJson)?;
+        Self::of(serde_json::from_str(text).map_err(|_| BadJwk::NotJson)?)
+    }
+
+    /// A key, or all keys of a set (RFC 7517 §5): at least one.
+    ///
+    /// # Errors
+    /// As [`Jwk::read`], of the first that is no key.
+    pub fn read_all(text: &str) -> Result<Vec<Self>, BadJwk> {
+        #[derive(Deserialize)]
+        struct JwkSet {
+            keys: Vec<Members>,
+        }
+        match serde_json::from_str::<JwkSet>(text) {
+            Ok(set) if set.keys.is_empty() => Err(BadJwk::NotJson),
+            Ok(set) => set.keys.into_iter().map(Self::of).collect(),
+            Err(_) => Ok(vec![Self::read(text)?]),
+        }
+    }
+
+    fn of(members: Members) -> Result<Self, BadJwk> {
         let material = match &*members.kty {
             "oct" => KeyMaterial::Secret(SecretKey::new(bytes("k", &members.k)?.to_vec())),
             "EC" => elliptic(&members)?,

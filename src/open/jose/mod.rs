@@ -8,8 +8,12 @@
 mod agree;
 mod jwe;
 mod jwk;
+mod opener;
+mod opening;
 #[cfg(test)]
 mod tests;
 
-pub use jwe::{JweFault, OpenedJwe, Sealer, open_jwe};
+pub use jwe::Sealer;
 pub use jwk::{BadJwk, Jwk, KeyMaterial, PrivateKey, PublicKey, SecretKey};
+pub use opener::{Arena, BadOpener, Cleartext, JOSE, Opener, OpenerSpec, is_jose, seal_as, wipe};
+pub use opening::{JWE_ALGORITHMS, JweAlgorithm, OpenedJwe, fits, open_jwe};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::agree::{Context, agree, concat_kdf};
 use super::*;
+use crate::record::SealFault;
 
 const ALL: &[(&str, &str)] = &[
     ("dir", "A128GCM"),
@@ -142,23 +143,23 @@ fn with_header(header: &str) -> (KeyMaterial, String) {
 
 #[test]
 fn what_a_sender_could_use_against_us_is_refused_by_name() {
-    let check = |header: &str, expected: JweFault| {
+    let check = |header: &str, expected: SealFault| {
         let (key, jwe) = with_header(header);
         assert_eq!(open_jwe(jwe.as_bytes(), &key, ALL).unwrap_err(), expected, "{header}");
     };
     let dir = r#""alg":"dir","enc":"A256GCM""#;
     for more in [r#""zip":"DEF""#, r#""crit":["x"]"#, r#""jku":"u""#, r#""x5u":"u""#, r#""jwk":{}"#]
     {
-        check(&format!("{{{dir},{more}}}"), JweFault::Forbidden);
+        check(&format!("{{{dir},{more}}}"), SealFault::Forbidden);
     }
-    check(r#"{"alg":"PBES2-HS256+A128KW","enc":"A256GCM"}"#, JweFault::Algorithm);
-    check(r#"{"alg":"RSA1_5","enc":"A256GCM"}"#, JweFault::Algorithm);
-    check(r#"{"alg":"dir","enc":"A128CBC-HS256"}"#, JweFault::Algorithm);
-    check(&format!("{{{dir},\"alg\":\"dir\"}}"), JweFault::Header);
-    check(&format!("{{{dir}}}"), JweFault::Tag);
+    check(r#"{"alg":"PBES2-HS256+A128KW","enc":"A256GCM"}"#, SealFault::Algorithm);
+    check(r#"{"alg":"RSA1_5","enc":"A256GCM"}"#, SealFault::Algorithm);
+    check(r#"{"alg":"dir","enc":"A128CBC-HS256"}"#, SealFault::Algorithm);
+    check(&format!("{{{dir},\"alg\":\"dir\"}}"), SealFault::Header);
+    check(&format!("{{{dir}}}"), SealFault::Tag);
     // CVE-2026-34986: an empty key under an algorithm that wraps one.
-    check(r#"{"alg":"A256KW","enc":"A256GCM"}"#, JweFault::Key);
-    check(r#"{"alg":"ECDH-ES","enc":"A256GCM"}"#, JweFault::Algorithm);
+    check(r#"{"alg":"A256KW","enc":"A256GCM"}"#, SealFault::Key);
+    check(r#"{"alg":"ECDH-ES","enc":"A256GCM"}"#, SealFault::Algorithm);
 }
 
 #[test]
@@ -208,5 +209,21 @@ proptest! {
         if bytes != jwe {
             prop_assert!(open_jwe(&bytes, &key.material, ALL).is_err());
         }
+    }
+
+    /// Of every algorithm: sealed anew for the key's owner, and again as a value came.
+    #[test]
+    fn what_is_sealed_opens_to_the_same_bytes(value in prop::collection::vec(any::<u8>(), 0..600), which in 0_usize..5) {
+        let (key, jwe, _) = &vectors()[which];
+        let mut out = vec![];
+        seal_as((jwe.as_bytes(), &key.material), &value, &mut vec![], &mut out).unwrap();
+        prop_assert_eq!(&*open_jwe(&out, &key.material, ALL).unwrap().plaintext, &value);
+        let (public, private) = (bob(false).material, bob(true).material);
+        let pairs = [(&public, &private), (&vectors()[1].0.material, &vectors()[1].0.material)];
+        let (seals, opens) = pairs[which % 2];
+        out.clear();
+        let sealer = Sealer::new("k", seals).expect("it seals");
+        sealer.seal(&value, None, &mut vec![], &mut out).unwrap();
+        prop_assert_eq!(&*open_jwe(&out, opens, ALL).unwrap().plaintext, &value);
     }
 }

@@ -1,0 +1,146 @@
+//! Records as the stages see them: opened, if they came sealed. The first stage.
+//!
+//! The values of a batch are opened into one arena, which is overwritten when the batch is done. What leaves is the record
+//! as it came, or sealed again: `leave.rs`.
+
+use super::Guard;
+use crate::codec::ContentHeaders;
+use crate::open::{Arena, Cleartext, Jwk, KeyMaterial, Opener, is_jose};
+use crate::record::{Headers, Record, Unread};
+
+/// How a record came.
+#[derive(Clone, Copy, Debug)]
+pub enum Cover<'r> {
+    /// In clear.
+    Bare,
+    /// Sealed in this value, which this key opened; the stages see what was in it.
+    Sealed(&'r [u8], &'r KeyMaterial),
+    /// Sealed, and it cannot be opened, or not yet; or not sealed, and it had to be.
+    Shut(Unread),
+}
+
+/// The headers of a record as they are of what was opened.
+#[derive(Clone, Copy)]
+pub struct InnerHeaders<'r> {
+    headers: &'r dyn Headers,
+    content_type: Option<&'r [u8]>,
+}
+
+/// What was opened of one batch; reused.
+#[derive(Debug, Default)]
+pub struct Unsealing {
+    arena: Arena,
+    results: Vec<Result<Option<Cleartext>, Unread>>,
+}
+
+impl Unsealing {
+    /// Opens the values of `records`.
+    pub fn open(&mut self, guard: &Guard, opener: &Opener, records: &[Record<'_>]) {
+        self.results.clear();
+        let sizes = records.iter().map(|record| record.value.map_or(0, <[u8]>::len));
+        // What a sealed value holds is shorter than it by a quarter, and its content type is in its header.
+        self.arena.reserve(sizes.sum());
+        let open = |record: &Record<'_>| {
+            let value = record.value.filter(|value| value.len() <= guard.value_bytes_max);
+            match value.filter(|_| record.headers.excess().is_none()) {
+                Some(value) => {
+                    opener.open(value, &ContentHeaders::of(record.headers), &mut self.arena)
+                }
+                // The next stage says what is wrong with it.
+                None => Ok(None),
+            }
+        };
+        self.results.extend(records.iter().map(open));
+    }
+
+    /// The headers of `records`, which were opened.
+    pub fn headers<'r>(&'r self, records: &[Record<'r>]) -> Vec<InnerHeaders<'r>> {
+        let headers = |(record, opened): (&Record<'r>, &'r Result<Option<Cleartext>, Unread>)| {
+            let content_type = opened.as_ref().ok().and_then(|opened| {
+                Some(&self.arena.bytes()[opened.as_ref()?.content_type.clone()?])
+            });
+            InnerHeaders { headers: record.headers, content_type }
+        };
+        records.iter().zip(&self.results).map(headers).collect()
+    }
+
+    /// `records`, which were opened, as the stages see them, and how each of them came.
+    pub fn records<'r>(
+        &'r self,
+        records: &[Record<'r>],
+        headers: &'r [InnerHeaders<'r>],
+    ) -> (Vec<Record<'r>>, Vec<Cover<'r>>) {
+        let seen = |(i, record): (usize, &Record<'r>)| match &self.results[i] {
+            Ok(Some(Cleartext { value, key, .. })) => {
+                let sealed = record.value.expect("it was opened");
+                let value = Some(&self.arena.bytes()[value.clone()]);
+                (Record { value, headers: &headers[i], ..*record }, Cover::Sealed(sealed, key))
+            }
+            Ok(None) => (*record, Cover::Bare),
+            Err(unread) => (*record, Cover::Shut(*unread)),
+        };
+        records.iter().enumerate().map(seen).unzip()
+    }
+
+    /// Overwrites what was opened.
+    pub fn wipe(&mut self) {
+        self.arena.wipe();
+    }
+}
+
+impl Guard {
+    /// What `then` says of the record as the stages see it, and of how it came.
+    pub(super) fn unsealed<T>(
+        &self,
+        record: &Record<'_>,
+        then: impl FnOnce(&Record<'_>, Cover<'_>) -> T,
+    ) -> T {
+        let Some(opener) = &self.opener else { return then(record, Cover::Bare) };
+        let (mut unsealing, raw) = (Unsealing::default(), [*record]);
+        unsealing.open(self, opener, &raw);
+        let headers = unsealing.headers(&raw);
+        let (records, covers) = unsealing.records(&raw, &headers);
+        then(&records[0], covers[0])
+    }
+
+    /// Takes in what a key is that is kept elsewhere, the `at`th of its stream.
+    pub fn learn_key(&self, at: usize, keys: Vec<Jwk>) {
+        let name = |jwk: Jwk| (jwk.id.unwrap_or_else(|| self.elsewhere[at].clone()), jwk.material);
+        if let Some(opener) = &self.opener {
+            opener.learn(at, keys.into_iter().map(name).collect());
+        }
+    }
+
+    /// The key is not known any more.
+    pub fn forget_key(&self, at: usize) {
+        self.opener.iter().for_each(|opener| opener.forget(at));
+    }
+
+    /// Whether the key is not known.
+    pub fn lacks_key(&self, at: usize) -> bool {
+        self.opener.as_ref().is_some_and(|opener| opener.lacks(at))
+    }
+
+    /// What was sealed in the record's value, if it was and can be opened.
+    pub fn sealed_in(&self, record: &Record<'_>) -> Option<Vec<u8>> {
+        self.unsealed(record, |inner, cover| match cover {
+            Cover::Sealed(..) => inner.value.map(<[u8]>::to_vec),
+            _ => None,
+        })
+    }
+}
+
+impl Headers for InnerHeaders<'_> {
+    fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>)) {
+        let replaced = self.content_type.is_some();
+        self.headers.visit(&mut |name, value| {
+            let of_cover = replaced || value.is_some_and(is_jose);
+            if !(of_cover && name.eq_ignore_ascii_case(b"content-type")) {
+                see(name, value);
+            }
+        });
+        if let Some(content_type) = self.content_type {
+            see(b"content-type", Some(content_type));
+        }
+    }
+}
