@@ -28,6 +28,8 @@ pub mod sanitize;
 
 pub mod emit;
 
+pub mod privacy;
+
 pub mod alarm;
 
 pub mod watch;

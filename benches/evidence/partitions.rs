@@ -54,6 +54,8 @@ fn monitor(per_partition: bool, false_page_ms: u64, keep_firing_for_ms: u64) -> 
         schema,
         no_data_ms: None,
         per_partition,
+        quasi: None,
+        lineage: None,
     }))
 }
 

@@ -89,6 +89,8 @@ fn monitor() -> Monitor {
         schema,
         no_data_ms,
         per_partition,
+        quasi: None,
+        lineage: None,
     }))
 }
 

@@ -189,6 +189,7 @@ fn routes(config: &Config) -> Vec<String> {
     for Route { name, to, .. } in &config.routes {
         let whom = match to {
             To::Log => "the log",
+            To::OpenLineage { .. } => "a catalogue of lineage",
             To::Alertmanager { .. } => "an Alertmanager",
             To::Webhook { secret: Some(_), .. } => "a webhook, signed",
             To::Webhook { secret: None, .. } => "a webhook, unsigned",

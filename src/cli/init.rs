@@ -124,7 +124,13 @@ impl Args {
             }
         };
         seen.iter().for_each(|line| println!("{line}"));
-        self.written(self.answers(NewStream { seen, keys, ..stream }))?;
+        let steps = survey.steps();
+        if !steps.is_empty() {
+            println!(
+                "Some of it looks like personal data: the file proposes steps for quarantine."
+            );
+        }
+        self.written(self.answers(NewStream { seen, keys, steps, ..stream }))?;
         if let Some((path, _)) = &rows {
             println!("{}: {rows_written} rows, readable by you alone", path.display());
         }

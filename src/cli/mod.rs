@@ -12,6 +12,8 @@ mod check;
 mod client;
 #[cfg(feature = "fit")]
 mod columns;
+#[cfg(feature = "fit")]
+mod columns_report;
 mod config;
 mod demo;
 #[cfg(feature = "fit")]
@@ -81,6 +83,8 @@ enum Command {
     Evaluate(Box<evaluate::Args>),
     #[cfg(feature = "fit")]
     AuditData(audit_data::Args),
+    #[cfg(feature = "fit")]
+    Columns(columns_report::Args),
     /// Attack a bundle, as one who knows the model and as one who holds the bundle
     #[cfg(feature = "fit")]
     Redteam(redteam::Args),
@@ -123,6 +127,8 @@ impl Cli {
             Command::Evaluate(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::AuditData(args) => args.run(),
+            #[cfg(feature = "fit")]
+            Command::Columns(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Redteam(args) => args.run(),
         };

@@ -53,7 +53,13 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
     let mut place = |name, at: String, holds: &str, limits| {
         places.push(Place { name, at, holds: holds.to_owned(), limits });
     };
-    let counts = "counts per window: a window with one row is that row, in bins of each feature";
+    let counts = match stream.privacy {
+        None => "counts per window: a window with one row is that row, in bins of each feature",
+        Some(_) => {
+            "counts per window: a window with one row is that row, in bins of each feature; keyed hashes of sets of \
+             features, and of subjects"
+        }
+    };
     place("evidence", topics.evidence.clone(), counts, "the topic's ACL: give it the input's");
     if let Some(clients) = &stream.clients {
         let ids = match clients.names {
@@ -73,6 +79,10 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
     }
     let state = "offsets, times, counts of windows that are not over";
     place("state", topics.state.clone(), state, "the topic's ACL: give it the input's");
+    if let Some(lineage) = &stream.lineage {
+        let holds = "names of topics and of features, offsets, counts";
+        place("lineage", lineage.topic.clone(), holds, "[stream.lineage]");
+    }
     let alerts =
         "counts, names of features and of their categories, offsets; no value, key or header";
     place("alerts and routes", stream.alerts.topic.clone(), alerts, "[[route]]");

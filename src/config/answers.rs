@@ -78,8 +78,9 @@ pub(super) fn read(
             .read("horizon", time::DURATION, time::duration)
             .unwrap_or(Duration::from_secs(600)),
         pending_max: section.integer("pending_max", 1000..=10_000_000, 100_000) as usize,
-        margin: share(&mut section, "margin").unwrap_or_else(|| or(MARGIN)),
-        differ_max: share(&mut section, "differ_max").unwrap_or_else(|| or(DIFFER_MAX)),
+        margin: share(&mut section, "margin", "is all, or nothing").unwrap_or_else(|| or(MARGIN)),
+        differ_max: share(&mut section, "differ_max", "is all, or nothing")
+            .unwrap_or_else(|| or(DIFFER_MAX)),
         format: section.choice("format", &formats, None).map(str::to_owned),
         body: BodySettings {
             output: section.text("output", Kind::Text(Some("."))).map(|text| text.value),

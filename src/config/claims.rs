@@ -15,6 +15,8 @@ pub(super) struct Claims {
     own: Vec<Claim>,
     /// Alert topics: streams may share one with each other.
     alerts: Vec<Claim>,
+    /// Topics of events: so too.
+    events: Vec<Claim>,
 }
 
 struct Claim {
@@ -94,11 +96,22 @@ impl Claims {
         topic
     }
 
+    /// A topic of events, which streams may share with each other, if it is given.
+    pub fn events(&mut self, section: &mut Section<'_>) -> Option<String> {
+        let claim = claim(section, "topic", String::new());
+        let topic = claim.topic.clone();
+        self.events.push(claim);
+        Some(topic).filter(|topic| !topic.is_empty())
+    }
+
     /// Notes every topic that is wanted twice, at the later of the two places.
     pub fn check(&self, reader: &Reader<'_>) {
         let later = self.own.iter().enumerate().map(|(i, claim)| (claim, &self.own[..i]));
         let alerts = self.alerts.iter().map(|claim| (claim, &self.own[..]));
-        for (claim, earlier) in later.chain(alerts) {
+        let events = self.events.iter();
+        let beside_own = events.clone().map(|claim| (claim, &self.own[..]));
+        let beside_alerts = events.map(|claim| (claim, &self.alerts[..]));
+        for (claim, earlier) in later.chain(alerts).chain(beside_own).chain(beside_alerts) {
             let Some(other) = earlier.iter().find(|other| collide(&other.topic, &claim.topic))
             else {
                 continue;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::template::quoted;
+use crate::privacy::{TextShape, shape_of};
 
 /// What stands at one JSON pointer.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Field {
     cells: Option<(usize, usize)>,
     /// Arrays of something else than numbers.
     lists: usize,
+    /// Texts that look like personal data, by [`TextShape::ALL`].
+    shapes: [usize; TextShape::ALL.len()],
 }
 
 /// Different texts kept of one field, and the longest.
@@ -45,6 +48,7 @@ impl Default for Field {
             nulls: 0,
             cells: None,
             lists: 0,
+            shapes: [0; TextShape::ALL.len()],
         }
     }
 }
@@ -64,6 +68,10 @@ impl Field {
             }
             Value::String(text) => {
                 self.texts += 1;
+                let shape = shape_of(text);
+                if let Some(at) = TextShape::ALL.iter().position(|&known| Some(known) == shape) {
+                    self.shapes[at] += 1;
+                }
                 if let Some(count) = self.words.get_mut(text) {
                     *count += 1;
                 } else if self.words.len() <= WORDS_MAX {
@@ -138,10 +146,19 @@ impl Field {
                 return Err(format!("arrays of {least} to {most} numbers: a row has one length"));
             }
             format!("{least} numbers, {} to {}", self.min, self.max)
+        } else if let Some((shape, _)) = self.personal() {
+            return Err(format!("texts that look like {}: personal data", shape.name()));
         } else {
             self.category()?
         };
         Ok(kind + &missing)
+    }
+
+    /// What most of its texts look like, if that is personal data, and how many do.
+    pub fn personal(&self) -> Option<(TextShape, usize)> {
+        let (at, &count) = self.shapes.iter().enumerate().max_by_key(|(_, count)| **count)?;
+        let is_most = count >= FEW && count * 10 >= self.texts * 9;
+        is_most.then(|| (TextShape::ALL[at], count))
     }
 
     /// The values of a category; only those that several records have are repeated.

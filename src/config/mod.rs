@@ -13,8 +13,10 @@ mod endpoint;
 mod field;
 mod kafka;
 mod key;
+mod lineage;
 mod near;
 mod output;
+mod privacy;
 mod problem;
 mod reader;
 mod reference;
@@ -39,6 +41,7 @@ pub use clients::{IdPlace, StreamClients};
 pub use endpoint::Login;
 pub use kafka::{Delivery, GroupProtocol, Hidden, Kafka};
 pub use key::{VaultKey, VaultLogin};
+pub use lineage::Lineage;
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
 pub use reference::reference;
@@ -161,6 +164,9 @@ fn read_all(
     for stream in &mut config.streams {
         stream.brokers.clone_from(&config.kafka.brokers);
         stream.codec.registry = config.registry.is_some();
+        if let Some(lineage) = &mut stream.lineage {
+            lineage.group.clone_from(&config.kafka.group);
+        }
     }
     Some(config)
 }

@@ -66,6 +66,8 @@ pub(super) enum Kind {
     Flag,
     /// An array of strings, each as the expression says.
     Texts(Option<&'static str>),
+    /// An array of arrays of strings.
+    Lists,
     /// An array of numbers.
     Numbers,
     /// A number between 0 and 1, or a string such as `"1%"`.

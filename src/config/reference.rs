@@ -187,6 +187,7 @@ fn takes(entry: &Entry) -> String {
         Kind::Integer(range) => format!("{} to {}", range.start(), range.end()),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Texts(_) => format!("array of strings{example}"),
+        Kind::Lists => format!("array of arrays of strings{example}"),
         Kind::Numbers => format!("array of numbers{example}"),
         Kind::Share => "share: `0.01` or `\"1%\"`".to_owned(),
         Kind::Section | Kind::Sections | Kind::Settings => "table".to_owned(),

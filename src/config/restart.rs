@@ -38,6 +38,7 @@ impl Config {
             }
             return keys;
         }
+        let topic = |stream: &Stream| stream.lineage.as_ref().map(|lineage| lineage.topic.clone());
         for (now, then) in streams.iter().zip(&next.streams) {
             let of_stream = [
                 ("input", now.input != then.input),
@@ -46,6 +47,7 @@ impl Config {
                 ("workers", now.workers != then.workers),
                 ("clients.enabled", now.clients.is_some() != then.clients.is_some()),
                 ("alerts.topic", now.alerts.topic != then.alerts.topic),
+                ("lineage.topic", topic(now) != topic(then)),
                 ("alerts.window_ms", now.alerts.window != then.alerts.window),
                 ("alerts.per_partition", now.alerts.per_partition != then.alerts.per_partition),
             ];

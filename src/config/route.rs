@@ -19,7 +19,7 @@ pub struct Route {
     /// `name = "log"`: what metrics and logs call it, and its consumer group
     /// (`<kafka.group>.route:<name>`: no stream's group has a colon).
     pub name: String,
-    /// `kind = "log"`: how it tells: `"log"`, `"alertmanager"` or `"webhook"`.
+    /// `kind = "log"`: how it tells: `"log"`, `"alertmanager"`, `"webhook"`, or events of lineage: `"openlineage"`.
     pub to: To,
     /// `streams`: those whose incidents it tells; unless given all of the alerts topics.
     pub streams: Option<Vec<String>>,
@@ -34,6 +34,10 @@ pub enum To {
         /// `resend_ms = 60000`: how often what still fires is said again, 1000 to 600000. Four times
         /// this without a word, and Alertmanager takes it for resolved.
         resend: Duration,
+    },
+    /// Events of lineage, not incidents.
+    OpenLineage {
+        at: Endpoint,
     },
     Webhook {
         at: Endpoint,
@@ -62,6 +66,7 @@ pub struct Endpoint {
 enum Kind {
     Log,
     Alertmanager,
+    OpenLineage,
     Webhook,
 }
 
@@ -76,16 +81,24 @@ pub(super) fn read(root: &mut Section<'_>, streams: &[Stream]) -> Vec<Route> {
         let route = route(section, streams, &routes);
         routes.push(route);
     }
-    if routes.is_empty() {
-        routes.push(Route { name: NAME_UNLESS_GIVEN.into(), to: To::Log, streams: None });
+    let tells_incidents = |route: &Route| !matches!(route.to, To::OpenLineage { .. });
+    if !routes.iter().any(tells_incidents) {
+        // A catalogue may have that name already.
+        let is_taken = routes.iter().any(|route| route.name == NAME_UNLESS_GIVEN);
+        let name = if is_taken { "incidents" } else { NAME_UNLESS_GIVEN };
+        routes.push(Route { name: name.into(), to: To::Log, streams: None });
     }
     routes
 }
 
 fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Route {
     let name = name(&mut section, earlier);
-    let kinds =
-        [("log", Kind::Log), ("alertmanager", Kind::Alertmanager), ("webhook", Kind::Webhook)];
+    let kinds = [
+        ("log", Kind::Log),
+        ("alertmanager", Kind::Alertmanager),
+        ("openlineage", Kind::OpenLineage),
+        ("webhook", Kind::Webhook),
+    ];
     let kind = section.choice("kind", &kinds, Kind::Log);
     let here = ["url", "user", "password", "token", "headers", "ca_file", "secret"].map(|key| {
         let origin = section.key_origin_of(key);
@@ -95,6 +108,9 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
         let (message, help) = match (kind, *key) {
             (Kind::Log, _) => {
                 ("a log has no such thing", "write `kind`: \"alertmanager\" or \"webhook\"")
+            }
+            (Kind::OpenLineage, "secret") => {
+                ("a catalogue looks at no signature", "leave it out, or write `token`")
             }
             (Kind::Alertmanager, "secret") => {
                 ("Alertmanager looks at no signature", "leave it out, or write `token`")
@@ -106,11 +122,17 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
     if kind != Kind::Log && section.origin_of("url").is_none() {
         let help = match kind {
             Kind::Alertmanager => "write `url = \"http://alertmanager:9093\"`",
+            Kind::OpenLineage => "write `url = \"http://marquez:5000\"`",
             _ => "write `url = \"https://host/path\"`",
         };
         section.reader.note(section.path_of("url"), section.origin.as_ref(), "is missing", help);
     }
     let url = url(&mut section, kind);
+    let has_events = streams.iter().any(|stream| stream.lineage.is_some());
+    if kind == Kind::OpenLineage && !has_events {
+        let (message, help) = ("no stream tells its lineage", "write `topic` in [stream.lineage]");
+        section.reader.note(section.path_of("kind"), section.origin.as_ref(), message, help);
+    }
     let streams = filter(&mut section, streams);
     let login = Login::read(&mut section, "RECEIVER");
     let headers = headers(&mut section, &login);
@@ -124,6 +146,7 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
     let to = match kind {
         Kind::Log => To::Log,
         Kind::Alertmanager => To::Alertmanager { at, resend },
+        Kind::OpenLineage => To::OpenLineage { at },
         Kind::Webhook => To::Webhook { at, secret },
     };
     Route { name, to, streams }
@@ -147,8 +170,9 @@ fn url(section: &mut Section<'_>, kind: Kind) -> Option<String> {
     const PATTERN: &str = "^https?://[^/@?#\\s]+([/?][^#\\s]*)?$";
     let stands = section.key_origin_of("url");
     let text = section.text("url", Takes::Text(Some(PATTERN)))?;
-    // Of Alertmanager it is the root.
-    let checked = check_url(&text.value, kind != Kind::Alertmanager, "a receiver");
+    // Of Alertmanager and of a catalogue it is the root.
+    let asks = !matches!(kind, Kind::Alertmanager | Kind::OpenLineage);
+    let checked = check_url(&text.value, asks, "a receiver");
     if checked.is_err() {
         let message = "is no address that can be used here; a login must not stand in it";
         let help = "write \"https://host/path\"";
@@ -307,6 +331,29 @@ mod tests {
         let said = Config::read(Path::new("t"), &format!("{BEGIN}{both}"), [], &auth);
         let said = said.unwrap_err().to_string();
         assert!(said.contains("beside a login") && !said.contains("c4n4ry"), "{said}");
+    }
+
+    #[test]
+    fn a_catalogue_of_lineage_needs_a_stream_that_tells_it_and_incidents_still_go_to_the_log() {
+        let read = |lineage: &str| {
+            let text = format!(
+                "instance = \"a\"\n[kafka]\nbrokers = \"b:1\"\n[[stream]]\nname = \"s\"\ninput = \"i\"\n\
+                 bundle = \"x\"\n{lineage}[[route]]\nkind = \"openlineage\"\nurl = \"http://marquez:5000/\"\n\
+                 token = {{ env = \"HEADER\" }}\n"
+            );
+            Config::read(Path::new("t.toml"), &text, [], &fetch)
+        };
+        let said = read("").unwrap_err().to_string();
+        assert!(said.contains("no stream tells its lineage"), "{said}");
+        let config = read("[stream.lineage]\ntopic = \"tripline.lineage\"\n").unwrap();
+        let To::OpenLineage { at } = &config.routes[0].to else { panic!("{:?}", config.routes) };
+        assert_eq!(at.url.expose(), "http://marquez:5000");
+        let names: Vec<&str> = config.routes.iter().map(|route| &*route.name).collect();
+        assert_eq!((names, &config.routes[1].to), (vec!["log", "incidents"], &To::Log));
+        let lineage = config.streams[0].lineage.as_ref().unwrap();
+        assert_eq!((&*lineage.group, lineage.every.as_secs()), ("tripline", 300));
+        let taken = read("[stream.lineage]\ntopic = \"s.evidence\"\n").unwrap_err().to_string();
+        assert!(taken.contains("\"s.evidence\" is already"), "{taken}");
     }
 
     #[test]

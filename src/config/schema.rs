@@ -93,6 +93,11 @@ fn property(entries: &[Entry], entry: &Entry) -> Value {
             "minItems": 1,
             "items": text(json!({ "type": "string" }), *pattern),
         }),
+        Kind::Lists => json!({
+            "type": "array",
+            "minItems": 1,
+            "items": { "type": "array", "minItems": 1, "items": { "type": "string" } },
+        }),
         Kind::Numbers => json!({ "type": "array", "items": { "type": "number" } }),
         Kind::Share => json!({ "anyOf": [
             { "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 },

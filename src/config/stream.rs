@@ -7,14 +7,16 @@ use super::answers::{self, StreamAnswers};
 use super::claims::Claims;
 use super::clients::{self, StreamClients};
 use super::key::{Keys, VaultKey};
+use super::lineage::{self, Lineage};
 use super::reader::{Kind, Section};
 use super::time;
 use super::value::Node;
-use super::{decrypt, output};
+use super::{decrypt, output, privacy};
 use crate::codec::select::{Rule, Select, check_field};
 use crate::codec::{self, Fields, Format, Inputs, InputsBy, ROWS_PER_RECORD_MAX};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::open::OpenerSpec;
+use crate::privacy::QuasiSpec;
 use crate::record::{BadProbability, Probability};
 use crate::sanitize::OutputSpecs;
 
@@ -60,6 +62,9 @@ pub struct Stream {
     /// `reason_values = false`: whether the words that say why a record was flagged or could not be read hold its
     /// values: `Make: "Tesla", never seen` instead of `Make: never seen`.
     pub reason_values: bool,
+    /// `change_headers = false`: whether a corrected record says in headers what was changed, and has a digest of the value
+    /// as it came.
+    pub change_headers: bool,
     /// `workers = 1`: threads of this stream in this process, 1 to 64, each with its own
     /// consumer, producer and ONNX sessions. More than the topic has partitions stay idle.
     pub workers: usize,
@@ -87,6 +92,10 @@ pub struct Stream {
     pub decrypt: Option<OpenerSpec>,
     /// Its keys that a vault unwraps, in the order of [`OpenerSpec::elsewhere`].
     pub vault_keys: Vec<VaultKey>,
+    /// `[stream.privacy]`: sets of features whose groups are counted.
+    pub privacy: Option<QuasiSpec>,
+    /// `[stream.lineage]`: where events of OpenLineage go.
+    pub lineage: Option<Lineage>,
 }
 
 /// `[stream.topics]`: where a stream's records and its own records go.
@@ -181,8 +190,9 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
             ),
         },
         accept_gap: section.flag("accept_gap", false),
-        budget: share(&mut section, "budget"),
+        budget: share(&mut section, "budget", "of clean records is no budget"),
         reason_values: section.flag("reason_values", false),
+        change_headers: section.flag("change_headers", false),
         workers: section.integer("workers", 1..=64, 1) as usize,
         rows_max: section.integer("rows_max", 1..=4096, 256) as usize,
         guard_timeout: section.millis("guard_timeout_ms", 10..=60_000, 5000),
@@ -197,6 +207,8 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
         clients: None,
         decrypt: None,
         vault_keys: vec![],
+        privacy: privacy::read(section.section("privacy"), keys),
+        lineage: lineage::read(section.section("lineage"), claims),
         name,
     };
     (stream.decrypt, stream.vault_keys) =
@@ -246,13 +258,16 @@ fn select(section: &mut Section<'_>) -> Select {
     if asks { Select(rules) } else { Select::default() }
 }
 
-/// A share between 0 and 1.
-pub(super) fn share(section: &mut Section<'_>, key: &'static str) -> Option<Probability> {
+/// A share between 0 and 1; `is_none` ends the sentence about another number.
+pub(super) fn share(
+    section: &mut Section<'_>,
+    key: &'static str,
+    is_none: &str,
+) -> Option<Probability> {
     let help = "write a share between 0 and 1: 0.01 or \"1%\"";
     let share = |read: Result<Probability, BadProbability>| match read {
         Ok(share) if share.get() > 0.0 && share.get() < 1.0 => Ok(share),
-        Ok(share) if key == "budget" => Err(format!("{share} of clean records is no budget")),
-        Ok(share) => Err(format!("{share} is all, or nothing")),
+        Ok(share) => Err(format!("{share} {is_none}")),
         Err(why) => Err(why.to_string()),
     };
     let path = section.path_of(key);

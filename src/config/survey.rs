@@ -14,6 +14,7 @@ use super::field::{FEW, Field};
 use super::template::quoted;
 use crate::codec::select::members;
 use crate::codec::{ContentHeaders, Fields, Format, shown};
+use crate::privacy::TextShape;
 
 /// What was seen so far.
 #[derive(Clone, Debug, Default)]
@@ -132,6 +133,38 @@ impl Survey {
         keys
     }
 
+    /// Steps that make personal data poorer in quarantine, as lines of a comment; none without any.
+    pub fn steps(&self) -> Vec<String> {
+        let fields = self.order.iter().filter_map(|pointer| self.fields.get_key_value(pointer));
+        let mut lines: Vec<String> = vec![];
+        for (pointer, field) in fields {
+            let Some((shape, count)) = field.personal() else { continue };
+            let (step, setting) = match shape {
+                TextShape::Email => ("pseudonym", "key = \"pseudonyms-2026\""),
+                TextShape::Iban | TextShape::Card => ("mask", "keep_last = 4"),
+                TextShape::Phone => ("mask", "keep_last = 2"),
+            };
+            let (name, of) = (shape.name(), field.records);
+            lines.extend([
+                format!("{count} of {of} values look like {name}:"),
+                "[[stream.output.step]]".to_owned(),
+                format!("field = {}", quoted(pointer)),
+                format!("do = {}", quoted(step)),
+                setting.to_owned(),
+            ]);
+        }
+        if !lines.is_empty() {
+            let head = [
+                "Proposed, because the sample has what looks like personal data. For it to happen in quarantine take these",
+                "`# ` away, also from the [[key]] that a pseudonym names, and remove the tables below that are about quarantine.",
+                "[[stream.output]]",
+                "of = \"quarantine\"",
+            ];
+            lines.splice(0..0, head.map(str::to_owned));
+        }
+        lines
+    }
+
     /// The pointers as an array of TOML, each with what was seen there; `None` without any.
     fn fields(&self) -> Option<String> {
         let documents = self.formats.get(&Looks::Like(Format::Json)).copied().unwrap_or(0);
@@ -207,7 +240,8 @@ mod tests {
 
     fn written(survey: &Survey) -> String {
         let (name, input) = ("payments".to_owned(), "payments.requests".to_owned());
-        let stream = NewStream { name, input, seen: survey.seen(), keys: survey.keys() };
+        let (seen, keys, steps) = (survey.seen(), survey.keys(), survey.steps());
+        let stream = NewStream { name, input, seen, keys, steps };
         template(&Answers { stream: Some(stream), ..Answers::default() })
     }
 
@@ -248,6 +282,25 @@ mod tests {
         assert_eq!(take(&[b"{}", b"[1]", b"\x00\x00\x00\x00\x07\x02a"]), Some(Format::Json));
         assert_eq!(take(&[b"\x00\x00\x00\x00\x07\x02a"]), Some(Format::Confluent));
         assert_eq!(take(&[b"{\"instances\": [[1]]}"]), Some(Format::KserveV1));
+    }
+
+    #[test]
+    fn personal_data_in_the_sample_proposes_steps_and_is_not_repeated() {
+        let customer = |i: usize| {
+            format!(
+                r#"{{"mail": "ada{i}@example.org", "card": "4111 1111 1111 1111", "amount": {i}}}"#
+            )
+        };
+        let written = written(&survey((0..50).map(customer)));
+        let step = "# 50 of 50 values look like email:\n# [[stream.output.step]]\n# field = \"/mail\"\n\
+                    # do = \"pseudonym\"\n# key = \"pseudonyms-2026\"\n";
+        assert!(written.contains(step), "{written}");
+        assert!(
+            written.contains("# field = \"/card\"\n# do = \"mask\"\n# keep_last = 4\n"),
+            "{written}"
+        );
+        assert!(!written.contains("ada7") && !written.contains("4111"), "{written}");
+        assert!(Survey::default().steps().is_empty());
     }
 
     proptest! {

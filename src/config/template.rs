@@ -20,12 +20,15 @@ pub struct NewStream {
     pub seen: Vec<String>,
     /// Keys of `[[stream]]` with their values in TOML.
     pub keys: Vec<(&'static str, String)>,
+    /// Lines of a comment above its first output.
+    pub steps: Vec<String>,
 }
 
 /// The example with `answers` in place of its own values; everything else keeps its words.
 pub fn template(answers: &Answers) -> String {
     let mut text = String::new();
     let mut table = "";
+    let mut steps = answers.stream.iter().flat_map(|stream| &stream.steps).peekable();
     for line in EXAMPLE.lines().filter(|line| !line.starts_with("#:")) {
         if line.starts_with('[') {
             table = line.trim_matches(['[', ']']);
@@ -37,6 +40,13 @@ pub fn template(answers: &Answers) -> String {
                 for seen in answers.stream.iter().flat_map(|stream| &stream.seen) {
                     text += &format!("# {seen}\n");
                 }
+                text += line;
+            }
+            _ if line == "[[stream.output]]" => {
+                if steps.peek().is_some() {
+                    text.push('\n');
+                }
+                steps.by_ref().for_each(|step| text += &format!("# {step}\n"));
                 text += line;
             }
             _ => text += line,
@@ -109,6 +119,7 @@ mod tests {
                 input: "payments.requests".into(),
                 seen: vec!["500 records".into()],
                 keys: vec![("value_bytes_max", "4096".into()), ("fields", "[\"/a\"]".into())],
+                steps: vec!["a step".into()],
             }),
         });
         let stream = &config.streams[0];

@@ -6,8 +6,11 @@ use super::{Fetched as _, Form, Forward, ForwardKey, Keep, Scorer, Session, Sess
 use crate::bundle::Digest;
 use crate::codec::ContentHeaders;
 use crate::config::Stream;
-use crate::emit::{REASON, TRACE, VERDICT, connect_headers, is_theirs, is_theirs_on_a_dead_letter};
-use crate::record::{Fault, Position, Record};
+use crate::emit::{
+    CHANGES, REASON, REPR_DIGEST, TRACE, VERDICT, changes, connect_headers, is_theirs,
+    is_theirs_on_a_dead_letter, repr_digest,
+};
+use crate::record::{Action, Fault, Position, Record};
 use crate::sanitize::{OutputSpec, ValueForm};
 use crate::score::{Destination, NewKey, Outcome};
 
@@ -76,8 +79,17 @@ pub fn forward<S: Session>(
     let theirs = if fault.is_some() { is_theirs_on_a_dead_letter } else { is_theirs };
     // What says how the sender's value is to be read says nothing of a sealed one.
     let sealed = pointer.is_none() && content == ValueForm::Sealed;
+    let tells_changes = stream.change_headers && !is_pointer && !hides;
+    let corrected = outcome.corrected.as_ref().filter(|_| {
+        tells_changes && outcome.judged.is_ok_and(|verdict| verdict.action == Action::Correct)
+    });
+    // Only of corrected records, which are few: these allocate.
+    let told = corrected.zip(record.value).map(|(range, own)| {
+        (changes(own, &scorer.corrected()[range.clone()], outcome.changed), repr_digest(own))
+    });
     let goes = |name: &[u8]| {
         theirs(name)
+            && !(stream.change_headers && name.eq_ignore_ascii_case(REPR_DIGEST.as_bytes()))
             && output.is_none_or(|output| output.headers.takes(name))
             && !(sealed && ContentHeaders::is_one(name))
     };
@@ -98,6 +110,10 @@ pub fn forward<S: Session>(
     }
     headers.push((VERDICT, outcome.text.as_bytes()));
     headers.push((TRACE, &scorer.traces()[outcome.trace.clone()]));
+    if let Some((changes, digest)) = &told {
+        headers.push((CHANGES, changes));
+        headers.push((REPR_DIGEST, digest.as_bytes()));
+    }
     if outcome.destination != Destination::Sanitized {
         headers.push((TIMESTAMP, timestamp.as_bytes()));
     }

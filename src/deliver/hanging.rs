@@ -74,7 +74,9 @@ impl Outputs {
 
     /// The topics that a monitor of `stream`, or a reset of its state, writes to.
     pub fn of_monitor(stream: &Stream) -> Self {
-        let all = [&stream.alerts.topic, &stream.topics.state];
+        let lineage = stream.lineage.as_ref().map(|lineage| &lineage.topic);
+        let own = [&stream.alerts.topic, &stream.topics.state];
+        let all: Vec<&String> = own.into_iter().chain(lineage).collect();
         Self::shared(&all, stream)
     }
 

@@ -178,10 +178,10 @@ impl<S: Session> MonitorDriver<S> {
 
     /// Commits alerts, a tick, state and offset together.
     fn say(&mut self, alerts: &[Alert], tick: bool) -> Result<(), SessionError> {
-        let Seat::Taken(monitor) = &self.seat else { return Ok(()) };
+        let Seat::Taken(monitor) = &mut self.seat else { return Ok(()) };
         // State may be large: it is written when somebody must hear of something, and with ticks. What
         // was heard since is heard again by whoever comes next.
-        if alerts.is_empty() && !tick {
+        if alerts.is_empty() && !tick && monitor.lineage().is_empty() {
             return Ok(());
         }
         let heard = monitor.next();
@@ -197,6 +197,18 @@ impl<S: Session> MonitorDriver<S> {
                 key: alert.dedup_key.as_bytes(),
                 value: &value,
                 headers: &Event::new(alert, &value).headers(),
+            })?;
+        }
+        let lineage = self.stream.lineage.as_ref().map(|lineage| &lineage.topic);
+        for (topic, event) in
+            lineage.into_iter().flat_map(|t| monitor.lineage().iter().map(move |e| (t, e)))
+        {
+            self.session.send(Output {
+                topic,
+                partition: None,
+                key: event.run.as_bytes(),
+                value: &event.value,
+                headers: &[("content-type", b"application/json")],
             })?;
         }
         if tick {
@@ -218,6 +230,7 @@ impl<S: Session> MonitorDriver<S> {
         })?;
         self.session.offsets(&[(EVIDENCE_PARTITION, heard)])?;
         self.session.commit()?;
+        monitor.forget_lineage();
         self.committed = heard;
         self.progress.firing(monitor.is_firing());
         self.progress.alarm_level(monitor.level());

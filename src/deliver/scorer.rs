@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::clients::RowVisit;
 use crate::config::Stream;
+use crate::privacy::{Occurrence, QuasiPlan};
 use crate::record::{Fault, Record};
 use crate::score::{GuardFailure, Outcome};
 use crate::watch::Baseline;
@@ -63,6 +64,16 @@ pub trait Scorer {
 
     /// What is odd about rows, if clients are watched.
     fn visits(&self) -> &[RowVisit] {
+        &[]
+    }
+
+    /// Sets of features whose groups are counted, if there are some.
+    fn quasi(&self) -> Option<&QuasiPlan> {
+        None
+    }
+
+    /// Values of rows in these sets.
+    fn groups(&self) -> &[Occurrence] {
         &[]
     }
 

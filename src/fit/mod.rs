@@ -23,6 +23,7 @@ mod calibrate;
 mod check;
 mod write;
 pub mod audit;
+pub mod exposure;
 pub mod evaluate;
 pub mod redteam;
 

@@ -9,6 +9,7 @@ mod draw;
 mod interval;
 #[cfg(feature = "fit")]
 mod k_means;
+mod level_sample;
 mod moments;
 mod poisson;
 mod tail;
@@ -25,6 +26,7 @@ pub use draw::draw;
 pub use interval::{auroc_interval, wilson};
 #[cfg(feature = "fit")]
 pub use k_means::k_means;
+pub use level_sample::{Group, LevelSample, MEMBERS_MAX};
 pub use moments::Moments;
 pub use poisson::poisson_upper;
 pub use tail::RankTail;

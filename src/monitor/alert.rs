@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::incident::ExposedSet;
 use super::steps::next_steps;
 use super::words::{self, utc};
 use super::{About, Cause, Finding, Incident, Samples, Status};
@@ -39,6 +40,9 @@ pub struct Alert {
     /// Why records were flagged, the commonest reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<WhyFlagged>,
+    /// Sets of features by which rows point to people: of a privacy incident.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<ExposedSet>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<Samples>,
     /// Flagged records that stand for the others: look at these.
@@ -125,6 +129,7 @@ impl Alert {
             evidence: findings(false),
             inhibited: findings(true),
             reasons: if attack { reasons(about, incident) } else { vec![] },
+            exposed: incident.exposed.clone(),
             next_steps: next_steps(about, incident, &typical),
             samples,
             typical: typical.iter().map(|one| typical_record(about, one)).collect(),

@@ -37,6 +37,8 @@ pub enum Cause {
     DataLoss,
     /// Somebody uses the stream as he should not.
     Access,
+    /// Rows point to people.
+    Privacy,
 }
 
 impl Cause {
@@ -65,7 +67,8 @@ impl Cause {
             | Self::NoData
             | Self::Stall
             | Self::DataLoss
-            | Self::Access => &[],
+            | Self::Access
+            | Self::Privacy => &[],
         }
     }
 }

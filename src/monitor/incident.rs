@@ -29,8 +29,41 @@ pub struct Incident {
     /// What was last told of it.
     #[serde(default)]
     pub told: IncidentNotice,
+    /// Sets of features of which too many rows stand in small groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<ExposedSet>,
     /// In the order in which they fired.
     pub members: Vec<Member>,
+}
+
+/// A set of features of which too many rows stand in small groups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExposedSet {
+    pub features: Vec<String>,
+    /// A group of fewer subjects is small.
+    pub k: u64,
+    pub limit: f64,
+    /// Rows that were counted, and at how many of them the shares are compared.
+    pub rows: u64,
+    pub compared_at: u64,
+    /// Share of rows whose group has one subject, and of rows in small groups.
+    pub unique: f64,
+    pub small: f64,
+    /// What would help most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarser: Option<CoarserSet>,
+}
+
+/// The same set with something made coarser.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoarserSet {
+    /// `age rounded to 10, sex left out`
+    pub how: String,
+    pub small: f64,
+    /// Below the limit.
+    pub is_enough: bool,
 }
 
 /// The last message about an incident: how many records it told of, and the end of its last window.
@@ -107,7 +140,12 @@ impl Incident {
             Cause::Attack => flagged,
             Cause::Quality => faults + imputed + misdated,
             Cause::Drift => rows,
-            Cause::Tampering | Cause::NoData | Cause::Stall | Cause::DataLoss | Cause::Access => 0,
+            Cause::Tampering
+            | Cause::NoData
+            | Cause::Stall
+            | Cause::DataLoss
+            | Cause::Access
+            | Cause::Privacy => 0,
         }
     }
 
@@ -119,7 +157,7 @@ impl Incident {
                 true
             }
             Cause::Quality => policy.mode == Mode::Enforce && most_are_lost(&self.counts),
-            Cause::Drift | Cause::Access => false,
+            Cause::Drift | Cause::Access | Cause::Privacy => false,
         }
     }
 

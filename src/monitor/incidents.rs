@@ -1,5 +1,6 @@
 //! The life of a stream's incidents: fires, grows, resolves, comes back.
 
+mod exposure;
 mod recurrence;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use self::recurrence::came_back;
 use crate::bundle::Digest;
 use crate::decide::Mode;
-use crate::monitor::incident::{IncidentNotice, Past, most_are_lost};
+use crate::monitor::incident::{ExposedSet, IncidentNotice, Past, most_are_lost};
 use crate::monitor::{About, Alert, Cause, Finding, Incident, Member, Status};
 use crate::record::{Offset, Partition, Timestamp};
 use crate::watch::{Counts, Loss, LossCause};
@@ -382,6 +383,7 @@ impl Incidents {
             exemplars: Default::default(),
             severe: false,
             told: Default::default(),
+            exposed: vec![],
             members: vec![],
         };
         begun.count(&past);

@@ -6,6 +6,7 @@ mod event;
 mod finding;
 mod incident;
 mod incidents;
+mod lineage;
 #[expect(clippy::module_inception, reason = "the monitor itself; the others are its parts")]
 mod monitor;
 mod steps;
@@ -15,6 +16,9 @@ pub use alert::{Alert, Budget, TypicalRecord, WhyFlagged};
 pub use cause::Cause;
 pub use event::{Event, id};
 pub use finding::{ClientEvidence, Finding, RowPlace};
-pub use incident::{About, Incident, Member, Samples, Status};
+pub use incident::{About, CoarserSet, ExposedSet, Incident, Member, Samples, Status};
+pub use lineage::{
+    LineageChange, LineageEvent, LineageFacts, LineageField, LineageOutput, LineageState,
+};
 pub use monitor::{Frame, Monitor, MonitorError, State as MonitorState};
 pub use words::utc;

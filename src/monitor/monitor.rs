@@ -16,7 +16,9 @@
 mod answers;
 mod bundles;
 mod clients;
+mod lineage;
 mod panels;
+mod quasi;
 mod state;
 
 use std::collections::BTreeMap;
@@ -27,7 +29,8 @@ use self::state::{Lost, Open};
 pub use self::state::{MonitorError, State};
 use super::incident::Past;
 use super::incidents::Fired;
-use crate::monitor::{About, Alert, Cause, Finding};
+use crate::monitor::{About, Alert, Cause, Finding, LineageEvent, LineageFacts};
+use crate::privacy::QuasiPlan;
 use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
 use crate::watch::{
     Evidence, Heard, Loss, Message, Presence, Signals, Stall, Tally, Terms, Transition,
@@ -41,6 +44,10 @@ pub struct Monitor {
     state: State,
     /// Windows that closed since somebody took them; not kept unless somebody wants them.
     closed: Option<Vec<(WindowStart, Tally)>>,
+    /// Events of lineage that are to be written.
+    events: Vec<LineageEvent>,
+    /// The state has the run of the frame's facts.
+    has_run: bool,
 }
 
 /// What a monitor is told before it hears anything; frozen for a baseline.
@@ -56,6 +63,10 @@ pub struct Frame {
     pub no_data_ms: Option<u64>,
     /// Each partition is judged by itself, under the same budget.
     pub per_partition: bool,
+    /// Sets of features whose groups are counted.
+    pub quasi: Option<Arc<QuasiPlan>>,
+    /// What lineage says of the stream, if it is told.
+    pub lineage: Option<Arc<LineageFacts>>,
 }
 
 /// Windows that may be ahead of the clock when it ticks: it ticks twice in a window.
@@ -71,7 +82,7 @@ impl Monitor {
     /// A monitor with nothing heard.
     pub fn new(frame: Arc<Frame>) -> Self {
         let state = State::fresh(&frame);
-        Self { frame, state, closed: None }.settle_answers(vec![]).0
+        Self { frame, state, closed: None, events: vec![], has_run: false }.settle_answers(vec![]).0
     }
 
     /// The monitor as its last commit left it. State of another baseline is kept as far as it means the same under ours;
@@ -105,6 +116,7 @@ impl Monitor {
         let log = last.state.log.clone();
         let (mut next, ended) = self.after(last.state.clone());
         next.state.log = log;
+        next.events.clone_from(&last.events);
         (next, ended)
     }
 
@@ -123,6 +135,7 @@ impl Monitor {
         }
         self.state.clock = state.clock;
         self.state.next = state.next;
+        self.state.lineage.clone_from(&state.lineage);
         let ended = self.end(&state, "what is watched was changed");
         (self, ended)
     }
@@ -201,6 +214,7 @@ impl Monitor {
 
     /// Takes the message at `offset` of the evidence topic.
     pub fn take(&mut self, offset: Offset, message: &Message, alerts: &mut Vec<Alert>) {
+        self.begin_run(offset);
         self.state.next = offset.next();
         match message {
             Message::Tick(tick) => self.tick(tick.at),
@@ -213,13 +227,22 @@ impl Monitor {
             Message::Evidence(evidence) => self.hear(evidence),
             Message::Clients(told) => self.hear_clients(told, alerts),
             Message::Answers(said) => self.hear_answers(said),
+            Message::Quasi(quasi) => self.hear_quasi(quasi),
+            Message::Passage(passage) => self.hear_passage(passage),
         }
         self.close_windows(alerts);
         self.close_answers(alerts);
+        // Samples come before the counts that say where their partition is.
+        if !matches!(message, Message::Quasi(_)) {
+            self.close_days(alerts);
+        }
         self.listen(alerts);
         self.wait(alerts);
         self.recover(alerts);
         self.forget_clients(alerts);
+        if matches!(message, Message::Tick(_)) {
+            self.tell_lineage();
+        }
     }
 
     fn tick(&mut self, at: Timestamp) {

@@ -73,6 +73,11 @@ pub fn next_steps(about: &About, incident: &Incident, typical: &[Exemplar]) -> V
         Cause::DataLoss => {
             steps.push(format!("tripline state show -c {file} --stream {stream}"));
         }
+        Cause::Privacy => steps.push(
+            "round or leave out these features before the records reach the input topic, and fit a bundle on rows \
+             made the same way: `tripline columns FILE --privacy` shows what each rounding does"
+                .to_owned(),
+        ),
     }
     steps
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp as Instant;
 
 use super::finding::percent;
+use super::incident::{CoarserSet, ExposedSet};
 use super::{About, Cause, Finding, Incident, Status};
 use crate::decide::{Mode, OnFlagged};
 use crate::record::Timestamp;
@@ -34,6 +35,7 @@ pub fn summary(
             Cause::Stall => "every partition goes on",
             Cause::DataLoss => "every partition is read on, and nothing more was lost",
             Cause::Access => "no client does what it should not",
+            Cause::Privacy => "no set of features points to more rows than its limit allows",
         });
         if incident.is_of_clients() {
             return format!(
@@ -41,7 +43,7 @@ pub fn summary(
                 note.unwrap_or(QUIET_CLIENTS)
             );
         }
-        if matches!(incident.cause, Cause::Stall | Cause::DataLoss) {
+        if matches!(incident.cause, Cause::Stall | Cause::DataLoss | Cause::Privacy) {
             return format!("{stream}: over at {until}: {why}. It began at {since}.");
         }
         if incident.cause == Cause::Tampering {
@@ -127,8 +129,39 @@ pub fn summary(
             }
             format!("{}; first{at}, told at {since}.", parts.join("; "))
         }
+        Cause::Privacy => exposed(incident),
     };
     format!("{stream}: {what} {done}")
+}
+
+/// Which features point to how many rows, and what would help.
+fn exposed(incident: &Incident) -> String {
+    let since = utc(incident.since);
+    let one = |set: &ExposedSet| {
+        let ExposedSet { features, k, limit, rows, small, unique, .. } = set;
+        let helps = match &set.coarser {
+            Some(CoarserSet { how, small, is_enough: true }) => {
+                format!(" {how}: {}.", percent(*small))
+            }
+            Some(CoarserSet { how, small, .. }) => {
+                format!(" {how} is not enough: {}.", percent(*small))
+            }
+            None => String::new(),
+        };
+        format!(
+            "{} of {rows} rows since {since} share their {} with fewer than {k} subjects ({} is the limit; {} are \
+             the only ones).{helps}",
+            percent(*small),
+            features.join(", "),
+            percent(*limit),
+            percent(*unique)
+        )
+    };
+    let mut words: Vec<String> = incident.exposed.iter().take(NAMED).map(one).collect();
+    if incident.exposed.len() > NAMED {
+        words.push(format!("{} more sets.", incident.exposed.len() - NAMED));
+    }
+    words.join(" ")
 }
 
 /// Why most of the flagged records were flagged.
@@ -176,6 +209,7 @@ fn done(about: &About, incident: &Incident) -> String {
             return "/ready of its worker says whether the partition is read on, and its log what to do again."
                 .to_owned();
         }
+        (Cause::Privacy, ..) => return "No record was held back for it.".to_owned(),
         (_, Mode::Observe, _) => "Nothing was held back: the stream is in observe mode.".to_owned(),
         (Cause::Quality, Mode::Enforce, _) => match faults {
             0 => "What is odd about them stops none of them.".to_owned(),

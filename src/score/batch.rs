@@ -20,6 +20,7 @@ use crate::clients::RowVisit;
 use crate::decide::{Mode, OnGuardFailure};
 use crate::emit::BESIDE;
 use crate::model::{ModelError, Networks};
+use crate::privacy::Occurrence;
 use crate::record::{Action, Fault, Record, Rows, Unread};
 use crate::sanitize::TraceDetail;
 
@@ -44,6 +45,8 @@ pub struct Batch {
     visits: RowMarks,
     /// What the own model says of rows, for the join with answers.
     answers: Vec<u8>,
+    /// Values of every scored row in the stream's sets of features.
+    groups: Vec<Occurrence>,
     /// What a flagged row is compared with, `[d]`, and each detector's share of its score, `[k]`.
     typical: Vec<f32>,
     shares: Vec<f32>,
@@ -200,7 +203,13 @@ impl Batch {
         self.visits.all()
     }
 
+    /// Values of rows in the stream's sets of features.
+    pub fn groups(&self) -> &[Occurrence] {
+        &self.groups
+    }
+
     fn clear(&mut self, guard: &Guard) {
+        self.groups.clear();
         self.outcomes.clear();
         self.visits.clear();
         self.spans.clear();
@@ -291,6 +300,12 @@ impl Batch {
                 let flagged = (verdict.action != Action::Pass).then_some(worst);
                 let rows = self.scored.rows(x);
                 outcome.visits = self.visits.mark(marking, &rows, span.rows.clone(), flagged);
+            }
+            if let Some(plan) = &guard.quasi {
+                let (start, width) = (self.groups.len(), guard.schema.width());
+                let own = &x[span.rows.start * width..span.rows.end * width];
+                plan.observe(record, own, width, &mut self.groups);
+                outcome.groups = start..self.groups.len();
             }
         }
     }

@@ -69,6 +69,10 @@ impl Corrections {
                 continue;
             }
             sanitize(guard, (x, scored), span.rows.clone(), &mut sanitized);
+            let width = guard.schema.width();
+            let own = &x[span.rows.start * width..span.rows.end * width];
+            let differ = own.iter().zip(&sanitized).filter(|(own, new)| own != new);
+            outcome.changed = differ.count() as u32;
             if let Some((bytes, rows)) = self.encode(guard, record, &sanitized, span.rows.len()) {
                 outcome.corrected = Some(bytes);
                 candidates.push((i, rows));

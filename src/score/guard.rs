@@ -1,5 +1,7 @@
 //! What one stream's guard knows: frozen, shared by all its workers.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 
 use super::Marker;
@@ -13,6 +15,7 @@ use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format, Spelling};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Pairs, Setting, kind};
 use crate::open::{BadOpener, Opener, OpenerSpec};
+use crate::privacy::{BadSet, QuasiPlan, QuasiSpec};
 use crate::record::{Columns, Feature, Missing, Probability, Record, Schema, Unread};
 use crate::sanitize::{
     BadOutput, FeatureStep, OutputSpecs, OutputTables, Step, UnknownStep, steps,
@@ -38,6 +41,8 @@ pub struct Guard {
     pub(super) opener: Option<Opener>,
     /// Names of its keys that are kept elsewhere.
     pub(super) elsewhere: Vec<String>,
+    /// Sets of features whose groups are counted.
+    pub(super) quasi: Option<Arc<QuasiPlan>>,
     dependence: Option<Dependence>,
     pub(super) policy: Policy,
     /// Labels that a corrected record is not delivered with.
@@ -74,6 +79,8 @@ pub enum GuardError {
     Feature(#[from] FeatureStep),
     #[error(transparent)]
     Opener(#[from] BadOpener),
+    #[error(transparent)]
+    Set(#[from] BadSet),
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(transparent)]
@@ -145,6 +152,7 @@ impl Guard {
             outputs: OutputTables::default(),
             opener: None,
             elsewhere: vec![],
+            quasi: None,
             dependence: manifest.dependence,
             policy,
             distrusted,
@@ -241,6 +249,25 @@ impl Guard {
         let named = format!("{:?} {spec:?}", self.revision);
         self.revision = Digest(Sha256::digest(named).into()).prefix();
         Ok(self)
+    }
+
+    /// The same, which counts the groups of these sets of features, if there are some.
+    ///
+    /// # Errors
+    /// If a set names what the schema does not have.
+    pub fn counting(mut self, spec: Option<&QuasiSpec>) -> Result<Self, GuardError> {
+        let plan = spec.map(|spec| QuasiPlan::new(spec, &self.schema)).transpose()?;
+        if let Some(plan) = plan {
+            let named = format!("{:?} {}", self.revision, plan.id());
+            self.revision = Digest(Sha256::digest(named).into()).prefix();
+            self.quasi = Some(Arc::new(plan));
+        }
+        Ok(self)
+    }
+
+    /// Sets of features whose groups are counted.
+    pub fn quasi(&self) -> Option<&Arc<QuasiPlan>> {
+        self.quasi.as_ref()
     }
 
     /// Whether every record that goes to the model is sealed anew.

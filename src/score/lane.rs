@@ -3,6 +3,7 @@
 //! What it remembers is the next offset, the partition's time and which log it was read from: the counts of what lies below it are in the
 //! evidence topic, written in the same transaction. A lane restored from it goes on as if nothing had happened.
 
+mod beside;
 mod clock;
 mod continuity;
 
@@ -10,13 +11,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::beside::Beside;
 pub use clock::{Clock, Dated};
 pub use continuity::{Discontinuity, Survey};
 
 use super::Outcome;
 use crate::clients::{RowVisit, VisitLog, Visits};
-use crate::record::{Action, Extent, Offset, Partition, Position, Stamp};
-use crate::watch::{Evidence, Exemplar, Window, WindowStart};
+use crate::privacy::Occurrence;
+use crate::record::{Action, Extent, Offset, Partition, Position, Stamp, Timestamp};
+use crate::watch::{Evidence, Exemplar, Passage, RowGroups, Window, WindowStart};
 
 /// One partition's memory, and what was counted since it was last told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,7 @@ pub struct Lane {
     begins: bool,
     /// Who sent what, if anybody asks.
     visits: VisitLog,
+    beside: Beside,
 }
 
 /// What is written to the state topic.
@@ -96,8 +100,9 @@ impl Lane {
     /// A lane that starts at `next` with nothing counted.
     pub fn new(baseline: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
         let state = State::new(baseline, partition, next, Clock::default());
+        let (pending, full, beside) = Default::default();
         let visits = VisitLog::new(next);
-        Self { state, window_ms, from: next, pending: vec![], full: vec![], begins: true, visits }
+        Self { state, window_ms, from: next, pending, full, begins: true, visits, beside }
     }
 
     /// The same, where the partition's time is known.
@@ -237,10 +242,25 @@ impl Lane {
         outcome: &Outcome,
         cells: &[u16],
     ) -> WindowStart {
+        self.settle_with(position, stamp, outcome, cells, (&[], 1))
+    }
+
+    /// The same, with what is counted of its rows in spans of `every_ms`.
+    ///
+    /// # Panics
+    /// As [`Lane::settle`].
+    pub fn settle_with(
+        &mut self,
+        position: Position,
+        stamp: Stamp,
+        outcome: &Outcome,
+        cells: &[u16],
+        (groups, every_ms): (&[Occurrence], i64),
+    ) -> WindowStart {
         assert_eq!(position.partition, self.state.partition);
         assert!(position.offset >= self.state.next, "offset {} twice", position.offset);
         let Dated { window, misdated } = self.state.clock.date(stamp, self.window_ms);
-        let start = window;
+        let (start, day) = (window, Timestamp(window.0 - window.0.rem_euclid(every_ms)));
         let window = self.open(window, position.offset);
         let counts = &mut window.tally.counts;
         counts.misdated += u64::from(misdated);
@@ -265,6 +285,7 @@ impl Lane {
             }
         }
         cells.iter().for_each(|&cell| window.tally.cells.push(cell.into()));
+        self.beside.count(outcome.destination, day, groups);
         self.state.next = position.offset.next();
         start
     }
@@ -297,6 +318,11 @@ impl Lane {
         self.from = self.state.next;
     }
 
+    /// What was counted beside the windows in the offsets of the last [`Lane::drain_evidence`].
+    pub fn drain_beside(&mut self) -> Vec<(Passage, RowGroups)> {
+        self.beside.drain()
+    }
+
     /// The window, among those of the message that is being counted; of the next one if it is full.
     fn open(&mut self, window: WindowStart, offset: Offset) -> &mut Window {
         let find = |pending: &[Window]| pending.binary_search_by_key(&window, |w| w.window);
@@ -314,12 +340,15 @@ impl Lane {
     }
 
     fn cut(&mut self, to: Offset) -> Evidence {
+        let (from, begins) = (std::mem::replace(&mut self.from, to), self.begins);
+        self.begins = false;
+        self.beside.cut(self.state.partition, (from, to), begins);
         Evidence {
             baseline: self.state.baseline.clone(),
             partition: self.state.partition,
-            from: std::mem::replace(&mut self.from, to),
+            from,
             to,
-            begins: std::mem::replace(&mut self.begins, false),
+            begins,
             head: Some(self.state.clock.head()),
             read_out: false,
             windows: std::mem::take(&mut self.pending),

@@ -21,6 +21,8 @@ pub struct Outcome {
     pub imputed: bool,
     /// Where in [`Batch::corrected`](super::Batch::corrected) the bytes to deliver are; `None` is the record's own.
     pub corrected: Option<Range<usize>>,
+    /// How many numbers of its rows the correction changed.
+    pub changed: u32,
     /// As what it leaves, if its output has a table.
     pub departure: Departure,
     /// Value of the verdict header.
@@ -39,6 +41,8 @@ pub struct Outcome {
     /// Where in [`Batch::answers`](super::Batch::answers) is what the own model says of its rows; nothing unless answers are
     /// watched.
     pub answer: Range<usize>,
+    /// Where in [`Batch::groups`](super::Batch::groups) the values of its rows in sets of features are.
+    pub groups: Range<usize>,
 }
 
 /// The rows of one record among those scored together, and the most suspicious of them.
@@ -57,6 +61,7 @@ impl Outcome {
             beside: false,
             imputed: false,
             corrected: None,
+            changed: 0,
             departure: Departure::default(),
             text: "",
             trace: 0..0,
@@ -65,6 +70,7 @@ impl Outcome {
             cells: 0..0,
             visits: 0..0,
             answer: 0..0,
+            groups: 0..0,
         }
     }
 }

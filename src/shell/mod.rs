@@ -19,6 +19,7 @@ mod dumps;
 pub mod features;
 pub mod federate;
 mod http;
+mod lineage;
 pub mod kafka;
 pub mod memory;
 mod metrics;

@@ -201,6 +201,7 @@ pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
         .and_then(|guard| guard.with_outputs(&stream.outputs, &stream.codec))
         .and_then(|guard| guard.with_opener(stream.decrypt.as_ref()))
+        .and_then(|guard| guard.counting(stream.privacy.as_ref()))
         .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
     let guard = clients::marking(guard, stream, &bundle).map_err(|error| RunError::Guard {
         stream: name(),
@@ -278,7 +279,9 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     }
     let no_data_ms = stream.alerts.no_data.map(|after| after.as_millis() as u64);
     let (schema, per_partition) = (guard.schema().clone(), stream.alerts.per_partition);
-    Frame { about, terms, answers, signals, schema, no_data_ms, per_partition }
+    let quasi = guard.quasi().cloned();
+    let lineage = super::lineage::facts(stream, guard, &terms).map(Arc::new);
+    Frame { about, terms, answers, signals, schema, no_data_ms, per_partition, quasi, lineage }
 }
 
 /// Counters of every thread of a process, by stream, and where the next revision of each stream goes.

@@ -10,6 +10,7 @@ use crate::config::Stream;
 use crate::decide::OnGuardFailure;
 use crate::deliver::Scorer;
 use crate::model::Networks;
+use crate::privacy::{Occurrence, QuasiPlan};
 use crate::record::{Fault, Record};
 use crate::score::{Batch, Explanation, Guard, GuardFailure, Outcome, PartSwap, counterfactual};
 use crate::watch::Baseline;
@@ -135,6 +136,14 @@ impl Scorer for StreamScorer {
 
     fn visits(&self) -> &[RowVisit] {
         self.batch.visits()
+    }
+
+    fn quasi(&self) -> Option<&QuasiPlan> {
+        self.guard.quasi().map(|plan| &**plan)
+    }
+
+    fn groups(&self) -> &[Occurrence] {
+        self.batch.groups()
     }
 
     fn traces(&self) -> &[u8] {

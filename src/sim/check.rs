@@ -47,6 +47,7 @@ const EVIDENCE: &str = "I6 evidence is what the records below the offset come to
 const ALERTS: &str = "I7 alerts are a function of the evidence topic";
 const VISITS: &str =
     "I11 every judged record is visited once, and what is found is a function of the visits";
+const LINEAGE: &str = "I7 every record is in one event of lineage, or waits to be";
 const FENCED: &str = "I8 who was fenced commits nothing";
 const CRASH: &str = "poison is dead-lettered, and nothing innocent with it";
 /// Checked by the world itself, when it does not come to rest.

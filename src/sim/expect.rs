@@ -9,7 +9,9 @@ use super::scene::Scene;
 use super::scorer;
 use crate::bundle::Digest;
 use crate::deliver::{Form, Objection, POINTER, TIMESTAMP};
-use crate::emit::{REASON, TRACE, VERDICT, connect_headers};
+use crate::emit::{
+    CHANGES, REASON, REPR_DIGEST, TRACE, VERDICT, changes, connect_headers, repr_digest,
+};
 use crate::record::{Action, Fault, Offset, OwnedRecord, Partition, Position, Stamp, Timestamp};
 use crate::score::{Destination, Outcome};
 
@@ -134,6 +136,10 @@ impl Expected {
         }
         add(VERDICT, outcome.text.as_bytes());
         add(TRACE, &trace);
+        if let Some(own) = own.filter(|_| stream.change_headers && corrected && !is_pointer) {
+            add(CHANGES, &changes(own, &scorer::correct(own), 0));
+            add(REPR_DIGEST, repr_digest(own).as_bytes());
+        }
         if outcome.destination != Destination::Sanitized {
             add(TIMESTAMP, input.stamp.at.0.to_string().as_bytes());
         }

@@ -14,12 +14,13 @@ use super::names::{BASELINE, BEGAN_AT, CLIENTS, MONITORS, NUMBER, REVISIONS, WOR
 use crate::clients::{
     CleanMarks, ClientMonitor, ClientNames, ClientSettings, ClientTerms, IdPlace,
 };
-use crate::config::{Alerts, Stream, StreamClients, Topics};
+use crate::config::{Alerts, Lineage, Stream, StreamClients, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
-use crate::monitor::About;
-use crate::monitor::{Frame, Monitor};
-use crate::record::{OwnedRecord, Partition, Probability, Schema, Stamp, Timestamp};
+use crate::monitor::{About, Frame, LineageFacts, LineageOutput, Monitor};
+use crate::open::SecretKey;
+use crate::privacy::{QuasiPlan, QuasiSpec, RowSubject};
+use crate::record::{Feature, OwnedRecord, Partition, Probability, Schema, Stamp, Timestamp};
 use crate::watch::{Flagged, Signals, Terms, Times, roster};
 
 /// A world before anything happened.
@@ -175,6 +176,8 @@ impl Scene {
             schema,
             no_data_ms,
             per_partition: alerts.per_partition,
+            quasi: self.quasi().map(Arc::new),
+            lineage: self.lineage().map(Arc::new),
         }))
     }
 
@@ -186,6 +189,36 @@ impl Scene {
         let times = (alerts.window.as_millis() as u64, alerts.period.as_millis() as u64);
         let terms = ClientTerms::new(BASELINE, times, (&clean, 4), settings);
         Some(ClientMonitor::new(Arc::new(terms)))
+    }
+
+    /// The sets of features whose groups are counted, where that is done; no day of theirs ends.
+    pub fn quasi(&self) -> Option<QuasiPlan> {
+        self.stream.lineage.as_ref()?;
+        let spec = QuasiSpec {
+            sets: vec![vec!["x".into()]],
+            subject: RowSubject::Key,
+            key: ("toy".into(), SecretKey::new(vec![7; 32])),
+            k: 5,
+            limit: Probability::new(0.5).expect("a share"),
+            at: 100,
+            every_ms: 1 << 50,
+        };
+        let schema = Schema { features: vec![Feature::number("x", 0.0, 100.0)] };
+        Some(QuasiPlan::new(&spec, &schema).expect("a set of the schema"))
+    }
+
+    /// What lineage says of the stream, where it is told.
+    fn lineage(&self) -> Option<LineageFacts> {
+        let lineage = self.stream.lineage.as_ref()?;
+        Some(LineageFacts {
+            group: lineage.group.clone(),
+            every_ms: lineage.every.as_millis() as i64,
+            fields: vec![],
+            sanitized: LineageOutput::default(),
+            quarantine: LineageOutput::default(),
+            watches: vec![],
+            revision: String::new(),
+        })
     }
 
     /// The cluster before anything happened.
@@ -203,7 +236,7 @@ impl Scene {
         groups[WORKERS].grow(self.partitions);
         groups[MONITORS].grow(1);
         groups[CLIENTS].grow(1);
-        let topics = vec![
+        let mut topics = vec![
             topic(&stream.input, n, Takes::ANYTHING),
             topic(&topics.sanitized, n, self.takes),
             topic(&topics.quarantine, n, self.takes),
@@ -213,6 +246,8 @@ impl Scene {
             topic(&stream.alerts.topic, 2, Takes::ANYTHING),
             topic(&topics.visits, 1, Takes::ANYTHING),
         ];
+        let lineage = stream.lineage.iter().map(|l| topic(&l.topic, 1, Takes::ANYTHING));
+        topics.extend(lineage);
         Cluster::new(topics, groups)
     }
 
@@ -256,6 +291,7 @@ fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> St
         accept_gap: seed % 16 == 5,
         budget: None,
         reason_values: false,
+        change_headers: seed % 8 == 1,
         workers: 1,
         rows_max: [1, 2, 5, 16, 64][rng.random_range(0..5)],
         linger: Duration::from_millis(rng.random_range(0..6)),
@@ -277,6 +313,13 @@ fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> St
         clients: (seed % 3 == 1 && seed % 8 != 5).then(clients),
         decrypt: None,
         vault_keys: vec![],
+        privacy: None,
+        // Not drawn, as above.
+        lineage: (seed % 8 == 1).then(|| Lineage {
+            topic: "lineage".into(),
+            every: Duration::from_secs(2),
+            group: "toy".into(),
+        }),
     }
 }
 

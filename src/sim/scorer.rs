@@ -11,6 +11,7 @@ use crate::clients::{PRINTS, RowFacts, RowPrints, RowVisit, marks_of};
 use crate::config::Stream;
 use crate::decide::Mode;
 use crate::deliver::Scorer;
+use crate::privacy::{Occurrence, QuasiPlan};
 use crate::record::{
     Action, Fault, Manner, Missing, Oddity, Position, Reasons, Record, SchemaId, Verdict,
 };
@@ -35,6 +36,9 @@ pub struct Toy {
     reasons: Vec<u8>,
     cells: Vec<u16>,
     visits: Vec<RowVisit>,
+    /// Sets of features, and the values of rows in them.
+    quasi: Option<QuasiPlan>,
+    groups: Vec<Occurrence>,
 }
 
 /// What becomes of a value that nothing gets in the way of.
@@ -74,6 +78,7 @@ pub fn outcome(
         beside: false,
         imputed,
         corrected,
+        changed: 0,
         departure: score::Departure::default(),
         text,
         trace: at,
@@ -82,6 +87,7 @@ pub fn outcome(
         cells,
         visits: 0..0,
         answer: 0..0,
+        groups: 0..0,
     };
     outcome.oddity = oddity(position, &outcome);
     (outcome, trace)
@@ -147,6 +153,8 @@ impl Toy {
             reasons: vec![],
             cells: vec![],
             visits: vec![],
+            quasi: scene.quasi(),
+            groups: vec![],
         }
     }
 
@@ -157,6 +165,7 @@ impl Toy {
         self.reasons.clear();
         self.cells.clear();
         self.visits.clear();
+        self.groups.clear();
     }
 
     fn push(&mut self, record: &Record<'_>, judged: Result<Action, Fault>, unscored: bool) {
@@ -180,6 +189,12 @@ impl Toy {
         let start = self.visits.len();
         self.visits.extend(visit(record.at, &outcome));
         outcome.visits = start..self.visits.len();
+        let scored = outcome.judged.is_ok() && !outcome.unscored;
+        if let Some(plan) = self.quasi.as_ref().filter(|_| scored) {
+            let start = self.groups.len();
+            plan.observe(record, &[(record.at.offset.0 % 13) as f32], 1, &mut self.groups);
+            outcome.groups = start..self.groups.len();
+        }
         self.outcomes.push(outcome);
     }
 
@@ -297,6 +312,14 @@ impl Scorer for Toy {
 
     fn visits(&self) -> &[RowVisit] {
         &self.visits
+    }
+
+    fn quasi(&self) -> Option<&QuasiPlan> {
+        self.quasi.as_ref()
+    }
+
+    fn groups(&self) -> &[Occurrence] {
+        &self.groups
     }
 
     fn traces(&self) -> &[u8] {

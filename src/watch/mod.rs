@@ -31,7 +31,8 @@ pub use data_quality::DataQuality;
 pub use evidence::{
     Baseline, Bins, Cells, ClientFinding, ClientFindings, Counts, EndpointCounts, Evidence,
     Exemplar, Exemplars, JoinCounts, JoinEvidence, JoinWindow, Keying, Loss, LossCause, Message,
-    Of, Others, PLACES, Patch, Presence, Signal, Signals, Stall, Stat, Tally, Tick, Usual, Window,
+    Of, Others, PLACES, Passage, Patch, Presence, Quasi, RowGroups, Signal, Signals, Stall, Stat,
+    Tally, Tick, Usual, Window,
 };
 pub use flagged_share::{Flagged, FlaggedShare};
 pub use heard::{GONE_AFTER_MS, Heard, LAG_MS, watermark};

@@ -15,6 +15,7 @@ mod floods;
 mod formats;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod lineage;
 mod operations;
 mod privacy;
 mod registry;

@@ -271,8 +271,17 @@ fn monitor(
     let terms = Terms::new(guard.baseline(), "s", watches, times);
     let (signals, schema) = (guard.signals().clone(), guard.schema().clone());
     let no_data_ms = None;
-    let frame =
-        Arc::new(Frame { about, terms, answers: None, signals, schema, no_data_ms, per_partition });
+    let frame = Arc::new(Frame {
+        about,
+        terms,
+        answers: None,
+        signals,
+        schema,
+        no_data_ms,
+        per_partition,
+        quasi: None,
+        lineage: None,
+    });
     let fresh = || Monitor::new(frame.clone());
 
     let presence = |quiet| {

@@ -86,6 +86,7 @@ impl Road {
                         cells: 0..0,
                         visits: 0..0,
                         answer: 0..0,
+                        groups: 0..0,
                         corrected: None,
                         ..outcome.clone()
                     },

@@ -127,6 +127,31 @@ impl<'a> Section<'a> {
         Some((texts.into_iter().map(|text| text.value).collect(), whole))
     }
 
+    /// An array of arrays of strings, none of them kept elsewhere.
+    pub fn lists(&mut self, key: &'static str) -> Option<Vec<Vec<String>>> {
+        let mut value = self.take(key, Kind::Lists)?;
+        value.read_raw(false);
+        let noun = value.noun();
+        let text = |item: &Value| match &item.node {
+            Node::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        let list = |item: &Value| match &item.node {
+            Node::List(items) => items.iter().map(text).collect::<Option<Vec<_>>>(),
+            _ => None,
+        };
+        let lists = match &value.node {
+            Node::List(items) => items.iter().map(list).collect::<Option<Vec<_>>>(),
+            _ => None,
+        };
+        if lists.is_none() {
+            let message = format!("an array of arrays of strings is wanted, and this is {noun}");
+            let help = "write [[\"…\", \"…\"], [\"…\"]]";
+            self.reader.note(self.path_of(key), Some(&value.origin), message, help);
+        }
+        lists
+    }
+
     /// An array of numbers.
     pub fn numbers(&mut self, key: &'static str) -> Option<Vec<f64>> {
         let mut value = self.take(key, Kind::Numbers)?;

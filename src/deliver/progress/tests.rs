@@ -17,6 +17,7 @@ fn outcome(destination: Destination, judged: Result<Action, Fault>) -> Outcome {
         beside,
         imputed,
         corrected,
+        changed: 0,
         departure,
         text,
         trace,
@@ -25,6 +26,7 @@ fn outcome(destination: Destination, judged: Result<Action, Fault>) -> Outcome {
         cells,
         visits: 0..0,
         answer: 0..0,
+        groups: 0..0,
     }
 }
 

@@ -29,6 +29,21 @@ impl<R: Scorer> Desk<R> {
         let moved = |slot: &Slot| Some(slot.lane.next()) != slot.committed;
         for (partition, slot) in self.partitions.slots_mut().filter(|(_, slot)| moved(slot)) {
             slot.lane.drain_evidence(&mut evidence);
+            // Before the counts of the same offsets.
+            for (passage, groups) in slot.lane.drain_beside() {
+                let passage = self.stream.lineage.as_ref().map(|_| Message::Passage(passage));
+                let groups = self.scorer.quasi().map(|plan| groups.messages(plan));
+                let groups = groups.into_iter().flatten().map(Message::Quasi);
+                for message in passage.into_iter().chain(groups) {
+                    session.send(Output {
+                        topic: &topics.evidence,
+                        partition: EVIDENCE_PARTITION,
+                        key: partition.to_string().as_bytes(),
+                        value: &message.to_bytes(),
+                        headers: &[],
+                    })?;
+                }
+            }
             let read_out = session.is_read_out(partition, slot.lane.next());
             for evidence in evidence.drain(..).map(|evidence| Evidence { read_out, ..evidence }) {
                 session.send(Output {

@@ -358,11 +358,14 @@ impl<R: Scorer> Desk<R> {
     /// Lanes count what became of `messages`, in the outcomes of the last turn.
     fn settled<S: Session>(&mut self, session: &S, messages: &[S::Fetched<'_>]) {
         let now = session.now();
+        let every_ms = self.scorer.quasi().map_or(1, |plan| plan.spec().every_ms as i64);
         for (message, outcome) in messages.iter().zip(self.scorer.outcomes()) {
             let at = message.record().at;
             let slot = self.partitions.slot_mut(at.partition).expect("gathered by lane");
             let cells = &self.scorer.cells()[outcome.cells.clone()];
-            let window = slot.lane.settle(at, message.record().stamp, outcome, cells);
+            let groups = &self.scorer.groups()[outcome.groups.clone()];
+            let stamp = message.record().stamp;
+            let window = slot.lane.settle_with(at, stamp, outcome, cells, (groups, every_ms));
             if let Some(clients) = &self.stream.clients {
                 let rows = &self.scorer.visits()[outcome.visits.clone()];
                 let visits = visits(clients, &message.record(), window, outcome, rows);

@@ -35,6 +35,7 @@ impl Monitor {
         if state.panels.is_some() != self.frame.per_partition {
             self.state.clock = state.clock;
             self.state.next = state.next;
+            self.state.lineage.clone_from(&state.lineage);
             let ended = self.end(&state, NOTE);
             return (self, ended);
         }

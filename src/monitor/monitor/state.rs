@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::answers::AnswerState;
-use crate::monitor::Incident;
+use super::quasi::QuasiDays;
 use crate::monitor::incident::Past;
 use crate::monitor::incidents::Incidents;
+use crate::monitor::{Incident, LineageState};
 use crate::record::{Extent, Offset, Partition, Timestamp};
 use crate::watch::{Cells, Exemplars, Heard, Loss, Panel, Tally, Usual, Window, WindowStart};
 
@@ -43,6 +44,12 @@ pub struct State {
     pub(super) clients: BTreeMap<usize, Timestamp>,
     /// The clock when a record was last heard of.
     pub(super) record_at: Option<Timestamp>,
+    /// Samples of groups, of the days that are not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) quasi: Option<QuasiDays>,
+    /// The run that lineage tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lineage: Option<LineageState>,
     /// Of the merged stream; empty if each partition has one.
     pub(super) panel: Panel,
     /// Of each partition, if they are judged one by one.
@@ -262,6 +269,8 @@ impl State {
             lost: BTreeMap::new(),
             clients: BTreeMap::new(),
             record_at: None,
+            quasi: None,
+            lineage: None,
             panel,
             panels: None,
             incidents: Incidents::default(),

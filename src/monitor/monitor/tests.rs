@@ -14,8 +14,10 @@ use crate::watch::{
 mod answers;
 mod bundles;
 mod clients;
+mod lineage;
 mod loss;
 mod partitions;
+mod quasi;
 mod time;
 
 pub(super) use time::closed;
@@ -52,6 +54,8 @@ fn frame(baseline: &str) -> Frame {
         schema: Schema { features: vec![] },
         no_data_ms: None,
         per_partition: false,
+        quasi: None,
+        lineage: None,
     }
 }
 

@@ -93,6 +93,7 @@ fn incident(cause: Cause, members: Vec<Member>) -> Incident {
         exemplars,
         severe: false,
         told: Default::default(),
+        exposed: vec![],
         members,
     }
 }

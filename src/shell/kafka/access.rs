@@ -144,6 +144,10 @@ fn topics(config: &Config) -> Needs {
             needs.insert(topic, (vec![Read], "the deployed model's answers"));
             needs.insert(join, (vec![Read, Write], "what was sent on and what was answered"));
         }
+        if let Some(lineage) = &stream.lineage {
+            let why = "events of OpenLineage, and telling them";
+            needs.insert(lineage.topic.clone(), (vec![Read, Write], why));
+        }
     }
     needs
 }

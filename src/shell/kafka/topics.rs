@@ -125,7 +125,14 @@ fn always(stream: &Stream) -> Vec<Topic> {
             ("retention.ms", kept_ms(answers.horizon).to_string()),
         ],
     });
-    let own = vec![
+    let lineage = stream.lineage.iter().map(|lineage| Topic {
+        name: lineage.topic.clone(),
+        role: "events of OpenLineage",
+        like_input: None,
+        partitions: 1,
+        settings: vec![("cleanup.policy", "delete".to_owned()), (TIMESTAMP_TYPE, OURS.to_owned())],
+    });
+    let mut all = vec![
         like_input(&topics.sanitized, "what may go on to the model", records(SENDERS)),
         like_input(&topics.quarantine, "held back, with the reasons", records(OURS)),
         like_input(&topics.dead_letter, "could not be read, with the fault", records(OURS)),
@@ -153,7 +160,9 @@ fn always(stream: &Stream) -> Vec<Topic> {
             ],
         },
     ];
-    own.into_iter().chain(join).collect()
+    all.extend(join);
+    all.extend(lineage);
+    all
 }
 
 /// How long a join topic is kept: twice the horizon, and a day at least.

@@ -5,6 +5,7 @@ mod counters;
 mod desk;
 mod log;
 mod open;
+mod openlineage;
 mod post;
 pub mod received;
 mod sender;
@@ -65,6 +66,10 @@ fn receiver(route: &Route) -> Result<(&'static str, Box<dyn Receiver>), CaFileEr
             ("alertmanager", Box::new(alertmanager::Alertmanager::new(at, *resend)?))
         }
         To::Log => ("log", Box::new(log::Log::new(&route.name))),
+        To::OpenLineage { at } => {
+            let streams = route.streams.as_deref();
+            ("openlineage", Box::new(openlineage::OpenLineage::new(at, streams)?))
+        }
         To::Webhook { at, secret } => {
             ("webhook", Box::new(webhook::Webhook::new(at, secret.as_ref())?))
         }

@@ -19,7 +19,7 @@ use super::desk::{Desk, Task};
 use super::open::Open;
 use super::received::Received;
 use super::{Counters, Receiver, Refusal, receiver};
-use crate::config::Config;
+use crate::config::{Config, To};
 use crate::deliver::SessionError;
 use crate::record::{Offset, Position, Record, TopicPartition};
 use crate::shell::clock;
@@ -73,12 +73,19 @@ impl Routes {
             let (kind, receiver) = receiver(route).map_err(named)?;
             let told = |name: &String| route.streams.as_ref().is_none_or(|all| all.contains(name));
             let streams = config.streams.iter().filter(|stream| told(&stream.name));
-            let mut topics: Vec<String> = streams.map(|s| s.alerts.topic.clone()).collect();
+            // Events of lineage say whose they are in another place: their receiver looks.
+            let (mut topics, only): (Vec<String>, _) = match route.to {
+                To::OpenLineage { .. } => (
+                    streams.filter_map(|s| Some(s.lineage.as_ref()?.topic.clone())).collect(),
+                    None,
+                ),
+                _ => (streams.map(|s| s.alerts.topic.clone()).collect(), route.streams.clone()),
+            };
             topics.sort();
             topics.dedup();
             senders.push(Sender {
                 counters: Arc::new(Counters::new(&route.name, kind)),
-                desk: Desk::new(route.streams.clone(), receiver.resend()),
+                desk: Desk::new(only, receiver.resend()),
                 receiver,
                 topics,
                 owed: BTreeMap::new(),

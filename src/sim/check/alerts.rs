@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{ALERTS, Checker, next_of, read, without_log};
+use super::{ALERTS, Checker, LINEAGE, next_of, read, without_log};
 use crate::deliver::MONITOR_KEY;
 use crate::monitor::Monitor;
 use crate::record::{Offset, OwnedRecord, Partition};
 use crate::sim::names::MONITORS;
+use crate::watch::Message;
 
 impl Checker<'_> {
     /// A monitor that hears what was heard says the same, and has the same state at every commit.
@@ -23,7 +24,7 @@ impl Checker<'_> {
         // Under at-least-once state is written first; of a last tick it may be all that there is.
         let covered = states.keys().next_back().filter(|_| !self.scene.exactly_once);
         let heard = covered.map_or(heard, |&covered| covered.max(heard));
-        let mut alerts = vec![];
+        let (mut alerts, mut events) = (vec![], vec![]);
         let mut wrong = vec![];
         let mut compare = |monitor: &Monitor| {
             let seen = states.remove(&monitor.next()).unwrap_or_default();
@@ -36,6 +37,8 @@ impl Checker<'_> {
         for (at, record) in self.records(&self.scene.stream.topics.evidence) {
             if at.offset < heard {
                 monitor.take(at.offset, &read(record), &mut alerts);
+                events.extend(monitor.lineage().iter().map(|event| event.value.clone()));
+                monitor.forget_lineage();
                 compare(&monitor);
             }
         }
@@ -66,5 +69,55 @@ impl Checker<'_> {
             ));
         }
         wrong.into_iter().for_each(|what| self.violated(ALERTS, what));
+        self.lineage(&events, (monitor.untold(), monitor.sampled()), heard);
+    }
+
+    /// What was written are the events that follow from the evidence, and rows are neither lost nor counted twice.
+    fn lineage(&mut self, expected: &[Vec<u8>], (untold, sampled): (u64, u64), heard: Offset) {
+        let Some(lineage) = &self.scene.stream.lineage else { return };
+        let value = |record: &Rc<OwnedRecord>| record.value.clone().unwrap_or_default();
+        let mut said: Vec<Vec<u8>> =
+            self.records(&lineage.topic).map(|(_, record)| value(record)).collect();
+        let mut expected = expected.to_vec();
+        if !self.scene.exactly_once {
+            // Told again is told.
+            for all in [&mut said, &mut expected] {
+                all.sort();
+                all.dedup();
+            }
+        }
+        if said != expected {
+            let what = format!("{} events; the evidence gives {}", said.len(), expected.len());
+            self.violated(LINEAGE, what);
+            return;
+        }
+        let rows = |value: &Vec<u8>| {
+            let event: serde_json::Value = serde_json::from_slice(value).expect("ours");
+            event["inputs"][0]["inputFacets"]["inputStatistics"]["rowCount"]
+                .as_u64()
+                .expect("a count")
+        };
+        let told = said.iter().map(rows).sum::<u64>() + untold;
+        let input = self.input.len() as u64;
+        let scored: u64 = self
+            .records(&self.scene.stream.topics.evidence)
+            .filter(|(at, _)| at.offset < heard)
+            .filter_map(|(_, record)| match read(record) {
+                Message::Evidence(evidence) => Some(evidence),
+                _ => None,
+            })
+            .flat_map(|evidence| evidence.windows)
+            .map(|window| window.tally.counts.rows)
+            .sum();
+        if !self.scene.breaks && self.scene.exactly_once && sampled != scored {
+            self.violated(LINEAGE, format!("{sampled} rows are in samples, {scored} were scored"));
+        }
+        // What a log that breaks lost, or gave again, is not all of its records; nor is what nobody heard of at the end.
+        if !self.scene.breaks && self.scene.exactly_once && told != input {
+            self.violated(
+                LINEAGE,
+                format!("{told} rows are told of, {input} records were consumed"),
+            );
+        }
     }
 }

@@ -9,6 +9,8 @@ mod exemplar;
 mod join;
 #[cfg(feature = "fit")]
 mod learn;
+mod passage;
+mod quasi;
 mod signals;
 mod tally;
 
@@ -20,6 +22,8 @@ use crate::record::{Offset, Partition, Timestamp};
 pub use clients::{ClientFinding, ClientFindings, Keying};
 pub use exemplar::{Exemplar, Exemplars};
 pub use join::{EndpointCounts, JoinCounts, JoinEvidence, JoinWindow};
+pub use passage::Passage;
+pub use quasi::{Quasi, RowGroups};
 pub use signals::{Bins, Of, PLACES, Patch, Signal, Signals, Stat};
 pub use tally::{Cells, Counts, Others, Tally, Usual};
 
@@ -162,6 +166,10 @@ pub enum Message {
     Clients(ClientFindings),
     /// Of those who join answers. As `Stall`.
     Answers(JoinEvidence),
+    /// As `Stall`.
+    Quasi(Quasi),
+    /// As `Stall`.
+    Passage(Passage),
 }
 
 impl Baseline {

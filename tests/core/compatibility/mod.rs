@@ -67,6 +67,7 @@ fn outcome(judged: Result<Action, Fault>) -> Outcome {
         beside: false,
         imputed: false,
         corrected,
+        changed: 0,
         departure: Departure::default(),
         text: "",
         trace,
@@ -75,6 +76,7 @@ fn outcome(judged: Result<Action, Fault>) -> Outcome {
         cells,
         visits: 0..0,
         answer: 0..0,
+        groups: 0..0,
     }
 }
 
@@ -152,6 +154,8 @@ fn judging_of(schema: Schema, per_partition: bool) -> Monitor {
         schema,
         no_data_ms: None,
         per_partition,
+        quasi: None,
+        lineage: None,
     }))
 }
 

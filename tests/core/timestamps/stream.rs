@@ -149,6 +149,8 @@ fn monitor() -> Monitor {
         schema,
         no_data_ms,
         per_partition,
+        quasi: None,
+        lineage: None,
     }))
 }
 
@@ -165,6 +167,7 @@ fn outcome(flagged: bool) -> Outcome {
         beside,
         imputed,
         corrected,
+        changed: 0,
         departure: Departure::default(),
         text,
         trace,
@@ -173,6 +176,7 @@ fn outcome(flagged: bool) -> Outcome {
         cells,
         visits: 0..0,
         answer: 0..0,
+        groups: 0..0,
     }
 }
 
