@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_its_own_costs_eleven_characters_and_sixteen_with_a_member() {
+    fn a_value_of_its_own_costs_at_most_eleven_characters_and_sixteen_with_a_member() {
         let mut state = 9;
         let mut bytes = |member: bool| {
             let mut sample = LevelSample::new(1024);
@@ -315,9 +315,10 @@ mod tests {
                 let hash = mix(&mut state) >> 16 << 16;
                 sample.add(hash, member.then_some(hash as u32 ^ (hash >> 32) as u32));
             }
-            String::from(sample).len() / 1000
+            String::from(sample).len()
         };
-        assert_eq!((bytes(false), bytes(true)), (10, 16));
+        let (plain, with_members) = (bytes(false), bytes(true));
+        assert!(plain <= 11_000 && with_members <= 16_000, "{plain} {with_members}");
     }
 
     fn sample(rows: &[(u16, u8)]) -> LevelSample {

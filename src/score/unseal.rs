@@ -82,9 +82,10 @@ impl Unsealing {
         records.iter().enumerate().map(seen).unzip()
     }
 
-    /// Overwrites what was opened.
+    /// Overwrites what was opened, and lets go of the keys that opened it.
     pub fn wipe(&mut self) {
         self.arena.wipe();
+        self.results.clear();
     }
 }
 
@@ -134,8 +135,8 @@ impl Headers for InnerHeaders<'_> {
     fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>)) {
         let replaced = self.content_type.is_some();
         self.headers.visit(&mut |name, value| {
-            let of_cover = replaced || value.is_some_and(is_jose);
-            if !(of_cover && name.eq_ignore_ascii_case(b"content-type")) {
+            let is_type = name.eq_ignore_ascii_case(b"content-type");
+            if !(is_type && (replaced || value.is_some_and(is_jose))) {
                 see(name, value);
             }
         });

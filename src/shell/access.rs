@@ -8,6 +8,8 @@ use crate::clients::{AccessTable, VisitMessage};
 use crate::config::Stream;
 use crate::record::Timestamp;
 
+/// More messages than a topic holds.
+const RECORDS_MAX: usize = 1 << 40;
 /// How long reading a week of visits may take.
 const TIME: Duration = Duration::from_secs(600);
 
@@ -20,8 +22,7 @@ pub fn access(
     stream: &Stream,
     since: Timestamp,
 ) -> Result<(AccessTable, bool), SampleError> {
-    let all = usize::try_from(i64::MAX).unwrap_or(usize::MAX);
-    let limits = Limits { records: all, bytes: usize::MAX, time: TIME, committed: true };
+    let limits = Limits { records: RECORDS_MAX, bytes: usize::MAX, time: TIME, committed: true };
     let mut table = AccessTable::default();
     let sampled = sample(clients, &stream.topics.visits, limits, |record| {
         // What another version wrote is passed over, as the client monitor does.

@@ -63,7 +63,7 @@ pub enum RunError {
     Correction { stream: String, path: PathBuf, lost: f64, loss_max: Probability },
     #[error(
         "stream {stream}: bundle {path}: it has no model of its own: there is nothing to compare answers with; fit with \
-         --model, or leave out [stream.answers]",
+         --protected-model, or leave out [stream.answers]",
         path = path.display()
     )]
     NoOwnAnswers { stream: String, path: PathBuf },

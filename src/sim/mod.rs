@@ -29,7 +29,8 @@ use self::cluster::{End, Ms};
 use self::faults::Faults;
 use self::scene::Scene;
 use self::world::World;
-use crate::deliver::POINTER;
+use crate::clients::ClientMonitor;
+use crate::deliver::{Follower as _, POINTER};
 
 /// What a world is run with.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +117,11 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
     let stream = &world.scene.stream;
     hits.count("records", read(&stream.input).len() as u64);
     hits.count("alerts", read(&stream.alerts.topic).len() as u64);
+    hits.count("visits", read(&stream.topics.visits).len() as u64);
     let evidence = read(&stream.topics.evidence);
+    let keys = evidence.iter().filter_map(|record| record.key.as_deref());
+    let of_clients = keys.filter(|key| *key == ClientMonitor::KEY).count();
+    hits.count("findings about clients", of_clients as u64);
     let names = |text: &str, baseline: &str| text.contains(&format!("\"baseline\":\"{baseline}\""));
     let by = |baseline: &str| {
         let texts = evidence.iter().filter_map(|record| record.value.as_deref());

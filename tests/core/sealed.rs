@@ -401,7 +401,7 @@ fn nothing_of_what_was_sealed_is_in_outcomes_traces_words_or_values_that_leave()
     rows.push(of(&outside.replacen("\"x0\": ", "\"x0\": 271828", 1)));
     rows.push(of(&outside.replacen("\"x0\"", "\"x0\": \"canary\", \"y\"", 1)));
     rows.push(of("canary, and no JSON"));
-    rows.push(of(&format!("{{\"x0\": 1, \"canary\": {{}}, \"x1\": ")));
+    rows.push(of("{\"x0\": 1, \"canary\": {}, \"x1\": "));
     for reseal in ["", "reseal = \"team\"\n"] {
         let (stream, mut prepared) = prepared("shuttle", &format!("{ENFORCE}{DECRYPT}{reseal}"));
         let records: Vec<_> = (0..rows.len()).map(|i| seal(i % VECTORS.len(), &rows[i])).collect();

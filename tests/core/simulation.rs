@@ -69,6 +69,8 @@ fn no_seed_breaks_an_invariant_and_together_they_meet_every_fault() {
         "the input: Anew",
         "told under two bundles",
         "another revision",
+        "visits",
+        "findings about clients",
     ];
     for what in met {
         assert!(hits.0.contains_key(what), "{SEEDS} seeds and no {what:?}: {hits:#?}");

@@ -115,12 +115,11 @@ fn topic(world: &[Vec<Sent>], rng: &mut ChaCha8Rng) -> Vec<Vec<u8>> {
 fn found(log: &[Vec<u8>], horizon: usize, restarts: f64, rng: &mut ChaCha8Rng) -> Vec<Message> {
     let fresh = ClientMonitor::new(terms(horizon));
     let (mut monitor, mut told) = (fresh.clone(), vec![]);
-    let mut written = None;
+    let mut written: Option<(Offset, Offset, Vec<u8>)> = None;
     for (offset, value) in log.iter().enumerate() {
         if rng.random_bool(restarts) {
-            if let Some((next, low, bytes)) = written.take() {
-                let (next, low): (Offset, Offset) = (next, low);
-                monitor = fresh.restore(next, low, &bytes as &Vec<u8>).expect("it was written");
+            if let Some((next, low, bytes)) = &written {
+                monitor = fresh.restore(*next, *low, bytes).expect("it was written");
                 for again in low.0..next.0 {
                     monitor.take(Offset(again), &log[again as usize]).unwrap();
                 }

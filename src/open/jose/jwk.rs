@@ -270,9 +270,8 @@ fn rsa(members: &Members) -> Result<KeyMaterial, BadJwk> {
 fn point(group: Nid, x: &[u8], y: &[u8]) -> Result<EcKey<Public>, ErrorStack> {
     let group = EcGroup::from_curve_name(group)?;
     let (x, y) = (BigNum::from_slice(x)?, BigNum::from_slice(y)?);
-    let key = EcKey::from_public_key_affine_coordinates(&group, &x, &y)?;
-    key.check_key()?;
-    Ok(key)
+    // It checks that the point lies on the curve, and is no part of a smaller one.
+    EcKey::from_public_key_affine_coordinates(&group, &x, &y)
 }
 
 fn bytes(name: &'static str, member: &Option<String>) -> Result<Zeroizing<Vec<u8>>, BadJwk> {

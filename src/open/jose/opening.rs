@@ -43,6 +43,9 @@ pub const JWE_ALGORITHMS: [JweAlgorithm; 10] = [
 
 /// Bytes of a protected header, encoded. Ours has at most 500.
 const HEADER_MAX: usize = 4096;
+/// The same of a wrapped key: RSA of 16,384 bits has 2,731. And of an IV or a tag, which have 16 and 22.
+const WRAPPED_MAX: usize = 4096;
+const SHORT_MAX: usize = 64;
 
 /// What a value held.
 #[derive(Debug, PartialEq)]
@@ -125,15 +128,21 @@ impl ContentKey<'_> {
 
 impl<'v> Compact<'v> {
     /// # Errors
-    /// If there are not five parts, or the first is too long to be looked into.
+    /// If there are not five parts, or one is longer than any that could be opened.
     pub fn cut(value: &'v [u8]) -> Result<Self, SealFault> {
-        let mut parts = value.split(|&byte| byte == b'.');
-        let mut part = || parts.next().ok_or(SealFault::Parts);
-        let [head, wrapped, iv, ciphertext, tag] = [part()?, part()?, part()?, part()?, part()?];
-        if parts.next().is_some() || head.len() > HEADER_MAX {
-            return Err(SealFault::Parts);
-        }
-        Ok(Self { head, wrapped, iv, ciphertext, tag })
+        // Three parts from the front and one from the back, which are short: no walk over the ciphertext. If there is a dot
+        // in what lies between, it is no base64.
+        let mut rest = value;
+        let mut part = |longest: usize| -> Result<&'v [u8], SealFault> {
+            let dot = rest.iter().take(longest + 1).position(|&byte| byte == b'.');
+            let (part, behind) = rest.split_at(dot.ok_or(SealFault::Parts)?);
+            rest = &behind[1..];
+            Ok(part)
+        };
+        let (head, wrapped, iv) = (part(HEADER_MAX)?, part(WRAPPED_MAX)?, part(SHORT_MAX)?);
+        let dot = rest.iter().rev().take(SHORT_MAX + 1).position(|&byte| byte == b'.');
+        let dot = rest.len() - 1 - dot.ok_or(SealFault::Parts)?;
+        Ok(Self { head, wrapped, iv, ciphertext: &rest[..dot], tag: &rest[dot + 1..] })
     }
 
     /// Writes the protected header into `decoded`, and reads it there.
@@ -258,7 +267,10 @@ impl<'v> Compact<'v> {
                 ContentKey::Made(unwrap(&shared(protected, key, (alg, 32))?, &wrapped()?)?)
             }
             ("RSA-OAEP-256", KeyMaterial::Private(key)) if key.family == KeyFamily::Rsa => {
-                ContentKey::Made(open_oaep(key, &wrapped()?).map_err(|_| SealFault::Key)?)
+                // RFC 7516 §11.5: nobody learns whether it was the key that could not be opened. Another one goes on in its
+                // place, and does not fit the tag.
+                let opened = open_oaep(key, &wrapped()?).ok().filter(|key| key.len() == bytes);
+                ContentKey::Made(opened.or_else(|| random(bytes).ok()).ok_or(SealFault::Key)?)
             }
             _ => return Err(SealFault::Algorithm),
         };
@@ -325,6 +337,12 @@ fn unwrap(key: &[u8], wrapped: &[u8]) -> Result<SharedKey, SealFault> {
     let mut plain = Zeroizing::new(vec![0; wrapped.len() - 8]);
     unwrap_key(&key, None, &mut plain, wrapped).map_err(|_| SealFault::Key)?;
     Ok(plain)
+}
+
+fn random(bytes: usize) -> Result<SharedKey, ErrorStack> {
+    let mut key = Zeroizing::new(vec![0; bytes]);
+    openssl::rand::rand_bytes(&mut key)?;
+    Ok(key)
 }
 
 fn open_oaep(own: &PrivateKey, wrapped: &[u8]) -> Result<SharedKey, ErrorStack> {

@@ -162,6 +162,21 @@ fn what_a_sender_could_use_against_us_is_refused_by_name() {
     check(r#"{"alg":"ECDH-ES","enc":"A256GCM"}"#, SealFault::Algorithm);
 }
 
+/// Whoever could tell the two apart could open a wrapped key by trying (Manger, CRYPTO 2001).
+#[test]
+fn a_wrapped_rsa_key_that_cannot_be_opened_looks_like_a_wrong_tag() {
+    let (key, jwe, _) = &vectors()[4];
+    let mut parts: Vec<&str> = jwe.split('.').collect();
+    let mut turned = B64U.decode(parts[1]).unwrap();
+    turned.reverse();
+    let (turned, short) = (B64U.encode(turned), B64U.encode([7; 16]));
+    for wrapped in [&turned, &short] {
+        parts[1] = wrapped;
+        let opened = open_jwe(parts.join(".").as_bytes(), &key.material, ALL);
+        assert_eq!(opened.unwrap_err(), SealFault::Tag);
+    }
+}
+
 #[test]
 fn every_flipped_bit_of_a_value_is_seen() {
     for (key, jwe, _) in vectors() {

@@ -7,14 +7,17 @@ use std::thread;
 
 use super::*;
 
+/// Path, status and body.
+type Canned = (&'static str, &'static str, String);
+
 /// Answers whatever `answers` holds for a path now, everything else with 404; passes on what it heard.
 struct Server {
     url: String,
     heard: mpsc::Receiver<String>,
-    answers: Arc<Mutex<Vec<(&'static str, &'static str, String)>>>,
+    answers: Arc<Mutex<Vec<Canned>>>,
 }
 
-fn serve(answers: Vec<(&'static str, &'static str, String)>) -> Server {
+fn serve(answers: Vec<Canned>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (tell, heard) = mpsc::channel();
