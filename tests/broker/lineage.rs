@@ -184,7 +184,8 @@ fn every_record_is_in_one_event_the_catalogue_hears_them_and_features_that_point
         events.iter().map(|event| count(event).expect("a count")).sum()
     };
     let ends = ["told.sanitized", "told.quarantine", "told.dead-letter"];
-    assert_eq!(out(2), RECORDS / 100);
+    // Those that are no JSON, and a row of shuttle that is out of bounds.
+    assert_eq!(out(2), RECORDS / 100 + 1);
     assert_eq!(out(0) + out(1) + out(2), RECORDS, "{ends:?}");
     let exposed = &privacy.expect("it was there")["exposed"];
     assert_eq!(exposed[0]["features"], serde_json::json!(["x0", "x4", "x6"]));
