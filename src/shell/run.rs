@@ -294,13 +294,16 @@ pub struct Overview {
 /// Where who joins answers finds the next revision.
 pub type JoinInbox = Inbox<(Arc<Stream>, Join)>;
 
+/// Where the client monitor finds the next revision.
+pub type ClientInbox = Inbox<(Arc<Stream>, ClientMonitor)>;
+
 /// Where the threads of a stream find their next revision.
 #[derive(Clone)]
 pub struct Inboxes {
     pub workers: Vec<Arc<Inbox<Next>>>,
     pub monitor: Arc<Inbox<(Arc<Stream>, Monitor)>>,
     /// If clients are watched.
-    pub clients: Option<Arc<Inbox<(Arc<Stream>, ClientMonitor)>>>,
+    pub clients: Option<Arc<ClientInbox>>,
     /// Of those who read and join answers, if that is wanted.
     pub answers: Option<Arc<Inbox<Arc<Stream>>>>,
     pub join: Option<Arc<JoinInbox>>,

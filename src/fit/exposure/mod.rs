@@ -84,7 +84,7 @@ impl PrivacyReport {
         let mut proposed: Vec<&[String]> = vec![];
         for set in self.triples.iter().chain(&self.pairs).filter(|set| set.small > self.limit) {
             let is_within = |known: &&[String]| set.columns.iter().all(|c| known.contains(c));
-            if proposed.len() < PROPOSED && !proposed.iter().any(|known| is_within(known)) {
+            if proposed.len() < PROPOSED && !proposed.iter().any(is_within) {
                 proposed.push(&set.columns);
             }
         }

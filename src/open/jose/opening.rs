@@ -140,8 +140,9 @@ impl<'v> Compact<'v> {
             Ok(part)
         };
         let (head, wrapped, iv) = (part(HEADER_MAX)?, part(WRAPPED_MAX)?, part(SHORT_MAX)?);
-        let dot = rest.iter().rev().take(SHORT_MAX + 1).position(|&byte| byte == b'.');
-        let dot = rest.len() - 1 - dot.ok_or(SealFault::Parts)?;
+        let behind = rest.iter().rev().take(SHORT_MAX + 1).position(|&byte| byte == b'.');
+        let behind = behind.ok_or(SealFault::Parts)?;
+        let dot = rest.len() - 1 - behind;
         Ok(Self { head, wrapped, iv, ciphertext: &rest[..dot], tag: &rest[dot + 1..] })
     }
 
