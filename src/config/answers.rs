@@ -24,7 +24,7 @@ pub struct StreamAnswers {
     pub id: HeaderOrField,
     /// `request_id`: the same of the input's records; `id` unless given.
     pub request_id: HeaderOrField,
-    /// `key`: the [[key]] that hashes of ids are made with; without one, who can guess an id can find its hash.
+    /// `key`: the `[[key]]` that hashes of ids are made with; without one, who can guess an id can find its hash.
     pub key: Option<(String, SecretKey)>,
     /// `horizon = "10m"`: how long a record waits for its answer, and an answer for its record.
     pub horizon: Duration,

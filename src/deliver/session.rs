@@ -204,7 +204,7 @@ pub trait Session {
 pub trait Fetched {
     fn record(&self) -> Record<'_>;
 
-    /// The epoch of the leader that appended it; `None` if the broker does not tell.
+    /// The leader epoch in which it was appended; `None` if the broker does not tell.
     fn leader_epoch(&self) -> Option<i32>;
 }
 

@@ -119,6 +119,14 @@ impl Broker {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let answers = runtime.block_on(admin.create_topics([&topic], &options)).expect("an answer");
         answers.into_iter().for_each(|answer| drop(answer.expect("the topic is created")));
+        // A busy broker answers before it knows the topic itself.
+        wait_until(&format!("topic {name}"), Duration::from_secs(20), || {
+            let found = admin.inner().fetch_metadata(Some(name), Duration::from_secs(5));
+            found.is_ok_and(|found| {
+                let mut topics = found.topics().iter();
+                topics.all(|topic| topic.error().is_none() && !topic.partitions().is_empty())
+            })
+        });
     }
 
     /// Sum over partitions of what `group` has committed on `topic`, and of its end.

@@ -7,7 +7,7 @@ use super::{Follower, Reader};
 use crate::deliver::{Beginning, Start};
 use crate::record::{Extent, Offset};
 
-/// The follower that goes on from `beginning`, whose first kept value is its state; `offsets_lag` as in [`Timing`].
+/// The follower that goes on from `beginning`, whose first kept value is its state; `offsets_lag` as in [`Timing`](crate::deliver::Timing).
 /// In a topic that is another from some offset on, it reads what stands there: what it knows it keeps.
 ///
 /// # Errors

@@ -323,7 +323,7 @@ fn told_as_before(name: &str, today: &Alert) -> Alert {
 }
 
 #[test]
-fn a_boot_record_of_version_1_still_counts() {
+fn a_crash_loop_record_of_version_1_still_counts() {
     let mut crash_loop = CrashLoopGuard::take_over(None, Offset(45), 0);
     for _ in 0..2 {
         crash_loop = CrashLoopGuard::take_over(Some(&crash_loop.to_bytes()), Offset(45), 0);
