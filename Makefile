@@ -9,7 +9,7 @@ CLIPPY := clippy 0.1.95
 CHAOS = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(NODES),--nodes $(NODES)) $(if $(GROUP_PROTOCOL),--group-protocol $(GROUP_PROTOCOL)) \
 	$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(MUTATION),--mutation $(MUTATION)) \
-	$(if $(HOSTILE),--hostile $(HOSTILE)) $(if $(RATE),--rate $(RATE)) $(if $(KEEP),--keep $(KEEP))
+	$(if $(HOSTILE),--hostile $(HOSTILE)) $(if $(OUTAGES),--outages $(OUTAGES)) $(if $(RATE),--rate $(RATE)) $(if $(KEEP),--keep $(KEEP))
 
 .DEFAULT_GOAL := help
 PREFIX ?= $(HOME)/.cargo
@@ -47,8 +47,8 @@ chaos: ## Kill, stop and cut off guards and brokers for MINUTES (default 1), the
 
 outages: ## Play every act on brokers and logs (retention, elections, topics made anew, brokers away); prints a table
 	@scripts/setup test
-	$(CARGO) test --test outages -- --all
-	$(CARGO) test --test broker brokers:: -- --include-ignored
+	$(CARGO) test --test outages -- $(if $(MINUTES),--minutes $(MINUTES) $(if $(SEED),--seed $(SEED)),--all)
+	$(if $(MINUTES),,$(CARGO) test --test broker brokers:: -- --include-ignored)
 
 lint: ## Formatting, clippy, documentation, licences of dependencies; a part of make test
 	$(CARGO) fmt --check

@@ -3,6 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::cluster::Node;
 use crate::fleet::Armed;
 use crate::programs::{GROUP, INPUT, STREAM, TURNED, apply};
 use crate::run::Stage;
@@ -86,6 +87,22 @@ impl Stage {
             Fault::BrokerFreeze { node, time } => {
                 self.observer.fault(kind);
                 self.cluster.nodes[node].freeze(time);
+                self.observer.goes_on();
+            }
+            Fault::Outage { time } => {
+                self.observer.fault(kind);
+                self.cluster.nodes.iter_mut().for_each(|node| node.end(false));
+                sleep(time);
+                self.cluster.nodes.iter_mut().for_each(Node::start);
+                self.cluster.nodes.iter_mut().for_each(Node::wait_ready);
+                self.observer.goes_on();
+            }
+            Fault::SlowReplies { time } => {
+                self.observer.fault(kind);
+                self.cluster.trouble.slow(true);
+                sleep(time);
+                self.cluster.trouble.slow(false);
+                self.observer.goes_on();
             }
             Fault::Replies { time } => {
                 self.observer.fault(kind);

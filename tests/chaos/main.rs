@@ -8,6 +8,9 @@
 //! `HOSTILE=1`: a tenth of the records is what somebody sends who wants to stop, blind or flood the guard
 //! (`tests/clients/hostile.py`); the topics refuse some of them, and a network answers NaN for others.
 //!
+//! `OUTAGES=1`: brokers also stand still for up to a minute, are away for up to three, and answer commits after
+//! seconds; no guard may end by itself. What befalls the log itself is played by `tests/outages`.
+//!
 //! It cannot lose a disk or a page cache, and clocks are one clock.
 
 #![allow(clippy::disallowed_methods, reason = "tests measure and wait")]

@@ -87,6 +87,14 @@ impl Observer {
         seen.faults.push(Fault { name: name.to_owned(), at, waiting: None });
     }
 
+    /// Brokers were away, still or slow until now: nothing could move.
+    pub fn goes_on(&self) {
+        let now = Instant::now();
+        let mut seen = self.seen();
+        seen.last_fault = Some(now);
+        seen.partitions.values_mut().for_each(|partition| partition.moved = now);
+    }
+
     /// Whether every partition has moved on since the last fault.
     pub fn has_recovered(&self) -> bool {
         self.seen().faults.is_empty()

@@ -21,6 +21,8 @@ pub struct Options {
     pub mutation: Option<String>,
     /// Whether a tenth of the records is a hostile sender's, and the topics refuse some of them.
     pub hostile: bool,
+    /// Whether brokers also stand still or are away for up to three minutes, and answer commits after seconds.
+    pub outages: bool,
     /// Where data and logs stay; a directory that goes away unless given.
     pub keep: Option<String>,
 }
@@ -37,6 +39,7 @@ impl Default for Options {
             rate: 300.0,
             mutation: None,
             hostile: false,
+            outages: false,
             keep: None,
         }
     }
@@ -77,6 +80,9 @@ impl Options {
                 "--mutation" => options.mutation = Some(value.clone()),
                 "--hostile" => {
                     options.hostile = value.parse::<u8>().map_err(|_| wrong())? > 0;
+                }
+                "--outages" => {
+                    options.outages = value.parse::<u8>().map_err(|_| wrong())? > 0;
                 }
                 "--keep" => options.keep = Some(value.clone()),
                 _ => return Err(wrong()),

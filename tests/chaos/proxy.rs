@@ -3,7 +3,7 @@
 //! Reads the length-prefixed frames of Kafka's protocol: of a request the key and the correlation
 //! id, of a reply the id, to know whose it is. Everything passes untouched, but while there is
 //! trouble some replies to EndTxn, TxnOffsetCommit and AddOffsetsToTxn come late, never, or take the
-//! connection with them. It cannot lose a request: the broker always did what the reply would say.
+//! connection with them, and while it is slow all come after seconds. It cannot lose a request: the broker always did what the reply would say.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 /// What is done to replies while it is on, and how often it was.
 pub struct Trouble {
     on: AtomicBool,
+    slow: AtomicBool,
     dice: Mutex<ChaCha8Rng>,
     pub delayed: AtomicU64,
     pub swallowed: AtomicU64,
@@ -45,6 +46,7 @@ impl Trouble {
     pub fn new(seed: u64) -> Self {
         Self {
             on: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
             dice: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             delayed: AtomicU64::new(0),
             swallowed: AtomicU64::new(0),
@@ -56,16 +58,26 @@ impl Trouble {
         self.on.store(on, Ordering::Relaxed);
     }
 
+    /// Every reply comes, after 2 to 6 s.
+    pub fn slow(&self, on: bool) {
+        self.slow.store(on, Ordering::Relaxed);
+    }
+
     pub fn count(&self) -> u64 {
         [&self.delayed, &self.swallowed, &self.cut].iter().map(|n| n.load(Ordering::Relaxed)).sum()
     }
 
     fn fate(&self, key: i16) -> Fate {
         let ours = [ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT].contains(&key);
-        if !ours || !self.on.load(Ordering::Relaxed) {
+        let (on, slow) = (self.on.load(Ordering::Relaxed), self.slow.load(Ordering::Relaxed));
+        if !ours || !(on || slow) {
             return Fate::Passes;
         }
         let mut dice = self.dice.lock().expect("no panic while held");
+        if slow {
+            self.delayed.fetch_add(1, Ordering::Relaxed);
+            return Fate::Delayed(Duration::from_millis(dice.random_range(2000..6000)));
+        }
         let (fate, counter) = match dice.random_range(0..100) {
             0..70 => return Fate::Passes,
             70..88 => {

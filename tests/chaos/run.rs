@@ -45,7 +45,8 @@ pub fn run(options: &Options) -> bool {
 
     let zombie = SESSION.max(TRANSACTION) + Duration::from_secs(3);
     let (long, handovers) = (options.long(), options.handovers());
-    let limits = Limits { nodes: options.nodes, zombie, long, handovers };
+    let Options { nodes, outages, .. } = *options;
+    let limits = Limits { nodes, zombie, long, handovers, outages };
     println!("chaos: seed {}, {} node(s), data in {}", options.seed, options.nodes, dir.display());
     let plan = Schedule::new(options.seed, limits).take(40).map(|step| step.fault.to_string());
     println!("chaos: the first of what comes: {}", plan.collect::<Vec<_>>().join("; "));

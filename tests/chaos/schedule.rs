@@ -69,11 +69,23 @@ pub enum Fault {
     Replies {
         time: Duration,
     },
+    /// No broker is there.
+    Outage {
+        time: Duration,
+    },
+    /// Every reply that a commit waits for comes after 2 to 6 s.
+    SlowReplies {
+        time: Duration,
+    },
     /// One more partition: outputs first or the input first.
     Partition {
         input_first: bool,
     },
 }
+
+const OUTAGE_MAX: Duration = Duration::from_secs(180);
+const FREEZE_MAX: Duration = Duration::from_secs(60);
+const SLOW_MAX: Duration = Duration::from_secs(40);
 
 /// What the cluster and the options allow.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +98,8 @@ pub struct Limits {
     /// Only instances that come and go: partitions are handed over all the time, many with records in
     /// flight, and nothing else hides what becomes of them.
     pub handovers: bool,
+    /// Whether brokers are away for minutes.
+    pub outages: bool,
 }
 
 /// An endless sequence of steps.
@@ -124,6 +138,12 @@ impl Schedule {
             kinds.push(Fault::Partition { input_first: true });
             kinds.push(Fault::Scale { to: 1 });
         }
+        if self.limits.outages {
+            // As long as any comes.
+            kinds.push(Fault::Outage { time: OUTAGE_MAX });
+            kinds.push(Fault::BrokerFreeze { node: 0, time: FREEZE_MAX });
+            kinds.push(Fault::SlowReplies { time: SLOW_MAX });
+        }
         kinds.shuffle(&mut self.dice);
         first.extend(kinds);
         first
@@ -142,6 +162,19 @@ impl Schedule {
         Fault::Replies { time: Duration::from_millis(self.dice.random_range(3000..8000)) }
     }
 
+    fn outage(&mut self) -> Fault {
+        let mut within = |least: u64, most: Duration| {
+            Duration::from_millis(self.dice.random_range(least..most.as_millis() as u64))
+        };
+        let times = [within(20_000, OUTAGE_MAX), within(8000, FREEZE_MAX), within(5000, SLOW_MAX)];
+        let node = self.dice.random_range(0..self.limits.nodes);
+        match self.dice.random_range(0..3) {
+            0 => Fault::Outage { time: times[0] },
+            1 => Fault::BrokerFreeze { node, time: times[1] },
+            _ => Fault::SlowReplies { time: times[2] },
+        }
+    }
+
     fn brokers(&mut self) -> [Fault; 3] {
         let time = Duration::from_millis(self.dice.random_range(1500..7000));
         let mut node = || self.dice.random_range(0..self.limits.nodes);
@@ -158,6 +191,9 @@ impl Schedule {
             // Whoever stays gives up partitions when others come.
             self.many = !self.many;
             return Fault::Scale { to: if self.many { 4 } else { self.dice.random_range(1..=2) } };
+        }
+        if limits.outages && self.dice.random_bool(0.05) {
+            return self.outage();
         }
         match self.dice.random_range(0..100) {
             0..28 => Fault::Kill { who: self.who(), many: 1 },
@@ -213,6 +249,8 @@ impl Fault {
             Self::BrokerFreeze { .. } => "broker-freeze",
             Self::BrokerRestart { .. } => "broker-restart",
             Self::Replies { .. } => "replies",
+            Self::Outage { .. } => "outage",
+            Self::SlowReplies { .. } => "slow-replies",
             Self::Partition { .. } => "partition",
         }
     }
@@ -233,6 +271,8 @@ impl fmt::Display for Fault {
             Self::BrokerFreeze { node, time } => write!(f, "broker-freeze {node} {time:?}"),
             Self::BrokerRestart { node } => write!(f, "broker-restart {node}"),
             Self::Replies { time } => write!(f, "replies {time:?}"),
+            Self::Outage { time } => write!(f, "outage {time:?}"),
+            Self::SlowReplies { time } => write!(f, "slow-replies {time:?}"),
             Self::Partition { input_first: true } => write!(f, "partition, input first"),
             Self::Partition { input_first: false } => write!(f, "partition, outputs first"),
         }

@@ -105,6 +105,9 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         }
     }
 
+    if tally.exits > 0 && options.outages {
+        problems.push(format!("{} processes ended by themselves", tally.exits));
+    }
     if options.hostile {
         for kind in report["hostile_not_sent"].as_array().into_iter().flatten() {
             problems.push(format!("not hit: hostile records of the kind {kind}"));
@@ -166,7 +169,7 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         "invariants": holds,
         "failed": problems.len(),
         "seed": options.seed, "nodes": options.nodes, "group_protocol": options.group_protocol,
-        "delivery": options.delivery, "mutation": options.mutation, "hostile": options.hostile,
+        "delivery": options.delivery, "mutation": options.mutation, "hostile": options.hostile, "outages": options.outages,
         "minutes": round(measured.disturbed / 60), "took_minutes": round(took / 60),
     });
     if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {

@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use crate::alerts;
 use crate::cluster::Cluster;
 use crate::stream::{Row, Stream};
+
+/// Whether the guard is killed while an act is played: at moments that this seed draws.
+pub type Kills = Option<u64>;
 
 /// One thing that befalls the log.
 pub struct Act {
     pub name: &'static str,
     pub what: &'static str,
-    pub play: fn() -> Row,
+    pub play: fn(Kills) -> Row,
 }
 
 pub const ALL: [Act; 12] = [
@@ -77,6 +81,7 @@ pub const SHORT: [&str; 3] = ["retention-down", "anew-held", "unclean-held"];
 
 const LOST: &str = "tripline_input_records_lost_total";
 const OUTPUTS_LOST: &str = "tripline_output_records_lost_total";
+const FIRING: &str = "tripline_incident_firing";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn cluster(nodes: usize) -> (tempfile::TempDir, Cluster) {
@@ -88,7 +93,8 @@ fn cluster(nodes: usize) -> (tempfile::TempDir, Cluster) {
 /// What every act ends with: the account, and that the process lives.
 fn end(stream: &mut Stream<'_>, mut row: Row, expected: u64) -> Row {
     (row.lost, row.twice) = stream.account();
-    if stream.has_ended() {
+    row.kills = stream.guard.kills();
+    if stream.guard.has_ended() {
         row.problems.push("the process ended by itself".into());
     }
     if row.lost != expected {
@@ -111,52 +117,71 @@ fn end(stream: &mut Stream<'_>, mut row: Row, expected: u64) -> Row {
     row
 }
 
-fn told(row: &mut Row, stream: &Stream<'_>, metric: &str, expected: f64) {
-    row.told = stream.metric(metric);
+/// A metric begins anew with the process; who kills that asks the alerts.
+fn told(row: &mut Row, stream: &Stream<'_>, kills: Kills, expected: f64) {
+    let since = Instant::now();
+    let count = || match kills {
+        None => stream.metric(LOST),
+        Some(_) => alerts::told(stream.cluster, &stream.name, "lost"),
+    };
+    row.told = count();
+    while kills.is_some() && row.told < expected && since.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(500));
+        row.told = count();
+    }
     if row.told != expected {
         row.problems.push(format!("{} records were told lost, {expected} were", row.told));
     }
 }
 
 /// Two hundred records are done.
-fn begun<'a>(cluster: &'a mut Cluster, name: &str, more: &str, fragile: &[&str]) -> Stream<'a> {
+fn begun<'a>(
+    kills: Kills,
+    cluster: &'a mut Cluster,
+    name: &str,
+    more: &str,
+    fragile: &[&str],
+) -> Stream<'a> {
     let mut stream = Stream::new(cluster, name, more, fragile);
     stream.start();
     stream.feed(200);
     stream.wait_left(200, PATIENCE).expect("the first records leave");
+    if let Some(seed) = kills {
+        stream.guard.kill_now_and_then(seed);
+    }
     stream
 }
 
-fn retention_down() -> Row {
+fn retention_down(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(1);
-    let mut stream = begun(&mut cluster, "down", "", &[]);
-    stream.stop();
+    let mut stream = begun(kills, &mut cluster, "down", "", &[]);
+    stream.guard.stop();
     stream.feed(200);
     stream.delete_below(180);
     stream.feed(20);
     let since = Instant::now();
     stream.start();
-    let mut row = Row { said: stream.said(since, &[LOST], &[]), ..Row::default() };
+    let mut row = Row { said: stream.said(since, &[LOST, FIRING], &[]), ..Row::default() };
     row.goes_on = stream.wait_left(260, PATIENCE);
-    told(&mut row, &stream, LOST, 160.0);
+    told(&mut row, &stream, kills, 160.0);
     end(&mut stream, row, 160)
 }
 
-fn retention_running() -> Row {
+fn retention_running(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(1);
-    let mut stream = begun(&mut cluster, "running", "", &[]);
-    stream.freeze(true);
+    let mut stream = begun(kills, &mut cluster, "running", "", &[]);
+    stream.guard.freeze(true);
     stream.feed(300);
     stream.delete_below(200);
     stream.feed(20);
     let since = Instant::now();
-    stream.freeze(false);
-    let mut row = Row { said: stream.said(since, &[LOST], &[]), ..Row::default() };
+    stream.guard.freeze(false);
+    let mut row = Row { said: stream.said(since, &[LOST, FIRING], &[]), ..Row::default() };
     stream.wait_left(320, PATIENCE);
     row.goes_on = Some(since.elapsed());
     let (lost, _) = stream.account();
     // What was fetched before it stood still may have left.
-    told(&mut row, &stream, LOST, lost as f64);
+    told(&mut row, &stream, kills, lost as f64);
     end(&mut stream, row, lost)
 }
 
@@ -169,9 +194,9 @@ fn anew(stream: &mut Stream<'_>) -> Instant {
     since
 }
 
-fn anew_held() -> Row {
+fn anew_held(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(1);
-    let mut stream = begun(&mut cluster, "anew", "", &[]);
+    let mut stream = begun(kills, &mut cluster, "anew", "", &[]);
     let since = anew(&mut stream);
     let mut row = Row { said: stream.said(since, &[], &["made anew"]), ..Row::default() };
     stream.feed(300);
@@ -179,27 +204,27 @@ fn anew_held() -> Row {
     if stream.left().len() != 200 {
         row.problems.push(format!("{} records left while it was held", stream.left().len()));
     }
-    stream.stop();
+    stream.guard.stop();
     stream.tripline(&["state", "reset", "--stream", "anew", "--yes"]);
     stream.start();
     row.goes_on = stream.wait_left(560, PATIENCE);
     end(&mut stream, row, 0)
 }
 
-fn anew_accepted() -> Row {
+fn anew_accepted(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(1);
-    let mut stream = begun(&mut cluster, "accepted", "accept_gap = true", &[]);
+    let mut stream = begun(kills, &mut cluster, "accepted", "accept_gap = true", &[]);
     let since = anew(&mut stream);
     let mut row = Row::default();
     stream.feed(300);
-    row.said = stream.said(since, &["tripline_incident_firing"], &[]);
+    row.said = stream.said(since, &[FIRING], &[]);
     row.goes_on = stream.wait_left(560, PATIENCE);
     end(&mut stream, row, 0)
 }
 
-fn evidence_anew() -> Row {
+fn evidence_anew(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(1);
-    let mut stream = begun(&mut cluster, "evidence", "", &[]);
+    let mut stream = begun(kills, &mut cluster, "evidence", "", &[]);
     stream.delete("evidence");
     std::thread::sleep(Duration::from_millis(300));
     stream.tripline(&["topics", "--apply"]);
@@ -215,9 +240,9 @@ fn evidence_anew() -> Row {
     end(&mut stream, row, 0)
 }
 
-fn open_transaction() -> Row {
+fn open_transaction(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(1);
-    let mut stream = begun(&mut cluster, "open", "", &[]);
+    let mut stream = begun(kills, &mut cluster, "open", "", &[]);
     let mut client = stream.cluster.client();
     client.set("transactional.id", "somebody").set("transaction.timeout.ms", "600000");
     let producer: BaseProducer = client.create().expect("a producer");
@@ -238,9 +263,9 @@ fn open_transaction() -> Row {
     end(&mut stream, row, 0)
 }
 
-fn unreadable_batch() -> Row {
+fn unreadable_batch(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(1);
-    let mut stream = begun(&mut cluster, "batch", "", &[]);
+    let mut stream = begun(kills, &mut cluster, "batch", "", &[]);
     let mut client = stream.cluster.client();
     client.set("message.max.bytes", "500000000").set("queue.buffering.max.kbytes", "600000");
     client.set("compression.type", "zstd");
@@ -256,7 +281,7 @@ fn unreadable_batch() -> Row {
         said: stream.said_within(since, Duration::from_secs(90), &["stalled: "]),
         ..Row::default()
     };
-    stream.stop();
+    stream.guard.stop();
     stream.set("receive.message.max.bytes", "400000000");
     stream.start();
     row.goes_on = stream.wait_left(300, PATIENCE);
@@ -280,14 +305,14 @@ impl Drop for Disk<'_> {
     }
 }
 
-fn disk_full() -> Row {
+fn disk_full(kills: Kills) -> Row {
     let dir = tempfile::tempdir().expect("a directory");
     let Some(_disk) = Disk::mount(dir.path()) else {
         println!("outages: disk-full needs root, for a file system of its own; it is not played");
         return Row { skipped: true, ..Row::default() };
     };
     let mut cluster = Cluster::start(dir.path(), 1, 1);
-    let mut stream = begun(&mut cluster, "full", "", &[]);
+    let mut stream = begun(kills, &mut cluster, "full", "", &[]);
     let ballast = dir.path().join("ballast");
     let since = Instant::now();
     let mut file = std::fs::File::create(&ballast).expect("a file");
@@ -325,45 +350,47 @@ fn unclean(stream: &mut Stream<'_>) {
     stream.cluster.nodes[0].wait_ready();
 }
 
-fn unclean_held() -> Row {
+fn unclean_held(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(3);
-    let mut stream = begun(&mut cluster, "unclean", "", &["requests"]);
+    let mut stream = begun(kills, &mut cluster, "unclean", "", &["requests"]);
     unclean(&mut stream);
     let since = Instant::now();
     stream.feed(200);
     let words = &["lost its newest records"];
     let mut row = Row { said: stream.said(since, &[], words), ..Row::default() };
-    stream.stop();
+    stream.guard.stop();
     stream.tripline(&["state", "reset", "--stream", "unclean", "--yes"]);
     stream.start();
     row.goes_on = stream.wait_left(500, PATIENCE);
     end(&mut stream, row, 0)
 }
 
-fn unclean_accepted() -> Row {
+fn unclean_accepted(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(3);
-    let mut stream = begun(&mut cluster, "accepts", "accept_gap = true", &["requests"]);
+    let mut stream = begun(kills, &mut cluster, "accepts", "accept_gap = true", &["requests"]);
     unclean(&mut stream);
     let since = Instant::now();
     stream.feed(200);
-    let mut row =
-        Row { said: stream.said(since, &["tripline_incident_firing"], &[]), ..Row::default() };
+    let mut row = Row { said: stream.said(since, &[FIRING], &[]), ..Row::default() };
     row.goes_on = stream.wait_left(500, PATIENCE);
     end(&mut stream, row, 0)
 }
 
-fn unclean_output() -> Row {
+fn unclean_output(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(3);
-    let mut stream = begun(&mut cluster, "output", "", &["sanitized"]);
+    let mut stream = begun(kills, &mut cluster, "output", "", &["sanitized"]);
     unclean(&mut stream);
     let since = Instant::now();
-    let mut row = Row { said: stream.said(since, &[OUTPUTS_LOST], &[]), ..Row::default() };
-    row.told = stream.metric(OUTPUTS_LOST);
+    let mut row = Row { said: stream.said(since, &[OUTPUTS_LOST, FIRING], &[]), ..Row::default() };
+    row.told = match kills {
+        None => stream.metric(OUTPUTS_LOST),
+        Some(_) => alerts::told(stream.cluster, &stream.name, "outputs_lost"),
+    };
     let (gone, _) = stream.account();
     if gone == 0 || row.told < gone as f64 {
         row.problems.push(format!("{gone} records are gone, {} were told", row.told));
     }
-    stream.stop();
+    stream.guard.stop();
     for command in stream.commands("state reset") {
         let words: Vec<&str> = command.split(' ').collect();
         stream.tripline(&[&words[1..], &["--yes"]].concat());
@@ -376,15 +403,15 @@ fn unclean_output() -> Row {
     Row { problems: row.problems.into_iter().filter(|p| !p.contains("twice")).collect(), ..row }
 }
 
-fn unclean_state() -> Row {
+fn unclean_state(kills: Kills) -> Row {
     let (_dir, mut cluster) = cluster(3);
-    let mut stream = begun(&mut cluster, "state", "", &["state"]);
+    let mut stream = begun(kills, &mut cluster, "state", "", &["state"]);
     unclean(&mut stream);
     let since = Instant::now();
     stream.feed(50);
     let mut row =
         Row { said: stream.said(since, &[], &["its state covers", "is firing"]), ..Row::default() };
-    stream.stop();
+    stream.guard.stop();
     for what in [&[][..], &["--monitor"]] {
         stream.tripline(&[&["state", "reset", "--stream", "state", "--yes"], what].concat());
     }

@@ -3,19 +3,23 @@
 //! `make outages` plays them all and prints a table: of the records that were acknowledged, how many never left, how
 //! many of those the guard told, how many left twice, and how soon it said so. An act fails if records are gone
 //! unsaid, if anything leaves twice, or if the process ends by itself. `cargo test` plays some;
-//! `cargo test --test outages -- retention` those whose names begin so.
+//! `cargo test --test outages -- retention` those whose names begin so; `make outages MINUTES=45 SEED=7` for so long
+//! acts that a seed draws, while guards are killed.
 
 #![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 
 mod acts;
+mod alerts;
 #[allow(dead_code, reason = "shared with the chaos runs")]
 #[path = "../chaos/cluster.rs"]
 mod cluster;
+mod guard;
 #[path = "../harness/mod.rs"]
 mod harness;
 #[allow(dead_code, reason = "shared with the chaos runs")]
 #[path = "../chaos/proxy.rs"]
 mod proxy;
+mod soak;
 mod stream;
 
 use std::process::ExitCode;
@@ -27,11 +31,14 @@ fn main() -> ExitCode {
         true => all || acts::SHORT.contains(&act.name),
         false => names.iter().any(|name| act.name.starts_with(name.as_str())),
     };
+    if let Some(minutes) = number("--minutes") {
+        return soak::soak(minutes, number("--seed").unwrap_or(1.0) as u64);
+    }
     let mut failed = vec![];
     println!("| what happens | lost | told | twice | said within | goes on within |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for act in acts::ALL.iter().filter(wanted) {
-        let row = (act.play)();
+        let row = (act.play)(None);
         if !row.skipped {
             println!("{}", row.line(act.what));
         }
@@ -39,4 +46,10 @@ fn main() -> ExitCode {
     }
     failed.iter().for_each(|problem| println!("outages: FAILED {problem}"));
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The number behind an argument.
+fn number(name: &str) -> Option<f64> {
+    let value = std::env::args().skip_while(|argument| argument != name).nth(1)?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} {value}: a number")))
 }

@@ -17,8 +17,9 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::cluster::{Cluster, signal};
-use crate::harness::{Process, free_port, root, wait_until};
+use crate::cluster::Cluster;
+use crate::guard::Guard;
+use crate::harness::{free_port, root, wait_until};
 
 /// What an act came to.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub struct Row {
     pub twice: u64,
     pub said: Option<Duration>,
     pub goes_on: Option<Duration>,
+    /// How often the guard was killed meanwhile.
+    pub kills: u64,
     pub problems: Vec<String>,
     /// It could not be played here: there is no line.
     pub skipped: bool,
@@ -50,7 +53,7 @@ pub struct Stream<'a> {
     pub cluster: &'a mut Cluster,
     pub name: String,
     dir: tempfile::TempDir,
-    guard: Option<Process>,
+    pub guard: Guard,
     admin: u16,
     /// Records have numbers below.
     sent: u64,
@@ -98,12 +101,14 @@ window_ms = 1000
             brokers = cluster.direct(),
             bundle = root().join("models/shuttle").display(),
         );
-        std::fs::write(dir.path().join("tripline.toml"), text).expect("a file");
+        let config = dir.path().join("tripline.toml");
+        std::fs::write(&config, text).expect("a file");
+        let guard = Guard::new(config, dir.path().join("guard.log"));
         let stream = Self {
             cluster,
             name: name.to_owned(),
             dir,
-            guard: None,
+            guard,
             admin,
             sent: 0,
             doubtful: BTreeSet::new(),
@@ -184,32 +189,14 @@ window_ms = 1000
 
     /// Starts the guard and waits until it reads.
     pub fn start(&mut self) {
-        let config = self.config();
-        let arguments = ["run", "-c", config.to_str().expect("UTF-8")];
-        self.guard = Some(Process::tripline(&arguments, &self.log()));
+        self.guard.start();
         wait_until("the guard is ready", Duration::from_secs(60), || {
             self.get("/ready").is_some_and(|said| said.contains("200 OK"))
         });
     }
 
-    pub fn stop(&mut self) {
-        let mut guard = self.guard.take().expect("it runs");
-        guard.terminate(Duration::from_secs(30));
-    }
-
-    /// The guard stands still, or goes on.
-    pub fn freeze(&mut self, still: bool) {
-        let guard = self.guard.as_ref().expect("it runs");
-        signal(&guard.child, if still { "STOP" } else { "CONT" });
-    }
-
     pub fn log(&self) -> PathBuf {
         self.dir.path().join("guard.log")
-    }
-
-    /// Whether the guard has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
-        self.guard.as_mut().is_some_and(|guard| guard.child.try_wait().expect("a status").is_some())
     }
 
     pub fn get(&self, path: &str) -> Option<String> {

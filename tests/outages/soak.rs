@@ -1,0 +1,50 @@
+//! Acts in an order that a seed draws, for so many minutes, and each guard is killed while its act is played.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+
+use crate::acts::{ALL, Act};
+
+/// Plays and prints; the last line is JSON. An act that has begun is played to its end.
+pub fn soak(minutes: f64, seed: u64) -> ExitCode {
+    let (began, whole) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));
+    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    let mut deck: Vec<&Act> = vec![];
+    let mut played: BTreeMap<&str, u64> = BTreeMap::new();
+    let (mut kills, mut lost, mut slowest) = (0, 0, Duration::ZERO);
+    let mut failed = vec![];
+    println!("| what happens | lost | told | twice | said within | goes on within | kills |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    while began.elapsed() < whole {
+        // Every act comes before any comes again.
+        if deck.is_empty() {
+            deck = ALL.iter().collect();
+            deck.shuffle(&mut dice);
+        }
+        let (act, draw) = (deck.pop().expect("it was filled"), dice.random());
+        let row = (act.play)(Some(draw));
+        if row.skipped {
+            continue;
+        }
+        println!("{} {} |", row.line(act.name), row.kills);
+        let problems = row.problems.iter().map(|problem| format!("{}: {problem}", act.name));
+        problems.clone().for_each(|problem| println!("outages: FAILED {problem}"));
+        failed.extend(problems);
+        *played.entry(act.name).or_default() += 1;
+        (kills, lost) = (kills + row.kills, lost + row.lost);
+        slowest = slowest.max(row.said.unwrap_or_default());
+    }
+    let line = json!({
+        "seed": seed, "took_minutes": (began.elapsed().as_secs_f64() / 6.0).round() / 10.0,
+        "acts": played.values().sum::<u64>(), "played": played, "kills": kills, "lost_and_told": lost,
+        "said_within_s": slowest.as_secs(), "failed": failed.len(),
+    });
+    println!("{line}");
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
