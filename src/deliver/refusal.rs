@@ -10,8 +10,8 @@
 //! | pointer | topic, partition, offset and fault, under the record's key |
 //! | bare | the same under our key |
 //!
-//! A topic's settings tell which timestamps and keys it refuses, so a backlog that is too old for its topic is not
-//! tried record by record. Blind spot: a topic that refuses every record looks the same as records that are each
+//! A topic's settings tell which timestamps and keys it refuses, and which sizes if nothing is compressed. So a backlog
+//! that is too old for its topic is not tried record by record. Blind spot: a topic that refuses every record looks the same as records that are each
 //! refused. Both end as pointers, or the partition is paused.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +42,8 @@ pub struct Takes {
     pub keyed: bool,
     /// The largest request in bytes, after compression.
     pub bytes: Option<usize>,
+    /// What we send is not compressed: a larger record is refused for certain.
+    pub plain: bool,
 }
 
 /// What a topic objects to.
@@ -116,12 +118,14 @@ pub struct Facts {
     pub keyless: bool,
     /// Key, value and headers, before compression.
     pub bytes: usize,
+    /// Of these, the bytes that leave whatever is done to the record: those of the value, if it leaves as it came.
+    pub least: usize,
 }
 
 impl Facts {
     pub fn of(record: &Record<'_>) -> Self {
         let (timestamp, keyless) = (record.stamp.at, record.key.is_none());
-        Self { timestamp, keyless, bytes: record.footprint() }
+        Self { timestamp, keyless, bytes: record.footprint(), least: 0 }
     }
 }
 
@@ -180,6 +184,11 @@ impl Refusals {
     pub fn accepts_no_more(&self, topic: &str, other: &str, now: Instant) -> bool {
         let bytes = |topic| self.takes(topic, now).and_then(|(takes, _)| takes.bytes);
         bytes(topic).zip(bytes(other)).is_some_and(|(bytes, other)| bytes <= other)
+    }
+
+    /// Whether `topic` refuses a record of `least` bytes for its size, for certain.
+    pub fn is_too_large(&self, topic: &str, least: usize, now: Instant) -> bool {
+        self.takes(topic, now).is_some_and(|(takes, _)| takes.is_too_large(least))
     }
 
     /// What is known, or can be foreseen, of the record at `at`, which is to go to `topic`.
@@ -333,15 +342,21 @@ impl Takes {
     /// The topic's objection to a record, given settings that were read `since` ago. The accepted range only moves up
     /// with time: a timestamp that was too old is too old now.
     fn objection(&self, facts: Facts, since: Duration) -> Option<Objection> {
-        let Facts { timestamp, keyless, .. } = facts;
+        let Facts { timestamp, keyless, least, .. } = facts;
         let outside = |(least, most): (Timestamp, Timestamp)| {
             let ahead = most.0.saturating_add(since.as_millis() as i64);
             timestamp != NONE && (timestamp < least || timestamp.0 > ahead)
         };
         match self.within {
+            // A broker looks at the size first.
+            _ if self.is_too_large(least) => Some(Objection::Size),
             Some(within) if outside(within) => Some(Objection::Timestamp),
             _ => (self.keyed && keyless).then_some(Objection::Record),
         }
+    }
+
+    fn is_too_large(&self, least: usize) -> bool {
+        self.plain && self.bytes.is_some_and(|most| least > most)
     }
 
     /// Whether a record that was refused together with others cannot be the cause.

@@ -5,7 +5,7 @@ fn at(offset: i64) -> Position {
 }
 
 fn facts(timestamp: i64) -> Facts {
-    Facts { timestamp: Timestamp(timestamp), keyless: false, bytes: 100 }
+    Facts { timestamp: Timestamp(timestamp), keyless: false, bytes: 100, least: 0 }
 }
 
 fn refusal(offset: i64, objection: Objection, sure: bool) -> Refusal {
@@ -60,7 +60,7 @@ fn a_record_goes_through_every_form_and_is_stuck_only_after_the_last() {
 fn what_a_topic_is_said_to_take_spares_others_the_trial_for_a_minute() {
     let (mut refusals, then) = (Refusals::default(), Instant::now());
     let (least, most) = (Timestamp(1_000_000), Timestamp(2_000_000));
-    let takes = Some(Takes { within: Some((least, most)), keyed: true, bytes: None });
+    let takes = Some(Takes { within: Some((least, most)), keyed: true, bytes: None, plain: false });
     let first = Refusal { takes, ..refusal(1, Objection::Timestamp, false) };
     refusals.take(&[first], then);
     let mut doubt = |topic, timestamp, keyless, seconds| {
@@ -100,7 +100,7 @@ fn what_a_topic_is_said_to_take_spares_others_the_trial_for_a_minute() {
 fn a_record_that_seems_well_inside_is_tried_alone_after_three_requests_that_were_refused_with_it() {
     let (mut refusals, now) = (Refusals::default(), Instant::now());
     let within = Some((Timestamp(0), Timestamp(10_000_000)));
-    let takes = Some(Takes { within, keyed: false, bytes: None });
+    let takes = Some(Takes { within, keyed: false, bytes: None, plain: false });
     let mut alone = vec![];
     for _ in 0..4 {
         refusals.take(&[Refusal { takes, ..refusal(1, Objection::Timestamp, false) }], now);
@@ -151,4 +151,34 @@ fn a_topic_accepts_no_more_than_another_only_if_both_settings_are_known() {
     assert!(refusals.accepts_no_more("letters", "out", now));
     refusals.take(&[refused("letters", 11)], now);
     assert!(!refusals.accepts_no_more("letters", "out", now));
+}
+
+#[test]
+fn what_is_surely_too_large_leaves_otherwise_before_it_is_tried() {
+    let (topic, at) = ("s.sanitized", at(3));
+    let now = Instant::now();
+    let large = |least| Facts { bytes: least, least, ..facts(5) };
+    for (plain, least, expected) in [
+        (true, 1001, Some(Objection::Size)),
+        (true, 1000, None),
+        // Compression may help.
+        (false, 1001, None),
+    ] {
+        let mut refusals = Refusals::default();
+        let takes = Some(Takes { bytes: Some(1000), plain, ..Takes::default() });
+        let first = Refusal {
+            at: self::at(1),
+            topic: topic.into(),
+            objection: Objection::Size,
+            sure: true,
+            takes,
+        };
+        refusals.take(&[first], now);
+        let doubt = refusals.doubt(at, topic, large(least), now);
+        assert_eq!(doubt.and_then(|doubt| doubt.objection), expected, "{plain} {least}");
+        assert_eq!(refusals.is_too_large(topic, least, now), expected.is_some());
+        // What was believed a minute ago is tried again.
+        let later = now + Duration::from_secs(61);
+        assert_eq!(refusals.doubt(at, topic, large(least), later), None);
+    }
 }

@@ -12,7 +12,8 @@ use crate::deliver::emit;
 use crate::deliver::refusal::{Facts, Form, Objection};
 use crate::deliver::{CrashLoopGuard, Fetched, Scorer, Session, SessionError};
 use crate::record::{Fault, Offset, Partition, Position, Record};
-use crate::score::{Destination, NewKey};
+use crate::sanitize::ValueForm;
+use crate::score::{Destination, NewKey, Outcome};
 
 /// A batch closes at this many bytes of values and headers, whatever its rows.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -220,7 +221,8 @@ impl<R: Scorer> Desk<R> {
             let at = message.record().at;
             let outcome = &self.scorer.outcomes()[i];
             let keyless = message.record().key.is_none() || outcome.departure.key == NewKey::Gone;
-            let facts = Facts { keyless, ..Facts::of(&message.record()) };
+            let least = leaving(&message.record(), outcome);
+            let facts = Facts { keyless, least, ..Facts::of(&message.record()) };
             let topic = emit::topic(&self.stream, outcome);
             // It is judged and counted again as it left, and not sent again.
             let has_arrived = self.arrivals.has(at);
@@ -280,9 +282,11 @@ impl<R: Scorer> Desk<R> {
             };
             self.scorer.replace(i, &message.record(), fault);
             let topics = &self.stream.topics;
+            let least = leaving(&message.record(), &self.scorer.outcomes()[i]);
             let is_too_large = objection == Objection::Size
                 && form == Form::Letter
-                && self.refusals.accepts_no_more(&topics.dead_letter, &topics.sanitized, now);
+                && (self.refusals.accepts_no_more(&topics.dead_letter, &topics.sanitized, now)
+                    || self.refusals.is_too_large(&topics.dead_letter, least, now));
             // The dead letter would be refused for its size as well.
             return if is_too_large { Form::Pointer } else { form };
         }
@@ -389,4 +393,10 @@ impl<R: Scorer> Desk<R> {
         self.partitions.guard_failed(at.partition, at.offset, reason.to_owned(), session.now());
         Ok(())
     }
+}
+
+/// The bytes of `record` that leave whatever else does: those of its value, if it leaves as it came.
+fn leaving(record: &Record<'_>, outcome: &Outcome) -> usize {
+    let as_it_came = outcome.corrected.is_none() && outcome.departure.content == ValueForm::Record;
+    if as_it_came { record.value.map_or(0, <[u8]>::len) } else { 0 }
 }

@@ -13,7 +13,7 @@ use super::observer::{Looks, Observers};
 use super::quiet::during;
 use super::rivals::Members;
 use super::survey::Ids;
-use crate::config::{Delivery, GroupProtocol, Hidden, Kafka};
+use crate::config::{Compression, Delivery, GroupProtocol, Hidden, Kafka};
 use crate::deliver::{Progress, SessionError};
 
 /// How many bytes the records of one request have at most, unless it has a single one.
@@ -91,6 +91,13 @@ impl Clients {
 
     pub fn kafka(&self) -> &Kafka {
         &self.kafka
+    }
+
+    /// Whether what we write is compressed.
+    pub fn compresses(&self) -> bool {
+        let keys = ["compression.type", "compression.codec"];
+        let set = |key: &&str| self.kafka.properties.contains_key(*key);
+        self.kafka.compression != Compression::None || keys.iter().any(set)
     }
 
     /// What librdkafka does not take of the operator's settings. To be asked before any client is

@@ -63,7 +63,12 @@ impl Settings {
         let least = Timestamp(now.0.saturating_sub(self.before_max_ms));
         let most = Timestamp(now.0.saturating_add(self.after_max_ms));
         let within = (!any).then_some((least, most));
-        Takes { within, keyed: self.compacts, bytes: usize::try_from(self.bytes_max).ok() }
+        Takes {
+            within,
+            keyed: self.compacts,
+            bytes: usize::try_from(self.bytes_max).ok(),
+            plain: false,
+        }
     }
 
     /// How old the oldest timestamp is that a reader of this topic may meet.

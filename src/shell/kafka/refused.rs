@@ -69,7 +69,10 @@ impl Asked {
             return takes.map(|takes| takes.later(at.elapsed()));
         }
         let takes = match compare::settings(clients, &[topic]) {
-            Ok(said) => said.get(topic).map(|settings| settings.takes(clock::now())),
+            Ok(said) => said.get(topic).map(|settings| {
+                let plain = !clients.compresses();
+                Takes { plain, ..settings.takes(clock::now()) }
+            }),
             Err(error) => {
                 warn!(%error, topic, "what it takes cannot be read: its records are tried one by one; \
                        the right to DescribeConfigs on it helps");

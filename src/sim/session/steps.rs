@@ -230,6 +230,7 @@ impl Session {
             within: topic.takes.within,
             keyed: topic.takes.keyed,
             bytes: Some(topic.takes.bytes_max),
+            plain: true,
         });
         let topic = topic.name;
         let mut mine = self.mine.borrow_mut();
