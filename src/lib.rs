@@ -41,6 +41,8 @@ pub mod score;
 
 pub mod federate;
 
+pub mod audit;
+
 pub mod monitor;
 
 pub mod config;

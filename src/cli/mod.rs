@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod audit;
 #[cfg(feature = "fit")]
 mod audit_data;
 mod check;
@@ -74,6 +75,7 @@ enum Command {
     /// Show or reset what the streams remember
     State(state::Args),
     Federate(federate::Args),
+    Audit(audit::Args),
     #[command(hide = true)]
     Trial(trial::Args),
     /// Learn from clean rows what is normal, and write a bundle
@@ -120,6 +122,7 @@ impl Cli {
             Command::Why(args) => args.run(),
             Command::State(args) => args.run(),
             Command::Federate(args) => args.run(),
+            Command::Audit(args) => args.run(),
             Command::Trial(args) => args.run(),
             #[cfg(feature = "fit")]
             Command::Fit(args) => args.run(),

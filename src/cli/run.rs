@@ -9,6 +9,8 @@ use tracing::{error, warn};
 
 use super::Exit;
 use super::config::ConfigFile;
+use crate::audit::{DeedKind, DeedOutcome};
+use crate::shell::audit::{AuditLog, Auditor};
 use crate::shell::kafka::{Clients, Reach, reach};
 use crate::shell::memory::Memory;
 use crate::shell::reload::{Reloader, Running};
@@ -64,6 +66,13 @@ impl Args {
         };
         let routes = match Routes::new(&config) {
             Ok(routes) => routes,
+            Err(error) => {
+                error!("{error}");
+                return Exit::Config;
+            }
+        };
+        let audit_log = match AuditLog::new(&config) {
+            Ok(log) => log,
             Err(error) => {
                 error!("{error}");
                 return Exit::Config;
@@ -130,6 +139,15 @@ impl Args {
                 return Exit::Failed;
             }
         };
+        let auditor = match Auditor::start(audit_log) {
+            Ok(auditor) => Arc::new(auditor),
+            Err(error) => {
+                error!(%error, "cannot write the audit log");
+                return Exit::Failed;
+            }
+        };
+        auditor.begin(&config, &streams);
+        let instance = config.instance.clone();
         let reloader = Reloader {
             read: Box::new({
                 let file = ConfigFile { config: self.config.config.clone() };
@@ -140,6 +158,7 @@ impl Args {
             streams: running,
             config,
             reloads,
+            auditor: auditor.clone(),
         };
         let looking = {
             let stop = stop.clone();
@@ -151,9 +170,12 @@ impl Args {
         }
         let ended = run(&clients, streams, &overview, &stop);
         routes.end(ROUTES_END);
-        match ended {
-            Ok(()) => Exit::Ok,
-            Err(_) => Exit::Failed,
-        }
+        let (exit, outcome) = match ended {
+            Ok(()) => (Exit::Ok, DeedOutcome::Done),
+            Err(_) => (Exit::Failed, DeedOutcome::Failed),
+        };
+        auditor.note(DeedKind::Stop, &instance, outcome, []);
+        auditor.end();
+        exit
     }
 }

@@ -2,9 +2,11 @@
 
 use super::Exit;
 use super::config::ConfigFile;
+use crate::audit::{DeedKind, DeedOutcome};
 use crate::config::{Config, Stream};
 use crate::monitor::Incident;
 use crate::record::{Offset, Partition};
+use crate::shell::audit::write_down;
 use crate::shell::kafka::Clients;
 use crate::shell::run::guard;
 use crate::shell::state::{At, MonitorMemory, Plan, Remembered, Sight, StateError, Watched, What};
@@ -95,7 +97,7 @@ impl Show {
 
 impl Reset {
     fn run(self) -> Exit {
-        let Some(config) = self.config.read_for(&["kafka"]) else { return Exit::Config };
+        let Some(config) = self.config.read_for(&["kafka", "audit"]) else { return Exit::Config };
         let Some(stream) = named(&config, &self.stream) else { return Exit::Config };
         let what = match self.monitor {
             true => What::Monitor,
@@ -105,7 +107,15 @@ impl Reset {
             let plan: Plan = watched.plan(what, self.from.map(Offset))?;
             plan.lines.iter().for_each(|line| println!("{line}"));
             if self.yes {
-                watched.reset(&plan)?;
+                let note = |outcome| {
+                    let details = plan.lines.iter().enumerate();
+                    let details = details.map(|(at, line)| (format!("line {at}"), line.clone()));
+                    write_down(&config, DeedKind::StateReset, &self.stream, outcome, details)
+                };
+                note(DeedOutcome::Begun)?;
+                let done = watched.reset(&plan);
+                note(if done.is_ok() { DeedOutcome::Done } else { DeedOutcome::Failed })?;
+                done?;
             }
             Ok(())
         });

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::Exit;
 use super::config::ConfigFile;
+use crate::audit::{DeedKind, DeedOutcome};
 use crate::record::{Offset, Partition, Position};
+use crate::shell::audit::write_down;
 use crate::shell::why::{DecisionReport, WhyError, why};
 
 /// Explain one decision: made again from the record, compared bit for bit, and told in words
@@ -29,9 +31,15 @@ const SHOWN: usize = 10;
 
 impl Args {
     pub fn run(self) -> Exit {
-        let Some(config) = self.config.read_for(&["kafka", "registry"]) else {
+        let Some(config) = self.config.read_for(&["kafka", "registry", "audit"]) else {
             return Exit::Config;
         };
+        // Who sees values of a record is written down before.
+        let place = format!("{}/{}/{}", self.topic, self.partition, self.offset);
+        if let Err(error) = write_down(&config, DeedKind::Why, &place, DeedOutcome::Begun, []) {
+            eprintln!("error: {error}");
+            return Exit::Failed;
+        }
         let at = Position { partition: Partition(self.partition), offset: Offset(self.offset) };
         match why(&config, &self.topic, at) {
             Ok(decision) if self.json => {

@@ -6,6 +6,7 @@
 
 mod admin;
 mod answers;
+mod audit;
 mod claims;
 mod clients;
 mod decrypt;
@@ -37,9 +38,10 @@ use toml::de::DeTable;
 
 pub use admin::Admin;
 pub use answers::StreamAnswers;
+pub use audit::AuditTopic;
 pub use clients::{IdPlace, StreamClients};
 pub use endpoint::Login;
-pub use kafka::{Delivery, GroupProtocol, Hidden, Kafka};
+pub use kafka::{Compression, Delivery, GroupProtocol, Hidden, Kafka};
 pub use key::{VaultKey, VaultLogin};
 pub use lineage::Lineage;
 pub use problem::{Place, Problem, Problems};
@@ -78,6 +80,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[registry]`: where the schemas of framed values are, if there is one.
     pub registry: Option<Registry>,
+    /// `[audit]`: where what people and processes do is written down, if it has `topic`.
+    pub audit: Option<AuditTopic>,
     /// `[[stream]]`: the streams to guard, at least one.
     pub streams: Vec<Stream>,
     /// `[[route]]`: whom incidents are told; the log, unless there is one. Never empty.
@@ -151,6 +155,7 @@ fn read_all(
         kafka: Kafka::read(root.section("kafka")),
         admin: Admin::read(root.section("admin")),
         registry: registry::read(root.section("registry")),
+        audit: None,
         streams: {
             let keys = key::read(&mut root);
             let streams = stream::read(&mut root, &keys);
@@ -160,6 +165,7 @@ fn read_all(
         routes: vec![],
     };
     config.routes = route::read(&mut root, &config.streams);
+    config.audit = audit::read(root.section("audit"), &config.streams);
     root.end();
     for stream in &mut config.streams {
         stream.brokers.clone_from(&config.kafka.brokers);

@@ -6,7 +6,7 @@ impl Config {
     /// The keys, by their names in the file, in which `next` differs and which a running process cannot change: where it
     /// reads and writes, who it is there, and its threads. Empty if `next` can be adopted.
     pub fn needs_restart(&self, next: &Self) -> Vec<String> {
-        let Self { instance, onnxruntime, kafka, admin, registry, streams, routes } = self;
+        let Self { instance, onnxruntime, kafka, admin, registry, audit, streams, routes } = self;
         let whole = [
             ("instance", *instance != next.instance),
             ("onnxruntime", *onnxruntime != next.onnxruntime),
@@ -14,6 +14,7 @@ impl Config {
             ("kafka.group", kafka.group != next.kafka.group),
             ("admin", *admin != next.admin),
             ("registry", *registry != next.registry),
+            ("audit", *audit != next.audit),
             ("route", *routes != next.routes),
         ];
         let mut keys: Vec<String> =

@@ -1,5 +1,6 @@
 mod secrets;
 
+use openssl::pkey::{Id, PKey};
 use proptest::prelude::*;
 
 use super::reader::Kind;
@@ -26,6 +27,12 @@ pub(super) const PUBLIC: &str = r#"{"kty": "EC", "crv": "P-256", "kid": "team-7"
 pub(super) const SECRET: &str =
     r#"{"kty": "oct", "k": "aHVudGVyMi1vZi10aGlydHktdHdvLWJ5dGVzLS0tLS0"}"#;
 
+/// An Ed25519 key that nobody else has.
+fn signs() -> String {
+    let key = PKey::private_key_from_raw_bytes(&[7; 32], Id::ED25519).unwrap();
+    String::from_utf8(key.private_key_to_pem_pkcs8().unwrap()).unwrap().trim_end().to_owned()
+}
+
 fn fetch(secret: Secret<'_>) -> Result<String, String> {
     match secret {
         Secret::Env("USER") => Ok("hunter2".into()),
@@ -35,6 +42,7 @@ fn fetch(secret: Secret<'_>) -> Result<String, String> {
         Secret::File(path) if path.ends_with("pseudonyms-2026.jwk") => Ok(SECRET.into()),
         Secret::File(path) if path.ends_with("requests.jwk") => Ok(SECRET.into()),
         Secret::File(path) if path.ends_with("requests.jwk.wrapped") => Ok("vault:v1:abc".into()),
+        Secret::File(path) if path.ends_with("audit.pem") => Ok(signs()),
         Secret::Env(name) => Err(format!("the environment has no {name}")),
         Secret::File(path) => Err(format!("{}: permission denied", path.display())),
     }
@@ -58,7 +66,11 @@ fn the_example_is_the_smallest_file_with_its_defaults_written_out() {
 fn the_example_leaves_no_key_out() {
     let file = uncommented();
     let any = |secret: Secret<'_>| match secret {
-        Secret::File(path) if path.to_string_lossy().contains(".jwk") => fetch(secret),
+        Secret::File(path)
+            if [".jwk", "audit.pem"].iter().any(|name| path.to_string_lossy().contains(name)) =>
+        {
+            fetch(secret)
+        }
         _ => Ok("a-secret-of-any-kind".into()),
     };
     let reader = Reader::new(&file, Path::new(""), &any);
@@ -102,6 +114,10 @@ fn every_key_that_may_be_left_out_changes_something() {
     assert_eq!(properties["sasl.password"].expose(), "hunter2");
     assert_eq!(properties["security.protocol"].expose(), "SASL_SSL");
     assert!(!format!("{config:?}").contains("hunter2"));
+    let audit = config.audit.unwrap();
+    assert_eq!(audit.topic, "tripline.audit");
+    assert_eq!(audit.sign_key.map(|key| key.expose().clone()), Some(signs()));
+    assert_eq!(audit.public_key.as_deref(), Some(Path::new("etc/audit.pub.pem")));
     let registry = config.registry.unwrap();
     assert_eq!(registry.url, "https://registry:8081");
     assert_eq!(registry.login, Login::Bearer(Hidden::new("hunter2".into())));

@@ -10,6 +10,7 @@ pub mod out;
 
 pub mod access;
 pub mod admin;
+pub mod audit;
 pub mod bundle;
 pub mod cgroup;
 pub mod clients;

@@ -16,12 +16,14 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 use tracing::{error, info};
 
+use super::audit::Auditor;
 use super::features;
 use super::memory::{self, Memory};
 use super::run::{Inboxes, Prepared, RunError};
 use super::scorer::hexadecimal;
 use super::trial::Trial;
 use super::{cgroup, clock};
+use crate::audit::{DeedKind, DeedOutcome};
 use crate::bundle::Digest;
 use crate::config::{Config, Stream};
 use crate::model::Runtime;
@@ -65,6 +67,7 @@ pub struct Reloader {
     pub config: Config,
     pub streams: Vec<Running>,
     pub reloads: Arc<Reloads>,
+    pub auditor: Arc<Auditor>,
 }
 
 /// Between two looks. Something is tried when two looks found the same: a copy may still be under way.
@@ -128,7 +131,24 @@ impl Reloader {
                 }
                 for (at, prepared) in candidates {
                     let running = &mut self.streams[at];
-                    *lock(&running.present) = Present::of(&prepared);
+                    let (next, now) = (Present::of(&prepared), lock(&running.present).clone());
+                    let name = &self.config.streams[at].name;
+                    let what = match next.bundle == now.bundle {
+                        true => DeedKind::Config,
+                        false => DeedKind::Bundle,
+                    };
+                    let details = [
+                        (
+                            "before".to_owned(),
+                            format!("bundle {}, revision {}", now.bundle, now.revision),
+                        ),
+                        (
+                            "now".to_owned(),
+                            format!("bundle {}, revision {}", next.bundle, next.revision),
+                        ),
+                    ];
+                    self.auditor.note(what, name, DeedOutcome::Done, details);
+                    *lock(&running.present) = next;
                     running.schema = prepared.guard.schema().clone();
                     prepared.post(&running.inboxes);
                 }
@@ -138,6 +158,9 @@ impl Reloader {
             Err(why) => {
                 error!("the new configuration is refused, and nothing changes: {why}");
                 self.reloads.refused.fetch_add(1, Ordering::Relaxed);
+                let (file, why_not) =
+                    (self.file.display().to_string(), [("why".to_owned(), why.clone())]);
+                self.auditor.note(DeedKind::Config, &file, DeedOutcome::Refused, why_not);
                 let mut trouble = lock(&self.reloads.trouble);
                 let since = trouble.as_ref().map_or_else(clock::now, |(since, _)| *since);
                 *trouble = Some((since, why));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use self::reset::Plan;
+use super::audit::AuditLogError;
 use super::kafka::{Clients, Group};
 use super::run::monitor;
 use crate::config::{Delivery, Stream};
@@ -70,6 +71,8 @@ pub struct MonitorMemory {
 /// Why nothing was reset.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
+    #[error(transparent)]
+    Audit(#[from] AuditLogError),
     #[error(transparent)]
     Kafka(#[from] SessionError),
     #[error(

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 
 mod answers;
+mod audit;
 mod brokers;
 mod clients;
 mod cluster;

@@ -149,6 +149,9 @@ fn topics(config: &Config) -> Needs {
             needs.insert(lineage.topic.clone(), (vec![Read, Write], why));
         }
     }
+    if let Some(audit) = &config.audit {
+        needs.insert(audit.topic.clone(), (vec![Read, Write], "what people and processes did"));
+    }
     needs
 }
 

@@ -1,8 +1,9 @@
-//! Consumers that only look, and what their errors become.
+//! Clients that only look or write a few records, and what their errors become.
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::words;
 use crate::deliver::SessionError;
@@ -20,3 +21,10 @@ impl ClientContext for Quiet {
 }
 
 impl ConsumerContext for Quiet {}
+
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+
+    /// A commit says whether all of a transaction was delivered.
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}

@@ -69,6 +69,18 @@ pub fn wanted(config: &Config) -> Vec<Topic> {
             topics.push(topic);
         }
     }
+    topics.extend(config.audit.as_ref().map(|audit| Topic {
+        name: audit.topic.clone(),
+        role: "what people and processes did, one order",
+        like_input: None,
+        partitions: 1,
+        settings: vec![
+            ("cleanup.policy", "delete".to_owned()),
+            (TIMESTAMP_TYPE, OURS.to_owned()),
+            // Whoever decides how long such things are kept may change it; until then nothing goes.
+            ("retention.ms", "-1".to_owned()),
+        ],
+    }));
     topics
 }
 

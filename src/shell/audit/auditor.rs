@@ -1,0 +1,105 @@
+//! What a process that guards streams does, written down on a thread of its own: nothing waits for that but the end.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tracing::error;
+
+use super::AuditLog;
+use crate::audit::{Actor, Deed, DeedKind, DeedOutcome};
+use crate::config::Config;
+use crate::shell::reload::Present;
+use crate::shell::run::Prepared;
+
+/// Writes entries of one process. What cannot be written is tried again, and logged.
+pub struct Auditor {
+    /// None: there is no audit log, or it has ended.
+    sender: Mutex<Option<Sender<Deed>>>,
+    thread: Option<JoinHandle<()>>,
+    actor: Actor,
+}
+
+/// How long the end waits for what is not written yet.
+const END: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(10);
+
+impl Auditor {
+    /// Writes to `log`, or nothing if there is none.
+    ///
+    /// # Errors
+    /// If there is no thread to be had.
+    pub fn start(log: Option<AuditLog>) -> std::io::Result<Self> {
+        let Some(log) = log else {
+            return Ok(Self { sender: Mutex::default(), thread: None, actor: Actor::default() });
+        };
+        let (sender, receiver) = channel();
+        let actor = log.who.clone();
+        let run = move || write_all(&log, &receiver);
+        let thread = thread::Builder::new().name("audit".into()).spawn(run)?;
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Some(thread), actor })
+    }
+
+    /// Writes down what this process did, soon.
+    pub fn note(
+        &self,
+        what: DeedKind,
+        subject: &str,
+        outcome: DeedOutcome,
+        details: impl IntoIterator<Item = (String, String)>,
+    ) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = &*sender else { return };
+        let details: BTreeMap<_, _> = details.into_iter().collect();
+        let (who, subject) = (self.actor.clone(), subject.to_owned());
+        // If the thread is gone, it said so.
+        let _ = sender.send(Deed { who, what, subject, outcome, details });
+    }
+
+    /// Nothing more comes: waits a moment for what is not written yet.
+    pub fn end(&self) {
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let deadline = Instant::now() + END;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+            && Instant::now() < deadline
+        {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The process begins: by which configuration, bundles and keys.
+    pub fn begin(&self, config: &Config, streams: &[Prepared]) {
+        let files = config.streams.first().map(|stream| stream.file.display().to_string());
+        let mut details = vec![("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+        details.extend(files.map(|file| ("file".to_owned(), file)));
+        for prepared in streams {
+            let Present { bundle, revision, .. } = Present::of(prepared);
+            let name = &prepared.stream.name;
+            details
+                .push((format!("stream {name}"), format!("bundle {bundle}, revision {revision}")));
+        }
+        self.note(DeedKind::Start, &config.instance, DeedOutcome::Done, details);
+        for stream in &config.streams {
+            let spec = stream.decrypt.iter();
+            let here = spec.clone().flat_map(|spec| spec.keys.iter().map(|(name, _)| name));
+            let names: Vec<&str> =
+                here.chain(spec.flat_map(|spec| &spec.elsewhere)).map(String::as_str).collect();
+            if !names.is_empty() {
+                let details = [("keys".to_owned(), names.join(", "))];
+                self.note(DeedKind::Keys, &stream.name, DeedOutcome::Done, details);
+            }
+        }
+    }
+}
+
+fn write_all(log: &AuditLog, deeds: &Receiver<Deed>) {
+    while let Ok(deed) = deeds.recv() {
+        while let Err(error) = log.write(&deed) {
+            let (what, subject): (&str, _) = (deed.what.into(), &deed.subject);
+            error!(what, subject, "{error}; it is tried again");
+            thread::sleep(AGAIN);
+        }
+    }
+}
