@@ -1,4 +1,5 @@
-//! Wire bytes ↔ rows: one file per format. This file holds the trait and the roster.
+//! Formats: each reads a record's bytes into rows, and writes rows back. Each has a file of its own; this file has the trait and
+//! the list.
 
 mod auto;
 mod confluent;
@@ -48,17 +49,17 @@ pub use oip_protobuf::OipProtobuf;
 pub use raw_u8::RawU8;
 pub use unseen::Spelling;
 
-/// What the headers say of a value: every codec is told.
+/// What the headers say of a value. Every codec gets it.
 pub use crate::open::{ContentHeaders, Header};
 
-/// Reads a record's value into rows and writes rows back in the same format.
+/// Reads a record's value into rows, and writes rows back in the same format.
 pub trait Codec: fmt::Debug + Send + Sync {
-    /// Appends the rows in `value`, each `width` numbers in model units, to `rows`, and says how
-    /// many they are: at least one. What is missing is NaN in all its columns.
+    /// Appends the rows of `value` to `rows` and returns how many: at least one. Each row has `width` numbers in units of the
+    /// model. A missing value is NaN in all its columns.
     ///
     /// # Errors
-    /// What is wrong with the value, or missing to read it; `rows` is then as it was. Never panics,
-    /// whatever the bytes. What it allocates is bounded by the layout's rows and the length of the value.
+    /// What is wrong with the value, or what is missing to read it. Then `rows` is unchanged. It never panics, whatever the
+    /// bytes are. Its memory is bounded by the rows that the layout allows and by the length of the value.
     fn decode(
         &self,
         value: &[u8],
@@ -66,17 +67,16 @@ pub trait Codec: fmt::Debug + Send + Sync {
         rows: &mut Vec<f32>,
     ) -> Result<usize, Unread>;
 
-    /// What must be fetched before [`Codec::decode`] can read the value, as far as that is known.
+    /// What must be fetched before [`Codec::decode`] can read the value, as far as that can be told.
     fn missing(&self, _value: &[u8], _headers: &ContentHeaders<'_>) -> Option<Missing> {
         None
     }
 
-    /// Appends to `out` the bytes of `original` with its rows replaced by `rows`; what did not
-    /// change, is missing or is no feature stays as it was, byte for byte where the format allows.
+    /// Appends to `out` the bytes of `original` with `rows` in place of its rows. All that did not change, is missing or is no
+    /// feature stays as it was, byte for byte where the format allows it.
     ///
     /// # Panics
-    /// If `original` is not a value that [`Codec::decode`] reads as that many rows, or a number is
-    /// not finite: that is our bug.
+    /// If [`Codec::decode`] does not read `original` as so many rows, or if a number is not finite: that is our bug.
     fn encode(
         &self,
         original: &[u8],
@@ -86,26 +86,26 @@ pub trait Codec: fmt::Debug + Send + Sync {
     );
 }
 
-/// How a stream's values are read.
+/// How the values of a stream are read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// How values are written that do not say it themselves.
+    /// The format of values that do not say theirs.
     pub format: Format,
-    /// Where in a value the features are; unless given, each under its own name.
+    /// Where in a value the features are. Unless given, each is under its own name.
     pub fields: Option<Fields>,
     /// Which inputs of a request may stand where.
     pub inputs: Inputs,
-    /// Larger values are not read; bounds the rows of a record too.
+    /// Larger values are not read. It bounds the rows of a record, too.
     pub value_bytes_max: usize,
     /// Rows that one record may hold, at least 1.
     pub rows_per_record_max: usize,
-    /// Whether there is a registry to ask for the schemas of framed values.
+    /// Whether there is a registry with the schemas of framed values.
     pub registry: bool,
     /// Which records are read at all.
     pub select: Select,
 }
 
-/// Rows that one record may hold, unless its stream allows others.
+/// So many rows one record may hold, unless its stream says otherwise.
 pub const ROWS_PER_RECORD_MAX: usize = 64;
 
 impl Default for Config {
@@ -122,7 +122,7 @@ impl Default for Config {
     }
 }
 
-/// Every codec, ready for one stream's schema: a record may be in any of their formats.
+/// All codecs, made for the schema of one stream. A record may be in any of their formats.
 #[derive(Clone, Debug)]
 pub struct Codecs {
     rules: Rules,
@@ -152,7 +152,7 @@ impl Codecs {
             roster.push((Format::Confluent, confluent.clone()));
         }
         let rules = Rules::new(&layout, config.format, fields, config.registry);
-        // An envelope holds any of the formats above, but no envelope.
+        // An envelope holds a value in any format above, but no other envelope.
         let inside =
             Self { rules: rules.inside(), roster: roster.clone(), confluent: confluent.clone() };
         roster.extend(open::roster().into_iter().map(|envelope| {
@@ -163,39 +163,39 @@ impl Codecs {
         Self { rules, roster, confluent }
     }
 
-    /// The codec of a format. There is none of `auto`, and none of `confluent` without a registry.
+    /// The codec of a format. `auto` has none, nor has `confluent` without a registry.
     pub fn get(&self, format: Format) -> Option<&dyn Codec> {
         let (_, codec) = self.roster.iter().find(|(of, _)| *of == format)?;
         Some(&**codec)
     }
 
-    /// Where the schemas of framed values are kept, if there is a registry to ask.
+    /// The schemas of framed values, if there is a registry.
     pub fn confluent(&self) -> Option<&Confluent> {
         self.confluent.as_deref()
     }
 
     /// What must be fetched before the record can be read.
     pub fn missing(&self, headers: &ContentHeaders<'_>, value: &[u8]) -> Option<Missing> {
-        // Without a registry there is nobody to ask.
+        // Without a registry nothing can be fetched.
         self.confluent.as_deref()?;
         self.pick(headers, value).ok()?.missing(value, headers)
     }
 
-    /// The codec of a record, by its headers, its stream or its bytes; `auto.rs` has the order.
+    /// The codec of a record: by its headers, its stream or its bytes, in the order of `auto.rs`.
     ///
     /// # Errors
-    /// `UnknownFormat` if they name none of ours: guessing would score noise.
+    /// `UnknownFormat` if these name no format that we read. A guess could be wrong, so there is none.
     pub fn pick(&self, headers: &ContentHeaders<'_>, value: &[u8]) -> Result<&dyn Codec, Fault> {
         self.get(self.rules.pick(headers, value)?).ok_or(Fault::UnknownFormat)
     }
 }
 
-/// What the tests of every codec hold it to.
+/// What every codec is tested for.
 #[cfg(test)]
 mod conformance {
     use super::*;
 
-    /// No bytes panic; a fault leaves `rows` as it was; a value adds as many rows as it says.
+    /// No bytes panic. A fault leaves `rows` unchanged. A value adds as many rows as it returns.
     pub fn check_decode(codec: &dyn Codec, width: usize, value: &[u8]) -> Option<Vec<f32>> {
         check_with(codec, width, value, &ContentHeaders::default()).ok()
     }

@@ -1,4 +1,4 @@
-//! Detectors: frozen, row → score. One file each; this file holds the trait and the roster.
+//! Detectors: each gives a row a score. Each has a file of its own; this file has the trait and the list.
 
 mod colour;
 mod isolation_forest;
@@ -44,29 +44,29 @@ pub use soft::Soft;
 
 /// Scores rows; larger is more suspicious.
 ///
-/// What it knows was learned by `fit` and is frozen: traffic cannot teach it, and a verdict
-/// cannot depend on how the stream was cut into batches.
+/// `fit` has taught it, and nothing changes it afterwards. So traffic cannot teach it, and a verdict does not depend on how
+/// the stream was cut into batches.
 pub trait Detector: Send + Sync {
-    /// Columns it reads; the pipeline fills each once per batch. It never runs a network.
+    /// The columns that it reads; each is computed once for a batch. A detector never runs a network.
     fn needs(&self) -> Columns;
 
-    /// Writes one finite score ≥ 0 per row. Shapes: `rows.x` `[n, d]`, `scores` `[n]`; n may be 0.
+    /// Writes a finite score ≥ 0 for each row. Shapes: `rows.x` `[n, d]`, `scores` `[n]`; n may be 0.
     fn score(&self, rows: &Rows<'_>, scores: ArrayViewMut1<'_, f32>);
 
-    /// How much each feature speaks against row `i`, `[d]`, none negative: a heat map.
+    /// How much each feature adds to the suspicion of row `i`, `[d]`, none negative: a heat map.
     fn parts(&self, rows: &Rows<'_>, i: usize) -> Vec<f32>;
 
-    /// Which features carried row `i`'s score, and how much each.
+    /// The features behind row `i`'s score, with the share of each.
     fn explain(&self, rows: &Rows<'_>, i: usize) -> Reasons {
         Reasons::of_parts(self.parts(rows, i).into_iter())
     }
 
-    /// Replaces in `typical`, which is the corrected row `i` `[d]`, what it compares the row with
-    /// instead: a person reads its reasons against that.
+    /// `typical` is the corrected row `i`, `[d]`. Where this detector compares the row with other values, it puts those in: a
+    /// person reads the reasons against them.
     fn typical(&self, _rows: &Rows<'_>, _i: usize, _typical: &mut [f32]) {}
 
-    /// Where row `i` is strangest, on a grid of `side` × `side` over the image, row by row. `None` if it
-    /// does not look for places. `scratch` is reused.
+    /// How strange each place of row `i` is, on a grid of `side` × `side` over the image, row by row. `None` if this detector
+    /// does not look at places. `scratch` is reused.
     fn strangest(
         &self,
         _rows: &Rows<'_>,
@@ -77,8 +77,8 @@ pub trait Detector: Send + Sync {
         None
     }
 
-    /// The same score with a gradient, `[n]`, for `redteam` to attack through; `None` if it has
-    /// none: then nobody has shown what an attacker who knows it can do.
+    /// The same score with a gradient, `[n]`: `redteam` attacks through it. `None` if there is none; then it is not measured
+    /// what an attacker can do who knows the detector.
     ///
     /// # Errors
     /// If candle fails.
@@ -87,38 +87,37 @@ pub trait Detector: Send + Sync {
         Ok(None)
     }
 
-    /// Puts what it learned where [`Kind::load`] finds it.
+    /// Saves what it learned, for [`Kind::load`].
     fn save(&self, tensors: &mut Tensors);
 }
 
-/// What a detector is told about the rows it will see.
+/// What a detector is told of the rows that it will score.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
     pub schema: &'a Schema,
-    /// Labels of the protected model; 1 without one.
+    /// The number of labels of the protected model; 1 without a model.
     pub labels: usize,
-    /// How many of the last numbers of `layers` are inputs of the model's last layer: learning asks.
+    /// So many of the last numbers of `layers` are inputs of the model's last layer. Only learning needs it.
     pub last_inputs: usize,
 }
 
-/// An entry of the roster: how one kind of detector comes to be.
+/// An entry of the list: how one kind of detector is made.
 pub struct Kind {
     pub name: &'static str,
-    /// Columns that [`Kind::learn`] needs filled.
+    /// The columns that [`Kind::learn`] needs.
     pub needs: Columns,
-    /// Whether it makes sense without a protected model.
+    /// Whether it works without a protected model.
     pub needs_protected_model: bool,
-    /// How it joins the merged score where attacks of our own making weigh it.
+    /// How it joins the merged score if our own attacks set the weights.
     pub role: Role,
-    /// Whether rows of this schema have what it looks at.
+    /// Whether rows of this schema have what it looks for.
     pub suits: fn(&Schema) -> bool,
-    /// Whether it is for references that may hold attacks, and learns from all of their rows.
+    /// Whether it is meant for training rows that may hold attacks, and learns from all of them.
     pub contaminated_only: bool,
-    /// How much it counts in the merged score where it says what no other does: 1, less on rows that
-    /// another was measured to score better, and more where it scores better than those of 1.
-    /// `fit::guard::merge_weights` has the figures.
+    /// Its weight in the merged score, where our own attacks set none. It is 1, less on rows that another detector scores
+    /// better, and more where it scores better than those of weight 1. `fit::guard::merge_weights` has the figures.
     pub voice: fn(&Schema) -> f32,
-    /// Learns from clean rows; the same rows and generator teach it the same.
+    /// Learns from clean rows. The same rows and the same generator give the same detector.
     #[cfg(feature = "fit")]
     pub learn: Learn,
     pub load: fn(&Tensors, Setting<'_>) -> Loaded,
@@ -128,10 +127,10 @@ pub struct Kind {
 #[cfg(feature = "fit")]
 pub type Learn = fn(&Rows<'_>, Setting<'_>, &mut ChaCha8Rng) -> Box<dyn Detector>;
 
-/// A detector out of a bundle.
+/// Makes a detector from a bundle.
 pub type Loaded = Result<Box<dyn Detector>, TensorError>;
 
-/// Every detector there is, in the order their scores appear in traces.
+/// All detectors, in the order of their scores in traces.
 pub const ROSTER: &[Kind] = &[
     reconstruction::KIND,
     local_residual::KIND,
@@ -154,7 +153,7 @@ pub const ROSTER: &[Kind] = &[
     restored_residual::KIND,
 ];
 
-/// The roster's entry called `name`.
+/// The entry of the list called `name`.
 pub fn kind(name: &str) -> Option<&'static Kind> {
     ROSTER.iter().find(|kind| kind.name == name)
 }

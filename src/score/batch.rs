@@ -1,4 +1,4 @@
-//! Records through the stages: read, score, decide, correct, say where each leaves. No I/O.
+//! Takes records through the stages: read, score, decide, correct, choose the output. It does no I/O.
 
 use std::ops::Range;
 
@@ -24,50 +24,50 @@ use crate::privacy::Occurrence;
 use crate::record::{Action, Fault, Record, Rows, Unread};
 use crate::sanitize::TraceDetail;
 
-/// Buffers of one worker, reused from batch to batch: scoring allocates per batch, not per record.
+/// The buffers of one worker. They are reused, so scoring allocates memory per batch and not per record.
 #[derive(Debug, Default)]
 pub struct Batch {
     outcomes: Vec<Outcome>,
-    /// One per outcome.
+    /// One for each outcome.
     spans: Vec<Span>,
     /// The first outcome whose rows are still in `rows`.
     part: usize,
-    /// Rows of the readable records of a part, `[n · d]`, and what they score.
+    /// The rows of the readable records of a part, `[n · d]`, and their scores.
     rows: Vec<f32>,
     scored: Scored,
     corrections: Corrections,
     leaver: Leaver,
     traces: Vec<u8>,
     reasons: Vec<u8>,
-    /// Cells of the stream's histograms, of every scored row.
+    /// For every scored row: its cells in the stream's histograms.
     cells: Cells,
-    /// What is odd about every scored row, if clients are watched.
+    /// For every scored row: its marks, if clients are watched.
     visits: RowMarks,
-    /// What the own model says of rows, for the join with answers.
+    /// What the bundle's own model answers, for the join with the deployed model's answers.
     answers: Vec<u8>,
-    /// Values of every scored row in the stream's sets of features.
+    /// For every scored row: its values in the stream's sets of features (`[stream.privacy]`).
     groups: Vec<Occurrence>,
-    /// What a flagged row is compared with, `[d]`, and each detector's share of its score, `[k]`.
+    /// Of a flagged row: the row that it is compared with, `[d]`, and each detector's share of its score, `[k]`.
     typical: Vec<f32>,
     shares: Vec<f32>,
     witness: Witness,
     unsealing: Unsealing,
 }
 
-/// Numbers that are scored together, if records of many rows bring more: 16 MiB of `f32`, and as
-/// much again per column. One record may go beyond, by what its size limit allows.
+/// At most so many numbers are scored together: 16 MiB of `f32`, and as much again for each column. A single record may
+/// have more, up to its size limit.
 pub const PART_NUMBERS_MAX: usize = 4 << 20;
 
 impl Batch {
-    /// Scores `records`; [`Batch::outcomes`] then has one outcome each, in order.
-    /// How the stream was cut into batches shows in no outcome.
+    /// Scores `records`. Afterwards [`Batch::outcomes`] has one outcome for each, in order. An outcome does not depend on how
+    /// the stream was cut into batches.
     ///
-    /// A record that no network scores alone, tried twice, while others are scored, is at fault
-    /// itself: it is held back whatever the policy says of a guard that fails.
+    /// A record may fail alone, twice, while the networks score other records. Then the record is the cause, and it is held
+    /// back, whatever the policy says about a guard that fails.
     ///
     /// # Errors
-    /// If a network fails on every row, or something is missing to read a record, and the policy is to
-    /// let nothing pass unscored.
+    /// If a network fails on every row, or if something is missing that is needed to read a record. Only if the policy is that
+    /// nothing passes unscored.
     pub fn score(
         &mut self,
         guard: &Guard,
@@ -87,7 +87,7 @@ impl Batch {
         scored
     }
 
-    /// The same of records that were opened: `covers` says of each how it came. Without covers all came in clear.
+    /// The same for records that may have come sealed: `covers` says how each came. Without covers all came in clear.
     pub(super) fn score_inner(
         &mut self,
         guard: &Guard,
@@ -97,10 +97,10 @@ impl Batch {
     ) -> Result<(), GuardFailure> {
         self.clear(guard);
         let cover = |i: usize| covers.get(i).copied().unwrap_or(Cover::Bare);
-        // How many records are tried together: halved when they fail, doubled when they do not, so
-        // that a few bad ones among many cost a few runs each.
+        // How many records are scored in one run. A run that fails halves it, one that succeeds doubles it. So each of a few
+        // bad records costs a few runs.
         let mut most = records.len();
-        // Whether the networks score anything: asked once per batch, when a record fails alone.
+        // Whether the networks score anything at all. It is tried once per batch, when a record fails alone.
         let mut sound = None;
         while self.outcomes.len() < records.len() {
             let first = self.outcomes.len();
@@ -112,7 +112,7 @@ impl Batch {
                     self.decide(guard, &records[first..], first);
                     most = most.saturating_mul(2);
                 }
-                // No row keeps a network busy: it would not come back from any of them alone.
+                // The run took too long. That is not one row's doing, so rows are not tried alone.
                 Err(error @ ModelError::Late { .. }) => match guard.policy.on_guard_failure {
                     OnGuardFailure::Open => {
                         let readable = |outcome: &&mut Outcome| outcome.judged.is_ok();
@@ -123,7 +123,7 @@ impl Batch {
                         return Err(GuardFailure::of_all(records[first].at, error));
                     }
                 },
-                // Whose row it was must not hang on who came with it.
+                // Which record is the cause must not depend on the records beside it.
                 Err(_) if n > 1 => {
                     self.outcomes.truncate(first);
                     self.spans.truncate(first);
@@ -143,7 +143,7 @@ impl Batch {
         Ok(())
     }
 
-    /// One outcome: dead-lettered with `fault`, unread.
+    /// A single outcome: the record is dead-lettered with `fault`, without being read.
     pub fn refuse(&mut self, guard: &Guard, record: &Record<'_>, fault: Fault) {
         self.clear(guard);
         self.outcomes.push(Outcome::of(Err(fault)));
@@ -151,8 +151,7 @@ impl Batch {
         self.address(guard, (record, Cover::Bare), 0);
     }
 
-    /// The `i`th record of the last batch is `record`, and has `fault` instead of what it was found to
-    /// be.
+    /// Replaces the outcome of `record`, which is the `i`th of the last batch: it has `fault` now.
     pub fn replace(&mut self, guard: &Guard, i: usize, record: &Record<'_>, fault: Fault) {
         self.outcomes[i] = Outcome::of(Err(fault));
         self.spans[i] = Span { rows: 0..0, worst: 0 };
@@ -164,46 +163,45 @@ impl Batch {
         &self.outcomes
     }
 
-    /// What the most suspicious row of record `i` shows, as it was scored. `None` if it
-    /// was not scored, or was not among the last rows that were scored together: at most
-    /// [`PART_NUMBERS_MAX`] numbers are.
+    /// The most suspicious row of record `i`, as it was scored. `None` if the record was not scored, or not in the last run:
+    /// a run has at most [`PART_NUMBERS_MAX`] numbers.
     pub fn explain<'a>(&'a self, guard: &'a Guard, i: usize) -> Option<Explanation<'a>> {
         let outcome = &self.outcomes[i];
         let scored = i >= self.part && outcome.judged.is_ok() && !outcome.unscored;
         scored.then(|| Explanation::new(guard, &self.scored, &self.rows, self.spans[i].worst))
     }
 
-    /// Bytes that leave instead of records' own: corrected, changed, sealed; and keys.
+    /// Values that leave in place of the records' own (corrected, changed or sealed), and keys.
     pub fn corrected(&self) -> &[u8] {
         self.corrections.bytes()
     }
 
-    /// Bytes of trace headers.
+    /// The bytes of trace headers.
     pub fn traces(&self) -> &[u8] {
         &self.traces
     }
 
-    /// Words of flagged and unreadable records, UTF-8.
+    /// The reasons of flagged and unreadable records in words, UTF-8.
     pub fn reasons(&self) -> &[u8] {
         &self.reasons
     }
 
-    /// What the own model says of rows, as `answers::push_row` writes it.
+    /// What the bundle's own model answers for rows, as `answers::push_row` writes it.
     pub fn answers(&self) -> &[u8] {
         &self.answers
     }
 
-    /// Cells of rows in the stream's histograms.
+    /// The cells of rows in the stream's histograms.
     pub fn cells(&self) -> &[u16] {
         self.cells.all()
     }
 
-    /// What is odd about rows; whose they are is not known here.
+    /// The marks of rows. Which client sent a row is not known here.
     pub fn visits(&self) -> &[RowVisit] {
         self.visits.all()
     }
 
-    /// Values of rows in the stream's sets of features.
+    /// The values of rows in the stream's sets of features.
     pub fn groups(&self) -> &[Occurrence] {
         &self.groups
     }
@@ -220,8 +218,8 @@ impl Batch {
         self.answers.clear();
     }
 
-    /// Reads as many of `records` as are scored together, at most `most`. Says how many those
-    /// are; each has an outcome then.
+    /// Reads the first `records`, as many as fit into one run and at most `most`, and returns how many. Each of them has an
+    /// outcome afterwards.
     fn read(
         &mut self,
         guard: &Guard,
@@ -265,8 +263,7 @@ impl Batch {
         Ok(self.outcomes.len() - first)
     }
 
-    /// A verdict for each of `records`, whose outcomes begin at `first` and whose rows were scored last, and what is counted of
-    /// them.
+    /// Decides on `records`, whose rows were scored last and whose outcomes begin at `first`, and counts their rows.
     fn decide(&mut self, guard: &Guard, records: &[Record<'_>], first: usize) {
         self.witness.remember(guard, &self.rows);
         let scored = self.outcomes[first..].iter_mut().zip(&mut self.spans[first..]);
@@ -310,11 +307,11 @@ impl Batch {
         }
     }
 
-    /// The first of `records`, whose rows are in `rows`, could not be scored alone. `sound` is what the
-    /// networks were found to be in this batch.
+    /// Deals with the first of `records`, which could not be scored alone; its rows are in `rows`. `sound` says whether the
+    /// networks scored anything in this batch, if that was tried.
     ///
     /// # Errors
-    /// If the networks score nothing, and nothing may pass unscored.
+    /// If the networks score nothing, and the policy is that nothing passes unscored.
     fn fail(
         &mut self,
         guard: &Guard,
@@ -324,7 +321,7 @@ impl Batch {
         sound: &mut Option<bool>,
     ) -> Result<(), GuardFailure> {
         let first = self.outcomes.len() - 1;
-        // Once more: what a machine does once in a while is nobody's doing.
+        // Once more: a machine may fail once for no reason of the record.
         if *sound != Some(false) && self.scored.run(guard, networks, &self.rows).is_ok() {
             self.decide(guard, records, first);
             return Ok(());
@@ -347,7 +344,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Destination, what leaves, and headers of the `i`th record.
+    /// Sets the output, the value, the key and the headers of the `i`th record.
     fn address(&mut self, guard: &Guard, (record, cover): (&Record<'_>, Cover<'_>), i: usize) {
         let mut corrected = self.destine(guard, i);
         let (made, outcome) = (&mut self.corrections, &mut self.outcomes[i]);
@@ -370,10 +367,10 @@ impl Batch {
         let detail = output(&guard.outputs, outcome.destination).map(|output| output.trace);
         let mut detail = detail.unwrap_or_default();
         if matches!(cover, Cover::Sealed(..)) && detail == TraceDetail::Full {
-            // Headers are in clear.
+            // Headers are never sealed.
             detail = TraceDetail::Shares;
         }
-        // Words say no more than the trace may.
+        // The reasons in words say no more than the trace may say.
         let tells = guard.tells_values() && detail == TraceDetail::Full;
         if let Err(fault) = outcome.judged {
             let start = self.reasons.len();
@@ -389,7 +386,7 @@ impl Batch {
         outcome.trace = start..self.traces.len();
     }
 
-    /// Destination of the `i`th record, and whether its corrected version goes there.
+    /// Chooses the output of the `i`th record, and whether its corrected version goes there.
     fn destine(&mut self, guard: &Guard, i: usize) -> bool {
         let outcome = &mut self.outcomes[i];
         let action = outcome.judged.map(|verdict| verdict.action);
@@ -405,7 +402,7 @@ impl Batch {
     }
 }
 
-/// Appends what the own model says of rows `which`; says where.
+/// Appends what the bundle's own model answers for the rows `which`, and returns where.
 fn own_answers(rows: &Rows<'_>, which: &Range<usize>, out: &mut Vec<u8>) -> Range<usize> {
     let start = out.len();
     for row in which.clone() {

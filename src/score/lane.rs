@@ -1,7 +1,8 @@
-//! The memory of one partition: a plain value, without I/O, clock or lock.
+//! What is remembered of one partition. It is a plain value: no I/O, no clock, no lock.
 //!
-//! What it remembers is the next offset, the partition's time and which log it was read from: the counts of what lies below it are in the
-//! evidence topic, written in the same transaction. A lane restored from it goes on as if nothing had happened.
+//! A lane's state holds the next offset, the partition's time, and which log was read. The counts of all records below that
+//! offset are in the evidence topic, and were written in the same transaction. A lane that is restored from its state goes on
+//! as if it had never stopped.
 
 mod beside;
 mod clock;
@@ -21,7 +22,7 @@ use crate::privacy::Occurrence;
 use crate::record::{Action, Extent, Offset, Partition, Position, Stamp, Timestamp};
 use crate::watch::{Evidence, Exemplar, Passage, RowGroups, Window, WindowStart};
 
-/// One partition's memory, and what was counted since it was last told.
+/// What is remembered of a partition, and what was counted since the last evidence message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     state: State,
@@ -29,11 +30,11 @@ pub struct Lane {
     /// Counts of the offsets from `from` on, by window, ascending.
     from: Offset,
     pending: Vec<Window>,
-    /// Evidence that became too much for one message.
+    /// Evidence that did not fit into one message.
     full: Vec<Evidence>,
-    /// Nothing was told yet.
+    /// No evidence was sent yet.
     begins: bool,
-    /// Who sent what, if anybody asks.
+    /// Who sent what, if clients are watched.
     visits: VisitLog,
     beside: Beside,
 }
@@ -46,14 +47,14 @@ pub struct State {
     version: u32,
     baseline: String,
     partition: Partition,
-    /// The next input offset: everything below it is in the outputs and in the evidence.
+    /// The next input offset. All records below it are in the outputs and in the evidence.
     next: Offset,
-    /// What time it was there.
+    /// The partition's time at that offset.
     clock: Clock,
-    /// The log that it was read from, as it was then.
+    /// The log that was read, as it was then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     log: Option<Extent>,
-    /// How far the output partitions of its number reached then, by topic.
+    /// Where the output partitions with the same number ended then, by topic.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     outputs: BTreeMap<String, Extent>,
 }
@@ -61,11 +62,11 @@ pub struct State {
 /// Format version that this build writes and reads.
 const VERSION: u32 = 5;
 
-/// Windows of one message: what a backlog of few records in each window makes is cut up before it is larger than
-/// a topic takes.
+/// A message has at most so many windows. A backlog with few records in each window makes many of them, and a message must
+/// not be larger than its topic accepts.
 const WINDOWS_MAX: usize = 8;
 
-/// Why a lane cannot go on from what the state topic holds.
+/// Why a lane cannot be restored from the state topic.
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {
     #[error("partition {partition}: cannot read its state: {reason}")]
@@ -97,7 +98,7 @@ pub enum LaneError {
 }
 
 impl Lane {
-    /// A lane that starts at `next` with nothing counted.
+    /// A lane that begins at `next`, with nothing counted.
     pub fn new(baseline: &str, partition: Partition, next: Offset, window_ms: u64) -> Self {
         let state = State::new(baseline, partition, next, Clock::default());
         let (pending, full, beside) = Default::default();
@@ -105,28 +106,27 @@ impl Lane {
         Self { state, window_ms, from: next, pending, full, begins: true, visits, beside }
     }
 
-    /// The same, where the partition's time is known.
+    /// The same, with the partition's time.
     pub fn at(self, clock: Clock) -> Self {
         Self { state: State { clock, ..self.state }, ..self }
     }
 
-    /// The same, read from this log from here on.
+    /// The same, which reads this log from now on.
     pub fn of_log(self, log: Extent) -> Self {
         Self { state: State { log: Some(log), ..self.state }, ..self }
     }
 
-    /// What comes is counted as judged by another revision. Nothing is pending: it was told before.
+    /// From now on records are counted under another revision. Nothing may be pending: it was sent before.
     pub fn adopt(&mut self, revision: &str) {
         debug_assert!(self.pending.is_empty() && self.full.is_empty(), "counts of two revisions");
         self.state.baseline = revision.to_owned();
     }
 
-    /// A lane as its last commit left it. State of another baseline keeps its offset and its time. It goes on where the
-    /// state ends, also if the group tells an older offset: see
-    /// [`begin_lane`](crate::deliver::begin_lane).
+    /// A lane as its last commit left it. State of another baseline keeps its offset and its time. The lane goes on at the
+    /// state's offset, also if the group reports an older one: see [`begin_lane`](crate::deliver::begin_lane).
     ///
     /// # Errors
-    /// If the bytes cannot be read or do not cover all that the group committed.
+    /// If the bytes cannot be read, or if the group committed a later offset.
     pub fn restore(
         bytes: &[u8],
         baseline: &str,
@@ -142,8 +142,8 @@ impl Lane {
         Ok(Self::of(state, baseline, window_ms))
     }
 
-    /// A lane that goes on where its state ends, whatever the group committed: under at-least-once
-    /// offsets are written after the state that covers them, and may lag behind it.
+    /// A lane that goes on at the state's offset, whatever the group committed. Under at-least-once the offset is committed
+    /// after the state, and may be older.
     ///
     /// # Errors
     /// If the bytes cannot be read.
@@ -162,7 +162,7 @@ impl Lane {
         Self { state: State { log, outputs, ..lane.state }, ..lane }
     }
 
-    /// What goes to the state topic: some hundred bytes of JSON.
+    /// The value for the state topic: some hundred bytes of JSON.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(&self.state).expect("plain data")
     }
@@ -176,27 +176,27 @@ impl Lane {
         self.state.next
     }
 
-    /// What time it is there.
+    /// The partition's time at that offset.
     pub fn clock(&self) -> &Clock {
         &self.state.clock
     }
 
-    /// The log that it is read from, as it was when somebody last looked.
+    /// The log that is read, as it was when the brokers were last asked.
     pub fn log(&self) -> Option<&Extent> {
         self.state.log.as_ref()
     }
 
-    /// Somebody looked at the log.
+    /// Takes what the brokers said of the log.
     pub fn look(&mut self, log: Extent) {
         self.state.log = Some(log);
     }
 
-    /// How far the output partition of this number in `topic` reached when somebody last looked.
+    /// Where the output partition with the same number in `topic` ended when the brokers were last asked.
     pub fn output(&self, topic: &str) -> Option<&Extent> {
         self.state.outputs.get(topic)
     }
 
-    /// Somebody looked at it.
+    /// Takes what the brokers said of that.
     pub fn look_output(&mut self, topic: &str, extent: Extent) {
         match self.state.outputs.get_mut(topic) {
             Some(known) => *known = extent,
@@ -204,8 +204,8 @@ impl Lane {
         }
     }
 
-    /// The record before the next offset was appended in `leader_epoch`: the log reaches there, whatever
-    /// it was when somebody last looked.
+    /// The record before the next offset was appended in `leader_epoch`. So the log reaches at least to there, whatever the
+    /// brokers said before.
     pub fn reach(&mut self, leader_epoch: Option<i32>) {
         let next = self.state.next;
         if let Some(log) = self.state.log.as_mut().filter(|log| log.end < next) {
@@ -213,28 +213,27 @@ impl Lane {
         }
     }
 
-    /// Nothing that a reader is given is left below `next`: markers of transactions, aborted records.
+    /// Goes on at `next`: all between are offsets that readers never see (markers of transactions, aborted records).
     ///
     /// # Panics
-    /// If that is behind: that is our bug.
+    /// If `next` is behind: that is our bug.
     pub fn pass_over(&mut self, next: Offset) {
         assert!(next >= self.state.next, "back to {next}");
         self.state.next = next;
     }
 
-    /// Goes on at `next`, which may lie behind, in a log that is another from here on: what was read of
-    /// it and not committed is forgotten.
+    /// Goes on at `next`, which may be behind, in another log. What was read and not committed is forgotten.
     pub fn go_on(&mut self, next: Offset, log: Extent) {
         let State { baseline, partition, clock, outputs, .. } = self.state.clone();
         let lane = Self::new(&baseline, partition, next, self.window_ms).at(clock).of_log(log);
         *self = Self { state: State { outputs, ..lane.state }, ..lane };
     }
 
-    /// Counts what became of the record at `position`, and the `cells` of its rows; says in which window. Records come in
-    /// order; offsets may have gaps (transaction markers, compaction).
+    /// Counts the outcome of the record at `position`, and the `cells` of its rows. Returns its window. Records come in order;
+    /// offsets may have gaps (transaction markers, compaction).
     ///
     /// # Panics
-    /// If the record is not of this partition, or was settled before: that is our bug.
+    /// If the record is of another partition, or was counted before: that is our bug.
     pub fn settle(
         &mut self,
         position: Position,
@@ -245,7 +244,7 @@ impl Lane {
         self.settle_with(position, stamp, outcome, cells, (&[], 1))
     }
 
-    /// The same, with what is counted of its rows in spans of `every_ms`.
+    /// The same, with counts of its rows in spans of `every_ms`.
     ///
     /// # Panics
     /// As [`Lane::settle`].
@@ -301,7 +300,7 @@ impl Lane {
         self.visits.add(window, visits, offset, || (baseline.clone(), *partition, clock.head()));
     }
 
-    /// Visits since the last call, as [`Lane::drain_evidence`].
+    /// The visits since the last call, as [`Lane::drain_evidence`] gives evidence.
     pub fn drain_visits(&mut self, into: &mut Vec<Visits>) {
         let State { baseline, partition, clock, next, .. } = &self.state;
         self.visits.drain(*next, || (baseline.clone(), *partition, clock.head()), into);

@@ -1,7 +1,7 @@
 //! What `tripline run` waits for before its threads begin: an answer of the brokers, and topics.
 //!
 //! Brokers that do not answer are waited for. Topics that are not there are the configuration's fault, and end
-//! the process; but brokers that have come back a moment ago may not know all of their topics yet.
+//! the process; but brokers that have started a moment ago may not know all of their topics yet.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
@@ -27,6 +27,8 @@ pub enum Topics {
 const AGAIN: Duration = Duration::from_secs(1);
 /// Brokers that came back must know their topics after this.
 const SETTLED: Duration = Duration::from_secs(20);
+/// So must any that answer: one that has started a moment ago, beside others that were there, is not known to be new.
+const KNOWN: Duration = Duration::from_secs(8);
 
 /// Says of all threads that they wait.
 pub fn begin(overview: &Overview) {
@@ -56,8 +58,8 @@ pub fn wait_for_topics(
             }
             Ok(cluster) => {
                 let hindered = !topics::hindrances(config, &cluster).is_empty();
-                let patient =
-                    were_away && back.get_or_insert_with(Instant::now).elapsed() < SETTLED;
+                let patience = if were_away { SETTLED } else { KNOWN };
+                let patient = back.get_or_insert_with(Instant::now).elapsed() < patience;
                 if !(hindered && patient) {
                     for problem in topics::problems(config, &cluster) {
                         error!(

@@ -1,11 +1,11 @@
-//! All hypotheses of a stream under one budget: they share one sum, and ring one bell.
+//! All watches of a stream under one budget of false alarms: their capitals are added, and the sum rings one bell.
 //!
-//! From a common start the sum is never later than separate alarms with a share of the budget each.
-//! Windows come merged over all partitions, so how the stream was split shows nowhere; or each partition
-//! has a panel and its share of the budget. Proofs and simulations are in `docs/evidence.md`.
+//! If all begin together, the sum rings no later than separate alarms would, each with its share of the budget. The windows
+//! of all partitions are added before they come here, so it does not matter how the stream was split. Or each partition has a
+//! panel of its own, with its share of the budget. `docs/evidence.md` has proofs and simulations.
 //!
-//! Cannot see: a change that shows in no signal; what was in the stream from its first record, if the
-//! reference is small; a campaign rarer than about half the budget of flagged records.
+//! It cannot see: a change that no signal shows; what was in the stream from its first record, if the reference is small; a
+//! campaign that is rarer than about half of the budget of flagged records.
 
 mod succession;
 
@@ -20,15 +20,15 @@ use crate::alarm::{
 };
 use crate::record::Timestamp;
 
-/// What the watches remember. Everything beyond it is in the terms.
+/// What the watches remember. All that is fixed is in the terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Panel {
-    /// One per hypothesis of the terms.
+    /// One for each hypothesis of the terms.
     states: Vec<State>,
-    /// The last windows as they were closed: where an alarm looks for the start of the change.
+    /// The last closed windows. An alarm looks there for the beginning of the change.
     recent: VecDeque<Seen>,
-    /// End of the last window that had rows.
+    /// The end of the last window that had rows.
     credited_to: Option<WindowStart>,
 }
 
@@ -61,10 +61,10 @@ pub struct Beyond {
     pub bound: f64,
 }
 
-/// What closing a window led to.
+/// What followed from a closed window.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transition {
-    /// The bell rang, and this watch was among the loudest.
+    /// The bell rang, and this watch had one of the largest capitals.
     Fired {
         watch: usize,
         /// The change probably began in this window.
@@ -74,46 +74,46 @@ pub enum Transition {
         /// Of a watch on events.
         beyond: Option<Beyond>,
     },
-    /// What the watch saw is gone.
+    /// What the watch saw is over.
     Resolved { watch: usize },
 }
 
-/// The largest part of the period that one window buys: the hours before a rare row must not page by
-/// themselves. Crediting less than elapsed is always allowed, and busy streams stay far below this.
+/// A window is credited with at most this part of the period. So the hours before a rare row do not page by themselves. Less
+/// credit than the time that passed is always allowed, and busy streams stay far below this.
 const CREDIT_PART: u64 = 500;
-/// A watch is among the loudest with so large a part of the capital of the loudest.
+/// A watch is named with the bell if its capital is at least this part of the largest one.
 const LOUD: u64 = 8;
 
-/// What all watches play at once: a window.
+/// One round: all watches bet on one window.
 struct Round<'a> {
     window: WindowStart,
     tally: &'a Tally,
     elapsed_ms: u64,
-    /// The part of it that is credited to all panels together.
+    /// The part of the period that is credited to all panels together.
     bought_ms: u64,
     share: Share,
     terms: &'a Terms,
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Default)]
 struct Outcome {
-    /// The watches that the bell named, each with what won most for it.
+    /// The watches that are named with the bell, each with its best bet.
     rung: Vec<(usize, usize)>,
-    /// Firing watches that saw the end.
+    /// Firing watches for which the change is over.
     over: Vec<usize>,
 }
 
-/// Rows to rank for one watch.
+/// The rows that one watch ranks.
 struct Turn {
     watch: usize,
     draws: Draws,
-    /// Per bet; of a firing watch, one.
+    /// One for each bet; a firing watch has one.
     credits: Vec<u64>,
 }
 
 impl Panel {
-    /// Nothing played yet.
+    /// A panel before its first window.
     pub fn new(terms: &Terms) -> Self {
         let state = |watch: &Hypothesis| {
             let reference = match &watch.game {
@@ -126,27 +126,27 @@ impl Panel {
         Self { states, recent: VecDeque::new(), credited_to: None }
     }
 
-    /// Nothing is watched.
+    /// Whether there is no watch.
     pub fn empty() -> Self {
         Self { states: vec![], recent: VecDeque::new(), credited_to: None }
     }
 
-    /// How many hypotheses it plays.
+    /// The number of hypotheses.
     pub fn watches(&self) -> usize {
         self.states.len()
     }
 
-    /// Whether this one fires.
+    /// Whether this watch fires.
     pub fn is_firing(&self, watch: usize) -> bool {
         self.states[watch].firing.is_some()
     }
 
-    /// Capital of all watches, 1 rings: how near an alarm is.
+    /// The sum of all capitals. At 1 the bell rings.
     pub fn level(&self) -> f64 {
         self.total() as f64 / ONE as f64
     }
 
-    /// Takes the counts of a closed window; windows come in order, each once.
+    /// Takes the counts of a closed window. Windows come in order, each once.
     pub fn close(
         &mut self,
         window: WindowStart,
@@ -182,7 +182,7 @@ impl Panel {
         transitions
     }
 
-    /// Row by row, every watch in turn, so that the bell rings at the row at which it must.
+    /// Takes row after row, each by all watches, so that the bell rings at the right row.
     fn play_ranks(&mut self, round: &Round<'_>, outcome: &mut Outcome) {
         let mut turns = self.turns(round);
         let mut total = self.total();
@@ -220,14 +220,14 @@ impl Panel {
                 break;
             }
         }
-        // What was not drawn joins the reference too.
+        // Rows that were not drawn join the reference, too.
         for Turn { watch, draws, .. } in turns {
             let State { reference, firing: None, .. } = &mut self.states[watch] else { continue };
             reference.as_mut().expect("it ranks").add(draws.left());
         }
     }
 
-    /// What every watch on ranks has to play.
+    /// The rows that each watch on ranks bets on.
     fn turns(&self, round: &Round<'_>) -> Vec<Turn> {
         let &Round { window, tally, share, terms, .. } = round;
         let mut turns = vec![];
@@ -250,7 +250,7 @@ impl Panel {
         turns
     }
 
-    /// A window at a time: what is held against a bound needs no order.
+    /// Takes the whole window at once: watches on events need no order of rows.
     fn play_bounds(&mut self, round: &Round<'_>, outcome: &mut Outcome) {
         let &Round { window, tally, share, terms, .. } = round;
         for (i, watch) in terms.watches.iter().enumerate() {
@@ -261,11 +261,11 @@ impl Panel {
                 && self.states[i].firing.is_some()
                 && counts.iter().all(|&count| count == 0)
             {
-                // No other bundle works any more: the bundle's own records say whether it is over.
+                // No other bundle scores any more, so the records of this bundle say whether it is over.
                 counts = Source::Flagged.counts(tally);
             }
             if terms.draws_max == 1 {
-                // Rows of a window depend on each other: one stands for all.
+                // The rows of a window depend on each other, so one of them stands for all.
                 let drawn = terms.draws(i, (share, window), counts.clone()).next();
                 counts.fill(0);
                 drawn.into_iter().for_each(|(bin, _)| counts[bin] = 1);
@@ -274,7 +274,7 @@ impl Panel {
             if counts.iter().all(|&count| count == 0) {
                 let of_others = |seen: &Seen| seen.tally.others.rows > 0;
                 if watch.source == Source::Others && !self.recent.iter().any(of_others) {
-                    // What it won is of windows that nobody remembers: it could not say since when.
+                    // Its capital is of windows that are forgotten, so it could not say since when.
                     capital.reset();
                 }
                 continue;
@@ -303,7 +303,7 @@ impl Panel {
         }
     }
 
-    /// The loudest are named, each with what won most for it; all begin anew.
+    /// Names the watches with the largest capitals, each with its best bet. Then all begin anew.
     fn ring(&mut self, rung: &mut Vec<(usize, usize)>) {
         let sums: Vec<u64> = self.states.iter().map(|state| state.capital.sum()).collect();
         let loudest = sums.iter().max().copied().unwrap_or(0);
@@ -316,7 +316,7 @@ impl Panel {
         self.states.iter_mut().for_each(|state| state.capital.reset());
     }
 
-    /// Starts to fire, and looks for the change among the recent windows that are in the reference.
+    /// Begins to fire, and looks for the beginning of the change among the recent windows of the reference.
     fn fire(&mut self, watch: usize, champion: usize, round: &Round<'_>) -> Transition {
         let &Round { share, terms, .. } = round;
         let Hypothesis { source, game, .. } = &terms.watches[watch];
@@ -352,7 +352,7 @@ impl Panel {
         self.trim(round.share);
     }
 
-    /// Forgets the oldest windows, as far as the share has no room for them.
+    /// Forgets the oldest windows that its share of memory has no room for.
     pub fn trim(&mut self, share: Share) {
         let (windows_max, cells_max) = share.room();
         let mut cells: usize = self.recent.iter().map(|seen| seen.tally.cells.occupied()).sum();

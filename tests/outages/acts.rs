@@ -94,8 +94,8 @@ fn cluster(nodes: usize) -> (tempfile::TempDir, Cluster) {
 fn end(stream: &mut Stream<'_>, mut row: Row, expected: u64) -> Row {
     (row.lost, row.twice) = stream.account();
     row.kills = stream.guard.kills();
-    if stream.guard.has_ended() {
-        row.problems.push("the process ended by itself".into());
+    if let Some(status) = stream.guard.ended() {
+        row.problems.push(format!("the process ended by itself: {status}"));
     }
     if row.lost != expected {
         row.problems.push(format!("{} records never left, {expected} could not", row.lost));
@@ -112,7 +112,7 @@ fn end(stream: &mut Stream<'_>, mut row: Row, expected: u64) -> Row {
     if !row.problems.is_empty() {
         let log = std::fs::read_to_string(stream.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        eprintln!("{}", lines[lines.len().saturating_sub(25)..].join("\n"));
+        eprintln!("{}", lines[lines.len().saturating_sub(80)..].join("\n"));
     }
     row
 }

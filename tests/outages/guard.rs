@@ -1,6 +1,7 @@
 //! The guard of a stream, and who kills it now and then.
 
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
@@ -24,7 +25,7 @@ struct State {
     process: Option<Process>,
     /// It stands still: whoever kills it now would end that.
     still: bool,
-    ended: bool,
+    ended: Option<ExitStatus>,
     kills: u64,
 }
 
@@ -35,7 +36,7 @@ struct Killer {
 
 impl Guard {
     pub fn new(config: PathBuf, log: PathBuf) -> Self {
-        let (process, still, ended, kills) = (None, false, false, 0);
+        let (process, still, ended, kills) = (None, false, None, 0);
         let state = State { config, log, process, still, ended, kills };
         Self { state: Arc::new(Mutex::new(state)), killer: None }
     }
@@ -58,9 +59,9 @@ impl Guard {
         signal(&process.child, if still { "STOP" } else { "CONT" });
     }
 
-    /// Whether it has ended by itself.
-    pub fn has_ended(&self) -> bool {
-        self.state().has_ended()
+    /// How it ended, if it did so by itself.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.state().ended()
     }
 
     /// How often it was killed.
@@ -109,14 +110,15 @@ impl State {
         self.process = Some(Process::tripline(&["run", "-c", config], &self.log));
     }
 
-    fn has_ended(&mut self) -> bool {
+    fn ended(&mut self) -> Option<ExitStatus> {
         let running = self.process.as_mut();
-        self.ended |= running.is_some_and(|it| it.child.try_wait().expect("a status").is_some());
+        let status = running.and_then(|it| it.child.try_wait().expect("a status"));
+        self.ended = self.ended.or(status);
         self.ended
     }
 
     fn kill(&mut self) {
-        self.has_ended();
+        self.ended();
         if self.still {
             return;
         }

@@ -32,7 +32,11 @@ fn main() -> ExitCode {
         false => names.iter().any(|name| act.name.starts_with(name.as_str())),
     };
     if let Some(minutes) = number("--minutes") {
-        return soak::soak(minutes, number("--seed").unwrap_or(1.0) as u64);
+        // Numbers among the arguments are no names of acts.
+        let named = acts::ALL.iter().filter(|act| wanted(act) && !names.is_empty());
+        let named: Vec<&acts::Act> = named.collect();
+        let some = if named.is_empty() { acts::ALL.iter().collect() } else { named };
+        return soak::soak(&some, minutes, number("--seed").unwrap_or(1.0) as u64);
     }
     let mut failed = vec![];
     println!("| what happens | lost | told | twice | said within | goes on within |");

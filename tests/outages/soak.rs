@@ -9,10 +9,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::acts::{ALL, Act};
+use crate::acts::Act;
 
-/// Plays and prints; the last line is JSON. An act that has begun is played to its end.
-pub fn soak(minutes: f64, seed: u64) -> ExitCode {
+/// Plays `acts` and prints; the last line is JSON. An act that has begun is played to its end.
+pub fn soak(acts: &[&Act], minutes: f64, seed: u64) -> ExitCode {
     let (began, whole) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut deck: Vec<&Act> = vec![];
@@ -24,7 +24,7 @@ pub fn soak(minutes: f64, seed: u64) -> ExitCode {
     while began.elapsed() < whole {
         // Every act comes before any comes again.
         if deck.is_empty() {
-            deck = ALL.iter().collect();
+            deck = acts.to_vec();
             deck.shuffle(&mut dice);
         }
         let (act, draw) = (deck.pop().expect("it was filled"), dice.random());

@@ -1,9 +1,9 @@
-//! The lanes of some partitions, and the transaction that carries what leaves them.
+//! A worker: it scores the records of some partitions and sends them on, in transactions.
 //!
-//! A turn gathers a batch, takes it through scoring, puts what leaves into the open transaction and
-//! commits when it is time. Nothing of a lane is kept anywhere else, so there is one way back from
-//! every failure: give the transaction up, and begin again where the last commit stands. It is a
-//! plain state machine: Kafka drives it on a thread, the simulator step by step.
+//! Each turn gathers a batch, scores it, puts the outputs into the open transaction, and commits when the interval is over.
+//! Each partition has a lane, and a lane is kept nowhere else. So every failure is treated alike: the worker aborts the
+//! transaction and begins again at the last commit. A worker is a plain state machine. Kafka drives it on a thread, the
+//! simulator drives it step by step.
 
 mod adopt;
 mod begin;
@@ -37,66 +37,66 @@ use crate::score::Lane;
 pub use begin::begin as begin_lane;
 pub use work::BATCH_BYTES_MAX;
 
-/// Scores the partitions that its group gives it.
+/// Scores the partitions that its consumer group assigns to it.
 pub struct Worker<S, R: Scorer> {
     session: S,
     desk: Desk<R>,
     recovery: Recovery,
 }
 
-/// A worker that has no session: what it announced it remembers, for whoever is fenced has not ended.
+/// A worker without a session. It remembers what it announced, because a worker that is fenced has not ended.
 pub struct Resting<R: Scorer>(Desk<R>);
 
-/// Everything of a worker but its session, which lends out messages while the rest works on them.
+/// All of a worker but its session. The session lends messages out while the rest works on them.
 struct Desk<R: Scorer> {
     stream: Arc<Stream>,
     scorer: R,
-    /// The next revision, once there is one.
+    /// Where the next revision arrives.
     inbox: Arc<Inbox<R::Next>>,
     timing: Timing,
     partitions: Partitions,
     crash_loops: BTreeMap<Partition, CrashLoopGuard>,
-    /// The crash-loop records that this worker sent last, also of partitions it has no more.
+    /// The crash-loop records that this worker sent last, also those of partitions that it has lost.
     said: BTreeMap<Partition, Vec<u8>>,
-    /// Partitions whose crash-loop record is not in the log yet: nothing of them is judged before.
+    /// Partitions whose crash-loop record is not in the log yet. Their records are not scored before it is.
     unannounced: BTreeSet<Partition>,
-    /// What topics did not take, until the partitions are past it.
+    /// Records that topics refused, until their partitions have passed them.
     refusals: Refusals,
-    /// What need not be sent again, under at-least-once.
+    /// At-least-once: records that have arrived and are not sent again.
     arrivals: Arrivals,
     /// Partitions that make no progress.
     stalls: Stalls,
-    /// What is gone of the input, until the monitor is told.
+    /// Input records that are lost, until the monitor is told.
     losses: Losses,
-    /// Of what the open transaction sends on, for the join with answers.
+    /// What the open transaction tells the join about records that it sends on.
     halves: RequestHalves,
-    /// How many partitions every output topic has, as far as we asked.
+    /// How many partitions each output topic has, as far as the brokers were asked.
     outputs: i32,
     /// When the open transaction began.
     opened: Option<Instant>,
-    /// When a poll last came back empty: everything that was there had been read.
+    /// When a poll last returned nothing: then all records had been read.
     last_empty: Option<Instant>,
     progress: Arc<Progress>,
 }
 
-/// A lane, and what the worker knows about its partition.
+/// A lane, and what the worker knows of its partition.
 struct Slot {
     lane: Lane,
-    /// The next offset as of the last commit; `None` if its state must be written, though it has not moved.
+    /// The next offset at the last commit. `None` if the state must be written although the lane has not moved.
     committed: Option<Offset>,
-    /// How it was at the last commit, if this worker made that and the lane has not gone on in another log since.
+    /// The lane at the last commit. `None` if another worker made that commit, or if the lane reads another log since.
     last: Option<Last>,
-    /// It went over what no reader is given: that is committed though nothing is sent.
+    /// It passed offsets that readers never see (markers, aborted records). They are committed although nothing is sent.
     passed_over: bool,
     passed_at: Instant,
-    /// Its topics were seen to reach further than the state says that was written last.
+    /// The topics reach further than the state says that was written last.
     unsaved: bool,
     last_record: Instant,
-    /// What the monitor was told last, if it was told.
+    /// What the monitor was told last.
     told_quiet: Option<bool>,
 }
 
-/// What a slot was at a commit.
+/// A slot as it was at a commit.
 #[derive(Clone)]
 struct Last {
     lane: Lane,
@@ -108,19 +108,19 @@ struct Last {
 pub struct Timing {
     /// Between commits.
     pub commit_interval: Duration,
-    /// Until state and committed offset must fit: what a dead worker left open hides what it
-    /// committed before.
+    /// After this time the state and the committed offset must agree. Before, a transaction that a dead worker left open may
+    /// hide its last commit.
     pub settle: Duration,
-    /// Without progress, though there are records, before somebody must know.
+    /// A partition that makes no progress for so long, although there are records, is reported.
     pub stalled: Duration,
-    /// Whether offsets may lag behind the state that covers them: at-least-once writes them last.
+    /// Whether the committed offset may lie before the state's: under at-least-once it is written last.
     pub offsets_lag: bool,
 }
 
-/// Key of a lane's state in the state topic, in the partition of its number.
+/// The key of a lane's state. It is in the state topic, in the partition with the same number.
 pub const LANE_KEY: &[u8] = b"lane";
 
-/// How long an empty poll waits: bounds how late news and the end are noticed.
+/// How long a poll waits if there is nothing. A change of assignment, or the end, is noticed that late.
 const POLL: Duration = Duration::from_millis(50);
 
 impl<R: Scorer> Resting<R> {
@@ -154,14 +154,14 @@ impl<R: Scorer> Resting<R> {
         })
     }
 
-    /// Goes to work, with nothing yet; the group will tell.
+    /// Begins. The group will assign partitions later.
     pub fn join<S: Session>(self, session: S) -> Worker<S, R> {
         Worker { session, desk: self.0, recovery: Recovery::default() }
     }
 }
 
 impl<S: Session, R: Scorer> Worker<S, R> {
-    /// A worker that has nothing yet; the group will tell.
+    /// A worker without partitions. The group will assign them.
     pub fn new(
         session: S,
         scorer: R,
@@ -173,17 +173,17 @@ impl<S: Session, R: Scorer> Worker<S, R> {
         Resting::new(scorer, inbox, stream, timing, progress).join(session)
     }
 
-    /// Forgets what is its own, and hands its session back. Nothing is committed.
+    /// Gives its partitions up and returns its session. Nothing is committed.
     pub fn rest(mut self) -> (S, Resting<R>) {
         self.desk.clear();
         self.desk.opened = None;
         (self.session, Resting(self.desk))
     }
 
-    /// One batch, and whatever else is due. Waits a little if there is nothing to do.
+    /// One turn: a batch, and whatever else is due. It waits a moment if there is nothing to do.
     ///
     /// # Errors
-    /// Only [`SessionError::Fenced`]: leave, touch nothing. Everything else is dealt with here.
+    /// Only [`SessionError::Fenced`]: the caller must leave and touch nothing. All other errors are dealt with here.
     pub fn turn(&mut self) -> Result<(), SessionError> {
         self.desk.progress.beat(self.session.wall());
         self.desk.look(&self.session);
@@ -195,24 +195,24 @@ impl<S: Session, R: Scorer> Worker<S, R> {
         step.or_else(|error| self.give_up(error))
     }
 
-    /// Commits what was read: the last thing a worker does.
+    /// Commits what was read. It is the last thing that a worker does.
     pub fn finish(mut self) {
         let partitions: Vec<Partition> = self.desk.crash_loops.keys().copied().collect();
         if self.recovery.is_over()
             && let Err(error) = self.desk.part_with(&self.session, &partitions)
         {
-            // Not committed is not done: whoever comes next does it again.
+            // What is not committed is done again by the next worker.
             warn!(%error, "the last commit failed");
         }
     }
 
-    /// The partitions that are read now, and where each goes on.
+    /// The partitions that are read now, with the next offset of each.
     pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
         self.desk.partitions.slots().map(|(_, slot)| &slot.lane)
     }
 
-    /// Every lane begins again where its last commit stands: as it was then, if all since is undone; else it is
-    /// read from the log.
+    /// Every lane begins again at its last commit. If everything since is undone, the lane is as it was then. Otherwise its
+    /// state is read from the log.
     fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
         let Self { session, desk, recovery } = self;
         desk.halves.clear();
@@ -229,7 +229,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
             }
         };
         if begun.is_err() {
-            // The consumer will be new, and the group will say again what is ours.
+            // The consumer will be a new one, and the group will assign partitions to it.
             desk.clear();
             recovery.begin(session.now());
             session.discard_consumer();
@@ -257,7 +257,7 @@ impl<R: Scorer> Desk<R> {
         let now = session.now();
         self.opened = session.is_open().then(|| self.opened.unwrap_or(now));
         let age = self.opened.map(|at| now.saturating_duration_since(at)).unwrap_or_default();
-        // Quiet for a tenth of the interval: commit at once, latency is free.
+        // Nothing came for a tenth of the interval. A commit now costs nothing and saves latency.
         let idle = records == 0 && age >= self.timing.commit_interval / 10;
         if idle || age >= self.timing.commit_interval {
             self.commit(session)?;
