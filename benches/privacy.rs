@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64U;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use tripline::open::{
-    Arena, ContentHeaders, JWE_ALGORITHMS, Jwk, KeyMaterial, OpenerSpec, Sealer, SecretKey, seal_as,
+    Arena, ContentHeaders, JWE_ALGORITHMS, JweSpec, Jwk, KeyMaterial, Sealer, SecretKey, seal_as,
 };
 use tripline::sanitize::{FIELD_STEPS, FieldSettings, Output, OutputSpec, Scratch, StepSpec};
 
@@ -119,13 +119,8 @@ fn opening(group: &mut BenchmarkGroup<'_, WallTime>, value: &[u8]) {
     let keys = all.iter().map(|one| Jwk::read(&one["jwk"].to_string()).expect("a key"));
     let keys: Vec<_> = keys.map(|jwk| (jwk.id.expect("an id"), jwk.material)).collect();
     let algorithms = JWE_ALGORITHMS.to_vec();
-    let spec = OpenerSpec {
-        keys: keys.clone(),
-        elsewhere: vec![],
-        algorithms,
-        required: true,
-        reseal: None,
-    };
+    let spec =
+        JweSpec { keys: keys.clone(), elsewhere: vec![], algorithms, required: true, reseal: None };
     let opener = spec.build().expect("it is sound");
     let headers = ContentHeaders::default();
     let (mut arena, mut scratch, mut out) = (Arena::default(), vec![], vec![]);

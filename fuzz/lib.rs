@@ -139,7 +139,7 @@ impl Stream {
 pub fn framed(language: Language, text: &str, pointers: &[&str]) -> Stream {
     let names = pointers.iter().map(|&name| Feature::number(name, -1e30, 1e30));
     let stream = stream(names.collect(), Format::Confluent, pointers);
-    let text = SchemaText { language, text: text.into(), references: vec![] };
+    let text = SchemaText { language, text: text.into(), references: vec![], rules: None };
     let learned = stream
         .codecs
         .confluent()

@@ -5,12 +5,14 @@
 
 mod answers;
 mod bundles;
+mod encrypted;
 mod files;
 mod records;
 mod sealed;
 
 pub use self::answers::answers;
 pub use self::bundles::{bundle, network};
+pub use self::encrypted::csfle;
 pub use self::files::{alert, config, state};
 pub use self::records::{
     codec_avro, codec_cloudevents, codec_f32_le, codec_json, codec_kserve_v1, codec_oip_json,
@@ -36,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("codec_protobuf", codec_protobuf),
     ("codec_u8", codec_u8),
     ("config", config),
+    ("csfle", csfle),
     ("jwe", jwe),
     ("network", network),
     ("state", state),

@@ -5,18 +5,18 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64U;
 use tripline::codec::ContentHeaders;
-use tripline::open::{Arena, JWE_ALGORITHMS, Jwk, Opener, OpenerSpec, seal_as};
+use tripline::open::{Arena, JWE_ALGORITHMS, JweOpener, JweSpec, Jwk, seal_as};
 
 use super::Split as _;
 
 /// Opens with a key of each kind.
-static OPENER: LazyLock<Opener> = LazyLock::new(|| {
+static OPENER: LazyLock<JweOpener> = LazyLock::new(|| {
     let text = include_str!("../../tests/frozen/jose/jwe-vectors.json");
     let all: Vec<serde_json::Value> = serde_json::from_str(text).expect("JSON");
     let keys = all.iter().map(|one| Jwk::read(&one["jwk"].to_string()).expect("a key"));
     let keys = keys.map(|jwk| (jwk.id.expect("an id"), jwk.material)).collect();
     let algorithms = JWE_ALGORITHMS.to_vec();
-    OpenerSpec { keys, elsewhere: vec![], algorithms, required: true, reseal: None }
+    JweSpec { keys, elsewhere: vec![], algorithms, required: true, reseal: None }
         .build()
         .expect("it is sound")
 });

@@ -5,15 +5,18 @@ use std::path::Path;
 use super::Exit;
 use super::config::ConfigFile;
 use super::places;
+use super::topics as topics_command;
 use crate::config::{Config, Route, Stream, To};
 use crate::decide::{Mode, OnFlagged};
 use crate::model::Runtime;
+use crate::open::OpenerSpec;
 use crate::record::{Feature, Schema};
 use crate::shell::kafka::compare::{self, Found};
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory::{self, Memory, mib};
 use crate::shell::preview;
 use crate::shell::registry::Registry;
+use crate::shell::registry::copies::{self, CopyState, DataKeyCopy};
 use crate::shell::routes::Routes;
 use crate::shell::run::Prepared;
 use crate::shell::sample::Limits;
@@ -50,6 +53,7 @@ impl Args {
             problems.extend(cluster(&config, &prepared));
             problems.extend(records(&config, prepared));
             problems.extend(registry(&config));
+            problems.extend(data_key_copies(&config));
         }
         for problem in &problems {
             println!("✕ {problem}");
@@ -92,8 +96,9 @@ fn admin(config: &Config) {
 
 /// What is costly of opening a stream's values.
 fn unsealing(stream: &Stream) {
-    let algorithms = stream.decrypt.iter().flat_map(|decrypt| &decrypt.algorithms);
-    if algorithms.clone().any(|(alg, _)| *alg == "RSA-OAEP-256") {
+    let jwe = stream.decrypt.as_ref().and_then(OpenerSpec::jwe);
+    let mut algorithms = jwe.into_iter().flat_map(|jwe| &jwe.algorithms);
+    if algorithms.any(|(alg, _)| *alg == "RSA-OAEP-256") {
         println!(
             "– stream {}: to open one record that is sealed with RSA-OAEP-256 takes a core 0.4 to 0.8 ms, so that it opens at \
              most some 2,000 in a second: X25519 takes a fifth of that, dir and A256KW less than a tenth",
@@ -211,6 +216,38 @@ fn registry(config: &Config) -> Vec<String> {
     }
 }
 
+/// Whether the readers of outputs will find the data keys that they ask for.
+fn data_key_copies(config: &Config) -> Vec<String> {
+    if config.streams.iter().all(|stream| stream.wrapping_keys.is_empty()) {
+        return vec![];
+    }
+    let copies = match copies::survey(config) {
+        Ok(copies) => copies,
+        Err(problem) => return vec![problem],
+    };
+    let problem = |copy: &DataKeyCopy| match copy.there {
+        CopyState::There => None,
+        CopyState::Lacking => Some(format!(
+            "stream {}: {} lacks the data key {} version {} of {}: readers of that output would get ciphertext, some without \
+             an error: run `tripline topics --apply`",
+            copy.stream,
+            copy.subject,
+            copy.algorithm.name(),
+            copy.version,
+            copy.kek
+        )),
+        CopyState::Different => Some(topics_command::different(copy)),
+    };
+    let problems: Vec<String> = copies.iter().filter_map(problem).collect();
+    if problems.is_empty() && !copies.is_empty() {
+        println!(
+            "✓ readers of the outputs have the {} data keys that they will ask for",
+            copies.len()
+        );
+    }
+    problems
+}
+
 /// What would fail at three in the morning.
 fn cluster(config: &Config, prepared: &[Prepared]) -> Vec<String> {
     let clients = Clients::new(config.kafka.clone(), &config.instance);
@@ -271,6 +308,20 @@ fn records(config: &Config, prepared: Vec<Prepared>) -> Vec<String> {
         match prepared.fetch_keys() {
             None => {}
             Some(Ok(())) => println!("✓ stream {}: its keys are unwrapped", stream.name),
+            Some(Err(away)) => {
+                problems.push(format!("stream {}: {away}", stream.name));
+                continue;
+            }
+        }
+        match prepared.check_data_keys() {
+            None => {}
+            Some(Ok(0)) => println!(
+                "– stream {}: the registry has no data key of its subject yet: nobody has sealed a record",
+                stream.name
+            ),
+            Some(Ok(n)) => {
+                println!("✓ stream {}: {n} data keys; the newest is unwrapped", stream.name)
+            }
             Some(Err(away)) => {
                 problems.push(format!("stream {}: {away}", stream.name));
                 continue;

@@ -4,7 +4,7 @@
 //! It says what is configured, not who may read a topic: that is the brokers' to say.
 
 use crate::config::{Config, Stream};
-use crate::open::OpenerSpec;
+use crate::open::{JweSpec, OpenerSpec};
 use crate::sanitize::{KeyRule, OutputSpec, TraceDetail};
 
 /// A place, what of a record is there, and what limits that.
@@ -127,10 +127,12 @@ fn leaves(name: &str, spec: &OutputSpec, decrypt: Option<&OpenerSpec>) -> String
         _ if spec.pointer => "a pointer".to_owned(),
         Some((key, _)) => format!("{fields}, sealed to {key:?}"),
         None => match decrypt {
-            Some(OpenerSpec { reseal: Some((key, _)), .. }) if name == "sanitized" => {
+            Some(OpenerSpec::Jwe(JweSpec { reseal: Some((key, _)), .. }))
+                if name == "sanitized" =>
+            {
                 format!("{fields}, sealed for {key:?}")
             }
-            Some(OpenerSpec { required: true, .. }) => format!("{fields}, sealed as it came"),
+            Some(spec) if spec.required() => format!("{fields}, sealed as it came"),
             Some(_) => format!("{fields}, sealed if it came sealed"),
             None => fields,
         },

@@ -1,25 +1,73 @@
 //! `[stream.decrypt]`: values that come sealed, and what opens them.
 
 use super::claims::NAME;
-use super::key::{Keys, VaultKey};
+use super::kek::WrappingKey;
+use super::key::Keys;
 use super::near::nearest;
 use super::reader::{Kind, Section};
-use crate::open::{JWE_ALGORITHMS, JweAlgorithm, KeyMaterial, OpenerSpec, fits};
+use super::vault::VaultKey;
+use crate::open::{
+    CsfleSpec, JWE_ALGORITHMS, JweAlgorithm, JweSpec, KeyMaterial, OpenerSpec, fits,
+};
 
 const HELP: &str = "write `kind = \"jwe\"`, `keys` and `algorithms`, or leave the table out";
 
-/// Reads `[stream.decrypt]` of a stream, and those of its keys that a vault unwraps; `None` if it is not there. A table without
-/// keys asks nothing.
-pub(super) fn read(section: &mut Section<'_>, keys: &Keys) -> Option<(OpenerSpec, Vec<VaultKey>)> {
+/// What `[stream.decrypt]` says, and its keys that are kept elsewhere.
+#[derive(Debug, Default)]
+pub(super) struct Decrypt {
+    pub spec: Option<OpenerSpec>,
+    /// Of a JWE, those that a vault unwraps.
+    pub vault_keys: Vec<VaultKey>,
+    /// Those that wrap data keys.
+    pub wrapping_keys: Vec<WrappingKey>,
+}
+
+/// Reads `[stream.decrypt]` of a stream with this input. A table without keys asks nothing.
+pub(super) fn read(section: &mut Section<'_>, keys: &Keys, input: &str) -> Decrypt {
     let mut table = section.section("decrypt");
     const ALL: [&str; 5] = ["kind", "keys", "algorithms", "required", "reseal"];
     let asks = ALL.iter().any(|key| table.origin_of(key).is_some());
-    for key in ["kind", "keys", "algorithms"] {
-        if asks && table.origin_of(key).is_none() {
+    let kind_origin = table.origin_of("kind");
+    let is_csfle = table.choice("kind", &[("jwe", false), ("csfle", true)], false);
+    let needed: &[&str] = if is_csfle { &["keys"] } else { &["kind", "keys", "algorithms"] };
+    for &key in needed {
+        let there =
+            if key == "kind" { kind_origin.is_some() } else { table.origin_of(key).is_some() };
+        if asks && !there {
             table.reader.note(table.path_of(key), table.origin.as_ref(), "is missing", HELP);
         }
     }
-    table.choice("kind", &[("jwe", ())], ());
+    if is_csfle {
+        return csfle(table, keys, input);
+    }
+    jwe(table, keys).filter(|_| asks).map_or_else(Decrypt::default, |(spec, vault_keys)| Decrypt {
+        spec: Some(OpenerSpec::Jwe(spec)),
+        vault_keys,
+        wrapping_keys: vec![],
+    })
+}
+
+/// Encrypted fields and payloads of a registry's schemas: the schema's rules say the rest.
+fn csfle(mut table: Section<'_>, keys: &Keys, input: &str) -> Decrypt {
+    let (names, wrapping_keys) = keys.wrapping(&mut table, "keys");
+    let required = table.flag("required", true);
+    for (key, help) in [
+        ("algorithms", "leave it out: the rules of each schema say it"),
+        ("reseal", "leave it out: values are sealed as they came"),
+    ] {
+        let stands = table.key_origin_of(key);
+        if table.take(key, Kind::Text(None)).is_some() {
+            table.reader.note(table.path_of(key), stands.as_ref(), "is not for csfle", help);
+        }
+    }
+    table.end();
+    // Confluent's clients name it so unless told otherwise (TopicNameStrategy).
+    let subject = format!("{input}-value");
+    let spec = Some(OpenerSpec::Csfle(CsfleSpec { keys: names, subject, required }));
+    Decrypt { spec, vault_keys: vec![], wrapping_keys }
+}
+
+fn jwe(mut table: Section<'_>, keys: &Keys) -> Option<(JweSpec, Vec<VaultKey>)> {
     let keys_origin = table.origin_of("keys").or_else(|| table.origin.clone());
     let (opening, vault) = keys.opening(&mut table, "keys");
     let algorithms_origin = table.origin_of("algorithms").or_else(|| table.origin.clone());
@@ -51,7 +99,7 @@ pub(super) fn read(section: &mut Section<'_>, keys: &Keys) -> Option<(OpenerSpec
     }
     table.end();
     let elsewhere = vault.iter().map(|key| key.name.clone()).collect();
-    asks.then_some((OpenerSpec { keys: opening, elsewhere, algorithms, required, reseal }, vault))
+    Some((JweSpec { keys: opening, elsewhere, algorithms, required, reseal }, vault))
 }
 
 fn algorithms(table: &mut Section<'_>) -> Vec<JweAlgorithm> {

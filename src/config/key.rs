@@ -3,45 +3,13 @@
 //! A private key is only taken where a stream's values come sealed with it: what outputs seal, others open. It cannot see whether a secret is used elsewhere too.
 
 use std::cell::Cell;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use super::claims::{NAME, check_name};
-use super::endpoint::{check_url, secret};
-use super::kafka::Hidden;
-use super::reader::{Form, Kind, Reader, Section, Text};
-use super::time;
+use super::kek::{self, Kms, WrappingKey};
+use super::reader::{Kind, Reader, Section, Text};
 use super::value::Origin;
+use super::vault::{self, VaultKey};
 use crate::open::{Jwk, KeyMaterial, SecretKey};
-
-/// A key that a vault unwraps: `kind = "vault"`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VaultKey {
-    /// What it is called, unless it has a `kid`.
-    pub name: String,
-    /// `url`: the vault's address, `"https://vault:8200"`.
-    pub url: String,
-    /// `mount = "transit"`: where its transit engine is.
-    pub mount: String,
-    /// `key`: the key of that engine which wraps.
-    pub key: String,
-    pub login: VaultLogin,
-    /// `ca_file`: certificates, in PEM, of those who may vouch for the vault; the system's unless given.
-    pub ca_file: Option<PathBuf>,
-    /// `cache = "1h"`: how long an unwrapped key is kept.
-    pub cache: Duration,
-    /// `jwk`: the wrapped JWK, or set of them, as the vault wrote it: `vault:v1:…`.
-    pub wrapped: String,
-}
-
-/// Who we are to a vault.
-#[derive(Clone, Debug, PartialEq)]
-pub enum VaultLogin {
-    /// `token`
-    Token(Hidden<String>),
-    /// `role_id` and `secret_id`
-    AppRole { role_id: String, secret_id: Hidden<String> },
-}
 
 /// Every `[[key]]` of a file. One that could not be read has a name all the same, so that nobody is told twice.
 #[derive(Debug, Default)]
@@ -54,6 +22,9 @@ struct Entry {
     all: Vec<Jwk>,
     /// Or what a vault unwraps.
     vault: Option<VaultKey>,
+    /// Or what wraps data keys, and whether it does: it may not be read whole.
+    wrapping: Option<WrappingKey>,
+    wraps: bool,
     /// Where the key itself stands, and whether its text is in the file.
     path: String,
     stands: Option<Origin>,
@@ -72,16 +43,19 @@ pub(super) fn read(root: &mut Section<'_>) -> Keys {
     keys
 }
 
+/// `kind`
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyKind {
+    Jwk,
+    Vault,
+    Aws,
+    Local,
+}
+
 /// A table without keys asks nothing.
 fn entry(mut section: Section<'_>, earlier: &Keys) -> Option<Entry> {
-    let there = section.origin_of("name").is_some() || section.origin_of("jwk").is_some();
-    for key in ["name", "jwk"] {
-        if there && section.origin_of(key).is_none() {
-            let origin = section.origin.as_ref();
-            let help = "write `name` and `jwk = { file = \"path\" }`";
-            section.reader.note(section.path_of(key), origin, "is missing", help);
-        }
-    }
+    let name_there = section.origin_of("name").is_some();
+    let jwk_there = section.origin_of("jwk").is_some();
     let name = section.read("name", NAME, |written| {
         let name = check_name(written)?;
         match earlier.0.iter().any(|entry| entry.name == name) {
@@ -89,107 +63,89 @@ fn entry(mut section: Section<'_>, earlier: &Keys) -> Option<Entry> {
             false => Ok(name),
         }
     });
-    let is_vault = section.choice("kind", &[("jwk", false), ("vault", true)], false);
+    let kinds = [
+        ("jwk", KeyKind::Jwk),
+        ("vault", KeyKind::Vault),
+        ("aws-kms", KeyKind::Aws),
+        ("local-kms", KeyKind::Local),
+    ];
+    let kind = section.choice("kind", &kinds, KeyKind::Jwk);
+    let help = "write `name` and `jwk = { file = \"path\" }`";
+    for (key, lacks) in [
+        ("name", jwk_there && !name_there),
+        ("jwk", name_there && !jwk_there && kind == KeyKind::Jwk),
+    ] {
+        if lacks {
+            let origin = section.origin.as_ref();
+            section.reader.note(section.path_of(key), origin, "is missing", help);
+        }
+    }
     let (path, stands) = (section.path_of("jwk"), section.key_origin_of("jwk"));
     let jwk = section.text("jwk", Kind::Text(None));
     let inline =
         jwk.as_ref().is_some_and(|text| !text.secret && matches!(text.origin, Origin::File(_)));
-    let (all, vault) = match (jwk, is_vault) {
-        (Some(text), false) => (material(&section, text, stands.as_ref(), inline), None),
-        (text, true) => (vec![], vault(&mut section, name.as_deref(), text)),
-        (None, false) => (vec![], None),
-    };
-    if !is_vault {
-        no_vault(&mut section);
+    let (mut all, mut found, mut kms) = (vec![], None, None);
+    match (kind, jwk) {
+        (KeyKind::Jwk, Some(text)) => all = material(&section, text, stands.as_ref(), inline),
+        (KeyKind::Jwk, None) => {}
+        (KeyKind::Vault, text) => {
+            let key = vault::read(&mut section, name.as_deref(), text);
+            match key {
+                Some(key) if !jwk_there => kms = Some((key.cache, Kms::Vault(key))),
+                key => found = key.filter(|key| key.wrapped.is_some()),
+            }
+        }
+        (KeyKind::Aws | KeyKind::Local, jwk) => {
+            if jwk.is_some() {
+                let help = "leave it out: the service keeps the key";
+                section.reader.note(path.clone(), stands.as_ref(), "is not for this kind", help);
+            }
+            let cache = vault::cache(&mut section);
+            let service = match kind {
+                KeyKind::Aws => kek::aws(&mut section),
+                _ => kek::local(&mut section),
+            };
+            kms = service.map(|service| (cache, service));
+        }
     }
+    other_kinds(&mut section, kind);
     section.end();
-    name.map(|name| Entry { name, all, vault, path, stands, inline, opens: Cell::new(false) })
+    let wrapping = name.clone().zip(kms);
+    let wrapping = wrapping.map(|(name, (cache, kms))| WrappingKey { name, cache, kms });
+    let wraps =
+        matches!(kind, KeyKind::Aws | KeyKind::Local) || kind == KeyKind::Vault && !jwk_there;
+    let opens = Cell::new(false);
+    name.map(|name| Entry { name, all, vault: found, wrapping, wraps, path, stands, inline, opens })
 }
 
-/// Keys of a vault, where there is none.
-fn no_vault(section: &mut Section<'_>) {
-    const OF_A_VAULT: [&str; 8] =
-        ["url", "mount", "key", "token", "role_id", "secret_id", "ca_file", "cache"];
-    for key in OF_A_VAULT {
+/// Keys of another kind.
+fn other_kinds(section: &mut Section<'_>, kind: KeyKind) {
+    const VAULT: &[KeyKind] = &[KeyKind::Vault];
+    const AWS: &[KeyKind] = &[KeyKind::Aws];
+    const OF: [(&str, &[KeyKind], &str); 14] = [
+        ("url", VAULT, "a vault"),
+        ("mount", VAULT, "a vault"),
+        ("key", VAULT, "a vault"),
+        ("token", VAULT, "a vault"),
+        ("role_id", VAULT, "a vault"),
+        ("secret_id", VAULT, "a vault"),
+        ("ca_file", &[KeyKind::Vault, KeyKind::Aws], "a vault"),
+        ("cache", &[KeyKind::Vault, KeyKind::Aws, KeyKind::Local], "a vault"),
+        ("arn", AWS, "`kind = \"aws-kms\"`"),
+        ("endpoint", AWS, "`kind = \"aws-kms\"`"),
+        ("access_key_id", AWS, "`kind = \"aws-kms\"`"),
+        ("secret_access_key", AWS, "`kind = \"aws-kms\"`"),
+        ("session_token", AWS, "`kind = \"aws-kms\"`"),
+        ("secret", &[KeyKind::Local], "`kind = \"local-kms\"`"),
+    ];
+    for (key, kinds, needs) in OF {
         let stands = section.key_origin_of(key);
-        if section.take(key, Kind::Text(None)).is_some() {
-            let help = "write `kind = \"vault\"`, or leave it out";
-            section.reader.note(section.path_of(key), stands.as_ref(), "needs a vault", help);
+        if !kinds.contains(&kind) && section.take(key, Kind::Text(None)).is_some() {
+            let help = "write the `kind` that it belongs to, or leave it out";
+            let message = format!("needs {needs}");
+            section.reader.note(section.path_of(key), stands.as_ref(), message, help);
         }
     }
-}
-
-fn vault(section: &mut Section<'_>, name: Option<&str>, jwk: Option<Text>) -> Option<VaultKey> {
-    const HOUR: Duration = Duration::from_secs(3600);
-    let missing = |section: &Section<'_>, key: &str, help: &str| {
-        section.reader.note(section.path_of(key), section.origin.as_ref(), "is missing", help);
-    };
-    let there = |section: &Section<'_>, key: &str| section.origin_of(key).is_some();
-    for (key, help) in
-        [("url", "write `url = \"https://vault:8200\"`"), ("key", "write `key = \"tripline\"`")]
-    {
-        if !there(section, key) {
-            missing(section, key, help);
-        }
-    }
-    let both = (there(section, "token"), there(section, "role_id") && there(section, "secret_id"));
-    if both == (false, false) || both == (true, true) {
-        missing(section, "token", "write `token`, or else `role_id` and `secret_id`");
-    }
-    let form = Form {
-        help: "write the vault's address: \"https://vault:8200\"",
-        pattern: Some("^https?://[^/@?#\\s][^@?#\\s]*$"),
-    };
-    let url = section.read("url", form, |written| check_url(written, false, "a vault"));
-    let path = |section: &mut Section<'_>, key| {
-        let form = Form {
-            help: "write a name of letters, digits, `.`, `_`, `-` and `/`",
-            pattern: Some("^[A-Za-z0-9._/-]{1,249}$"),
-        };
-        section.read(key, form, |written| {
-            let plain = written.split('/').all(|part| check_name(part).is_ok());
-            if plain { Ok(written.to_owned()) } else { Err(format!("{written:?} is no name here")) }
-        })
-    };
-    let (mount, key) = (path(section, "mount"), path(section, "key"));
-    let token = secret(section, "token").map(|text| Hidden::new(text.value.trim().to_owned()));
-    let role_id = section.text("role_id", Kind::Text(None)).map(|text| text.value);
-    let secret_id =
-        secret(section, "secret_id").map(|text| Hidden::new(text.value.trim().to_owned()));
-    let ca_file = section.file("ca_file");
-    let cache = section.read("cache", time::DURATION, time::duration).unwrap_or(HOUR);
-    let login = match (token, role_id, secret_id) {
-        (Some(token), ..) => Some(VaultLogin::Token(token)),
-        (None, Some(role_id), Some(secret_id)) => Some(VaultLogin::AppRole { role_id, secret_id }),
-        _ => None,
-    };
-    let wrapped = jwk.and_then(|text| {
-        let help =
-            "write what the vault's `transit/encrypt` gave: \"vault:v1:…\", or { file = \"path\" }";
-        if text.value.trim().starts_with("vault:v") {
-            return Some(text.value);
-        }
-        // It may be the key itself: nothing of it is shown.
-        let stands = Some(&text.origin).filter(|_| text.secret);
-        section.reader.note(
-            section.path_of("jwk"),
-            stands,
-            "this is nothing that a vault wrapped",
-            help,
-        );
-        None
-    });
-    let (name, mount) = (name?.to_owned(), mount.unwrap_or_else(|| "transit".to_owned()));
-    Some(VaultKey {
-        name,
-        url: url?,
-        mount,
-        key: key?,
-        login: login?,
-        ca_file,
-        cache,
-        wrapped: wrapped?,
-    })
 }
 
 const IN_THE_FILE: (&str, &str) =
@@ -251,6 +207,11 @@ impl Keys {
             let Some(entry) = entry else { continue };
             entry.opens.set(true);
             vault.extend(entry.vault.clone());
+            if entry.wraps {
+                let message = format!("the key {name:?} wraps data keys: it opens no JWE");
+                let help = "name a [[key]] with `jwk`, or write `kind = \"csfle\"`";
+                section.reader.note(section.path_of(key), Some(&whole.origin), message, help);
+            }
             for jwk in &entry.all {
                 let id = jwk.id.as_ref().unwrap_or(&entry.name).clone();
                 let wrong = match &jwk.material {
@@ -280,6 +241,37 @@ impl Keys {
             section.reader.note(section.path_of(key), Some(&whole.origin), "is empty", help);
         }
         (found, vault)
+    }
+
+    /// The keys that `key` of `section` names, which wrap data keys: their names, and those that are read whole.
+    pub fn wrapping(
+        &self,
+        section: &mut Section<'_>,
+        key: &'static str,
+    ) -> (Vec<String>, Vec<WrappingKey>) {
+        let Some((names, whole)) = section.texts(key, NAME.pattern) else {
+            return Default::default();
+        };
+        let help = "write the `name` of a [[key]] of kind \"vault\" without `jwk`, \"aws-kms\" or \"local-kms\"";
+        let (mut known, mut found): (Vec<String>, Vec<WrappingKey>) = (vec![], vec![]);
+        for name in names.clone() {
+            let entry = section.understood(key, &whole, help, |_| self.called(&name));
+            let Some(entry) = entry else { continue };
+            let message = match (entry.wraps, known.contains(&name)) {
+                (true, false) => {
+                    found.extend(entry.wrapping.clone());
+                    known.push(name);
+                    continue;
+                }
+                (true, true) => format!("{name:?} is there twice"),
+                (false, _) => format!("the key {name:?} wraps no data keys"),
+            };
+            section.reader.note(section.path_of(key), Some(&whole.origin), message, help);
+        }
+        if names.is_empty() {
+            section.reader.note(section.path_of(key), Some(&whole.origin), "is empty", help);
+        }
+        (known, found)
     }
 
     /// The key that `text` names, which stands at `key` of `section`, and what readers know it as: it seals.
@@ -362,9 +354,11 @@ impl Keys {
             section.reader.note(section.path_of(key), Some(&text.origin), message, help);
             return None;
         }
-        if entry.vault.is_some() {
-            let message =
-                format!("the key {:?} is unwrapped by a vault: it only opens values", entry.name);
+        if entry.vault.is_some() || entry.wraps {
+            let message = format!(
+                "the key {:?} is kept by a vault or a service: it only opens values",
+                entry.name
+            );
             let help = "name a [[key]] of kind \"jwk\"";
             section.reader.note(section.path_of(key), Some(&text.origin), message, help);
         }

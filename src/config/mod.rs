@@ -13,6 +13,7 @@ mod decrypt;
 mod endpoint;
 mod field;
 mod kafka;
+mod kek;
 mod key;
 mod lineage;
 mod near;
@@ -31,6 +32,7 @@ mod template;
 mod time;
 pub use time::duration;
 mod value;
+mod vault;
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +44,7 @@ pub use audit::AuditTopic;
 pub use clients::{IdPlace, StreamClients};
 pub use endpoint::Login;
 pub use kafka::{Compression, Delivery, GroupProtocol, Hidden, Kafka};
-pub use key::{VaultKey, VaultLogin};
+pub use kek::{AwsKey, Kms, WrappingKey};
 pub use lineage::Lineage;
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
@@ -53,6 +55,7 @@ pub use schema::schema;
 pub use stream::{Alerts, Stream, Topics};
 pub use survey::Survey;
 pub use template::{Answers, NewStream, template};
+pub use vault::{VaultKey, VaultLogin};
 
 use self::reader::{Reader, Section};
 use self::value::{override_with, tree};
@@ -170,6 +173,12 @@ fn read_all(
     for stream in &mut config.streams {
         stream.brokers.clone_from(&config.kafka.brokers);
         stream.codec.registry = config.registry.is_some();
+        if config.registry.is_none() && !stream.wrapping_keys.is_empty() {
+            let message =
+                "is missing: it has the schemas and the data keys of a stream that opens csfle";
+            let help = "write `url = \"https://registry:8081\"` in [registry]";
+            reader.note("registry.url", None, message, help);
+        }
         if let Some(lineage) = &mut stream.lineage {
             lineage.group.clone_from(&config.kafka.group);
         }

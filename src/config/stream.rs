@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::answers::{self, StreamAnswers};
 use super::claims::Claims;
 use super::clients::{self, StreamClients};
-use super::key::{Keys, VaultKey};
+use super::kek::WrappingKey;
+use super::key::Keys;
 use super::lineage::{self, Lineage};
 use super::reader::{Kind, Section};
 use super::time;
 use super::value::Node;
+use super::vault::VaultKey;
 use super::{decrypt, output, privacy};
 use crate::codec::select::{Rule, Select, check_field};
 use crate::codec::{self, Fields, Format, Inputs, InputsBy, ROWS_PER_RECORD_MAX};
@@ -90,8 +92,10 @@ pub struct Stream {
     pub clients: Option<StreamClients>,
     /// `[stream.decrypt]`: what opens values that come sealed; they are read as they come unless given.
     pub decrypt: Option<OpenerSpec>,
-    /// Its keys that a vault unwraps, in the order of [`OpenerSpec::elsewhere`].
+    /// Its keys that a vault unwraps, in the order of `JweSpec::elsewhere`.
     pub vault_keys: Vec<VaultKey>,
+    /// Its keys that wrap data keys, in the order of `CsfleSpec::keys`.
+    pub wrapping_keys: Vec<WrappingKey>,
     /// `[stream.privacy]`: sets of features whose groups are counted.
     pub privacy: Option<QuasiSpec>,
     /// `[stream.lineage]`: where events of OpenLineage go.
@@ -207,12 +211,22 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
         clients: None,
         decrypt: None,
         vault_keys: vec![],
+        wrapping_keys: vec![],
         privacy: privacy::read(section.section("privacy"), keys),
         lineage: lineage::read(section.section("lineage"), claims),
         name,
     };
-    (stream.decrypt, stream.vault_keys) =
-        decrypt::read(&mut section, keys).map_or((None, vec![]), |(spec, keys)| (Some(spec), keys));
+    let decrypt::Decrypt { spec, vault_keys, wrapping_keys } =
+        decrypt::read(&mut section, keys, &stream.input);
+    (stream.decrypt, stream.vault_keys, stream.wrapping_keys) = (spec, vault_keys, wrapping_keys);
+    let framed = matches!(stream.codec.format, Format::Confluent | Format::Auto);
+    if !framed && matches!(stream.decrypt, Some(OpenerSpec::Csfle(_))) {
+        let message =
+            "reads no frames: what [stream.decrypt] opens as csfle comes in Confluent's frame";
+        let path = section.path_of("codec");
+        let help = "write `codec = \"confluent\"`";
+        section.reader.note(path, section.origin.as_ref(), message, help);
+    }
     if stream.decrypt.is_some() && stream.reason_values {
         let message = "the words that say why a record was flagged would hold what was sealed";
         let path = section.path_of("reason_values");

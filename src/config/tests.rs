@@ -101,6 +101,10 @@ fn every_key_that_may_be_left_out_changes_something() {
         .replace("RECEIVER_PASSWORD", "USER")
         .replace("RECEIVER_TOKEN", "USER")
         .replace("VAULT_TOKEN", "USER")
+        .replace("AWS_ACCESS_KEY_ID", "USER")
+        .replace("AWS_SECRET_ACCESS_KEY", "USER")
+        .replace("AWS_SESSION_TOKEN", "USER")
+        .replace("LOCAL_SECRET", "USER")
         .replace("{ file = \"/run/secrets/vault\" }", "{ env = \"USER\" }")
         .replace("{ file = \"/run/secrets/webhook\" }", "{ env = \"USER\" }");
     let config = read(&file);

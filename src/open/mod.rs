@@ -4,11 +4,16 @@
 //! An envelope knows nothing of rows. What it holds is read as a record of its own would be: by the
 //! content type that the envelope says, or else by the payload's bytes.
 
+mod arena;
 mod cloudevents;
 mod content_headers;
+mod csfle;
 pub(crate) mod fold;
+pub mod framed;
+mod gcm;
 mod jose;
 pub(crate) mod object;
+mod opener;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,13 +22,16 @@ use std::sync::Arc;
 
 use crate::record::{Fault, Unread};
 
+pub use arena::{Arena, wipe};
 pub use cloudevents::CloudEvents;
 pub use content_headers::{ContentHeaders, Header};
+pub use csfle::{BadDataKey, CsfleLock, CsfleOpener, CsfleSpec, DataKey, KEYS_MAX, UnusableRule};
 pub use jose::{
-    Arena, BadJwk, BadOpener, Cleartext, JOSE, JWE_ALGORITHMS, JweAlgorithm, Jwk, KeyMaterial,
-    OpenedJwe, Opener, OpenerSpec, PrivateKey, PublicKey, Sealer, SecretKey, fits, is_jose,
-    open_jwe, seal_as, wipe,
+    BadJwk, BadOpener, Cleartext, JOSE, JWE_ALGORITHMS, JweAlgorithm, JweOpener, JweSpec, Jwk,
+    KeyMaterial, OpenedJwe, PrivateKey, PublicKey, Sealer, SecretKey, fits, is_jose, open_jwe,
+    seal_as,
 };
+pub use opener::{Lock, NotSealable, OpenedValue, Opener, OpenerSpec};
 
 /// Takes a payload out of a record's value, and puts another one in its place.
 pub trait Envelope: fmt::Debug + Send + Sync {

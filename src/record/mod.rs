@@ -1,5 +1,6 @@
 //! The nouns that every stage speaks.
 
+mod data_key;
 mod extent;
 mod fault;
 mod headers;
@@ -15,6 +16,7 @@ mod seal;
 mod unread;
 mod verdict;
 
+pub use data_key::{DataKeyAlgorithm, DataKeyId};
 pub use extent::Extent;
 pub use fault::{Ambiguity, Fault};
 pub use headers::{Excess, HEADER_BYTES_MAX, HEADERS_MAX, Header, Headers, NO_HEADERS};

@@ -19,6 +19,10 @@ pub enum SealFault {
     Key,
     #[error("it is not what was sealed, or was sealed with another key")]
     Tag,
+    #[error("what its schema says is encrypted is no ciphertext")]
+    Ciphertext,
+    #[error("what was encrypted in a text is no text")]
+    Text,
 }
 
 impl From<SealFault> for Fault {

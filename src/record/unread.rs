@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Fault;
+use super::{DataKeyId, Fault};
 
 /// Why a record has no rows.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum Missing {
     /// A key that is kept elsewhere, and may be the one that opens the value.
     #[error("a key of [stream.decrypt]")]
     Key,
+    /// A key that a registry keeps wrapped, and that values are encrypted with.
+    #[error("data key {0}")]
+    DataKey(DataKeyId),
 }
 
 /// What a registry knows a schema by.

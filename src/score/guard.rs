@@ -14,7 +14,7 @@ use crate::codec::select::Select;
 use crate::codec::{self, Codecs, Confluent, ContentHeaders, Format, Spelling};
 use crate::decide::{Decider, DeciderError, Policy};
 use crate::detect::{Detector, Pairs, Setting, kind};
-use crate::open::{BadOpener, Opener, OpenerSpec};
+use crate::open::{BadOpener, JweOpener, Opener, OpenerSpec};
 use crate::privacy::{BadSet, QuasiPlan, QuasiSpec};
 use crate::record::{Columns, Feature, Missing, Probability, Record, Schema, Unread};
 use crate::sanitize::{
@@ -244,8 +244,12 @@ impl Guard {
     /// If nothing can be sealed so.
     pub fn with_opener(mut self, spec: Option<&OpenerSpec>) -> Result<Self, GuardError> {
         let Some(spec) = spec else { return Ok(self) };
-        self.opener = Some(spec.build()?);
-        self.elsewhere.clone_from(&spec.elsewhere);
+        let opener = spec.build()?;
+        if let (Some(csfle), Some(confluent)) = (opener.csfle(), self.codecs.confluent()) {
+            confluent.teach(csfle.clone());
+        }
+        self.opener = Some(opener);
+        self.elsewhere = spec.jwe().map_or_else(Vec::new, |spec| spec.elsewhere.clone());
         let named = format!("{:?} {spec:?}", self.revision);
         self.revision = Digest(Sha256::digest(named).into()).prefix();
         Ok(self)
@@ -278,7 +282,15 @@ impl Guard {
     /// What must be fetched before the record can be read.
     pub fn missing(&self, record: &Record<'_>) -> Option<Missing> {
         // Where nothing can be missing, nothing is looked for. With a registry a sealed value is opened here once more.
-        let lacks = self.opener.as_ref().is_some_and(Opener::lacks_any);
+        if let Some(csfle) = self.csfle() {
+            // It learns a schema after the codec does: whose schema it knows can be decoded.
+            let value = record.value.filter(|value| value.len() <= self.value_bytes_max)?;
+            if record.headers.excess().is_some() {
+                return None;
+            }
+            return csfle.missing(value, &ContentHeaders::of(record.headers));
+        }
+        let lacks = self.opener.as_ref().and_then(Opener::jwe).is_some_and(JweOpener::lacks_any);
         if self.codecs.confluent().is_none() && !lacks {
             return None;
         }

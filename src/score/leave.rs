@@ -9,7 +9,7 @@ use super::outcome::Outcome;
 use super::unseal::Cover;
 use super::{Destination, Guard};
 use crate::codec::ContentHeaders;
-use crate::open::{KeyMaterial, seal_as, wipe};
+use crate::open::{Lock, NotSealable, wipe};
 use crate::record::{Fault, Record};
 use crate::sanitize::{KeyFate, Output, OutputTables, Scratch, Unfit, ValueForm};
 
@@ -138,7 +138,7 @@ impl Leaver {
     fn seal(
         &mut self,
         guard: &Guard,
-        (record, original): (&Record<'_>, (&[u8], &KeyMaterial)),
+        (record, original): (&Record<'_>, (&[u8], &Lock)),
         plain: &[u8],
         to: Destination,
     ) -> Result<(), Unfit> {
@@ -149,9 +149,10 @@ impl Leaver {
         let sealed = match sealer {
             Some(sealer) => {
                 let content_type = ContentHeaders::of(record.headers).content_type.get();
-                sealer.seal(plain, content_type.ok().flatten(), scratch, out)
+                let content_type = content_type.ok().flatten();
+                sealer.seal(plain, content_type, scratch, out).map_err(|_| NotSealable)
             }
-            None => seal_as(original, plain, scratch, out),
+            None => original.1.seal(original.0, plain, scratch, out),
         };
         sealed.map_err(|_| Unfit::Seal)
     }

@@ -5,7 +5,7 @@
 
 use super::Guard;
 use crate::codec::ContentHeaders;
-use crate::open::{Arena, Cleartext, Jwk, KeyMaterial, Opener, is_jose};
+use crate::open::{Arena, CsfleOpener, JweOpener, Jwk, Lock, OpenedValue, Opener, is_jose};
 use crate::record::{Headers, Record, Unread};
 
 /// How a record came.
@@ -13,8 +13,8 @@ use crate::record::{Headers, Record, Unread};
 pub enum Cover<'r> {
     /// In clear.
     Bare,
-    /// Sealed in this value, which this key opened; the stages see what was in it.
-    Sealed(&'r [u8], &'r KeyMaterial),
+    /// Sealed in this value, and how; the stages see what was in it.
+    Sealed(&'r [u8], &'r Lock),
     /// Sealed, and it cannot be opened, or not yet; or not sealed, and it had to be.
     Shut(Unread),
 }
@@ -30,7 +30,7 @@ pub struct InnerHeaders<'r> {
 #[derive(Debug, Default)]
 pub struct Unsealing {
     arena: Arena,
-    results: Vec<Result<Option<Cleartext>, Unread>>,
+    results: Vec<Result<Option<OpenedValue>, Unread>>,
 }
 
 impl Unsealing {
@@ -55,7 +55,7 @@ impl Unsealing {
 
     /// The headers of `records`, which were opened.
     pub fn headers<'r>(&'r self, records: &[Record<'r>]) -> Vec<InnerHeaders<'r>> {
-        let headers = |(record, opened): (&Record<'r>, &'r Result<Option<Cleartext>, Unread>)| {
+        let headers = |(record, opened): (&Record<'r>, &'r Result<Option<OpenedValue>, Unread>)| {
             let content_type = opened.as_ref().ok().and_then(|opened| {
                 Some(&self.arena.bytes()[opened.as_ref()?.content_type.clone()?])
             });
@@ -71,10 +71,10 @@ impl Unsealing {
         headers: &'r [InnerHeaders<'r>],
     ) -> (Vec<Record<'r>>, Vec<Cover<'r>>) {
         let seen = |(i, record): (usize, &Record<'r>)| match &self.results[i] {
-            Ok(Some(Cleartext { value, key, .. })) => {
+            Ok(Some(OpenedValue { value, lock, .. })) => {
                 let sealed = record.value.expect("it was opened");
                 let value = Some(&self.arena.bytes()[value.clone()]);
-                (Record { value, headers: &headers[i], ..*record }, Cover::Sealed(sealed, key))
+                (Record { value, headers: &headers[i], ..*record }, Cover::Sealed(sealed, lock))
             }
             Ok(None) => (*record, Cover::Bare),
             Err(unread) => (*record, Cover::Shut(*unread)),
@@ -107,19 +107,28 @@ impl Guard {
     /// Takes in what a key is that is kept elsewhere, the `at`th of its stream.
     pub fn learn_key(&self, at: usize, keys: Vec<Jwk>) {
         let name = |jwk: Jwk| (jwk.id.unwrap_or_else(|| self.elsewhere[at].clone()), jwk.material);
-        if let Some(opener) = &self.opener {
-            opener.learn(at, keys.into_iter().map(name).collect());
+        if let Some(jwe) = self.jwe() {
+            jwe.learn(at, keys.into_iter().map(name).collect());
         }
     }
 
     /// The key is not known any more.
     pub fn forget_key(&self, at: usize) {
-        self.opener.iter().for_each(|opener| opener.forget(at));
+        self.jwe().inspect(|jwe| jwe.forget(at));
     }
 
     /// Whether the key is not known.
     pub fn lacks_key(&self, at: usize) -> bool {
-        self.opener.as_ref().is_some_and(|opener| opener.lacks(at))
+        self.jwe().is_some_and(|jwe| jwe.lacks(at))
+    }
+
+    fn jwe(&self) -> Option<&JweOpener> {
+        self.opener.as_ref().and_then(Opener::jwe)
+    }
+
+    /// What opens encrypted fields, if something does.
+    pub fn csfle(&self) -> Option<&CsfleOpener> {
+        self.opener.as_ref().and_then(Opener::csfle).map(|csfle| &**csfle)
     }
 
     /// What was sealed in the record's value, if it was and can be opened.

@@ -20,6 +20,7 @@ mod dumps;
 pub mod features;
 pub mod federate;
 mod http;
+mod kms;
 mod lineage;
 pub mod kafka;
 pub mod memory;

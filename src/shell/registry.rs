@@ -19,6 +19,9 @@
 //! sender of its partition floods it with invented ones may be taken for one of those.
 
 mod allowance;
+pub mod copies;
+pub mod data_keys;
+mod dek;
 mod lookup;
 
 use std::collections::{BTreeMap, VecDeque};

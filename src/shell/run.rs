@@ -14,6 +14,7 @@ use super::dumps;
 use super::kafka::{Clients, Session};
 use super::memory::{Memory, Shape};
 use super::preview::Preview;
+use super::registry::data_keys::{DataKeys, DataKeysError};
 use super::registry::{Registry, RegistryError};
 use super::scorer::{Next, StreamScorer};
 use super::thread::{Around, Thread};
@@ -71,6 +72,8 @@ pub enum RunError {
     Registry(#[from] RegistryError),
     #[error("stream {stream}: {error}")]
     Vault { stream: String, error: VaultError },
+    #[error("stream {stream}: {error}")]
+    DataKeys { stream: String, error: DataKeysError },
     #[error("a thread panicked; its stream was left at its last commit")]
     Panicked,
 }
@@ -81,6 +84,7 @@ pub struct Prepared {
     pub guard: Arc<Guard>,
     registry: Option<Arc<Registry>>,
     vaults: Option<Arc<Vaults>>,
+    data_keys: Option<Arc<DataKeys>>,
     networks: Vec<Networks>,
     /// Of the networks' files, and of what was learned beside them.
     bundle_bytes: (u64, u64),
@@ -109,6 +113,10 @@ impl Prepared {
         if u128::from(slot_ms) > stream.alerts.window.as_millis() {
             return Err(RunError::Window { stream: name(), path: path(), slot_ms });
         }
+        let data_keys = registry.filter(|_| !stream.wrapping_keys.is_empty());
+        let data_keys = data_keys.map(|registry| DataKeys::new(registry, stream)).transpose();
+        let data_keys = data_keys.map_err(|error| RunError::DataKeys { stream: name(), error })?;
+        let data_keys = data_keys.map(Arc::new);
         let registry = registry.map(Registry::new).transpose()?.map(Arc::new);
         let vaults = (!stream.vault_keys.is_empty()).then(|| Vaults::new(&stream.vault_keys));
         let vaults = vaults.transpose().map(|vaults| vaults.map(Arc::new));
@@ -126,24 +134,25 @@ impl Prepared {
         let models: usize = bundle.networks.values().map(Vec::len).sum();
         let bundle_bytes = (models as u64, bundle.tensors.bytes() as u64);
         let (stream, guard) = (Arc::new(stream.clone()), Arc::new(guard));
-        Ok(Self { stream, guard, registry, vaults, networks, bundle_bytes })
+        Ok(Self { stream, guard, registry, vaults, data_keys, networks, bundle_bytes })
     }
 
     /// One worker's scoring, and the monitor's frame.
     pub fn into_scorer(self) -> (StreamScorer, Frame) {
-        let Self { stream, guard, registry, vaults, networks, .. } = self;
+        let Self { stream, guard, registry, vaults, data_keys, networks, .. } = self;
         let frame = frame(&stream, &guard);
         let networks = networks.into_iter().next().expect("a stream has a worker");
-        (StreamScorer::new(Next { stream, guard, registry, vaults, networks }).0, frame)
+        (StreamScorer::new(Next { stream, guard, registry, vaults, data_keys, networks }).0, frame)
     }
 
     /// Hands the revision to the stream's threads; each adopts it between two transactions.
     pub fn post(self, inboxes: &Inboxes) {
-        let Self { stream, guard, registry, vaults, networks, .. } = self;
+        let Self { stream, guard, registry, vaults, data_keys, networks, .. } = self;
         for (inbox, networks) in inboxes.workers.iter().zip(networks) {
             let (stream, guard) = (stream.clone(), guard.clone());
             let (registry, vaults) = (registry.clone(), vaults.clone());
-            inbox.post(Next { stream, guard, registry, vaults, networks });
+            let data_keys = data_keys.clone();
+            inbox.post(Next { stream, guard, registry, vaults, data_keys, networks });
         }
         if let Some((inbox, monitor)) =
             inboxes.clients.as_ref().zip(clients::monitor(&stream, &guard))
@@ -164,6 +173,11 @@ impl Prepared {
     /// Asks for the keys that are kept elsewhere, if there are any: why one is not given.
     pub fn fetch_keys(&self) -> Option<Result<(), KeyAway>> {
         self.vaults.as_ref().map(|vaults| vaults.fetch(&self.guard))
+    }
+
+    /// Asks for the data keys of the stream's subject, if it opens values with them: how many there are, or why one is not given.
+    pub fn check_data_keys(&self) -> Option<Result<u32, KeyAway>> {
+        self.data_keys.as_ref().map(|keys| keys.check())
     }
 
     /// What would become of `records`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::registry::Registry;
+use super::registry::data_keys::DataKeys;
 use super::vault::Vaults;
 use crate::clients::RowVisit;
 use crate::config::Stream;
@@ -21,6 +22,7 @@ pub struct Next {
     pub guard: Arc<Guard>,
     pub registry: Option<Arc<Registry>>,
     pub vaults: Option<Arc<Vaults>>,
+    pub data_keys: Option<Arc<DataKeys>>,
     /// Of this worker alone.
     pub networks: Networks,
 }
@@ -35,6 +37,7 @@ pub struct StreamScorer {
     guard: Arc<Guard>,
     registry: Option<Arc<Registry>>,
     vaults: Option<Arc<Vaults>>,
+    data_keys: Option<Arc<DataKeys>>,
     networks: Networks,
     batch: Batch,
 }
@@ -42,8 +45,8 @@ pub struct StreamScorer {
 impl StreamScorer {
     /// Scores by `first`, and gives the configuration that came with it.
     pub fn new(first: Next) -> (Self, Arc<Stream>) {
-        let Next { stream, guard, registry, vaults, networks } = first;
-        (Self { guard, registry, vaults, networks, batch: Batch::default() }, stream)
+        let Next { stream, guard, registry, vaults, data_keys, networks } = first;
+        (Self { guard, registry, vaults, data_keys, networks, batch: Batch::default() }, stream)
     }
 }
 
@@ -92,12 +95,14 @@ impl Scorer for StreamScorer {
     }
 
     fn fetch(&mut self, records: &[Record<'_>]) -> Option<Instant> {
-        // First the keys: what is sealed does not say which schema it needs.
-        let away = self.vaults.as_ref().and_then(|vaults| vaults.fetch(&self.guard).err());
-        let retry_at = match (away, &self.registry) {
-            (Some(away), _) => away.retry_at,
-            (None, registry) => registry.as_ref()?.fetch(&self.guard, records).err()?.retry_at,
-        };
+        // First the keys: what is sealed does not say which schema it needs. Last the data keys, which a schema names.
+        let guard = &self.guard;
+        let away = self.vaults.as_ref().and_then(|vaults| vaults.fetch(guard).err());
+        let retry_at = away.map(|away| away.retry_at);
+        let unavailable = |registry: &Arc<Registry>| registry.fetch(guard, records).err();
+        let retry_at = retry_at
+            .or_else(|| Some(self.registry.as_ref().and_then(unavailable)?.retry_at))
+            .or_else(|| Some(self.data_keys.as_ref()?.fetch(guard, records).err()?.retry_at))?;
         let closed = self.guard.policy().on_guard_failure == OnGuardFailure::Closed;
         closed.then_some(retry_at)
     }

@@ -32,7 +32,8 @@ pub struct Vaults {
     memory: Mutex<Vec<Attempts>>,
 }
 
-struct Vault {
+/// One key of a vault's transit engine.
+pub(super) struct Vault {
     agent: Agent,
     key: VaultKey,
 }
@@ -53,8 +54,8 @@ struct Attempts {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("key {name}: {reason}")]
 pub struct KeyAway {
-    name: String,
-    reason: String,
+    pub name: String,
+    pub reason: String,
     pub retry_at: Instant,
 }
 
@@ -79,9 +80,7 @@ impl Vaults {
     /// If certificates cannot be read.
     pub fn new(keys: &[VaultKey]) -> Result<Self, VaultError> {
         let vault = |key: &VaultKey| {
-            let agent = http::agent(key.ca_file.as_deref());
-            let agent = agent.map_err(|error| VaultError { name: key.name.clone(), error })?;
-            Ok(Vault { agent, key: key.clone() })
+            Vault::new(key).map_err(|error| VaultError { name: key.name.clone(), error })
         };
         let nothing =
             Attempts { learned: None, failures: 0, retry_at: Instant::now(), token: None };
@@ -140,20 +139,46 @@ impl Vaults {
 }
 
 impl Vault {
+    /// # Errors
+    /// If certificates cannot be read.
+    pub fn new(key: &VaultKey) -> Result<Self, CaFileError> {
+        Ok(Self { agent: http::agent(key.ca_file.as_deref())?, key: key.clone() })
+    }
+
     /// The keys that are wrapped.
     ///
     /// # Errors
     /// Why the vault gave none, without anything secret.
     fn unwrap(&self, token: &mut Option<Hidden<String>>) -> Result<Vec<Jwk>, String> {
+        let wrapped = self.key.wrapped.as_deref().ok_or("it has no `jwk`")?;
+        let text = self.open(wrapped, token)?;
+        let text = std::str::from_utf8(&text).map_err(|_| "what is wrapped is no JWK")?;
+        let keys = Jwk::read_all(text).map_err(|why| format!("what is wrapped: {why}"))?;
+        match keys.len() > 1 && keys.iter().any(|key| key.id.is_none()) {
+            true => Err("what is wrapped: a key of the set has no `kid`".into()),
+            false => Ok(keys),
+        }
+    }
+
+    /// What the vault wrapped as `wrapped`: `vault:v1:…`. `token` is what AppRole gave us.
+    ///
+    /// # Errors
+    /// Why the vault gave nothing, without anything secret.
+    pub fn open(
+        &self,
+        wrapped: &str,
+        token: &mut Option<Hidden<String>>,
+    ) -> Result<Zeroizing<Vec<u8>>, String> {
         let known = token.clone();
+        let decrypt = |token: &Hidden<String>| self.decrypt(wrapped, token);
         let (status, body) = match (&self.key.login, known) {
-            (VaultLogin::Token(own), _) => self.decrypt(own)?,
-            (VaultLogin::AppRole { .. }, Some(known)) => match self.decrypt(&known)? {
+            (VaultLogin::Token(own), _) => decrypt(own)?,
+            (VaultLogin::AppRole { .. }, Some(known)) => match decrypt(&known)? {
                 // It may be over: one more is asked for.
-                (StatusCode::FORBIDDEN, _) => self.decrypt(token.insert(self.log_in()?))?,
+                (StatusCode::FORBIDDEN, _) => decrypt(token.insert(self.log_in()?))?,
                 answer => answer,
             },
-            (VaultLogin::AppRole { .. }, None) => self.decrypt(token.insert(self.log_in()?))?,
+            (VaultLogin::AppRole { .. }, None) => decrypt(token.insert(self.log_in()?))?,
         };
         #[derive(Deserialize)]
         struct Answer<'b> {
@@ -169,17 +194,15 @@ impl Vault {
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_| "it answered what is no answer of a vault")?;
         let text = STANDARD.decode(answer.data.plaintext.as_bytes()).map(Zeroizing::new);
-        let text = text.map_err(|_| "it answered what is no base64")?;
-        let text = std::str::from_utf8(&text).map_err(|_| "what is wrapped is no JWK")?;
-        let keys = Jwk::read_all(text).map_err(|why| format!("what is wrapped: {why}"))?;
-        match keys.len() > 1 && keys.iter().any(|key| key.id.is_none()) {
-            true => Err("what is wrapped: a key of the set has no `kid`".into()),
-            false => Ok(keys),
-        }
+        Ok(text.map_err(|_| "it answered what is no base64")?)
     }
 
-    fn decrypt(&self, token: &Hidden<String>) -> Result<(StatusCode, Zeroizing<Vec<u8>>), String> {
-        let VaultKey { mount, key, wrapped, .. } = &self.key;
+    fn decrypt(
+        &self,
+        wrapped: &str,
+        token: &Hidden<String>,
+    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), String> {
+        let VaultKey { mount, key, .. } = &self.key;
         let body = serde_json::json!({ "ciphertext": wrapped.trim() });
         self.post(&format!("/v1/{mount}/decrypt/{key}"), &body, Some(token))
     }

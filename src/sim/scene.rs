@@ -313,6 +313,7 @@ fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> St
         clients: (seed % 3 == 1 && seed % 8 != 5).then(clients),
         decrypt: None,
         vault_keys: vec![],
+        wrapping_keys: vec![],
         privacy: None,
         // Not drawn, as above.
         lineage: (seed % 8 == 1).then(|| Lineage {

@@ -9,6 +9,7 @@ mod audit;
 mod brokers;
 mod clients;
 mod cluster;
+mod csfle;
 mod delivery;
 mod demo;
 mod failures;

@@ -143,14 +143,14 @@ fn what_jwcrypto_seals_is_scored_and_what_is_sealed_again_two_libraries_open() {
 }
 
 /// `bao server -dev`, which keeps all in memory.
-struct Bao {
+pub struct Bao {
     process: Process,
     program: String,
-    url: String,
+    pub url: String,
 }
 
 impl Bao {
-    fn start(program: String, folder: &Path) -> Self {
+    pub fn start(program: String, folder: &Path) -> Self {
         let port = free_port();
         let log = std::fs::File::create(folder.join("bao.log")).expect("a log");
         let listen = format!("-dev-listen-address=127.0.0.1:{port}");
@@ -171,8 +171,17 @@ impl Bao {
         output.status.success().then(|| String::from_utf8(output.stdout).expect("UTF-8"))
     }
 
-    fn must(&self, arguments: &[&str]) -> String {
+    pub fn must(&self, arguments: &[&str]) -> String {
         self.ask(arguments).unwrap_or_else(|| panic!("bao {arguments:?} failed"))
+    }
+
+    /// A token that may decrypt with the key `tripline`, and nothing else.
+    pub fn token(&self, folder: &Path) -> String {
+        let policy = folder.join("policy.hcl");
+        let allowed = "path \"transit/decrypt/tripline\" { capabilities = [\"update\"] }";
+        std::fs::write(&policy, allowed).expect("written");
+        self.must(&["policy", "write", "tripline", policy.to_str().expect("UTF-8")]);
+        self.must(&["token", "create", "-policy=tripline", "-period=24h", "-field=token"])
     }
 
     fn signal(&self, signal: &str) {
@@ -211,12 +220,7 @@ fn a_vault_that_is_away_for_a_minute_and_rotated_twice_loses_doubles_and_dead_le
         std::fs::write(&wrapped, bao.must(&all)).expect("written");
     };
     wrap(&["transit/encrypt/tripline", &plaintext]);
-    let policy = folder.join("policy.hcl");
-    let allowed = "path \"transit/decrypt/tripline\" { capabilities = [\"update\"] }";
-    std::fs::write(&policy, allowed).expect("written");
-    bao.must(&["policy", "write", "tripline", policy.to_str().expect("UTF-8")]);
-    let token = bao.must(&["token", "create", "-policy=tripline", "-period=24h", "-field=token"]);
-    std::fs::write(folder.join("vault-token"), token).expect("written");
+    std::fs::write(folder.join("vault-token"), bao.token(&folder)).expect("written");
     // Nobody can open values with what lies on this disk.
     std::fs::remove_file(folder.join("requests.jwk")).expect("gone");
     let mut command = Command::new(env!("CARGO_BIN_EXE_tripline"));

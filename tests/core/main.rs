@@ -7,6 +7,7 @@
 mod bundles;
 mod compatibility;
 mod configuration;
+mod csfle;
 mod dependencies;
 mod determinism;
 #[cfg(feature = "fit")]

@@ -15,37 +15,20 @@
 //! as its consumer would.
 
 mod avro;
-mod bytes;
 mod cells;
-mod frame;
 mod number;
 mod protobuf;
 mod wanted;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use self::frame::Frame;
 use self::wanted::Wanted;
 use super::{Codec, ContentHeaders, Fields, Json, Layout};
+use crate::open::CsfleOpener;
+use crate::open::framed::Frame;
+pub use crate::open::framed::{Language, SchemaText as Text};
 use crate::record::{Ambiguity, Fault, Missing, SchemaId, Unread};
-
-/// A schema as the registry keeps it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Text {
-    pub language: Language,
-    pub text: String,
-    /// Schemas that it refers to, directly or not, by the names it has for them; before each, what
-    /// it refers to itself.
-    pub references: Vec<(String, String)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    Avro,
-    Protobuf,
-    JsonSchema,
-}
 
 /// Why a schema cannot be read by.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -59,6 +42,8 @@ pub struct Confluent {
     wanted: Wanted,
     json: Json,
     schemas: RwLock<HashMap<SchemaId, Known>>,
+    /// What opens encrypted fields: it learns the same schemas.
+    csfle: OnceLock<Arc<CsfleOpener>>,
 }
 
 #[derive(Clone, Debug)]
@@ -81,7 +66,7 @@ impl Confluent {
     pub fn new(layout: Arc<Layout>, fields: Option<&Fields>) -> Self {
         let wanted = Wanted::new(&layout, fields);
         let json = Json::new(layout.clone(), fields);
-        Self { layout, wanted, json, schemas: RwLock::default() }
+        Self { layout, wanted, json, schemas: RwLock::default(), csfle: OnceLock::new() }
     }
 
     /// Takes in what the registry said of a schema: `None` if it does not have it.
@@ -99,13 +84,31 @@ impl Confluent {
             _ => Err(Unusable(format!("the stream has learned {SCHEMAS_MAX} others already"))),
         });
         schemas.insert(id, known.as_ref().map_or(Known::Unusable, Clone::clone));
-        known.map(|_| ())
+        drop(schemas);
+        // Last: whoever finds a schema there finds it here too.
+        match (self.csfle.get(), known) {
+            (None, known) => known.map(|_| ()),
+            (Some(csfle), Err(unusable)) => {
+                csfle.refuse(id);
+                Err(unusable)
+            }
+            (Some(csfle), Ok(_)) => {
+                csfle.learn(id, schema).map_err(|why| Unusable(why.to_string()))
+            }
+        }
+    }
+
+    /// Whatever it learns from now on, `csfle` learns too.
+    pub fn teach(&self, csfle: Arc<CsfleOpener>) {
+        assert!(self.csfle.set(csfle).is_ok(), "a stream has one envelope");
     }
 
     /// Takes in that the registry has a schema, but nothing one could read by.
     pub fn refuse(&self, id: SchemaId) {
         let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
         schemas.insert(id, Known::Unusable);
+        drop(schemas);
+        self.csfle.get().inspect(|csfle| csfle.refuse(id));
     }
 
     /// A schema that the registry did not have is missing again.
@@ -114,6 +117,8 @@ impl Confluent {
         if matches!(schemas.get(&id), Some(Known::Absent)) {
             schemas.remove(&id);
         }
+        drop(schemas);
+        self.csfle.get().inspect(|csfle| csfle.forget(id));
     }
 
     fn known(&self, id: SchemaId) -> Option<Known> {

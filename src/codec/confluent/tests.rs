@@ -28,7 +28,7 @@ pub fn codec(language: Language, text: &str, fields: Option<&[&str]>) -> Conflue
         Fields::new(pointers.iter().map(|&pointer| pointer.into()).collect()).unwrap()
     });
     let codec = Confluent::new(Arc::new(Layout::new(&schema(), 1 << 16)), fields.as_ref());
-    let text = Text { language, text: text.into(), references: vec![] };
+    let text = Text { language, text: text.into(), references: vec![], rules: None };
     codec.learn(SchemaId::Number(7), Some(&text)).unwrap();
     codec
 }
@@ -62,7 +62,8 @@ fn a_json_schema_leaves_json_behind_the_frame() {
     let layout = Arc::new(Layout::new(&Schema { features }, 99));
     let fields = Fields::new(vec!["/x".into(), "/y".into()]).unwrap();
     let codec = Confluent::new(layout, Some(&fields));
-    let text = Text { language: Language::JsonSchema, text: "{}".into(), references: vec![] };
+    let text =
+        Text { language: Language::JsonSchema, text: "{}".into(), references: vec![], rules: None };
     codec.learn(SchemaId::Number(7), Some(&text)).unwrap();
     let value = [FRAME, br#"{"x": 0.25, "z": [1.0], "y": 1e-1}"#].concat();
     assert_eq!(check_with(&codec, 2, &value, &ContentHeaders::default()), Ok(vec![0.25, 0.1]));
@@ -95,7 +96,7 @@ fn a_schema_that_nobody_can_read_is_told_once_and_is_its_records_fault() {
     let codec = codec(Language::JsonSchema, "{}", None);
     let id = SchemaId::Number(8);
     for language in [Language::Avro, Language::Protobuf] {
-        let text = Text { language, text: "neither".into(), references: vec![] };
+        let text = Text { language, text: "neither".into(), references: vec![], rules: None };
         assert!(codec.learn(id, Some(&text)).is_err());
         assert_eq!(codec.missing(&[0, 0, 0, 0, 8], &ContentHeaders::default()), None);
         assert_eq!(rows(&codec, &[0, 0, 0, 0, 8]), Err(Fault::UnknownSchema));
@@ -108,7 +109,8 @@ pub fn numbers(text: &str, pointers: &[&str]) -> Confluent {
     let schema = Schema { features: numbers.collect() };
     let fields = Fields::new(pointers.iter().map(|&pointer| pointer.into()).collect()).unwrap();
     let codec = Confluent::new(Arc::new(Layout::new(&schema, 1 << 16)), Some(&fields));
-    let text = Text { language: Language::Protobuf, text: text.into(), references: vec![] };
+    let text =
+        Text { language: Language::Protobuf, text: text.into(), references: vec![], rules: None };
     codec.learn(SchemaId::Number(7), Some(&text)).unwrap();
     codec
 }

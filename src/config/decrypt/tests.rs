@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::config::tests::{PUBLIC, SECRET};
-use crate::config::{Config, Problems, Secret};
+use crate::config::{Config, Kms, Problems, Secret};
+use crate::open::{JweSpec, OpenerSpec};
 
 const PRIVATE: &str = r#"{"kty":"OKP","crv":"X25519","kid":"pair-1","x":"hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo",
     "d":"dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo"}"#;
@@ -59,6 +60,10 @@ fn table(keys: &str, algorithms: &str, rest: &str) -> String {
     )
 }
 
+fn jwe(config: &Config) -> JweSpec {
+    config.streams[0].decrypt.as_ref().and_then(OpenerSpec::jwe).expect("one of JWE").clone()
+}
+
 const DIR: &str = "\"dir+A256GCM\"";
 const ECDH: &str = "\"ECDH-ES+A128GCM\"";
 
@@ -67,7 +72,7 @@ fn secrets_private_keys_and_sets_open_values() {
     assert_eq!(read(&[], "[stream.decrypt]\n").unwrap().streams[0].decrypt, None);
     let config =
         read(&["SET", "PRIVATE"], &table("\"SET\", \"PRIVATE\"", &format!("{DIR}, {ECDH}"), ""));
-    let spec = config.unwrap().streams.remove(0).decrypt.unwrap();
+    let spec = jwe(&config.unwrap());
     let ids: Vec<&str> = spec.keys.iter().map(|(id, _)| &**id).collect();
     assert_eq!(ids, ["2025", "2026", "pair-1"]);
     assert_eq!(spec.algorithms, [("dir", "A256GCM"), ("ECDH-ES", "A128GCM")]);
@@ -76,7 +81,7 @@ fn secrets_private_keys_and_sets_open_values() {
     assert!(!shown.contains("hunter2") && shown.contains("32 bytes"), "{shown}");
     let rest = "required = false\nreseal = \"TEAM\"\n";
     let config = read(&["SECRET", "TEAM"], &table("\"SECRET\"", DIR, rest)).unwrap();
-    let spec = config.streams[0].decrypt.clone().unwrap();
+    let spec = jwe(&config);
     assert_eq!(
         (spec.required, &*spec.reseal.unwrap().0, &*spec.keys[0].0),
         (false, "team-7", "SECRET")
@@ -180,4 +185,90 @@ fn a_vault_wants_an_address_a_key_a_login_and_what_it_wrapped_and_shows_no_secre
 fn what_belongs_to_a_vault_needs_one() {
     let key = "[[key]]\nname = \"SECRET\"\njwk = { env = \"SECRET\" }\nurl = \"https://v\"\n";
     check(&[], key, &[("key[0].url", "needs a vault")]);
+}
+
+const ARN: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+/// A stream that opens encrypted fields: with what a key says, and the rest of the table.
+fn wrapping(key: &str, rest: &str) -> Result<Config, String> {
+    let text = format!(
+        "instance = \"a\"\n[kafka]\nbrokers = \"b:1\"\n[registry]\nurl = \"http://r\"\n[[key]]\nname = \"kek\"\n{key}\n\
+         [[stream]]\nname = \"s\"\ninput = \"i\"\nbundle = \"x\"\ncodec = \"confluent\"\n[stream.decrypt]\nkind = \"csfle\"\n{rest}"
+    );
+    let secret = |_: Secret<'_>| Ok("hunter2\n".to_owned());
+    let config = Config::read(Path::new("t.toml"), &text, [], &secret);
+    config.map_err(|problems| format!("{problems} {problems:?}"))
+}
+
+const KEYS: &str = "keys = [\"kek\"]\n";
+
+#[test]
+fn keys_of_three_services_wrap_data_keys_and_show_no_secret() {
+    let secrets = "access_key_id = { env = \"A\" }\nsecret_access_key = { env = \"B\" }\n";
+    let aws = format!("kind = \"aws-kms\"\narn = \"{ARN}\"\n{secrets}");
+    let local = "kind = \"local-kms\"\nsecret = { env = \"S\" }\ncache = \"10m\"\n".to_owned();
+    let vault =
+        "kind = \"vault\"\nurl = \"https://v:8200\"\nkey = \"k\"\ntoken = { env = \"T\" }\n"
+            .to_owned();
+    for (key, kind) in [(&aws, "aws-kms"), (&local, "local-kms"), (&vault, "hcvault")] {
+        let config = wrapping(key, KEYS).unwrap();
+        let stream = &config.streams[0];
+        let csfle = stream.decrypt.as_ref().and_then(OpenerSpec::csfle).unwrap();
+        assert_eq!((&*csfle.subject, csfle.required), ("i-value", true));
+        assert_eq!(csfle.keys, ["kek"]);
+        assert_eq!(stream.wrapping_keys[0].kms.kind(), kind);
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    }
+    let Kms::Aws(key) = &wrapping(&aws, KEYS).unwrap().streams[0].wrapping_keys[0].kms else {
+        panic!("it is of AWS")
+    };
+    assert_eq!(
+        (&*key.region, &*key.endpoint, key.secret_access_key.expose().as_str()),
+        ("eu-central-1", "https://kms.eu-central-1.amazonaws.com", "hunter2")
+    );
+}
+
+#[test]
+fn what_cannot_wrap_data_keys_is_named() {
+    let local = "kind = \"local-kms\"\nsecret = { env = \"S\" }\n";
+    for (key, rest, words) in [
+        (local, "", "is missing"),
+        (local, "keys = []\n", "is empty"),
+        (local, "keys = [\"kek\", \"kek\"]\n", "is there twice"),
+        (local, "keys = [\"kek\"]\nalgorithms = [\"x\"]\n", "is not for csfle"),
+        (local, "keys = [\"kek\"]\nreseal = \"kek\"\n", "is not for csfle"),
+        ("kind = \"local-kms\"\n", KEYS, "is missing"),
+        ("kind = \"local-kms\"\nsecret = \"hunter2\"\n", KEYS, "must not stand in this file"),
+        (
+            "kind = \"local-kms\"\nsecret = { env = \"S\" }\njwk = \"x\"\n",
+            KEYS,
+            "is not for this kind",
+        ),
+        ("kind = \"local-kms\"\nsecret = { env = \"S\" }\narn = \"x\"\n", KEYS, "needs `kind"),
+        ("kind = \"aws-kms\"\narn = \"key/1\"\n", KEYS, "is no ARN of a key"),
+        (
+            "jwk = '{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo\"}'",
+            KEYS,
+            "wraps no data keys",
+        ),
+    ] {
+        let said = wrapping(key, rest).unwrap_err();
+        assert!(said.contains(words) && !said.contains("hunter2"), "{key}{rest}: {said}");
+    }
+    let jwe =
+        "[stream.decrypt]\nkind = \"jwe\"\nkeys = [\"kek\"]\nalgorithms = [\"dir+A256GCM\"]\n";
+    let said = wrapping(local, KEYS).map(|_| ()).err();
+    assert_eq!(said, None);
+    let text = format!(
+        "instance = \"a\"\n[kafka]\nbrokers = \"b:1\"\n[[key]]\nname = \"kek\"\n{local}[[stream]]\nname = \"s\"\ninput = \"i\"\nbundle = \"x\"\n"
+    );
+    let read = |rest: &str| {
+        let secret = |_: Secret<'_>| Ok("hunter2".to_owned());
+        let read = Config::read(Path::new("t.toml"), &format!("{text}{rest}"), [], &secret);
+        read.map(|_| ()).map_err(|problems| format!("{problems}")).unwrap_err()
+    };
+    assert!(read(jwe).contains("it opens no JWE"), "{}", read(jwe));
+    let no_registry = read("[stream.decrypt]\nkind = \"csfle\"\nkeys = [\"kek\"]\n");
+    assert!(no_registry.contains("registry"), "{no_registry}");
+    assert!(no_registry.contains("reads no frames"), "{no_registry}");
 }

@@ -8,8 +8,6 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64U;
 use openssl::aes::{AesKey, wrap_key};
-use openssl::cipher::{Cipher, CipherRef};
-use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
 use openssl::md::Md;
 use openssl::pkey_ctx::PkeyCtx;
@@ -18,10 +16,8 @@ use zeroize::Zeroizing;
 
 use super::agree::{Context, SharedKey, agree, ephemeral, write_epk};
 use super::jwk::{KeyFamily, KeyMaterial, PublicKey, SecretKey};
+use crate::open::gcm::{IV_BYTES, encrypt};
 
-/// SP 800-38D: 96 bits, and the longest tag.
-pub(super) const IV_BYTES: usize = 12;
-pub(super) const TAG_BYTES: usize = 16;
 /// What content types we repeat: those that a person would write.
 const CONTENT_TYPE_MAX: usize = 100;
 
@@ -157,29 +153,6 @@ fn oaep(to: &PublicKey, key: &[u8], wrapped: &mut Vec<u8>) -> Result<(), ErrorSt
     context.set_rsa_mgf1_md(Md::sha256())?;
     context.encrypt_to_vec(key, wrapped)?;
     Ok(())
-}
-
-pub(super) fn gcm(key: &[u8]) -> &'static CipherRef {
-    if key.len() == 16 { Cipher::aes_128_gcm() } else { Cipher::aes_256_gcm() }
-}
-
-/// Writes the ciphertext of `value` into `out`, and gives its tag.
-fn encrypt(
-    key: &[u8],
-    iv: &[u8],
-    authenticated: &[u8],
-    value: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<[u8; TAG_BYTES], ErrorStack> {
-    let mut context = CipherCtx::new()?;
-    context.encrypt_init(Some(gcm(key)), Some(key), Some(iv))?;
-    context.cipher_update(authenticated, None)?;
-    out.clear();
-    context.cipher_update_vec(value, out)?;
-    context.cipher_final_vec(out)?;
-    let mut tag = [0; TAG_BYTES];
-    context.tag(&mut tag)?;
-    Ok(tag)
 }
 
 fn encode(bytes: &[u8], out: &mut Vec<u8>) {

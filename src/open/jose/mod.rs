@@ -15,5 +15,5 @@ mod tests;
 
 pub use jwe::Sealer;
 pub use jwk::{BadJwk, Jwk, KeyMaterial, PrivateKey, PublicKey, SecretKey};
-pub use opener::{Arena, BadOpener, Cleartext, JOSE, Opener, OpenerSpec, is_jose, seal_as, wipe};
+pub use opener::{BadOpener, Cleartext, JOSE, JweOpener, JweSpec, is_jose, seal_as};
 pub use opening::{JWE_ALGORITHMS, JweAlgorithm, OpenedJwe, fits, open_jwe};

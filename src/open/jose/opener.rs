@@ -4,18 +4,15 @@
 //! is overwritten before it is used again. It cannot keep plaintext from who reads this process's memory, and lengths from
 //! who reads the topic.
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
-
-use openssl::error::ErrorStack;
-use zeroize::Zeroizing;
 
 use super::jwe::Sealer;
 use super::jwk::KeyMaterial;
 use super::opening::{Compact, JWE_ALGORITHMS, JweAlgorithm, ProtectedHeader};
-use crate::open::{ContentHeaders, Header};
+use crate::open::{Arena, ContentHeaders, Header};
 use crate::record::{Fault, Missing, Unread};
+use openssl::error::ErrorStack;
 
 /// Content type of a sealed value.
 pub const JOSE: &str = "application/jose";
@@ -24,10 +21,10 @@ const JOSE_JSON: &str = "application/jose+json";
 
 /// What the configuration says of opening a stream's values.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OpenerSpec {
+pub struct JweSpec {
     /// Each with its `kid`.
     pub keys: Vec<(String, KeyMaterial)>,
-    /// Names of keys that are kept elsewhere: somebody tells us what they are ([`Opener::learn`]).
+    /// Names of keys that are kept elsewhere: somebody tells us what they are ([`JweOpener::learn`]).
     pub elsewhere: Vec<String>,
     /// Those that are taken.
     pub algorithms: Vec<JweAlgorithm>,
@@ -40,7 +37,7 @@ pub struct OpenerSpec {
 
 /// The same, ready.
 #[derive(Debug)]
-pub struct Opener {
+pub struct JweOpener {
     keys: Vec<(String, KeyMaterial)>,
     /// What is known of each key that is kept elsewhere.
     elsewhere: Vec<RwLock<Option<KeySet>>>,
@@ -69,43 +66,6 @@ pub struct Cleartext {
     pub key: KeyMaterial,
 }
 
-/// Plaintext of one batch.
-#[derive(Default)]
-pub struct Arena {
-    bytes: Zeroizing<Vec<u8>>,
-    /// A protected header, decoded: no secret.
-    head: Vec<u8>,
-}
-
-impl Arena {
-    /// Makes room for what `bytes` of sealed values can hold: what grows later would leave copies behind.
-    pub fn reserve(&mut self, bytes: usize) {
-        if self.bytes.capacity() - self.bytes.len() < bytes {
-            let mut larger = Zeroizing::new(Vec::with_capacity(self.bytes.len() + bytes));
-            larger.extend_from_slice(&self.bytes);
-            // The one before is overwritten when it goes.
-            self.bytes = larger;
-        }
-    }
-
-    /// Overwrites all that was opened.
-    pub fn wipe(&mut self) {
-        wipe(&mut self.bytes);
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// Overwrites what a buffer holds, and empties it.
-pub fn wipe(buffer: &mut Vec<u8>) {
-    // Not `zeroize`, which takes a microsecond for each three kilobytes.
-    buffer.fill(0);
-    std::hint::black_box(&mut *buffer);
-    buffer.clear();
-}
-
 /// Appends `plain` to `out`, sealed as `original` is, which `key` opened: the same header and key, a new IV. `scratch` is
 /// overwritten.
 ///
@@ -125,14 +85,14 @@ pub fn seal_as(
     jwe.seal(&protected, key, plain, scratch, out)
 }
 
-impl OpenerSpec {
+impl JweSpec {
     /// # Errors
     /// If the key that seals cannot.
-    pub fn build(&self) -> Result<Opener, BadOpener> {
+    pub fn build(&self) -> Result<JweOpener, BadOpener> {
         let sealer = |(id, key): &(String, KeyMaterial)| {
             Sealer::new(id, key).ok_or_else(|| BadOpener::Reseal(id.clone()))
         };
-        Ok(Opener {
+        Ok(JweOpener {
             keys: self.keys.clone(),
             elsewhere: self.elsewhere.iter().map(|_| RwLock::default()).collect(),
             algorithms: self.algorithms.clone(),
@@ -142,7 +102,7 @@ impl OpenerSpec {
     }
 }
 
-impl Opener {
+impl JweOpener {
     /// Opens `value` into `arena`; `None` of one in clear. After a fault nothing of it is in the arena.
     ///
     /// # Errors
@@ -240,11 +200,4 @@ fn is_compact(value: &[u8]) -> bool {
     // Most values in clear are told by their first bytes.
     (value.starts_with(b"ey") || value.starts_with(b"ew"))
         && Compact::cut(value).is_ok_and(|jwe| jwe.head.iter().all(is_letter))
-}
-
-/// Sizes: what is in it was a record's.
-impl fmt::Debug for Arena {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Arena({})", self.bytes.len())
-    }
 }

@@ -10,7 +10,6 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64U;
 use openssl::aes::{AesKey, unwrap_key};
-use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
 use openssl::md::Md;
 use openssl::pkey_ctx::PkeyCtx;
@@ -20,8 +19,9 @@ use serde::de::{Deserializer, IgnoredAny};
 use zeroize::Zeroizing;
 
 use super::agree::{Context, SharedKey, agree};
-use super::jwe::{IV_BYTES, TAG_BYTES, finish, gcm};
+use super::jwe::finish;
 use super::jwk::{KeyFamily, KeyMaterial, PrivateKey, PublicKey};
+use crate::open::gcm::{IV_BYTES, TAG_BYTES, decrypt};
 use crate::record::SealFault;
 
 /// `alg` and `enc` of a JWE.
@@ -355,24 +355,4 @@ fn open_oaep(own: &PrivateKey, wrapped: &[u8]) -> Result<SharedKey, ErrorStack> 
     let mut key = Zeroizing::new(vec![]);
     context.decrypt_to_vec(wrapped, &mut key)?;
     Ok(key)
-}
-
-/// Turns the ciphertext in `text` into what it was made from.
-fn decrypt(
-    key: &[u8],
-    iv: &[u8],
-    authenticated: &[u8],
-    text: &mut [u8],
-    tag: &[u8],
-) -> Result<(), ErrorStack> {
-    let mut context = CipherCtx::new()?;
-    context.decrypt_init(Some(gcm(key)), Some(key), Some(iv))?;
-    context.set_tag(tag)?;
-    context.cipher_update(authenticated, None)?;
-    if !text.is_empty() {
-        context.cipher_update_inplace(text, text.len())?;
-    }
-    // GCM has nothing left to write here.
-    context.cipher_final(&mut [0; 16])?;
-    Ok(())
 }

@@ -11,6 +11,7 @@ use tracing::error;
 use super::AuditLog;
 use crate::audit::{Actor, Deed, DeedKind, DeedOutcome};
 use crate::config::Config;
+use crate::open::OpenerSpec;
 use crate::shell::reload::Present;
 use crate::shell::run::Prepared;
 
@@ -82,10 +83,7 @@ impl Auditor {
         }
         self.note(DeedKind::Start, &config.instance, DeedOutcome::Done, details);
         for stream in &config.streams {
-            let spec = stream.decrypt.iter();
-            let here = spec.clone().flat_map(|spec| spec.keys.iter().map(|(name, _)| name));
-            let names: Vec<&str> =
-                here.chain(spec.flat_map(|spec| &spec.elsewhere)).map(String::as_str).collect();
+            let names = stream.decrypt.as_ref().map(OpenerSpec::key_names).unwrap_or_default();
             if !names.is_empty() {
                 let details = [("keys".to_owned(), names.join(", "))];
                 self.note(DeedKind::Keys, &stream.name, DeedOutcome::Done, details);

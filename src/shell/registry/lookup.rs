@@ -1,14 +1,16 @@
 //! One schema asked for over HTTP, with all that it refers to.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Read;
 use std::time::Instant;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use ureq::http::StatusCode;
 
 use super::Registry;
 use crate::codec::{Language, SchemaText};
+use crate::open::framed::{SchemaRule, SchemaRules};
 use crate::record::SchemaId;
 
 /// Largest answer we read: 1 MiB holds any schema a person can review.
@@ -41,6 +43,31 @@ struct Answer {
     language: Option<String>,
     #[serde(default)]
     references: Option<Vec<Reference>>,
+    #[serde(default, rename = "ruleSet", deserialize_with = "or_default")]
+    rules: RuleSet,
+    #[serde(default, deserialize_with = "or_default")]
+    metadata: Metadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RuleSet {
+    #[serde(default, rename = "domainRules")]
+    domain: Option<Vec<SchemaRule>>,
+    #[serde(default, rename = "encodingRules")]
+    encoding: Option<Vec<SchemaRule>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    tags: Option<BTreeMap<String, Vec<String>>>,
+}
+
+/// A member that is null is one that is not there.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,7 +120,13 @@ impl Lookup<'_> {
         }
         // The innermost first: they are parsed in this order.
         references.reverse();
-        Ok(Found::Schema(SchemaText { language, text: answer.schema, references }))
+        let rules = SchemaRules {
+            domain: answer.rules.domain.unwrap_or_default(),
+            encoding: answer.rules.encoding.unwrap_or_default(),
+            tags: answer.metadata.tags.unwrap_or_default(),
+        };
+        let rules = (rules != SchemaRules::default()).then(|| Box::new(rules));
+        Ok(Found::Schema(SchemaText { language, text: answer.schema, references, rules }))
     }
 
     fn get(&self, path: &str) -> Result<Found<Answer>, String> {
@@ -134,25 +167,41 @@ impl Lookup<'_> {
 
     /// An answer, at most one byte larger than the largest that we read.
     fn fetch(&self, path: &str) -> Result<(StatusCode, Vec<u8>), String> {
+        self.send(path, None)
+    }
+
+    /// The same of a request with a body, if there is one: then it is posted.
+    pub fn send(&self, path: &str, body: Option<&[u8]>) -> Result<(StatusCode, Vec<u8>), String> {
+        const ACCEPT: &str = "application/vnd.schemaregistry.v1+json, application/json";
         let registry = self.registry;
         let left = self.deadline.saturating_duration_since(Instant::now());
         let url = format!("{}{path}", registry.url);
         if left.is_zero() {
             return Err(format!("{url}: not within {:?}", registry.timeout));
         }
-        let mut request = registry
-            .agent
-            .get(&url)
-            .config()
-            .timeout_global(Some(left))
-            .build()
-            .header("Accept", "application/vnd.schemaregistry.v1+json, application/json");
-        if let Some(login) = &registry.login {
-            request = request.header("Authorization", login.expose());
-        }
         let failed = |error: &dyn Display| format!("{url}: {error}");
-        let mut answer = request.call().map_err(|error| failed(&error))?;
-        let mut body = vec![];
+        let login = registry.login.as_ref().map(|login| login.expose());
+        let sent = match body {
+            None => {
+                let mut request = registry.agent.get(&url).header("Accept", ACCEPT);
+                if let Some(login) = login {
+                    request = request.header("Authorization", login);
+                }
+                request.config().timeout_global(Some(left)).build().call()
+            }
+            Some(body) => {
+                let mut request = registry.agent.post(&url).header("Accept", ACCEPT);
+                if let Some(login) = login {
+                    request = request.header("Authorization", login);
+                }
+                let request =
+                    request.header("Content-Type", "application/vnd.schemaregistry.v1+json");
+                request.config().timeout_global(Some(left)).build().send(body)
+            }
+        };
+        let mut answer = sent.map_err(|error| failed(&error))?;
+        // Room from the start: what grows leaves copies behind, and a data key may be in it.
+        let mut body = Vec::with_capacity(1 << 14);
         let mut reader = answer.body_mut().as_reader().take(ANSWER_BYTES_MAX + 1);
         reader.read_to_end(&mut body).map_err(|error| failed(&error))?;
         Ok((answer.status(), body))
@@ -160,7 +209,7 @@ impl Lookup<'_> {
 }
 
 /// A subject as one part of a path.
-fn escaped(subject: &str) -> String {
+pub(super) fn escaped(subject: &str) -> String {
     let mut path = String::with_capacity(subject.len());
     for byte in subject.bytes() {
         match byte {

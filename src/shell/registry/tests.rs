@@ -15,12 +15,12 @@ const ID: SchemaId = SchemaId::Number(7);
 const MISSING_SCHEMA: &str = r#"{"error_code":40403,"message":"Schema 7 not found"}"#;
 
 /// Answers each path with a status and a body, everything else with 404; passes on what it heard.
-struct Server {
-    url: String,
-    heard: mpsc::Receiver<String>,
+pub(super) struct Server {
+    pub url: String,
+    pub heard: mpsc::Receiver<String>,
 }
 
-fn serve(answers: Vec<(&'static str, &'static str, String)>) -> Server {
+pub(super) fn serve(answers: Vec<(&'static str, &'static str, String)>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api", listener.local_addr().unwrap());
     let (tell, heard) = mpsc::channel();
@@ -116,7 +116,8 @@ fn references_are_followed_and_come_innermost_first() {
     ]));
     let references = [("b", "inner"), ("a", "middle")];
     let references = references.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
-    let text = SchemaText { language: Language::Protobuf, text: "outer".into(), references };
+    let text =
+        SchemaText { language: Language::Protobuf, text: "outer".into(), references, rules: None };
     assert_eq!(found, Ok(Found::Schema(text)));
 }
 

@@ -72,7 +72,7 @@ fn vault(url: &str, login: VaultLogin) -> Vault {
         login,
         ca_file: None,
         cache: Duration::from_secs(3600),
-        wrapped: "vault:v1:abc\n".into(),
+        wrapped: Some("vault:v1:abc\n".into()),
     };
     Vault { agent: http::agent(None).unwrap(), key }
 }

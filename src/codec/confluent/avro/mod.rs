@@ -19,11 +19,11 @@ mod write;
 use std::ops::Range;
 
 use self::compile::{Kind, Node};
-use super::bytes::{Bytes, put_zigzag};
 use super::cells::{Harvest, Nth, Write};
 use super::wanted::Wanted;
 use super::{Text, Unusable};
 use crate::codec::Scalar;
+use crate::open::framed::{Bytes, put_zigzag};
 use crate::record::Fault;
 
 /// One schema, and which of its values are cells.

@@ -274,7 +274,7 @@ fn named_types_of_other_subjects_are_found() {
         {"name": "again", "type": ["null", "Inner"]}]}"#;
     let codec = avro("\"int\"");
     let id = super::super::SchemaId::Number(8);
-    let text = super::Text { language: Language::Avro, text: text.into(), references };
+    let text = super::Text { language: Language::Avro, text: text.into(), references, rules: None };
     codec.learn(id, Some(&text)).unwrap();
     let read = rows(&codec, &[0, 0, 0, 0, 8, 14, 2, 2, 4]).unwrap();
     assert_eq!(read[1], 7.0);

@@ -1,9 +1,9 @@
 //! A cell in the bytes of an Avro type.
 
-use super::super::bytes::put_zigzag;
 use super::super::number::{number, truth};
 use super::compile::Kind;
 use crate::codec::Cell;
+use crate::open::framed::put_zigzag;
 
 /// Appends `cell` as `kind` is written, whole numbers rounded and held within what the type can
 /// say; false, and nothing that counts, if the type cannot say it at all.

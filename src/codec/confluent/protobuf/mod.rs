@@ -22,11 +22,11 @@ use std::ops::Range;
 use prost::encoding::encode_varint;
 
 use self::compile::{Clears, Field, Message, Place, Plan};
-use super::bytes::Bytes;
 use super::cells::{Harvest, Nth, Write};
 use super::wanted::Wanted;
 use super::{Text, Unusable};
 use crate::codec::Scalar;
+use crate::open::framed::Bytes;
 use crate::record::Fault;
 
 /// Every message of a file, ready to be read.

@@ -2,10 +2,10 @@
 
 use prost::encoding::encode_varint;
 
-use super::super::bytes::{Bytes, put_zigzag};
 use super::super::number::{number, truth};
 use super::{EIGHT, FOUR, LENGTH, VARINT};
 use crate::codec::{Cell, Scalar};
+use crate::open::framed::{Bytes, put_zigzag};
 use crate::record::Fault;
 
 /// How a field's value is written.

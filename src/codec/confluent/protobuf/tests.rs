@@ -255,7 +255,7 @@ fn a_descriptor_in_base64_is_a_schema_too_and_imports_come_from_the_registry() {
     let encoded = file.file_descriptor_proto().encode_to_vec();
     let text = base64::engine::general_purpose::STANDARD.encode(encoded);
     let codec = protobuf(None);
-    let text = Text { language: Language::Protobuf, text, references: vec![] };
+    let text = Text { language: Language::Protobuf, text, references: vec![], rules: None };
     codec.learn(SchemaId::Number(8), Some(&text)).unwrap();
     let value = [&[0, 0, 0, 0, 8, 2, 2], PIXELS].concat();
     assert_eq!(rows(&codec, &value).unwrap()[4..], [0.5, 0.25]);
@@ -263,7 +263,7 @@ fn a_descriptor_in_base64_is_a_schema_too_and_imports_come_from_the_registry() {
     let importing = r#"syntax = "proto3"; import "a/b.proto"; message M { b.Inner inner = 1; }"#;
     let imported = r#"syntax = "proto3"; package b; message Inner { double amount = 1; }"#;
     let language = Language::Protobuf;
-    let alone = Text { language, text: importing.into(), references: vec![] };
+    let alone = Text { language, text: importing.into(), references: vec![], rules: None };
     assert!(codec.learn(SchemaId::Number(9), Some(&alone)).is_err());
     let references = vec![("a/b.proto".to_owned(), imported.to_owned())];
     let whole = Text { references, ..alone };

@@ -8,7 +8,7 @@
 //! A value that begins with 0 or 1 for reasons of its own looks like a frame.
 
 use super::bytes::Bytes;
-use crate::codec::ContentHeaders;
+use crate::open::ContentHeaders;
 use crate::record::{Fault, SchemaId};
 
 /// A value's schema, and where its payload begins.

@@ -1,0 +1,144 @@
+//! How an opened value was sealed, and what seals another in its place.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::cipher::DataKey;
+use super::fields::{EncryptedFields, FieldPlace};
+use super::rules::Encryption;
+use crate::open::framed::{Language, put_zigzag};
+
+/// A schema whose values are encrypted.
+#[derive(Debug)]
+pub struct SealedSchema {
+    pub language: Language,
+    pub encryption: Encryption,
+    pub fields: Option<EncryptedFields>,
+}
+
+/// How an opened value was sealed: enough to seal another in its place.
+#[derive(Clone, Debug)]
+pub struct CsfleLock {
+    pub(super) schema: Arc<SealedSchema>,
+    /// Bytes of the frame.
+    pub(super) frame: usize,
+    /// What opened it: of each rule the newest key; that of the payload has no rule.
+    pub(super) keys: Vec<(Option<u8>, UsedKey)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct UsedKey {
+    pub key: Arc<DataKey>,
+    /// It stands in front of each ciphertext.
+    pub version: Option<u32>,
+}
+
+/// Why a value cannot be sealed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotSeal {
+    #[error("it is no value of its schema")]
+    Value,
+    #[error("a field is to be encrypted that came without a ciphertext: nobody knows its key")]
+    Key,
+    #[error("OpenSSL cannot")]
+    OpenSsl,
+}
+
+#[cfg(test)]
+impl CsfleLock {
+    pub(super) fn without_keys(self) -> Self {
+        Self { keys: vec![], ..self }
+    }
+}
+
+impl CsfleLock {
+    /// Appends `plain` to `out`, a value of the same schema in the same frame, sealed as the one was that this is of: the
+    /// same data keys, new nonces. `scratch` is overwritten.
+    ///
+    /// # Errors
+    /// If it cannot be sealed; `out` may then end in pieces.
+    pub fn seal(
+        &self,
+        plain: &[u8],
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CannotSeal> {
+        let Self { schema, frame, .. } = self;
+        let (frame, text) = plain.split_at_checked(*frame).ok_or(CannotSeal::Value)?;
+        out.extend_from_slice(frame);
+        let sealed;
+        let mut payload = text;
+        if let Some(fields) = &schema.fields {
+            sealed = self.seal_fields(fields, text, scratch)?;
+            payload = &sealed;
+        }
+        match &schema.encryption.payload {
+            Some(_) => self.encrypt(None, payload, scratch, out),
+            None => {
+                out.extend_from_slice(payload);
+                Ok(())
+            }
+        }
+    }
+
+    fn seal_fields(
+        &self,
+        fields: &EncryptedFields,
+        text: &[u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<Zeroizing<Vec<u8>>, CannotSeal> {
+        let places = fields.places(text).map_err(|_| CannotSeal::Value)?;
+        // Each field becomes longer by a nonce, a tag and a version at most, and by a third and a length.
+        let mut out =
+            Zeroizing::new(Vec::with_capacity(text.len() * 4 / 3 + 64 * places.len() + 64));
+        let (mut kept, mut ciphertext) = (0, vec![]);
+        for place in places {
+            match place {
+                FieldPlace::Block { whole, count } => {
+                    out.extend_from_slice(&text[kept..whole.start]);
+                    out.extend_from_slice(&block(count));
+                    kept = whole.end;
+                }
+                FieldPlace::Field { rule, whole, content, is_text } => {
+                    let plain = fields.read(&text[content]).map_err(|_| CannotSeal::Value)?;
+                    ciphertext.clear();
+                    self.encrypt(Some(rule), &plain, scratch, &mut ciphertext)?;
+                    if is_text {
+                        ciphertext = STANDARD.encode(&ciphertext).into_bytes();
+                    }
+                    out.extend_from_slice(&text[kept..whole.start]);
+                    fields.write(&ciphertext, &mut out);
+                    kept = whole.end;
+                }
+            }
+        }
+        out.extend_from_slice(&text[kept..]);
+        Ok(out)
+    }
+
+    fn encrypt(
+        &self,
+        rule: Option<u8>,
+        plain: &[u8],
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CannotSeal> {
+        let used = self.keys.iter().find(|(of, _)| *of == rule);
+        let (_, UsedKey { key, version }) = used.ok_or(CannotSeal::Key)?;
+        if let Some(version) = version {
+            out.push(0);
+            out.extend_from_slice(&version.to_be_bytes());
+        }
+        key.seal(plain, scratch, out).map_err(|_| CannotSeal::OpenSsl)
+    }
+}
+
+/// A count of items without their size.
+pub fn block(count: u64) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(10));
+    put_zigzag(count.cast_signed(), &mut bytes);
+    bytes
+}
