@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
 use crate::acts::Act;
+use crate::stream::Row;
 
 /// Plays `acts` and prints; the last line is JSON. An act that has begun is played to its end.
 pub fn soak(acts: &[&Act], minutes: f64, seed: u64) -> ExitCode {
@@ -28,7 +29,12 @@ pub fn soak(acts: &[&Act], minutes: f64, seed: u64) -> ExitCode {
             deck.shuffle(&mut dice);
         }
         let (act, draw) = (deck.pop().expect("it was filled"), dice.random());
-        let row = (act.play)(Some(draw));
+        // What an act could not go on without is said already.
+        let played_to_its_end = std::panic::catch_unwind(|| (act.play)(Some(draw)));
+        let row = played_to_its_end.unwrap_or_else(|_| Row {
+            problems: vec!["the act could not be played to its end".into()],
+            ..Row::default()
+        });
         if row.skipped {
             continue;
         }

@@ -166,14 +166,22 @@ window_ms = 1000
         self.dir.path().join("tripline.toml")
     }
 
+    /// Runs a command; a guard that was killed is a member of its group for as long as its session.
     pub fn tripline(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tripline"));
-        let done = command.args(arguments).arg("-c").arg(self.config()).output();
-        let done = done.expect("tripline runs");
-        let said = [done.stdout, done.stderr].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        assert!(done.status.success(), "{arguments:?}: {said}");
-        said
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tripline"));
+            let done = command.args(arguments).arg("-c").arg(self.config()).output();
+            let done = done.expect("tripline runs");
+            let said = [done.stdout, done.stderr].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            if done.status.success() {
+                return said;
+            }
+            let waits = said.contains("has members") && Instant::now() < deadline;
+            assert!(waits, "{arguments:?}: {said}");
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     /// The commands that the guard's log gives for this.
