@@ -23,8 +23,8 @@ struct State {
     config: PathBuf,
     log: PathBuf,
     process: Option<Process>,
-    /// It stands still: whoever kills it now would end that.
-    still: bool,
+    /// Nobody kills it now: it stands still, or must see something first.
+    spared: bool,
     ended: Option<ExitStatus>,
     kills: u64,
 }
@@ -36,8 +36,8 @@ struct Killer {
 
 impl Guard {
     pub fn new(config: PathBuf, log: PathBuf) -> Self {
-        let (process, still, ended, kills) = (None, false, None, 0);
-        let state = State { config, log, process, still, ended, kills };
+        let (process, spared, ended, kills) = (None, false, None, 0);
+        let state = State { config, log, process, spared, ended, kills };
         Self { state: Arc::new(Mutex::new(state)), killer: None }
     }
 
@@ -54,9 +54,14 @@ impl Guard {
     /// It stands still, or goes on.
     pub fn freeze(&self, still: bool) {
         let mut state = self.state();
-        state.still = still;
+        state.spared = still;
         let process = state.process.as_ref().expect("it runs");
         signal(&process.child, if still { "STOP" } else { "CONT" });
+    }
+
+    /// Nobody kills it, until this is called again.
+    pub fn spare(&self, spared: bool) {
+        self.state().spared = spared;
     }
 
     /// How it ended, if it did so by itself.
@@ -119,7 +124,7 @@ impl State {
 
     fn kill(&mut self) {
         self.ended();
-        if self.still {
+        if self.spared {
             return;
         }
         if let Some(mut process) = self.process.take() {
