@@ -18,8 +18,8 @@ use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::clients::{
-    CleanMarks, ClientMonitor, ClientName, ClientSettings, ClientTerms, PRINTS, PrintScratch,
-    Prints, RowPrints, RowVisit, VisitMessage, VisitWindow, Visits,
+    CleanMarks, ClientMonitor, ClientName, ClientSettings, ClientTerms, KnownSettings, PRINTS,
+    PrintScratch, Prints, RowPrints, RowVisit, VisitMessage, VisitWindow, Visits,
 };
 use tripline::record::{Feature, Offset, Partition, Schema, Timestamp};
 use tripline::watch::{Keying, Message, Presence};
@@ -40,7 +40,15 @@ fn main() {
 fn terms(threshold: usize, horizon_rows: usize) -> Arc<ClientTerms> {
     let clean =
         CleanMarks { flagged: 0.01, confidence: None, matched: (threshold > 0).then_some(0.001) };
-    let settings = ClientSettings { horizon_rows, entries_max: 4096, quota: None, accept: vec![] };
+    let known = Some(KnownSettings {
+        clients_max: 1_000_000,
+        travel_ms: 1_800_000,
+        origins: true,
+        page_ms: 60_000,
+        week_ms: 604_800_000,
+    });
+    let settings =
+        ClientSettings { horizon_rows, entries_max: 4096, quota: None, accept: vec![], known };
     Arc::new(ClientTerms::new("b", (WINDOW_MS as u64, WEEK_MS), (&clean, threshold), settings))
 }
 

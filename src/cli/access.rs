@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Exit;
 use super::config::ConfigFile;
-use crate::clients::{AccessTable, MARKS, MATCHED};
+use crate::clients::{AccessTable, MARKS, marks_of_workers};
 use crate::config::{Stream, duration};
 use crate::monitor::utc;
 use crate::record::Timestamp;
@@ -62,9 +62,9 @@ impl Args {
     }
 }
 
-/// A line per client. Near-duplicates are found by the client monitor, and stand in its findings.
+/// A line per client. What needs more than one row is found by the client monitor, and stands in its findings.
 fn csv(table: &AccessTable, most: usize) -> String {
-    let marks: Vec<usize> = (0..MARKS.len()).filter(|&i| i != MATCHED).collect();
+    let marks: Vec<usize> = marks_of_workers().collect();
     let names: Vec<&str> = marks.iter().map(|&i| MARKS[i].name()).collect();
     let mut text = format!("pseudonym,first,last,rows,{},origins,hours\n", names.join(","));
     for (name, access) in table.by_rows().into_iter().take(most) {

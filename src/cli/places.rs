@@ -70,6 +70,10 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
             "{ids}marks and keyed fingerprints of each row; no id, value or key of a record"
         );
         place("visits", topics.visits.clone(), &visits, "[stream.clients]; the topic's ACL");
+        if let Some(topic) = stream.known_clients_topic() {
+            let known = "clients by pseudonym: first and last time, hours of the day, keyed hashes of origins";
+            place("clients", topic.to_owned(), known, "[stream.clients]; the topic's ACL");
+        }
     }
     if let Some(answers) = &stream.answers {
         let pairs =

@@ -9,7 +9,9 @@ use crate::record::{Offset, Partition};
 use crate::shell::audit::write_down;
 use crate::shell::kafka::Clients;
 use crate::shell::run::guard;
-use crate::shell::state::{At, MonitorMemory, Plan, Remembered, Sight, StateError, Watched, What};
+use crate::shell::state::{
+    At, FollowerMemory, MonitorMemory, Plan, Remembered, Sight, StateError, Watched, What,
+};
 use crate::watch::Counts;
 
 /// Show or reset what the streams of a configuration remember
@@ -21,10 +23,10 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print what each partition and the monitor remember, and whether it fits what was committed;
+    /// Print what each partition, the monitor and who follows clients and answers remember, and whether it fits what was committed;
     /// changes nothing
     Show(Show),
-    /// Forget what partitions or the monitor remember, so that they go on where the group stands. Only
+    /// Forget what partitions, the monitor or a follower remember, so that they go on where the group stands. Only
     /// when nobody works on the stream; records stay where they are
     Reset(Reset),
 }
@@ -57,6 +59,12 @@ struct Reset {
     /// Its monitor, instead of its partitions
     #[arg(long)]
     monitor: bool,
+    /// Its client monitor, instead of its partitions; which clients were seen is kept
+    #[arg(long, conflicts_with_all = ["partition", "monitor", "answers"])]
+    clients: bool,
+    /// Who joins its requests and answers, instead of its partitions
+    #[arg(long, conflicts_with_all = ["partition", "monitor"])]
+    answers: bool,
     /// Do it; without this only say what would be done
     #[arg(long)]
     yes: bool,
@@ -99,9 +107,11 @@ impl Reset {
     fn run(self) -> Exit {
         let Some(config) = self.config.read_for(&["kafka", "audit"]) else { return Exit::Config };
         let Some(stream) = named(&config, &self.stream) else { return Exit::Config };
-        let what = match self.monitor {
-            true => What::Monitor,
-            false => What::Partitions(self.partition.map(Partition)),
+        let what = match (self.monitor, self.clients, self.answers) {
+            (true, ..) => What::Monitor,
+            (_, true, _) => What::Clients,
+            (.., true) => What::Answers,
+            _ => What::Partitions(self.partition.map(Partition)),
         };
         let done = with(&config, stream, |watched| {
             let plan: Plan = watched.plan(what, self.from.map(Offset))?;
@@ -174,6 +184,9 @@ fn table(sight: &Sight) -> String {
         line += "; signals are watched anew at the next start, what is counted goes on";
     }
     lines.push(line);
+    for (who, seen) in [("clients", &sight.clients), ("answers", &sight.answers)] {
+        lines.extend(seen.iter().map(|seen| row(who.into(), seen, "", seen.kept.map(followed))));
+    }
     lines.join("\n") + "\n"
 }
 
@@ -195,6 +208,11 @@ fn row<T>(who: String, seen: &Remembered<T>, baseline: &str, kept: Option<String
     }
     let (committed, covered) = (offset(seen.committed), offset(seen.covered));
     format!("{who:>9} {committed:>10} {covered:>10} {:>10}  {said}", seen.end.to_string())
+}
+
+fn followed(memory: FollowerMemory) -> String {
+    let FollowerMemory { reads_again_from, bytes } = memory;
+    format!("{bytes} bytes, reads again from {reads_again_from}")
 }
 
 fn judged(judged: &MonitorMemory) -> String {

@@ -148,7 +148,7 @@ mod tests {
         let all = table.by_rows();
         let of = |access: &ClientAccess| (access.rows, access.marked.clone(), access.origins.len());
         assert_eq!(all[0].0, ClientName(10));
-        assert_eq!(of(all[0].1), (2, vec![0, 2, 0, 1], 2));
+        assert_eq!(of(all[0].1), (2, vec![0, 2, 0, 1, 0, 0, 0], 2));
         assert_eq!(
             (all[0].1.hours_in_words(), all[1].1.hours_in_words()),
             ("0 22".into(), "22".into())

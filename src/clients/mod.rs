@@ -9,6 +9,7 @@
 mod access;
 mod capital;
 mod id;
+mod known;
 mod marks;
 mod matches;
 mod monitor;
@@ -20,7 +21,13 @@ mod visit;
 pub use access::{AccessTable, ClientAccess};
 pub use capital::{CapitalEntry, CapitalPage, CapitalTable, MarkBets, TableTerms};
 pub use id::{IdPlace, origin};
-pub use marks::{CleanMarks, MARKS, MATCHED, Mark, MarkConcern, RowFacts, mark, marks_of};
+pub use known::{
+    ClientSpell, HABITS, Habit, HabitShares, HabitTrials, KnownClient, KnownClients, KnownSettings,
+    Spells,
+};
+pub use marks::{
+    CleanMarks, MARKS, MATCHED, Mark, MarkConcern, RowFacts, mark, marks_of, marks_of_workers,
+};
 pub use matches::{MatchRow, MatchSet};
 pub use monitor::{ClientMonitor, OPEN_ROWS_MAX, QUOTA};
 pub use prints::{LOCAL, PRINTS, PrintMeasures, PrintScratch, Prints, RowPrints, SMOOTH};

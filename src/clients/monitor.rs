@@ -7,20 +7,23 @@
 //! Its state holds what the bets have won, and from which offset on the rows of open windows and of the horizon are in
 //! the topic. After a restart these are read again, and nothing is bet on them.
 
+mod bets;
+mod habits;
 mod memory;
+mod quota;
+mod shares;
 mod state;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::memory::{Memory, Row};
+use self::memory::Memory;
+pub use self::quota::QUOTA;
 use self::state::State;
+use super::known::KnownClients;
 use super::marks::MATCHED;
-use super::{CapitalPage, ClientName, ClientTerms, MARKS, MatchRow, VisitMessage, Visits};
+use super::{ClientTerms, MatchRow, VisitMessage, Visits};
 use crate::record::{Offset, Partition, Timestamp};
-use crate::watch::{
-    ClientFinding, ClientFindings, Heard, Keying, Message, Presence, WindowStart, watermark,
-};
+use crate::watch::{Heard, Message, Presence, WindowStart, watermark};
 
 /// Client monitor of one stream.
 #[derive(Clone, Debug)]
@@ -28,26 +31,25 @@ pub struct ClientMonitor {
     terms: Arc<ClientTerms>,
     state: State,
     memory: Memory,
+    /// Clients that were seen, if records say whose they are.
+    known: Option<KnownClients>,
     /// Not taken yet.
     told: Vec<Message>,
+    /// Rows that were read and windows that were closed, since it began here.
+    counts: (u64, u64),
 }
 
 /// Windows that may be ahead of the clock when it ticks, as the monitor's.
 const AHEAD_WINDOWS: i64 = 2;
 /// Rows of open windows: beyond, the oldest window is closed without waiting for partitions that are far behind.
 pub const OPEN_ROWS_MAX: usize = 400_000;
-/// The largest part of the period that one window buys, as the panel's.
-const CREDIT_PART: u64 = 500;
-/// Clients whose rows are counted for a quota: the smallest counts are lost first.
-const QUOTA_MAX: usize = 4096;
-/// Findings of one window that are told; more pages than that are one.
-const FINDINGS_MAX: usize = 64;
 
 impl ClientMonitor {
     /// One that has read nothing.
     pub fn new(terms: Arc<ClientTerms>) -> Self {
         let state = State::new(&terms);
-        Self { terms, state, memory: Memory::default(), told: vec![] }
+        let known = terms.settings.known.map(KnownClients::new);
+        Self { terms, state, memory: Memory::default(), known, told: vec![], counts: (0, 0) }
     }
 
     pub fn baseline(&self) -> &str {
@@ -74,6 +76,38 @@ impl ClientMonitor {
         out.append(&mut self.told);
     }
 
+    /// Pages of the table of clients that are to be written with the state, since this was last called.
+    pub fn drain_pages(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.known.as_mut().map(KnownClients::drain).unwrap_or_default()
+    }
+
+    /// Takes a page as it was written: before anything is read.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn load_page(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), String> {
+        let next = self.state.next;
+        self.known.as_mut().map_or(Ok(()), |known| known.load(key, bytes, next))
+    }
+
+    /// Rows that it read and windows that it closed, since it began here.
+    pub fn counts(&self) -> (u64, u64) {
+        self.counts
+    }
+
+    /// What was before is judged; 0 is not known.
+    pub fn judged_until(&self) -> Timestamp {
+        match self.state.clock {
+            Timestamp(0) => Timestamp(0),
+            _ => self.current(),
+        }
+    }
+
+    /// Clients that were seen, if records say whose they are.
+    pub fn known(&self) -> Option<&KnownClients> {
+        self.known.as_ref()
+    }
+
     /// What goes to the state topic.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.state.to_bytes()
@@ -87,7 +121,8 @@ impl ClientMonitor {
         let mut state = State::read(bytes)?;
         (state.next, state.low) = (next, low);
         let restored = Self { memory: Memory::again(), state, ..self.clone() };
-        Ok(match restored.state.baseline == self.terms.baseline {
+        let is_own = restored.state.baseline == self.terms.baseline;
+        Ok(match is_own && restored.state.fits(&self.terms) {
             true => restored,
             false => self.clone().succeeding(&restored),
         })
@@ -96,8 +131,8 @@ impl ClientMonitor {
     /// This one, which reads on at `next` and has no rows of what was before.
     #[must_use]
     pub fn starting_at(mut self, next: Offset) -> Self {
-        self.forget_rows();
         (self.state.next, self.state.low) = (next, next);
+        self.forget_rows();
         self
     }
 
@@ -105,10 +140,15 @@ impl ClientMonitor {
     /// marks have won. Rows of another bundle are not compared with its own.
     #[must_use]
     pub fn succeeding(mut self, last: &Self) -> Self {
+        if let (Some(known), Some(last)) = (&mut self.known, &last.known) {
+            let settings = *known.settings();
+            known.clone_from(last);
+            known.set(settings);
+        }
         if self.terms.baseline == last.terms.baseline && last.state.fits(&self.terms) {
-            let mut next = last.clone();
-            next.terms = self.terms;
-            return next;
+            let (memory, state) = (last.memory.clone(), last.state.clone());
+            let (told, counts) = (last.told.clone(), last.counts);
+            return Self { memory, state, told, counts, ..self };
         }
         let fresh = std::mem::replace(&mut self.state, last.state.clone());
         let was = std::mem::take(&mut self.state.tables);
@@ -128,6 +168,9 @@ impl ClientMonitor {
         self.state.moved.clear();
         self.state.passed.clear();
         self.state.horizon_from = self.state.frontier;
+        if let Some(known) = &mut self.known {
+            known.write_all(self.state.frontier, self.state.next);
+        }
     }
 
     /// Reads the message at `offset`; one that was counted before is only remembered.
@@ -144,13 +187,19 @@ impl ClientMonitor {
         }
         self.settle_memory();
         self.state.next = offset.next();
+        let before = self.state.clock;
         match message {
             VisitMessage::Tick(at) => self.tick(offset, at),
             VisitMessage::Presence(presence) => self.hear_of(presence),
             VisitMessage::Visits(visits) => self.hear(offset, visits),
         }
         self.close_windows();
-        self.state.low = self.memory.low().unwrap_or(self.state.next);
+        if let Some(known) = &mut self.known {
+            let State { clock, frontier, next, .. } = self.state;
+            known.tick((before, clock), frontier, next);
+        }
+        let lows = [self.memory.low(), self.known.as_ref().and_then(KnownClients::low)];
+        self.state.low = lows.into_iter().flatten().min().unwrap_or(self.state.next);
         self.state.prune();
         Ok(())
     }
@@ -159,7 +208,11 @@ impl ClientMonitor {
     fn settle_memory(&mut self) {
         if self.memory.is_again() {
             let (frontier, horizon) = (self.state.frontier, self.terms.settings.horizon_rows);
-            self.memory.settle(frontier, horizon);
+            let spells = self.memory.settle(frontier, horizon);
+            if let Some(known) = &mut self.known {
+                let some = spells.iter().filter(|(_, (_, all))| !all.is_empty());
+                some.for_each(|(window, (first, all))| known.add(*window, *first, all));
+            }
         }
     }
 
@@ -170,6 +223,9 @@ impl ClientMonitor {
         }
         for window in visits.windows {
             let at = self.state.place(offset, window.window);
+            if at < self.state.frontier && self.known.is_some() {
+                self.memory.recall(at, offset, &window.visits);
+            }
             if at >= self.state.horizon_from {
                 self.memory.add(at, offset, visits.partition, window.visits);
             }
@@ -216,6 +272,7 @@ impl ClientMonitor {
         }
         let current = self.current();
         for window in visits.windows {
+            self.counts.0 += window.visits.len() as u64;
             self.count_quota(window.window, &window.visits);
             let mut at = window.window;
             if at < self.state.frontier {
@@ -273,6 +330,7 @@ impl ClientMonitor {
     /// Matches the rows of a window, and bets on them.
     fn close(&mut self, window: WindowStart) {
         let terms = self.terms.clone();
+        self.counts.1 += 1;
         let mut open = self.memory.open(window);
         self.state.frontier = self.state.frontier.max(Timestamp(window.0 + self.length()));
         let (threshold, horizon) = (terms.threshold, terms.settings.horizon_rows);
@@ -289,127 +347,13 @@ impl ClientMonitor {
             }
         }
         self.state.horizon_from = self.memory.horizon_from().unwrap_or(self.state.frontier);
-        self.bet(window, &open.rows);
-    }
-
-    fn bet(&mut self, window: WindowStart, rows: &[Row]) {
-        let terms = self.terms.clone();
-        let bought_ms = terms.window_ms.min(terms.period_ms / CREDIT_PART);
-        let mut findings = std::mem::take(&mut self.state.quota_findings);
-        for (bets, (_, table)) in terms.bets.iter().zip(&mut self.state.tables) {
-            let keys = tally(rows, bets.keying, bets.mark);
-            for page in table.close((window, bought_ms), &keys, &bets.table) {
-                let CapitalPage { key, rows: sent, marked, since } = page;
-                if bets.keying == Keying::Client && terms.is_accepted(key, window) {
-                    continue;
-                }
-                findings.push(ClientFinding {
-                    keying: bets.keying,
-                    key: key_name(bets.keying, key),
-                    mark: MARKS[bets.mark].name().into(),
-                    rows: sent,
-                    marked,
-                    clean_share: bets.clean_share,
-                    allowed: 0,
-                    since,
-                    sample: sample(rows, bets.keying, bets.mark, key),
-                });
-            }
-        }
-        if findings.is_empty() {
-            return;
-        }
-        findings.sort_by(|a, b| (a.keying, &a.key, &a.mark).cmp(&(b.keying, &b.key, &b.mark)));
-        findings.truncate(FINDINGS_MAX);
-        let baseline = terms.baseline.clone();
-        self.told.push(Message::Clients(ClientFindings { baseline, window, findings }));
-    }
-
-    /// A plain rule: rows of one client in one span of time, by Misra and Gries: never more than there were.
-    fn count_quota(&mut self, window: WindowStart, visits: &[super::RowVisit]) {
-        let Some((rows_max, per_ms)) = self.terms.settings.quota else { return };
-        let span = window.0.div_euclid(per_ms as i64);
-        if span > self.state.quota_span {
-            self.state.quota_span = span;
-            self.state.quota.clear();
-        }
-        for client in visits.iter().filter_map(|visit| visit.client) {
-            let room = self.state.quota.len() < QUOTA_MAX;
-            match self.state.quota.get_mut(&client.0) {
-                Some(count) => *count += 1,
-                None if room => drop(self.state.quota.insert(client.0, 1)),
-                None => self.state.quota.retain(|_, count| {
-                    *count -= 1;
-                    *count > 0
-                }),
-            }
-            let count = self.state.quota.get(&client.0).copied().unwrap_or(0);
-            // Told when it goes beyond, once.
-            if count == rows_max + 1 && !self.terms.is_accepted(client.0, window) {
-                self.state.quota_findings.push(ClientFinding {
-                    keying: Keying::Client,
-                    key: client.to_string(),
-                    mark: QUOTA.into(),
-                    rows: count,
-                    marked: count,
-                    clean_share: 0.0,
-                    allowed: rows_max,
-                    since: window,
-                    sample: None,
-                });
-            }
-        }
+        let habits = self.compare_habits(window, open.first, &mut open.rows);
+        self.bet(window, &open.rows, &habits);
     }
 
     fn length(&self) -> i64 {
         self.terms.window_ms as i64
     }
-}
-
-/// What a finding calls a client that sends more than it may.
-pub const QUOTA: &str = "quota";
-
-fn key_of(row: &Row, keying: Keying) -> Option<u64> {
-    match keying {
-        Keying::Client => row.visit.client.map(|client| client.0),
-        Keying::Cell => row.visit.cell.map(u64::from),
-        Keying::Stream => Some(0),
-    }
-}
-
-fn key_name(keying: Keying, key: u64) -> String {
-    match keying {
-        Keying::Client => ClientName(key).to_string(),
-        Keying::Cell => format!("{key:08x}"),
-        Keying::Stream => String::new(),
-    }
-}
-
-/// Whether the row is one of those of which a mark tells a share, and has the mark.
-fn has(row: &Row, mark: usize) -> Option<bool> {
-    let is_fault =
-        MARKS.iter().enumerate().any(|(i, m)| m.counts_faults() && row.visit.marks & 1 << i != 0);
-    let counts = !is_fault || MARKS[mark].counts_faults();
-    // Without fingerprints nobody can say whether it matches.
-    let counts = counts && (mark != MATCHED || row.visit.prints.is_some());
-    counts.then_some(row.visit.marks & 1 << mark != 0)
-}
-
-/// Rows and marked rows by key.
-fn tally(rows: &[Row], keying: Keying, mark: usize) -> BTreeMap<u64, (u64, u64)> {
-    let mut keys: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for row in rows {
-        let (Some(key), Some(marked)) = (key_of(row, keying), has(row, mark)) else { continue };
-        let (n, k) = keys.entry(key).or_default();
-        (*n, *k) = (*n + 1, *k + u64::from(marked));
-    }
-    keys
-}
-
-/// The first marked row of a key, whatever order rows were heard in.
-fn sample(rows: &[Row], keying: Keying, mark: usize, key: u64) -> Option<(Partition, Offset)> {
-    let of = |row: &&Row| key_of(row, keying) == Some(key) && has(row, mark) == Some(true);
-    rows.iter().filter(of).map(|row| (row.partition, Offset(row.visit.offset))).min()
 }
 
 #[cfg(test)]

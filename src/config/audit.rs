@@ -53,8 +53,9 @@ pub(super) fn read(mut section: Section<'_>, streams: &[Stream]) -> Option<Audit
 
 /// Whether `stream` reads or writes `topic`.
 fn uses(stream: &Stream, topic: &str) -> bool {
-    let Topics { sanitized, quarantine, dead_letter, evidence, state, visits } = &stream.topics;
-    let own = [&stream.input, sanitized, quarantine, dead_letter, evidence, state, visits];
+    let Topics { sanitized, quarantine, dead_letter, evidence, state, visits, clients } =
+        &stream.topics;
+    let own = [&stream.input, sanitized, quarantine, dead_letter, evidence, state, visits, clients];
     let answers = stream.answers.iter().flat_map(|answers| [&answers.topic, &answers.join_topic]);
     let lineage = stream.lineage.iter().map(|lineage| &lineage.topic);
     let mut all = own.into_iter().chain([&stream.alerts.topic]).chain(answers).chain(lineage);

@@ -1,8 +1,11 @@
 //! `[stream.clients]`: who sends what, under pseudonyms.
 
+use std::time::Duration;
+
 use super::key::Keys;
 use super::reader::{Form, Kind, Section};
-use crate::clients::{ClientName, ClientNames, ClientSettings};
+use super::time;
+use crate::clients::{ClientName, ClientNames, ClientSettings, KnownSettings};
 use crate::open::SecretKey;
 use crate::record::Timestamp;
 
@@ -22,6 +25,8 @@ pub struct StreamClients {
     /// `entries_max = 4096`: clients, and cells, whose evidence is remembered, 64 to 4096.
     /// `quota`: rows that a client may send, `"1000/hour"`; a plain rule, outside of `false_pages`.
     /// `[[stream.clients.accept]]`: clients of whom nothing is told until a day.
+    /// `clients_max = 1000000`: clients that are remembered, 16384 to 16777216; the longest unseen go. 64 bytes each at most.
+    /// `travel = "30m"`: a client that comes from a new origin so soon after another one is marked.
     pub settings: ClientSettings,
 }
 
@@ -36,6 +41,12 @@ const QUOTA: Form<'static> = Form {
     pattern: Some("^[0-9]+/(minute|hour|day)$"),
 };
 
+/// Nobody is at two places within this time.
+const TRAVEL: Duration = Duration::from_secs(1800);
+/// How often a page of known clients is written that changed, and how long habits take.
+const PAGE_MS: i64 = 60_000;
+const WEEK_MS: i64 = 7 * 24 * 3_600_000;
+
 /// Bytes of a key: fewer than the hash has could be tried.
 const KEY_BYTES_MIN: usize = 32;
 
@@ -47,6 +58,8 @@ pub(super) fn read(mut section: Section<'_>, keys: &Keys) -> Option<StreamClient
     let horizon_rows = section.integer("horizon_rows", 1000..=200_000, 20_000) as usize;
     let entries_max = section.integer("entries_max", 64..=4096, 4096) as usize;
     let quota = section.read("quota", QUOTA, quota);
+    let clients_max = section.integer("clients_max", 1 << 14..=1 << 24, 1_000_000) as usize;
+    let travel = section.read("travel", time::DURATION, time::duration).unwrap_or(TRAVEL);
     let help = "write `name` and `from`, or leave it out";
     let tables = section.sections("key", help);
     let are_named = tables.iter().any(|table| table.origin_of("name").is_some());
@@ -58,7 +71,14 @@ pub(super) fn read(mut section: Section<'_>, keys: &Keys) -> Option<StreamClient
         section.reader.note(section.path_of("key"), section.origin.as_ref(), "is missing", help);
     }
     section.end();
-    let settings = ClientSettings { horizon_rows, entries_max, quota, accept };
+    let known = (id.is_asked() && are_named).then_some(KnownSettings {
+        clients_max,
+        travel_ms: travel.as_millis() as i64,
+        origins: origin.is_some(),
+        page_ms: PAGE_MS,
+        week_ms: WEEK_MS,
+    });
+    let settings = ClientSettings { horizon_rows, entries_max, quota, accept, known };
     let made = |keys: &[(Timestamp, SecretKey)]| {
         ClientNames::new(keys.iter().map(|(from, key)| (*from, key.expose())))
     };
@@ -77,7 +97,7 @@ fn id(mut section: Section<'_>) -> IdPlace {
 /// A table without keys asks nothing.
 fn key(mut section: Section<'_>, keys: &Keys) -> Option<(Timestamp, SecretKey)> {
     let named = keys.secret(&mut section, "name");
-    let from = section.read("from", TIME, time).unwrap_or(Timestamp(0));
+    let from = section.read("from", TIME, instant).unwrap_or(Timestamp(0));
     let found = named.and_then(|(name, secret)| {
         let bytes = secret.expose().len();
         if bytes >= KEY_BYTES_MIN {
@@ -98,12 +118,12 @@ fn accept(mut section: Section<'_>) -> Option<(ClientName, Timestamp)> {
         pattern: Some("^[0-9a-f]{16}$"),
     };
     let name = section.read("pseudonym", form, str::parse::<ClientName>);
-    let until = section.read("until", TIME, time);
+    let until = section.read("until", TIME, instant);
     section.end();
     name.zip(until)
 }
 
-fn time(written: &str) -> Result<Timestamp, String> {
+fn instant(written: &str) -> Result<Timestamp, String> {
     let at: jiff::Timestamp = written.parse().map_err(|_| format!("{written:?} is no time"))?;
     Ok(Timestamp(at.as_millisecond()))
 }

@@ -47,6 +47,7 @@ impl Config {
                 ("answers", topics_of(now) != topics_of(then)),
                 ("workers", now.workers != then.workers),
                 ("clients.enabled", now.clients.is_some() != then.clients.is_some()),
+                ("clients.id", now.known_clients_topic() != then.known_clients_topic()),
                 ("alerts.topic", now.alerts.topic != then.alerts.topic),
                 ("lineage.topic", topic(now) != topic(then)),
                 ("alerts.window_ms", now.alerts.window != then.alerts.window),

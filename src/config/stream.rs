@@ -102,6 +102,14 @@ pub struct Stream {
     pub lineage: Option<Lineage>,
 }
 
+impl Stream {
+    /// The topic of what is known of clients, if records say whose they are.
+    pub fn known_clients_topic(&self) -> Option<&str> {
+        let settings = &self.clients.as_ref()?.settings;
+        settings.known.map(|_| &*self.topics.clients)
+    }
+}
+
 /// `[stream.topics]`: where a stream's records and its own records go.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Topics {
@@ -117,6 +125,9 @@ pub struct Topics {
     pub state: String,
     /// `visits = "<name>.visits"`: which row came from which client; used if clients are watched.
     pub visits: String,
+    /// `clients = "<name>.clients"`: when and from where each client came, by pseudonym; compacted; used if records say
+    /// whose they are.
+    pub clients: String,
 }
 
 /// `[stream.alerts]`: when a stream alarms.
@@ -308,6 +319,7 @@ fn topics(mut section: Section<'_>, stream: &str, claims: &mut Claims) -> Topics
         evidence: topic("evidence", "evidence"),
         state: topic("state", "state"),
         visits: topic("visits", "visits"),
+        clients: topic("clients", "clients"),
     };
     section.end();
     topics

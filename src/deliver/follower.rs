@@ -9,6 +9,9 @@
 //! It cannot see what retention deleted above the offset from which it must read again: then it remembers less.
 
 mod clients;
+mod pages;
+mod reader;
+mod role;
 mod state;
 
 use std::sync::Arc;
@@ -16,68 +19,15 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
+use self::reader::Reader;
+pub use self::role::Follower;
 pub use self::state::{FollowerError, FollowerState, begin_follower};
 use super::monitor::EVIDENCE_PARTITION;
 use super::recovery::{GivenUp, Recovery};
 use super::{Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Timing};
 use crate::config::Stream;
-use crate::record::{Extent, Offset, Partition, Timestamp, TopicPartition};
+use crate::record::{Offset, Partition, TopicPartition};
 use crate::watch::Message;
-
-/// Reads one topic of ours and remembers what it read.
-///
-/// A pure function of that topic: the same values at the same offsets give the same messages, however they were cut, and
-/// whenever somebody began again.
-pub trait Follower: Clone {
-    /// Key of its state, in partition 0 of the state topic.
-    const KEY: &'static [u8];
-    /// What a person calls it: `client monitor`.
-    const NAME: &'static str;
-
-    /// The topic that it reads; it has one partition.
-    fn topic(stream: &Stream) -> &str;
-
-    /// A value of that topic which says what time it is.
-    fn tick(at: Timestamp) -> Vec<u8>;
-
-    /// Names the knowledge by which it works.
-    fn baseline(&self) -> &str;
-
-    /// The next offset to be read and counted.
-    fn next(&self) -> Offset;
-
-    /// From here on a restart reads again, and tells nothing, up to `next`. Never beyond `next`.
-    fn low(&self) -> Offset;
-
-    /// Reads the value at `offset`. One below `next` was counted before the restart: it is only remembered again.
-    ///
-    /// # Errors
-    /// If it cannot be read: it is skipped.
-    fn take(&mut self, offset: Offset, value: &[u8]) -> Result<(), String>;
-
-    /// Passes over the record at `offset`.
-    fn skip(&mut self, offset: Offset);
-
-    /// What is to be told since this was last called, for the evidence topic.
-    fn drain(&mut self, out: &mut Vec<Message>);
-
-    /// What goes to the state topic, beside `next` and `low`.
-    fn to_bytes(&self) -> Vec<u8>;
-
-    /// This fresh one as its last commit left it, before it has read `low..next` again.
-    ///
-    /// # Errors
-    /// If the state cannot be read.
-    fn restore(&self, next: Offset, low: Offset, state: &[u8]) -> Result<Self, String>;
-
-    /// This one, which has nothing to read again and reads on at `next`.
-    #[must_use]
-    fn starting_at(self, next: Offset) -> Self;
-
-    /// This fresh one, of another revision, which goes on from what `last` knows.
-    #[must_use]
-    fn succeeding(self, last: &Self) -> Self;
-}
 
 /// Follows the topic while its group gives it the partition; else stands by.
 pub struct FollowerDriver<S, F> {
@@ -107,21 +57,13 @@ enum Seat<F> {
     Taken(Box<Reader<F>>),
 }
 
-/// A follower, and how far it has read.
-#[derive(Debug)]
-pub struct Reader<F> {
-    follower: F,
-    /// The topic, as it was when somebody last looked.
-    log: Extent,
-    /// The offset after the last one read: below `next` it reads again.
-    read: Offset,
-}
-
 /// The only partition of what a follower reads, and that of its state.
 const PARTITION: Partition = EVIDENCE_PARTITION;
 
 const POLL: Duration = Duration::from_millis(100);
 const MESSAGES_MAX: usize = 1000;
+/// Bytes of pages that wait: beyond, they are written before more is read.
+const PAGE_BYTES_MAX: usize = 4 << 20;
 const SOON: Duration = Duration::from_millis(300);
 const LATER: Duration = Duration::from_secs(5);
 
@@ -170,6 +112,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         self.check_log()?;
         self.restore()?;
         let messages = self.read()?;
+        self.progress.alarm.sit(self.reader().is_some(), self.session.wall());
         let now = self.session.now();
         // A tick per half window, as the monitor's: a window closes at most that late.
         let every = (self.stream.alerts.window / 2).max(Duration::from_millis(100));
@@ -178,7 +121,27 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         if tick {
             self.ticked = Some(now);
         }
+        self.note();
         self.tell(&messages, tick)
+    }
+
+    /// What an operator may know of it.
+    fn note(&self) {
+        let Some(Reader { follower, log, .. }) = self.reader() else { return };
+        let positions = self.session.positions();
+        let read = positions.iter().find(|(partition, _)| *partition == PARTITION);
+        let read = read.map_or(follower.next(), |(_, at)| *at.max(&follower.next()));
+        let facts = follower.facts();
+        self.progress.following.note(&facts, u64::try_from(log.end.0 - read.0).unwrap_or(0));
+        self.progress.alarm.judged(facts.judged_until);
+    }
+
+    /// Bytes of pages that wait to be written.
+    fn page_bytes(&self) -> usize {
+        match &self.seat {
+            Seat::Taken(reader) => reader.follower.page_bytes(),
+            _ => 0,
+        }
     }
 
     fn reader(&self) -> Option<&Reader<F>> {
@@ -208,7 +171,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         let mut messages = vec![];
         let mut timeout = POLL;
         for _ in 0..MESSAGES_MAX {
-            if self.session.has_news() {
+            if self.session.has_news() || self.page_bytes() > PAGE_BYTES_MAX {
                 break;
             }
             let Some(message) = self.session.poll(timeout)? else { break };
@@ -241,12 +204,16 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
 
     /// Commits messages, a tick, state and offset together.
     fn tell(&mut self, messages: &[Message], tick: bool) -> Result<(), SessionError> {
-        let Some(Reader { follower, log, .. }) = self.reader() else { return Ok(()) };
         // State may be large: it is written when there is something to tell, and with ticks. What was read since is
         // read again by whoever comes next.
-        if messages.is_empty() && !tick {
+        if self.reader().is_none() || messages.is_empty() && !tick && self.page_bytes() == 0 {
             return Ok(());
         }
+        let pages = match &mut self.seat {
+            Seat::Taken(reader) => reader.follower.drain_pages(),
+            _ => vec![],
+        };
+        let Some(Reader { follower, log, .. }) = self.reader() else { return Ok(()) };
         let started = self.session.now();
         let topics = &self.stream.topics;
         for message in messages {
@@ -266,6 +233,11 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
                 value: &F::tick(self.session.wall()),
                 headers: &[],
             })?;
+        }
+        for (key, value) in &pages {
+            let topic = F::pages_topic(&self.stream).expect("who has pages has a topic of them");
+            let partition = Some(PARTITION);
+            self.session.send(Output { topic, partition, key, value, headers: &[] })?;
         }
         self.session.barrier()?;
         self.session.send(Output {
@@ -362,6 +334,13 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
             let begun = begin_follower(&self.fresh, beginning, self.timing.offsets_lag);
             Ok((begun.map_err(|error| error.to_string())?, beginning.committed))
         });
+        let reader = match (reader, F::pages_topic(&self.stream)) {
+            (Ok(begun), Some(topic)) => match pages::load(&self.session, topic, begun) {
+                Err(error @ SessionError::Fenced { .. }) => return Err(error),
+                loaded => loaded.map_err(|error| error.to_string()).flatten(),
+            },
+            (reader, _) => reader,
+        };
         match reader {
             Ok((reader, committed)) => {
                 let next = reader.follower.next();
@@ -404,20 +383,6 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
             self.session.discard_consumer();
         }
         Ok(())
-    }
-}
-
-impl<F: Follower> Reader<F> {
-    /// It has read again what it must if nothing of that is left in the log: markers of transactions are no records.
-    fn catch_up<S: Session>(&mut self, session: &S) {
-        let next = self.follower.next();
-        if self.read < next {
-            let positions = session.positions();
-            let at = positions.iter().find(|(partition, _)| *partition == PARTITION);
-            if at.is_some_and(|&(_, at)| at >= next) {
-                self.read = next;
-            }
-        }
     }
 }
 

@@ -82,7 +82,10 @@ impl Outputs {
 
     /// The topics that a follower of `stream` writes to, which reads `topic`.
     pub fn of_follower(stream: &Stream, topic: &str) -> Self {
-        Self::shared(&[&stream.topics.state], stream).beside(topic)
+        let is_of_clients = topic == stream.topics.visits;
+        let pages = stream.known_clients_topic().filter(|_| is_of_clients).map(str::to_owned);
+        let own: Vec<&String> = [&stream.topics.state].into_iter().chain(&pages).collect();
+        Self::shared(&own, stream).beside(topic)
     }
 
     fn shared(own: &[&String], stream: &Stream) -> Self {

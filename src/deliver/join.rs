@@ -1,6 +1,6 @@
 //! The join of requests and answers as a follower of its topic.
 
-use super::Follower;
+use super::{Follower, FollowerFacts};
 use crate::answers::{Join, tick_value};
 use crate::config::Stream;
 use crate::record::{Offset, Timestamp};
@@ -48,6 +48,12 @@ impl Follower for Join {
 
     fn to_bytes(&self) -> Vec<u8> {
         Self::to_bytes(self)
+    }
+
+    fn facts(&self) -> FollowerFacts {
+        let (rows, windows, forgotten) = Self::counts(self);
+        let entries = self.waiting() as u64;
+        FollowerFacts { rows, windows, judged_until: self.clock(), entries, forgotten }
     }
 
     fn restore(&self, next: Offset, low: Offset, state: &[u8]) -> Result<Self, String> {

@@ -30,7 +30,9 @@ pub use hanging::{GROUP, HangingTransactions, Outputs};
 pub use inbox::Inbox;
 pub use join::JOIN_KEY;
 pub use monitor::{EVIDENCE_PARTITION, MONITOR_KEY, MonitorDriver, begin_monitor};
-pub use progress::{Durations, Progress, QUANTILES, Sizes, Spread, Standing, Values};
+pub use progress::{
+    Durations, FollowerFacts, Following, Progress, QUANTILES, Sizes, Spread, Standing, Values,
+};
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use scorer::Scorer;
 pub use session::{

@@ -5,6 +5,7 @@
 //! its records twice. It cannot see what another process does; sums over a fleet are the scraper's.
 
 mod alarm;
+mod following;
 mod partitions;
 mod spread;
 
@@ -14,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use alarm::Alarm;
+pub use following::{FollowerFacts, Following};
 pub use spread::{Durations, QUANTILES, Sizes, Spread, Values};
 
 use self::partitions::Place;
@@ -67,8 +69,10 @@ pub struct Progress {
     /// From the first record of a batch to the last one's place in the transaction.
     pub batch_durations: Durations,
     pub commit_durations: Durations,
-    /// Of a monitor.
+    /// Of a monitor, and of a follower: whether it is at work, and up to when it judged.
     pub alarm: Alarm,
+    /// Of a follower.
+    pub following: Following,
     /// The monitor has an incident that is not over.
     firing: AtomicBool,
     /// Bits of an `f64`.

@@ -183,6 +183,13 @@ pub trait Session {
         known: &[(Partition, Option<Extent>)],
     ) -> Result<Vec<(Partition, Survey)>, SessionError>;
 
+    /// Gives every committed record of the one partition of a topic of ours to `each`, by key and value, the oldest first, up
+    /// to its end now. A record without a value is left out. What a transaction may still change is waited for.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    fn replay(&self, topic: &str, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), SessionError>;
+
     /// How many partitions `topic` has now.
     ///
     /// # Errors

@@ -48,6 +48,7 @@ impl Cause {
             Concern::Quality => Self::Quality,
             Concern::Drift => Self::Drift,
             Concern::Tampering => Self::Tampering,
+            Concern::Access => Self::Access,
         }
     }
 

@@ -24,7 +24,12 @@ pub fn monitor(stream: &Stream, guard: &Guard) -> Option<ClientMonitor> {
     let alerts = &stream.alerts;
     let times = (alerts.window.as_millis() as u64, alerts.period.as_millis() as u64);
     let known = (&marks.clean, marks.threshold());
-    let terms = ClientTerms::new(guard.baseline(), times, known, clients.settings.clone());
+    let dependence = guard.dependence();
+    let moves = dependence.is_some_and(|dependence| !dependence.stationary);
+    let depends = dependence.is_some_and(|dependence| dependence.slot_ms > 0);
+    let keep_firing_for_ms = alerts.keep_firing_for.as_millis() as u64;
+    let terms = ClientTerms::new(guard.baseline(), times, known, clients.settings.clone())
+        .watching(&stream.name, keep_firing_for_ms, (moves, depends));
     Some(ClientMonitor::new(Arc::new(terms)))
 }
 
@@ -49,6 +54,16 @@ pub fn said(stream: &Stream, guard: &Guard) -> Vec<String> {
     }
     if marks.clean.confidence.is_none() {
         lines.push("the mark low-margin is off: there is no protected model, or clean rows are all near a border".into());
+    }
+    if let Some(known) = clients.settings.known {
+        let marks =
+            if known.origins { "new-origin, odd-hour and travel are" } else { "odd-hour is" };
+        lines.push(format!(
+            "of clients that are known for a week, {marks} counted, and watched after two weeks of the stream"
+        ));
+        if !known.origins {
+            lines.push("the marks new-origin and travel are off: `origin` names no header".into());
+        }
     }
     if clients.names.is_none() {
         lines.push(

@@ -95,14 +95,17 @@ fn share_of(bytes: u64) -> u64 {
     bytes / SHARE.1 * SHARE.0
 }
 
-/// What a client monitor holds: rows of the horizon with the tables of their fingerprints, rows of open windows, and entries.
+/// What a client monitor holds: rows of the horizon with the tables of their fingerprints, rows of open windows, entries, and clients
+/// that were seen.
 fn client_monitor(clients: &StreamClients) -> u64 {
     const HORIZON_ROW: usize = 24 * 2 * 26 + 260;
     const OPEN_ROW: usize = 272;
     const ENTRY: usize = 8 * 120;
     let settings = &clients.settings;
     let rows = settings.horizon_rows * HORIZON_ROW + OPEN_ROWS_MAX * OPEN_ROW;
-    (rows + settings.entries_max * ENTRY) as u64
+    // A client is 32 bytes, and a page that grows takes up to twice of what it holds; pages that leave are copied.
+    let known = settings.known.map_or(0, |known| known.clients_max * 64 + (8 << 20));
+    (rows + settings.entries_max * ENTRY + known) as u64
 }
 
 /// What the columns of a batch are.

@@ -7,6 +7,7 @@
 //!
 //! Source: Prometheus, "Exposition formats", text version 0.0.4.
 
+mod followers;
 mod page;
 mod streams;
 

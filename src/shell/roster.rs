@@ -266,6 +266,12 @@ impl Stream {
         threads.filter(is_behind).count()
     }
 
+    /// Those who remember what they read: the client monitor, and who joins answers. Who reads answers remembers nothing.
+    pub fn followers(&self) -> impl Iterator<Item = (&'static str, &Progress)> {
+        let all = self.followers.iter().filter(|(name, _)| *name != "answers");
+        all.map(|(name, thread)| (*name, &**thread))
+    }
+
     /// Each thread under its name.
     pub fn threads(&self) -> impl Iterator<Item = (String, &Progress)> {
         let workers = self.workers.iter().enumerate();

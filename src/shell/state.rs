@@ -4,20 +4,24 @@
 //! the only member of their group, so nobody works on them meanwhile; state and offset are then
 //! written in one transaction. It cannot bring back what it forgets.
 
+mod followers;
 mod reset;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::followers::FollowerMemory;
 pub use self::reset::Plan;
 use super::audit::AuditLogError;
 use super::kafka::{Clients, Group};
 use super::run::monitor;
+use crate::answers::Join;
+use crate::clients::ClientMonitor;
 use crate::config::{Delivery, Stream};
 use crate::deliver::{
-    Beginning, CRASH_LOOP_KEY, CrashLoopGuard, EVIDENCE_PARTITION, Kept, LANE_KEY, MONITOR_KEY,
-    SessionError, begin_lane, begin_monitor,
+    Beginning, CRASH_LOOP_KEY, CrashLoopGuard, EVIDENCE_PARTITION, Follower as _, FollowerState,
+    Kept, LANE_KEY, MONITOR_KEY, SessionError, begin_lane, begin_monitor,
 };
 use crate::monitor::{Incident, MonitorState};
 use crate::record::{Offset, Partition};
@@ -35,6 +39,11 @@ pub struct Sight {
     pub partitions: Vec<Remembered<At>>,
     /// As partition 0, which evidence has alone.
     pub monitor: Remembered<MonitorMemory>,
+    /// Who follows a topic of ours, where that is asked for: as partition 0 of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Remembered<FollowerMemory>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Remembered<FollowerMemory>>,
 }
 
 /// A partition, what the group committed of it, and what is remembered of what lies below.
@@ -87,6 +96,8 @@ pub enum StateError {
     NoOffset { partition: Partition, from: Offset, start: Offset, end: Offset },
     #[error("group {group} did not give us {missing} partitions within {waited:?}")]
     NotOurs { group: String, missing: usize, waited: Duration },
+    #[error("the stream has no [stream.{0}]")]
+    NotWatched(&'static str),
     #[error("partition {0} moved while we looked at it; nothing was written, look again")]
     Moved(Partition),
 }
@@ -99,11 +110,15 @@ pub struct Watched<'a> {
     pub guard: &'a Guard,
 }
 
-/// Partitions of a stream, or its monitor.
+/// Partitions of a stream, its monitor, or who follows a topic of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     Partitions(Option<Partition>),
     Monitor,
+    /// The client monitor.
+    Clients,
+    /// Who joins requests and answers.
+    Answers,
 }
 
 const LANE_KEYS: [&[u8]; 2] = [LANE_KEY, CRASH_LOOP_KEY];
@@ -120,6 +135,8 @@ impl<'a> Watched<'a> {
         let judged = self.beginnings(&scores, What::Monitor)?;
         let mut members = workers.members()?;
         members.extend(scores.members()?);
+        let clients = self.look_at(What::Clients, &mut members)?;
+        let answers = self.look_at(What::Answers, &mut members)?;
         let lanes = lanes.iter().map(|beginning| self.lane(beginning));
         let monitor = judged.first().expect("one partition was asked for");
         Ok(Sight {
@@ -129,6 +146,8 @@ impl<'a> Watched<'a> {
             members,
             partitions: lanes.collect(),
             monitor: self.monitor(monitor),
+            clients,
+            answers,
         })
     }
 
@@ -173,7 +192,7 @@ impl<'a> Watched<'a> {
 
     fn beginnings(self, group: &Group, what: What) -> Result<Vec<Beginning>, StateError> {
         let mut partitions = match what {
-            What::Monitor => vec![EVIDENCE_PARTITION],
+            What::Monitor | What::Clients | What::Answers => vec![EVIDENCE_PARTITION],
             What::Partitions(_) => group.partitions()?,
         };
         if let What::Partitions(Some(partition)) = what {
@@ -195,6 +214,8 @@ impl<'a> Watched<'a> {
         match what {
             What::Partitions(_) => self.clients.workers(&self.stream.name),
             What::Monitor => self.clients.monitors(&self.stream.name),
+            What::Clients => self.clients.client_monitors(&self.stream.name),
+            What::Answers => self.clients.joins(&self.stream.name),
         }
     }
 
@@ -202,6 +223,8 @@ impl<'a> Watched<'a> {
         match what {
             What::Partitions(_) => &self.stream.input,
             What::Monitor => &self.stream.topics.evidence,
+            What::Clients => ClientMonitor::topic(self.stream),
+            What::Answers => Join::topic(self.stream),
         }
     }
 
@@ -210,6 +233,10 @@ impl<'a> Watched<'a> {
         match what {
             What::Partitions(_) => Kept { topic, keys: &LANE_KEYS, extent: LaneState::log_of },
             What::Monitor => Kept { topic, keys: &[MONITOR_KEY], extent: MonitorState::log_of },
+            What::Clients => {
+                Kept { topic, keys: &[ClientMonitor::KEY], extent: FollowerState::log_of }
+            }
+            What::Answers => Kept { topic, keys: &[Join::KEY], extent: FollowerState::log_of },
         }
     }
 

@@ -118,6 +118,7 @@ fn sum_up(world: &World) -> (Hits, Vec<String>) {
     hits.count("records", read(&stream.input).len() as u64);
     hits.count("alerts", read(&stream.alerts.topic).len() as u64);
     hits.count("visits", read(&stream.topics.visits).len() as u64);
+    hits.count("pages of clients", read(&stream.topics.clients).len() as u64);
     let evidence = read(&stream.topics.evidence);
     let keys = evidence.iter().filter_map(|record| record.key.as_deref());
     let of_clients = keys.filter(|key| *key == ClientMonitor::KEY).count();

@@ -12,7 +12,7 @@ use super::cluster::log::{PartitionLog, Takes, Topic};
 use super::cluster::{Cluster, Ms};
 use super::names::{BASELINE, BEGAN_AT, CLIENTS, MONITORS, NUMBER, REVISIONS, WORKERS, kind};
 use crate::clients::{
-    CleanMarks, ClientMonitor, ClientNames, ClientSettings, ClientTerms, IdPlace,
+    CleanMarks, ClientMonitor, ClientNames, ClientSettings, ClientTerms, IdPlace, KnownSettings,
 };
 use crate::config::{Alerts, Lineage, Stream, StreamClients, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
@@ -187,7 +187,12 @@ impl Scene {
         let clean = CleanMarks { flagged: 0.02, confidence: None, matched: Some(0.001) };
         let alerts = &self.stream.alerts;
         let times = (alerts.window.as_millis() as u64, alerts.period.as_millis() as u64);
-        let terms = ClientTerms::new(BASELINE, times, (&clean, 4), settings);
+        let keep_firing_for_ms = alerts.keep_firing_for.as_millis() as u64;
+        let terms = ClientTerms::new(BASELINE, times, (&clean, 4), settings).watching(
+            &self.stream.name,
+            keep_firing_for_ms,
+            (false, false),
+        );
         Some(ClientMonitor::new(Arc::new(terms)))
     }
 
@@ -245,6 +250,7 @@ impl Scene {
             topic(&topics.evidence, 1, Takes::ANYTHING),
             topic(&stream.alerts.topic, 2, Takes::ANYTHING),
             topic(&topics.visits, 1, Takes::ANYTHING),
+            topic(&topics.clients, 1, Takes::ANYTHING),
         ];
         let lineage = stream.lineage.iter().map(|l| topic(&l.topic, 1, Takes::ANYTHING));
         topics.extend(lineage);
@@ -265,6 +271,14 @@ fn clients() -> StreamClients {
         entries_max: 8,
         quota: Some((5, 60_000)),
         accept: vec![],
+        known: Some(KnownSettings {
+            clients_max: 2048,
+            travel_ms: 1000,
+            origins: false,
+            // Worlds are short.
+            page_ms: 2000,
+            week_ms: 3000,
+        }),
     };
     StreamClients { id, origin: None, names, settings }
 }
@@ -303,6 +317,7 @@ fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> St
             evidence: "evidence".into(),
             state: "state".into(),
             visits: "visits".into(),
+            clients: "clients".into(),
         },
         alerts,
         answers: None,

@@ -5,6 +5,7 @@
 //! distributed as among clean rows, or that a share stays within a bound. A panel plays all hypotheses
 //! of a stream under one budget of false pages.
 
+pub mod access;
 mod answer_drift;
 pub mod answers;
 mod data_quality;
@@ -94,6 +95,8 @@ pub enum Concern {
     Drift,
     /// What answers is not the model that the bundle knows.
     Tampering,
+    /// Others use the stream than did, or in another way.
+    Access,
 }
 
 /// One histogram of a stream, as a watch sees it.

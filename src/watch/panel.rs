@@ -141,6 +141,11 @@ impl Panel {
         self.states[watch].firing.is_some()
     }
 
+    /// Counts by bin of what a watch on ranks knows as usual; of one that fires, before the change.
+    pub fn usual(&self, watch: usize) -> Option<&[u64]> {
+        self.states[watch].reference.as_ref().map(Reference::bins)
+    }
+
     /// The sum of all capitals. At 1 the bell rings.
     pub fn level(&self) -> f64 {
         self.total() as f64 / ONE as f64

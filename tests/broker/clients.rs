@@ -108,7 +108,9 @@ fn a_client_that_sends_what_cannot_be_read_is_told_once_by_its_pseudonym() {
     tripline(&["topics", "-c", config, "--apply"]);
     let checked = tripline(&["check", "-c", config]);
     assert!(
-        checked.contains("clients are watched by flagged") && checked.contains("matched is off"),
+        checked.contains("clients are watched by flagged")
+            && checked.contains("matched is off")
+            && checked.contains("odd-hour is counted"),
         "{checked}"
     );
     let name = tripline(&["client", "-c", config, PROBE]);
@@ -170,8 +172,29 @@ fn a_client_that_sends_what_cannot_be_read_is_told_once_by_its_pseudonym() {
     let said = tripline(&["access", "-c", config, "--since", "1h"]);
     println!("{said}");
     assert!(said.lines().count() == 12 && said.contains(&name), "{said}");
+    let shown = tripline(&["state", "show", "-c", config]);
+    println!("{shown}");
+    let of_clients =
+        |shown: &str| shown.lines().find(|line| line.contains(" clients ")).map(str::to_owned);
+    assert!(of_clients(&shown).is_some_and(|line| line.contains("✓ ")), "{shown}");
+    let reset = ["state", "reset", "-c", config, "--stream", "rows", "--clients"];
+    let planned = tripline(&reset);
+    assert!(planned.contains("stays in the topic of clients"), "{planned}");
+    assert!(tripline(&[&reset[..], &["--yes"]].concat()).ends_with("done\n"));
+    let again = tripline(&["state", "show", "-c", config]);
+    assert!(of_clients(&again).is_some_and(|line| line.contains("✓ ")), "{again}");
+    println!("{} pages of clients", read(&broker, "rows.clients", 1).len());
+    // Who begins again reads the pages.
+    let log = path_in(&broker, "again.log");
+    let mut guard = Process::tripline(&["run", "-c", config], &log);
+    let log_says = |what: &str| std::fs::read_to_string(&log).is_ok_and(|log| log.contains(what));
+    wait_until("the client monitor", Duration::from_secs(60), || {
+        log_says("the client monitor reads")
+    });
+    assert_eq!(guard.terminate(Duration::from_secs(30)).code(), Some(0));
     for (topic, partitions) in [
         ("rows.visits", 1),
+        ("rows.clients", 1),
         ("rows.evidence", 1),
         ("rows.state", PARTITIONS),
         ("tripline.alerts", 1),

@@ -290,11 +290,12 @@ fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_t
         )
     };
     let plain = format!("{shipped}\n{windows}");
+    let seen = format!("{plain}\n[stream.clients]\nenabled = true");
     let nobody = free_port();
     let mut guards = vec![
         Guard::start(&broker, "well", "well", &plain),
         Guard::start(&broker, "broken", "broken", &plain),
-        Guard::start(&broker, "held", "held", &plain),
+        Guard::start(&broker, "held", "held", &seen),
         Guard::start(&broker, "gone", "gone", &plain),
         Guard::start(&broker, "routed", "routed", &told("routed", nobody)),
         Guard::start(&broker, "unread", "unread", &told("unread", nobody)),
@@ -312,8 +313,9 @@ fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_t
     assert!(held.process.terminate(Duration::from_secs(20)).success());
     hand.put("held.state", "lane", b"?");
     hand.put("held.state", "monitor", b"?");
+    hand.put("held.state", "clients", b"?");
     hand.producer.flush(Duration::from_secs(20)).expect("delivered");
-    *held = Guard::start(&broker, "held", "held", &plain);
+    *held = Guard::start(&broker, "held", "held", &seen);
     // Records that are deleted while nobody reads.
     let lost = guards.iter_mut().find(|guard| guard.name == "lost").expect("it runs");
     assert!(lost.process.terminate(Duration::from_secs(20)).success());
@@ -391,6 +393,7 @@ fn every_rule_fires_on_processes_in_the_state_that_it_is_about_and_none_on_one_t
         ("TriplineAlarmBehind", ",stream=\"stuck\""),
         ("TriplinePartitionsHeld", ",stream=\"held\""),
         ("TriplineNoMonitor", ",stream=\"held\""),
+        ("TriplineNoFollower", ",stream=\"held\",follower=\"clients\""),
         ("TriplineUnscored", ",stream=\"open\""),
         ("TriplineTwoBundles", ",stream=\"two\""),
         ("TriplineEvidenceUnreadable", ",stream=\"two\""),

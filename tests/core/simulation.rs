@@ -71,6 +71,7 @@ fn no_seed_breaks_an_invariant_and_together_they_meet_every_fault() {
         "another revision",
         "visits",
         "findings about clients",
+        "pages of clients",
     ];
     for what in met {
         assert!(hits.0.contains_key(what), "{SEEDS} seeds and no {what:?}: {hits:#?}");

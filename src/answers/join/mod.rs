@@ -47,6 +47,15 @@ pub struct Join {
     due: bool,
     pending: Pending,
     windows: Vec<JoinWindow>,
+    counts: Tallied,
+}
+
+/// What it did since it began here: halves that it read, windows that it told, halves that it gave up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tallied {
+    halves: u64,
+    windows: u64,
+    given_up: u64,
 }
 
 /// What is written to the state topic, beside `next` and `low`.
@@ -69,7 +78,16 @@ impl Join {
     pub fn new(settings: JoinSettings) -> Self {
         let pending = Pending::new(settings);
         let (next, from) = (Offset(0), Offset(0));
-        Self { settings, next, from, begins: true, due: false, pending, windows: vec![] }
+        Self {
+            settings,
+            next,
+            from,
+            begins: true,
+            due: false,
+            pending,
+            windows: vec![],
+            counts: Tallied::default(),
+        }
     }
 
     /// The next offset that is counted.
@@ -80,6 +98,17 @@ impl Join {
     /// From here on a restart reads again and counts nothing.
     pub fn low(&self) -> Offset {
         self.pending.low().unwrap_or(self.next).min(self.next)
+    }
+
+    /// Halves that it read, windows that it told and halves that it gave up, since it began here.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let Tallied { halves, windows, given_up } = self.counts;
+        (halves, windows, given_up)
+    }
+
+    /// What time it is, as far as it read.
+    pub fn clock(&self) -> Timestamp {
+        self.pending.clock()
     }
 
     /// Halves that wait for their other half.
@@ -121,6 +150,7 @@ impl Join {
         let from = std::mem::replace(&mut self.from, self.next);
         let begins = std::mem::replace(&mut self.begins, false);
         self.due = false;
+        self.counts.windows += windows.len() as u64;
         out.push(Message::Answers(JoinEvidence { from, to: self.next, begins, windows }));
     }
 
@@ -195,10 +225,12 @@ impl Join {
         if silent {
             return;
         }
+        self.counts.halves += 1;
         let margin = self.settings.margin;
         match met {
             Meeting::Waits { given_up } => {
-                given_up.into_iter().for_each(|at| self.window(at).counts.given_up += 1)
+                self.counts.given_up += given_up.len() as u64;
+                given_up.into_iter().for_each(|at| self.window(at).counts.given_up += 1);
             }
             Meeting::Doubled => self.window(half.at).counts.doubled += 1,
             Meeting::Late => self.window(half.at).counts.late += 1,

@@ -7,6 +7,9 @@ mod fault;
 mod flagged;
 mod low_margin;
 mod matched;
+mod new_origin;
+mod odd_hour;
+mod travel;
 
 use std::fmt;
 
@@ -15,7 +18,11 @@ use flagged::FlaggedMark;
 use low_margin::LowMarginMark;
 pub use matched::MATCHED;
 use matched::MatchedMark;
+use new_origin::NewOriginMark;
+use odd_hour::OddHourMark;
+use travel::TravelMark;
 
+use super::known::Habit;
 use crate::watch::Keying;
 
 /// Something about a row that few clean rows have.
@@ -39,6 +46,11 @@ pub trait Mark: fmt::Debug + Sync {
 
     /// Whether a row has it; what needs other rows too is found later.
     fn is_on(&self, row: &RowFacts) -> bool;
+
+    /// What of a client's history it is about: the stream itself says how often clean rows have it.
+    fn habit(&self) -> Option<Habit> {
+        None
+    }
 
     /// Whether records without rows count.
     fn counts_faults(&self) -> bool {
@@ -78,7 +90,20 @@ pub struct RowFacts {
 }
 
 /// Every mark there is. Their bits in a visit come in this order.
-pub const MARKS: &[&dyn Mark] = &[&MatchedMark, &FlaggedMark, &LowMarginMark, &FaultMark];
+pub const MARKS: &[&dyn Mark] = &[
+    &MatchedMark,
+    &FlaggedMark,
+    &LowMarginMark,
+    &FaultMark,
+    &NewOriginMark,
+    &OddHourMark,
+    &TravelMark,
+];
+
+/// Marks that a worker gives, who sees one row at a time: their places in the list.
+pub fn marks_of_workers() -> impl Iterator<Item = usize> {
+    (0..MARKS.len()).filter(|&at| at != MATCHED && MARKS[at].habit().is_none())
+}
 
 /// The mark of this name.
 pub fn mark(name: &str) -> Option<&'static dyn Mark> {
@@ -127,8 +152,11 @@ mod tests {
         let shares = |clean| MARKS.iter().map(|mark| mark.clean_share(clean)).collect::<Vec<_>>();
         let known =
             CleanMarks { flagged: 0.01, confidence: Some((0.4, 0.02)), matched: Some(0.001) };
-        assert_eq!(shares(&known), [Some(0.001), Some(0.01), Some(0.02), Some(0.001)]);
+        let of_habits = [None; 3];
+        let first = [Some(0.001), Some(0.01), Some(0.02), Some(0.001)];
+        assert_eq!(shares(&known), [&first[..], &of_habits].concat());
         let unknown = CleanMarks { flagged: 0.01, ..CleanMarks::default() };
-        assert_eq!(shares(&unknown), [None, Some(0.01), None, Some(0.001)]);
+        let first = [None, Some(0.01), None, Some(0.001)];
+        assert_eq!(shares(&unknown), [&first[..], &of_habits].concat());
     }
 }

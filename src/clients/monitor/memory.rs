@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::clients::{MatchRow, MatchSet, RowVisit};
+use crate::clients::{MatchRow, MatchSet, RowVisit, Spells};
 use crate::record::{Offset, Partition};
 use crate::watch::WindowStart;
 
@@ -31,6 +31,15 @@ pub struct Memory {
     firsts: VecDeque<(WindowStart, Offset)>,
     /// What was counted before a restart is being read again.
     again: bool,
+    /// Then: of windows that were closed, the first message and who came.
+    past: BTreeMap<WindowStart, (Offset, Spells)>,
+}
+
+/// One more row of its client, if it has one.
+pub fn add_spell(spells: &mut Spells, visit: &RowVisit) {
+    if let Some(client) = visit.client {
+        spells.entry(client.0).or_default().add(visit.origin);
+    }
 }
 
 impl Memory {
@@ -53,6 +62,12 @@ impl Memory {
         let open = self.open.entry(window).or_insert(OpenWindow { first: at, rows: vec![] });
         self.rows += visits.len();
         open.rows.extend(visits.into_iter().map(|visit| Row { partition, visit }));
+    }
+
+    /// Who came in a window that was closed before a restart.
+    pub fn recall(&mut self, window: WindowStart, at: Offset, visits: &[RowVisit]) {
+        let (_, spells) = self.past.entry(window).or_insert_with(|| (at, Spells::new()));
+        visits.iter().for_each(|visit| add_spell(spells, visit));
     }
 
     /// What was in a window is in another one.
@@ -96,8 +111,13 @@ impl Memory {
         matched
     }
 
-    /// Windows before `frontier` were closed: their rows are the horizon.
-    pub fn settle(&mut self, frontier: WindowStart, horizon: usize) {
+    /// Windows before `frontier` were closed: their rows are the horizon. Returns who came in them, and in which message
+    /// that was told first.
+    pub fn settle(
+        &mut self,
+        frontier: WindowStart,
+        horizon: usize,
+    ) -> BTreeMap<WindowStart, (Offset, Spells)> {
         self.again = false;
         while let Some(window) = self.oldest().filter(|window| *window < frontier) {
             let open = self.open(window);
@@ -108,6 +128,7 @@ impl Memory {
             self.firsts.push_back((window, open.first));
         }
         self.trim();
+        std::mem::take(&mut self.past)
     }
 
     fn trim(&mut self) {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::shares::ShareState;
 use crate::clients::visit::{Bytes, varint};
-use crate::clients::{CapitalEntry, CapitalTable, ClientTerms, KeyBets, MARKS};
+use crate::clients::{CapitalEntry, CapitalTable, ClientTerms, HabitShares, KeyBets, MARKS};
 use crate::record::{Offset, Partition, Timestamp};
 use crate::watch::{ClientFinding, Heard, WindowStart};
 
@@ -40,6 +41,12 @@ pub struct State {
     /// To be told with the window that closes next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quota_findings: Vec<ClientFinding>,
+    /// What is known of who uses the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<ShareState>,
+    /// How often clients leave their habits.
+    #[serde(default, skip_serializing_if = "HabitShares::is_empty")]
+    pub habits: HabitShares,
     /// By the name of keys and mark.
     #[serde(skip)]
     pub tables: Vec<(String, CapitalTable)>,
@@ -69,6 +76,8 @@ impl State {
             quota: BTreeMap::new(),
             quota_span: 0,
             quota_findings: vec![],
+            shares: None,
+            habits: HabitShares::default(),
             tables,
         }
     }

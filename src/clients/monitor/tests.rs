@@ -1,8 +1,16 @@
+mod access_log;
+mod habits;
+
+use std::collections::BTreeMap;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::clients::{CleanMarks, ClientSettings, PRINTS, RowPrints, RowVisit, VisitWindow};
+use crate::clients::{
+    CleanMarks, ClientName, ClientSettings, KnownSettings, PRINTS, RowPrints, RowVisit, VisitWindow,
+};
+use crate::watch::{ClientFinding, ClientFindings, Keying};
 
 const WINDOW_MS: i64 = 1000;
 const PARTITIONS: i32 = 3;
@@ -10,7 +18,14 @@ const PARTITIONS: i32 = 3;
 fn terms(horizon_rows: usize) -> Arc<ClientTerms> {
     let clean = CleanMarks { flagged: 0.01, confidence: None, matched: Some(0.001) };
     let quota = Some((60, 3_600_000));
-    let settings = ClientSettings { horizon_rows, entries_max: 64, quota, accept: vec![] };
+    let known = Some(KnownSettings {
+        clients_max: 50 * 1024,
+        travel_ms: 5 * WINDOW_MS,
+        origins: true,
+        page_ms: 4 * WINDOW_MS,
+        week_ms: 10 * WINDOW_MS,
+    });
+    let settings = ClientSettings { horizon_rows, entries_max: 64, quota, accept: vec![], known };
     Arc::new(ClientTerms::new("b1", (WINDOW_MS as u64, 3_600_000), (&clean, 4), settings))
 }
 
@@ -43,7 +58,7 @@ fn world(rng: &mut ChaCha8Rng) -> Vec<Vec<Sent>> {
             let visit = RowVisit {
                 offset: i,
                 client: Some(ClientName(client)),
-                origin: None,
+                origin: Some(rng.random_range(0..6)),
                 marks,
                 cell: Some(cell),
                 hash: rng.random(),
@@ -111,15 +126,31 @@ fn topic(world: &[Vec<Sent>], rng: &mut ChaCha8Rng) -> Vec<Vec<u8>> {
     log.iter().map(VisitMessage::to_bytes).collect()
 }
 
+/// Pages as they were written, and the bytes of the table at the end.
+type Pages = (Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>);
+
 /// What is found in `log`, read by monitors that begin again with chance `restarts` before a message.
 fn found(log: &[Vec<u8>], horizon: usize, restarts: f64, rng: &mut ChaCha8Rng) -> Vec<Message> {
+    found_with_pages(log, horizon, restarts, rng).0
+}
+
+fn found_with_pages(
+    log: &[Vec<u8>],
+    horizon: usize,
+    restarts: f64,
+    rng: &mut ChaCha8Rng,
+) -> (Vec<Message>, Pages) {
     let fresh = ClientMonitor::new(terms(horizon));
     let (mut monitor, mut told) = (fresh.clone(), vec![]);
     let mut written: Option<(Offset, Offset, Vec<u8>)> = None;
+    let mut pages: Vec<(Vec<u8>, Vec<u8>)> = vec![];
     for (offset, value) in log.iter().enumerate() {
         if rng.random_bool(restarts) {
             if let Some((next, low, bytes)) = &written {
                 monitor = fresh.restore(*next, *low, bytes).expect("it was written");
+                for (key, value) in &pages {
+                    monitor.load_page(key, value).unwrap();
+                }
                 for again in low.0..next.0 {
                     monitor.take(Offset(again), &log[again as usize]).unwrap();
                 }
@@ -137,10 +168,13 @@ fn found(log: &[Vec<u8>], horizon: usize, restarts: f64, rng: &mut ChaCha8Rng) -
         monitor.drain(&mut new);
         if !new.is_empty() || rng.random_bool(0.2) {
             written = Some((monitor.next(), monitor.low(), monitor.to_bytes()));
+            pages.append(&mut monitor.drain_pages());
         }
         told.append(&mut new);
     }
-    told
+    pages.append(&mut monitor.drain_pages());
+    let table = monitor.known().expect("clients have names").to_bytes();
+    (told, (pages, table))
 }
 
 fn findings(told: &[Message]) -> Vec<(WindowStart, ClientFinding)> {
@@ -174,6 +208,21 @@ fn however_visits_were_cut_mixed_doubled_and_read_again_the_findings_are_the_sam
             assert_eq!(again, first, "{seed}");
             let restarted = findings(&found(&log, horizon, 0.05, rng));
             assert_eq!(restarted, first, "{seed}: restarted");
+        }
+    }
+}
+
+#[test]
+fn whoever_begins_again_writes_the_same_pages_and_knows_the_same_clients() {
+    for seed in 0..8 {
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let log = topic(&world(rng), rng);
+        let (_, whole) = found_with_pages(&log, 400, 0.0, rng);
+        assert!(whole.0.len() > 20, "{seed}: {} pages", whole.0.len());
+        for _ in 0..6 {
+            let (_, again) = found_with_pages(&log, [50, 5000][seed as usize % 2], 0.1, rng);
+            assert_eq!(again.0.len(), whole.0.len(), "{seed}");
+            assert!(again == whole, "{seed}: other pages");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The client monitor as a follower of the topic of visits.
 
 use super::Follower;
-use crate::clients::{ClientMonitor, VisitMessage};
+use crate::clients::{ClientMonitor, KnownClients, VisitMessage};
 use crate::config::Stream;
+use crate::deliver::FollowerFacts;
 use crate::record::{Offset, Timestamp};
 use crate::watch::Message;
 
@@ -44,6 +45,33 @@ impl Follower for ClientMonitor {
 
     fn to_bytes(&self) -> Vec<u8> {
         self.to_bytes()
+    }
+
+    fn pages_topic(stream: &Stream) -> Option<&str> {
+        stream.known_clients_topic()
+    }
+
+    fn drain_pages(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.drain_pages()
+    }
+
+    fn page_bytes(&self) -> usize {
+        self.known().map_or(0, KnownClients::due_bytes)
+    }
+
+    fn facts(&self) -> FollowerFacts {
+        let ((rows, windows), known) = (self.counts(), self.known());
+        FollowerFacts {
+            rows,
+            windows,
+            judged_until: self.judged_until(),
+            entries: known.map_or(0, |known| known.len() as u64),
+            forgotten: known.map_or(0, KnownClients::forgotten),
+        }
+    }
+
+    fn load_page(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        self.load_page(key, value)
     }
 
     fn restore(&self, next: Offset, low: Offset, state: &[u8]) -> Result<Self, String> {

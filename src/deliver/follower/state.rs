@@ -91,12 +91,13 @@ pub struct FollowerState {
 const VERSION: u32 = 1;
 
 impl FollowerState {
-    pub(super) fn of<F: Follower>(follower: &F, log: &Extent) -> Self {
+    /// What `follower` writes, while its topic is `log`.
+    pub fn of<F: Follower>(follower: &F, log: &Extent) -> Self {
         let (next, low) = (follower.next(), follower.low());
         Self { version: VERSION, next, low, log: Some(log.clone()), state: follower.to_bytes() }
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec(self).expect("plain data");
         bytes.push(b'\n');
         bytes.extend_from_slice(&self.state);
@@ -131,7 +132,16 @@ impl FollowerState {
         (self.next, self.low)
     }
 
-    pub(super) fn log_of(bytes: &[u8]) -> Option<Extent> {
+    /// Bytes of what is remembered beside the offsets.
+    pub fn size(&self) -> usize {
+        self.state.len()
+    }
+
+    pub fn log(&self) -> Option<&Extent> {
+        self.log.as_ref()
+    }
+
+    pub fn log_of(bytes: &[u8]) -> Option<Extent> {
         Self::read(bytes).ok()?.log
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::deliver::Beginning;
+use crate::record::{Extent, Timestamp};
 use crate::score::Survey;
 
 /// Counts bytes; what is larger than its window of offsets it forgets.

@@ -3,13 +3,16 @@
 use super::{ClientEvidence, Finding, RowPlace, percent, short};
 use crate::clients::{MarkConcern, QUOTA, mark};
 use crate::monitor::Cause;
+use crate::watch::access::access_watch;
 use crate::watch::{ClientFinding, Keying};
 
 impl Finding {
     /// What the client monitor found.
     pub fn of_client(found: &ClientFinding) -> Self {
         let named = |keying| (found.keying == keying).then(|| found.key.clone());
-        let atlas = mark(&found.mark).map_or(OF_QUOTA, |mark| mark.atlas());
+        let of_watch = || access_watch(&found.mark).map(|watch| watch.atlas());
+        let atlas =
+            mark(&found.mark).map(|mark| mark.atlas()).or_else(of_watch).unwrap_or(OF_QUOTA);
         let client = ClientEvidence {
             keying: found.keying,
             pseudonym: named(Keying::Client),
@@ -63,6 +66,13 @@ pub(super) fn words(finding: &Finding, client: &ClientEvidence) -> String {
     let (feature, rows, marked) = (&finding.feature, finding.rows, client.marked);
     if client.mark == QUOTA {
         return format!("{feature}: more than {} rows in the time of its quota", finding.typical);
+    }
+    if let Some(watch) = access_watch(&client.mark) {
+        let usual = match client.clean_share > 0.0 {
+            true => format!(", usually {}", percent(client.clean_share)),
+            false => String::new(),
+        };
+        return format!("{feature}: {marked} of {rows} {}{usual}", watch.words());
     }
     let what = mark(&client.mark).map_or("are marked", |mark| mark.words());
     format!(

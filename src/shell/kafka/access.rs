@@ -139,6 +139,9 @@ fn topics(config: &Config) -> Needs {
             let why = "who sends what, under pseudonyms";
             needs.insert(topics.visits.clone(), (vec![Read, Write], why));
         }
+        if let Some(topic) = stream.known_clients_topic() {
+            needs.insert(topic.to_owned(), (vec![Read, Write], "when and from where clients came"));
+        }
         if let Some(answers) = &stream.answers {
             let (topic, join) = (answers.topic.clone(), answers.join_topic.clone());
             needs.insert(topic, (vec![Read], "the deployed model's answers"));

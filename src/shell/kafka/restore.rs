@@ -69,6 +69,29 @@ pub fn beginnings<C: ConsumerContext>(
             _ => None,
         })
     };
+    // Of a topic of others nothing is kept: what is open there is theirs, and never ends.
+    if !keys.is_empty() {
+        wait_until_stable(&places, &ends, || latest_of(Which::Stable), patience)?;
+    }
+    let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
+    let values = latest(reader, kept_in, &numbers, keys, EXCHANGE).map_err(during("read state"))?;
+    let extent_of = |values: &Vec<Option<Vec<u8>>>| (kept.extent)(values.first()?.as_deref()?);
+    let known: Vec<_> = partitions.iter().copied().zip(values.iter().map(extent_of)).collect();
+    let logs = survey::survey(consumer.client(), ids, reader, topic, &known)?;
+    let begin = |((partition, log), kept)| {
+        let committed = committed_of(partition);
+        Beginning { partition, committed, log, kept }
+    };
+    Ok(logs.into_iter().zip(values).map(begin).collect())
+}
+
+/// Waits until no transaction that was open at `ends` may still change these places of ours.
+fn wait_until_stable(
+    places: &[TopicPartition],
+    ends: &BTreeMap<TopicPartition, Listed>,
+    stable: impl Fn() -> Result<BTreeMap<TopicPartition, Listed>, SessionError>,
+    patience: Duration,
+) -> Result<(), SessionError> {
     let deadline = Instant::now() + patience;
     let open = |stable: &BTreeMap<TopicPartition, Listed>| {
         let is_open = |place: &&TopicPartition| match (ends.get(*place), stable.get(*place)) {
@@ -77,10 +100,7 @@ pub fn beginnings<C: ConsumerContext>(
         };
         places.iter().find(is_open).cloned()
     };
-    // Of a topic of others nothing is kept: what is open there is theirs, and never ends.
-    while !keys.is_empty()
-        && let Some(place) = open(&latest_of(Which::Stable)?)
-    {
+    while let Some(place) = open(&stable()?) {
         if !ends.contains_key(&place) {
             let reason = format!(
                 "{place} is not there, or has no leader; `tripline topics --apply` creates what is missing"
@@ -93,16 +113,53 @@ pub fn beginnings<C: ConsumerContext>(
         }
         sleep(LOOK);
     }
-    let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
-    let values = latest(reader, kept_in, &numbers, keys, EXCHANGE).map_err(during("read state"))?;
-    let extent_of = |values: &Vec<Option<Vec<u8>>>| (kept.extent)(values.first()?.as_deref()?);
-    let known: Vec<_> = partitions.iter().copied().zip(values.iter().map(extent_of)).collect();
-    let logs = survey::survey(consumer.client(), ids, reader, topic, &known)?;
-    let begin = |((partition, log), kept)| {
-        let committed = committed_of(partition);
-        Beginning { partition, committed, log, kept }
+    Ok(())
+}
+
+/// Gives every committed record of the one partition of `topic` to `each`, up to its end now.
+///
+/// # Errors
+/// If the cluster does not answer, or a transaction stays open.
+pub fn replay<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    reader: &ClientConfig,
+    topic: &str,
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<(), SessionError> {
+    let place = TopicPartition { topic: topic.to_owned(), partition: Partition(0) };
+    let places = [place];
+    let latest_of = |which| {
+        let found = native::offsets(consumer.client(), &places, which, EXCHANGE);
+        found.map_err(|error| {
+            let reason = format!("topic {topic}: {}", words::of_native(&error));
+            SessionError::Exchange { what: "see where pages end", reason }
+        })
     };
-    Ok(logs.into_iter().zip(values).map(begin).collect())
+    let ends = latest_of(Which::End)?;
+    wait_until_stable(&places, &ends, || latest_of(Which::Stable), EXCHANGE)?;
+    let mut read = || -> Result<(), KafkaError> {
+        let consumer = BaseConsumer::from_config_and_context(reader, Quiet)?;
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(topic, 0, Offset::Beginning)?;
+        consumer.assign(&from)?;
+        // A topic of pages is as large as it is: what counts is that more comes.
+        let mut deadline = Instant::now() + EXCHANGE;
+        loop {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => {
+                    deadline = Instant::now() + EXCHANGE;
+                    if let (Some(key), Some(value)) = (message.key(), message.payload()) {
+                        each(key, value);
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(error)) if Instant::now() >= deadline => return Err(error),
+                None if Instant::now() >= deadline => return Err(KafkaError::NoMessageReceived),
+                Some(Err(_)) | None => {}
+            }
+        }
+    };
+    read().map_err(during("read pages"))
 }
 
 /// From which input offset the last committed record came that stands in `place` below `at`; only the last few

@@ -371,6 +371,11 @@ impl deliver::Session for Session {
         restore::source_before(&self.clients.reader(&self.role), place, at)
     }
 
+    fn replay(&self, topic: &str, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), SessionError> {
+        self.step("reading pages");
+        restore::replay(self.consumer(), &self.clients.reader(&self.role), topic, each)
+    }
+
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
         self.step("asking for partitions");
         self.transactions.partitions_of(topic, EXCHANGE)

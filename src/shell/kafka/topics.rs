@@ -100,7 +100,26 @@ fn of_stream(stream: &Stream) -> Vec<Topic> {
             ],
         });
     }
+    if let Some(topic) = stream.known_clients_topic() {
+        all.push(Topic {
+            name: topic.to_owned(),
+            role: "when and from where each client came, by pseudonym",
+            like_input: None,
+            partitions: 1,
+            settings: compacted(),
+        });
+    }
     all
+}
+
+fn compacted() -> Vec<(&'static str, String)> {
+    vec![
+        ("cleanup.policy", "compact".to_owned()),
+        (TIMESTAMP_TYPE, OURS.to_owned()),
+        // A lane rewrites its state at every commit: old segments should go soon.
+        ("segment.bytes", (16 << 20).to_string()),
+        ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+    ]
 }
 
 fn always(stream: &Stream) -> Vec<Topic> {
@@ -116,15 +135,6 @@ fn always(stream: &Stream) -> Vec<Topic> {
     };
     let records =
         |time: &str| vec![("max.message.bytes", bytes.clone()), (TIMESTAMP_TYPE, time.to_owned())];
-    let compacted = || {
-        vec![
-            ("cleanup.policy", "compact".to_owned()),
-            (TIMESTAMP_TYPE, OURS.to_owned()),
-            // A lane rewrites its state at every commit: old segments should go soon.
-            ("segment.bytes", (16 << 20).to_string()),
-            ("min.cleanable.dirty.ratio", "0.1".to_owned()),
-        ]
-    };
     let join = stream.answers.iter().map(|answers| Topic {
         name: answers.join_topic.clone(),
         role: "what was sent on and what was answered, one order",

@@ -12,6 +12,7 @@ use crate::shell::roster::Stream;
 pub(super) fn counts(page: &mut Page, streams: &[Stream], now: Timestamp) {
     records(page, streams);
     alarm(page, streams, now);
+    super::followers::counts(page, streams, now);
     transactions(page, streams);
 }
 

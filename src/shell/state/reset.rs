@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::followers::{follower_state, forgets_of_follower};
 use super::{At, MonitorMemory, Remembered, StateError, Watched, What, kept};
 use crate::deliver::{
     Beginning, CRASH_LOOP_KEY, Change, CrashLoopGuard, LANE_KEY, MONITOR_KEY, Output, Outputs,
@@ -35,6 +36,7 @@ impl Watched<'_> {
     /// # Errors
     /// If somebody is, or the cluster does not answer.
     pub fn plan(self, what: What, from: Option<Offset>) -> Result<Plan, StateError> {
+        self.is_watched(what)?;
         let group = self.group(what)?;
         let members = group.members()?;
         if !members.is_empty() {
@@ -48,6 +50,10 @@ impl Watched<'_> {
                 What::Monitor => {
                     let state = kept(beginning, 0).and_then(|b| MonitorState::read(b).ok());
                     goes_on(beginning, state.as_ref().map(|state| (state.next(), state.log())))
+                }
+                What::Clients | What::Answers => {
+                    let state = follower_state(beginning);
+                    goes_on(beginning, state.as_ref().map(|state| (state.span().0, state.log())))
                 }
                 What::Partitions(_) => {
                     let state = kept(beginning, 0).and_then(|b| LaneState::read(b, partition).ok());
@@ -70,6 +76,12 @@ impl Watched<'_> {
                     let seen = self.monitor(beginning);
                     (format!("stream {name}, monitor"), forgets_of_monitor(&seen))
                 }
+                What::Clients | What::Answers => {
+                    let seen = self.follower(what, beginning);
+                    let who =
+                        if what == What::Clients { "client monitor" } else { "join of answers" };
+                    (format!("stream {name}, {who}"), forgets_of_follower(what, &seen))
+                }
                 What::Partitions(_) => {
                     let seen = self.lane(beginning);
                     (format!("stream {name}, partition {partition}"), forgets_of_lane(&seen, at))
@@ -90,7 +102,12 @@ impl Watched<'_> {
         let group = self.group_name(plan.what);
         let (role, progress) = (format!("{}.state", stream.name), Arc::<Progress>::default());
         let session = {
-            let (place, outputs) = ((&*group, self.topic(plan.what)), Outputs::of_monitor(stream));
+            let topic = self.topic(plan.what);
+            let outputs = match plan.what {
+                What::Partitions(_) | What::Monitor => Outputs::of_monitor(stream),
+                What::Clients | What::Answers => Outputs::of_follower(stream, topic),
+            };
+            let place = (&*group, topic);
             Session::join(clients, &role, place, &outputs, progress)?
         };
         let wanted = plan.next.iter().map(|&(partition, _)| partition).collect();
@@ -120,6 +137,12 @@ impl Watched<'_> {
                         CRASH_LOOP_KEY,
                         &CrashLoopGuard::take_over(None, next, 0).to_bytes(),
                     )?;
+                }
+                What::Clients | What::Answers => {
+                    let log = &beginning.log.extent;
+                    let (key, state) =
+                        self.fresh_state(plan.what, next, log).expect("it is watched");
+                    send(partition, key, &state)?;
                 }
                 What::Monitor => {
                     for alert in self.ended(beginning) {

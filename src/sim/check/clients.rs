@@ -55,7 +55,7 @@ impl Checker<'_> {
         let read = self.cluster.groups[CLIENTS].committed(Partition(0)).unwrap_or(Offset(0));
         let covered = states.keys().next_back().filter(|_| !self.scene.exactly_once);
         let read = covered.map_or(read, |&covered| covered.max(read));
-        let (mut expected, mut wrong) = (vec![], vec![]);
+        let (mut expected, mut wrong, mut pages) = (vec![], vec![], vec![]);
         let mut compare = |monitor: &ClientMonitor| {
             for state in states.remove(&monitor.next()).unwrap_or_default() {
                 let state = FollowerState::read(state.value.as_deref().unwrap_or_default());
@@ -73,11 +73,13 @@ impl Checker<'_> {
             if at.offset < read {
                 monitor.take(at.offset, record.value.as_deref().unwrap_or_default()).expect("ours");
                 monitor.drain(&mut expected);
+                pages.append(&mut monitor.drain_pages());
                 compare(&monitor);
             }
         }
         wrong
             .extend(states.keys().map(|at| format!("a state of the client monitor covers {at:?}")));
+        self.pages(pages, &mut wrong);
         let mut said: Vec<Vec<u8>> = vec![];
         for (_, record) in self.records(&self.scene.stream.topics.evidence) {
             if record.key.as_deref() == Some(ClientMonitor::KEY) {
@@ -100,5 +102,25 @@ impl Checker<'_> {
             ));
         }
         wrong.into_iter().for_each(|what| self.violated(VISITS, what));
+    }
+
+    /// Pages of the table of clients are those that the visits give.
+    fn pages(&self, mut expected: Vec<(Vec<u8>, Vec<u8>)>, wrong: &mut Vec<String>) {
+        let Some(topic) = self.scene.stream.known_clients_topic() else { return };
+        let page = |record: &OwnedRecord| Some((record.key.clone()?, record.value.clone()?));
+        let mut written: Vec<_> =
+            self.records(topic).filter_map(|(_, record)| page(record)).collect();
+        if !self.scene.exactly_once {
+            // One whose state did not arrive is written again, or is one of a state to come.
+            written.retain(|page| expected.contains(page));
+            for all in [&mut written, &mut expected] {
+                all.sort();
+                all.dedup();
+            }
+        }
+        if written != expected {
+            let (n, of) = (written.len(), expected.len());
+            wrong.push(format!("{n} pages of clients were written; the visits give {of}"));
+        }
     }
 }

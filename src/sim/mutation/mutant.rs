@@ -325,6 +325,10 @@ impl<S: Session> Session for Mutant<S> {
         self.inner.source_before(place, at)
     }
 
+    fn replay(&self, topic: &str, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), SessionError> {
+        self.inner.replay(topic, each)
+    }
+
     fn partitions_of(&self, topic: &str) -> Result<i32, SessionError> {
         self.inner.partitions_of(topic)
     }

@@ -358,6 +358,10 @@ impl deliver::Session for Session {
         Ok(last.and_then(|(_, record)| Some(expect::source(record)?.offset)))
     }
 
+    fn replay(&self, topic: &str, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
+        self.replay_pages(topic, each)
+    }
+
     fn partitions_of(&self, topic: &str) -> Result<i32> {
         let strike = self.enter(Call::PartitionsOf)?;
         if strike == Strike::NoAnswer {

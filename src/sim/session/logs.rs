@@ -78,6 +78,31 @@ impl Session {
         self.leave(strike, "beginnings", found)
     }
 
+    /// Every committed record of a topic of one partition.
+    pub(super) fn replay_pages(
+        &self,
+        topic: &str,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<()> {
+        let is_open = {
+            let cluster = self.ground.cluster.borrow();
+            let log = &cluster.topics[cluster.topic(topic)].partitions[0];
+            log.stable() < log.end()
+        };
+        if is_open {
+            self.ground.faults.borrow_mut().hit("pages unstable");
+            self.settle_pending()?;
+            return Err(no_answer("read pages: one is still in a transaction"));
+        }
+        let cluster = self.ground.cluster.borrow();
+        for (_, record) in cluster.topics[cluster.topic(topic)].partitions[0].committed(0) {
+            if let (Some(key), Some(value)) = (&record.key, &record.value) {
+                each(key, value);
+            }
+        }
+        Ok(())
+    }
+
     /// Somebody looks every two seconds, and is heard when the next one looks: by then the world has gone on.
     pub(super) fn look_at_logs(&self) -> Option<BTreeMap<TopicPartition, Extent>> {
         let now = self.ground.now();

@@ -1,0 +1,85 @@
+//! Metrics of those who read topics of ours: the client monitor, and the join of answers. None is about one client.
+
+use super::page::Page;
+use crate::deliver::{FollowerFacts, Progress};
+use crate::record::Timestamp;
+use crate::shell::roster::Stream;
+
+/// A number of a follower, its name, its type and its help.
+type Number = (&'static str, &'static str, &'static str, fn(&FollowerFacts, u64) -> u64);
+
+const NUMBERS: &[Number] = &[
+    (
+        "tripline_follower_rows_total",
+        "counter",
+        "Rows, or halves of pairs, that the follower of this process read.",
+        |facts, _| facts.rows,
+    ),
+    (
+        "tripline_follower_windows_total",
+        "counter",
+        "Windows that the follower of this process judged.",
+        |facts, _| facts.windows,
+    ),
+    (
+        "tripline_follower_entries",
+        "gauge",
+        "What it remembers: clients by pseudonym, or halves that wait.",
+        |facts, _| facts.entries,
+    ),
+    (
+        "tripline_follower_forgotten_total",
+        "counter",
+        "Of these, how many had to go for want of room.",
+        |facts, _| facts.forgotten,
+    ),
+    (
+        "tripline_follower_lag_records",
+        "gauge",
+        "Records of its topic that it has not read.",
+        |_, lag| lag,
+    ),
+];
+
+/// What followers count.
+pub(super) fn counts(page: &mut Page, streams: &[Stream], now: Timestamp) {
+    let each = || streams.iter().flat_map(|s| s.followers().map(move |(name, at)| (s, name, at)));
+    if each().next().is_none() {
+        return;
+    }
+    let name = "tripline_follower_seated";
+    let help = "1 if this process has the follower; over all processes the sum is 1, 0 is nobody.";
+    page.family(name, "gauge", help);
+    for (stream, follower, progress) in each() {
+        let labels = [("stream", &*stream.name), ("follower", follower)];
+        page.sample(name, &labels, u8::from(progress.alarm.is_seated()));
+    }
+    let name = "tripline_follower_behind_seconds";
+    page.family(name, "gauge", "Since the time before which all that it read is judged.");
+    for (stream, follower, progress) in each() {
+        let Some(behind) = progress.alarm.behind(now) else { continue };
+        let labels = [("stream", &*stream.name), ("follower", follower)];
+        page.sample(name, &labels, behind.as_secs_f64());
+    }
+    let name = "tripline_follower_unreadable_total";
+    page.family(name, "counter", "Messages that it could not read, and passed over.");
+    for (stream, follower, progress) in each() {
+        let labels = [("stream", &*stream.name), ("follower", follower)];
+        page.sample(name, &labels, Progress::get(&progress.alarm.unreadable));
+    }
+    for (name, kind, help, of) in NUMBERS {
+        page.family(name, kind, help);
+        for (stream, follower, progress) in each() {
+            // One that stands by remembers nothing.
+            if !progress.alarm.is_seated() {
+                continue;
+            }
+            let (facts, lag) = progress.following.facts();
+            page.sample(
+                name,
+                &[("stream", &*stream.name), ("follower", follower)],
+                of(&facts, lag),
+            );
+        }
+    }
+}
