@@ -20,7 +20,7 @@ const SPEC_VERSION: &str = "1.0";
 /// Who did it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Actor {
+pub struct DeedActor {
     /// As the brokers know it; else the user of the machine.
     pub principal: String,
     pub host: String,
@@ -66,7 +66,7 @@ pub enum DeedOutcome {
 /// What somebody did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deed {
-    pub who: Actor,
+    pub who: DeedActor,
     pub what: DeedKind,
     /// To what: a stream, a place in a topic, a file.
     pub subject: String,
@@ -105,7 +105,7 @@ struct Event {
 struct Data {
     seq: u64,
     prev: String,
-    who: Actor,
+    who: DeedActor,
     outcome: DeedOutcome,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     details: BTreeMap<String, String>,
@@ -128,7 +128,7 @@ impl AuditEntry {
             data: Data {
                 seq: *seq,
                 prev: prev.to_string(),
-                who: Actor {
+                who: DeedActor {
                     principal: cut(&deed.who.principal),
                     host: cut(&deed.who.host),
                     instance: cut(&deed.who.instance),

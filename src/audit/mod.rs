@@ -17,8 +17,8 @@ mod verify;
 
 pub use chain::{Chain, ChainBreak};
 pub use checkpoint::{AuditSigner, AuditVerifier, Checkpoint, CheckpointError};
-pub use entry::{Actor, AuditEntry, Deed, DeedKind, DeedOutcome, ENTRY_BYTES_MAX};
-pub use verify::{AuditReport, FINDINGS_MAX, Finding, Stored, verify};
+pub use entry::{AuditEntry, Deed, DeedActor, DeedKind, DeedOutcome, ENTRY_BYTES_MAX};
+pub use verify::{AuditFinding, AuditReport, FINDINGS_MAX, Stored, verify};
 
 /// So many entries stand between two checkpoints.
 pub const CHECKPOINT_EVERY: u64 = 1000;

@@ -23,7 +23,7 @@ fn verifier() -> AuditVerifier {
 }
 
 fn deed(n: u64) -> Deed {
-    let who = Actor { principal: "kafka:ops".into(), host: "h".into(), instance: "a".into() };
+    let who = DeedActor { principal: "kafka:ops".into(), host: "h".into(), instance: "a".into() };
     let details = BTreeMap::from([("n".to_owned(), n.to_string())]);
     let (what, outcome) = (DeedKind::Why, DeedOutcome::Begun);
     Deed { who, what, subject: "s.quarantine/0/7".into(), outcome, details }

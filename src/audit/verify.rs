@@ -13,7 +13,7 @@ pub struct Stored<'a> {
 
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct AuditFinding {
     /// Of the record where it shows; none if something is missing at the end.
     pub offset: Option<i64>,
     pub what: String,
@@ -29,7 +29,7 @@ pub struct AuditReport {
     /// Entries above the last one that holds: nothing signed protects these.
     pub above: u64,
     /// The first [`FINDINGS_MAX`] of them.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<AuditFinding>,
     pub found: u64,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn walk<'a>(
     let report = AuditReport { chain: from, ..AuditReport::default() };
     // A checkpoint may be the first record.
     let (signs, passed) = (verifier.is_some(), from.entries.saturating_sub(1));
-    let mut log = Log { report, signs, signed: 0, passed, kept, met: false };
+    let mut log = AuditWalk { report, signs, signed: 0, passed, kept, met: false };
     for record in records {
         match record.key {
             ENTRY_KEY => log.entry(record),
@@ -70,7 +70,7 @@ pub(super) fn walk<'a>(
     log.end()
 }
 
-struct Log<'a> {
+struct AuditWalk<'a> {
     report: AuditReport,
     /// Whether checkpoints are checked.
     signs: bool,
@@ -82,7 +82,7 @@ struct Log<'a> {
     met: bool,
 }
 
-impl Log<'_> {
+impl AuditWalk<'_> {
     fn entry(&mut self, record: Stored<'_>) {
         let before = self.report.chain.entries;
         if self.is_due() {
@@ -152,7 +152,7 @@ impl Log<'_> {
     fn find(&mut self, offset: Option<i64>, what: String) {
         self.report.found += 1;
         if self.report.findings.len() < FINDINGS_MAX {
-            self.report.findings.push(Finding { offset, what });
+            self.report.findings.push(AuditFinding { offset, what });
         }
     }
 }

@@ -19,13 +19,13 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Say whether an entry was changed, moved, added or taken out; exit 2 if so
-    Verify(Verify),
+    Verify(VerifyEntries),
     /// Print the entries, one CloudEvent per line
-    Show(Show),
+    Show(ShowEntries),
 }
 
 #[derive(Debug, clap::Args)]
-struct Verify {
+struct VerifyEntries {
     #[command(flatten)]
     config: ConfigFile,
     /// The public key of the checkpoints, in PEM; else `public_key` of `[audit]`
@@ -40,7 +40,7 @@ struct Verify {
 }
 
 #[derive(Debug, clap::Args)]
-struct Show {
+struct ShowEntries {
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -54,58 +54,60 @@ impl Args {
             Command::Verify(verify) => verify.run(),
             Command::Show(show) => show.run(),
         };
-        done.unwrap_or_else(|Problem(exit, said)| {
+        done.unwrap_or_else(|AuditProblem(exit, said)| {
             eprintln!("error: {said}");
             exit
         })
     }
 }
 
-struct Problem(Exit, String);
+struct AuditProblem(Exit, String);
 
-impl From<AuditLogError> for Problem {
+impl From<AuditLogError> for AuditProblem {
     fn from(error: AuditLogError) -> Self {
         Self(Exit::Failed, error.to_string())
     }
 }
 
 /// The log of a configuration, and its public key.
-fn log(config: &ConfigFile) -> Result<Option<(AuditLog, Option<PathBuf>)>, Problem> {
+fn log(config: &ConfigFile) -> Result<Option<(AuditLog, Option<PathBuf>)>, AuditProblem> {
     let Some(config) = config.read_for(&TABLES) else { return Ok(None) };
     let key = config.audit.as_ref().and_then(|audit| audit.public_key.clone());
     let log = AuditLog::new(&config)?;
-    let none = || Problem(Exit::Config, "there is no audit log: [audit] has no `topic`".to_owned());
+    let none =
+        || AuditProblem(Exit::Config, "there is no audit log: [audit] has no `topic`".to_owned());
     Ok(Some((log.ok_or_else(none)?, key)))
 }
 
-impl Show {
-    fn run(self) -> Result<Exit, Problem> {
+impl ShowEntries {
+    fn run(self) -> Result<Exit, AuditProblem> {
         let Some((log, _)) = log(&self.config)? else { return Ok(Exit::Config) };
         log.read(|record| println!("{}", String::from_utf8_lossy(&record.value).trim_end()))?;
         Ok(Exit::Ok)
     }
 }
 
-impl Verify {
-    fn run(self) -> Result<Exit, Problem> {
+impl VerifyEntries {
+    fn run(self) -> Result<Exit, AuditProblem> {
         let Some((log, key)) = log(&self.config)? else { return Ok(Exit::Config) };
         let read = |path: &PathBuf| {
-            let failed = |error| Problem(Exit::Config, format!("{}: {error}", path.display()));
+            let failed = |error| AuditProblem(Exit::Config, format!("{}: {error}", path.display()));
             std::fs::read(path).map_err(failed)
         };
         let key = self.public_key.or(key);
         let pem = key.as_ref().map(read).transpose()?;
         let verifier = pem.map(|pem| AuditVerifier::from_pem(&pem)).transpose();
-        let verifier = verifier.map_err(|error| Problem(Exit::Config, error.to_string()))?;
+        let verifier = verifier.map_err(|error| AuditProblem(Exit::Config, error.to_string()))?;
         let kept: Option<Checkpoint> = match (&self.kept, &verifier) {
             (None, _) => None,
             (Some(_), None) => {
                 let said = "a checkpoint that was kept is checked with a key: --public-key";
-                return Err(Problem(Exit::Config, said.to_owned()));
+                return Err(AuditProblem(Exit::Config, said.to_owned()));
             }
             (Some(path), Some(verifier)) => {
                 let kept = verifier.read(&read(path)?, log.origin());
-                let said = |error| Problem(Exit::Config, format!("{}: {error}", path.display()));
+                let said =
+                    |error| AuditProblem(Exit::Config, format!("{}: {error}", path.display()));
                 Some(kept.map_err(said)?)
             }
         };
@@ -142,11 +144,11 @@ impl Verify {
 }
 
 /// Writes the newest checkpoint to a file.
-fn keep(path: &PathBuf, records: &[StoredEntry]) -> Result<(), Problem> {
+fn keep(path: &PathBuf, records: &[StoredEntry]) -> Result<(), AuditProblem> {
     let notes = records.iter().rev();
     let newest = notes.clone().find(|record| record.key == crate::audit::CHECKPOINT_KEY);
     let none = "there is no checkpoint yet: one stands behind every 1,000 entries";
-    let newest = newest.ok_or_else(|| Problem(Exit::Failed, none.to_owned()))?;
-    let failed = |error| Problem(Exit::Failed, format!("{}: {error}", path.display()));
+    let newest = newest.ok_or_else(|| AuditProblem(Exit::Failed, none.to_owned()))?;
+    let failed = |error| AuditProblem(Exit::Failed, format!("{}: {error}", path.display()));
     std::fs::write(path, &newest.value).map_err(failed)
 }

@@ -18,8 +18,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::clock;
 use super::kafka::{Clients, Quiet};
 use crate::audit::{
-    Actor, AuditSigner, CHECKPOINT_EVERY, CHECKPOINT_KEY, Chain, Checkpoint, CheckpointError, Deed,
-    DeedKind, DeedOutcome, ENTRY_KEY,
+    AuditSigner, CHECKPOINT_EVERY, CHECKPOINT_KEY, Chain, Checkpoint, CheckpointError, Deed,
+    DeedActor, DeedKind, DeedOutcome, ENTRY_KEY,
 };
 use crate::config::{Config, Hidden};
 
@@ -31,7 +31,7 @@ pub struct AuditLog {
     topic: String,
     origin: String,
     signer: Option<AuditSigner>,
-    who: Actor,
+    who: DeedActor,
 }
 
 /// Why an entry is not written, or the log not read.
@@ -205,7 +205,7 @@ fn origin(config: &Config) -> String {
 }
 
 /// Who this process is: to the brokers, else to the machine.
-fn actor(config: &Config) -> Actor {
+fn actor(config: &Config) -> DeedActor {
     let sasl = ["sasl.username", "sasl.kerberos.principal"];
     let said = sasl.iter().find_map(|key| config.kafka.properties.get(*key));
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -215,7 +215,7 @@ fn actor(config: &Config) -> Actor {
     };
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let (host, instance) = (host.trim().to_owned(), config.instance.clone());
-    Actor { principal, host, instance }
+    DeedActor { principal, host, instance }
 }
 
 /// Writes down what a command does, if `config` names a log.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::error;
 
 use super::AuditLog;
-use crate::audit::{Actor, Deed, DeedKind, DeedOutcome};
+use crate::audit::{Deed, DeedActor, DeedKind, DeedOutcome};
 use crate::config::Config;
 use crate::open::OpenerSpec;
 use crate::shell::reload::Present;
@@ -20,7 +20,7 @@ pub struct Auditor {
     /// None: there is no audit log, or it has ended.
     sender: Mutex<Option<Sender<Deed>>>,
     thread: Option<JoinHandle<()>>,
-    actor: Actor,
+    actor: DeedActor,
 }
 
 /// How long the end waits for what is not written yet.
@@ -34,7 +34,11 @@ impl Auditor {
     /// If there is no thread to be had.
     pub fn start(log: Option<AuditLog>) -> std::io::Result<Self> {
         let Some(log) = log else {
-            return Ok(Self { sender: Mutex::default(), thread: None, actor: Actor::default() });
+            return Ok(Self {
+                sender: Mutex::default(),
+                thread: None,
+                actor: DeedActor::default(),
+            });
         };
         let (sender, receiver) = channel();
         let actor = log.who.clone();
