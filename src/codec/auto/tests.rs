@@ -144,10 +144,13 @@ fn a_feature_in_other_letters_beside_a_dialect_is_refused() {
 fn what_reads_as_json_and_as_protobuf_is_refused() {
     let name = format!("{{\"x\": 1, \"y\": 2, \"pad\": \"{}", " ".repeat(7));
     assert_eq!(name.len(), 32);
-    let tensor = format!("{}\"}}", " ".repeat(32));
-    let polyglot = format!("\n {name}*\"{tensor}");
+    let tensor = format!("{}\"}}", " ".repeat(30));
+    assert_eq!(tensor.len(), 32);
+    let polyglot = format!("\n {name}* {tensor}");
+    assert!(serde_json::from_str::<IgnoredAny>(&polyglot).is_ok());
     assert!(is_infer_request(polyglot.as_bytes()));
-    check(&rules(Format::Auto, false), ContentHeaders::default(), polyglot.as_bytes(), None);
+    let picked = rules(Format::Auto, false).pick(&ContentHeaders::default(), polyglot.as_bytes());
+    assert_eq!(picked, Err(Fault::Ambiguous(Ambiguity::Format)));
 }
 
 #[test]

@@ -114,3 +114,18 @@ pub fn numbers(text: &str, pointers: &[&str]) -> Confluent {
     codec.learn(SchemaId::Number(7), Some(&text)).unwrap();
     codec
 }
+
+/// Some readers know the header with a schema's id, others take the frame that the value begins with.
+#[test]
+fn a_header_and_a_frame_that_name_two_schemas_we_know_are_ambiguous() {
+    let codec = codec(Language::JsonSchema, "{}", None);
+    let text =
+        Text { language: Language::JsonSchema, text: "{}".into(), references: vec![], rules: None };
+    codec.learn(SchemaId::Number(8), Some(&text)).unwrap();
+    // As Confluent writes it: a byte for a number, and four of the number.
+    let header = [0, 0, 0, 0, 8];
+    let headers = ContentHeaders { schema_id: header[..].into(), ..ContentHeaders::default() };
+    let value = [FRAME, br#"{"amount": 1, "count": 2}"#].concat();
+    let read = codec.decode(&value, &headers, &mut vec![]);
+    assert_eq!(read, Err(Fault::Ambiguous(Ambiguity::Twice).into()));
+}

@@ -74,3 +74,12 @@ proptest! {
         prop_assert_eq!(read, row);
     }
 }
+
+#[test]
+fn a_number_of_a_category_that_readers_round_differently_is_ambiguous() {
+    let ambiguous = Err(Fault::Ambiguous(Ambiguity::Number));
+    for number in [9_007_199_254_740_992.0, -9_007_199_254_740_994.0, 1e300] {
+        check_put(2, Scalar::Number(number), ambiguous);
+    }
+    check_put(2, Scalar::Number(9_007_199_254_740_991.0), Ok([9.0, 0.0, 0.0, 9.0, 9.0]));
+}
