@@ -169,12 +169,12 @@ impl Args {
             return Exit::Failed;
         }
         let ended = run(&clients, streams, &overview, &stop);
-        routes.end(ROUTES_END);
         let (exit, outcome) = match ended {
             Ok(()) => (Exit::Ok, DeedOutcome::Done),
             Err(_) => (Exit::Failed, DeedOutcome::Failed),
         };
         auditor.note(DeedKind::Stop, &instance, outcome, []);
+        routes.end(ROUTES_END);
         auditor.end();
         exit
     }

@@ -72,15 +72,16 @@ impl AuditLog {
         Ok(Some(Self { clients, topic: audit.topic.clone(), origin: origin(config), signer, who }))
     }
 
-    /// Writes `deed` down, and says its number; a checkpoint follows where one is due.
+    /// Writes `deed` down, and says its number; a checkpoint follows where one is due. A deed stands twice if only the
+    /// answer to its commit was lost.
     ///
     /// # Errors
-    /// If the brokers do not take it in a minute, or the log's last entry cannot be read.
+    /// If the brokers do not take it in a minute, or the log cannot be read to its end.
     pub fn write(&self, deed: &Deed) -> Result<u64, AuditLogError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.try_write(deed) {
-                // Somebody else took the id, or the broker was away: nothing of ours is in the log.
+                // Somebody else took the id, or the broker was away.
                 Err(AuditLogError::Kafka { .. }) if Instant::now() < deadline => {
                     let moment = u64::from(std::process::id()) % 97 + 50;
                     thread::sleep(Duration::from_millis(moment));
