@@ -232,7 +232,7 @@ impl<S: Session> AnswerDriver<S> {
         let kept = Kept { topic: &answers.topic, keys: &[], extent: |_| None };
         let found = match self.session.beginnings(&partitions, kept) {
             Ok(found) => found,
-            Err(error @ SessionError::Fenced { .. }) => return Err(error),
+            Err(error) if error.is_of_client() => return Err(error),
             Err(error) => {
                 debug!(%error, "where answers go on is not known yet");
                 self.again = Some(now + SOON);

@@ -326,8 +326,8 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         let topic = &self.stream.topics.state;
         let kept = Kept { topic, keys: &[F::KEY], extent: FollowerState::log_of };
         let found = self.session.beginnings(&[PARTITION], kept);
-        if let Err(error @ SessionError::Fenced { .. }) = found {
-            return Err(error);
+        if found.as_ref().is_err_and(SessionError::is_of_client) {
+            return found.map(drop);
         }
         let reader = found.map_err(|error| error.to_string()).and_then(|found| {
             let beginning = found.first().ok_or("nobody knows of its topic")?;

@@ -319,8 +319,8 @@ impl<S: Session> MonitorDriver<S> {
         let topic = &self.stream.topics.state;
         let kept = Kept { topic, keys: &[MONITOR_KEY], extent: MonitorState::log_of };
         let found = self.session.beginnings(&[EVIDENCE_PARTITION], kept);
-        if let Err(error @ SessionError::Fenced { .. }) = found {
-            return Err(error);
+        if found.as_ref().is_err_and(SessionError::is_of_client) {
+            return found.map(drop);
         }
         let monitor = found.map_err(|error| error.to_string()).and_then(|found| {
             let beginning = found.first().ok_or("nobody knows of the evidence topic")?;

@@ -362,3 +362,10 @@ pub enum SessionError {
     #[error("kafka: the consumer ended: {reason}")]
     Consumer { reason: String },
 }
+
+impl SessionError {
+    /// Whether asking again with the same clients cannot help.
+    pub fn is_of_client(&self) -> bool {
+        matches!(self, Self::Fenced { .. } | Self::Consumer { .. })
+    }
+}

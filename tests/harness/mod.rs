@@ -228,19 +228,18 @@ impl Drop for Process {
     }
 }
 
-/// Prints the last lines of a log if the test fails.
+/// Prints the last lines of a log if the test fails, and of the broker's log beside it.
 pub struct ShowOnPanic(pub PathBuf);
 
 impl Drop for ShowOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(&self.0).unwrap_or_default();
-            let lines: Vec<_> = log.lines().collect();
-            eprintln!(
-                "{}:\n{}",
-                self.0.display(),
-                lines[lines.len().saturating_sub(40)..].join("\n")
-            );
+            for path in [self.0.clone(), self.0.with_file_name("broker.log")] {
+                let log = std::fs::read_to_string(&path).unwrap_or_default();
+                let lines: Vec<_> = log.lines().collect();
+                let last = &lines[lines.len().saturating_sub(40)..];
+                eprintln!("{}:\n{}", path.display(), last.join("\n"));
+            }
         }
     }
 }

@@ -282,7 +282,7 @@ impl<R: Scorer> Desk<R> {
     }
 
     /// The lanes of these partitions as the last commit left them, or why one cannot be known yet.
-    /// Whoever is fenced does not wait for that.
+    /// Whoever needs another client does not wait for that.
     fn restore<S: Session>(
         &mut self,
         session: &S,
@@ -307,7 +307,7 @@ impl<R: Scorer> Desk<R> {
         let kept = Kept { topic, keys, extent: LaneState::log_of };
         match session.beginnings(&whole, kept) {
             Ok(found) => lanes.extend(found.into_iter().map(|b| (b.partition, self.lane(b)))),
-            Err(error @ SessionError::Fenced { .. }) => return Err(error),
+            Err(error) if error.is_of_client() => return Err(error),
             Err(error) => lanes.extend(whole.into_iter().map(|p| held(p, error.to_string()))),
         }
         Ok(lanes)

@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long one exchange with the broker may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
+/// The question for the group's offsets, in its errors.
+pub const ASKING_OFFSETS: &str = "fetch committed offsets";
+
 /// Where `partitions` of `topic` begin again, for the group of `consumer`, with what is `kept` of them. What an open transaction may still change, offsets and values, is
 /// waited for as long as `patience`, each by itself: a group that tells old offsets has forgotten too
 /// that newer ones are on their way.
@@ -61,7 +64,7 @@ pub fn beginnings<C: ConsumerContext>(
         list.add_partition(topic, partition.0);
     }
     let committed = consumer.committed_offsets(list, patience);
-    let committed = committed.map_err(during("fetch committed offsets"))?;
+    let committed = committed.map_err(during(ASKING_OFFSETS))?;
     let committed_of = |partition: Partition| {
         let known = committed.elements();
         known.iter().find(|e| e.partition() == partition.0).and_then(|e| match e.offset() {

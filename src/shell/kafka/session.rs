@@ -54,6 +54,8 @@ pub struct Session {
     asked: Asked,
     /// Since when offsets are not told, or when they were last settled.
     settled: Cell<Option<Instant>>,
+    /// Since when the brokers answer, but tell no offsets of the group.
+    untold: Cell<Option<Instant>>,
     /// Bytes of headers sent since nothing waited.
     sending: Cell<usize>,
     /// The offsets sent last; at-least-once commits them when all that was sent has arrived.
@@ -97,6 +99,7 @@ impl Session {
             transactions,
             asked: Asked::default(),
             settled: Cell::new(None),
+            untold: Cell::new(None),
             sending: Cell::new(0),
             sent: RefCell::default(),
             known: RefCell::default(),

@@ -25,6 +25,8 @@ pub fn of(error: &KafkaError) -> String {
 pub fn report(error: &KafkaError, reason: &str) {
     match error.rdkafka_error_code() {
         Some(code) if is_connection(code) => debug!(reason, "kafka client: {}", of_code(code)),
+        // A poll tells it as well, and it is no error.
+        Some(Code::PartitionEOF) => {}
         _ => warn!(reason, "kafka client: {}", of(error)),
     }
 }

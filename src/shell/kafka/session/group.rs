@@ -19,6 +19,10 @@ const OFFSETS: Duration = Duration::from_secs(1);
 /// ending needs no help.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
+/// How long after a dead worker's transaction has timed out offsets may still not be told: the brokers look for
+/// such transactions every 10 s.
+const TIMED_OUT: Duration = Duration::from_secs(20);
+
 impl Session {
     /// Ends what our id left without an end; true if offsets that were committed may be undone.
     pub(super) fn settle(
@@ -85,6 +89,29 @@ impl Session {
                 self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
             }
         }
-        found
+        self.doubt_consumer(found)
+    }
+
+    /// The brokers answer, but tell no offsets, longer than any transaction lasts: it may be our consumer that
+    /// does not hear them. A new one joins the group.
+    fn doubt_consumer<T>(&self, found: Result<T, SessionError>) -> Result<T, SessionError> {
+        match found {
+            Err(SessionError::Exchange { what: restore::ASKING_OFFSETS, reason }) => {
+                let since = self.untold.get().unwrap_or_else(Instant::now);
+                self.untold.set(Some(since));
+                let patience = self.clients.kafka().transaction_timeout + TIMED_OUT;
+                if since.elapsed() < patience {
+                    let what = restore::ASKING_OFFSETS;
+                    return Err(SessionError::Exchange { what, reason });
+                }
+                self.untold.set(None);
+                let reason = format!("no offsets of group {} for {patience:?}: {reason}", self.group);
+                Err(SessionError::Consumer { reason })
+            }
+            found => {
+                self.untold.set(None);
+                found
+            }
+        }
     }
 }
