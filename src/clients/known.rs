@@ -2,7 +2,8 @@
 //!
 //! A function of the windows that were closed, in their order. It is too large for a state that is written with every commit: it
 //! is cut into pages by pseudonym, and a page that changed is written about once a minute of the stream's time, with the window and
-//! the offset up to which it knows everything. A restart reads pages, and again the visits since.
+//! the offset up to which it knows everything. A restart reads pages, and again the visits since. Each page has two keys, in turn: the page
+//! before stays until the state that goes with the new one is committed.
 //!
 //! A page that is full forgets the client that was not seen for longest. Blind to a client that came back after it was
 //! forgotten: it is new. A flood of new clients can make it forget; the watch of new clients sees that.
@@ -45,9 +46,11 @@ pub struct KnownClients {
     /// Closed windows that some page was not written since: their start, their first message, their rows.
     unwritten: VecDeque<(WindowStart, Offset, u64)>,
     rows: u64,
-    /// To be written with the next state: number and bytes.
-    due: Vec<(usize, Vec<u8>)>,
+    /// To be written with the next state: key and bytes.
+    due: Vec<(Vec<u8>, Vec<u8>)>,
     forgotten: u64,
+    /// Pages that know more are of a state that was not committed.
+    committed: Offset,
 }
 
 /// Pages of the table: the first ten bits of a pseudonym.
@@ -59,7 +62,21 @@ impl KnownClients {
     /// One that has seen nobody.
     pub fn new(settings: KnownSettings) -> Self {
         let pages = vec![ClientPage::default(); PAGES];
-        Self { settings, pages, unwritten: VecDeque::new(), rows: 0, due: vec![], forgotten: 0 }
+        Self {
+            settings,
+            pages,
+            unwritten: VecDeque::new(),
+            rows: 0,
+            due: vec![],
+            forgotten: 0,
+            committed: Offset(0),
+        }
+    }
+
+    /// The same, whose last state covers what is below `next`.
+    #[must_use]
+    pub fn committed(self, next: Offset) -> Self {
+        Self { committed: next, ..self }
     }
 
     pub fn settings(&self) -> &KnownSettings {
@@ -125,8 +142,8 @@ impl KnownClients {
     }
 
     fn write(&mut self, at: usize, frontier: WindowStart, next: Offset) {
-        if let Some(bytes) = self.pages[at].write(frontier, next) {
-            self.due.push((at, bytes));
+        if let Some((turn, bytes)) = self.pages[at].write(frontier, next) {
+            self.due.push((format!("{at:04}.{}", u8::from(turn)).into_bytes(), bytes));
         }
     }
 
@@ -149,8 +166,7 @@ impl KnownClients {
 
     /// Key and bytes of pages to be written, since this was last called.
     pub fn drain(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let due = std::mem::take(&mut self.due);
-        due.into_iter().map(|(at, bytes)| (key(at), bytes)).collect()
+        std::mem::take(&mut self.due)
     }
 
     /// Bytes that wait to be written.
@@ -158,17 +174,15 @@ impl KnownClients {
         self.due.iter().map(|(_, bytes)| bytes.len()).sum()
     }
 
-    /// Takes a page as it was written, the oldest first. One that knows more than what is below `next` counts only if there is no
-    /// other: whoever wrote it did not commit the state of it.
+    /// Takes a page as it was written, the oldest first. One that knows more than the state is passed over: whoever wrote it did
+    /// not commit the state that goes with it.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn load(&mut self, key: &[u8], bytes: &[u8], next: Offset) -> Result<(), String> {
-        let at = std::str::from_utf8(key).ok().and_then(|key| key.parse::<usize>().ok());
-        let at = at.filter(|&at| at < PAGES).ok_or("a page without a number")?;
-        let page = ClientPage::read(bytes)?;
-        let is_ahead = |page: &ClientPage| page.next() > next;
-        if !is_ahead(&page) || self.pages[at].is_empty() || is_ahead(&self.pages[at]) {
+    pub fn load(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), String> {
+        let (at, turn) = numbers(key).ok_or("a page without a number")?;
+        let page = ClientPage::read(bytes, turn)?;
+        if page.next() <= self.committed {
             self.pages[at] = page;
         }
         Ok(())
@@ -197,8 +211,11 @@ fn number(client: u64) -> usize {
     (client >> 54) as usize
 }
 
-fn key(at: usize) -> Vec<u8> {
-    format!("{at:04}").into_bytes()
+/// The page that a key names, and which of its two it is.
+fn numbers(key: &[u8]) -> Option<(usize, bool)> {
+    let (at, turn) = std::str::from_utf8(key).ok()?.split_once('.')?;
+    let at = at.parse().ok().filter(|&at| at < PAGES)?;
+    Some((at, turn.parse::<u8>().ok()? == 1))
 }
 
 #[cfg(test)]

@@ -86,8 +86,7 @@ impl ClientMonitor {
     /// # Errors
     /// If it cannot be read.
     pub fn load_page(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), String> {
-        let next = self.state.next;
-        self.known.as_mut().map_or(Ok(()), |known| known.load(key, bytes, next))
+        self.known.as_mut().map_or(Ok(()), |known| known.load(key, bytes))
     }
 
     /// Rows that it read and windows that it closed, since it began here.
@@ -120,7 +119,8 @@ impl ClientMonitor {
     pub fn restore(&self, next: Offset, low: Offset, bytes: &[u8]) -> Result<Self, String> {
         let mut state = State::read(bytes)?;
         (state.next, state.low) = (next, low);
-        let restored = Self { memory: Memory::again(), state, ..self.clone() };
+        let known = self.known.clone().map(|known| known.committed(next));
+        let restored = Self { memory: Memory::again(), state, known, ..self.clone() };
         let is_own = restored.state.baseline == self.terms.baseline;
         Ok(match is_own && restored.state.fits(&self.terms) {
             true => restored,

@@ -15,6 +15,8 @@ pub struct ClientPage {
     next: Offset,
     /// The first window since then that changed it.
     changed: Option<WindowStart>,
+    /// Under which of its two keys that is.
+    turn: bool,
 }
 
 /// Format version that this build writes and reads.
@@ -23,7 +25,7 @@ const VERSION: u64 = 1;
 impl Default for ClientPage {
     /// A page without a client, which was never written.
     fn default() -> Self {
-        Self { clients: vec![], from: Timestamp(0), next: Offset(0), changed: None }
+        Self { clients: vec![], from: Timestamp(0), next: Offset(0), changed: None, turn: false }
     }
 }
 
@@ -74,10 +76,6 @@ impl ClientPage {
         self.clients.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.clients.is_empty()
-    }
-
     pub fn next(&self) -> Offset {
         self.next
     }
@@ -86,11 +84,12 @@ impl ClientPage {
         self.changed
     }
 
-    /// Its bytes, if it changed since they were made last; it knows all windows before `frontier`.
-    pub fn write(&mut self, frontier: WindowStart, next: Offset) -> Option<Vec<u8>> {
+    /// Its bytes, if it changed since they were made last, and under which key: the other one than then. It knows all windows
+    /// before `frontier`.
+    pub fn write(&mut self, frontier: WindowStart, next: Offset) -> Option<(bool, Vec<u8>)> {
         self.changed.take()?;
-        (self.from, self.next) = (frontier, next);
-        Some(self.to_bytes())
+        (self.from, self.next, self.turn) = (frontier, next, !self.turn);
+        Some((self.turn, self.to_bytes()))
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -106,9 +105,11 @@ impl ClientPage {
         out
     }
 
+    /// The page that was written under this of its two keys.
+    ///
     /// # Errors
     /// If the bytes cannot be read, or another build wrote them.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub fn read(bytes: &[u8], turn: bool) -> Result<Self, String> {
         let mut read = Bytes(bytes);
         let version = read.varint()?;
         if version != VERSION {
@@ -124,7 +125,7 @@ impl ClientPage {
             clients.push((name, KnownClient::read(&mut read)?));
         }
         match read.0.is_empty() {
-            true => Ok(Self { clients, from, next, changed: None }),
+            true => Ok(Self { clients, from, next, changed: None, turn }),
             false => Err(format!("{} bytes are left over", read.0.len())),
         }
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -49,9 +51,9 @@ fn from_pages_and_the_windows_since_the_same_table_comes_wherever_it_was_cut() {
             run(&mut first, &log[..cut], 0, &mut pages);
             let low = first.low().map_or(cut, |low| low.0 as usize);
             assert!(low + 7 >= cut, "{low} of {cut}");
-            let mut again = KnownClients::new(settings);
+            let mut again = KnownClients::new(settings).committed(Offset(cut as i64));
             for (key, bytes) in &pages {
-                again.load(key, bytes, Offset(cut as i64)).unwrap();
+                again.load(key, bytes).unwrap();
             }
             for (i, spells) in log.iter().enumerate().take(cut).skip(low) {
                 let at = Timestamp(1_700_000_000_000 + i as i64 * WINDOW_MS);
@@ -71,12 +73,33 @@ fn a_page_whose_state_was_not_committed_gives_way_to_the_one_before() {
     let log: Vec<Spells> = (0..30).map(|_| spells(rng)).collect();
     let (mut whole, mut pages) = (KnownClients::new(settings(1 << 20)), vec![]);
     run(&mut whole, &log, 0, &mut pages);
-    let mut again = KnownClients::new(settings(1 << 20));
-    pages.iter().for_each(|(key, bytes)| again.load(key, bytes, Offset(12)).unwrap());
     let known = |table: &KnownClients| table.pages.iter().map(ClientPage::next).max();
-    assert!(known(&again) <= Some(Offset(12)) && known(&whole) > Some(Offset(12)));
-    assert!(again.load(b"1024", &pages[0].1, Offset(1)).is_err());
-    assert!(again.load(b"0001", &pages[0].1[1..], Offset(1)).is_err());
+    for committed in 0..30 {
+        let end = Offset(committed);
+        let is_ahead = |(_, bytes): &&(Vec<u8>, Vec<u8>)| page(bytes).next() > end;
+        let mut log: Vec<&(Vec<u8>, Vec<u8>)> = pages.iter().filter(|p| !is_ahead(p)).collect();
+        let mut writing = KnownClients::new(settings(1 << 20)).committed(end);
+        log.iter().for_each(|(key, bytes)| writing.load(key, bytes).unwrap());
+        // Of each page one more was written, without its state; of each key the last stays.
+        let numbers: BTreeSet<_> = pages.iter().map(|(key, _)| &key[..4]).collect();
+        let of = |at: &[u8]| pages.iter().filter(is_ahead).find(|(key, _)| key[..4] == *at);
+        log.extend(numbers.into_iter().filter_map(of));
+        let is_last = |i: usize| log[i + 1..].iter().all(|(key, _)| *key != log[i].0);
+        let mut again = KnownClients::new(settings(1 << 20)).committed(end);
+        for i in (0..log.len()).filter(|&i| is_last(i)) {
+            again.load(&log[i].0, &log[i].1).unwrap();
+        }
+        assert_eq!(again.to_bytes(), writing.to_bytes(), "{committed}");
+        assert!(known(&again) <= Some(end));
+    }
+    assert!(known(&whole) > Some(Offset(12)));
+    assert!(whole.load(b"1024.0", &pages[0].1).is_err());
+    assert!(whole.load(b"0001", &pages[0].1).is_err());
+    assert!(whole.load(b"0001.1", &pages[0].1[1..]).is_err());
+}
+
+fn page(bytes: &[u8]) -> ClientPage {
+    ClientPage::read(bytes, false).unwrap()
 }
 
 #[test]

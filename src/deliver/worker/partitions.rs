@@ -227,8 +227,9 @@ impl<R: Scorer> Desk<R> {
         let from = self.nexts(free.iter().copied());
         paused.iter().for_each(|&partition| self.partitions.resume(partition));
         from.iter().for_each(|&(partition, next)| self.progress.stands(partition, next));
-        self.announce(session, &free)?;
-        session.resume(&from)
+        // Before anything that may fail: one that is `Reading` is not paused.
+        session.resume(&from)?;
+        self.announce(session, &free)
     }
 
     /// Commits what was read. Whoever comes next must not take our leave for an end: what these

@@ -105,7 +105,8 @@ impl Session {
                     return Err(SessionError::Exchange { what, reason });
                 }
                 self.untold.set(None);
-                let reason = format!("no offsets of group {} for {patience:?}: {reason}", self.group);
+                let reason =
+                    format!("no offsets of group {} for {patience:?}: {reason}", self.group);
                 Err(SessionError::Consumer { reason })
             }
             found => {
