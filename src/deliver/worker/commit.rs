@@ -78,11 +78,13 @@ impl<R: Scorer> Desk<R> {
                 headers: &[],
             })?;
         }
-        let those = self.partitions.slots().filter(|(_, slot)| moved(slot));
+        // Of those that did not move too: a coordinator that forgot some knows them again.
+        let those = self.partitions.slots().filter(|(_, slot)| moved(slot) || slot.written);
         let next: Vec<(Partition, Offset)> = those.map(|(p, slot)| (p, slot.lane.next())).collect();
         session.offsets(&next)?;
         session.commit()?;
         for (_, slot) in self.partitions.slots_mut() {
+            slot.written |= moved(slot);
             if moved(slot) || slot.last.is_none() {
                 slot.last = Some(Last { lane: slot.lane.clone(), told_quiet: None });
             }

@@ -84,6 +84,8 @@ struct Slot {
     lane: Lane,
     /// The next offset at the last commit. `None` if the state must be written although the lane has not moved.
     committed: Option<Offset>,
+    /// This worker has committed an offset of it.
+    written: bool,
     /// The lane at the last commit. `None` if another worker made that commit, or if the lane reads another log since.
     last: Option<Last>,
     /// It passed offsets that readers never see (markers, aborted records). They are committed although nothing is sent.
@@ -271,6 +273,7 @@ impl Slot {
         Self {
             lane,
             committed,
+            written: false,
             last: None,
             passed_over: false,
             passed_at: now,
