@@ -1,12 +1,12 @@
-//! Whoever reads one topic of ours from its beginning to its end and remembers what it read: the client monitor, the
+//! A follower reads one topic of ours, remembers what it read, and tells what follows from it: the client monitor, the
 //! join of requests and answers.
 //!
-//! Messages to the evidence topic, a tick, state and offset leave in one transaction. What it remembers may be more
-//! than a record of the state topic holds: the state says from which offset on a restart reads again. Nothing is told
-//! of that, up to where the state ends. The topic has one partition: one order, one follower. Its time is in
-//! the topic too: the ticks that the follower itself writes there.
+//! Messages to the evidence topic, a tick, the state and the offset leave in one transaction. A follower may remember
+//! more than one record of the state topic holds. So its state names the offset from which a restart reads again. What
+//! is read again, up to the offset where the state ends, produces no message. The topic has one partition, so there is
+//! one order and one follower. Its clock are ticks, which the follower writes to the same topic.
 //!
-//! It cannot see what retention deleted above the offset from which it must read again: then it remembers less.
+//! Limit: if retention deleted records that a restart must read again, the follower remembers less.
 
 mod clients;
 mod pages;
@@ -29,13 +29,13 @@ use crate::config::Stream;
 use crate::record::{Offset, Partition, TopicPartition};
 use crate::watch::Message;
 
-/// Follows the topic while its group gives it the partition; else stands by.
+/// Drives a follower while the group assigns the partition to this process.
 pub struct FollowerDriver<S, F> {
     session: S,
     stream: Arc<Stream>,
     /// One that has read nothing.
     fresh: F,
-    /// The next revision's, once there is one.
+    /// The follower of the next revision, if there is one.
     inbox: Arc<Inbox<(Arc<Stream>, F)>>,
     seat: Seat<F>,
     ticked: Option<Instant>,
@@ -45,10 +45,10 @@ pub struct FollowerDriver<S, F> {
 }
 
 enum Seat<F> {
-    /// Somebody else follows.
+    /// Another process has the partition.
     Empty,
-    /// It is ours, and the last state is looked for: since when, when next, and whether somebody was told that
-    /// it takes too long.
+    /// The partition is ours and the last state is looked for: since when, when the next attempt is due, and whether the
+    /// log already says that it takes too long.
     Restoring {
         since: Instant,
         next: Instant,
@@ -82,17 +82,17 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         Self { session, stream, fresh, inbox, seat, ticked: None, recovery, timing, progress }
     }
 
-    /// Hands its session back, and what one of its revision begins with. Nothing is committed.
+    /// Returns the session, and what a follower of this revision begins with. Commits nothing.
     pub fn rest(self) -> (S, Arc<Stream>, F) {
         (self.session, self.stream, self.fresh)
     }
 
-    /// The follower, while it is here and has read again what it must.
+    /// The follower, if the partition is ours and it has read again what it must.
     pub fn follower(&self) -> Option<&F> {
         self.reader().map(|reader| &reader.follower)
     }
 
-    /// Reads what there is, tells what follows from it, writes a tick if it is time.
+    /// Reads, tells what follows, and writes a tick if one is due.
     ///
     /// # Errors
     /// Only [`SessionError::Fenced`]: leave, touch nothing.
@@ -125,7 +125,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         self.tell(&messages, tick)
     }
 
-    /// What an operator may know of it.
+    /// Reports its state to metrics.
     fn note(&self) {
         let Some(Reader { follower, log, .. }) = self.reader() else { return };
         let positions = self.session.positions();
@@ -151,13 +151,13 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         }
     }
 
-    /// Goes on by the next revision, if there is one.
+    /// Switches to the next revision, if there is one.
     fn adopt(&mut self) -> Result<(), SessionError> {
         let Some((stream, fresh)) = self.inbox.take() else { return Ok(()) };
         (self.stream, self.fresh) = (stream, fresh);
         self.progress.adopt(self.fresh.baseline());
         if self.reader().is_none() {
-            // What is read again is read by the new one.
+            // It has to read again anyway: the new one does.
             return if let Seat::Taken(_) = self.seat { self.read_anew() } else { Ok(()) };
         }
         if let Seat::Taken(reader) = &mut self.seat {
@@ -166,7 +166,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         self.tell(&[], true)
     }
 
-    /// What follows from what there is to read.
+    /// Reads records, and returns the messages that follow from them.
     fn read(&mut self) -> Result<Vec<Message>, SessionError> {
         let mut messages = vec![];
         let mut timeout = POLL;
@@ -204,8 +204,8 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
 
     /// Commits messages, a tick, state and offset together.
     fn tell(&mut self, messages: &[Message], tick: bool) -> Result<(), SessionError> {
-        // State may be large: it is written when there is something to tell, and with ticks. What was read since is
-        // read again by whoever comes next.
+        // State may be large: it is written with messages and ticks only. After a restart, what was read since then is
+        // read again.
         if self.reader().is_none() || messages.is_empty() && !tick && self.page_bytes() == 0 {
             return Ok(());
         }
@@ -253,7 +253,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         Ok(())
     }
 
-    /// Begins again where the topic is not the log any more that it was.
+    /// Begins again if the topic was made anew or its log was cut.
     fn check_log(&mut self) -> Result<(), SessionError> {
         let interrupted = self.session.is_interrupted();
         let looked = self.session.looked();
@@ -276,7 +276,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         if interrupted { self.read_anew() } else { Ok(()) }
     }
 
-    /// What was read is kept; where it goes on is looked for.
+    /// Commits what was read, then looks for the offset to go on from.
     fn read_anew(&mut self) -> Result<(), SessionError> {
         self.tell(&[], true)?;
         self.begin_again();
@@ -287,7 +287,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         while let Some(change) = self.session.change() {
             match change {
                 Change::Assigned(partitions) => {
-                    // Read from where its state says, once that is known.
+                    // Paused until the state says where to go on.
                     let from: Vec<_> = partitions.iter().map(|&p| (p, Offset(0))).collect();
                     self.session.assign(&from)?;
                     self.session.pause(&partitions)?;
@@ -296,7 +296,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
                     }
                 }
                 Change::Revoked(partitions) | Change::Lost(partitions) => {
-                    // What it read and did not commit, the next one reads too.
+                    // What was read and not committed, the next process reads too.
                     if partitions.contains(&PARTITION) {
                         self.seat = Seat::Empty;
                         self.progress.disown();
@@ -316,7 +316,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
         self.seat = Seat::Restoring { since: now, next: now, told: false };
     }
 
-    /// The follower as its last commit left it; from there on it reads again.
+    /// Restores the follower from its last commit.
     fn restore(&mut self) -> Result<(), SessionError> {
         let now = self.session.now();
         let Seat::Restoring { since, next, told } = &mut self.seat else { return Ok(()) };

@@ -1,18 +1,18 @@
 //! The monitor at work: evidence in; alerts, state and offsets out, in one transaction.
 
+mod begin;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
+pub use self::begin::begin_monitor;
 use super::recovery::{GivenUp, Recovery};
-use super::{
-    Beginning, Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Start,
-    Timing,
-};
+use super::{Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Timing};
 use crate::config::Stream;
 use crate::monitor::{Alert, Event};
-use crate::monitor::{Monitor, MonitorError, MonitorState};
+use crate::monitor::{Monitor, MonitorState};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::watch::{Message as WatchMessage, Tick};
 
@@ -388,40 +388,4 @@ impl<S: Session> MonitorDriver<S> {
         }
         Ok(())
     }
-}
-
-/// The monitor that goes on from `beginning`, whose first kept value is its state, with what there is
-/// to say about an incident of another baseline; `offsets_lag` as in [`Timing`]. Offsets behind the state
-/// as for [`begin_lane`](super::begin_lane). In an evidence topic that is another from some offset on, it hears what
-/// stands there: what it heard before stays heard.
-///
-/// # Errors
-/// If state and committed offset do not fit each other.
-pub fn begin_monitor(
-    fresh: &Monitor,
-    beginning: &Beginning,
-    offsets_lag: bool,
-) -> Result<(Monitor, Vec<Alert>), MonitorError> {
-    let fresh = fresh.clone();
-    let log = &beginning.log.extent;
-    let start = beginning.start(offsets_lag);
-    let (monitor, ended) = match start {
-        Start::Fresh(next) => Ok((fresh.starting_at(next), vec![])),
-        Start::Lost { committed } => Err(MonitorError::Missing { committed }),
-        Start::Covering { state, committed: Some(committed) } => fresh.restore(state, committed),
-        Start::Covering { state, .. } | Start::WithoutOffset { state } => fresh.covering(state),
-    }?;
-    let next = monitor.next();
-    let gone = beginning.log.since(monitor.log(), next);
-    let monitor = match gone {
-        Some(gone) => {
-            warn!(%next, "the evidence topic is another log than it was: {gone}; the monitor hears it from there");
-            monitor.starting_at(gone.next)
-        }
-        None if matches!(start, Start::WithoutOffset { .. }) && next != log.start => {
-            return Err(MonitorError::NoOffset { covered: next });
-        }
-        None => monitor,
-    };
-    Ok((monitor.of_log(log.clone()), ended))
 }

@@ -19,13 +19,15 @@ mod clients;
 mod lineage;
 mod panels;
 mod quasi;
+mod rules;
 mod state;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::panels::Said;
-use self::state::{Lost, Open};
+use self::state::Open;
 pub use self::state::{MonitorError, State};
 use super::incident::Past;
 use super::incidents::Fired;
@@ -33,8 +35,7 @@ use crate::monitor::{About, Alert, Cause, Finding, LineageEvent, LineageFacts};
 use crate::privacy::QuasiPlan;
 use crate::record::{Extent, Offset, Partition, Schema, Timestamp};
 use crate::watch::{
-    Evidence, Heard, Loss, Message, Presence, Signals, Stall, Tally, Terms, Transition,
-    WindowStart, watermark,
+    Evidence, Heard, Message, Presence, Signals, Tally, Terms, Transition, WindowStart,
 };
 
 /// Monitor of one stream.
@@ -259,28 +260,6 @@ impl Monitor {
         heard.quiet = presence.quiet;
     }
 
-    /// Nothing else follows from it: a partition that stands still holds no window open.
-    fn hear_stall(&mut self, stall: &Stall) {
-        match stall.over {
-            true => drop(self.state.stalled.remove(&stall.partition)),
-            false => drop(self.state.stalled.insert(stall.partition, stall.at)),
-        }
-    }
-
-    /// Records of the input are gone: nothing else is to be learned of them.
-    fn hear_loss(&mut self, loss: &Loss, alerts: &mut Vec<Alert>) {
-        let lost = Lost { loss: loss.clone(), at: self.state.clock };
-        let known = self.state.lost.insert(loss.partition, lost).map(|known| known.loss);
-        let is_of = |known: &Loss| Loss { waits: loss.waits, ..known.clone() } == *loss;
-        // A worker that took the partition over says the same, and so does one that goes on after it.
-        if known.is_some_and(|known| is_of(&known)) {
-            return;
-        }
-        let Self { frame, state, .. } = self;
-        let keep_firing_for_ms = frame.terms.keep_firing_for_ms as i64;
-        state.incidents.lose(&frame.about, state.clock, loss, keep_firing_for_ms, alerts);
-    }
-
     /// What is known of a partition that was heard of a moment ago.
     fn heard(&mut self, partition: Partition) -> &mut Heard {
         let at = self.state.clock;
@@ -324,85 +303,6 @@ impl Monitor {
         }
     }
 
-    /// The window that closes next, whatever stamps say.
-    fn current(&self) -> WindowStart {
-        let watermark = self.watermark().0.max(0);
-        self.state.frontier.max(Timestamp(watermark - watermark % self.length()))
-    }
-
-    /// What is ahead of the clock counts in the current window, as misdated. It may be the stamps of most
-    /// records of a partition; of fewer, the lane has seen to it.
-    fn fold_future(&mut self) {
-        let latest = Timestamp(self.state.clock.0 + AHEAD_WINDOWS * self.length());
-        let current = self.current();
-        while let Some(last) = self.state.windows.last_entry() {
-            if *last.key() <= latest {
-                break;
-            }
-            let future = last.remove().misdated();
-            self.state.windows.entry(current).or_default().join(future);
-        }
-    }
-
-    /// Closes every window that all partitions with anything to say have gone past.
-    fn close_windows(&mut self, alerts: &mut Vec<Alert>) {
-        let watermark = self.watermark();
-        while let Some(window) = self.oldest_open() {
-            if window.0 + self.length() > watermark.0 {
-                break;
-            }
-            self.close(window, alerts);
-        }
-        let old = Timestamp(self.state.frontier.0 - PAST_MAX * self.length());
-        self.state.past = self.state.past.split_off(&old);
-        while self.is_full() {
-            self.make_room(alerts);
-        }
-    }
-
-    fn oldest_open(&self) -> Option<WindowStart> {
-        self.state.windows.first_key_value().map(|(&window, _)| window)
-    }
-
-    fn close(&mut self, window: WindowStart, alerts: &mut Vec<Alert>) {
-        let open = self.state.windows.remove(&window).expect("it is open");
-        #[cfg(test)]
-        tests::closed(&open.tally.counts);
-        self.state.frontier = self.state.frontier.max(Timestamp(window.0 + self.length()));
-        let said = self.play(window, &open);
-        if let Some(closed) = &mut self.closed {
-            closed.push((window, open.tally.clone()));
-        }
-        self.state.past.insert(window, open.closed());
-        self.live(window, said, alerts);
-    }
-
-    fn is_full(&self) -> bool {
-        let windows = &self.state.windows;
-        let parts: usize = windows.values().map(|open| open.parts.len().max(1)).sum();
-        let cells = || windows.values().map(Open::cells).sum::<usize>();
-        windows.len() > 1 && (parts > WINDOWS_MAX || cells() > CELLS_MAX)
-    }
-
-    /// Makes one window of the last two if the clock is not there yet; else closes the oldest without waiting
-    /// for partitions that are far behind: what they say later is late, not lost.
-    fn make_room(&mut self, alerts: &mut Vec<Alert>) {
-        let first = self.oldest_open().expect("it is full");
-        let (last, open) = self.state.windows.pop_last().expect("it is full");
-        if last > self.state.clock {
-            let mut before = self.state.windows.last_entry().expect("it has two");
-            before.get_mut().join(open);
-        } else {
-            self.state.windows.insert(last, open);
-            self.close(first, alerts);
-        }
-    }
-
-    /// Everything before this is complete.
-    fn watermark(&self) -> Timestamp {
-        watermark(self.state.partitions.values(), self.state.clock, self.length())
-    }
-
     /// Incidents begin, grow and end with what the watches say.
     fn live(&mut self, window: WindowStart, said: Vec<Said>, alerts: &mut Vec<Alert>) {
         let Self { frame, state, .. } = self;
@@ -438,47 +338,6 @@ impl Monitor {
         let past = |since, slot| past_since(closed, frontier, (since, slot));
         state.incidents.fire(about, fired, keep_firing_for_ms, past, alerts);
         state.incidents.keep_up(about, alerts);
-    }
-
-    /// A plain rule, outside the budget: a stream that had records has none for too long.
-    fn listen(&mut self, alerts: &mut Vec<Alert>) {
-        let Self { frame, state, .. } = self;
-        let (Some(no_data_ms), Some(heard)) = (frame.no_data_ms, state.record_at) else { return };
-        let silent = state.clock.0.saturating_sub(heard.0) >= no_data_ms as i64;
-        match (silent, state.incidents.is_open(Cause::NoData)) {
-            (true, false) => {
-                let keep_firing_for_ms = frame.terms.keep_firing_for_ms as i64;
-                state.incidents.no_data(&frame.about, heard, keep_firing_for_ms, alerts);
-            }
-            (false, true) => state.incidents.end(&frame.about, Cause::NoData, None, alerts),
-            _ => {}
-        }
-    }
-
-    /// A plain rule, outside the budget: records wait, and somebody must know.
-    fn wait(&mut self, alerts: &mut Vec<Alert>) {
-        let Self { frame, state, .. } = self;
-        let stalled = state.stalled.first_key_value().map(|(&p, &offset)| (p, offset));
-        match (stalled, state.incidents.is_open(Cause::Stall)) {
-            (Some(at), false) => {
-                let keep_firing_for_ms = frame.terms.keep_firing_for_ms as i64;
-                state.incidents.stall(&frame.about, state.clock, at, keep_firing_for_ms, alerts);
-            }
-            (None, true) => state.incidents.go_on(&frame.about, state.clock, alerts),
-            _ => {}
-        }
-    }
-
-    /// A loss is over when every partition reads on and nothing more was lost for a while.
-    fn recover(&mut self, alerts: &mut Vec<Alert>) {
-        let Self { frame, state, .. } = self;
-        let (clock, keep_firing_for_ms) = (state.clock, frame.terms.keep_firing_for_ms as i64);
-        let is_recent =
-            |lost: &Lost| lost.loss.waits || clock.0 < lost.at.0.saturating_add(keep_firing_for_ms);
-        state.lost.retain(|_, lost| is_recent(lost));
-        if state.lost.is_empty() && state.incidents.is_open(Cause::DataLoss) {
-            state.incidents.end(&frame.about, Cause::DataLoss, None, alerts);
-        }
     }
 
     fn length(&self) -> i64 {

@@ -1,14 +1,19 @@
 //! `tripline run`: every stream's workers and monitor, until told to stop.
 
+mod frame;
+mod overview;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use super::bundle::{self, BundleDirError};
+pub use self::frame::{frame, guard, monitor};
+pub use self::overview::{ClientInbox, Inboxes, JoinInbox, Overview};
+use super::bundle::BundleDirError;
 use super::clients;
 use super::dumps;
 use super::kafka::{Clients, Session};
@@ -23,18 +28,12 @@ use super::trial::{Trial, TrialError};
 use super::vault::{KeyAway, VaultError, Vaults};
 use super::watchdog;
 use crate::answers::Join;
-use crate::bundle::Bundle;
-use crate::clients::{ClientMonitor, HUNDREDTHS};
 use crate::config::{self, Config, Delivery, Kafka, Stream};
-use crate::decide::OnFlagged;
-use crate::deliver::{Inbox, Progress, Timing};
+use crate::deliver::Timing;
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
-use crate::monitor::About;
-use crate::monitor::{Frame, Monitor};
+use crate::monitor::Frame;
 use crate::record::{OwnedRecord, Position, Probability};
 use crate::score::{Guard, GuardError};
-use crate::watch::answers::{answer_roster, beside_answers};
-use crate::watch::{Terms, Times, Watch, roster};
 
 /// Why the process ends before it is told to.
 #[derive(Debug, thiserror::Error)]
@@ -193,160 +192,6 @@ impl Prepared {
         let (width, cells) = (self.guard.schema().width(), self.guard.signals().cells());
         let shape = Shape { width, labels, wide, answers, cells };
         Memory::of(&self.stream, shape, self.bundle_bytes, kafka)
-    }
-}
-
-/// The bundle of `stream`, and what it knows.
-///
-/// # Errors
-/// If it cannot be read, is not what its manifest says, cannot keep the budget, or corrects at a price that
-/// `fit` was told not to pay.
-pub fn guard(stream: &Stream) -> Result<(Bundle, Guard), RunError> {
-    let name = || stream.name.clone();
-    for path in bundle::writable_by_all(&stream.bundle) {
-        let path = path.display();
-        warn!(stream = stream.name, %path, "everybody on this machine may write to a bundle: chmod o-w");
-    }
-    let bundle = match &stream.bundle_key {
-        Some(key) => bundle::read_signed(&stream.bundle, key),
-        None => bundle::read(&stream.bundle),
-    };
-    let bundle = bundle.map_err(|error| RunError::Bundle { stream: name(), error })?;
-    let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)
-        .and_then(|guard| guard.with_outputs(&stream.outputs, &stream.codec))
-        .and_then(|guard| guard.with_opener(stream.decrypt.as_ref()))
-        .and_then(|guard| guard.counting(stream.privacy.as_ref()))
-        .map_err(|error| RunError::Guard { stream: name(), path: stream.bundle.clone(), error })?;
-    let guard = clients::marking(guard, stream, &bundle).map_err(|error| RunError::Guard {
-        stream: name(),
-        path: stream.bundle.clone(),
-        error,
-    })?;
-    let guard = match stream.reason_values {
-        true => guard.telling_values(&stream.codec),
-        false => guard,
-    };
-    let guard = match stream.answers {
-        Some(_) => guard.telling_answers(),
-        None => guard,
-    };
-    if stream.answers.is_some() && !guard.tells_answers() {
-        return Err(RunError::NoOwnAnswers { stream: name(), path: stream.bundle.clone() });
-    }
-    if let Some(correction) = guard.correction().filter(|correction| !correction.is_bearable())
-        && stream.policy.on_flagged == OnFlagged::Correct
-    {
-        let (lost, loss_max) = (100.0 * correction.lost, correction.loss_max);
-        let (stream, path) = (name(), stream.bundle.clone());
-        return Err(RunError::Correction { stream, path, lost, loss_max });
-    }
-    Ok((bundle, guard))
-}
-
-/// A monitor of `stream` that has heard nothing.
-pub fn monitor(stream: &Stream, guard: &Guard) -> Monitor {
-    Monitor::new(Arc::new(frame(stream, guard)))
-}
-
-/// What the monitor of `stream` is told.
-pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
-    let clean = guard.clean();
-    let budget = clean.budget;
-    let false_page_ms = stream.alerts.period.as_millis() as u64;
-    let about = About {
-        stream: stream.name.clone(),
-        input: stream.input.clone(),
-        sanitized: stream.topics.sanitized.clone(),
-        quarantine: stream.topics.quarantine.clone(),
-        dead_letter: stream.topics.dead_letter.clone(),
-        baseline: guard.baseline().to_owned(),
-        bundle: guard.digest().to_string(),
-        policy: guard.policy(),
-        budget,
-        false_page_ms,
-        schema: guard.schema().clone(),
-        brokers: stream.brokers.clone(),
-        file: stream.file.display().to_string(),
-    };
-    let times = Times {
-        window_ms: stream.alerts.window.as_millis() as u64,
-        false_page_ms,
-        keep_firing_for_ms: stream.alerts.keep_firing_for.as_millis() as u64,
-    };
-    let signals = guard.signals().clone();
-    // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
-    let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
-    let wanted = |watch: &dyn Watch| !(moves && watch.needs_stationary_rows());
-    let mut watches = roster(&signals, clean, wanted);
-    let depends = guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0);
-    let answers = stream.answers.as_ref().map(|answers| {
-        beside_answers(&mut watches);
-        let of_pairs = answer_roster(answers.differ_max, moves || depends);
-        Terms::new(guard.baseline(), &stream.name, of_pairs, times)
-    });
-    let mut terms = Terms::new(guard.baseline(), &stream.name, watches, times);
-    if depends {
-        terms.draws_max = 1;
-    }
-    if stream.clients.is_some() {
-        terms = terms.leaving(HUNDREDTHS);
-    }
-    let no_data_ms = stream.alerts.no_data.map(|after| after.as_millis() as u64);
-    let (schema, per_partition) = (guard.schema().clone(), stream.alerts.per_partition);
-    let quasi = guard.quasi().cloned();
-    let lineage = super::lineage::facts(stream, guard, &terms).map(Arc::new);
-    Frame { about, terms, answers, signals, schema, no_data_ms, per_partition, quasi, lineage }
-}
-
-/// Counters of every thread of a process, by stream, and where the next revision of each stream goes.
-#[derive(Clone, Default)]
-pub struct Overview {
-    pub threads: Vec<Arc<Progress>>,
-    pub inboxes: Vec<Inboxes>,
-}
-
-/// Where who joins answers finds the next revision.
-pub type JoinInbox = Inbox<(Arc<Stream>, Join)>;
-
-/// Where the client monitor finds the next revision.
-pub type ClientInbox = Inbox<(Arc<Stream>, ClientMonitor)>;
-
-/// Where the threads of a stream find their next revision.
-#[derive(Clone)]
-pub struct Inboxes {
-    pub workers: Vec<Arc<Inbox<Next>>>,
-    pub monitor: Arc<Inbox<(Arc<Stream>, Monitor)>>,
-    /// If clients are watched.
-    pub clients: Option<Arc<ClientInbox>>,
-    /// Of those who read and join answers, if that is wanted.
-    pub answers: Option<Arc<Inbox<Arc<Stream>>>>,
-    pub join: Option<Arc<JoinInbox>>,
-}
-
-impl Inboxes {
-    fn threads(&self) -> usize {
-        self.workers.len()
-            + 1
-            + usize::from(self.clients.is_some())
-            + usize::from(self.answers.is_some())
-            + usize::from(self.join.is_some())
-    }
-}
-
-impl Overview {
-    /// One counter per thread that `config` asks for: its workers, then its monitor, then its client monitor, then who reads
-    /// answers and who joins them, per stream.
-    pub fn new(streams: &[Prepared]) -> Self {
-        let inboxes = streams.iter().map(|prepared| Inboxes {
-            workers: (0..prepared.stream.workers).map(|_| Arc::default()).collect(),
-            monitor: Arc::default(),
-            clients: prepared.stream.clients.as_ref().map(|_| Arc::default()),
-            answers: prepared.stream.answers.as_ref().map(|_| Arc::default()),
-            join: prepared.stream.answers.as_ref().map(|_| Arc::default()),
-        });
-        let inboxes: Vec<Inboxes> = inboxes.collect();
-        let threads = inboxes.iter().map(Inboxes::threads).sum();
-        Self { threads: (0..threads).map(|_| Arc::default()).collect(), inboxes }
     }
 }
 

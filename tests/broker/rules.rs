@@ -4,6 +4,8 @@
 //! Only `for` is shortened: what a rule asks for lasts as long as the scrapes. A process that is well stands beside them and
 //! pages nobody.
 
+mod hand;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::Command;
@@ -14,6 +16,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use self::hand::Hand;
 use crate::harness::{Broker, Process, ShowOnPanic, file, free_port, path_in, root, wait_until};
 use crate::turn::turn;
 
@@ -140,62 +143,6 @@ fn rows() -> Vec<Vec<u8>> {
         numbers.flat_map(f32::to_le_bytes).collect()
     };
     clean.map(bytes).collect()
-}
-
-struct Hand<'a> {
-    broker: &'a Broker,
-    producer: BaseProducer,
-    admin: AdminClient<DefaultClientContext>,
-    runtime: tokio::runtime::Runtime,
-    rows: Vec<Vec<u8>>,
-}
-
-impl<'a> Hand<'a> {
-    fn new(broker: &'a Broker) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let producer = broker.client().create().expect("a producer");
-        let admin = broker.client().create().expect("a client");
-        Self { broker, producer, admin, runtime, rows: rows() }
-    }
-
-    fn put(&self, topic: &str, key: &str, value: &[u8]) {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-        let record = BaseRecord::to(topic).partition(0).key(key).payload(value);
-        let record = record.timestamp(since.as_millis() as i64);
-        self.producer.send(record).expect("room");
-    }
-
-    fn send(&self, stream: &str, count: usize) {
-        let rows = self.rows.iter().cycle().take(count);
-        rows.for_each(|row| self.put(&format!("{stream}.requests"), "k", row));
-        self.producer.flush(Duration::from_secs(20)).expect("delivered");
-    }
-
-    fn delete(&self, topic: &str) {
-        let done = self.admin.delete_topics(&[topic], &AdminOptions::new());
-        let done = self.runtime.block_on(done).expect("an answer");
-        done.into_iter().for_each(|topic| drop(topic.expect("it is deleted")));
-    }
-
-    fn delete_below(&self, topic: &str, offset: i64) {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("an offset");
-        let done = self.admin.delete_records(&list, &AdminOptions::new());
-        self.runtime.block_on(done).expect("they are deleted");
-    }
-
-    /// A topic that takes no record of more bytes any more.
-    fn limit(&self, topic: &str, bytes: &str) {
-        let config =
-            AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", bytes);
-        let done = self.admin.alter_configs([&config], &AdminOptions::new());
-        let done = self.runtime.block_on(done).expect("an answer");
-        done.into_iter().for_each(|topic| drop(topic.expect("it is altered")));
-    }
-
-    fn input(&self, stream: &str, partitions: i32) {
-        self.broker.create_topic(&format!("{stream}.requests"), partitions, &[]);
-    }
 }
 
 /// What was scraped: a value per second and series, none where the process did not have it.

@@ -1,6 +1,12 @@
 //! Records that come sealed: judged as what is in them, delivered as they came or sealed again, and nothing of what was
 //! sealed anywhere else.
 
+mod stream;
+
+use self::stream::{
+    DECRYPT, ENFORCE, KEYS, Left, VECTORS, at, images, open, prepared, prepared_with, record, rows,
+    run, scorer, seal, team,
+};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -20,145 +26,6 @@ use tripline::shell::run::Prepared;
 use tripline::shell::scorer::StreamScorer;
 use tripline::shell::trial::Trial;
 use tripline::shell::why::decision;
-
-/// One of each algorithm, sealed by `jwcrypto`: its key, and the value itself.
-static VECTORS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
-    let text = include_str!("../frozen/jose/jwe-vectors.json");
-    let all: Vec<Value> = serde_json::from_str(text).expect("JSON");
-    let read =
-        |one: &Value| (one["jwk"].to_string(), one["jwe"].as_str().expect("text").to_owned());
-    all.iter().map(read).collect()
-});
-
-/// Read once: to check that the numbers of an RSA key are primes takes a tenth of a second.
-static KEYS: LazyLock<Vec<KeyMaterial>> = LazyLock::new(|| {
-    VECTORS.iter().map(|(jwk, _)| Jwk::read(jwk).expect("a key").material).collect()
-});
-
-const TEAM: &str = r#"{"kty":"OKP","crv":"X25519","kid":"team","x":"hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo","d":"dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo"}"#;
-
-fn team() -> KeyMaterial {
-    Jwk::read(TEAM).expect("a key").material
-}
-
-fn public(jwk: &str) -> String {
-    let mut key: Value = serde_json::from_str(jwk).expect("JSON");
-    key.as_object_mut().expect("an object").remove("d");
-    key.to_string()
-}
-
-fn models() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
-}
-
-const DECRYPT: &str = "[stream.decrypt]\nkind = \"jwe\"\nkeys = [\"k1\", \"k2\", \"k3\", \"k4\", \"k5\"]\n\
-    algorithms = [\"dir+A256GCM\", \"A256KW+A256GCM\", \"ECDH-ES+A256GCM\", \"ECDH-ES+A256KW+A256GCM\", \
-    \"RSA-OAEP-256+A256GCM\"]\n";
-
-/// A stream of a shipped bundle, with these keys.
-fn prepared(bundle: &str, rest: &str) -> (Stream, Prepared) {
-    prepared_with("", bundle, rest)
-}
-
-/// The same with another table before the stream's, which has the key that it names.
-fn prepared_with(table: &str, bundle: &str, rest: &str) -> (Stream, Prepared) {
-    let used = |name: &String| rest.contains(&format!("\"{name}\""));
-    let used = |name: &String| used(name) && !table.contains(name);
-    let names = ["k1", "k2", "k3", "k4", "k5", "team"].map(String::from).into_iter().filter(used);
-    let keys: String = names
-        .map(|name| format!("[[key]]\nname = \"{name}\"\njwk = {{ env = \"{name}\" }}\n"))
-        .collect();
-    let text = format!(
-        "instance = \"w\"\n[kafka]\nbrokers = \"127.0.0.1:1\"\n{keys}{table}[[stream]]\nname = \"s\"\ninput = \"in\"\n\
-         bundle = \"{}\"\n{rest}\n",
-        models().join(bundle).display()
-    );
-    let secret = |secret: Secret<'_>| match secret {
-        Secret::Env("team") => Ok(public(TEAM)),
-        Secret::Env(name) => {
-            Ok(VECTORS[name[1..].parse::<usize>().expect("a number") - 1].0.clone())
-        }
-        Secret::File(_) => Err("no files".to_owned()),
-    };
-    let config = Config::read(Path::new("t.toml"), &text, [], &secret);
-    let config = config.unwrap_or_else(|problems| panic!("{problems}"));
-    let stream = config.streams.into_iter().next().expect("a stream");
-    let runtime = Runtime::load(None).expect("scripts/setup puts ONNX Runtime there");
-    let prepared = Prepared::new(&runtime, &Trial::none(), &stream, None).expect("it is sound");
-    (stream, prepared)
-}
-
-fn scorer(bundle: &str, rest: &str) -> StreamScorer {
-    prepared(bundle, rest).1.into_scorer().0
-}
-
-fn at(i: usize) -> Position {
-    Position { partition: Partition(1), offset: Offset(i as i64) }
-}
-
-fn record(value: &[u8]) -> OwnedRecord {
-    let stamp = Stamp::of_sender(Timestamp(1_795_000_000_000));
-    OwnedRecord { stamp, key: None, headers: vec![], value: Some(value.to_vec()) }
-}
-
-/// What is in `record`, sealed with the `i`th algorithm.
-fn seal(i: usize, record: &OwnedRecord) -> OwnedRecord {
-    let mut value = vec![];
-    let plain = record.value.as_deref().expect("a value");
-    let like = (VECTORS[i].1.as_bytes(), &KEYS[i]);
-    seal_as(like, plain, &mut vec![], &mut value).expect("random numbers");
-    OwnedRecord { value: Some(value), ..record.clone() }
-}
-
-fn open(key: &KeyMaterial, value: &[u8]) -> Vec<u8> {
-    open_jwe(value, key, &JWE_ALGORITHMS).expect("it opens").plaintext.to_vec()
-}
-
-/// What left of a record.
-#[derive(Debug)]
-struct Left {
-    outcome: Outcome,
-    value: Vec<u8>,
-    trace: Vec<u8>,
-    reason: String,
-}
-
-fn run(scorer: &mut StreamScorer, records: &[OwnedRecord]) -> Vec<Left> {
-    let batch: Vec<Record<'_>> = records.iter().enumerate().map(|(i, r)| r.at(at(i))).collect();
-    scorer.score(&batch).expect("it scores");
-    let left = |(record, outcome): (&OwnedRecord, &Outcome)| {
-        let made = outcome.corrected.clone().map(|range| scorer.corrected()[range].to_vec());
-        Left {
-            value: made.or_else(|| record.value.clone()).unwrap_or_default(),
-            trace: scorer.traces()[outcome.trace.clone()].to_vec(),
-            reason: String::from_utf8_lossy(&scorer.reasons()[outcome.reason.clone()]).into_owned(),
-            outcome: outcome.clone(),
-        }
-    };
-    records.iter().zip(scorer.outcomes()).map(left).collect()
-}
-
-/// Rows of the shuttle, clean ones and attacks; each has a word besides that nobody may see.
-fn rows(n: usize) -> Vec<OwnedRecord> {
-    let text = std::fs::read_to_string(models().join("shuttle/slice/held-out.csv")).expect("rows");
-    let names: Vec<&str> = text.lines().next().expect("names").split(',').collect();
-    let object = |line: &str| {
-        let cells = names.iter().zip(line.split(',')).filter(|(name, _)| **name != "label");
-        let members: Vec<String> =
-            cells.map(|(name, cell)| format!("\"{name}\": {cell}")).collect();
-        record(format!("{{{}, \"who\": \"canary\"}}", members.join(", ")).as_bytes())
-    };
-    let (clean, attacks): (Vec<&str>, Vec<&str>) =
-        text.lines().skip(1).partition(|line| line.ends_with(",normal"));
-    clean[..n].iter().chain(&attacks[..n]).map(|line| object(line)).collect()
-}
-
-fn images(file: &str, n: usize) -> Vec<OwnedRecord> {
-    let bytes = std::fs::read(models().join("fashion-mnist/slice").join(file)).expect("the slice");
-    bytes.chunks_exact(784).take(n).map(record).collect()
-}
-
-const ENFORCE: &str = "mode = \"enforce\"\n";
 
 #[test]
 fn a_sealed_record_is_judged_as_what_is_in_it_and_leaves_as_it_came() {

@@ -1,5 +1,7 @@
 //! A guard on a stream of its own: fed with numbered records, asked what became of them.
 
+mod row;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -17,36 +19,10 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+pub use self::row::Row;
 use crate::cluster::Cluster;
 use crate::guard::Guard;
 use crate::harness::{free_port, root, wait_until};
-
-/// What an act came to.
-#[derive(Default)]
-pub struct Row {
-    pub lost: u64,
-    pub told: f64,
-    pub twice: u64,
-    pub said: Option<Duration>,
-    pub goes_on: Option<Duration>,
-    /// How often the guard was killed meanwhile.
-    pub kills: u64,
-    pub problems: Vec<String>,
-    /// It could not be played here: there is no line.
-    pub skipped: bool,
-}
-
-impl Row {
-    /// A line of the table.
-    pub fn line(&self, what: &str) -> String {
-        let Self { lost, told, twice, said, goes_on, .. } = self;
-        let seconds = |time: &Option<Duration>| {
-            time.map_or("–".to_owned(), |time| format!("{:.0} s", time.as_secs_f64().ceil()))
-        };
-        let (said, goes_on) = (seconds(said), seconds(goes_on));
-        format!("| {what} | {lost} | {told} | {twice} | {said} | {goes_on} |")
-    }
-}
 
 /// A stream, its topics and its guard.
 pub struct Stream<'a> {

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod begin;
+mod careful;
 mod commit;
 mod continuity;
 mod halves;

@@ -339,8 +339,10 @@ impl<R: Scorer> Desk<R> {
         };
         self.crash_loops.entry(partition).or_insert_with(|| {
             self.unannounced.insert(partition);
+            // From where it was read: until it is told what is gone, nobody may think that it began behind that.
+            let from = gone.as_ref().map_or(lane.next(), |&(from, _)| from);
             let mut begun =
-                CrashLoopGuard::take_over(crash_loop.as_deref(), lane.next(), self.stream.rows_max);
+                CrashLoopGuard::take_over(crash_loop.as_deref(), from, self.stream.rows_max);
             // The last to begin it was this worker, which has not ended: it lost the partition.
             if crash_loop.is_some() && self.said.get(&partition) == crash_loop.as_ref() {
                 begun.survived();

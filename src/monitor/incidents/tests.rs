@@ -1,6 +1,6 @@
 use super::*;
 use crate::decide::{Mode, Policy};
-use crate::record::{Manner, Oddity, Probability, Schema};
+use crate::record::{Manner, Oddity, Offset, Probability, Schema};
 
 const KEEP_FIRING_FOR_MS: i64 = 3_600_000;
 const DRIFT: usize = 0;

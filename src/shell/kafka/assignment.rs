@@ -1,7 +1,7 @@
-//! Partitions coming and going, written down instead of acted upon.
+//! Assignments and revocations, in a queue.
 //!
-//! librdkafka calls back in the middle of a poll. Committing there would re-enter the worker that
-//! polls; so the callback only keeps the news, and the worker acts when its batch is done.
+//! librdkafka calls back in the middle of a poll. A commit in the callback would re-enter the worker that polls. So the
+//! callback only queues the change, and the worker acts on it after its batch.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,14 @@ use rdkafka::types::RDKafkaRespErr;
 use tracing::warn;
 
 use super::words;
-/// What the group decided, in the order it was told.
+/// What the group decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     Assigned,
     Revoked,
 }
 
-/// Consumer context that keeps the news.
+/// Consumer context with the queue.
 #[derive(Default)]
 pub struct Assignments {
     news: Mutex<Vec<(News, TopicPartitionList)>>,
@@ -29,7 +29,7 @@ pub struct Assignments {
 }
 
 impl Assignments {
-    /// The oldest news not yet taken.
+    /// The oldest change in the queue.
     pub fn take(&self) -> Option<(News, TopicPartitionList)> {
         let mut news = self.news.lock().expect("no panic while held");
         (!news.is_empty()).then(|| news.remove(0))
@@ -39,7 +39,7 @@ impl Assignments {
         self.news.lock().expect("no panic while held").is_empty()
     }
 
-    /// From now on partitions are given back at once: nobody is left to act on news.
+    /// From now on the callback itself gives partitions back: nobody reads the queue any more.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
     }

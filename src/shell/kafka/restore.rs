@@ -1,5 +1,4 @@
-//! Where partitions begin again: what a group committed, and what compacted partitions say last about
-//! some keys.
+//! Where partitions go on: the group's committed offsets, and the last values of some keys in compacted topics.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -20,22 +19,22 @@ use crate::deliver::{Beginning, Kept, SessionError};
 use crate::emit::ReadTrace;
 use crate::record::{self, Partition, TopicPartition};
 
-/// Records read from the end before the whole partition is: the last value of a key that is
-/// written with every commit is near the end.
+/// Records that are read from the end first. A key that is written with every commit has its last value there. Only
+/// where it is missing the whole partition is read.
 const TAIL: i64 = 2000;
 
-/// Between two looks whether an open transaction has ended.
+/// Between two checks whether an open transaction has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long one exchange with the broker may take.
+/// Timeout of one request.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
 /// The question for the group's offsets, in its errors.
 pub const ASKING_OFFSETS: &str = "fetch committed offsets";
 
-/// Where `partitions` of `topic` begin again, for the group of `consumer`, with what is `kept` of them. What an open transaction may still change, offsets and values, is
-/// waited for as long as `patience`, each by itself: a group that tells old offsets has forgotten too
-/// that newer ones are on their way.
+/// Where `partitions` of `topic` go on, for the group of `consumer`, with the values that are `kept` of them. Waits up to
+/// `patience` for open transactions, once for offsets and once for values: a coordinator that reports old offsets may not
+/// know that newer ones are pending.
 ///
 /// # Errors
 /// If the cluster does not answer.
@@ -72,7 +71,7 @@ pub fn beginnings<C: ConsumerContext>(
             _ => None,
         })
     };
-    // Of a topic of others nothing is kept: what is open there is theirs, and never ends.
+    // Without keys the topic is not ours, and its open transactions may never end.
     if !keys.is_empty() {
         wait_until_stable(&places, &ends, || latest_of(Which::Stable), patience)?;
     }
@@ -88,7 +87,7 @@ pub fn beginnings<C: ConsumerContext>(
     Ok(logs.into_iter().zip(values).map(begin).collect())
 }
 
-/// Waits until no transaction that was open at `ends` may still change these places of ours.
+/// Waits until no transaction that was open at `ends` is open in these partitions.
 fn wait_until_stable(
     places: &[TopicPartition],
     ends: &BTreeMap<TopicPartition, Listed>,

@@ -1,4 +1,4 @@
-//! A consumer and a producer that move together: [`deliver::Session`] over librdkafka.
+//! [`deliver::Session`] over librdkafka: a consumer, and a producer whose transactions commit its offsets.
 
 mod fencing;
 mod fetched;
@@ -50,30 +50,30 @@ pub struct Session {
     subscription: Subscription,
     subscription_is_usable: bool,
     transactions: Transactions,
-    /// What topics take that refused something.
+    /// Limits of topics that have refused a record.
     asked: Asked,
-    /// Since when offsets are not told, or when they were last settled.
+    /// When the group's offsets were first missing, or when an attempt to settle them was last made.
     settled: Cell<Option<Instant>>,
-    /// Since when the brokers answer, but tell no offsets of the group.
+    /// Since when the brokers answer, but not for the group's offsets.
     untold: Cell<Option<Instant>>,
-    /// Bytes of headers sent since nothing waited.
+    /// Bytes of headers sent since the producer's queue was last empty.
     sending: Cell<usize>,
-    /// The offsets sent last; at-least-once commits them when all that was sent has arrived.
+    /// The offsets sent last. At least once, they are committed when every record has arrived.
     sent: RefCell<Vec<(Partition, Offset)>>,
-    /// What the group had before those.
+    /// The group's offsets before those.
     known: RefCell<BTreeMap<Partition, Option<Offset>>>,
-    /// What the brokers are asked about the topic every few seconds, and which of that was seen.
+    /// The extent of the topic, asked every few seconds, and which answer was last read.
     looks: Arc<Looks>,
     seen: Cell<u64>,
     fencing: Fencing,
 }
 
-/// How long one exchange with the broker may take.
+/// Timeout of one request.
 const EXCHANGE: Duration = Duration::from_secs(10);
 
 impl Session {
-    /// Joins `group` on `topic`, to write to `outputs`; `role` is part of the transactional id and
-    /// must be stable. How far behind it is, `progress` is told every few seconds.
+    /// Joins `group` on `topic`, to write to `outputs`. `role` is part of the transactional id and must stay the same over
+    /// restarts. `progress` gets the lag every few seconds.
     ///
     /// # Errors
     /// If a client cannot be made or the transaction coordinator does not answer.
@@ -118,13 +118,13 @@ impl Session {
         self.subscription.consumer()
     }
 
-    /// Says what begins now and may take long: the thread lives.
+    /// Reports the step that begins now, and a sign of life.
     fn step(&self, what: &'static str) {
         self.progress.doing(what);
         self.progress.beat(clock::now());
     }
 
-    /// For one step of a transaction.
+    /// Timeout of one step of a transaction.
     fn patience(&self) -> Duration {
         3 * self.clients.kafka().transaction_timeout
     }
@@ -153,7 +153,7 @@ impl deliver::Session for Session {
                     let reason = "acknowledged, and undone for want of an end".to_owned();
                     return Err(SessionError::Transaction { step: "commit", reason });
                 }
-                // Whatever else goes wrong shows when something is committed.
+                // The next commit reports any other error.
                 Ok(false) | Err(_) => {}
             }
         }
@@ -211,7 +211,7 @@ impl deliver::Session for Session {
 
     fn forward(&self, message: &Fetched<'_>, forward: Forward<'_>) -> Result<(), SessionError> {
         let Fetched { message, headers } = message;
-        // librdkafka bounds the values that wait to be sent, and does not count their headers.
+        // librdkafka limits the bytes of queued values, but does not count headers.
         let sending = self.sending.get() + headers.footprint();
         self.sending.set(sending);
         if sending > HEADERS_SENDING_MAX {

@@ -1,16 +1,16 @@
 //! The topics a configuration needs: what they should be, what they are, making them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::thread;
-use std::time::{Duration, Instant};
+mod apply;
 
-use rdkafka::admin::{
-    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
+pub use self::apply::apply;
 use super::{Clients, words};
 use crate::config::{Config, Stream};
 
@@ -314,76 +314,6 @@ fn setting(clients: &Clients, topic: &str, key: &str) -> Result<Option<String>, 
         }
     }
     Ok(None)
-}
-
-/// Creates what is missing and adds partitions where there are too few; returns what it did, a
-/// line each. Changes nothing else: settings of an existing topic are its owner's.
-///
-/// # Errors
-/// If an input topic does not exist, or the cluster refuses.
-pub fn apply(clients: &Clients, config: &Config) -> Result<Vec<String>, TopicError> {
-    let cluster = cluster(clients)?;
-    let admin = admin(clients)?;
-    let mut done = vec![];
-    for topic in wanted(config) {
-        let partitions = match &topic.like_input {
-            Some(input) => {
-                *cluster.topics.get(input).ok_or_else(|| TopicError::NoInput(input.clone()))?
-            }
-            None => topic.partitions,
-        };
-        let refused = |reason: String| TopicError::Refused { topic: topic.name.clone(), reason };
-        match cluster.topics.get(&topic.name) {
-            Some(&has) if has >= partitions => {
-                done.push(format!("{}: is there, {has} partitions", topic.name));
-                continue;
-            }
-            Some(&has) => {
-                let more = [NewPartitions::new(&topic.name, partitions as usize)];
-                let answers = wait(admin.create_partitions(&more, &options()))
-                    .map_err(during("add partitions"))?;
-                for answer in answers {
-                    answer.map_err(|(_, code)| refused(words::of_code(code)))?;
-                }
-                done.push(format!("{}: from {has} to {partitions} partitions", topic.name));
-            }
-            None => {
-                // −1: as many replicas as the cluster's default.
-                let mut new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(-1));
-                for (key, value) in &topic.settings {
-                    new = new.set(key, value);
-                }
-                let answers = wait(admin.create_topics([&new], &options()))
-                    .map_err(during("create topic"))?;
-                for answer in answers {
-                    answer.map_err(|(_, code)| refused(words::of_code(code)))?;
-                }
-                done.push(format!("{}: created, {partitions} partitions", topic.name));
-            }
-        }
-    }
-    wait_until_known(clients, config)?;
-    // They are said, not changed.
-    if let Ok(problems) = time_problems(clients, config, &cluster) {
-        done.extend(problems);
-    }
-    Ok(done)
-}
-
-/// A topic is created before every broker knows of it: whoever starts next should find it.
-fn wait_until_known(clients: &Clients, config: &Config) -> Result<(), TopicError> {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        let missing = problems(config, &self::cluster(clients)?);
-        match missing.into_iter().next() {
-            None => return Ok(()),
-            Some(reason) if Instant::now() >= deadline => {
-                let topic = "after creating".to_owned();
-                return Err(TopicError::Refused { topic, reason });
-            }
-            Some(_) => thread::sleep(Duration::from_millis(200)),
-        }
-    }
 }
 
 pub(super) fn admin(clients: &Clients) -> Result<AdminClient<DefaultClientContext>, TopicError> {

@@ -1,16 +1,18 @@
-//! One worker's producer, and what it is promised to be.
+//! The producer of one worker, and its transactions.
 //!
-//! Exactly once: outputs and offsets in one transaction. After any failure the transaction is given
-//! up with its producer, and a new producer takes the same id: initializing it raises the epoch,
-//! fences whatever of the old one is still on its way and ends its transaction. librdkafka speaks
-//! the transaction protocol of before KIP-890, in which a delayed commit or abort of an old
-//! transaction can otherwise hit a later one. Within a call librdkafka may lose an answer and ask
-//! again without telling: so a producer whose commit succeeded, but slowly or beside an error, is
-//! replaced as well before it begins another transaction. That a transaction was ended is believed
-//! when the log shows it, if there is any reason for doubt ([`ending`]).
+//! Exactly once: outputs and offsets are in one transaction. After a failure the producer is replaced by a new one with
+//! the same transactional id. Initializing the new one raises the producer's epoch: the brokers then refuse every
+//! request of the old one and abort its transaction.
 //!
-//! At least once: an idempotent producer without transactions; offsets follow when everything sent
-//! has arrived.
+//! Why a producer is also replaced after a slow commit: librdkafka speaks the protocol from before KIP-890. In that
+//! protocol a late EndTxn request of one transaction can end the next one. librdkafka may send a request twice within a
+//! call and does not report it. So a producer whose commit took long, or had an error beside it, begins no further
+//! transaction.
+//!
+//! A broker may acknowledge a commit and lose its markers. After an error the markers are looked for in the log
+//! ([`ending`]).
+//!
+//! At least once: an idempotent producer without transactions. Offsets are committed after all records have arrived.
 
 mod abort;
 mod ending;
@@ -39,28 +41,28 @@ use crate::shell::clock;
 
 pub use self::sending::Sending;
 
-/// A producer that is always in a known state: nothing open, or what was sent since the last commit.
+/// A producer with at most one open transaction: what was sent since the last commit.
 pub struct Transactions {
     config: ClientConfig,
     delivery: Delivery,
     timeout: Duration,
-    /// Shared with calls that were left behind.
+    /// Shared with calls that did not return in time; each has a thread of its own.
     producer: RefCell<Arc<ThreadedProducer<Deliveries>>>,
     deliveries: Deliveries,
     open: Cell<bool>,
-    /// Whether the brokers took the abort of what is open at once; `None` before one was tried.
+    /// Whether the brokers confirmed the abort of the open transaction at once. `None`: no abort was tried.
     aborted: Cell<Option<bool>>,
     /// A request of the last transaction may still be on its way.
     suspect: Cell<bool>,
     /// When something last went wrong.
     wary: Cell<Option<Instant>>,
-    /// What may hang of our id.
+    /// Partitions where a transaction of our id may have no end.
     hanging: RefCell<HangingTransactions>,
-    /// When that was last looked at.
+    /// When they were last checked.
     looked: Cell<Option<Instant>>,
-    /// When we last heard that the id is ours.
+    /// When the brokers last accepted a request of our id.
     used: Cell<Instant>,
-    /// Told of each step that may take long, and that the thread lives.
+    /// Gets the name of each step that may take long, and a sign of life.
     progress: Arc<Progress>,
 }
 
@@ -69,15 +71,15 @@ pub struct Transactions {
 pub struct ToGroup<'a> {
     pub group: &'a str,
     pub topic: &'a str,
-    /// Whether no offset of it is pending.
+    /// Whether the group has no pending offset.
     pub is_stable: &'a dyn Fn() -> bool,
-    /// Whether none is pending of those that we sent last.
+    /// Whether none of the offsets that we sent last is pending.
     pub has_ours: &'a dyn Fn() -> bool,
 }
 
 impl Transactions {
-    /// Creates the producer and takes its id over; waits for the coordinator up to `timeout`. What
-    /// a process before us left in `outputs` is doubted.
+    /// Creates the producer and takes over its id. Waits up to `timeout` for the coordinator. An earlier process may have
+    /// left a transaction without an end in any of `outputs`: they are checked before the first commit.
     ///
     /// # Errors
     /// If the client cannot be made or the cluster does not answer.
@@ -110,8 +112,8 @@ impl Transactions {
         Ok(started)
     }
 
-    /// Another process may have had our id before, or since our last producer was made, and have left
-    /// anything anywhere.
+    /// Marks every partition of every output as unchecked: another process may have had our id, also since our last
+    /// producer was made.
     fn take_over(&self) -> Result<(), SessionError> {
         if self.delivery != Delivery::ExactlyOnce {
             return Ok(());
@@ -128,21 +130,21 @@ impl Transactions {
         Ok(())
     }
 
-    /// Gives up whatever is open, by a new producer with the same id.
+    /// Aborts the open transaction by making a new producer with the same id.
     ///
     /// # Errors
     /// As [`Transactions::start`].
     pub fn restart(&mut self) -> Result<(), SessionError> {
         self.beware();
         self.renew()?;
-        // Not before: only now nothing more can come of what was open.
+        // Only from here on the brokers refuse what the old producer sends.
         self.take_over()?;
         self.open.set(false);
         Ok(())
     }
 
-    /// The new producer stands before the old one goes, and going is left to a thread of its own:
-    /// it may have to wait for brokers that are away.
+    /// Makes the new producer first, then drops the old one on a thread of its own: the drop may wait for brokers that
+    /// do not answer.
     fn renew(&self) -> Result<(), SessionError> {
         self.step("making a new producer");
         self.deliveries.forgive();
@@ -157,8 +159,8 @@ impl Transactions {
         self.open.get()
     }
 
-    /// Adds the consumer's `offsets` to the transaction. A producer that does not come back from that is
-    /// left behind: its transaction has timed out by then, and a new one takes its id.
+    /// Adds the consumer's `offsets` to the transaction. If the call does not return in time, its thread and its producer
+    /// are left alone: the transaction has timed out by then, and the next producer takes the id.
     ///
     /// # Errors
     /// If the group does not take them from us, or nobody answers.
@@ -185,7 +187,7 @@ impl Transactions {
         }
     }
 
-    /// Says what begins now and may take long: the thread lives.
+    /// Reports the step that begins now, and a sign of life.
     fn step(&self, what: &'static str) {
         step(&self.progress, what);
     }
@@ -216,12 +218,12 @@ impl Transactions {
         Ok(())
     }
 
-    /// Nothing is open any more: at-least-once has committed its offsets.
+    /// Marks the transaction as closed. At least once: after the offsets are committed.
     pub fn close(&self) {
         self.open.set(false);
     }
 
-    /// How many partitions `topic` has, by the client that will write to it: it must know them.
+    /// The number of partitions of `topic`. The client that will write to it asks, because it must know them.
     ///
     /// # Errors
     /// If nobody answers.
@@ -252,7 +254,7 @@ impl Transactions {
         if let Err(refused) = self.refused() {
             return refused;
         }
-        // "Fatal" says that the cause was told before.
+        // `Fatal` hides the cause: the client has it.
         let cause = (code == RDKafkaErrorCode::Fatal)
             .then(|| self.producer.borrow().client().fatal_error())
             .flatten();
@@ -272,7 +274,7 @@ impl Transactions {
     }
 }
 
-/// Lets go of a client on a thread of its own: leaving a group waits for brokers.
+/// Drops a client on a thread of its own, because leaving a group waits for brokers.
 pub fn part_with(client: impl Send + 'static) {
     let thread = std::thread::Builder::new().name("farewell".into());
     if let Err(error) = thread.spawn(move || drop(client)) {
@@ -285,9 +287,9 @@ fn step(progress: &Progress, what: &'static str) {
     progress.beat(clock::now());
 }
 
-/// Beyond the transaction timeout, which librdkafka keeps to itself as a rule.
+/// How much longer than the transaction timeout a call may take. librdkafka usually keeps the timeout itself.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long the question how wide topics are may take.
+/// Timeout of a metadata request.
 const METADATA: Duration = Duration::from_secs(10);
 
 fn producer(

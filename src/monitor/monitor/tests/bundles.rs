@@ -1,7 +1,7 @@
 //! Two bundles at work on one stream: what is told, what it costs, and what goes on when the monitor changes too.
 
 use super::*;
-use crate::watch::{Baseline, Usual};
+use crate::watch::{Baseline, Stall, Usual};
 
 /// Another bundle, whose workers flag one clean row in twenty.
 const OTHER: &str = "other";

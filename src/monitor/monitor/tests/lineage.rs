@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::monitor::{LineageChange, LineageFacts, LineageField, LineageOutput};
-use crate::watch::Passage;
+use crate::watch::{Loss, Passage};
 
 const EVERY_MS: i64 = 10_000;
 

@@ -1,7 +1,7 @@
 //! Records of the input that are gone: one incident, which lasts while a partition waits.
 
 use super::*;
-use crate::watch::LossCause;
+use crate::watch::{Loss, LossCause};
 
 fn loss(partition: i32, unread: u64, waits: bool) -> Message {
     let (from, to, cause) = (Offset(7), Offset(7 + unread as i64), LossCause::Retention);

@@ -1,4 +1,4 @@
-//! The offsets that our group has committed: what it had, what we sent it last, and what holds them up.
+//! The committed offsets of our group, and transactions that hide them.
 
 use std::time::{Duration, Instant};
 
@@ -11,20 +11,19 @@ use crate::record::Partition;
 use crate::shell::kafka::restore;
 use crate::shell::kafka::transaction::ToGroup;
 
-/// How long committed offsets may take: while a dead worker's transaction is open they are not
-/// told, and other partitions must not wait for that.
+/// Timeout of a request for committed offsets. The coordinator does not answer while a dead worker's transaction is
+/// open, and other partitions must not wait for that.
 const OFFSETS: Duration = Duration::from_secs(1);
 
-/// Between two tries to settle offsets that stay unstable: a transaction that somebody is now
-/// ending needs no help.
+/// Between two attempts to settle unstable offsets: the transaction may be ending by itself.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
-/// How long after a dead worker's transaction has timed out offsets may still not be told: the brokers look for
-/// such transactions every 10 s.
+/// How long after the transaction timeout the group's offsets may still be hidden: the brokers look for timed-out
+/// transactions every 10 s.
 const TIMED_OUT: Duration = Duration::from_secs(20);
 
 impl Session {
-    /// Ends what our id left without an end; true if offsets that were committed may be undone.
+    /// Ends open transactions of our id. Returns true if offsets that the brokers acknowledged may be lost.
     pub(super) fn settle(
         &self,
         was_committed: impl FnOnce() -> bool,
@@ -48,7 +47,7 @@ impl Session {
         act(ToGroup { group: &self.group, topic: &self.topic, is_stable, has_ours })
     }
 
-    /// Whether the group has moved to offsets that we sent it last: then it was told of a commit.
+    /// Whether the group has the offsets that we sent last. Then the coordinator got the commit.
     pub(super) fn was_committed(&self) -> bool {
         let (sent, known) = (self.sent.borrow(), self.known.borrow());
         let partitions: Vec<Partition> = sent.iter().map(|&(partition, _)| partition).collect();
@@ -61,8 +60,8 @@ impl Session {
         })
     }
 
-    /// Right after another worker died its transaction may still hide what it committed before;
-    /// that ends within the transaction timeout.
+    /// The last commit of each of `partitions`. Right after another worker died its open transaction may hide it, at most
+    /// for the transaction timeout.
     pub(super) fn find_beginnings(
         &self,
         partitions: &[Partition],
@@ -92,8 +91,8 @@ impl Session {
         self.doubt_consumer(found)
     }
 
-    /// The brokers answer, but tell no offsets, longer than any transaction lasts: it may be our consumer that
-    /// does not hear them. A new one joins the group.
+    /// Gives up the consumer if the brokers answer everything but the group's offsets for longer than any transaction
+    /// lasts. The fault may be in the consumer; a new one joins the group.
     fn doubt_consumer<T>(&self, found: Result<T, SessionError>) -> Result<T, SessionError> {
         match found {
             Err(SessionError::Exchange { what: restore::ASKING_OFFSETS, reason }) => {

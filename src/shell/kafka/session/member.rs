@@ -1,4 +1,4 @@
-//! A consumer that is a member of a group, until it goes.
+//! A consumer that is a member of a group.
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -9,8 +9,8 @@ use crate::shell::kafka::Clients;
 use crate::shell::kafka::assignment::{Assignments, News};
 use crate::shell::kafka::quiet::during;
 
-/// The consumer. Gone, it leaves the group, so that its partitions go to others at once. Its own
-/// drop polls until everything is given back; from here on the callback sees to that.
+/// The consumer. Its drop leaves the group, so that other members get its partitions at once. librdkafka polls until all
+/// partitions are given back; the rebalance callback does that from then on.
 pub(in crate::shell::kafka) struct Member(pub(in crate::shell::kafka) BaseConsumer<Assignments>);
 
 impl Member {

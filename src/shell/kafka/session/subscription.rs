@@ -1,4 +1,4 @@
-//! Our place in a group on one topic: the consumer, and how far each of its partitions was read.
+//! The consumer of one topic, and how far each of its partitions was read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,11 +25,11 @@ use crate::shell::kafka::words;
 pub(super) struct Subscription {
     topic: String,
     member: Member,
-    /// The log did not have what was to be read next.
+    /// The log did not have the next offset.
     interrupted: Cell<bool>,
-    /// Partitions of which nothing was left to read when they were last read.
+    /// Partitions that were at their end when they were last read.
     ended: RefCell<BTreeSet<Partition>>,
-    /// Where the client said that it was when it was given these partitions.
+    /// The positions that the client reported when these partitions were assigned.
     before: RefCell<BTreeMap<Partition, Offset>>,
 }
 
@@ -48,7 +48,7 @@ impl Subscription {
         &self.member.0
     }
 
-    /// Goes on with `new`; gives the old one back, which leaves the group when it is dropped.
+    /// Replaces the consumer by `new` and returns the old one, which leaves the group when it is dropped.
     pub fn replace(&mut self, new: Member) -> Member {
         std::mem::replace(&mut self.member, new)
     }
@@ -100,14 +100,14 @@ impl Subscription {
 
     pub fn assign(&self, from: &[(Partition, Offset)]) -> Result<(), SessionError> {
         let list = self.placed(from);
-        // Until something is read, the client may still say how far it came when it last had them.
+        // Until the first record, the client may report the position from when it last had the partition.
         let ours: BTreeSet<Partition> = from.iter().map(|&(partition, _)| partition).collect();
         self.before.borrow_mut().retain(|partition, _| !ours.contains(partition));
         self.ended.borrow_mut().retain(|partition| !ours.contains(partition));
         self.consumer().incremental_assign(&list).map_err(unusable("assign"))?;
         let before = self.positions().into_iter().filter(|(partition, _)| ours.contains(partition));
         self.before.borrow_mut().extend(before);
-        // A partition that was paused when it was taken from us comes back paused.
+        // A partition that was paused when it was revoked comes back paused.
         self.consumer().resume(&list).map_err(unusable("resume"))
     }
 
@@ -126,7 +126,7 @@ impl Subscription {
     }
 
     pub fn rewind(&self, to: &[(Partition, Offset)]) -> Result<(), SessionError> {
-        // Read on from anywhere else, and records would be passed over.
+        // Reading on from any other position would skip records.
         let done = self.consumer().seek_partitions(self.placed(to), EXCHANGE);
         for element in done.map_err(unusable("rewind"))?.elements() {
             element.error().map_err(unusable("rewind"))?;
@@ -158,13 +158,13 @@ impl Subscription {
         self.ended.borrow().contains(&partition)
     }
 
-    /// Whether the log did not have what was to be read next; said once.
+    /// Whether the log did not have the next offset. True once per time.
     pub fn is_interrupted(&self) -> bool {
         self.interrupted.replace(false)
     }
 
-    /// The client could not read something, and does not say of which partition: one that reaches further than it was read
-    /// is not at its end any more.
+    /// After a fetch error, which names no partition: a partition whose log reaches further than it was read is not at its
+    /// end any more.
     fn doubt_ends(&self) {
         let positions: BTreeMap<Partition, Offset> = self.positions().into_iter().collect();
         let end = |p: Partition| native::known_end(self.consumer().client(), &self.topic, p);
@@ -200,14 +200,14 @@ impl Subscription {
     }
 }
 
-/// Whether a partition is read no further because its log has nothing at that offset: the offset is deleted,
-/// or lies beyond the end, or was given to another record.
+/// Whether the error says that the log has no record at the next offset: it is deleted, lies beyond the end, or belongs
+/// to another leader epoch.
 fn is_elsewhere(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{AutoOffsetReset, LogTruncation, OffsetOutOfRange};
     matches!(code, AutoOffsetReset | LogTruncation | OffsetOutOfRange)
 }
 
-/// What the consumer does not do it will not do later: the next one does.
+/// An error after which the consumer is replaced.
 fn unusable(what: &'static str) -> impl Fn(KafkaError) -> SessionError {
     move |error| SessionError::Consumer { reason: format!("{what}: {}", words::of(&error)) }
 }

@@ -1,4 +1,4 @@
-//! Gives up what is open, and sees that the brokers took that at once.
+//! Aborts the open transaction, and checks that the brokers confirmed it at once.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::config::Delivery;
 use crate::deliver::SessionError;
 use crate::shell::kafka::words;
 
-/// A call that took this long may have asked twice. librdkafka waits at least a second for an
-/// answer; an error in between, which may come sooner, is seen by itself.
+/// librdkafka may have sent a request twice in a call that took this long: it waits at least one second for an answer.
+/// An earlier error is reported by itself.
 const SUSPECT: Duration = Duration::from_millis(500);
 
 /// librdkafka waits this long before it asks for a producer's next epoch, which it needs when requests were out of
@@ -22,8 +22,8 @@ const BUMP: Duration = Duration::from_millis(500);
 pub(super) const ABORT: Duration = Duration::from_secs(5);
 
 impl Transactions {
-    /// Gives up what is open, and keeps the producer. The brokers must say at once that it is undone: what is asked
-    /// twice may end a later transaction.
+    /// Aborts the open transaction and keeps the producer. The brokers must confirm at once: a request that was sent twice
+    /// may end a later transaction.
     ///
     /// # Errors
     /// If they do not: [`Transactions::restart`] next.
@@ -55,9 +55,9 @@ impl Transactions {
         Ok(())
     }
 
-    /// Aborts a transaction that the group is in: nothing changes, but the coordinator of the group
-    /// forgets what it still holds as pending from an older transaction of our id. After a crash a
-    /// broker may miss the end of one and call our group's offsets unstable for ever.
+    /// Aborts a transaction that touches only the group. Its coordinator then drops the offsets of our id that are still
+    /// pending. Without this, a broker that missed the end of a transaction in a crash reports our group's offsets as
+    /// unstable for ever.
     ///
     /// # Errors
     /// Only if somebody else has our id.
@@ -75,8 +75,8 @@ impl Transactions {
         }
     }
 
-    /// What the error says is undone for sure can be undone now, not when the broker's timeout
-    /// says so. Unless the brokers took it at once, a new producer follows.
+    /// Aborts now instead of at the broker's timeout, if the error requires an abort. If the brokers do not confirm at
+    /// once, a new producer follows.
     pub(super) fn abort_if(&self, requires_abort: bool) {
         if !requires_abort {
             return;
@@ -92,9 +92,9 @@ impl Transactions {
         self.aborted.set(Some(aborted.is_ok() && at_once));
     }
 
-    /// Waits until what is on its way is answered, as far as anything is. The answer to a request behind one that
-    /// was refused says that it is out of sequence; if it came later, it would spoil the next transaction. What is
-    /// queued is not sent any more, and stays.
+    /// Waits for the answers to requests that were sent, as long as answers come. A request after a refused one is
+    /// answered as out of sequence. If that answer came later, it would fail the next transaction. Queued records are not
+    /// sent any more.
     pub(super) fn quieten(&self) {
         const LOOK: Duration = Duration::from_millis(10);
         let deadline = Instant::now() + SUSPECT / 2;
@@ -117,7 +117,7 @@ impl Transactions {
     }
 }
 
-/// What is open when its owner goes is undone now, not when the broker's timeout says so.
+/// Aborts the open transaction now instead of at the broker's timeout.
 impl Drop for Transactions {
     fn drop(&mut self) {
         if self.open.get()

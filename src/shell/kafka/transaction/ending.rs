@@ -1,11 +1,12 @@
-//! Looks for what hangs of our id, and ends it.
+//! Finds transactions of our id that have no end in some partition, and ends them.
 //!
-//! [`HangingTransactions`](crate::deliver::HangingTransactions) knows what to doubt; this asks the brokers, and where something
-//! hangs it opens a transaction that touches only those partitions and the group, and aborts it:
-//! its markers end whatever our id left there. What it writes can never be read: it commits
-//! nothing, and nothing of ours is committed there before the brokers have shown that it ended. It
-//! cannot end what hangs under another id: that id's next process does, or
-//! `kafka-transactions.sh abort`.
+//! [`HangingTransactions`](crate::deliver::HangingTransactions) lists the partitions to check. A partition whose last
+//! stable offset stays below its end has an open transaction. To end it, this opens a transaction that writes one record
+//! to each such partition and touches the group, and aborts it: the abort markers also end what our id left open
+//! there. No reader sees that record, and nothing of ours is committed in these partitions before the brokers show that
+//! the transaction has ended.
+//!
+//! It cannot end a transaction of another id. The next process with that id does, or `kafka-transactions.sh abort`.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,30 +22,30 @@ use crate::record::{Offset, TopicPartition};
 use crate::shell::kafka::native::{self, NativeError, Which};
 use crate::shell::kafka::{deadline, words};
 
-/// Transactions of others end within this, as a rule: their commit interval.
+/// Open transactions of other ids usually end within their commit interval.
 const OTHERS: Duration = Duration::from_millis(300);
-/// Markers follow the answer to a commit by milliseconds; if they take longer than this, the
-/// transaction is begun again, whatever became of it.
+/// Markers usually follow the answer to a commit within milliseconds. If they take longer than this, the transaction
+/// counts as failed and its records are judged again.
 const MARKERS: Duration = Duration::from_secs(2);
-/// Between two looks.
+/// Between two checks.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long one question may take.
+/// Timeout of one request.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Between two tries to end what hangs.
+/// Between two attempts to end a transaction.
 const AGAIN: Duration = Duration::from_secs(5);
-/// After this long without a commit an id is asked about.
+/// After this time without a commit the brokers are asked whether the id is still ours.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long commits are checked after something went wrong: longer than a broker takes to be
-/// known again to a cluster that had given it up (its session is 9 s by default).
+/// How long commits are checked after an error: longer than a broker needs to come back to its cluster (its session is
+/// 9 s by default).
 const WARY: Duration = Duration::from_secs(15);
 
-/// Key of a record that is never committed; topics that are compacted want one.
+/// Key of a record that is never committed. Compacted topics refuse records without a key.
 const NOTHING: &[u8] = b"nothing";
 
 impl Transactions {
-    /// Sees to it that nothing of ours hangs where it is doubted. What still does then is tried
-    /// again later, and nothing is committed there before. If what hangs `was_committed` after
-    /// all, it is left to the next commit. True if offsets that were committed may be undone now.
+    /// Ends the open transactions of our id in the unchecked partitions. A partition where that fails is tried again
+    /// later, and nothing is committed there before. If the transaction `was_committed`, it is left to the next commit,
+    /// whose markers end it. Returns true if offsets that the brokers acknowledged may be lost now.
     ///
     /// # Errors
     /// If nobody answers: to be tried again.
@@ -76,15 +77,14 @@ impl Transactions {
         Ok(undone)
     }
 
-    /// Whether it is time to [`Transactions::settle`] once more.
+    /// Whether [`Transactions::settle`] is due.
     pub fn is_doubtful(&self) -> bool {
         let due = || self.looked.get().is_none_or(|at| at.elapsed() >= AGAIN);
         !self.is_open() && !self.hanging.borrow().is_clean() && due()
     }
 
-    /// Whether it is time to ask whose our id is: whoever has had nothing to write for long may be fenced
-    /// and not know it, and what the other left under the id is then nobody's to end. An aborted
-    /// transaction that touches nothing asks.
+    /// Whether it is time to ask the brokers if the id is still ours. A process that writes nothing does not notice that
+    /// another one took its id. An aborted transaction without records asks.
     pub fn is_idle(&self) -> bool {
         let idle = !self.is_open() && self.used.get().elapsed() >= IDLE;
         if idle {
@@ -93,7 +93,8 @@ impl Transactions {
         idle
     }
 
-    /// Before a commit: something older may not hang where it would be committed too.
+    /// Before a commit: fails if a partition that was written to still has an older open transaction, because this commit
+    /// would commit that one too.
     pub(super) fn may_commit(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
         let free = |transactions: &HangingTransactions| transactions.unclean_written().is_none();
         if free(&self.hanging.borrow()) || self.look(OTHERS, to, free)? {
@@ -102,14 +103,15 @@ impl Transactions {
         Err(endless("an older transaction", self.hanging.borrow().unclean_written()))
     }
 
-    /// After a commit in bad times: whether it was ended where it was written.
+    /// After a commit that followed an error: fails if the markers are missing in a partition that was written to.
     pub(super) fn was_ended(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
         if !self.is_wary() {
             return Ok(());
         }
         if !self.hanging.borrow().wrote_alone() {
             let deadline = Instant::now() + MARKERS;
-            // Offsets are ours alone: they have ended where everything else has.
+            // Other producers write to these partitions too, so their stable offset says nothing of ours. The group's
+            // offsets are ours alone, and have an end when the other partitions have.
             while !(to.has_ours)() {
                 if Instant::now() >= deadline {
                     self.hanging.borrow_mut().suspect_written();
@@ -117,7 +119,7 @@ impl Transactions {
                 }
                 sleep(LOOK);
             }
-            // A coordinator that has forgotten them says so too.
+            // A coordinator that forgot the offsets reports no pending ones either: the partitions stay on the list.
             self.hanging.borrow_mut().watch_written();
             return Ok(());
         }
@@ -129,7 +131,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// From now on commits are checked for a while.
+    /// Commits are checked for a while from now on.
     pub(super) fn beware(&self) {
         self.wary.set(Some(Instant::now()));
     }
@@ -138,7 +140,8 @@ impl Transactions {
         self.wary.get().is_some_and(|at| at.elapsed() < WARY)
     }
 
-    /// Looks at what is doubted until there is `enough`, or `patience` is over: whether there is.
+    /// Checks the listed partitions until `enough` of them have no open transaction, or `patience` is over. Returns whether
+    /// enough have none.
     fn look(
         &self,
         patience: Duration,
@@ -179,17 +182,17 @@ impl Transactions {
         }
     }
 
-    /// A transaction that touches these and the group, aborted.
+    /// Opens a transaction that writes to these partitions and touches the group, and aborts it.
     pub(super) fn abort_into(
         &self,
         places: &[TopicPartition],
         to: ToGroup<'_>,
     ) -> Result<(), SessionError> {
         if self.suspect.get() {
-            // What is still on its way would end this one.
+            // A late EndTxn request of the last transaction would end this one.
             self.renew()?;
         }
-        // Whatever comes of it, the next transaction is another producer's.
+        // The next transaction needs a new producer, whether this succeeds or not.
         self.suspect.set(true);
         let producer = self.producer.borrow().clone();
         self.step("ending what has no end");
@@ -200,12 +203,12 @@ impl Transactions {
                 debug!(%error, topic, %partition, "a record that nobody will read");
             }
         }
-        // An abort forgets what was not sent yet: no marker would come there.
+        // An abort drops records that were not sent yet. Their partitions would get no marker.
         let deadline = Instant::now() + ANSWER;
         while producer.in_flight_count() > 0 && Instant::now() < deadline {
             sleep(Duration::from_millis(1));
         }
-        // The group forgets what it holds as pending from our id when it hears of this end.
+        // The group's coordinator drops the pending offsets of our id when it gets the abort marker.
         let (group, topic, toucher) = (to.group.to_owned(), to.topic.to_owned(), producer.clone());
         let touched = deadline::within("touch the group", ANSWER + ANSWER, move || {
             native::touch_group(&toucher, &group, &topic, ANSWER);
@@ -228,7 +231,7 @@ fn unanswered(error: NativeError) -> SessionError {
     SessionError::Exchange { what: "list offsets", reason: words::of_native(&error) }
 }
 
-/// The first of them; there may be hundreds.
+/// The first five; there may be hundreds.
 fn names(places: &[TopicPartition]) -> String {
     let first: Vec<String> = places.iter().take(5).map(TopicPartition::to_string).collect();
     let more = places.len() - first.len();

@@ -1,4 +1,4 @@
-//! Records on their way out: into the open transaction, and waited for until they have arrived.
+//! Sends records in the open transaction, and waits until they have arrived.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::record::Partition;
 use crate::shell::kafka::deliveries::own_position;
 use crate::shell::kafka::refused;
 
-/// A record on its way out.
+/// A record to send.
 pub struct Sending<'a> {
     pub topic: &'a str,
     pub partition: Option<i32>,
@@ -25,14 +25,13 @@ pub struct Sending<'a> {
 }
 
 impl Transactions {
-    /// Puts a record into the open transaction, opening one if there is none. Waits while the
-    /// producer's queue is full.
+    /// Sends a record in the open transaction; opens one if there is none. Waits while the producer's queue is full.
     ///
     /// # Errors
     /// If the transaction cannot go on.
     pub fn send(&self, sending: Sending<'_>) -> Result<(), SessionError> {
         if !self.open.get() {
-            // What a topic did not take may have been reported after its transaction failed.
+            // A refusal may have been reported after its transaction failed.
             self.refused()?;
             if self.delivery == Delivery::ExactlyOnce {
                 if self.suspect.get() {
@@ -69,7 +68,7 @@ impl Transactions {
                         && let Some(at) = back.headers.as_ref().and_then(own_position) =>
                 {
                     if self.delivery == Delivery::AtLeastOnce {
-                        // What became of the others must be known before they are sent again.
+                        // The result of the other records must be known before they are sent again.
                         self.land()?;
                     }
                     let objection = match code {
@@ -94,10 +93,10 @@ impl Transactions {
         }
     }
 
-    /// Waits until everything sent has arrived: what at-least-once has for a commit.
+    /// Waits until every record sent has arrived. At least once, this stands for a commit.
     ///
     /// # Errors
-    /// If something did not arrive, or it takes too long.
+    /// If a record did not arrive, or it takes too long.
     pub fn flush(&self) -> Result<(), SessionError> {
         self.land()?;
         self.refused()?;
@@ -107,8 +106,8 @@ impl Transactions {
         }
     }
 
-    /// The same within a transaction too. After an error there nothing more is sent, so it does not
-    /// wait for the rest.
+    /// As [`Transactions::flush`], also inside a transaction. After an error the rest is not sent, so it is not waited
+    /// for.
     ///
     /// # Errors
     /// As [`Transactions::flush`].
@@ -121,7 +120,7 @@ impl Transactions {
         arrived
     }
 
-    /// Until nothing is on its way, or a transaction is lost.
+    /// Waits until every request is answered, or the transaction has failed.
     pub(super) fn land(&self) -> Result<(), SessionError> {
         self.step("waiting for what was sent");
         let deadline = Instant::now() + self.timeout;
