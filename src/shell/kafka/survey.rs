@@ -73,8 +73,18 @@ pub fn survey<C: ClientContext>(
     let partitions: Vec<Partition> = known.iter().map(|&(partition, _)| partition).collect();
     let place = |&partition: &Partition| TopicPartition { topic: topic.to_owned(), partition };
     let places: Vec<TopicPartition> = partitions.iter().map(place).collect();
-    let now = extents(client, ids, &places, EXCHANGE)
-        .map_err(|error| SessionError::Exchange { what: "look at a topic", reason: error.text })?;
+    let unanswered =
+        |error: NativeError| SessionError::Exchange { what: "look at a topic", reason: error.text };
+    let now = extents(client, ids, &places, EXCHANGE).map_err(unanswered)?;
+    if ids == Ids::Asked {
+        // Between two requests a topic may be made anew: then offsets of one would pass for those of the other.
+        let after = native::topic_ids(client, &[topic], EXCHANGE).map_err(unanswered)?;
+        let is_same = |extent: &Extent| after.get(topic) == Some(&extent.topic);
+        if !now.values().all(is_same) {
+            let reason = format!("topic {topic} is being made anew");
+            return Err(SessionError::Exchange { what: "look at a topic", reason });
+        }
+    }
     let mut now: BTreeMap<Partition, Extent> =
         now.into_iter().map(|(place, extent)| (place.partition, extent)).collect();
     let elected: Vec<_> =
