@@ -87,25 +87,21 @@ impl Stage {
             Fault::BrokerFreeze { node, time } => {
                 self.observer.fault(kind);
                 self.cluster.nodes[node].freeze(time);
-                self.observer.goes_on();
+                self.goes_on();
             }
             Fault::Outage { time } => {
                 self.observer.fault(kind);
                 self.cluster.nodes.iter_mut().for_each(|node| node.end(false));
-                sleep(time);
+                self.lasts(time);
                 self.cluster.nodes.iter_mut().for_each(Node::start);
                 self.cluster.nodes.iter_mut().for_each(Node::wait_ready);
-                self.observer.goes_on();
+                self.goes_on();
             }
             Fault::SlowReplies { time } => {
                 self.observer.fault(kind);
                 self.cluster.trouble.slow(true);
                 // Its five replies take longer than a transaction may: while it lasts, nothing need move.
-                let until = Instant::now() + time;
-                while Instant::now() < until {
-                    sleep(Duration::from_secs(1));
-                    self.observer.goes_on();
-                }
+                self.lasts(time);
                 self.cluster.trouble.slow(false);
             }
             Fault::Replies { time } => {
@@ -117,6 +113,20 @@ impl Stage {
             Fault::Partition { input_first } => return self.add_partition(input_first),
         }
         true
+    }
+
+    /// Brokers are in trouble for so long.
+    fn lasts(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            sleep(Duration::from_secs(1));
+            self.goes_on();
+        }
+    }
+
+    fn goes_on(&self) {
+        self.observer.goes_on();
+        self.fleet.goes_on();
     }
 
     /// Who can be disturbed now; whoever was killed just now is back within a second.

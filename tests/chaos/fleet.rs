@@ -232,6 +232,12 @@ impl Fleet {
         !self.state().zombies.is_empty()
     }
 
+    /// Brokers were away, still or slow until now: who took a place, nobody could hear.
+    pub fn goes_on(&self) {
+        let woken = |zombie: &mut Zombie| zombie.woken = zombie.woken.map(|_| Instant::now());
+        self.state().zombies.iter_mut().for_each(woken);
+    }
+
     /// SIGTERM to all of them; those that do not end with 0 in time are named.
     pub fn drain(&self, patience: Duration) -> Vec<String> {
         let mut state = self.state();

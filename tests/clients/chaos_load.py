@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import hostile
 import raw
 
+STALLED = 60.0  # seconds without a delivery although the broker answers: that producer is left behind
 SETTLED = 4.0  # seconds that a new partition must have been known before records go there
 
 
@@ -133,6 +134,7 @@ class Partitions:
 
     def __init__(self, producer, topic):
         self.producer, self.topic, self.seen, self.asked = producer, topic, [], float("-inf")
+        self.away = time.monotonic()  # when the broker last did not answer
         deadline = time.monotonic() + 30
         while not self.count():
             if time.monotonic() > deadline:
@@ -148,7 +150,7 @@ class Partitions:
                 first = not self.seen
                 self.seen += [now - SETTLED if first else now] * (known - len(self.seen))
             except KafkaException:
-                pass  # the broker is gone; it will be back
+                self.away = time.monotonic()  # it will be back
             self.asked = time.monotonic()
         return sum(now - since >= SETTLED for since in self.seen)
 
@@ -160,7 +162,7 @@ def main():
     clean, attacked = load(args.table)
     tricks = hostile.read_tricks(args.tricks) if args.tricks else ()
     deck = hostile.Deck(args.seed, args.hostile, clean, tricks) if args.hostile else None
-    failed, delivered, beside = [], 0, None
+    failed, delivered, beside, stalled, moved = [], 0, None, [], time.monotonic()
     settings = {
         "bootstrap.servers": args.brokers,
         "enable.idempotence": True,
@@ -177,7 +179,8 @@ def main():
     partitions = Partitions(producer, args.topic)
 
     def on_delivery(error, _):
-        nonlocal delivered
+        nonlocal delivered, moved
+        moved = time.monotonic()
         if error is not None:
             failed.append(str(error))
         else:
@@ -196,6 +199,11 @@ def main():
         latest = max(latest, -early)
         if sent % 64 == 0:
             count = partitions.count()
+            if len(producer) and time.monotonic() - max(moved, partitions.away) > STALLED:
+                # What it has it may still send: the topic is the ledger.
+                stalled.append(producer)
+                producer = partitions.producer = Producer(settings)
+                moved = time.monotonic()
         partition, timestamp = record.draw % count, record.timestamp(start_ms)
         if any(isinstance(name, bytes) for name, _ in record.headers):
             beside = beside or raw.Producer(settings)
@@ -215,6 +223,7 @@ def main():
     unsent = producer.flush(args.timeout)
     unsent += beside.flush(args.timeout) if beside else 0
     print(json.dumps({"sent": sent, "delivered": delivered, "unsent": unsent, "failed": failed[:3],
+                      "stalled": len(stalled),
                       "latest_s": round(latest, 2), "seconds": round(time.monotonic() - began, 1)}))
     return 1 if failed or unsent else 0
 
