@@ -1,4 +1,4 @@
-//! The monitor at work: evidence in; alerts, state and offsets out, in one transaction.
+//! Drives the monitor: reads evidence, and commits alerts, state and offsets in one transaction.
 
 mod begin;
 
@@ -16,16 +16,16 @@ use crate::monitor::{Monitor, MonitorState};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::watch::{Message as WatchMessage, Tick};
 
-/// Monitors one stream while its group gives it the evidence partition; else stands by.
+/// Drives the monitor of one stream while the group assigns the evidence partition to this process.
 pub struct MonitorDriver<S> {
     session: S,
     stream: Arc<Stream>,
     /// A monitor that has heard nothing.
     fresh: Monitor,
-    /// The next revision's, once there is one.
+    /// The monitor of the next revision, if there is one.
     inbox: Arc<Inbox<(Arc<Stream>, Monitor)>>,
     seat: Seat,
-    /// The next offset as of the last commit.
+    /// The next offset at the last commit.
     committed: Offset,
     ticked: Option<Instant>,
     recovery: Recovery,
@@ -34,10 +34,10 @@ pub struct MonitorDriver<S> {
 }
 
 enum Seat {
-    /// Somebody else monitors.
+    /// Another process has the partition.
     Empty,
-    /// It is ours, and what was judged before is looked for: since when, when next, and whether
-    /// somebody was told that it takes too long.
+    /// The partition is ours and the last state is looked for: since when, when the next attempt is due, and whether the log
+    /// already says that it takes too long.
     Restoring {
         since: Instant,
         next: Instant,
@@ -82,12 +82,12 @@ impl<S: Session> MonitorDriver<S> {
         }
     }
 
-    /// Hands its session back, and what a monitor of its revision begins with. Nothing is committed.
+    /// Returns the session, and what a monitor of this revision begins with. Commits nothing.
     pub fn rest(self) -> (S, Arc<Stream>, Monitor) {
         (self.session, self.stream, self.fresh)
     }
 
-    /// Takes what evidence there is, says what follows from it, writes a tick if it is time.
+    /// Reads evidence, sends alerts, and writes a tick if one is due.
     ///
     /// # Errors
     /// Only [`SessionError::Fenced`]: leave, touch nothing.
@@ -101,7 +101,7 @@ impl<S: Session> MonitorDriver<S> {
         step.or_else(|error| self.give_up(error))
     }
 
-    /// The monitor, while it is here.
+    /// The monitor, if the partition is ours and its state is restored.
     pub fn monitor(&self) -> Option<&Monitor> {
         match &self.seat {
             Seat::Taken(monitor) => Some(monitor),
@@ -130,7 +130,7 @@ impl<S: Session> MonitorDriver<S> {
         self.say(&alerts, tick)
     }
 
-    /// Monitors by the next revision, if there is one. Incidents go on as far as that one watches what they are about.
+    /// Switches to the next revision, if there is one. An incident goes on if the new revision has its watch.
     fn adopt(&mut self) -> Result<(), SessionError> {
         let Some((stream, fresh)) = self.inbox.take() else { return Ok(()) };
         (self.stream, self.fresh) = (stream, fresh);
@@ -141,7 +141,7 @@ impl<S: Session> MonitorDriver<S> {
         self.say(&ended, true)
     }
 
-    /// What follows from the evidence there is.
+    /// Reads evidence, and returns the alerts that follow.
     fn hear(&mut self) -> Result<Vec<Alert>, SessionError> {
         let mut alerts = vec![];
         let mut timeout = POLL;
@@ -239,7 +239,7 @@ impl<S: Session> MonitorDriver<S> {
         Ok(())
     }
 
-    /// Begins again where the evidence topic is not the log any more that it was.
+    /// Begins again if the evidence topic was made anew or its log was cut.
     fn check_evidence(&mut self) -> Result<(), SessionError> {
         let interrupted = self.session.is_interrupted();
         let looked = self.session.looked();
@@ -264,7 +264,7 @@ impl<S: Session> MonitorDriver<S> {
         if interrupted { self.hear_anew() } else { Ok(()) }
     }
 
-    /// What was heard is kept; where it goes on is looked for.
+    /// Commits what was heard, then looks for the offset to go on from.
     fn hear_anew(&mut self) -> Result<(), SessionError> {
         self.say(&[], true)?;
         self.begin_again();
@@ -309,7 +309,7 @@ impl<S: Session> MonitorDriver<S> {
         self.seat = Seat::Restoring { since: now, next: now, told: false };
     }
 
-    /// The monitor as its last commit left it.
+    /// Restores the monitor from its last commit.
     fn restore(&mut self) -> Result<(), SessionError> {
         let now = self.session.now();
         let Seat::Restoring { since, next, told } = &mut self.seat else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What one stream's guard knows: frozen, shared by all its workers.
+//! A stream's guard: bundle and configuration, read-only, shared by all workers.
 
 use std::sync::Arc;
 
@@ -30,16 +30,16 @@ pub struct Guard {
     pub(super) select: Select,
     pub(super) bounds: Bounds,
     pub(super) detectors: Vec<Box<dyn Detector>>,
-    /// What each of them is called.
+    /// The name of each of them.
     kinds: Vec<&'static str>,
     pub(super) needs: Columns,
     pub(super) decider: Decider,
     pub(super) steps: Vec<Box<dyn Step>>,
     pub(super) signals: Signals,
     pub(super) outputs: OutputTables,
-    /// What opens values that come sealed.
+    /// Opens sealed values.
     pub(super) opener: Option<Opener>,
-    /// Names of its keys that are kept elsewhere.
+    /// Names of its keys that a key service has.
     pub(super) elsewhere: Vec<String>,
     /// Sets of features whose groups are counted.
     pub(super) quasi: Option<Arc<QuasiPlan>>,
@@ -53,11 +53,11 @@ pub struct Guard {
     pub(super) is_tabular: bool,
     /// Which pairs of values training rows had, if the bundle says.
     pub(super) pairs: Option<Pairs>,
-    /// What reads the words of a flagged record again; only where its values may be told.
+    /// Reads the values of a flagged record again for its reasons; only if values may be told.
     pub(super) spelling: Option<Spelling>,
-    /// What marks rows, if clients are watched.
+    /// Marks rows, if clients are watched.
     pub(super) marking: Option<Marker>,
-    /// Whether what the own model says of each row is kept, for the join with answers.
+    /// Whether the own model's answer to each row is kept, for the join with the deployed model's answers.
     pub(super) tells_answers: bool,
     digest: Digest,
     baseline: String,
@@ -169,14 +169,14 @@ impl Guard {
         })
     }
 
-    /// This guard, which tells the values of flagged records in their reasons. `reading` is that of [`Guard::new`].
+    /// This guard, with values of flagged records in their reasons. `reading` is that of [`Guard::new`].
     #[must_use]
     pub fn telling_values(self, reading: &codec::Config) -> Self {
         let spelling = Some(Spelling::new(&self.schema, reading));
         Self { spelling, ..self }
     }
 
-    /// This guard, which keeps what the own model says of each row. Without a model it has nothing to say.
+    /// This guard, which keeps the own model's answer to each row; none without a model.
     #[must_use]
     pub fn telling_answers(self) -> Self {
         let tells_answers = self.needs.contains(Columns::ANSWER);
@@ -193,8 +193,8 @@ impl Guard {
         self.spelling.is_some()
     }
 
-    /// This guard, which marks rows for whoever asks which client sent them, by what `bundle` knows of clean ones: fingerprints
-    /// are keyed by `key`, and rows are compared with `horizon_rows` others.
+    /// This guard, which marks rows for the client monitor. `bundle` has the marks of clean rows, `key` keys the
+    /// fingerprints, and a row is compared with `horizon_rows` others.
     ///
     /// # Errors
     /// If the bundle's fingerprints are not those of its rows.
@@ -219,7 +219,7 @@ impl Guard {
         self.marking.as_ref()
     }
 
-    /// The same, whose records leave as `specs` say. `reading` is what the guard was made with.
+    /// This guard, whose outputs change records as `specs` say. `reading` is that of [`Guard::new`].
     ///
     /// # Errors
     /// If a table cannot be used, or would change what the model reads.
@@ -238,7 +238,7 @@ impl Guard {
         Ok(self)
     }
 
-    /// The same, whose records come sealed, as `spec` says.
+    /// This guard, whose records are sealed as `spec` says.
     ///
     /// # Errors
     /// If nothing can be sealed so.
@@ -255,7 +255,7 @@ impl Guard {
         Ok(self)
     }
 
-    /// The same, which counts the groups of these sets of features, if there are some.
+    /// This guard, which counts the groups of these sets of features, if there are any.
     ///
     /// # Errors
     /// If a set names what the schema does not have.

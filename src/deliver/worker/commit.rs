@@ -1,4 +1,4 @@
-//! The transaction's end: evidence, state and offsets join the outputs.
+//! The commit: evidence, state and offsets are added to the outputs.
 
 use tracing::debug;
 
@@ -12,7 +12,7 @@ use crate::watch::{Evidence, Message, Presence};
 pub(super) const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
 
 impl<R: Scorer> Desk<R> {
-    /// Commits outputs, evidence, state and offsets together. Nothing open, nothing done.
+    /// Commits outputs, evidence, state and offsets together. Does nothing if nothing was sent.
     pub(super) fn commit<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let has_passed_over = || self.partitions.slots().any(|(_, slot)| slot.passed_over);
         if !session.is_open() && self.losses.is_told() && !has_passed_over() {
@@ -111,7 +111,7 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// How every partition of ours stands: also while there is no producer.
+    /// Checks whether each partition makes progress, also while there is no producer.
     pub(super) fn look<S: Session>(&mut self, session: &S) {
         let at = (session.now(), session.wall());
         for (partition, slot) in self.partitions.slots() {
@@ -129,8 +129,8 @@ impl<R: Scorer> Desk<R> {
         }
     }
 
-    /// Tells the monitor which partitions make no progress, in a transaction without anything that might
-    /// be the cause.
+    /// Tells the monitor which partitions make no progress, in a transaction without records, because a record may be the
+    /// cause.
     pub(super) fn tell_stalls<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();
         let untold = self.stalls.untold(now);
@@ -151,8 +151,8 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Tells the monitor which partitions are here, and which have nothing to read: no record for a
-    /// window, though a poll since came back empty.
+    /// Tells the monitor which partitions this worker has, and which are quiet: no record for a window, and an empty poll
+    /// since.
     pub(super) fn tell_presence<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();
         if self.partitions.slots().any(|(_, slot)| slot.told_quiet.is_none()) {

@@ -1,8 +1,9 @@
-//! Whether the input is still the log that the lanes were read from, looked at while they are read.
+//! Checks while reading that the input is still the same log.
 //!
-//! What the brokers were asked last costs a comparison. Only where it differs, or where the log did not have
-//! what was to be read next, are they asked once more, and the partition goes on where its log does, or waits.
-//! What is gone unread is told to the monitor in the transaction that passes over it.
+//! An observer asks the brokers for the topic's extent every few seconds; a worker compares that answer with what it knows.
+//! If they differ, or the log does not have the next offset, the worker asks again itself. Then the partition goes on where
+//! its log does, or is paused. Records that are gone unread are told to the monitor in the transaction that passes over
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -18,17 +19,17 @@ use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::{Discontinuity, LaneError};
 use crate::watch::{Loss, Message};
 
-/// What is gone of the input, until the monitor is told.
+/// Losses that the monitor was not told yet.
 #[derive(Debug, Default)]
 pub struct Losses {
     untold: BTreeMap<Partition, Loss>,
-    /// The same of outputs.
+    /// Records that an output lost.
     outputs: Vec<Loss>,
-    /// Partitions that wait because of it, and how that was told: each time once.
+    /// Paused partitions, and the message that was sent about each; it is sent once.
     waiting: BTreeMap<Partition, Loss>,
-    /// Since when the log does not have what is to be read next.
+    /// Since when the log does not have the next offset.
     interrupted: Option<Instant>,
-    /// Partitions with records of a leader that nobody has asked about the log yet.
+    /// Partitions with records of a new leader epoch, whose log was not checked yet.
     elected: BTreeSet<Partition>,
 }
 
@@ -40,7 +41,7 @@ const READ_OUT: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(1);
 
 impl Losses {
-    /// `partition`, read up to `from`, waits because of `gone`.
+    /// `partition`, read up to `from`, is paused because of `gone`.
     pub fn holds(&mut self, partition: Partition, from: Offset, gone: Discontinuity) {
         let loss = loss(partition, from, gone, true);
         if self.waiting.get(&partition) != Some(&loss) {
@@ -61,25 +62,25 @@ impl Losses {
         self.untold.is_empty() && self.outputs.is_empty()
     }
 
-    /// Records that had left are gone.
+    /// An output lost records.
     pub fn of_output(&mut self, loss: Loss) {
         self.outputs.push(loss);
     }
 
-    /// All of it is in the log.
+    /// Every message is committed.
     pub fn told(&mut self) {
         self.untold.clear();
         self.outputs.clear();
     }
 
-    /// What was open is given up: who begins again finds anew what is gone. Only what holds a partition stays to be
-    /// told.
+    /// The open transaction is aborted. Losses are found again when the partition is restored. Only messages about paused
+    /// partitions stay.
     pub fn give_up(&mut self) {
         self.untold.retain(|_, loss| loss.waits);
         self.outputs.clear();
     }
 
-    /// Partitions that are ours no more: whoever has them looks for himself.
+    /// Forgets partitions that were revoked: their next worker checks itself.
     pub fn forget(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             self.untold.remove(partition);
@@ -99,7 +100,7 @@ fn loss(partition: Partition, from: Offset, gone: Discontinuity, waits: bool) ->
 }
 
 impl<R: Scorer> Desk<R> {
-    /// Compares the input with what it was, if somebody looked or if it did not have what was asked for.
+    /// Compares the input with what is known of it, if there is a new answer or the log did not have the next offset.
     pub(super) fn check_input<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();
         if session.is_interrupted() {
@@ -169,8 +170,8 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Whether some of `messages` were appended under a leader that is newer than what is known of their log. What
-    /// came before may be another log by then, so none of them is counted before somebody has looked.
+    /// Whether some of `messages` have a newer leader epoch than the known log. The log may have been cut before them, so
+    /// none of them is scored before it is checked.
     pub(super) fn is_elected<M: Fetched>(&mut self, messages: &[M]) -> bool {
         for message in messages {
             let partition = message.record().at.partition;
@@ -183,7 +184,7 @@ impl<R: Scorer> Desk<R> {
         !self.losses.elected.is_empty()
     }
 
-    /// Tells the monitor what is gone: part of every commit, so that nothing is passed over unsaid.
+    /// Sends the losses to the monitor. Every commit does, so that no record is passed over without a message.
     pub(super) fn send_losses<S: Session>(&self, session: &S) -> Result<(), SessionError> {
         for loss in self.losses.untold.values().chain(&self.losses.outputs) {
             session.send(Output {
@@ -198,8 +199,7 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Passes over what no reader is given, where nothing else was read for a while: markers of transactions
-    /// and aborted records are no lag.
+    /// Moves past transaction markers and aborted records, if nothing else was read for a while: they are no lag.
     pub(super) fn pass_over<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();
         let is_quiet = |slot: &Slot| {
@@ -231,8 +231,7 @@ impl<R: Scorer> Desk<R> {
 }
 
 impl Slot {
-    /// Whether a log that was `look` when somebody last looked is the one that is read, as far as that shows. Then
-    /// it is remembered.
+    /// Whether the extent `look` belongs to the log that is read. If so, it is remembered.
     fn believes(&mut self, look: &Extent) -> bool {
         let is_same = self.lane.log().is_some_and(|was| look.is_plainly(was));
         if is_same {

@@ -1,4 +1,4 @@
-//! Partitions that come, go, are held and begin again.
+//! Partitions of a worker: assigned, revoked, paused, and read again from their last commit.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use crate::deliver::{
 use crate::record::{Offset, Partition, Position};
 use crate::score::{Lane, LaneError, LaneState};
 
-/// A lane, and what the group committed of it: that may be less.
+/// A lane, and the group's committed offset, which may be lower.
 type Begun = (Lane, Option<Offset>);
-/// The same, or why it cannot be known yet.
+/// The same, or why it is not known yet.
 type Restored = Result<Begun, Why>;
 
 impl<R: Scorer> Desk<R> {
-    /// Acts on what the group decided.
+    /// Handles assignments and revocations.
     pub(super) fn rebalance<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         while let Some(change) = session.change() {
             let in_flight = session.is_open();
@@ -54,7 +54,7 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Begins with these partitions: those whose state fits at once, the others when it does.
+    /// Takes over these partitions. One whose state is not there yet, or does not fit, is paused.
     fn take_over<S: Session>(
         &mut self,
         session: &S,
@@ -100,7 +100,7 @@ impl<R: Scorer> Desk<R> {
         session.unassign(partitions)
     }
 
-    /// Nothing is ours any more.
+    /// Forgets all partitions.
     pub(super) fn clear(&mut self) {
         self.partitions.clear();
         self.crash_loops.clear();
@@ -111,7 +111,7 @@ impl<R: Scorer> Desk<R> {
         self.arrivals.clear();
     }
 
-    /// Every lane begins again where its last commit stands, as soon as that is known.
+    /// Reads every lane again from its last commit, as soon as that is known.
     pub(super) fn forget_uncommitted<S: Session>(
         &mut self,
         session: &S,
@@ -128,7 +128,7 @@ impl<R: Scorer> Desk<R> {
         self.read_anew(session, &partitions, because)
     }
 
-    /// The lanes of these are read from the log again.
+    /// Pauses these partitions until their lanes are restored from the log.
     fn read_anew<S: Session>(
         &mut self,
         session: &S,
@@ -142,8 +142,8 @@ impl<R: Scorer> Desk<R> {
         session.pause(partitions)
     }
 
-    /// Every lane is what it was at its last commit, which is the last thing in the log of it. Where that is not
-    /// kept, or its crash-loop guard must be written first, it is read from the log.
+    /// Sets every lane back to its last commit. A lane without a copy of that in memory, or whose crash-loop record must be
+    /// written first, is restored from the log.
     fn take_back<S: Session>(
         &mut self,
         session: &S,
@@ -172,8 +172,8 @@ impl<R: Scorer> Desk<R> {
         session.rewind(&from)
     }
 
-    /// Topics did not take these, nor what was `beside` them. Every lane begins again, at once if the transaction
-    /// is `undone`; where nothing is left to try, its partition waits.
+    /// Topics refused these records, and with them those `beside` them in a request. Every lane is set back, at once if the
+    /// transaction is `undone`. A partition with a record that has no form left to try is paused.
     pub(super) fn refused<S: Session>(
         &mut self,
         session: &S,
@@ -203,7 +203,7 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Reads waiting partitions again, if it is time and they can be.
+    /// Resumes paused partitions whose time has come, if they can be read.
     pub(super) fn wake<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let due = self.partitions.due(session.now());
         if due.is_empty() {
@@ -232,8 +232,8 @@ impl<R: Scorer> Desk<R> {
         self.announce(session, &free)
     }
 
-    /// Commits what was read. Whoever comes next must not take our leave for an end: what these
-    /// partitions were begun with alone has ended nothing.
+    /// Commits what was read before these partitions go. The crash-loop guard of the next worker must not count this as a
+    /// crash: a record that was scored alone has not ended the process.
     pub(super) fn part_with<S: Session>(
         &mut self,
         session: &S,
@@ -251,7 +251,7 @@ impl<R: Scorer> Desk<R> {
         self.commit(session)
     }
 
-    /// Writes how often each of these was begun, before anything of it is judged.
+    /// Writes the crash-loop record of each of these, before a record of it is scored.
     pub(super) fn announce<S: Session>(
         &mut self,
         session: &S,
@@ -282,8 +282,8 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// The lanes of these partitions as the last commit left them, or why one cannot be known yet.
-    /// Whoever needs another client does not wait for that.
+    /// The lanes of these partitions as of their last commit, or why one is not known yet. An error means that another
+    /// client is needed.
     fn restore<S: Session>(
         &mut self,
         session: &S,
@@ -370,7 +370,7 @@ impl<R: Scorer> Desk<R> {
         Ok((lane, committed))
     }
 
-    /// How many partitions all outputs have, asked again if that was too few.
+    /// The number of partitions that every output has; asked again if it was too low.
     fn count_outputs<S: Session>(
         &mut self,
         session: &S,
@@ -388,7 +388,7 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Where each of these goes on.
+    /// The next offset of each of these.
     pub(super) fn nexts(
         &self,
         partitions: impl IntoIterator<Item = Partition>,

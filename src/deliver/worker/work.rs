@@ -1,4 +1,4 @@
-//! A batch: gathered, taken through scoring, put into the open transaction.
+//! One batch: gathers records, scores them, and sends them in the open transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::score::{Destination, NewKey, Outcome};
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 
 impl<R: Scorer> Desk<R> {
-    /// Scores one batch; says how many records it had.
+    /// Scores one batch; returns its number of records.
     pub(super) fn work<S: Session>(&mut self, session: &S) -> Result<usize, SessionError> {
         let mut messages = self.gather(session)?;
         if messages.is_empty() {
@@ -63,8 +63,8 @@ impl<R: Scorer> Desk<R> {
         Ok(records)
     }
 
-    /// Records until the batch is full, or its oldest has waited as long as it may.
-    /// What was fetched before a rewind, or of a partition that is not read, is passed over.
+    /// Polls until the batch is full, or its first record has waited for `linger`. Drops records that were fetched before a
+    /// rewind, and records of paused partitions.
     fn gather<'a, S: Session>(&self, session: &'a S) -> Result<Vec<S::Fetched<'a>>, SessionError> {
         let wait = if session.is_open() { self.timing.commit_interval / 10 } else { POLL };
         let mut messages: Vec<S::Fetched<'a>> = Vec::new();
@@ -95,8 +95,8 @@ impl<R: Scorer> Desk<R> {
         Ok(messages)
     }
 
-    /// Asks for what is missing to read `messages`. If it does not come, leaves only those before
-    /// each partition's first record that cannot be read.
+    /// Fetches schemas and keys that `messages` need. If one does not come, keeps only the records before each partition's
+    /// first one that needs it.
     fn supply<S: Session>(
         &mut self,
         session: &S,
@@ -121,8 +121,8 @@ impl<R: Scorer> Desk<R> {
         Ok(())
     }
 
-    /// Takes `messages` through scoring and puts what leaves into the open transaction. A record
-    /// that the guard cannot score, if it may not pass, holds its partition; the others go on.
+    /// Scores `messages` and sends them in the open transaction. Under `on_guard_failure = "closed"` a record that cannot be
+    /// scored pauses its partition; the others go on.
     fn settle<S: Session>(
         &mut self,
         session: &S,
@@ -156,8 +156,8 @@ impl<R: Scorer> Desk<R> {
         Ok(messages.len())
     }
 
-    /// Puts `messages` into the open transaction, with the outcomes of the last turn: each in the form
-    /// that its topic takes, as far as that is known.
+    /// Sends `messages` in the open transaction, with the outcomes of the last scoring. Each leaves in the form that its topic
+    /// accepts, as far as that is known.
     fn send<S: Session>(
         &mut self,
         session: &S,
@@ -208,8 +208,8 @@ impl<R: Scorer> Desk<R> {
         self.halves.flush(session, &self.stream)
     }
 
-    /// What becomes of the `i`th record of the last turn, which a topic refused: in which form it
-    /// leaves.
+    /// Prepares the outcome of the `i`th record of the last scoring to leave as `form`, because of `objection`. Returns the
+    /// form in which it leaves.
     fn otherwise<M: Fetched>(
         &mut self,
         i: usize,
@@ -245,7 +245,7 @@ impl<R: Scorer> Desk<R> {
         }
     }
 
-    /// One record in a transaction of its own: it ended processes before.
+    /// Scores one record in a transaction of its own, because it may have crashed processes before.
     fn alone<S: Session>(
         &mut self,
         session: &S,
@@ -306,7 +306,7 @@ impl<R: Scorer> Desk<R> {
         Ok(1)
     }
 
-    /// Lanes count what became of `messages`, in the outcomes of the last turn.
+    /// Counts the outcomes of `messages` in their lanes.
     fn settled<S: Session>(&mut self, session: &S, messages: &[S::Fetched<'_>]) {
         let now = session.now();
         let every_ms = self.scorer.quasi().map_or(1, |plan| plan.spec().every_ms as i64);
@@ -342,7 +342,7 @@ impl<R: Scorer> Desk<R> {
     }
 }
 
-/// The bytes of `record` that leave whatever else does: those of its value, if it leaves as it came.
+/// The bytes of `record` that leave in every form but a pointer: those of its value, if it leaves unchanged.
 fn leaving(record: &Record<'_>, outcome: &Outcome) -> usize {
     let as_it_came = outcome.corrected.is_none() && outcome.departure.content == ValueForm::Record;
     if as_it_came { record.value.map_or(0, <[u8]>::len) } else { 0 }
