@@ -12,7 +12,7 @@ pub const ENTRY_BYTES_MAX: usize = 512 << 10;
 /// Longer words are cut there, in characters; a control character takes one of them.
 const WORDS_MAX: usize = 512;
 /// More details are left out.
-const DETAILS_MAX: usize = 64;
+pub const DETAILS_MAX: usize = 64;
 /// What the type of an event begins with.
 const TYPE: &str = "io.tripline.audit.";
 const SPEC_VERSION: &str = "1.0";
@@ -44,6 +44,8 @@ pub enum DeedKind {
     Bundle,
     /// Secret keys were loaded: their names.
     Keys,
+    /// How many values each key opened and sealed since the last such entry.
+    KeyUse,
     /// Somebody asked for one decision, and saw values of its record.
     Why,
     /// Somebody made a stream forget.

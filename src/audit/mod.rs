@@ -17,7 +17,7 @@ mod verify;
 
 pub use chain::{Chain, ChainBreak};
 pub use checkpoint::{AuditSigner, AuditVerifier, Checkpoint, CheckpointError};
-pub use entry::{AuditEntry, Deed, DeedActor, DeedKind, DeedOutcome, ENTRY_BYTES_MAX};
+pub use entry::{AuditEntry, DETAILS_MAX, Deed, DeedActor, DeedKind, DeedOutcome, ENTRY_BYTES_MAX};
 pub use verify::{AuditFinding, AuditReport, FINDINGS_MAX, Stored, verify};
 
 /// So many entries stand between two checkpoints.

@@ -138,6 +138,15 @@ impl Verifier {
         PKey::from_ec_key(key).map(Self).map_err(key_error)
     }
 
+    /// The SHA-256 of the key's PEM in hexadecimal: what a signature names its key by.
+    ///
+    /// # Errors
+    /// If OpenSSL refuses.
+    pub fn key_id(&self) -> Result<String, SignatureError> {
+        let pem = self.0.public_key_to_pem().map_err(key_error)?;
+        Ok(Digest::of(&pem).to_string())
+    }
+
     /// Checks that `files`, those of a bundle that were read, are the signed ones: all of them, and no other.
     ///
     /// # Errors
@@ -327,6 +336,8 @@ mod tests {
     fn what_was_signed_verifies_and_nothing_that_differs_by_a_bit_does() {
         let (signer, verifier) = keys();
         let signature = signer.sign("digits", &files()).unwrap();
+        let named: Signature = serde_json::from_slice(&signature).unwrap();
+        assert_eq!(named.verification_material.public_key.hint, verifier.key_id().unwrap());
         verifier.verify(&signature, &files()).unwrap();
         for name in files().keys() {
             for bit in 0..files()[name].len() * 8 {

@@ -173,6 +173,7 @@ impl Args {
             Ok(()) => (Exit::Ok, DeedOutcome::Done),
             Err(_) => (Exit::Failed, DeedOutcome::Failed),
         };
+        auditor.note_key_use();
         auditor.note(DeedKind::Stop, &instance, outcome, []);
         routes.end(ROUTES_END);
         auditor.end();

@@ -76,6 +76,12 @@ fn text(decision: &DecisionReport) -> String {
     line("source", format!("{place}, {at:.3}"));
     line("", format!("SHA-256 {}", source.sha256));
     line("bundle", format!("{}, revision {}", bundle.digest, bundle.revision));
+    if let Some(key) = &bundle.signed_by {
+        line("signed by", format!("the key with SHA-256 {key}"));
+    }
+    if let Some(run) = &decision.run_id {
+        line("lineage", format!("run {run}"));
+    }
     if let Some(fault) = &decision.fault {
         line("fault", fault.clone());
     }
@@ -129,4 +135,60 @@ fn text(decision: &DecisionReport) -> String {
     };
     line("repeated", repeated.to_owned());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::why::{BundleIdentity, Source};
+
+    #[test]
+    fn who_signed_the_bundle_and_the_run_are_told_where_they_are_known() {
+        let source = Source {
+            topic: "in".into(),
+            partition: 1,
+            offset: 2,
+            timestamp_ms: 0,
+            sha256: "ab".into(),
+        };
+        let bundle = BundleIdentity {
+            digest: "cd".into(),
+            revision: "ef".into(),
+            clean_rows: 10,
+            signed_by: Some("0123".into()),
+        };
+        let mut report = DecisionReport {
+            decision: "pass",
+            mode: "observe",
+            fault: None,
+            stream: "s".into(),
+            source,
+            bundle,
+            budget: 0.01,
+            p: None,
+            score: None,
+            rows: 1,
+            row: 0,
+            detectors: vec![],
+            reasons: vec![],
+            changes: vec![],
+            would_pass_if: Some(vec![]),
+            run_id: Some("ad3c5a83-8d66-5848-bef9-683f91e6319b".into()),
+            repeated: true,
+        };
+        let expected = "pass (observe mode), stream s\n\
+            \x20 source        in, partition 1, offset 2, 1970-01-01T00:00:00.000Z\n\
+            \x20               SHA-256 ab\n\
+            \x20 bundle        cd, revision ef\n\
+            \x20 signed by     the key with SHA-256 0123\n\
+            \x20 lineage       run ad3c5a83-8d66-5848-bef9-683f91e6319b\n\
+            \x20 repeated      every bit of its trace comes out again\n";
+        assert_eq!(text(&report), expected);
+        (report.bundle.signed_by, report.run_id) = (None, None);
+        let without =
+            expected.lines().filter(|line| !line.contains("signed") && !line.contains("run "));
+        assert_eq!(text(&report).lines().collect::<Vec<_>>(), without.collect::<Vec<_>>());
+        let json = serde_json::to_string(&report).unwrap();
+        assert!(!json.contains("signed_by") && !json.contains("run_id"), "{json}");
+    }
 }

@@ -14,6 +14,7 @@ mod gcm;
 mod jose;
 pub(crate) mod object;
 mod opener;
+mod uses;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,6 +33,7 @@ pub use jose::{
     seal_as,
 };
 pub use opener::{Lock, NotSealable, OpenedValue, Opener, OpenerSpec};
+pub use uses::{KeyCounts, KeyUse};
 
 /// Takes a payload out of a record's value, and puts another one in its place.
 pub trait Envelope: fmt::Debug + Send + Sync {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::csfle::{CsfleLock, CsfleOpener, CsfleSpec};
 use super::jose::{BadOpener, Cleartext, JweOpener, JweSpec, Sealer, seal_as};
-use super::{Arena, ContentHeaders, KeyMaterial};
+use super::{Arena, ContentHeaders, KeyMaterial, KeyUse};
 use crate::record::Unread;
 
 /// What the configuration says of opening a stream's values.
@@ -34,7 +34,8 @@ pub struct OpenedValue {
 /// How a value was sealed: what seals another in its place.
 #[derive(Clone, Debug)]
 pub enum Lock {
-    Jwe(KeyMaterial),
+    /// The key, and which of the stream's it is.
+    Jwe(KeyMaterial, usize),
     Csfle(CsfleLock),
 }
 
@@ -93,11 +94,10 @@ impl Opener {
         arena: &mut Arena,
     ) -> Result<Option<OpenedValue>, Unread> {
         Ok(match self {
-            Self::Jwe(jwe) => {
-                jwe.open(value, headers, arena)?.map(|Cleartext { content_type, value, key }| {
-                    OpenedValue { content_type, value, lock: Lock::Jwe(key) }
-                })
-            }
+            Self::Jwe(jwe) => jwe.open(value, headers, arena)?.map(|opened| {
+                let Cleartext { content_type, value, key, key_at } = opened;
+                OpenedValue { content_type, value, lock: Lock::Jwe(key, key_at) }
+            }),
             Self::Csfle(csfle) => csfle.open(value, headers, arena)?.map(|(value, lock)| {
                 OpenedValue { content_type: None, value, lock: Lock::Csfle(lock) }
             }),
@@ -107,6 +107,36 @@ impl Opener {
     /// What seals every record that goes to the model, if that has a key of its own.
     pub fn sealer(&self) -> Option<&Sealer> {
         self.jwe().and_then(JweOpener::sealer)
+    }
+
+    /// A value was opened, of which `lock` is: its keys count one.
+    pub fn count_opened(&self, lock: &Lock) {
+        self.count(lock, KeyUse::opened);
+    }
+
+    /// A value was sealed by `lock`: its keys count one.
+    pub fn count_sealed(&self, lock: &Lock) {
+        self.count(lock, KeyUse::sealed);
+    }
+
+    fn count(&self, lock: &Lock, add: fn(&KeyUse)) {
+        match (self, lock) {
+            (Self::Jwe(jwe), Lock::Jwe(_, at)) => jwe.uses().get(*at).map_or((), |one| add(one)),
+            (Self::Csfle(csfle), Lock::Csfle(lock)) => {
+                let known = lock.wrapped_by().filter_map(|at| csfle.uses().get(usize::from(at)));
+                known.for_each(|one| add(one));
+            }
+            _ => {}
+        }
+    }
+
+    /// How often each key was used. One that seals for the model stands for itself.
+    pub fn uses(&self) -> Vec<Arc<KeyUse>> {
+        let opening = match self {
+            Self::Jwe(jwe) => jwe.uses(),
+            Self::Csfle(csfle) => csfle.uses(),
+        };
+        opening.iter().chain(self.sealer().map(Sealer::uses)).cloned().collect()
     }
 
     pub fn jwe(&self) -> Option<&JweOpener> {
@@ -131,7 +161,7 @@ impl Lock {
         out: &mut Vec<u8>,
     ) -> Result<(), NotSealable> {
         match self {
-            Self::Jwe(key) => {
+            Self::Jwe(key, _) => {
                 seal_as((original, key), plain, scratch, out).map_err(|_| NotSealable)
             }
             Self::Csfle(lock) => lock.seal(plain, scratch, out).map_err(|_| NotSealable),

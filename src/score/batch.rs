@@ -81,6 +81,7 @@ impl Batch {
         };
         let mut unsealing = std::mem::take(&mut self.unsealing);
         unsealing.open(guard, opener, records);
+        unsealing.count(opener);
         let headers = unsealing.headers(records);
         let (inner, covers) = unsealing.records(records, &headers);
         let scored = self.score_inner(guard, networks, &inner, &covers);

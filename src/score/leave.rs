@@ -152,7 +152,10 @@ impl Leaver {
                 let content_type = content_type.ok().flatten();
                 sealer.seal(plain, content_type, scratch, out).map_err(|_| NotSealable)
             }
-            None => original.1.seal(original.0, plain, scratch, out),
+            None => {
+                let sealed = original.1.seal(original.0, plain, scratch, out);
+                sealed.inspect(|()| opener.count_sealed(original.1))
+            }
         };
         sealed.map_err(|_| Unfit::Seal)
     }

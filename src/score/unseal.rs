@@ -3,10 +3,13 @@
 //! The values of a batch are opened into one arena, which is overwritten when the batch is done. What leaves is the record
 //! as it came, or sealed again: `leave.rs`.
 
+use std::sync::Arc;
+
 use super::Guard;
 use crate::codec::ContentHeaders;
-use crate::open::{Arena, CsfleOpener, JweOpener, Jwk, Lock, OpenedValue, Opener, is_jose};
+use crate::open::{Arena, CsfleOpener, JweOpener, Jwk, KeyUse, Lock, OpenedValue, Opener, is_jose};
 use crate::record::{Headers, Record, Unread};
+use crate::sanitize::OutputTables;
 
 /// How a record came.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +54,12 @@ impl Unsealing {
             }
         };
         self.results.extend(records.iter().map(open));
+    }
+
+    /// Counts what was opened, for the audit log.
+    pub fn count(&self, opener: &Opener) {
+        let opened = self.results.iter().filter_map(|result| result.as_ref().ok()?.as_ref());
+        opened.for_each(|opened| opener.count_opened(&opened.lock));
     }
 
     /// The headers of `records`, which were opened.
@@ -115,6 +124,15 @@ impl Guard {
     /// The key is not known any more.
     pub fn forget_key(&self, at: usize) {
         self.jwe().inspect(|jwe| jwe.forget(at));
+    }
+
+    /// How often each key was used: those that open, and those that outputs are sealed with.
+    pub fn key_uses(&self) -> Vec<Arc<KeyUse>> {
+        let OutputTables { sanitized, quarantine, dead_letter } = &self.outputs;
+        let outputs = [sanitized, quarantine, dead_letter].into_iter().flatten();
+        let sealing = outputs.filter_map(|output| output.uses().cloned());
+        let opening = self.opener.iter().flat_map(Opener::uses);
+        opening.chain(sealing).collect()
     }
 
     /// Whether the key is not known.

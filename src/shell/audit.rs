@@ -4,6 +4,7 @@
 //! last entry, and adds its own in the same transaction. So two processes never follow the same entry.
 
 mod auditor;
+mod key_uses;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -83,6 +83,15 @@ pub fn read_signed(dir: &Path, key: &Path) -> Result<Bundle, BundleDirError> {
     Bundle::from_files(files).map_err(|error| BundleDirError::Bundle { path: dir.into(), error })
 }
 
+/// What a signature names the public key in `key` by.
+///
+/// # Errors
+/// If it cannot be read or is none.
+pub fn key_id(key: &Path) -> Result<String, BundleDirError> {
+    let refused = |error| BundleDirError::Signature { path: key.to_owned(), error };
+    Verifier::from_pem(&read_small(key)?).and_then(|verifier| verifier.key_id()).map_err(refused)
+}
+
 /// Where the signature of the bundle in `dir` lies: beside it, as `dir.sig`.
 pub fn signature_of(dir: &Path) -> PathBuf {
     let mut path = dir.components().as_path().as_os_str().to_owned();

@@ -1,9 +1,13 @@
-//! What lineage says of a stream: read off its configuration and its bundle.
+//! What lineage says of a stream: read off its configuration and its bundle. And which run an event is of.
 
+use serde_json::Value;
+
+use super::kafka::Clients;
+use super::sample::{Limits, sample};
 use crate::config::Stream;
 use crate::decide::{Mode, OnFlagged};
 use crate::monitor::{LineageChange, LineageFacts, LineageField, LineageOutput};
-use crate::record::{Feature, Schema};
+use crate::record::{Feature, Position, Record, Schema};
 use crate::sanitize::{DROP, OutputSpec};
 use crate::score::Guard;
 use crate::watch::Terms;
@@ -27,6 +31,42 @@ pub fn facts(stream: &Stream, guard: &Guard, terms: &Terms) -> Option<LineageFac
         watches,
         revision: crate::shell::scorer::hexadecimal(guard.revision()),
     })
+}
+
+/// Events that are looked through, the newest: a month of one stream with an event in five minutes.
+const EVENTS_MAX: usize = 10_000;
+
+/// The run whose events count the record at `at` of the input of `stream`, if one of them is still in their topic. A
+/// decision is explained without it too, so it is not said why there is none.
+pub fn run_id(clients: &Clients, stream: &Stream, at: Position) -> Option<String> {
+    let lineage = stream.lineage.as_ref()?;
+    let limits = Limits { committed: true, ..Limits::of_a_look(EVENTS_MAX) };
+    let mut found = None;
+    // Where offsets were moved back a record is counted again: the newest run decided last.
+    let look = |event: Record<'_>| {
+        let run = run_of(event.value.unwrap_or_default(), &lineage.group, &stream.name, at);
+        found = run.or(found.take());
+        true
+    };
+    sample(clients, &lineage.topic, limits, look).ok()?;
+    found
+}
+
+/// The run that an event tells of, if it counts the record at `at` of the input of `stream`.
+fn run_of(event: &[u8], group: &str, stream: &str, at: Position) -> Option<String> {
+    let event: Value = serde_json::from_slice(event).ok()?;
+    if event["job"]["namespace"] != group || event["job"]["name"] != stream {
+        return None;
+    }
+    let spans = event.pointer("/inputs/0/inputFacets/tripline_offsets/offsets")?.as_array()?;
+    let (partition, offset) = (i64::from(at.partition.0), at.offset.0);
+    let counts = |span: &Value| {
+        let number = |name: &str| span[name].as_i64();
+        number("partition") == Some(partition)
+            && number("from").is_some_and(|from| from <= offset)
+            && number("to").is_some_and(|to| offset < to)
+    };
+    spans.iter().any(counts).then(|| event["run"]["runId"].as_str().map(str::to_owned))?
 }
 
 /// The features that are read, by where they stand in a record.
@@ -93,6 +133,7 @@ fn output(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Offset, Partition};
     use crate::sanitize::{FieldSettings, StepSpec};
 
     fn spec(steps: &[(&str, &str)]) -> OutputSpec {
@@ -126,6 +167,33 @@ mod tests {
         assert_eq!(told(Some(&kept), false), ["shop.age  false false"]);
         let pointer = OutputSpec { pointer: true, ..OutputSpec::default() };
         assert_eq!(told(Some(&pointer), false), [""; 0]);
+    }
+
+    #[test]
+    fn a_run_is_found_by_the_offsets_that_its_event_counts() {
+        let offsets = r#"[{"partition":0,"from":0,"to":9},{"partition":2,"from":5,"to":7}]"#;
+        let event = format!(
+            r#"{{"job":{{"namespace":"g","name":"s"}},"run":{{"runId":"r"}},
+                "inputs":[{{"inputFacets":{{"tripline_offsets":{{"offsets":{offsets}}}}}}}]}}"#
+        );
+        let run = |group: &str, stream: &str, partition, offset| {
+            let at = Position { partition: Partition(partition), offset: Offset(offset) };
+            run_of(event.as_bytes(), group, stream, at)
+        };
+        assert_eq!(run("g", "s", 2, 5).as_deref(), Some("r"));
+        assert_eq!(run("g", "s", 0, 8).as_deref(), Some("r"));
+        for (group, stream, partition, offset) in [
+            ("h", "s", 2, 5),
+            ("g", "t", 2, 5),
+            ("g", "s", 1, 5),
+            ("g", "s", 2, 7),
+            ("g", "s", 2, 4),
+        ] {
+            assert_eq!(run(group, stream, partition, offset), None);
+        }
+        let at = Position { partition: Partition(0), offset: Offset(0) };
+        assert_eq!(run_of(b"{}", "g", "s", at), None);
+        assert_eq!(run_of(b"[", "g", "s", at), None);
     }
 
     #[test]

@@ -149,6 +149,7 @@ impl Reloader {
                     ];
                     self.auditor.note(what, name, DeedOutcome::Done, details);
                     *lock(&running.present) = next;
+                    self.auditor.count_keys(name, &prepared.guard);
                     running.schema = prepared.guard.schema().clone();
                     prepared.post(&running.inboxes);
                 }

@@ -7,7 +7,9 @@
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::bundle::key_id;
 use super::kafka::Clients;
+use super::lineage::run_id;
 use super::run::Prepared;
 use super::sample::records_at;
 use super::scorer::{StreamScorer, hexadecimal};
@@ -51,6 +53,9 @@ pub struct DecisionReport {
     pub changes: Vec<PartChange>,
     /// A small change with which it would have passed. `null`: none was found.
     pub would_pass_if: Option<Vec<PartValue>>,
+    /// The run of OpenLineage whose events count the record, if one of them is still in the topic of `[stream.lineage]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
     /// Whether the trace of the record was compared bit for bit with this one; an input record has none.
     pub repeated: bool,
 }
@@ -74,6 +79,9 @@ pub struct BundleIdentity {
     pub revision: String,
     /// Clean rows that the budget was learned from.
     pub clean_rows: u64,
+    /// The key that its signature was verified with: SHA-256 of its PEM. None if the stream has no `bundle_key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,7 +155,8 @@ pub fn why(config: &Config, topic: &str, at: Position) -> Result<DecisionReport,
         || other(format!("its header {TRACE} is of a version that this build does not read"));
     let source = ReadTrace::unpack(header).ok_or_else(unread)?.source;
     let original = record_at(&clients, &stream.input, source)?;
-    decision(stream, &mut scorer, (source, &original), Some(&found))
+    let report = decision(stream, &mut scorer, (source, &original), Some(&found))?;
+    Ok(DecisionReport { run_id: run_id(&clients, stream, source), ..report })
 }
 
 fn record_at(clients: &Clients, topic: &str, at: Position) -> Result<OwnedRecord, WhyError> {
@@ -254,6 +263,7 @@ pub fn decision(
             digest: guard.digest().to_string(),
             revision: hexadecimal(guard.revision()),
             clean_rows: guard.clean().rows,
+            signed_by: stream.bundle_key.as_deref().map(key_id).transpose().map_err(other)?,
         },
         budget: guard.decider().budget().get(),
         p: verdict.map(|verdict| verdict.p),
@@ -263,6 +273,7 @@ pub fn decision(
         detectors,
         reasons,
         changes,
+        run_id: None,
         repeated: left.is_some(),
     })
 }

@@ -36,6 +36,19 @@ bundle = "{bundle}"
     file(broker, "tripline.toml", &text)
 }
 
+/// `audit.pem` and `audit.pub.pem`.
+pub fn make_audit_keys(broker: &Broker) {
+    for arguments in [
+        &["genpkey", "-algorithm", "ed25519", "-out"][..],
+        &["pkey", "-in", "audit.pem", "-pubout", "-out"],
+    ] {
+        let name = if arguments[0] == "pkey" { "audit.pub.pem" } else { "audit.pem" };
+        let mut command = Command::new("openssl");
+        let done = command.current_dir(path_in(broker, "")).args(arguments).arg(name).status();
+        assert!(done.expect("openssl runs").success());
+    }
+}
+
 /// What a command says, and its exit code.
 fn tripline(arguments: &[&str], config: &Path) -> (String, i32) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tripline"));
@@ -48,15 +61,7 @@ fn tripline(arguments: &[&str], config: &Path) -> (String, i32) {
 fn entries_of_many_writers_are_one_chain_and_a_stranger_s_record_is_found() {
     let _turn = turn();
     let broker = Broker::start();
-    for arguments in [
-        &["genpkey", "-algorithm", "ed25519", "-out"][..],
-        &["pkey", "-in", "audit.pem", "-pubout", "-out"],
-    ] {
-        let name = if arguments[0] == "pkey" { "audit.pub.pem" } else { "audit.pem" };
-        let mut command = Command::new("openssl");
-        let done = command.current_dir(path_in(&broker, "")).args(arguments).arg(name).status();
-        assert!(done.expect("openssl runs").success());
-    }
+    make_audit_keys(&broker);
     let admin = free_port();
     let path = config(&broker, admin);
     broker.create_topic("audited.requests", 1, &[]);

@@ -33,6 +33,16 @@ name = "told"
 input = "told.requests"
 bundle = "{bundle}"
 mode = "enforce"
+on_flagged = "correct"
+[[stream.output]]
+of = "sanitized"
+drop = ["/note"]
+[[stream.output]]
+of = "quarantine"
+[[stream.output.step]]
+field = "/x0"
+do = "pseudonym"
+key = "names-1"
 [stream.alerts]
 window_ms = 500
 [stream.lineage]
@@ -135,6 +145,18 @@ fn read(broker: &Broker, topic: &str) -> Vec<Value> {
     values
 }
 
+/// Holds events against the schema of OpenLineage, with a validator that is not ours.
+fn check(broker: &Broker, events: &[Value]) {
+    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let events = file(broker, "events.jsonl", &lines);
+    let schema = root().join("tests/frozen/openlineage/run-event.json");
+    let checked = Process::client("lineage.py", &["check"]).args([&schema, &events]).output();
+    let checked = checked.expect("it runs");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success(), "{said}{}", String::from_utf8_lossy(&checked.stderr));
+    println!("{said}");
+}
+
 fn rows(event: &Value) -> i64 {
     event["inputs"][0]["inputFacets"]["inputStatistics"]["rowCount"].as_i64().expect("a count")
 }
@@ -176,7 +198,17 @@ fn every_record_is_in_one_event_the_catalogue_hears_them_and_features_that_point
     assert_eq!(guard.terminate(Duration::from_secs(30)).code(), Some(0));
     let events = read(&broker, "tripline.lineage");
     assert_eq!(events[0]["eventType"], "START");
+    check(&broker, &events);
     assert_eq!(events.iter().map(rows).sum::<i64>(), RECORDS);
+    let why = Command::new(env!("CARGO_BIN_EXE_tripline"))
+        .args(["why", "told.quarantine", "0", "0", "--json", "-c", config])
+        .envs(variables)
+        .output()
+        .expect("tripline runs");
+    let said = String::from_utf8_lossy(&why.stderr);
+    assert!(why.status.success(), "{said}");
+    let decision: Value = serde_json::from_slice(&why.stdout).expect("JSON");
+    assert_eq!(decision["run_id"], events[0]["run"]["runId"], "{decision:#}");
     let out = |i: usize| -> i64 {
         let count = |event: &Value| {
             event["outputs"][i]["outputFacets"]["outputStatistics"]["rowCount"].as_i64()

@@ -3,11 +3,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::audit::make_audit_keys;
 use crate::harness::{Broker, Process, file, free_port, path_in, root, wait_until};
 use crate::turn::turn;
 
@@ -23,6 +25,10 @@ brokers = "{brokers}"
 session_timeout_ms = 6000
 [admin]
 listen = "127.0.0.1:{admin}"
+[audit]
+topic = "tripline.audit"
+sign_key = {{ file = "audit.pem" }}
+public_key = "audit.pub.pem"
 [[key]]
 name = "team"
 jwk = {{ file = "team.jwk" }}
@@ -40,7 +46,7 @@ drop = ["/customer/name"]
 trace = "shares"
 record_key = "pseudonym"
 key = "names-1"
-drop_headers = ["x-user"]
+drop_headers = ["x-user", "x-origin"]
 [[stream.output.step]]
 field = "/customer/id"
 do = "pseudonym"
@@ -64,7 +70,22 @@ of = "dead_letter"
 encrypt_to = "team"
 record_key = "pseudonym"
 key = "names-1"
-drop_headers = ["x-user"]
+drop_headers = ["x-user", "x-origin"]
+[stream.clients]
+enabled = true
+origin = "x-origin"
+[stream.clients.id]
+header = "x-user"
+[[stream.clients.key]]
+name = "names-1"
+from = "2026-01-01T00:00:00Z"
+[stream.privacy]
+sets = [["x0", "x4", "x6"]]
+subject = "header:x-user"
+key = "names-1"
+[stream.lineage]
+topic = "tripline.lineage"
+every = "1s"
 "#,
         brokers = broker.address(),
         bundle = root().join("models/shuttle").display(),
@@ -79,6 +100,14 @@ fn client(what: &str, arguments: &[&str]) -> (Value, bool) {
     });
     println!("{what}: {report}");
     (report, output.status.success())
+}
+
+/// What a command says, all of it, into a file.
+fn said_by(broker: &Broker, name: &str, arguments: &[&str], config: &str) -> PathBuf {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tripline"));
+    let done = command.args(arguments).args(["-c", config]).output().expect("tripline runs");
+    let said = [done.stdout, done.stderr].concat();
+    file(broker, name, &String::from_utf8_lossy(&said))
 }
 
 pub fn metrics(admin: u16) -> String {
@@ -101,6 +130,7 @@ fn what_is_dropped_masked_or_sealed_is_in_no_topic_header_log_or_metric_and_jose
     let config = config.to_str().expect("a path in UTF-8");
     let place = ["--folder", &folder];
     assert!(client("keys", &place).1);
+    make_audit_keys(&broker);
     let applied = Command::new(env!("CARGO_BIN_EXE_tripline"))
         .args(["topics", "-c", config, "--apply"])
         .output()
@@ -120,13 +150,25 @@ fn what_is_dropped_masked_or_sealed_is_in_no_topic_header_log_or_metric_and_jose
         let done = broker.committed_and_end("tripline.private", "private.requests", PARTITIONS);
         done == (RECORDS, RECORDS)
     });
+    wait_until("what follows from the records", Duration::from_secs(60), || {
+        let end = |topic| broker.committed_and_end("privacy", topic, 1).1;
+        let (visits, pages) = (end("private.visits"), end("private.clients"));
+        visits > 0 && pages > 0 && end("tripline.lineage") > 2
+    });
     let seen = file(&broker, "metrics.txt", &metrics(admin));
     assert_eq!(guard.terminate(Duration::from_secs(30)).code(), Some(0));
-    let mut checked = Command::new(env!("CARGO_BIN_EXE_tripline"));
-    let checked = checked.args(["check", "-c", config, "--connect"]).output().expect("it runs");
-    let said = file(&broker, "check.txt", &String::from_utf8_lossy(&checked.stdout));
+    // Whoever asks for a decision sees values, and nobody else by that: it is in the audit log.
+    let why = said_by(&broker, "why", &["why", "private.requests", "0", "0"], config);
+    assert!(std::fs::read_to_string(why).expect("a decision").contains("stream private"));
+    let [checked, access, audit] = [
+        ("check.txt", &["check", "--connect"][..]),
+        ("access.csv", &["access"]),
+        ("audit.txt", &["audit", "show"]),
+    ]
+    .map(|(name, arguments)| said_by(&broker, name, arguments, config));
 
-    let texts = [&log, &seen, &said].map(|path| path.to_str().expect("UTF-8").to_owned());
+    let texts = [&log, &seen, &checked, &access, &audit];
+    let texts = texts.map(|path| path.to_str().expect("UTF-8").to_owned());
     let texts: Vec<&str> = texts.iter().flat_map(|path| ["--text", path]).collect();
     let (report, fine) = client("check", &[&place[..], &what, &texts].concat());
     assert!(fine, "{report}");
@@ -140,9 +182,24 @@ fn what_is_dropped_masked_or_sealed_is_in_no_topic_header_log_or_metric_and_jose
         ("dead-letter outside", 200),
         ("tripline.log", 1000),
         ("metrics.txt", 1000),
+        ("check.txt", 1000),
+        // A line for each of the clients that are printed.
+        ("access.csv", 50_000),
+        ("audit.txt", 1000),
     ] {
         assert!(counts(name) >= least, "{name}: {report}");
     }
+    for topic in ["private.visits", "private.clients", "private.evidence", "private.state"]
+        .into_iter()
+        .chain(["tripline.lineage", "tripline.audit"])
+    {
+        assert!(report["read"][topic].as_i64().unwrap_or(0) > 0, "{topic}: {report}");
+    }
     let sealed = counts("opened");
+    let audit = std::fs::read_to_string(audit).expect("the log");
+    let used = audit.lines().find(|line| line.contains("audit.key-use")).expect("keys were used");
+    let told = format!("\"stream private, key team\":\"opened 0, sealed {sealed}\"");
+    assert!(used.contains(&told), "{sealed}: {used}");
+    assert!(audit.lines().any(|line| line.contains("audit.why")), "{audit}");
     assert_eq!(sealed + counts("sanitized row"), RECORDS, "{report}");
 }

@@ -13,6 +13,7 @@ import json
 import os
 import struct
 import sys
+import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from joserfc import jwe
@@ -62,13 +63,16 @@ def records(args):
         elif i % 50 == 27:
             kind, value["x0"] = "outside", 1e9
         raw = value if isinstance(value, str) else json.dumps(value, indent=i % 3 or None, ensure_ascii=i % 2 == 0)
-        yield kind, f"{canary}-key", [("x-user", canary), ("traceparent", "00-abc")], raw.encode()
+        yield kind, f"{canary}-key", [("x-user", canary), ("x-origin", f"{canary}.example"), ("traceparent", "00-abc")], raw.encode()
 
 
 def produce(args):
     producer = Producer({"bootstrap.servers": args.brokers, "linger.ms": 5})
+    # Of the last five minutes, so that windows end and pages of clients are written.
+    began = int(time.time() * 1000) - 300_000
     for i, (_, key, headers, value) in enumerate(records(args)):
-        producer.produce(args.topic, value, key.encode(), partition=i % args.partitions, headers=headers)
+        at = began + i * 300_000 // args.records
+        producer.produce(args.topic, value, key.encode(), partition=i % args.partitions, headers=headers, timestamp=at)
         producer.poll(0)
     return {"sent": args.records}, producer.flush(60) == 0
 
@@ -139,7 +143,7 @@ def check(args):
             seen[i] = seen.get(i, 0) + 1
             kind, key, _, value = sent[i]
             count(f"{output} {kind}")
-            if "x-user" in names or names.get("traceparent") != b"00-abc":
+            if "x-user" in names or "x-origin" in names or names.get("traceparent") != b"00-abc":
                 wrong.append(f"{topic}: headers {sorted(names)}")
             if message.key() != pseudonym(secret, "record-key", key).encode():
                 wrong.append(f"{topic}: key {message.key()}")

@@ -3,10 +3,7 @@
 
 mod stream;
 
-use self::stream::{
-    DECRYPT, ENFORCE, KEYS, Left, VECTORS, at, images, open, prepared, prepared_with, record, rows,
-    run, scorer, seal, team,
-};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -17,7 +14,7 @@ use tripline::config::{Config, Secret, Stream};
 use tripline::deliver::Scorer as _;
 use tripline::emit::TRACE;
 use tripline::model::Runtime;
-use tripline::open::{JWE_ALGORITHMS, JweSpec, Jwk, KeyMaterial, open_jwe, seal_as};
+use tripline::open::{JWE_ALGORITHMS, JweSpec, Jwk, KeyCounts, KeyMaterial, open_jwe, seal_as};
 use tripline::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
 use tripline::sanitize::ValueForm;
 use tripline::score::{Destination, Outcome};
@@ -26,6 +23,11 @@ use tripline::shell::run::Prepared;
 use tripline::shell::scorer::StreamScorer;
 use tripline::shell::trial::Trial;
 use tripline::shell::why::decision;
+
+use self::stream::{
+    DECRYPT, ENFORCE, KEYS, Left, VECTORS, at, images, open, prepared, prepared_with, record, rows,
+    run, scorer, seal, team,
+};
 
 #[test]
 fn a_sealed_record_is_judged_as_what_is_in_it_and_leaves_as_it_came() {
@@ -45,6 +47,11 @@ fn a_sealed_record_is_judged_as_what_is_in_it_and_leaves_as_it_came() {
         }
     }
     assert!(held > 100, "{held} were held back");
+    // One opened value for each record and its key, and nothing was sealed.
+    let uses = sealed.guard().key_uses();
+    let counts: Vec<_> = uses.iter().map(|one| one.take()).collect();
+    let opened = KeyCounts { opened: rows.len() as u64, sealed: 0 };
+    assert_eq!(counts, vec![opened; VECTORS.len()]);
 }
 
 #[test]
@@ -232,7 +239,7 @@ fn quarantine_and_dead_letters_are_sealed_to_those_who_may_read_them_and_steps_a
     let mut records: Vec<_> = rows.iter().map(|row| seal(2, row)).collect();
     records.push(with_header(r#"{"alg":"dir","enc":"A256GCM","kid":"nobody's"}"#));
     let left = run(&mut scorer, &records);
-    let mut ways = [0; 3];
+    let mut ways = [0_u64; 3];
     for (i, left) in left.iter().enumerate() {
         let shut = i == rows.len();
         let came = if shut { &records[i] } else { &rows[i] };
@@ -252,6 +259,16 @@ fn quarantine_and_dead_letters_are_sealed_to_those_who_may_read_them_and_steps_a
         }
     }
     assert!(ways[0] > 30 && ways[1] > 10 && ways[2] == 2, "{ways:?}");
+    let mut used = BTreeMap::<String, KeyCounts>::new();
+    for one in scorer.guard().key_uses() {
+        *used.entry(one.id().to_owned()).or_default() += one.take();
+    }
+    used.retain(|_, counts| *counts != KeyCounts::default());
+    let used: Vec<[u64; 2]> =
+        used.into_values().map(|KeyCounts { opened, sealed }| [opened, sealed]).collect();
+    // The sender's key sealed again what steps changed; the team's what was held back.
+    let (sender, team) = ([rows.len() as u64, ways[0]], [0, ways[1] + ways[2]]);
+    assert!(used.len() == 2 && used.contains(&sender) && used.contains(&team), "{used:?}");
 }
 
 /// All that could be seen of a record outside of it.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use tripline::bundle::FILES;
 use tripline::config::{Config, Stream};
 use tripline::deliver::Scorer as _;
 use tripline::emit::TRACE;
@@ -154,6 +155,36 @@ fn another_bundle_budget_or_record_is_named_and_not_explained_away() {
     let (stream_of, mut other) = stream("nsl-kdd", "");
     let said = why_not(decision(&stream_of, &mut other, (at(0), &attacks[0]), Some(&left[0])));
     assert!(said.contains("let `bundle` point at the one that decided"), "{said}");
+}
+
+#[test]
+fn a_decision_names_the_key_that_signed_the_bundle() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (dir, signing) =
+        (place.path().join("shuttle"), models().join("../tests/frozen/model-signing"));
+    std::fs::create_dir(&dir).expect("a folder");
+    for file in FILES {
+        let file = models().join("shuttle").join(file);
+        if file.exists() {
+            std::fs::copy(&file, dir.join(file.file_name().expect("a name"))).expect("copied");
+        }
+    }
+    let signature = place.path().join("shuttle.sig");
+    std::fs::copy(signing.join("shuttle.sig"), &signature).expect("copied");
+    let key = format!("bundle_key = \"{}\"", signing.join("signer.pem").display());
+    let (stream_of, mut signed) = stream(dir.to_str().expect("UTF-8"), &key);
+    let (clean, _) = rows();
+    let told = decision(&stream_of, &mut signed, (at(0), &clean[0]), None).expect("a decision");
+    // Python's `model_signing` wrote it.
+    let signature = std::fs::read(signature).expect("it is there");
+    let signature: serde_json::Value = serde_json::from_slice(&signature).expect("JSON");
+    let hint = &signature["verificationMaterial"]["publicKey"]["hint"];
+    assert_eq!(told.bundle.signed_by.as_deref(), hint.as_str());
+    assert!(hint.is_string());
+
+    let (stream_of, mut unsigned) = stream("shuttle", "");
+    let told = decision(&stream_of, &mut unsigned, (at(0), &clean[0]), None).expect("a decision");
+    assert_eq!(told.bundle.signed_by, None);
 }
 
 proptest! {

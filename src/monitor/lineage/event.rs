@@ -158,7 +158,9 @@ fn assertions(facts: &LineageFacts, incidents: &[&Incident]) -> Vec<Value> {
         let severity = if member.cause == Cause::Attack { "error" } else { "warn" };
         let name = format!("tripline.{}", member.finding.watch);
         let mut found = json!({ "assertion": name, "success": false, "severity": severity });
-        if facts.fields.iter().any(|field| field.name == member.finding.feature) {
+        // A column that the schema of the event names.
+        let mut fields = facts.fields.iter().take(SCHEMA_MAX);
+        if fields.any(|field| field.name == member.finding.feature) {
             found["column"] = member.finding.feature.clone().into();
         }
         found

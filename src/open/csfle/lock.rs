@@ -32,6 +32,8 @@ pub struct CsfleLock {
 #[derive(Clone, Debug)]
 pub struct UsedKey {
     pub key: Arc<DataKey>,
+    /// Which of the stream's keys wraps it.
+    pub wrapped_by: u16,
     /// It stands in front of each ciphertext.
     pub version: Option<u32>,
 }
@@ -55,6 +57,14 @@ impl CsfleLock {
 }
 
 impl CsfleLock {
+    /// Which of the stream's keys wrap what it was opened with, each once.
+    pub fn wrapped_by(&self) -> impl Iterator<Item = u16> {
+        let at = |(_, used): &(Option<u8>, UsedKey)| used.wrapped_by;
+        let is_first =
+            move |&i: &usize| !self.keys[..i].iter().any(|key| at(key) == at(&self.keys[i]));
+        (0..self.keys.len()).filter(is_first).map(move |i| at(&self.keys[i]))
+    }
+
     /// Appends `plain` to `out`, a value of the same schema in the same frame, sealed as the one was that this is of: the
     /// same data keys, new nonces. `scratch` is overwritten.
     ///
@@ -127,7 +137,7 @@ impl CsfleLock {
         out: &mut Vec<u8>,
     ) -> Result<(), CannotSeal> {
         let used = self.keys.iter().find(|(of, _)| *of == rule);
-        let (_, UsedKey { key, version }) = used.ok_or(CannotSeal::Key)?;
+        let (_, UsedKey { key, version, .. }) = used.ok_or(CannotSeal::Key)?;
         if let Some(version) = version {
             out.push(0);
             out.extend_from_slice(&version.to_be_bytes());

@@ -20,7 +20,7 @@ use super::lock::{CsfleLock, SealedSchema, UsedKey, block};
 use super::ring::KeyRing;
 use super::rules::{Encryption, EncryptionRule, VERSION_BYTES, version_of};
 use crate::open::framed::{Frame, Language, SchemaText};
-use crate::open::{Arena, ContentHeaders};
+use crate::open::{Arena, ContentHeaders, KeyUse};
 use crate::record::{DataKeyId, Fault, Missing, SchemaId, SealFault, Unread};
 
 /// What the configuration says of encrypted values.
@@ -40,6 +40,8 @@ pub struct CsfleOpener {
     spec: CsfleSpec,
     schemas: RwLock<HashMap<SchemaId, KnownRules>>,
     ring: KeyRing,
+    /// Of each key that wraps data keys.
+    uses: Vec<Arc<KeyUse>>,
 }
 
 /// What is known of a schema.
@@ -57,13 +59,20 @@ enum KnownRules {
 
 impl CsfleSpec {
     pub fn build(&self) -> CsfleOpener {
-        CsfleOpener { spec: self.clone(), schemas: RwLock::default(), ring: KeyRing::default() }
+        let uses = self.keys.iter().map(|key| Arc::new(KeyUse::new(key))).collect();
+        let (schemas, ring) = (RwLock::default(), KeyRing::default());
+        CsfleOpener { spec: self.clone(), schemas, ring, uses }
     }
 }
 
 impl CsfleOpener {
     pub fn spec(&self) -> &CsfleSpec {
         &self.spec
+    }
+
+    /// How many values the data keys that each key wraps opened and sealed.
+    pub fn uses(&self) -> &[Arc<KeyUse>] {
+        &self.uses
     }
 
     /// Data keys that are known.
@@ -265,7 +274,7 @@ impl CsfleOpener {
         let id = rule.key(version).ok_or(Fault::UnknownKey)?;
         let key = self.key(id)?;
         let earlier = lock.keys.iter_mut().find(|(of, _)| *of == at);
-        let used = UsedKey { key: key.clone(), version };
+        let used = UsedKey { key: key.clone(), wrapped_by: id.wrapped_by, version };
         match earlier {
             Some((_, earlier)) if earlier.version < version => *earlier = used,
             Some(_) => {}
@@ -294,8 +303,9 @@ impl CsfleOpener {
         let schemas = self.schemas.read().unwrap();
         let Some(KnownRules::Sealed(schema)) = schemas.get(&id) else { panic!("it is not sealed") };
         let key = |(at, rule): (usize, &EncryptionRule)| {
-            let key = self.ring.get(rule.key(None).unwrap()).unwrap().unwrap();
-            (Some(at as u8), UsedKey { key, version: None })
+            let id = rule.key(None).unwrap();
+            let key = self.ring.get(id).unwrap().unwrap();
+            (Some(at as u8), UsedKey { key, wrapped_by: id.wrapped_by, version: None })
         };
         let keys = schema.encryption.fields.iter().enumerate().map(key).collect();
         CsfleLock { schema: schema.clone(), frame: 5, keys }

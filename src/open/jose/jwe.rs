@@ -4,6 +4,7 @@
 //! with the value. It hides neither lengths nor times, and what stands in the protected header is readable by all.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64U;
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::agree::{Context, SharedKey, agree, ephemeral, write_epk};
 use super::jwk::{KeyFamily, KeyMaterial, PublicKey, SecretKey};
+use crate::open::KeyUse;
 use crate::open::gcm::{IV_BYTES, encrypt};
 
 /// What content types we repeat: those that a person would write.
@@ -27,6 +29,7 @@ pub struct Sealer {
     key: SealingKey,
     /// The header up to where `cty` may follow.
     head: String,
+    uses: Arc<KeyUse>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,9 +61,15 @@ impl Sealer {
             KeyMaterial::Private(_) => return None,
         };
         let (alg, enc) = algorithms(&key)?;
+        let uses = Arc::new(KeyUse::new(id));
         let id = serde_json::Value::from(id);
         let head = format!(r#"{{"alg":"{alg}","enc":"{enc}","kid":{id}"#);
-        Some(Self { key, head })
+        Some(Self { key, head, uses })
+    }
+
+    /// How many values it sealed.
+    pub fn uses(&self) -> &Arc<KeyUse> {
+        &self.uses
     }
 
     /// Appends `value`, sealed under a key and an IV that no other value has. `content_type` is what the value is; one
@@ -107,7 +116,9 @@ impl Sealer {
         let end = out.len();
         out.push(b'.');
         encode(&wrapped, out);
-        finish(&key, start..end, value, scratch, out)
+        finish(&key, start..end, value, scratch, out)?;
+        self.uses.sealed();
+        Ok(())
     }
 }
 

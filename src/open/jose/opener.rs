@@ -5,12 +5,12 @@
 //! who reads the topic.
 
 use std::ops::Range;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::jwe::Sealer;
 use super::jwk::KeyMaterial;
 use super::opening::{Compact, JWE_ALGORITHMS, JweAlgorithm, ProtectedHeader};
-use crate::open::{Arena, ContentHeaders, Header};
+use crate::open::{Arena, ContentHeaders, Header, KeyUse};
 use crate::record::{Fault, Missing, Unread};
 use openssl::error::ErrorStack;
 
@@ -44,6 +44,8 @@ pub struct JweOpener {
     algorithms: Vec<JweAlgorithm>,
     required: bool,
     reseal: Option<Sealer>,
+    /// Of each key, those that are kept elsewhere last.
+    uses: Vec<Arc<KeyUse>>,
 }
 
 /// Keys, each with its `kid`.
@@ -64,6 +66,8 @@ pub struct Cleartext {
     pub value: Range<usize>,
     /// What opened it.
     pub key: KeyMaterial,
+    /// Which of the stream's keys that is, or which one brought it.
+    pub key_at: usize,
 }
 
 /// Appends `plain` to `out`, sealed as `original` is, which `key` opened: the same header and key, a new IV. `scratch` is
@@ -92,7 +96,9 @@ impl JweSpec {
         let sealer = |(id, key): &(String, KeyMaterial)| {
             Sealer::new(id, key).ok_or_else(|| BadOpener::Reseal(id.clone()))
         };
+        let names = self.keys.iter().map(|(name, _)| name).chain(&self.elsewhere);
         Ok(JweOpener {
+            uses: names.map(|name| Arc::new(KeyUse::new(name))).collect(),
             keys: self.keys.clone(),
             elsewhere: self.elsewhere.iter().map(|_| RwLock::default()).collect(),
             algorithms: self.algorithms.clone(),
@@ -120,7 +126,7 @@ impl JweOpener {
         let Arena { bytes, head } = arena;
         let jwe = Compact::cut(value).map_err(Fault::from)?;
         let protected = jwe.header(head, &self.algorithms).map_err(Fault::from)?;
-        let key = self.key(&protected)?;
+        let (key, key_at) = self.key(&protected)?;
         let opened = jwe.open(&protected, &key, bytes).map_err(Fault::from)?;
         let content_type = protected.cty.as_ref().map(|cty| {
             let start = bytes.len();
@@ -131,7 +137,12 @@ impl JweOpener {
             bytes.extend_from_slice(cty.0.as_bytes());
             start..bytes.len()
         });
-        Ok(Some(Cleartext { content_type, value: opened, key }))
+        Ok(Some(Cleartext { content_type, value: opened, key, key_at }))
+    }
+
+    /// How many values each key opened, and sealed as they came.
+    pub fn uses(&self) -> &[Arc<KeyUse>] {
+        &self.uses
     }
 
     /// What seals every record that goes to the model, if that has a key of its own.
@@ -159,23 +170,25 @@ impl JweOpener {
         (0..self.elsewhere.len()).any(|at| self.lacks(at))
     }
 
-    /// The key that a value names; the only one there is, if the value names none.
+    /// The key that a value names, and which one it is; the only one there is, if the value names none.
     ///
     /// # Errors
     /// If it has none of them, or that cannot be said yet.
-    fn key(&self, protected: &ProtectedHeader<'_>) -> Result<KeyMaterial, Unread> {
+    fn key(&self, protected: &ProtectedHeader<'_>) -> Result<(KeyMaterial, usize), Unread> {
         let (mut found, mut count) = (None, 0);
-        let mut look = |keys: &[(String, KeyMaterial)]| {
+        // `from`: which one the first of `keys` is, and what the next ones add to that.
+        let mut look = |keys: &[(String, KeyMaterial)], from: usize, step: usize| {
             count += keys.len();
             let is_it = |id: &str| protected.kid.as_ref().is_none_or(|kid| kid.0 == id);
-            let it = keys.iter().find(|(id, _)| found.is_none() && is_it(id));
-            found = found.take().or(it.map(|(_, key)| key.clone()));
+            let mut keys = keys.iter().enumerate();
+            let it = keys.find(|(_, (id, _))| found.is_none() && is_it(id));
+            found = found.take().or(it.map(|(i, (_, key))| (key.clone(), from + i * step)));
         };
-        look(&self.keys);
+        look(&self.keys, 0, 1);
         let mut lacks = false;
-        for known in &self.elsewhere {
+        for (at, known) in self.elsewhere.iter().enumerate() {
             match &*known.read().unwrap_or_else(PoisonError::into_inner) {
-                Some(keys) => look(keys),
+                Some(keys) => look(keys, self.keys.len() + at, 0),
                 None => lacks = true,
             }
         }

@@ -10,9 +10,10 @@ mod plan;
 mod rewrite;
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::field::{DROP, FIELD_STEPS, FieldSettings, Pseudonym, Unfit, pseudonym};
-use crate::open::{KeyMaterial, Sealer, SecretKey};
+use crate::open::{KeyMaterial, KeyUse, Sealer, SecretKey};
 
 pub use features::FeatureStep;
 use plan::{BadPlan, Plan, Wish};
@@ -226,6 +227,11 @@ impl Output {
     /// Whether a value may leave otherwise than it came.
     pub fn changes_values(&self) -> bool {
         self.plan.is_some() || self.sealer.is_some() || self.pointer
+    }
+
+    /// How many values its key sealed, if it seals.
+    pub fn uses(&self) -> Option<&Arc<KeyUse>> {
+        self.sealer.as_ref().map(Sealer::uses)
     }
 
     /// Appends to `out` what leaves instead of `value`, which its sender says is of `content_type`; says as what it

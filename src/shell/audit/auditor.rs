@@ -1,17 +1,19 @@
 //! What a process that guards streams does, written down on a thread of its own: nothing waits for that but the end.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tracing::error;
 
 use super::AuditLog;
+use super::key_uses::KeyCounters;
 use crate::audit::{Deed, DeedActor, DeedKind, DeedOutcome};
 use crate::config::Config;
 use crate::open::OpenerSpec;
+use crate::score::Guard;
 use crate::shell::reload::Present;
 use crate::shell::run::Prepared;
 
@@ -21,8 +23,11 @@ pub struct Auditor {
     sender: Mutex<Option<Sender<Deed>>>,
     thread: Option<JoinHandle<()>>,
     actor: DeedActor,
+    keys: Arc<KeyCounters>,
 }
 
+/// How often the use of keys is written down.
+const KEY_USE_EVERY: Duration = Duration::from_secs(3600);
 /// How long the end waits for what is not written yet.
 const END: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(10);
@@ -38,13 +43,18 @@ impl Auditor {
                 sender: Mutex::default(),
                 thread: None,
                 actor: DeedActor::default(),
+                keys: Arc::default(),
             });
         };
         let (sender, receiver) = channel();
         let actor = log.who.clone();
-        let run = move || write_all(&log, &receiver);
+        let keys = Arc::new(KeyCounters::default());
+        let run = {
+            let keys = keys.clone();
+            move || write_all(&log, &receiver, &keys)
+        };
         let thread = thread::Builder::new().name("audit".into()).spawn(run)?;
-        Ok(Self { sender: Mutex::new(Some(sender)), thread: Some(thread), actor })
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Some(thread), actor, keys })
     }
 
     /// Writes down what this process did, soon.
@@ -61,6 +71,20 @@ impl Auditor {
         let (who, subject) = (self.actor.clone(), subject.to_owned());
         // If the thread is gone, it said so.
         let _ = sender.send(Deed { who, what, subject, outcome, details });
+    }
+
+    /// From now on the use of the keys of this revision of `stream` is counted.
+    pub fn count_keys(&self, stream: &str, guard: &Guard) {
+        if self.thread.is_some() {
+            self.keys.add(stream, guard.key_uses());
+        }
+    }
+
+    /// Writes down what keys were used since that was written the last time.
+    pub fn note_key_use(&self) {
+        for details in self.keys.take() {
+            self.note(DeedKind::KeyUse, &self.actor.instance, DeedOutcome::Done, details);
+        }
     }
 
     /// Nothing more comes: waits a moment for what is not written yet.
@@ -84,6 +108,7 @@ impl Auditor {
             let name = &prepared.stream.name;
             details
                 .push((format!("stream {name}"), format!("bundle {bundle}, revision {revision}")));
+            self.count_keys(name, &prepared.guard);
         }
         self.note(DeedKind::Start, &config.instance, DeedOutcome::Done, details);
         for stream in &config.streams {
@@ -96,12 +121,29 @@ impl Auditor {
     }
 }
 
-fn write_all(log: &AuditLog, deeds: &Receiver<Deed>) {
-    while let Ok(deed) = deeds.recv() {
-        while let Err(error) = log.write(&deed) {
-            let (what, subject): (&str, _) = (deed.what.into(), &deed.subject);
-            error!(what, subject, "{error}; it is tried again");
-            thread::sleep(AGAIN);
+fn write_all(log: &AuditLog, deeds: &Receiver<Deed>, keys: &KeyCounters) {
+    let mut next = Instant::now() + KEY_USE_EVERY;
+    loop {
+        match deeds.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(deed) => write(log, &deed),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                next = Instant::now() + KEY_USE_EVERY;
+                for details in keys.take() {
+                    let (who, what, outcome) =
+                        (log.who.clone(), DeedKind::KeyUse, DeedOutcome::Done);
+                    let subject = who.instance.clone();
+                    write(log, &Deed { who, what, subject, outcome, details });
+                }
+            }
         }
+    }
+}
+
+fn write(log: &AuditLog, deed: &Deed) {
+    while let Err(error) = log.write(deed) {
+        let (what, subject): (&str, _) = (deed.what.into(), &deed.subject);
+        error!(what, subject, "{error}; it is tried again");
+        thread::sleep(AGAIN);
     }
 }
