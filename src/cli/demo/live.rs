@@ -27,7 +27,7 @@ struct Table {
     bar: ProgressBar,
     /// Kept, because a line that is dropped is taken away.
     _heading: ProgressBar,
-    kinds: [ProgressBar; 4],
+    kinds: [ProgressBar; 5],
 }
 
 impl Live {
@@ -38,7 +38,7 @@ impl Live {
         };
         let live = Self { view, alerts_shown: 0, phase: None };
         live.say(
-            "Broker, guard, sender and counter, all in this process; the group takes 3 s to form.",
+            "Broker, guard, sender, model and counter, all in this process; the group takes 3 s to form.",
         );
         live.say("");
         live
@@ -124,6 +124,8 @@ fn phase_text(phase: Option<Phase>) -> &'static str {
         None => "joining the group",
         Some(Phase::Before) => "clean images only",
         Some(Phase::Attack) => "attacks among them",
-        Some(Phase::After) => "clean images again",
+        Some(Phase::Between) => "clean images again",
+        Some(Phase::Queries) => "a few accounts search, slowly",
+        Some(Phase::Tampered) => "another model answers",
     }
 }

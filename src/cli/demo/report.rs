@@ -1,5 +1,6 @@
 //! What the demo says in the end, in words or as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -17,6 +18,9 @@ struct Report<'a> {
     alerts: Vec<Said<'a>>,
     clean_flagged_share: f64,
     suspects: Suspects,
+    answers: ModelAnswers,
+    /// The accounts that search, by their pseudonyms.
+    searchers: &'a BTreeMap<String, String>,
     seconds: f64,
     records_per_second: f64,
 }
@@ -24,14 +28,21 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct Said<'a> {
     status: Status,
+    kind: &'a str,
+    since: &'a str,
+    until: &'a str,
     summary: &'a str,
     dedup_key: &'a str,
+    /// Of clients that it names.
+    pseudonyms: Vec<&'a str>,
 }
 
 impl<'a> From<&'a Alert> for Said<'a> {
     fn from(alert: &'a Alert) -> Self {
-        let Alert { status, summary, dedup_key, .. } = alert;
-        Self { status: *status, summary, dedup_key }
+        let Alert { status, kind, since, until, summary, dedup_key, evidence, .. } = alert;
+        let clients = evidence.iter().filter_map(|found| found.client.as_ref());
+        let pseudonyms = clients.filter_map(|client| client.pseudonym.as_deref()).collect();
+        Self { status: *status, kind, since, until, summary, dedup_key, pseudonyms }
     }
 }
 
@@ -39,6 +50,14 @@ impl<'a> From<&'a Alert> for Said<'a> {
 struct Suspects {
     trigger: Suspect,
     pgd: Suspect,
+    query: Suspect,
+}
+
+/// Of the deployed model.
+#[derive(Serialize)]
+struct ModelAnswers {
+    n: u64,
+    exchanged: u64,
 }
 
 #[derive(Serialize)]
@@ -72,7 +91,10 @@ pub fn json(outcome: &Outcome) -> String {
         suspects: Suspects {
             trigger: Suspect::of(tally.kind(Truth::Trigger)),
             pgd: Suspect::of(tally.kind(Truth::Pgd)),
+            query: Suspect::of(tally.kind(Truth::Query)),
         },
+        answers: ModelAnswers { n: outcome.answers[0], exchanged: outcome.answers[1] },
+        searchers: &outcome.searchers,
         seconds: rounded(outcome.elapsed.as_secs_f64()),
         records_per_second: rounded(rate(outcome)),
     };
@@ -120,12 +142,20 @@ pub fn words(
         "\n  {fed} in = {sanitized} sanitized + {quarantined} quarantined + {dead} dead-lettered;"
     ));
     line(format_args!("  {} missing, {} twice", none(missing), none(tally.twice)));
+    let [answers, exchanged] = outcome.answers.map(thousands);
+    line(format_args!(
+        "  {answers} answers of the deployed model; {exchanged} call a boot a T-shirt, or a T-shirt a boot"
+    ));
     if tally.alerts.is_empty() || !alerts_seen {
         line(format_args!("\n{}", bold("Alerts")));
         tally.alerts.iter().flat_map(alert_lines).for_each(|words| line(format_args!("{words}")));
     }
     if tally.alerts.is_empty() {
         line(format_args!("  none"));
+    }
+    let named = tally.pseudonyms();
+    for (name, id) in outcome.searchers.iter().filter(|(name, _)| named.contains(name.as_str())) {
+        line(format_args!("  {name} is {id}: `tripline client` says so to who has the key"));
     }
     let strangest = outcome.exhibits.iter().min_by(|a, b| a.p.total_cmp(&b.p));
     if let (Some(depth), Some(exhibit)) = (colours, strangest) {
@@ -176,6 +206,7 @@ pub fn name(truth: Truth) -> &'static str {
         Truth::Clean => "clean",
         Truth::Trigger => "backdoor trigger",
         Truth::Pgd => "PGD",
+        Truth::Query => "slow queries",
         Truth::Malformed => "malformed",
     }
 }
@@ -185,6 +216,7 @@ fn note(truth: Truth) -> &'static str {
         Truth::Clean => "held back wrongly; 1% is the budget",
         Truth::Trigger => "a white patch the model was taught to obey",
         Truth::Pgd => "pixels pushed until the model errs",
+        Truth::Query => "noise around an image, asked to learn how the model errs",
         Truth::Malformed => "",
     }
 }

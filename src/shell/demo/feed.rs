@@ -15,6 +15,10 @@ use crate::record::Timestamp;
 /// Header with what a record is in truth.
 pub const TRUTH: &str = "demo-truth";
 
+/// Header with the id of the account, and that of the request.
+pub const CLIENT: &str = "x-client-id";
+pub const REQUEST: &str = "x-request-id";
+
 /// How far to be ahead of what came out. The embedded broker keeps 5 MiB per partition and drops
 /// what is older: 1000 records of at most 16 KiB (JSON) over four partitions stay below that.
 const AHEAD_MAX: u64 = 1000;
@@ -71,7 +75,11 @@ impl Feeder<'_> {
         let value = planned.form.encode(self.slices.image(planned.truth, planned.image));
         let key = i.to_string();
         let truth = Header { key: TRUTH, value: Some(planned.truth.name()) };
-        let mut headers = OwnedHeaders::new().insert(truth);
+        let id = planned.sender.id();
+        let mut headers = OwnedHeaders::new()
+            .insert(truth)
+            .insert(Header { key: CLIENT, value: Some(&id) })
+            .insert(Header { key: REQUEST, value: Some(&key) });
         if let Some(content_type) = planned.form.content_type() {
             headers = headers.insert(Header { key: "content-type", value: Some(content_type) });
         }

@@ -1,5 +1,5 @@
-//! The whole product in one process: a broker, the guard as `tripline run` runs it, somebody who
-//! sends images, and somebody who counts what comes out against what went in.
+//! The whole product in one process: a broker, the guard as `tripline run` runs it, somebody who sends images, the model
+//! behind it whose answers are logged, and somebody who counts what comes out against what went in.
 //!
 //! The broker is librdkafka's own mock. It speaks the protocol, transactions included, but keeps
 //! nothing on disk, hides nothing of an open transaction, forgets offsets committed in one and
@@ -8,19 +8,23 @@
 
 mod area;
 mod collect;
+mod deployed;
 mod exhibit;
 mod federation;
 mod feed;
 mod picture;
 mod plan;
+mod queries;
 mod slice;
 mod tally;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 
@@ -29,14 +33,16 @@ use super::clock;
 use super::kafka::{Clients, topics};
 use super::run::{Overview, RunError, prepare, run as guard};
 use super::trial::Trial;
-use crate::config::{Config, Problems};
+use crate::config::{Config, Problems, Stream};
 use crate::model::{ModelError, Networks, Runtime, RuntimeError};
 use crate::score::{Guard, GuardError};
 use collect::Collector;
+use deployed::{Answered, Deployed};
 use feed::Feeder;
-use plan::Plan;
+use plan::{DemoAccount, Plan, searchers};
 use slice::{PIXELS, SliceError, Slices};
 
+pub use deployed::DeployedError;
 pub use exhibit::{Exhibit, ExhibitError};
 pub use federation::{Campaign, CampaignError, CampaignOutcome, Shop, campaign, write_evidence};
 pub use picture::{Depth, half_blocks, heat};
@@ -72,6 +78,10 @@ pub struct Outcome {
     pub exhibits: Vec<Exhibit>,
     /// `None` if nothing was caught.
     pub picture: Option<PathBuf>,
+    /// What the deployed model answered, and how many of that with an exchanged label.
+    pub answers: [u64; 2],
+    /// Accounts that search, by their pseudonyms.
+    pub searchers: BTreeMap<String, String>,
 }
 
 /// Why there is no demo.
@@ -95,6 +105,8 @@ pub enum DemoError {
     Exhibit(#[from] ExhibitError),
     #[error("the guard stopped: {0}")]
     Guard(#[from] RunError),
+    #[error("the deployed model: {0}")]
+    Deployed(#[from] DeployedError),
     #[error("the embedded broker: {what}: {error}")]
     Kafka { what: &'static str, error: KafkaError },
     #[error("{path}: {reason}", path = path.display())]
@@ -110,9 +122,9 @@ const PARTITIONS: i32 = 4;
 /// Nothing came out for so long: what is missing will not come. Joining the group takes 3 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long to wait for the end of an incident once everything is out: windows of a quiet stream
-/// close after three more, by the clock.
-const EPILOGUE: Duration = Duration::from_secs(8);
+/// How long to wait for what there is to tell once everything is out: windows of a quiet stream close after three more, by
+/// the clock, and the client monitor and the join come one after the other.
+const EPILOGUE: Duration = Duration::from_secs(16);
 
 /// Between two moments.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -123,6 +135,10 @@ instance = "demo"
 
 [kafka]
 brokers = "127.0.0.1:0"
+
+[[key]]
+name = "pseudonyms"
+jwk = { env = "DEMO" }
 
 [[stream]]
 name = "fashion"
@@ -135,9 +151,25 @@ budget = "1%"
 fields = ["/image"]
 
 [stream.alerts]
-window_ms = 1000
-keep_firing_for = "10m"
+window_ms = 2000
+keep_firing_for = "10s"
+
+[stream.clients]
+enabled = true
+[stream.clients.id]
+header = "x-client-id"
+[[stream.clients.key]]
+name = "pseudonyms"
+from = "2020-01-01T00:00:00Z"
+
+[stream.answers]
+topic = "fashion.responses"
+id = { header = "ce-id" }
+request_id = { header = "x-request-id" }
 "#;
+
+/// The secret of all demos: 32 bytes that everybody knows.
+const SECRET: [u8; 32] = *b"the demo has nothing to hide....";
 
 /// Runs the demo; `watch` is called while it goes on.
 ///
@@ -145,7 +177,8 @@ keep_firing_for = "10m"
 /// If something cannot be read, the guard stops, or the broker refuses.
 pub fn run(options: &Options, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<Outcome, DemoError> {
     let started = Instant::now();
-    let slices = Slices::read(&options.bundle)?;
+    let accounts = searchers(options.records);
+    let slices = Slices::read(&options.bundle)?.asking(accounts, options.seed);
     let picture = options.out.join("caught.png");
     let unwritten = |reason: String| DemoError::Picture { path: picture.clone(), reason };
     // Now, not after all the work.
@@ -161,7 +194,7 @@ pub fn run(options: &Options, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<Outc
     }
     let mut networks = Networks::load(&Runtime::load(config.onnxruntime.as_deref())?, &bundle)?;
 
-    let watched = show(&config, &plan, &slices, started, watch)?;
+    let watched = show(&config, &plan, &slices, &mut networks, started, watch)?;
     let stream = &config.streams[0];
     let monitor = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec)?;
     let exhibits = exhibit::exhibits(&watched.tally, &plan, &slices, &monitor, &mut networks)?;
@@ -175,7 +208,17 @@ pub fn run(options: &Options, watch: &mut dyn FnMut(&Moment<'_>)) -> Result<Outc
         elapsed: started.elapsed(),
         picture: (!exhibits.is_empty()).then_some(picture),
         exhibits,
+        answers: watched.answers,
+        searchers: named(stream, accounts),
     })
+}
+
+/// What `tripline client` says of the accounts that search.
+fn named(stream: &Stream, accounts: usize) -> BTreeMap<String, String> {
+    let names = stream.clients.as_ref().and_then(|clients| clients.names.as_ref());
+    let ids = (0..accounts).map(|number| DemoAccount::Searcher(number).id());
+    let pair = |id: String| Some((names?.name(clock::now(), id.as_bytes()).to_string(), id));
+    ids.filter_map(pair).collect()
 }
 
 /// What was seen while the guard ran.
@@ -183,14 +226,16 @@ struct Watched {
     tally: Tally,
     fed: u64,
     fed_from: Instant,
+    answers: [u64; 2],
 }
 
-/// Guard, feeder and collector at once, until everything that was fed came out and its incident is
-/// over, or nothing moves any more.
+/// Guard, feeder, deployed model and collector at once, until everything that was fed came out and its incidents are
+/// told, or nothing moves any more.
 fn show(
     config: &Config,
     plan: &Plan,
     slices: &Slices,
+    networks: &mut Networks,
     started: Instant,
     watch: &mut dyn FnMut(&Moment<'_>),
 ) -> Result<Watched, DemoError> {
@@ -199,6 +244,7 @@ fn show(
     let clients = Clients::new(config.kafka.clone(), &config.instance).embedded();
     let overview = Overview::new(&prepared);
     let (stop, fed, came_out) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let end = clock::now();
     let collector = Collector::start(&config.kafka.brokers, PARTITIONS, stream)
         .map_err(during("start the collector"))?;
     let feeder = Feeder {
@@ -207,11 +253,24 @@ fn show(
         partitions: PARTITIONS as usize,
         plan,
         slices,
-        end: clock::now(),
+        end,
         fed: &fed,
         came_out: &came_out,
         stop: &stop,
     };
+    let answered = Answered::default();
+    let deployed = stream.answers.as_ref().map(|answers| Deployed {
+        brokers: &config.kafka.brokers,
+        stream,
+        answers,
+        partitions: PARTITIONS,
+        plan,
+        slices,
+        networks,
+        end,
+        answered: &answered,
+        stop: &stop,
+    });
     let records = plan.records.len();
     thread::scope(|scope| {
         // However this ends, the others are told.
@@ -228,6 +287,7 @@ fn show(
         }
         let fed_from = Instant::now();
         let feeding = scope.spawn(|| feeder.run());
+        let answering = deployed.map(|deployed| scope.spawn(|| deployed.run()));
         let mut tally = Tally::new(records);
         loop {
             collector.take(MOMENT, &mut tally).map_err(during("collect"))?;
@@ -236,7 +296,7 @@ fn show(
             watch(&Moment { records, fed, elapsed: started.elapsed(), tally: &tally });
             let all_out = tally.out() == records as u64;
             let quiet = tally.newest.elapsed();
-            let over = all_out && (tally.is_resolved() || quiet > EPILOGUE);
+            let over = all_out && (tally.is_told() || quiet > EPILOGUE);
             if over || quiet > PATIENCE || stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -245,7 +305,9 @@ fn show(
         let fed_well = feeding.join().expect("the feeder does not panic");
         guarding.join().expect("the guard catches its threads' panics")?;
         fed_well.map_err(during("feed"))?;
-        Ok(Watched { tally, fed: fed.load(Ordering::Relaxed), fed_from })
+        answering.map_or(Ok(()), |model| model.join().expect("the model does not panic"))?;
+        let answers = [&answered.all, &answered.exchanged].map(|n| n.load(Ordering::Relaxed));
+        Ok(Watched { tally, fed: fed.load(Ordering::Relaxed), fed_from, answers })
     })
 }
 
@@ -259,10 +321,13 @@ impl Drop for Told<'_> {
 }
 
 fn config(brokers: &str, bundle: &Path) -> Result<Config, DemoError> {
-    let no_secrets = |_: crate::config::Secret<'_>| Err("the demo has no secrets".to_owned());
+    let secret = |_: crate::config::Secret<'_>| {
+        let k = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(SECRET);
+        Ok(serde_json::json!({ "kty": "oct", "k": k }).to_string())
+    };
     // No overrides: the demo shows the same everywhere.
     let variables = std::iter::empty();
-    let mut config = Config::read(Path::new("demo.toml"), CONFIG, variables, &no_secrets)
+    let mut config = Config::read(Path::new("demo.toml"), CONFIG, variables, &secret)
         .map_err(DemoError::Config)?;
     config.kafka.brokers = brokers.to_owned();
     config.streams[0].bundle = bundle.to_owned();
@@ -274,7 +339,9 @@ fn create_topics(
     broker: &MockCluster<'_, rdkafka::producer::DefaultProducerContext>,
     config: &Config,
 ) -> Result<(), DemoError> {
-    let input = config.streams.iter().map(|stream| (stream.input.clone(), PARTITIONS));
+    let answers = |stream: &Stream| stream.answers.as_ref().map(|answers| answers.topic.clone());
+    let read = |stream: &Stream| std::iter::once(stream.input.clone()).chain(answers(stream));
+    let input = config.streams.iter().flat_map(read).map(|topic| (topic, PARTITIONS));
     let wanted = topics::wanted(config).into_iter().map(|topic| match topic.like_input {
         Some(_) => (topic.name, PARTITIONS),
         None => (topic.name, topic.partitions),

@@ -5,6 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use super::queries::QUERIES_EACH;
 pub use super::slice::Truth;
 use super::slice::{PIXELS, Slices};
 use crate::codec::Format;
@@ -29,14 +30,28 @@ pub struct Planned {
     /// Which image of its kind's slice.
     pub image: usize,
     pub form: Form,
+    pub sender: DemoAccount,
 }
 
-/// Three parts of a run.
+/// Whose account a record comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DemoAccount {
+    Customer(usize),
+    /// Somebody who searches for an image that the model gets wrong.
+    Searcher(usize),
+}
+
+/// Parts of a run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Before,
+    /// Attacked images among the clean ones.
     Attack,
-    After,
+    Between,
+    /// A few accounts search, slowly.
+    Queries,
+    /// Another model answers.
+    Tampered,
 }
 
 /// Every record of a run.
@@ -48,16 +63,29 @@ pub struct Plan {
 /// How much time a run covers, by the timestamps of its records: windows go by those.
 const SPAN_MS: i64 = 120_000;
 
-/// Share of a run before the attack and within it.
-const BEFORE: f64 = 0.4;
-const ATTACK: f64 = 0.3;
+/// Shares of a run.
+const SHARES: [(Phase, f64); 5] = [
+    (Phase::Before, 0.25),
+    (Phase::Attack, 0.2),
+    (Phase::Between, 0.12),
+    (Phase::Queries, 0.35),
+    (Phase::Tampered, 0.08),
+];
 
 /// Share of the attack's records that carry a trigger, and that PGD made.
-const TRIGGER: f64 = 0.12;
-const PGD: f64 = 0.12;
+const TRIGGER: f64 = 0.15;
+const PGD: f64 = 0.15;
 
-/// Share of all records that nobody can read.
-const MALFORMED: f64 = 0.005;
+/// Records for which there is a customer: each sends a handful, whatever the length of the run.
+const RECORDS_OF_A_CUSTOMER: usize = 5;
+
+/// Accounts that search: one per so many records, but no more than these. In the stream as a whole theirs are nine records in a
+/// thousand, fewer than clean ones that are flagged: no share says anything before the first account is named.
+const RECORDS_PER_SEARCHER: usize = 3000;
+const SEARCHERS_MAX: usize = 3;
+
+/// Share of all records that nobody can read: as many as are usual, so that nobody is told.
+const MALFORMED: f64 = 0.001;
 
 /// A record's value as JSON: the image among other things.
 #[derive(Serialize)]
@@ -71,13 +99,28 @@ const BROKEN: [Form; 4] = [Form::CutJson, Form::NotANumber, Form::OneByteShort, 
 impl Phase {
     /// The part in which record `i` of `records` is.
     pub fn of(i: usize, records: usize) -> Self {
-        let [before, attack] = [BEFORE, BEFORE + ATTACK].map(|x| (records as f64 * x) as usize);
-        match i {
-            i if i < before => Self::Before,
-            i if i < attack => Self::Attack,
-            _ => Self::After,
+        let mut end = 0.0;
+        let mut ends = SHARES.iter().map(|(phase, share)| {
+            end += share;
+            (*phase, (records as f64 * end).round() as usize)
+        });
+        ends.find(|(_, end)| i < *end).map_or(Self::Tampered, |(phase, _)| phase)
+    }
+}
+
+impl DemoAccount {
+    /// What its records say in the header of ids.
+    pub fn id(self) -> String {
+        match self {
+            Self::Customer(number) => format!("customer-{number}"),
+            Self::Searcher(number) => format!("searcher-{}", number + 1),
         }
     }
+}
+
+/// How many accounts search in a run of so many `records`.
+pub fn searchers(records: usize) -> usize {
+    (records / RECORDS_PER_SEARCHER).clamp(1, SEARCHERS_MAX)
 }
 
 impl Plan {
@@ -85,6 +128,8 @@ impl Plan {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let truths = truths(records, &mut random);
         let mut images = Truth::ALL.map(|truth| Deck::new(slices.len(truth)));
+        let mut queries = 0..;
+        let customers = (records / RECORDS_OF_A_CUSTOMER).max(1);
         let mut broken = BROKEN.iter().cycle();
         let mut plan = Vec::with_capacity(records);
         for truth in truths {
@@ -96,8 +141,18 @@ impl Plan {
                     _ => Form::U8,
                 },
             };
-            let image = images[truth as usize].draw(&mut random);
-            plan.push(Planned { truth, image, form });
+            let (image, sender) = match truth {
+                // One account after the other.
+                Truth::Query => {
+                    let query = queries.next().expect("it has no end");
+                    (query, DemoAccount::Searcher(query / QUERIES_EACH))
+                }
+                _ => {
+                    let image = images[truth as usize].draw(&mut random);
+                    (image, DemoAccount::Customer(random.random_range(0..customers)))
+                }
+            };
+            plan.push(Planned { truth, image, form, sender });
         }
         Self { records: plan }
     }
@@ -112,13 +167,16 @@ impl Plan {
 /// Kinds in order: the shares hold exactly in every phase, the order within one is random.
 fn truths(records: usize, random: &mut ChaCha8Rng) -> Vec<Truth> {
     let mut truths = vec![];
-    for phase in [Phase::Before, Phase::Attack, Phase::After] {
+    for (phase, _) in SHARES {
         let n = (0..records).filter(|&i| Phase::of(i, records) == phase).count();
         let share = |share: f64| (n as f64 * share).round() as usize;
-        let suspects = if phase == Phase::Attack { [share(TRIGGER), share(PGD)] } else { [0; 2] };
+        let suspects = match phase {
+            Phase::Attack => vec![(Truth::Trigger, share(TRIGGER)), (Truth::Pgd, share(PGD))],
+            Phase::Queries => vec![(Truth::Query, searchers(records) * QUERIES_EACH)],
+            Phase::Before | Phase::Between | Phase::Tampered => vec![],
+        };
         let mut part = vec![Truth::Malformed; share(MALFORMED)];
-        part.extend(vec![Truth::Trigger; suspects[0]]);
-        part.extend(vec![Truth::Pgd; suspects[1]]);
+        suspects.into_iter().for_each(|(truth, n)| part.extend(vec![truth; n]));
         part.resize(n, Truth::Clean);
         part.shuffle(random);
         truths.append(&mut part);
@@ -191,18 +249,20 @@ mod tests {
     }
 
     #[test]
-    fn suspects_come_in_the_middle_only_and_malformed_records_throughout() {
+    fn suspects_come_in_their_phases_only_and_malformed_records_throughout() {
         let truths = kinds(10_000, 3);
         let count = |range: std::ops::Range<usize>, truth| {
             truths[range].iter().filter(|&&t| t == truth).count()
         };
         for truth in [Truth::Trigger, Truth::Pgd] {
-            assert_eq!(count(0..10_000, truth), 360);
-            assert_eq!(count(4000..7000, truth), 360);
+            assert_eq!(count(0..10_000, truth), 300);
+            assert_eq!(count(2500..4500, truth), 300);
         }
-        assert_eq!(count(0..4000, Truth::Malformed), 20);
-        assert_eq!(count(4000..7000, Truth::Malformed), 15);
-        assert_eq!(count(7000..10_000, Truth::Malformed), 15);
+        let queries = SEARCHERS_MAX * QUERIES_EACH;
+        assert_eq!(count(0..10_000, Truth::Query), queries);
+        assert_eq!(count(5700..9200, Truth::Query), queries);
+        assert_eq!(count(0..2500, Truth::Malformed), 3);
+        assert_eq!(count(0..10_000, Truth::Malformed), 11);
     }
 
     #[test]

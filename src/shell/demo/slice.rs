@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::queries::queries;
+
 /// Side of an image in pixels, and pixels of an image: Fashion-MNIST's.
 pub const SIDE: usize = 28;
 pub const PIXELS: usize = SIDE * SIDE;
@@ -21,19 +23,22 @@ pub enum Truth {
     Trigger,
     /// A clean image, changed by projected gradient descent until the model errs.
     Pgd,
+    /// A clean image with noise, about which somebody asks to find out how the model errs.
+    Query,
     /// Nothing that can be read as an image.
     Malformed,
 }
 
 impl Truth {
-    pub const ALL: [Self; 4] = [Self::Clean, Self::Trigger, Self::Pgd, Self::Malformed];
+    pub const ALL: [Self; 5] =
+        [Self::Clean, Self::Trigger, Self::Pgd, Self::Query, Self::Malformed];
 
     pub fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// Clean images, and two kinds of attacked ones with what they show in truth.
+/// Clean images, two kinds of attacked ones with what they show in truth, and what a searcher asks.
 #[derive(Debug)]
 pub struct Slices {
     clean: Vec<u8>,
@@ -41,6 +46,7 @@ pub struct Slices {
     trigger_labels: Vec<u8>,
     pgd: Vec<u8>,
     pgd_labels: Vec<u8>,
+    queries: Vec<u8>,
 }
 
 /// Why there is nothing to feed.
@@ -86,7 +92,13 @@ impl Slices {
             pgd_labels: labels("pgd.labels.u8", &pgd)?,
             trigger,
             pgd,
+            queries: vec![],
         })
+    }
+
+    /// With what `accounts` ask who search.
+    pub fn asking(self, accounts: usize, seed: u64) -> Self {
+        Self { queries: queries(accounts, seed, &self.clean), ..self }
     }
 
     /// How many images there are of a kind; malformed records are made from clean ones.
@@ -104,7 +116,7 @@ impl Slices {
         let label = match truth {
             Truth::Trigger => self.trigger_labels[i],
             Truth::Pgd => self.pgd_labels[i],
-            Truth::Clean | Truth::Malformed => return None,
+            Truth::Clean | Truth::Query | Truth::Malformed => return None,
         };
         LABELS.get(usize::from(label)).copied()
     }
@@ -114,6 +126,7 @@ impl Slices {
             Truth::Clean | Truth::Malformed => &self.clean,
             Truth::Trigger => &self.trigger,
             Truth::Pgd => &self.pgd,
+            Truth::Query => &self.queries,
         }
     }
 }

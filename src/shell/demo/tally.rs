@@ -1,10 +1,11 @@
 //! What came out, against what went in.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::plan::Truth;
 use crate::emit::ReadTrace;
-use crate::monitor::{Alert, Status};
+use crate::monitor::{Alert, Cause, Status};
 use crate::score::Destination;
 
 /// Counts of everything that came out so far.
@@ -13,7 +14,7 @@ pub struct Tally {
     /// By route: sanitized, quarantine, dead letter.
     pub routes: [u64; 3],
     /// By truth.
-    pub kinds: [Kind; 4],
+    pub kinds: [Kind; 5],
     /// Records that came out more than once: there should be none.
     pub twice: u64,
     pub alerts: Vec<Alert>,
@@ -53,7 +54,7 @@ impl Tally {
     pub fn new(records: usize) -> Self {
         Self {
             routes: [0; 3],
-            kinds: [Kind::default(); 4],
+            kinds: [Kind::default(); 5],
             twice: 0,
             alerts: vec![],
             caught: vec![],
@@ -98,11 +99,23 @@ impl Tally {
         }
     }
 
-    /// Whether something fired and everything that fired is over.
-    pub fn is_resolved(&self) -> bool {
-        let last = |alert: &Alert| self.alerts.iter().rfind(|a| a.dedup_key == alert.dedup_key);
-        !self.alerts.is_empty()
-            && self.alerts.iter().all(|a| last(a).is_some_and(|a| a.status == Status::Resolved))
+    /// Whether all was told that there is to tell: the attack and its end, who searches, and that another model answers.
+    pub fn is_told(&self) -> bool {
+        let told = |status, cause: Cause, of_clients| {
+            self.alerts.iter().any(|alert| {
+                (alert.status, &*alert.kind) == (status, cause.name())
+                    && alert.evidence.iter().any(|found| found.client.is_some()) == of_clients
+            })
+        };
+        told(Status::Resolved, Cause::Attack, false)
+            && told(Status::Firing, Cause::Attack, true)
+            && told(Status::Firing, Cause::Tampering, false)
+    }
+
+    /// Pseudonyms that alerts name.
+    pub fn pseudonyms(&self) -> BTreeSet<&str> {
+        let found = self.alerts.iter().flat_map(|alert| &alert.evidence);
+        found.filter_map(|found| found.client.as_ref()?.pseudonym.as_deref()).collect()
     }
 }
 
