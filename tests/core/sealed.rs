@@ -26,7 +26,7 @@ use tripline::shell::why::decision;
 
 use self::stream::{
     DECRYPT, ENFORCE, KEYS, Left, VECTORS, at, images, open, prepared, prepared_with, record, rows,
-    run, scorer, seal, team,
+    run, scorer, seal, team, with_header,
 };
 
 #[test]
@@ -85,13 +85,6 @@ fn a_corrected_record_is_sealed_with_the_same_header_and_key_and_a_new_iv() {
     }
     println!("{corrected} of {} corrected", VECTORS.len() * images.len());
     assert!(corrected > 50, "{corrected} corrected");
-}
-
-/// The value of a sealed record, with another header.
-fn with_header(header: &str) -> OwnedRecord {
-    let value = String::from_utf8(seal(0, &rows(1)[0]).value.expect("a value")).expect("ASCII");
-    let (_, rest) = value.split_once('.').expect("parts");
-    record(format!("{}.{rest}", B64U.encode(header)).as_bytes())
 }
 
 #[test]

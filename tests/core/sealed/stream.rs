@@ -140,3 +140,10 @@ pub fn images(file: &str, n: usize) -> Vec<OwnedRecord> {
 }
 
 pub const ENFORCE: &str = "mode = \"enforce\"\n";
+
+/// The value of a sealed record, with another header.
+pub fn with_header(header: &str) -> OwnedRecord {
+    let value = String::from_utf8(seal(0, &rows(1)[0]).value.expect("a value")).expect("ASCII");
+    let (_, rest) = value.split_once('.').expect("parts");
+    record(format!("{}.{rest}", B64U.encode(header)).as_bytes())
+}
