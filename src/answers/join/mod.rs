@@ -43,6 +43,8 @@ pub struct Join {
     from: Offset,
     /// Nothing was told yet.
     begins: bool,
+    /// From here on it reads again what its last commit remembered; none once that is done.
+    again: Option<Offset>,
     /// A time was read since it was told.
     due: bool,
     pending: Pending,
@@ -83,6 +85,7 @@ impl Join {
             next,
             from,
             begins: true,
+            again: None,
             due: false,
             pending,
             windows: vec![],
@@ -97,7 +100,7 @@ impl Join {
 
     /// From here on a restart reads again and counts nothing.
     pub fn low(&self) -> Offset {
-        self.pending.low().unwrap_or(self.next).min(self.next)
+        self.again.or(self.pending.low()).unwrap_or(self.next).min(self.next)
     }
 
     /// Halves that it read, windows that it told and halves that it gave up, since it began here.
@@ -122,6 +125,7 @@ impl Join {
     /// If no role of ours wrote it; it is passed over.
     pub fn take(&mut self, offset: Offset, value: &[u8]) -> Result<(), String> {
         let silent = offset < self.next;
+        self.again.take_if(|_| offset.next() >= self.next);
         let read = JoinValue::read(value).map_err(|error| error.to_string());
         if read.is_ok() {
             self.skip(offset);
@@ -137,6 +141,7 @@ impl Join {
 
     /// Passes over the record at `offset`.
     pub fn skip(&mut self, offset: Offset) {
+        self.again.take_if(|_| offset.next() >= self.next);
         self.next = self.next.max(offset.next());
     }
 
@@ -174,6 +179,7 @@ impl Join {
         }
         let mut restored = Self::new(self.settings);
         restored.pending.begin_at(low, state.clock);
+        restored.again = Some(low);
         (restored.next, restored.from, restored.windows) = (next, state.from, state.windows);
         Ok(restored)
     }
@@ -184,7 +190,7 @@ impl Join {
         let clock = self.pending.clock();
         self.pending = Pending::new(self.settings);
         self.pending.begin_at(next, clock);
-        (self.next, self.from) = (next, next);
+        (self.next, self.from, self.again) = (next, next, None);
         self
     }
 

@@ -142,6 +142,8 @@ fn play(
         }
         let (next, low, state) = &kept;
         join = Join::new(settings).restore(*next, *low, state).unwrap();
+        // Who restarts asks the join where to read again.
+        let low = join.low();
         for (offset, value) in log.iter().enumerate().take(next.0 as usize).skip(low.0 as usize) {
             join.take(Offset(offset as i64), value).unwrap();
         }
