@@ -272,3 +272,13 @@ pub fn witnessed(file: &Path) -> Vec<(Window, u64)> {
     };
     Window::ALL.map(|window| (window, hits(window))).into()
 }
+
+/// The same by who died.
+pub fn witnessed_roles(file: &Path) -> BTreeMap<String, u64> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let mut roles = BTreeMap::new();
+    for role in text.lines().filter_map(|line| line.split(' ').nth(1)) {
+        *roles.entry(role.to_owned()).or_default() += 1;
+    }
+    roles
+}

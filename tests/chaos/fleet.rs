@@ -15,7 +15,7 @@ use serde_json::Value;
 use tripline::sim::Mutation;
 
 use crate::cluster::signal;
-use crate::failpoints::{Window, witnessed};
+use crate::failpoints::{Window, witnessed, witnessed_roles};
 use crate::guard::{GUARD, Wrapping};
 use crate::tally::{Log, Tally, message};
 
@@ -273,7 +273,8 @@ impl Fleet {
         let state = self.state();
         let hits = witnessed(&state.dir.join(WITNESS)).into_iter();
         let windows = hits.map(|(window, n)| (window.name(), n)).collect();
-        Tally { windows, ..state.tally.clone() }
+        let roles = witnessed_roles(&state.dir.join(WITNESS));
+        Tally { windows, roles, ..state.tally.clone() }
     }
 
     pub fn kills(&self) -> u64 {

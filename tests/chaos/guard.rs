@@ -61,8 +61,11 @@ impl Wrap for Wrapping {
     fn wrap(&self, role: Role, session: Session) -> Self::Session {
         let aim = self.armed.map(|Armed { window, after, seed }| Aim {
             window,
-            // A monitor commits some five times less often.
-            commit: if role == Role::Monitor { after.div_ceil(4) } else { after },
+            // They commit some five times less often.
+            commit: match role {
+                Role::Monitor | Role::Clients | Role::Join => after.div_ceil(4),
+                Role::Worker(_) | Role::Answers => after,
+            },
             delay: Duration::from_micros(seed % 5000),
             role: role.to_string(),
             witness: self.witness.clone(),

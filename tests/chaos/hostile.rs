@@ -57,15 +57,20 @@ pub fn create_outputs(options: &Options, cluster: &Cluster, stream: &str, partit
     }
 }
 
-/// The bundle of every guard of the run.
+/// The bundle of every guard of the run: with a model of its own, beside which answers are held.
 pub fn bundle(options: &Options, dir: &Path) -> PathBuf {
-    let shipped = root().join("models/shuttle");
+    let (shipped, answering) = (root().join("models/shuttle"), dir.join("answering"));
+    let table = shipped.join("slice/held-out.csv");
+    let make = |program: &str, arguments: &[&PathBuf]| {
+        let made = Process::client(program, &[]).args(arguments).status();
+        assert!(made.is_ok_and(|status| status.success()), "{program} makes a bundle");
+    };
+    make("answering.py", &[&shipped, &table, &answering]);
     if !options.hostile {
-        return shipped;
+        return answering;
     }
     let sick = dir.join("bundle");
-    let made = Process::client("sick.py", &[]).args([&shipped, &sick]).status();
-    assert!(made.is_ok_and(|status| status.success()), "sick.py makes a bundle");
+    make("sick.py", &[&answering, &sick]);
     sick
 }
 

@@ -3,7 +3,7 @@
 //! `make chaos MINUTES=5 SEED=7`. Guards, the broker and the replies that commits wait for are killed, stopped,
 //! delayed; the load goes on as it was fixed before. Then a checker that shares no code with Tripline reads the
 //! topics, a calm guard reads the same input again, and the last line printed is JSON. The run fails if an
-//! invariant does (I1 to I14), or, from five minutes on, if it did not hit what it was meant to hit.
+//! invariant does (I1 to I15), or, from five minutes on, if it did not hit what it was meant to hit.
 //!
 //! `HOSTILE=1`: a tenth of the records is what somebody sends who wants to stop, blind or flood the guard
 //! (`tests/clients/hostile.py`); the topics refuse some of them, and a network answers NaN for others.
@@ -16,6 +16,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 
 mod acts;
+mod answers;
 mod cluster;
 mod failpoints;
 mod fleet;

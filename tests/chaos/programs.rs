@@ -15,6 +15,8 @@ pub const INPUT: &str = "chaos.requests";
 pub const STREAM: &str = "chaos";
 pub const CALM: &str = "calm";
 pub const TURNED: &str = "turned";
+/// Where the deployed model answers.
+pub const ANSWERS: &str = "chaos.answers";
 pub const GROUP: &str = "tripline";
 pub const PARTITIONS: usize = 6;
 pub const WINDOW_MS: u64 = 1000;
@@ -48,6 +50,13 @@ pub fn config(
     } else {
         String::new()
     };
+    // One stream is enough to show that kills change no count.
+    let answers = match stream {
+        STREAM => format!(
+            "[stream.answers]\ntopic = \"{ANSWERS}\"\nid = {{ header = \"chaos\" }}\nhorizon = \"20s\"\n"
+        ),
+        _ => String::new(),
+    };
     format!(
         r#"
 instance = "{instance}"
@@ -76,7 +85,7 @@ on_flagged = "correct"
 topic = "{stream}.alerts"
 window_ms = {WINDOW_MS}
 keep_firing_for = "10s"
-"#,
+{answers}"#,
         session = SESSION.as_millis(),
         transaction = TRANSACTION.as_millis(),
         bundle = bundle.display(),

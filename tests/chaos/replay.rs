@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message as _;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
-use tripline::config::{Config, Secret};
+use tripline::config::{Config, Secret, Stream};
 use tripline::record::Offset;
 use tripline::score::Guard;
 use tripline::shell::bundle;
@@ -27,21 +28,16 @@ pub struct Replay {
 
 /// Replays the evidence of the first stream of `config`.
 pub fn replay(client: &ClientConfig, config: &Path) -> Result<Replay, String> {
-    let text = std::fs::read_to_string(config).map_err(|error| error.to_string())?;
-    let no_secrets = |_: Secret<'_>| Err("there are none here".to_owned());
-    let config = Config::read(config, &text, [], &no_secrets).map_err(|why| why.to_string())?;
-    let stream = &config.streams[0];
+    let (group, stream) = first_stream(config)?;
+    let stream = &stream;
     let bundle = bundle::read(&stream.bundle).map_err(|error| error.to_string())?;
     let guard = Guard::new(&bundle, stream.budget, stream.policy, &stream.codec);
     let guard = guard.map_err(|error| error.to_string())?;
     let mut monitor = tripline::shell::run::monitor(stream, &guard);
 
     // What the monitor had not yet heard when it was stopped, it has said nothing about.
-    let heard = committed(
-        client,
-        &format!("{}.{}.monitor", config.kafka.group, stream.name),
-        &stream.topics.evidence,
-    )?;
+    let heard =
+        committed(client, &format!("{group}.{}.monitor", stream.name), &stream.topics.evidence)?;
     let evidence = read(client, &stream.topics.evidence)?;
     let mut expected = vec![];
     for (offset, value) in evidence.iter().filter(|(offset, _)| *offset < heard) {
@@ -64,6 +60,14 @@ pub fn replay(client: &ClientConfig, config: &Path) -> Result<Replay, String> {
         }
     }
     Ok(Replay { evidence: evidence.len(), alerts: said.len(), differences })
+}
+
+/// The prefix of groups, and the first stream of a configuration.
+pub fn first_stream(config: &Path) -> Result<(String, Stream), String> {
+    let text = std::fs::read_to_string(config).map_err(|error| error.to_string())?;
+    let no_secrets = |_: Secret<'_>| Err("there are none here".to_owned());
+    let mut config = Config::read(config, &text, [], &no_secrets).map_err(|why| why.to_string())?;
+    Ok((config.kafka.group, config.streams.remove(0)))
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -102,19 +106,38 @@ type Record = (i64, Option<Vec<u8>>);
 
 /// Every committed record of a topic of one partition.
 fn read(client: &ClientConfig, topic: &str) -> Result<Vec<Record>, String> {
+    let mut records = vec![];
+    each(client, topic, &mut |message| {
+        records.push((message.offset(), message.payload().map(<[u8]>::to_vec)));
+    })?;
+    Ok(records)
+}
+
+/// Goes through every committed record of a topic, each partition in the order of its log.
+pub fn each(
+    client: &ClientConfig,
+    topic: &str,
+    take: &mut dyn FnMut(&BorrowedMessage<'_>),
+) -> Result<(), String> {
     let consumer = consumer(client, "chaos-replay")?;
+    let found = consumer.fetch_metadata(Some(topic), PATIENCE).map_err(|e| e.to_string())?;
+    let mut unread: Vec<i32> = found.topics()[0].partitions().iter().map(|p| p.id()).collect();
     let mut list = TopicPartitionList::new();
-    list.add_partition(topic, 0).set_offset(NativeOffset::Beginning).expect("a beginning");
+    for &partition in &unread {
+        let added = list.add_partition_offset(topic, partition, NativeOffset::Beginning);
+        added.expect("a beginning");
+    }
     consumer.assign(&list).map_err(|error| error.to_string())?;
-    let (mut records, deadline) = (vec![], Instant::now() + PATIENCE);
-    while Instant::now() < deadline {
+    let deadline = Instant::now() + PATIENCE;
+    while !unread.is_empty() {
+        if Instant::now() >= deadline {
+            return Err(format!("{topic}: not to the end within {PATIENCE:?}"));
+        }
         match consumer.poll(Duration::from_millis(200)) {
-            Some(Ok(message)) => {
-                records.push((message.offset(), message.payload().map(<[u8]>::to_vec)));
-            }
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return Ok(records),
+            Some(Ok(message)) => take(&message),
+            Some(Err(KafkaError::PartitionEOF(partition))) => unread.retain(|&p| p != partition),
             _ => {}
         }
     }
-    Err(format!("{topic}: not to the end within {PATIENCE:?}"))
+    Ok(())
 }

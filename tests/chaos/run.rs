@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use tripline::sim::Mutation;
 
 use crate::acts::PATIENCE;
+use crate::answers::{Model, joined};
 use crate::cluster::Cluster;
 use crate::fleet::{Fleet, OURSELVES};
 use crate::harness::Process;
@@ -21,8 +22,8 @@ use crate::observer::Observer;
 use crate::offsets::went_back;
 use crate::options::Options;
 use crate::programs::{
-    BUDGETS, CALM, GROUP, INPUT, PARTITIONS, SESSION, STREAM, TRANSACTION, TURNED, apply, bound_mb,
-    check, config, load,
+    ANSWERS, BUDGETS, CALM, GROUP, INPUT, PARTITIONS, SESSION, STREAM, TRANSACTION, TURNED, apply,
+    bound_mb, check, config, load,
 };
 use crate::replay::replay;
 use crate::schedule::{Limits, Schedule};
@@ -77,6 +78,8 @@ pub struct Stage {
     pub beside: Fleet,
     pub observer: Observer,
     pub load: Process,
+    /// Answers what is sent on, until the load has ended.
+    pub model: Option<Model>,
     pub configs: Vec<PathBuf>,
     pub bundle: PathBuf,
     pub scale: usize,
@@ -92,6 +95,7 @@ impl Stage {
         let cluster = Cluster::start(&dir, options.nodes, options.seed);
         let bundle = hostile::bundle(options, &dir);
         cluster.create_topic(INPUT, PARTITIONS, &hostile::input_settings(options));
+        cluster.create_topic(ANSWERS, 2, &[]);
         for stream in [STREAM, TURNED] {
             hostile::create_outputs(options, &cluster, stream, PARTITIONS);
         }
@@ -126,6 +130,7 @@ impl Stage {
         fleet.start("chaos-0", &configs[0]);
         beside.start("turned-0", &turned);
         let load = load(options, &cluster.direct(), &dir);
+        let model = Some(Model::start(&cluster.client()));
         let mut stage = Self {
             dir,
             program,
@@ -134,6 +139,7 @@ impl Stage {
             beside,
             observer,
             load,
+            model,
             configs,
             bundle,
             scale: 1,
@@ -231,7 +237,11 @@ impl Stage {
                 self.observer.lag()
             ));
         }
-        if !self.committed_all(TURNED, Instant::now() + CATCH_UP) {
+        drop(self.model.take());
+        if !self.committed_all(&format!("{STREAM}.answers"), ANSWERS, Instant::now() + CATCH_UP) {
+            problems.push("I9: the reader of answers is not at the end".into());
+        }
+        if !self.committed_all(TURNED, INPUT, Instant::now() + CATCH_UP) {
             problems.push(format!("I9: {TURNED} is not at the end"));
         }
         let tally = self.fleet.tally();
@@ -247,7 +257,7 @@ impl Stage {
         apply(&self.program, &calm);
         let fleet = Fleet::new(self.program.clone(), &self.dir, None);
         fleet.start("calm-0", &calm);
-        if !self.committed_all(CALM, Instant::now() + Duration::from_secs(600)) {
+        if !self.committed_all(CALM, INPUT, Instant::now() + Duration::from_secs(600)) {
             problems.push("the calm run did not come to the end".into());
         }
         problems.extend(fleet.drain(Duration::from_secs(30)));
@@ -256,12 +266,14 @@ impl Stage {
         let checked = check(options, &self.cluster.direct());
         let went_back = went_back(&self.cluster.client(), &format!("{GROUP}."));
         let replayed = replay(&self.cluster.client(), &self.configs[0]);
+        let joined = joined(&self.cluster.client(), &self.configs[0]);
         let seen = std::mem::take(&mut *self.observer.seen());
         Measured {
             tally,
             seen,
             checked,
             replayed,
+            joined,
             went_back,
             load,
             problems,
@@ -294,9 +306,9 @@ impl Stage {
         None
     }
 
-    fn committed_all(&self, stream: &str, deadline: Instant) -> bool {
-        let watch =
-            Observer::start(self.cluster.client(), &format!("{GROUP}.{stream}"), INPUT, &[]);
+    /// Whether what reads `topic` in this group comes to its end in time.
+    fn committed_all(&self, group: &str, topic: &str, deadline: Instant) -> bool {
+        let watch = Observer::start(self.cluster.client(), &format!("{GROUP}.{group}"), topic, &[]);
         while Instant::now() < deadline && !self.is_stopped() {
             if watch.lag() == Some(0) {
                 return true;

@@ -16,6 +16,8 @@ pub struct Tally {
     pub kills: u64,
     /// kill -9 by a failpoint, per window.
     pub windows: BTreeMap<&'static str, u64>,
+    /// The same, per role that came to the window.
+    pub roles: BTreeMap<String, u64>,
     /// kill -9 by nobody we know.
     pub mysteries: u64,
     /// Ends with another status than 0 that nobody killed.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tripline::watch::JoinCounts;
 
+use crate::answers::Joined;
 use crate::failpoints::Window;
 use crate::observer::Seen;
 use crate::options::Options;
@@ -18,6 +20,8 @@ pub struct Measured {
     /// What the checker said.
     pub checked: Result<Value, String>,
     pub replayed: Result<Replay, String>,
+    /// What the topics say of pairs.
+    pub joined: Result<Joined, String>,
     /// Commits that the log of offsets holds, and those that went back.
     pub went_back: Result<(u64, Vec<String>), String>,
     pub load: Value,
@@ -35,7 +39,7 @@ pub struct Measured {
 /// Prints it; true if every invariant holds and the run hit what it was meant to hit. With a bug
 /// in the guards true if an invariant does not hold.
 pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
-    let Measured { tally, seen, checked, replayed, mut problems, .. } = measured;
+    let Measured { tally, seen, checked, replayed, joined, mut problems, .. } = measured;
     let null = Value::Null;
     let report = checked.as_ref().unwrap_or(&null);
     if let Err(error) = &checked {
@@ -79,6 +83,12 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
             Value::Null
         }
     };
+    match &joined {
+        // What is read again may be told again where nothing is in one transaction.
+        Ok(joined) if exactly_once => violated("I15 pairs", &joined.differences),
+        Ok(_) => {}
+        Err(error) => violated("I15 pairs", std::slice::from_ref(error)),
+    }
     let rss_max_mb = tally.rss_max.div_ceil(1 << 20);
     if rss_max_mb > measured.bound_mb {
         problems
@@ -96,9 +106,18 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
             ("zombies", tally.zombies.max(u64::from(!zombies))),
             ("alerts", replayed.as_ref().map_or(0, |replay| replay.alerts as u64)),
         ];
+        let hits = hits.into_iter().chain(joined.iter().flat_map(|joined| {
+            let JoinCounts { unanswered, orphan, doubled, .. } = joined.counts;
+            [
+                ("pairs", joined.pairs),
+                ("unanswered", unanswered),
+                ("orphans", orphan),
+                ("doubled", doubled),
+            ]
+        }));
         let windows =
             Window::ALL.map(|w| (w.name(), tally.windows.get(w.name()).copied().unwrap_or(0)));
-        for (what, n) in hits.into_iter().chain(windows) {
+        for (what, n) in hits.chain(windows) {
             if n == 0 {
                 problems.push(format!("not hit: {what}"));
             }
@@ -131,6 +150,7 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         ("I9", measured.caught_up.is_some()),
         ("I10", seen.idle.is_empty()),
         ("I11", rss_max_mb <= measured.bound_mb),
+        ("I15", joined.as_ref().is_ok_and(|joined| joined.differences.is_empty())),
     ] {
         let before = checks[name]["holds"].as_bool().unwrap_or(true);
         checks[name]["holds"] = json!(before && holds);
@@ -148,7 +168,7 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         "bytes_differ": report["bytes_differ"], "state_equal": report["state_equal"],
         "alerts_equal": replayed.as_ref().is_ok_and(|replay| replay.differences.is_empty()),
         "kills": tally.kills + by_failpoint,
-        "kills_per_window": tally.windows,
+        "kills_per_window": tally.windows, "kills_per_role": tally.roles,
         "aborted_transactions": measured.aborted_transactions,
         "aborted_records": report["aborted_records"],
         "fencings": tally.fencings, "given_up": tally.given_up, "exits": tally.exits,
@@ -161,6 +181,7 @@ pub fn verdict(options: &Options, measured: Measured, took: Duration) -> bool {
         "recovery_p50_s": median, "recovery_p99_s": p99, "recovery_max_s": longest,
         "caught_up_s": measured.caught_up.map(round),
         "records": report["records"], "partitions": measured.partitions,
+        "answers": joined.as_ref().map_or(Value::Null, Joined::report),
         "alerts": alerts["said"], "evidence": alerts["evidence"],
         "steps": measured.faults.len(), "samples": seen.samples, "looks_without_offsets": seen.forgotten,
         "offsets_told_older": seen.told_older, "offset_commits": measured.went_back.as_ref().map_or(0, |(n, _)| *n),
