@@ -90,7 +90,7 @@ fn models_in_lower_precision_page_never_in_a_hundred_thousand_rows() {
 }
 
 #[test]
-fn cells_lie_side_by_side_and_every_claim_has_its_own() {
+fn cells_lie_side_by_side_and_every_claim_but_of_waits_has_its_own() {
     let all =
         [DIFFERS, FLAGGED_DIFFERS, DISTANCE, CONFIDENCE, LATENCY, UNANSWERED, ORPHANS, LABELS];
     assert!(all.windows(2).all(|pair| pair[0].end == pair[1].start));
@@ -101,7 +101,9 @@ fn cells_lie_side_by_side_and_every_claim_has_its_own() {
     };
     let mut starts: Vec<usize> = claims.iter().map(cells).collect();
     starts.sort_unstable();
-    assert_eq!(starts, all.map(|cells| cells.start));
+    // How long answers take is counted, and nothing is claimed of it.
+    let claimed = all.into_iter().filter(|cells| *cells != LATENCY);
+    assert_eq!(starts, claimed.map(|cells| cells.start).collect::<Vec<_>>());
 }
 
 /// No label changes; the distance from the own probabilities does, from what another runtime makes to what half precision does.
