@@ -6,8 +6,8 @@ use crate::deliver::{Beginning, Start};
 use crate::monitor::{Alert, Monitor, MonitorError};
 
 /// The monitor that goes on from `beginning`, whose first kept value is its state, with what there is
-/// to say about an incident of another baseline; `offsets_lag` as in [`Timing`]. Offsets behind the state
-/// as for [`begin_lane`](super::begin_lane). In an evidence topic that is another from some offset on, it hears what
+/// to say about an incident of another baseline; `offsets_lag` as in [`Timing`](crate::deliver::Timing). Offsets behind the state
+/// as for [`begin_lane`](crate::deliver::begin_lane). In an evidence topic that is another from some offset on, it hears what
 /// stands there: what it heard before stays heard.
 ///
 /// # Errors
