@@ -81,6 +81,10 @@ impl<'a> Collector<'a> {
                 return;
             }
         };
+        if message.headers().is_none() {
+            // The embedded broker hides nothing: this ended a transaction that had no end, and was never committed.
+            return;
+        }
         let key = message.key().and_then(|key| str::from_utf8(key).ok());
         let number = key.and_then(|key| key.parse().ok());
         let truth = header(message, TRUTH);
