@@ -87,11 +87,13 @@ fn the_attack_who_searches_and_another_model_are_three_incidents_and_nothing_els
         let searchers: BTreeSet<&str> = searchers.keys().map(String::as_str).collect();
         let named = names(search);
         assert!(!named.is_empty() && named.is_subset(&searchers), "{report}");
-        // The first one is over, and nobody has told the others to stop.
+        // The first one is over, the model is still the other one. Of the accounts, which have stopped, it depends on how
+        // slow the machine is.
         let resolved = alerts.iter().filter(|alert| alert["status"] == "resolved");
         let resolved: BTreeSet<_> = resolved.filter_map(|a| a["dedup_key"].as_str()).collect();
-        let first = attack["dedup_key"].as_str().expect("a key");
-        assert_eq!(resolved, BTreeSet::from([first]), "{report}");
+        let key = |incident: &Value| incident["dedup_key"].as_str().expect("a key").to_owned();
+        assert!(resolved.contains(&*key(attack)), "{report}");
+        assert!(!resolved.contains(&*key(tampering)), "{report}");
     }
 }
 

@@ -25,9 +25,15 @@ pub struct Group {
     admin: AdminClient<DefaultClientContext>,
     /// Of the group only by name: it never subscribes.
     consumer: BaseConsumer<DefaultConsumerContext>,
+    /// For the end of open transactions.
+    patience: Duration,
 }
 
 const EXCHANGE: Duration = Duration::from_secs(10);
+
+/// How long after its timeout the transaction of a process that ended may stay open: the brokers look for such
+/// transactions every 10 s.
+const TIMED_OUT: Duration = Duration::from_secs(15);
 
 impl Group {
     /// `group`, which reads `topic`.
@@ -40,7 +46,8 @@ impl Group {
         let consumer = reader.clone().set("group.id", group).create().map_err(&create)?;
         let admin = clients.common("state").create().map_err(create)?;
         let (name, topic, ids) = (group.to_owned(), topic.to_owned(), clients.ids());
-        Ok(Self { name, topic, reader, ids, admin, consumer })
+        let patience = clients.kafka().transaction_timeout + TIMED_OUT;
+        Ok(Self { name, topic, reader, ids, admin, consumer, patience })
     }
 
     pub fn name(&self) -> &str {
@@ -71,7 +78,8 @@ impl Group {
         Ok((0..topic.map_or(0, |topic| topic.partitions().len() as i32)).map(Partition).collect())
     }
 
-    /// As [`Session::beginnings`](crate::deliver::Session::beginnings).
+    /// As [`Session::beginnings`](crate::deliver::Session::beginnings). Waits for open transactions as long as those of a
+    /// process that ended may last.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -81,6 +89,6 @@ impl Group {
         kept: Kept<'_>,
     ) -> Result<Vec<Beginning>, SessionError> {
         let reader = (&self.reader, self.ids);
-        restore::beginnings(&self.consumer, reader, &self.topic, partitions, kept, EXCHANGE)
+        restore::beginnings(&self.consumer, reader, &self.topic, partitions, kept, self.patience)
     }
 }
