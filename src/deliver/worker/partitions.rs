@@ -157,10 +157,14 @@ impl<R: Scorer> Desk<R> {
             let is_stuck = stuck.iter().any(|at| at.partition == partition);
             match slot.last.clone() {
                 Some(last) if !is_stuck && !self.unannounced.contains(&partition) => {
+                    let was = slot.lane.next();
                     (slot.lane, slot.told_quiet, slot.passed_over) =
                         (last.lane, last.told_quiet, false);
                     let next = slot.lane.next();
-                    if is_reading && read.get(&partition).is_some_and(|&at| at > next) {
+                    // After a rewind nothing may have been read yet, and it stands beyond the last commit all the same.
+                    let is_beyond =
+                        was != next || read.get(&partition).is_some_and(|&at| at > next);
+                    if is_reading && is_beyond {
                         from.push((partition, next));
                     }
                 }
