@@ -2,8 +2,8 @@
 //!
 //! The model answers what leaves `sanitized`: some records not at all, some twice, some after the horizon, and some that nobody sent.
 //! In the end the topics are held against each other. The join topic has one half of each record that left with an id, and
-//! one of each answer; what the evidence says of pairs is what a join says that reads the whole topic undisturbed; and each half
-//! came to exactly one end.
+//! one of each answer. A join reads the whole topic undisturbed: it says of pairs what the evidence says. Each half came to
+//! exactly one end.
 //!
 //! The join that reads again is the product's own: it cannot see an error in matching, only that a crash, a rebalance or a
 //! second reader changed what was counted.

@@ -13,6 +13,24 @@ use crate::score::Survey;
 use crate::watch::{Loss, LossCause};
 
 impl<R: Scorer> Desk<R> {
+    /// The number of partitions that every output has; asked again if it was too low.
+    pub(super) fn count_outputs<S: Session>(
+        &mut self,
+        session: &S,
+        partitions: &[Partition],
+    ) -> Result<(), SessionError> {
+        if partitions.iter().all(|partition| partition.0 < self.outputs) {
+            return Ok(());
+        }
+        let topics = &self.stream.topics;
+        let mut least = i32::MAX;
+        for topic in [&topics.sanitized, &topics.quarantine, &topics.dead_letter, &topics.state] {
+            least = least.min(session.partitions_of(topic)?);
+        }
+        self.outputs = least;
+        Ok(())
+    }
+
     /// Compares output partitions with what they were, after somebody looked.
     pub(super) fn check_outputs<S: Session>(
         &mut self,

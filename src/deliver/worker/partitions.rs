@@ -374,24 +374,6 @@ impl<R: Scorer> Desk<R> {
         Ok((lane, committed))
     }
 
-    /// The number of partitions that every output has; asked again if it was too low.
-    fn count_outputs<S: Session>(
-        &mut self,
-        session: &S,
-        partitions: &[Partition],
-    ) -> Result<(), SessionError> {
-        if partitions.iter().all(|partition| partition.0 < self.outputs) {
-            return Ok(());
-        }
-        let topics = &self.stream.topics;
-        let mut least = i32::MAX;
-        for topic in [&topics.sanitized, &topics.quarantine, &topics.dead_letter, &topics.state] {
-            least = least.min(session.partitions_of(topic)?);
-        }
-        self.outputs = least;
-        Ok(())
-    }
-
     /// The next offset of each of these.
     pub(super) fn nexts(
         &self,

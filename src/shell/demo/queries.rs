@@ -1,6 +1,6 @@
 //! What somebody asks who wants an image that the model gets wrong, and can only ask: the first queries of NES.
 //!
-//! Each account takes one image and asks about it with noise added, and with the same noise taken away; from the answers it would
+//! Each account takes one image. It asks about it with noise added, and with the same noise taken away. From the answers it would
 //! guess where to go (Ilyas et al., "Black-box Adversarial Attacks with Limited Queries and Information", arXiv:1804.08598).
 //! Only the first round is played: its queries depend on no answer, so a seed always gives the same ones.
 //!
