@@ -11,13 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tripline::sim::Mutation;
 
 use crate::cluster::signal;
 use crate::failpoints::{Window, witnessed, witnessed_roles};
 use crate::guard::{GUARD, Wrapping};
-use crate::tally::{Log, Tally, message};
+use crate::tally::{Log, Tally, knows, message, rss, took};
 
 /// All instances, by name.
 #[derive(Clone)]
@@ -361,21 +360,6 @@ impl Instance {
     }
 }
 
-/// Whether who says this has heard from the group or the brokers since it stood still.
-fn knows(said: &str) -> bool {
-    let heard =
-        ["assigned", "handed over", "lost:", "transaction aborted", "standing back", "stopped"];
-    heard.iter().any(|known| said.starts_with(known))
-}
-
-/// How long a commit took: one that took longer than its process stood still was asked for before.
-fn took(line: &Value) -> Duration {
-    let text = line["fields"]["took"].as_str().unwrap_or_default();
-    let number = |unit: &str| text.strip_suffix(unit)?.parse::<f64>().ok();
-    let seconds = number("ms").map(|n| n / 1e3).or_else(|| number("µs").map(|n| n / 1e6));
-    Duration::from_secs_f64(seconds.or_else(|| number("s")).unwrap_or(0.0))
-}
-
 fn start(
     program: &Path,
     dir: &Path,
@@ -401,14 +385,6 @@ fn start(
         .stderr(log)
         .spawn()
         .unwrap_or_else(|error| panic!("{name} starts: {error}"))
-}
-
-/// The most memory that a process ever had, in bytes; 0 if it is gone.
-fn rss(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    kib.unwrap_or(0) << 10
 }
 
 impl Drop for State {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -94,4 +95,27 @@ impl Log {
     pub fn skip(&mut self) {
         self.lines();
     }
+}
+
+/// Whether who says this has heard from the group or the brokers since it stood still.
+pub fn knows(said: &str) -> bool {
+    let heard =
+        ["assigned", "handed over", "lost:", "transaction aborted", "standing back", "stopped"];
+    heard.iter().any(|known| said.starts_with(known))
+}
+
+/// How long a commit took: one that took longer than its process stood still was asked for before.
+pub fn took(line: &Value) -> Duration {
+    let text = line["fields"]["took"].as_str().unwrap_or_default();
+    let number = |unit: &str| text.strip_suffix(unit)?.parse::<f64>().ok();
+    let seconds = number("ms").map(|n| n / 1e3).or_else(|| number("µs").map(|n| n / 1e6));
+    Duration::from_secs_f64(seconds.or_else(|| number("s")).unwrap_or(0.0))
+}
+
+/// The most memory that a process ever had, in bytes; 0 if it is gone.
+pub fn rss(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
 }
