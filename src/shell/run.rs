@@ -217,8 +217,10 @@ impl Wrap for Plain {
 }
 
 /// Without progress for so long, though there are records, somebody must know: then an incident is told within a minute.
-/// What another worker left open when it died takes three transaction timeouts to end.
-const STALLED: Duration = Duration::from_secs(45);
+const STALLED: Duration = Duration::from_secs(30);
+
+/// What another worker left open when it died takes three transaction timeouts to end. A stall lasts longer than that by this.
+const BEYOND_TIMEOUTS: Duration = Duration::from_secs(5);
 
 /// Runs until `stop`, whatever the brokers do. Only if a thread panics, all others drain too, and
 /// whoever supervises the process starts it again.
@@ -249,7 +251,7 @@ pub fn run_with<W: Wrap>(
     let timing = Timing {
         commit_interval: kafka.commit_interval,
         settle: 3 * kafka.transaction_timeout,
-        stalled: STALLED.max(4 * kafka.transaction_timeout),
+        stalled: STALLED.max(3 * kafka.transaction_timeout + BEYOND_TIMEOUTS),
         offsets_lag: kafka.delivery == Delivery::AtLeastOnce,
     };
     let mut progress = overview.threads.iter().cloned();

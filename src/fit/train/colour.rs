@@ -98,6 +98,8 @@ pub fn learn(
 struct Examples<'a> {
     /// Each `[d]`.
     rows: Vec<std::borrow::Cow<'a, [f32]>>,
+    /// Of each row that was not attacked, what it was before it was disturbed.
+    untouched: Vec<Option<&'a [f32]>>,
     attacked: Vec<bool>,
     weights: Vec<f32>,
 }
@@ -123,8 +125,10 @@ impl<'a> Examples<'a> {
             }
             kinds.push(None);
         }
-        let attacked = kinds.iter().map(Option::is_some).collect();
-        Self { rows, attacked, weights: odds::weights(&kinds) }
+        let attacked: Vec<bool> = kinds.iter().map(Option::is_some).collect();
+        let attacks = attacked.iter().filter(|attacked| **attacked).map(|_| None);
+        let untouched = attacks.chain(pool.base.chunks(d).map(Some)).collect();
+        Self { rows, untouched, attacked, weights: odds::weights(&kinds) }
     }
 }
 
@@ -135,7 +139,8 @@ fn course(n: usize, steps: usize, rate_peak: f64, epochs_max: Option<usize>) -> 
 }
 
 /// The network that reads pixels. Half of what it is shown is mirrored, most of it moved a little, the
-/// attacked and the others alike: it shall hear texture, not places.
+/// attacked and the others alike: it shall hear texture, not places. A row that was not attacked is
+/// disturbed anew each time, so that no single disturbance is learned by heart.
 fn pixel_odds(
     shown: &Examples<'_>,
     victim: Victim<'_>,
@@ -148,7 +153,14 @@ fn pixel_odds(
     let show = |part: &[usize]| {
         let drawn = part.iter().fold(0, |sum: usize, i| sum.wrapping_mul(31).wrapping_add(*i));
         let rng = &mut block_stream(seed, Use::Views, drawn % (1 << 40));
-        let view = |&i: &usize| attack::elsewhere(victim.image, &shown.rows[i], rng);
+        let view = |&i: &usize| match shown.untouched[i] {
+            Some(row) if unit(rng) < 0.5 => {
+                let disturbed = attack::disturb(victim.space, victim.image, row, rng);
+                attack::elsewhere(victim.image, &disturbed, rng)
+            }
+            Some(row) => attack::elsewhere(victim.image, row, rng),
+            None => attack::elsewhere(victim.image, &shown.rows[i], rng),
+        };
         part.iter().flat_map(view).collect()
     };
     let n = shown.rows.len();
