@@ -17,33 +17,26 @@
 
 #[path = "../tests/harness/mod.rs"]
 mod harness;
+#[path = "stream/pass_through.rs"]
+mod pass_through;
 mod shipped;
 
-use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use harness::{Broker, Process, ShowOnPanic, path_in};
+use pass_through::pass_through;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use shipped::{EVERY_COLUMN, PIXELS};
-use tripline::config::{Delivery, GroupProtocol, Kafka};
-use tripline::deliver::{
-    Change, Durations, Fetched as _, Forward, ForwardKey, Keep, Outputs, QUANTILES, Session as _,
-    Values,
-};
+use tripline::deliver::{Durations, QUANTILES, Values};
 use tripline::model::{Filled, Networks};
-use tripline::record::Offset;
-use tripline::shell::kafka::{Clients, Session};
-use tripline::shell::telemetry;
 
 const INPUT: &str = "images";
 const PARTITIONS: i32 = 4;
@@ -387,65 +380,4 @@ fn commit_micros(line: &str) -> Option<f64> {
         .iter()
         .find_map(|(unit, micros)| Some((took.strip_suffix(unit)?, micros)))?;
     Some(number.parse::<f64>().ok()? * micros)
-}
-
-/// The measured child: every record of the input as it is, to the topic `name`. Then it waits for
-/// the end of its standard input, so that it can be looked at.
-fn pass_through(brokers: &str, name: &str) -> Result<(), Box<dyn Error>> {
-    telemetry::start(telemetry::LogFormat::Text);
-    let kafka = Kafka {
-        brokers: brokers.to_owned(),
-        group: "bench".to_owned(),
-        commit_interval: COMMIT_INTERVAL,
-        transaction_timeout: Duration::from_secs(10),
-        session_timeout: Duration::from_secs(10),
-        delivery: Delivery::ExactlyOnce,
-        group_protocol: GroupProtocol::Classic,
-        compression: Default::default(),
-        properties: BTreeMap::new(),
-    };
-    let clients = Clients::new(kafka, name);
-    let [evidence, state] = ["evidence", "state"].map(str::to_owned);
-    let outputs = Outputs { topics: vec![name.to_owned()], evidence, followed: vec![], state };
-    let place = (&*format!("bench.{name}"), INPUT);
-    let session = Session::join(&clients, "worker-0", place, &outputs, Arc::default())?;
-    let deadline = Instant::now() + PATIENCE;
-    let mut next = BTreeMap::new();
-    let mut opened: Option<Instant> = None;
-    while opened.is_some() || next.values().map(|offset: &Offset| offset.0).sum::<i64>() < RECORDS {
-        if Instant::now() > deadline {
-            return Err(format!("still at {next:?} after {PATIENCE:?}").into());
-        }
-        while let Some(change) = session.change() {
-            let Change::Assigned(partitions) = change else {
-                return Err("partitions were taken away".into());
-            };
-            eprintln!("assigned {partitions:?}");
-            session.assign(&partitions.iter().map(|&p| (p, Offset(0))).collect::<Vec<_>>())?;
-        }
-        while opened.is_none_or(|at| at.elapsed() < COMMIT_INTERVAL) {
-            let Some(message) = session.poll(COMMIT_INTERVAL / 10)? else { break };
-            let value = message.record().value;
-            let same = Forward {
-                topic: name,
-                value,
-                key: ForwardKey::Own,
-                keep_timestamp: true,
-                keep: Some(Keep(&|_| true)),
-                headers: &[],
-            };
-            session.forward(&message, same)?;
-            opened.get_or_insert_with(Instant::now);
-            let at = message.record().at;
-            next.insert(at.partition, at.offset.next());
-        }
-        if opened.take_if(|at| at.elapsed() >= COMMIT_INTERVAL / 10).is_some() {
-            let started = Instant::now();
-            session.offsets(&next.iter().map(|(&p, &o)| (p, o)).collect::<Vec<_>>())?;
-            session.commit()?;
-            eprintln!("transaction committed took={:?}", started.elapsed());
-        }
-    }
-    stdin().read_to_end(&mut vec![])?;
-    Ok(())
 }

@@ -16,5 +16,5 @@ pub use half::{
     push_half, push_row, tick_value,
 };
 pub use identity::{HeaderOrField, Identity};
-pub use join::{Join, JoinSettings};
+pub use join::{Join, JoinSettings, WAIT_OCTAVES, Waits};
 pub use source::{AnswerSettings, AnswerSource, NoHalf};

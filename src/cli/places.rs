@@ -21,35 +21,7 @@ pub struct Place {
 /// The places of one stream, outputs first.
 pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
     let topics = &stream.topics;
-    let outputs = [
-        (
-            "sanitized",
-            &topics.sanitized,
-            &stream.outputs.sanitized,
-            "[[stream.output]] of = \"sanitized\"",
-        ),
-        (
-            "quarantine",
-            &topics.quarantine,
-            &stream.outputs.quarantine,
-            "[[stream.output]] of = \"quarantine\"",
-        ),
-        (
-            "dead letters",
-            &topics.dead_letter,
-            &stream.outputs.dead_letter,
-            "[[stream.output]] of = \"dead_letter\"",
-        ),
-    ];
-    let whole = OutputSpec::default();
-    let mut places: Vec<Place> = outputs
-        .into_iter()
-        .map(|(name, topic, spec, limits)| {
-            let decrypt = stream.decrypt.as_ref();
-            let holds = leaves(name, spec.as_ref().unwrap_or(&whole), decrypt);
-            Place { name, at: topic.clone(), holds, limits }
-        })
-        .collect();
+    let mut places = outputs(stream);
     let mut place = |name, at: String, holds: &str, limits| {
         places.push(Place { name, at, holds: holds.to_owned(), limits });
     };
@@ -104,6 +76,38 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
     };
     place("memory", "this process".into(), memory, "who may look into the process");
     places
+}
+
+/// Where the records go.
+fn outputs(stream: &Stream) -> Vec<Place> {
+    let topics = &stream.topics;
+    let outputs = [
+        (
+            "sanitized",
+            &topics.sanitized,
+            &stream.outputs.sanitized,
+            "[[stream.output]] of = \"sanitized\"",
+        ),
+        (
+            "quarantine",
+            &topics.quarantine,
+            &stream.outputs.quarantine,
+            "[[stream.output]] of = \"quarantine\"",
+        ),
+        (
+            "dead letters",
+            &topics.dead_letter,
+            &stream.outputs.dead_letter,
+            "[[stream.output]] of = \"dead_letter\"",
+        ),
+    ];
+    let whole = OutputSpec::default();
+    let each = outputs.into_iter().map(|(name, topic, spec, limits)| {
+        let decrypt = stream.decrypt.as_ref();
+        let holds = leaves(name, spec.as_ref().unwrap_or(&whole), decrypt);
+        Place { name, at: topic.clone(), holds, limits }
+    });
+    each.collect()
 }
 
 /// What of a record leaves by the output `name`.

@@ -1,5 +1,6 @@
 //! `tripline run`
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -16,13 +17,13 @@ use crate::shell::memory::Memory;
 use crate::shell::reload::{Reloader, Running};
 use crate::shell::roster::Roster;
 use crate::shell::routes::Routes;
-use crate::shell::run::{Overview, prepare, run};
+use crate::shell::run::{Overview, Prepared, prepare, run};
 use crate::shell::start::{self, Topics};
 use crate::shell::trial::Trial;
 use crate::shell::{admin, cgroup, features, memory, telemetry};
 
 /// How long a receiver that does not answer may keep us from ending. The routes were told when the
-/// workers were; of the 30 s that Kubernetes grants, workers may take 25.
+/// workers were; of the 40 s that Kubernetes grants, workers may take 25.
 const ROUTES_END: Duration = Duration::from_secs(2);
 
 /// Guard the streams of a configuration until told to stop (SIGTERM, Ctrl-C)
@@ -44,7 +45,12 @@ enum LogFormat {
 
 impl Args {
     pub fn run(self) -> Exit {
-        let Some(config) = self.config.read() else { return Exit::Config };
+        self.guard().unwrap_or_else(|exit| exit)
+    }
+
+    /// Until told to stop; an error is a start that came to nothing, and was logged.
+    fn guard(self) -> Result<Exit, Exit> {
+        let config = self.config.read().ok_or(Exit::Config)?;
         telemetry::start(match self.log {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,
@@ -52,100 +58,46 @@ impl Args {
         // From here on a signal drains; before it, there is nothing to drain.
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            if let Err(error) = signal_hook::flag::register(signal, stop.clone()) {
-                error!(%error, "cannot listen for signals");
-                return Exit::Failed;
-            }
+            signal_hook::flag::register(signal, stop.clone())
+                .map_err(|error| failed(&error, "cannot listen for signals"))?;
         }
-        let streams = match prepare(&config, &Trial::by_this_program()) {
-            Ok(streams) => streams,
-            Err(error) => {
-                error!("{error}");
-                return Exit::Config;
-            }
-        };
-        let routes = match Routes::new(&config) {
-            Ok(routes) => routes,
-            Err(error) => {
-                error!("{error}");
-                return Exit::Config;
-            }
-        };
-        let audit_log = match AuditLog::new(&config) {
-            Ok(log) => log,
-            Err(error) => {
-                error!("{error}");
-                return Exit::Config;
-            }
-        };
+        let streams =
+            prepare(&config, &Trial::by_this_program()).map_err(|error| refused(&error))?;
+        let routes = Routes::new(&config).map_err(|error| refused(&error))?;
+        let audit_log = AuditLog::new(&config).map_err(|error| refused(&error))?;
         let memory: Memory = streams.iter().map(|stream| stream.memory(&config.kafka)).sum();
         let memory = memory + Memory::of_routes(config.routes.len());
-        if let Err(too_much) = memory::fits(&memory, cgroup::limit()) {
-            error!("{too_much}");
-            return Exit::Config;
-        }
+        memory::fits(&memory, cgroup::limit()).map_err(|too_much| refused(&too_much))?;
         let clients = Clients::new(config.kafka.clone(), &config.instance);
         let (overview, reach) = (Overview::new(&streams), Arc::<Reach>::default());
         let roster = Roster::new(&streams, &overview, &config.kafka).telling(routes.counters());
         let roster = roster.reaching(reach.clone());
-        let threads = roster.by_stream();
-        let reloads = roster.reloads.clone();
-        if let Err(error) = signal_hook::flag::register(SIGHUP, reloads.flag()) {
-            error!(%error, "cannot listen for SIGHUP");
-            return Exit::Failed;
-        }
-        let running = streams.iter().zip(&roster.streams).zip(&overview.inboxes);
-        let running = running.map(|((prepared, stream), inboxes)| Running {
-            inboxes: inboxes.clone(),
-            present: stream.present.clone(),
-            schema: prepared.guard.schema().clone(),
-        });
-        let running: Vec<Running> = running.collect();
+        let (threads, reloads) = (roster.by_stream(), roster.reloads.clone());
+        signal_hook::flag::register(SIGHUP, reloads.flag())
+            .map_err(|error| failed(&error, "cannot listen for SIGHUP"))?;
+        let running = what_runs(&streams, &roster, &overview);
         // Who asks how we are is answered before the brokers are.
         start::begin(&overview);
-        if let Some(admin) = &config.admin
-            && let Err(error) = admin::serve(admin, roster)
-        {
-            error!("{error}");
-            return Exit::Config;
+        if let Some(admin) = &config.admin {
+            admin::serve(admin, roster).map_err(|error| refused(&error))?;
         }
-        if let Err(error) = reach::watch(&reach, &clients, &config, threads, &stop) {
+        reach::watch(&reach, &clients, &config, threads, &stop).map_err(|error| {
             error!("{error}");
-            return Exit::Failed;
-        }
+            Exit::Failed
+        })?;
         match start::wait_for_topics(&clients, &config, &overview, &stop) {
             Topics::There => {}
-            Topics::Missing => return Exit::Config,
-            Topics::Stopped => return Exit::Ok,
+            Topics::Missing => return Err(Exit::Config),
+            Topics::Stopped => return Ok(Exit::Ok),
         }
-        for stream in &streams {
-            let (told, schema) = (&stream.stream, stream.guard.schema());
-            match features::problem(&clients, told, schema) {
-                Ok(None) => {}
-                Ok(Some(problem)) => {
-                    error!("{problem}");
-                    return Exit::Config;
-                }
-                Err(error) => warn!(
-                    stream = told.name, %error,
-                    "cannot tell whether the bundle before had more features"
-                ),
-            }
-        }
-        let routes = match routes.start(&clients, &stop) {
-            Ok(routes) => routes,
-            Err(error) => {
-                error!("{error}");
-                return Exit::Failed;
-            }
-        };
-        let auditor = match Auditor::start(audit_log) {
-            Ok(auditor) => Arc::new(auditor),
-            Err(error) => {
-                error!(%error, "cannot write the audit log");
-                return Exit::Failed;
-            }
-        };
+        streams.iter().try_for_each(|stream| compare_features(&clients, stream))?;
+        let routes = routes.start(&clients, &stop).map_err(|error| {
+            error!("{error}");
+            Exit::Failed
+        })?;
+        let auditor = Auditor::start(audit_log)
+            .map_err(|error| failed(&error, "cannot write the audit log"))?;
+        let auditor = Arc::new(auditor);
         auditor.begin(&config, &streams);
         let instance = config.instance.clone();
         let reloader = Reloader {
@@ -160,16 +112,12 @@ impl Args {
             reloads,
             auditor: auditor.clone(),
         };
-        let looking = {
-            let stop = stop.clone();
-            std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(&stop))
-        };
-        if let Err(error) = looking {
-            error!(%error, "cannot look for new configurations");
-            return Exit::Failed;
-        }
-        let ended = run(&clients, streams, &overview, &stop);
-        let (exit, outcome) = match ended {
+        let told = stop.clone();
+        std::thread::Builder::new()
+            .name("reload".into())
+            .spawn(move || reloader.run(&told))
+            .map_err(|error| failed(&error, "cannot look for new configurations"))?;
+        let (exit, outcome) = match run(&clients, streams, &overview, &stop) {
             Ok(()) => (Exit::Ok, DeedOutcome::Done),
             Err(_) => (Exit::Failed, DeedOutcome::Failed),
         };
@@ -177,6 +125,43 @@ impl Args {
         auditor.note(DeedKind::Stop, &instance, outcome, []);
         routes.end(ROUTES_END);
         auditor.end();
-        exit
+        Ok(exit)
+    }
+}
+
+/// Logs why the configuration cannot be used.
+fn refused(error: &dyn Display) -> Exit {
+    error!("{error}");
+    Exit::Config
+}
+
+/// Logs what cannot be done.
+fn failed(error: &dyn Display, what: &str) -> Exit {
+    error!(%error, "{what}");
+    Exit::Failed
+}
+
+/// What a reload finds running, by stream.
+fn what_runs(streams: &[Prepared], roster: &Roster, overview: &Overview) -> Vec<Running> {
+    let each = streams.iter().zip(&roster.streams).zip(&overview.inboxes);
+    let each = each.map(|((prepared, stream), inboxes)| Running {
+        inboxes: inboxes.clone(),
+        present: stream.present.clone(),
+        schema: prepared.guard.schema().clone(),
+    });
+    each.collect()
+}
+
+/// Refuses a bundle with fewer features than the one before, as far as that is known.
+fn compare_features(clients: &Clients, prepared: &Prepared) -> Result<(), Exit> {
+    let (stream, schema) = (&prepared.stream, prepared.guard.schema());
+    match features::problem(clients, stream, schema) {
+        Ok(None) => Ok(()),
+        Ok(Some(problem)) => Err(refused(&problem)),
+        Err(error) => {
+            let stream = &stream.name;
+            warn!(%stream, %error, "cannot tell whether the bundle before had more features");
+            Ok(())
+        }
     }
 }

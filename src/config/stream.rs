@@ -164,8 +164,6 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
     let mode = [("observe", Mode::Observe), ("enforce", Mode::Enforce)];
     let on_flagged = [("correct", OnFlagged::Correct), ("quarantine", OnFlagged::Quarantine)];
     let on_failure = [("open", OnGuardFailure::Open), ("closed", OnGuardFailure::Closed)];
-    let formats = Format::ALL.iter().map(|&format| (format.name(), format)).collect::<Vec<_>>();
-    let inputs_by = [("position", InputsBy::Position), ("name", InputsBy::Name)];
     let name = claims.name(&mut section);
     section.demand("bundle", "\"models/digits\"");
     let mut stream = Stream {
@@ -173,28 +171,7 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
         bundle: section.file("bundle").unwrap_or_default(),
         bundle_key: section.file("bundle_key"),
         accept_fewer_features: section.flag("accept_fewer_features", false),
-        codec: codec::Config {
-            format: section.choice("codec", &formats, Format::Json),
-            fields: fields(&mut section),
-            inputs: Inputs {
-                by: section.choice("inputs_by", &inputs_by, InputsBy::default()),
-                extra: section
-                    .texts("extra_inputs", None)
-                    .map(|(names, _)| names.into_iter().collect())
-                    .unwrap_or_default(),
-                scaled_integers: section.flag("scaled_integers", false),
-            },
-            rows_per_record_max: section.integer(
-                "rows_per_record_max",
-                1..=65_536,
-                ROWS_PER_RECORD_MAX as u64,
-            ) as usize,
-            value_bytes_max: section.integer("value_bytes_max", 1..=1_000_000_000, 1 << 20)
-                as usize,
-            // Known once the whole file is read.
-            registry: false,
-            select: select(&mut section),
-        },
+        codec: codec(&mut section),
         policy: Policy {
             mode: section.choice("mode", &mode, Mode::default()),
             on_flagged: section.choice("on_flagged", &on_flagged, OnFlagged::default()),
@@ -247,6 +224,32 @@ fn stream(mut section: Section<'_>, claims: &mut Claims, keys: &Keys) -> Stream 
     stream.clients = clients::read(section.section("clients"), keys);
     section.end();
     stream
+}
+
+fn codec(section: &mut Section<'_>) -> codec::Config {
+    let formats = Format::ALL.iter().map(|&format| (format.name(), format)).collect::<Vec<_>>();
+    let inputs_by = [("position", InputsBy::Position), ("name", InputsBy::Name)];
+    codec::Config {
+        format: section.choice("codec", &formats, Format::Json),
+        fields: fields(section),
+        inputs: Inputs {
+            by: section.choice("inputs_by", &inputs_by, InputsBy::default()),
+            extra: section
+                .texts("extra_inputs", None)
+                .map(|(names, _)| names.into_iter().collect())
+                .unwrap_or_default(),
+            scaled_integers: section.flag("scaled_integers", false),
+        },
+        rows_per_record_max: section.integer(
+            "rows_per_record_max",
+            1..=65_536,
+            ROWS_PER_RECORD_MAX as u64,
+        ) as usize,
+        value_bytes_max: section.integer("value_bytes_max", 1..=1_000_000_000, 1 << 20) as usize,
+        // Known once the whole file is read.
+        registry: false,
+        select: select(section),
+    }
 }
 
 fn fields(section: &mut Section<'_>) -> Option<Fields> {

@@ -90,6 +90,13 @@ impl Merge {
         }
     }
 
+    /// What member `i` adds to the sum with this score; 0 if it stands beside it.
+    pub(super) fn part(&self, i: usize, score: f32) -> f32 {
+        let (member, tail) = &self.members[i];
+        let weight = if member.role == Role::Trigger { 0.0 } else { member.weight };
+        weight * tail.surprise(score)
+    }
+
     /// Index of the member that speaks loudest; the first of equals.
     pub(super) fn leading(&self, scores: &[f32]) -> usize {
         let first =

@@ -109,6 +109,11 @@ impl Decider {
         (self.budget.get() * (self.calibration.rows() + 1) as f64) as usize
     }
 
+    /// What detector `i` adds to the sum with this score; 0 if it stands beside the sum. O(log m).
+    pub fn part(&self, i: usize, score: f32) -> f32 {
+        self.merge.part(i, score)
+    }
+
     /// Index of the detector that speaks loudest in the merged score of a row. Shape: `scores` `[k]`.
     pub fn leading(&self, scores: &[f32]) -> usize {
         self.merge.leading(scores)

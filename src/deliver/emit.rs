@@ -80,13 +80,7 @@ pub fn forward<S: Session>(
     // What says how the sender's value is to be read says nothing of a sealed one.
     let sealed = pointer.is_none() && content == ValueForm::Sealed;
     let tells_changes = stream.change_headers && !is_pointer && !hides;
-    let corrected = outcome.corrected.as_ref().filter(|_| {
-        tells_changes && outcome.judged.is_ok_and(|verdict| verdict.action == Action::Correct)
-    });
-    // Only of corrected records, which are few: these allocate.
-    let told = corrected.zip(record.value).map(|(range, own)| {
-        (changes(own, &scorer.corrected()[range.clone()], outcome.changed), repr_digest(own))
-    });
+    let told = if tells_changes { changed(scorer, &record, outcome) } else { None };
     let goes = |name: &[u8]| {
         theirs(name)
             && !(stream.change_headers && name.eq_ignore_ascii_case(REPR_DIGEST.as_bytes()))
@@ -122,11 +116,9 @@ pub fn forward<S: Session>(
         Forward {
             topic: topic(stream, outcome),
             value,
-            key: match &outcome.departure.key {
-                _ if form == Form::Bare => ForwardKey::Other(name.as_bytes()),
-                NewKey::Own => ForwardKey::Own,
-                NewKey::Gone => ForwardKey::Absent,
-                NewKey::At(range) => ForwardKey::Other(&scorer.corrected()[range.clone()]),
+            key: match form {
+                Form::Bare => ForwardKey::Other(name.as_bytes()),
+                _ => key(scorer, outcome),
             },
             keep_timestamp: form == Form::Whole,
             // A pointer is ours, and says nothing of how a value is to be read.
@@ -134,6 +126,28 @@ pub fn forward<S: Session>(
             headers: &headers,
         },
     )
+}
+
+/// What was changed of a corrected record, and a digest of its own value; of others nothing. Corrected
+/// records are few: this allocates.
+fn changed(
+    scorer: &impl Scorer,
+    record: &Record<'_>,
+    outcome: &Outcome,
+) -> Option<(Vec<u8>, String)> {
+    let is_corrected = outcome.judged.is_ok_and(|verdict| verdict.action == Action::Correct);
+    let range = outcome.corrected.clone().filter(|_| is_corrected)?;
+    let own = record.value?;
+    Some((changes(own, &scorer.corrected()[range], outcome.changed), repr_digest(own)))
+}
+
+/// The key that a record leaves with.
+fn key<'a>(scorer: &'a impl Scorer, outcome: &Outcome) -> ForwardKey<'a> {
+    match &outcome.departure.key {
+        NewKey::Own => ForwardKey::Own,
+        NewKey::Gone => ForwardKey::Absent,
+        NewKey::At(range) => ForwardKey::Other(&scorer.corrected()[range.clone()]),
+    }
 }
 
 /// Where a record stands and what it is; `hides`: without what its value could be guessed by.

@@ -53,7 +53,8 @@ impl Follower for Join {
     fn facts(&self) -> FollowerFacts {
         let (rows, windows, forgotten) = Self::counts(self);
         let entries = self.waiting() as u64;
-        FollowerFacts { rows, windows, judged_until: self.clock(), entries, forgotten }
+        let (judged_until, waits) = (self.clock(), self.waits());
+        FollowerFacts { rows, windows, judged_until, entries, forgotten, waits }
     }
 
     fn restore(&self, next: Offset, low: Offset, state: &[u8]) -> Result<Self, String> {

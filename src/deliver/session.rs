@@ -173,6 +173,10 @@ pub trait Session {
     /// returned once.
     fn looked(&self) -> Option<BTreeMap<TopicPartition, Extent>>;
 
+    /// The id of a topic now, which is another one once the topic is made anew. `None` if the brokers do not tell it at once, and
+    /// under at-least-once, where records that left cannot be taken back.
+    fn topic_id(&self, topic: &str) -> Option<String>;
+
     /// Compares these partitions of a topic now with the extent known of each.
     ///
     /// # Errors

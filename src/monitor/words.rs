@@ -22,57 +22,64 @@ pub fn summary(
     share: f64,
     note: Option<&str>,
 ) -> String {
-    let Counts { rows, flagged, .. } = incident.counts;
-    let (stream, since, until) = (&about.stream, utc(incident.since), utc(incident.until));
-    let (flagged_share, done) = (percent(share), done(about, incident));
+    let stream = &about.stream;
     if status == Status::Resolved {
-        let why = note.unwrap_or(match incident.cause {
-            Cause::Attack => "the share of suspicious records is back near what is usual",
-            Cause::Quality => "records are sound again",
-            Cause::Tampering => "the deployed model answers as the bundle's own model does",
-            Cause::Drift => "inputs and answers are as they were",
-            Cause::NoData => "records come again",
-            Cause::Stall => "every partition goes on",
-            Cause::DataLoss => "every partition is read on, and nothing more was lost",
-            Cause::Access => "no client does what it should not",
-            Cause::Privacy => "no set of features points to more rows than its limit allows",
-        });
-        if incident.is_of_clients() {
-            return format!(
-                "{stream}: over at {until}: {}. It began at {since}.",
-                note.unwrap_or(QUIET_CLIENTS)
-            );
-        }
-        if matches!(incident.cause, Cause::Stall | Cause::DataLoss | Cause::Privacy) {
-            return format!("{stream}: over at {until}: {why}. It began at {since}.");
-        }
-        if incident.cause == Cause::Tampering {
-            return format!("{stream}: over at {until}: {why}. It began at {since}.");
-        }
-        if incident.cause == Cause::Quality {
-            let faults = incident.counts.faults;
-            let all = rows + faults;
-            return format!(
-                "{stream}: over at {until}: {why}. {faults} of {all} records could not be read since \
-                 {since}. {done}"
-            );
-        }
-        return format!(
-            "{stream}: over at {until}: {why}. {flagged} of {rows} records ({flagged_share}) were \
-             flagged since {since}. {done}"
-        );
+        return format!("{stream}: {}", over(about, incident, share, note));
     }
-    let what = match incident.cause {
+    format!("{stream}: {} {}", what(about, incident, share), done(about, incident))
+}
+
+/// That an incident is over, and why.
+fn over(about: &About, incident: &Incident, share: f64, note: Option<&str>) -> String {
+    let Counts { rows, flagged, faults, .. } = incident.counts;
+    let (since, until) = (utc(incident.since), utc(incident.until));
+    if incident.is_of_clients() {
+        return format!("over at {until}: {}. It began at {since}.", note.unwrap_or(QUIET_CLIENTS));
+    }
+    let why = note.unwrap_or(match incident.cause {
+        Cause::Attack => "the share of suspicious records is back near what is usual",
+        Cause::Quality => "records are sound again",
+        Cause::Tampering => "the deployed model answers as the bundle's own model does",
+        Cause::Drift => "inputs and answers are as they were",
+        Cause::NoData => "records come again",
+        Cause::Stall => "every partition goes on",
+        Cause::DataLoss => "every partition is read on, and nothing more was lost",
+        Cause::Access => "no client does what it should not",
+        Cause::Privacy => "no set of features points to more rows than its limit allows",
+    });
+    match incident.cause {
+        Cause::Stall | Cause::DataLoss | Cause::Privacy | Cause::Tampering => {
+            format!("over at {until}: {why}. It began at {since}.")
+        }
+        Cause::Quality => {
+            let (all, done) = (rows + faults, done(about, incident));
+            format!(
+                "over at {until}: {why}. {faults} of {all} records could not be read since {since}. {done}"
+            )
+        }
+        _ => {
+            let (share, done) = (percent(share), done(about, incident));
+            format!(
+                "over at {until}: {why}. {flagged} of {rows} records ({share}) were flagged since {since}. {done}"
+            )
+        }
+    }
+}
+
+/// What is wrong, how often, and since when.
+fn what(about: &About, incident: &Incident, share: f64) -> String {
+    let Counts { rows, flagged, .. } = incident.counts;
+    let since = utc(incident.since);
+    match incident.cause {
         Cause::Attack | Cause::Access if incident.is_of_clients() => {
             format!("{} Since {since}.", others(incident, "").trim_start())
         }
         Cause::Access => format!("clients do what they should not since {since}."),
         Cause::Attack => {
-            let budget = about.budget;
+            let (budget, share) = (about.budget, percent(share));
             let found = others(incident, "flagged-share");
             format!(
-                "{flagged} of {rows} records look attacked ({flagged_share}; {budget} is the budget) \
-                 since {since}.{}{found}",
+                "{flagged} of {rows} records look attacked ({share}; {budget} is the budget) since {since}.{}{found}",
                 mostly(about, incident)
             )
         }
@@ -80,22 +87,7 @@ pub fn summary(
             let found = others(incident, "");
             format!("the deployed model is not the one that the bundle knows since {since}.{found}")
         }
-        Cause::Quality => {
-            let Counts { faults, .. } = incident.counts;
-            let all = rows + faults;
-            let missing = |finding: &Finding| finding.watch == "missing-answers";
-            let what = match faults {
-                0 if incident.members.iter().all(|member| missing(&member.finding)) => {
-                    "records and answers of the deployed model do not meet".to_owned()
-                }
-                0 => format!("{rows} records are not what they were"),
-                _ => {
-                    let share = percent(faults as f64 / all as f64);
-                    format!("{faults} of {all} records cannot be read ({share})")
-                }
-            };
-            format!("{what} since {since}.{}", others(incident, ""))
-        }
+        Cause::Quality => quality(incident),
         Cause::Drift => {
             let features = incident.members.len();
             let changed = if features == 1 { "one thing" } else { &format!("{features} things") };
@@ -109,29 +101,47 @@ pub fn summary(
             let at = at.unwrap_or_else(|| "a partition makes no progress".to_owned());
             format!("{at} although records wait, told at {since}.")
         }
-        Cause::DataLoss => {
-            let at = incident
-                .first
-                .map(|(partition, offset)| format!(" at offset {offset} of partition {partition}"));
-            let at = at.unwrap_or_default();
-            let Counts { lost, outputs_lost, other_logs, .. } = incident.counts;
-            let mut parts = vec![];
-            if lost > 0 {
-                parts.push(format!("{lost} records of the input are gone that nobody read"));
-            }
-            if outputs_lost > 0 {
-                parts.push(format!("{outputs_lost} records that had left are gone from outputs"));
-            }
-            if other_logs > 0 {
-                parts.push(format!(
-                    "the input became another log, {other_logs} times in its partitions"
-                ));
-            }
-            format!("{}; first{at}, told at {since}.", parts.join("; "))
-        }
+        Cause::DataLoss => data_loss(incident),
         Cause::Privacy => exposed(incident),
+    }
+}
+
+/// Which records cannot be read, or are not what they were.
+fn quality(incident: &Incident) -> String {
+    let Counts { rows, faults, .. } = incident.counts;
+    let all = rows + faults;
+    let missing = |finding: &Finding| finding.watch == "missing-answers";
+    let what = match faults {
+        0 if incident.members.iter().all(|member| missing(&member.finding)) => {
+            "records and answers of the deployed model do not meet".to_owned()
+        }
+        0 => format!("{rows} records are not what they were"),
+        _ => {
+            let share = percent(faults as f64 / all as f64);
+            format!("{faults} of {all} records cannot be read ({share})")
+        }
     };
-    format!("{stream}: {what} {done}")
+    format!("{what} since {}.{}", utc(incident.since), others(incident, ""))
+}
+
+/// What Kafka lost, and where first.
+fn data_loss(incident: &Incident) -> String {
+    let first = incident.first;
+    let at =
+        first.map(|(partition, offset)| format!(" at offset {offset} of partition {partition}"));
+    let at = at.unwrap_or_default();
+    let Counts { lost, outputs_lost, other_logs, .. } = incident.counts;
+    let mut parts = vec![];
+    if lost > 0 {
+        parts.push(format!("{lost} records of the input are gone that nobody read"));
+    }
+    if outputs_lost > 0 {
+        parts.push(format!("{outputs_lost} records that had left are gone from outputs"));
+    }
+    if other_logs > 0 {
+        parts.push(format!("the input became another log, {other_logs} times in its partitions"));
+    }
+    format!("{}; first{at}, told at {}.", parts.join("; "), utc(incident.since))
 }
 
 /// Which features point to how many rows, and what would help.

@@ -47,6 +47,8 @@ pub enum Mutation {
     BelieveTheLog,
     /// A partition that waits because its log became shorter goes on once it has grown again.
     LongEnough,
+    /// Records are committed without asking whether the input was made anew since they were read.
+    CommitUnasked,
 }
 
 impl Mutation {

@@ -229,6 +229,10 @@ impl<S: Session> Session for Failpoints<S> {
         self.inner.looked()
     }
 
+    fn topic_id(&self, topic: &str) -> Option<String> {
+        self.inner.topic_id(topic)
+    }
+
     fn survey(
         &self,
         topic: &str,

@@ -169,6 +169,11 @@ fn a_hold_that_ends_itself_once_the_log_has_grown_again_is_caught() {
 }
 
 #[test]
+fn committing_without_asking_whether_the_topic_was_made_anew_is_caught() {
+    check_caught(Mutation::CommitUnasked, 200);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_world_to_the_last_step() {
     let options = Options { trace: true, ..Options::default() };
     for seed in [0, 4, 18, 38, 171] {

@@ -1,5 +1,6 @@
 //! A pair, row by row: same label or another, how far apart, how sure, how late.
 
+use super::waits::octave;
 use crate::answers::half::{CORRECTED, Half, HalfOf, HalfRow};
 use crate::record::{Offset, Partition, Timestamp};
 use crate::watch::JoinWindow;
@@ -28,14 +29,16 @@ impl<'a> Pair<'a> {
         let (own, said) = (request.rows, answer.rows);
         Self { partition, offset, flagged, endpoint, sent_at, answer_at, own, said }
     }
+
+    /// From sending on to the answer; 0 if clocks say that it came before.
+    pub fn waited_ms(&self) -> u64 {
+        self.answer_at.0.saturating_sub(self.sent_at.0).max(0) as u64
+    }
 }
 
 /// Counts a pair; rows are compared where the own model's `margin` is larger than this.
 pub(super) fn count_pair(pair: &Pair<'_>, margin: f32, window: &mut JoinWindow) {
-    let waited_ms = pair.answer_at.0.saturating_sub(pair.sent_at.0).max(1);
-    let cells = &mut window.cells;
-    let octave = waited_ms.ilog2() as usize;
-    cells.push(LATENCY.start + octave.min(LATENCY.len() - 1));
+    window.cells.push(LATENCY.start + octave(pair.waited_ms()));
     let (own, said) = (HalfRow::all(pair.own), HalfRow::all(pair.said));
     if own.len() != said.len() {
         window.counts.misshapen += 1;

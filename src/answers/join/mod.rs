@@ -9,11 +9,13 @@
 
 mod compare;
 mod pending;
+mod waits;
 
 use serde::{Deserialize, Serialize};
 
 use self::compare::{Pair, count_pair};
 use self::pending::{IdFate, Meeting, Pending};
+pub use self::waits::{WAIT_OCTAVES, Waits};
 use super::half::{Half, HalfOf, JoinValue};
 use crate::alarm::WindowStart;
 use crate::record::{Offset, Timestamp};
@@ -52,12 +54,13 @@ pub struct Join {
     counts: Tallied,
 }
 
-/// What it did since it began here: halves that it read, windows that it told, halves that it gave up.
+/// What it did since it began here: halves that it read, windows that it told, halves that it gave up, how long answers took.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tallied {
     halves: u64,
     windows: u64,
     given_up: u64,
+    waits: Waits,
 }
 
 /// What is written to the state topic, beside `next` and `low`.
@@ -105,8 +108,13 @@ impl Join {
 
     /// Halves that it read, windows that it told and halves that it gave up, since it began here.
     pub fn counts(&self) -> (u64, u64, u64) {
-        let Tallied { halves, windows, given_up } = self.counts;
+        let Tallied { halves, windows, given_up, .. } = self.counts;
         (halves, windows, given_up)
+    }
+
+    /// How long answers took, since it began here.
+    pub fn waits(&self) -> Waits {
+        self.counts.waits
     }
 
     /// What time it is, as far as it read.
@@ -245,6 +253,7 @@ impl Join {
                     HalfOf::Answer { .. } => Pair::new(&other.as_half(half.id), half),
                     HalfOf::Request { .. } => Pair::new(half, &other.as_half(half.id)),
                 };
+                self.counts.waits.add(paired.waited_ms());
                 count_pair(&paired, margin, self.window(paired.answer_at));
             }
         }

@@ -67,6 +67,7 @@ impl Follower for ClientMonitor {
             judged_until: self.judged_until(),
             entries: known.map_or(0, |known| known.len() as u64),
             forgotten: known.map_or(0, KnownClients::forgotten),
+            ..FollowerFacts::default()
         }
     }
 

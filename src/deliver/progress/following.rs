@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::answers::{WAIT_OCTAVES, Waits};
 use crate::record::Timestamp;
 
 /// What a follower says of itself.
@@ -18,6 +19,8 @@ pub struct FollowerFacts {
     pub entries: u64,
     /// Of these, so many had to go for want of room since it began here.
     pub forgotten: u64,
+    /// Of the join of answers: from sending on to the answer, of each pair since it began here.
+    pub waits: Waits,
 }
 
 /// Counters of a follower.
@@ -27,20 +30,26 @@ pub struct Following {
     windows: AtomicU64,
     entries: AtomicU64,
     forgotten: AtomicU64,
+    wait_octaves: [AtomicU64; WAIT_OCTAVES],
+    waits_sum_ms: AtomicU64,
     lag: AtomicU64,
 }
 
 impl Following {
     /// What it says now, and how many records of its topic it has not read.
     pub fn note(&self, facts: &FollowerFacts, lag: u64) {
-        let FollowerFacts { rows, windows, entries, forgotten, .. } = *facts;
+        let FollowerFacts { rows, windows, entries, forgotten, waits, .. } = *facts;
         for (counter, now) in [
             (&self.rows, rows),
             (&self.windows, windows),
             (&self.entries, entries),
             (&self.forgotten, forgotten),
+            (&self.waits_sum_ms, waits.sum_ms),
             (&self.lag, lag),
-        ] {
+        ]
+        .into_iter()
+        .chain(self.wait_octaves.iter().zip(waits.octaves))
+        {
             counter.store(now, Ordering::Relaxed);
         }
     }
@@ -54,6 +63,10 @@ impl Following {
             judged_until: Timestamp(0),
             entries: get(&self.entries),
             forgotten: get(&self.forgotten),
+            waits: Waits {
+                octaves: std::array::from_fn(|octave| get(&self.wait_octaves[octave])),
+                sum_ms: get(&self.waits_sum_ms),
+            },
         };
         (facts, get(&self.lag))
     }

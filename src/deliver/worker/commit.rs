@@ -11,6 +11,14 @@ use crate::watch::{Evidence, Message, Presence};
 /// The evidence topic has one partition: one order, one monitor.
 pub(super) const EVIDENCE_PARTITION: Option<Partition> = Some(Partition(0));
 
+impl Slot {
+    /// Whether it was read further since the last commit. State and offset of a partition are written together or not at
+    /// all: a lane that read nothing has neither.
+    pub(super) fn has_moved(&self) -> bool {
+        Some(self.lane.next()) != self.committed
+    }
+}
+
 impl<R: Scorer> Desk<R> {
     /// Commits outputs, evidence, state and offsets together. Does nothing if nothing was sent.
     pub(super) fn commit<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
@@ -21,13 +29,39 @@ impl<R: Scorer> Desk<R> {
         let started = session.now();
         // What evidence counts has left: a record that its topic does not take is judged again.
         session.barrier()?;
+        self.check_id(session)?;
         self.send_losses(session)?;
+        self.send_evidence(session)?;
+        // What state covers is never sent again: it must be there first.
+        session.barrier()?;
+        self.send_states(session)?;
+        // Of those that did not move too: a coordinator that forgot some knows them again.
+        let those = self.partitions.slots().filter(|(_, slot)| slot.has_moved() || slot.written);
+        let next: Vec<(Partition, Offset)> = those.map(|(p, slot)| (p, slot.lane.next())).collect();
+        session.offsets(&next)?;
+        session.commit()?;
+        self.note_committed(&next);
+        self.opened = None;
+        let took = session.now().saturating_duration_since(started);
+        debug!(?took, partitions = next.len(), "transaction committed");
+        self.progress.committed(took);
+        Ok(())
+    }
+
+    /// Sends what the lanes counted since the last commit: for the monitor and, if clients are watched, for theirs.
+    fn send_evidence<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let topics = &self.stream.topics;
+        let send = |topic: &str, partition: Partition, value: &[u8]| {
+            session.send(Output {
+                topic,
+                partition: EVIDENCE_PARTITION,
+                key: partition.to_string().as_bytes(),
+                value,
+                headers: &[],
+            })
+        };
         let (mut evidence, mut visits) = (vec![], vec![]);
-        // State and offset of a partition are written together or not at all: a lane that read
-        // nothing has neither.
-        let moved = |slot: &Slot| Some(slot.lane.next()) != slot.committed;
-        for (partition, slot) in self.partitions.slots_mut().filter(|(_, slot)| moved(slot)) {
+        for (partition, slot) in self.partitions.slots_mut().filter(|(_, slot)| slot.has_moved()) {
             slot.lane.drain_evidence(&mut evidence);
             // Before the counts of the same offsets.
             for (passage, groups) in slot.lane.drain_beside() {
@@ -35,57 +69,42 @@ impl<R: Scorer> Desk<R> {
                 let groups = self.scorer.quasi().map(|plan| groups.messages(plan));
                 let groups = groups.into_iter().flatten().map(Message::Quasi);
                 for message in passage.into_iter().chain(groups) {
-                    session.send(Output {
-                        topic: &topics.evidence,
-                        partition: EVIDENCE_PARTITION,
-                        key: partition.to_string().as_bytes(),
-                        value: &message.to_bytes(),
-                        headers: &[],
-                    })?;
+                    send(&topics.evidence, partition, &message.to_bytes())?;
                 }
             }
             let read_out = session.is_read_out(partition, slot.lane.next());
             for evidence in evidence.drain(..).map(|evidence| Evidence { read_out, ..evidence }) {
-                session.send(Output {
-                    topic: &topics.evidence,
-                    partition: EVIDENCE_PARTITION,
-                    key: partition.to_string().as_bytes(),
-                    value: &Message::Evidence(evidence).to_bytes(),
-                    headers: &[],
-                })?;
+                send(&topics.evidence, partition, &Message::Evidence(evidence).to_bytes())?;
             }
             if self.stream.clients.is_some() {
                 slot.lane.drain_visits(&mut visits);
             }
             for visits in visits.drain(..).map(|visits| Visits { read_out, ..visits }) {
-                session.send(Output {
-                    topic: &topics.visits,
-                    partition: EVIDENCE_PARTITION,
-                    key: partition.to_string().as_bytes(),
-                    value: &VisitMessage::Visits(visits).to_bytes(),
-                    headers: &[],
-                })?;
+                send(&topics.visits, partition, &VisitMessage::Visits(visits).to_bytes())?;
             }
         }
-        // What state covers is never sent again: it must be there first.
-        session.barrier()?;
-        for (partition, slot) in self.partitions.slots().filter(|(_, slot)| moved(slot)) {
+        Ok(())
+    }
+
+    /// Sends the state of each partition that moved.
+    fn send_states<S: Session>(&self, session: &S) -> Result<(), SessionError> {
+        for (partition, slot) in self.partitions.slots().filter(|(_, slot)| slot.has_moved()) {
             session.send(Output {
-                topic: &topics.state,
+                topic: &self.stream.topics.state,
                 partition: Some(partition),
                 key: LANE_KEY,
                 value: &slot.lane.to_bytes(),
                 headers: &[],
             })?;
         }
-        // Of those that did not move too: a coordinator that forgot some knows them again.
-        let those = self.partitions.slots().filter(|(_, slot)| moved(slot) || slot.written);
-        let next: Vec<(Partition, Offset)> = those.map(|(p, slot)| (p, slot.lane.next())).collect();
-        session.offsets(&next)?;
-        session.commit()?;
+        Ok(())
+    }
+
+    /// Notes what is committed now: the offsets `next`, and each lane as it is.
+    fn note_committed(&mut self, next: &[(Partition, Offset)]) {
         for (_, slot) in self.partitions.slots_mut() {
-            slot.written |= moved(slot);
-            if moved(slot) || slot.last.is_none() {
+            slot.written |= slot.has_moved();
+            if slot.has_moved() || slot.last.is_none() {
                 slot.last = Some(Last { lane: slot.lane.clone(), told_quiet: None });
             }
             if let Some(last) = &mut slot.last {
@@ -97,18 +116,13 @@ impl<R: Scorer> Desk<R> {
         self.losses.told();
         self.arrivals.unknown();
         self.refusals.settle();
-        for &(partition, next) in &next {
+        for &(partition, next) in next {
             self.progress.stands(partition, next);
         }
         for (partition, slot) in self.partitions.slots() {
             self.refusals.committed(partition, slot.lane.next());
             self.arrivals.committed(partition, slot.lane.next());
         }
-        self.opened = None;
-        let took = session.now().saturating_duration_since(started);
-        debug!(?took, partitions = next.len(), "transaction committed");
-        self.progress.committed(took);
-        Ok(())
     }
 
     /// Checks whether each partition makes progress, also while there is no producer.

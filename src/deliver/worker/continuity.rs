@@ -29,7 +29,7 @@ pub struct Losses {
     waiting: BTreeMap<Partition, Loss>,
     /// Since when the log does not have the next offset.
     interrupted: Option<Instant>,
-    /// Partitions with records of a new leader epoch, whose log was not checked yet.
+    /// Partitions with records of a new leader epoch, or of a topic made anew, whose log was not checked yet.
     elected: BTreeSet<Partition>,
 }
 
@@ -168,6 +168,28 @@ impl<R: Scorer> Desk<R> {
             session.rewind(&self.nexts(self.partitions.reading()))?;
         }
         Ok(())
+    }
+
+    /// Refuses a commit if the input was made anew since what it covers was read: offsets go on in the new topic where they
+    /// stood, so some of these records may be of the one, and some of the other. They are given up, and read again once the
+    /// partitions were checked.
+    pub(super) fn check_id<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
+        let input = &self.stream.input;
+        let moved = || self.partitions.slots().filter(|(_, slot)| slot.has_moved());
+        if moved().next().is_none() {
+            return Ok(());
+        }
+        let Some(id) = session.topic_id(input) else { return Ok(()) };
+        let is_other = |slot: &Slot| {
+            let known = slot.lane.log().and_then(|log| log.topic.as_ref());
+            known.is_some_and(|known| *known != id)
+        };
+        if !moved().any(|(_, slot)| is_other(slot)) {
+            return Ok(());
+        }
+        let reason = format!("topic {input} was made anew since these records were read");
+        self.losses.elected.extend(self.partitions.slots().map(|(partition, _)| partition));
+        Err(SessionError::Exchange { what: "commit", reason })
     }
 
     /// Whether some of `messages` have a newer leader epoch than the known log. The log may have been cut before them, so

@@ -11,6 +11,7 @@
 mod columns;
 pub mod drift;
 mod error;
+mod first_look;
 pub mod html;
 pub mod labelled;
 pub mod measure;

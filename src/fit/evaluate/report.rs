@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Formatter};
 
+use super::first_look::FirstLook;
 use super::sample::{Accuracy, Sample};
 use super::suspects::{Clean, Report, Suspect};
 
@@ -25,7 +26,8 @@ impl fmt::Display for Report {
         let width = longest.clamp("if all corrected".len(), NAME_MAX);
         told_apart(f, &self.suspects, width)?;
         reaches_the_model(f, self, width)?;
-        alone(f, &self.suspects, width)
+        alone(f, &self.suspects, width)?;
+        first_look(f, &self.suspects, width)
     }
 }
 
@@ -134,6 +136,22 @@ fn alone(f: &mut Formatter<'_>, suspects: &[Suspect], width: usize) -> fmt::Resu
     Ok(())
 }
 
+/// What a cheap first look would keep, if the bundle has learned detectors.
+fn first_look(f: &mut Formatter<'_>, suspects: &[Suspect], width: usize) -> fmt::Result {
+    if suspects.iter().all(|suspect| suspect.first_look.is_none()) {
+        return Ok(());
+    }
+    head(f, width, "flagged, kept", &["10% go on", "20% go on", "30% go on"])?;
+    for Suspect { name, first_look, .. } in suspects {
+        let share = |share: Option<f64>| share.map_or("-".to_owned(), percent);
+        let Some(FirstLook { kept_at_10pct, kept_at_20pct, kept_at_30pct }) = *first_look else {
+            continue;
+        };
+        line(f, width, name, &[kept_at_10pct, kept_at_20pct, kept_at_30pct].map(share))?;
+    }
+    Ok(())
+}
+
 fn head(f: &mut Formatter<'_>, width: usize, name: &str, columns: &[&str]) -> fmt::Result {
     write!(f, "\n{name:width$}")?;
     columns.iter().try_for_each(|column| write!(f, "{column:>NUMBER$}"))?;
@@ -203,6 +221,7 @@ mod tests {
         Suspect {
             name: name.into(),
             sample: sample("pgd.npz#success", 200, 120, accuracy),
+            first_look: None,
             merged: measure(shift),
             scores: vec![],
             lowest: vec![],

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::columns::Columns;
 use super::error::EvaluateError;
+use super::first_look::{FirstLook, first_scores};
 use super::measure::Measure;
 use super::road::{Audience, RecordPath, SEEN, Turned};
 use super::rows::{Named, Rows};
@@ -90,6 +91,9 @@ pub struct Suspect {
     /// Each by its own score alone, in the bundle's order.
     #[serde(serialize_with = "by_kind")]
     pub detectors: Vec<(String, Measure)>,
+    /// What a cheap first look would keep, if the bundle has learned detectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_look: Option<FirstLook>,
     /// As those of the clean rows.
     #[serde(skip)]
     pub scores: Vec<Vec<f32>>,
@@ -138,28 +142,41 @@ pub fn compare(
     let members = manifest.detectors.len();
     let mut hear = |rows: &Rows, labels| Heard::of(rows, labels, trial, &mut road, members, watch);
     let clean = hear(&trial.clean, trial.labels.clone())?;
+    let heard = trial.suspects.iter().map(|Named { rows, .. }| hear(rows, None));
+    let heard = heard.collect::<Result<Vec<_>, _>>()?;
+    let decider = road.guard.decider();
+    let kinds: Vec<String> = manifest.detectors.iter().map(|member| member.kind.clone()).collect();
+    let flagged_from = threshold(decider);
+    let clean_first = first_scores(decider, &kinds, &clean.scores);
     let mut suspects = vec![];
-    for Named { name, rows } in &trial.suspects {
-        let heard = hear(rows, None)?;
+    for (Named { name, .. }, heard) in trial.suspects.iter().zip(heard) {
+        let first = clean_first.as_ref().zip(first_scores(decider, &kinds, &heard.scores));
+        let first_look =
+            first.map(|(clean, own)| FirstLook::of(clean, &own, &heard.scores[0], flagged_from));
         let measure = |column: usize| Measure::of(&clean.scores[column], &heard.scores[column]);
-        let kinds = manifest.detectors.iter().map(|member| member.kind.clone());
         suspects.push(Suspect {
             name: name.clone(),
             merged: measure(0),
-            detectors: kinds.zip(1..).map(|(kind, column)| (kind, measure(column))).collect(),
+            detectors: kinds
+                .iter()
+                .cloned()
+                .zip(1..)
+                .map(|(kind, at)| (kind, measure(at)))
+                .collect(),
+            first_look,
             sample: heard.sample,
             scores: heard.scores,
             lowest: heard.lowest,
             highest: heard.highest,
         });
     }
-    let budget = road.guard.decider().budget();
+    let budget = decider.budget();
     let calibrated = manifest.provenance.rows.merged as usize;
     Ok(Report {
         bundle: manifest.name.clone(),
         digest: bundle.digest.to_string(),
         budget,
-        threshold: threshold(road.guard.decider()),
+        threshold: flagged_from,
         clean: Clean {
             flagged_expected: flagged_interval(budget, calibrated, clean.sample.scored()),
             sample: clean.sample,
@@ -169,7 +186,7 @@ pub fn compare(
         },
         suspects,
         schema: manifest.schema.clone(),
-        kinds: manifest.detectors.iter().map(|member| member.kind.clone()).collect(),
+        kinds,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Metrics of those who read topics of ours: the client monitor, and the join of answers. None is about one client.
 
-use super::page::Page;
+use super::page::{MILLIS, Page};
 use crate::deliver::{FollowerFacts, Progress};
 use crate::record::Timestamp;
 use crate::shell::roster::Stream;
@@ -67,6 +67,7 @@ pub(super) fn counts(page: &mut Page, streams: &[Stream], now: Timestamp) {
         let labels = [("stream", &*stream.name), ("follower", follower)];
         page.sample(name, &labels, Progress::get(&progress.alarm.unreadable));
     }
+    waits(page, streams);
     for (name, kind, help, of) in NUMBERS {
         page.family(name, kind, help);
         for (stream, follower, progress) in each() {
@@ -81,5 +82,23 @@ pub(super) fn counts(page: &mut Page, streams: &[Stream], now: Timestamp) {
                 of(&facts, lag),
             );
         }
+    }
+}
+
+/// How long the deployed model's answers took.
+fn waits(page: &mut Page, streams: &[Stream]) {
+    let joins = streams.iter().flat_map(|stream| {
+        let each = stream.followers();
+        each.map(move |(_, progress)| (stream, progress.following.facts().0.waits))
+    });
+    let joins: Vec<_> = joins.filter(|(_, waits)| waits.count() > 0).collect();
+    if joins.is_empty() {
+        return;
+    }
+    let name = "tripline_answer_wait_seconds";
+    page.family(name, "histogram", "From sending a record on to the deployed model's answer.");
+    for (stream, waits) in joins {
+        let labels = [("stream", &*stream.name)];
+        page.buckets(name, &labels, waits.up_to(), (waits.count(), waits.sum_ms), MILLIS);
     }
 }

@@ -13,6 +13,9 @@ pub(super) struct Page {
 /// Durations are counted in these, of a second.
 const MICROS: f64 = 1e6;
 
+/// Waits of answers in these.
+pub(super) const MILLIS: f64 = 1e3;
+
 impl Page {
     pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -38,14 +41,26 @@ impl Page {
         values: &Values,
         per: f64,
     ) {
+        self.buckets(name, labels, up_to, (values.count(), values.sum()), per);
+    }
+
+    /// A histogram of how many values there are up to each bound, and how many in all with their sum.
+    pub(super) fn buckets(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        up_to: impl Iterator<Item = (u64, u64)>,
+        (count, sum): (u64, u64),
+        per: f64,
+    ) {
         let bucket = format!("{name}_bucket");
         for (bound, up_to) in up_to {
             let bound = (bound as f64 / per).to_string();
             self.sample(&bucket, &[labels, &[("le", &bound)]].concat(), up_to);
         }
-        self.sample(&bucket, &[labels, &[("le", "+Inf")]].concat(), values.count());
-        self.sample(&format!("{name}_sum"), labels, values.sum() as f64 / per);
-        self.sample(&format!("{name}_count"), labels, values.count());
+        self.sample(&bucket, &[labels, &[("le", "+Inf")]].concat(), count);
+        self.sample(&format!("{name}_sum"), labels, sum as f64 / per);
+        self.sample(&format!("{name}_count"), labels, count);
     }
 
     pub(super) fn durations(&mut self, name: &str, labels: &[(&str, &str)], took: &Values) {

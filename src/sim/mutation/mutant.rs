@@ -307,6 +307,12 @@ impl<S: Session> Session for Mutant<S> {
         looked.filter(|_| !self.is(Mutation::BelieveTheLog) && !self.is(Mutation::LongEnough))
     }
 
+    fn topic_id(&self, topic: &str) -> Option<String> {
+        let trusts = [Mutation::BelieveTheLog, Mutation::LongEnough, Mutation::CommitUnasked];
+        let asks = !trusts.into_iter().any(|mutation| self.is(mutation));
+        asks.then(|| self.inner.topic_id(topic)).flatten()
+    }
+
     fn survey(
         &self,
         topic: &str,

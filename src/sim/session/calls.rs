@@ -332,6 +332,11 @@ impl deliver::Session for Session {
         self.look_at_logs()
     }
 
+    fn topic_id(&self, topic: &str) -> Option<String> {
+        let cluster = self.ground.cluster.borrow();
+        self.ground.exactly_once.then(|| cluster.topics[cluster.topic(topic)].id())
+    }
+
     fn survey(
         &self,
         topic: &str,
