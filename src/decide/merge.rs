@@ -5,18 +5,17 @@ use crate::math::RankTail;
 
 /// A weighted sum of surprises, and beside it a sum of those of the detectors of triggers.
 ///
-/// The sum is Σ wᵢ · surpriseᵢ, a surprise being −ln of a rank p-value (Fisher's method when weights
-/// are 1): several half-convinced detectors speak together, which is what a small perturbation
-/// looks like; one that is certain still decides alone, because its surprise keeps growing beyond
-/// the last reference score.
+/// The sum is Σ wᵢ · surpriseᵢ. A surprise is −ln of a rank p-value; with all weights 1 this is Fisher's method. A small
+/// perturbation gives several detectors a moderate surprise each, and these add up. One detector with a surprise of 20
+/// still decides alone, because its surprise keeps growing beyond the last reference score.
 ///
-/// Attacks of our own making can say how much each of them counts, and would say that a detector of
-/// triggers counts nothing: they carry none. So those are summed among themselves, all alike, and
-/// have a share t of the budget; the louder of the two sums decides: with S and T their surprises
-/// among clean rows, max(S, T − ln((1 − t) / t)). Without them it is the first sum as it is.
+/// The weights come from attacks of our own. These carry no triggers, so a detector of triggers would get weight 0.
+/// Therefore these detectors have a sum of their own, with equal weights, and a share t of the budget. The larger sum decides:
+/// with S and T the surprises of the two sums among clean rows, the merged score is max(S, T − ln((1 − t) / t)). Without such
+/// detectors it is the first sum.
 ///
-/// It is only an order: [`super::Calibration`] turns it into a probability, valid however the
-/// detectors depend on each other.
+/// The merged score is only an order. [`super::Calibration`] turns it into a probability, which is valid however the detectors
+/// depend on each other.
 ///
 /// # Source
 /// R. A. Fisher, "Statistical Methods for Research Workers", 1932, §21.1; a weighted smallest p:
@@ -27,7 +26,7 @@ pub struct Merge {
     triggers: Option<Triggers>,
 }
 
-/// The detectors of triggers, in a sum of their own, and how loud both sums are among clean rows.
+/// The detectors of triggers, in a sum of their own, and the ranks of both sums among clean rows.
 #[derive(Clone, Debug)]
 struct Triggers {
     sums: RankTail,
@@ -36,10 +35,9 @@ struct Triggers {
     share: f32,
 }
 
-/// How surprising a detector of triggers alone must find a row for it to count as one with a
-/// trigger: p ≤ .01. Attacks of our own seldom make one that loud (8 % of PGD on the shipped
-/// bundle), triggers nearly always.
-const LOUD: f32 = 4.6;
+/// From this surprise of one detector of triggers on, a row counts as one with a trigger: p ≤ .01. Of attacks of our own few
+/// reach it (8 % of PGD on the shipped bundle), of triggers nearly all.
+const TRIGGER_SURPRISE: f32 = 4.6;
 
 impl Merge {
     /// Each member with its scores on clean rows that it did not learn from, one row after the
@@ -74,12 +72,12 @@ impl Merge {
     /// # Panics
     /// If there is not one score per member.
     pub fn score(&self, scores: &[f32]) -> f32 {
-        let (sum, beside) = self.voices(scores);
+        let (sum, beside) = self.both_sums(scores);
         sum.max(beside)
     }
 
-    /// What the sum says, and what the loudest beside it says: −∞ if nobody is there.
-    fn voices(&self, scores: &[f32]) -> (f32, f32) {
+    /// Both sums, as surprises if there are two; the second is −∞ if there is no detector of triggers.
+    fn both_sums(&self, scores: &[f32]) -> (f32, f32) {
         let sum = self.sum(scores);
         match &self.triggers {
             None => (sum, f32::NEG_INFINITY),
@@ -97,23 +95,23 @@ impl Merge {
         weight * tail.surprise(score)
     }
 
-    /// Index of the member that speaks loudest; the first of equals.
+    /// Index of the member with the largest part; the first of equals.
     pub(super) fn leading(&self, scores: &[f32]) -> usize {
         let first =
             |best: (usize, f32), next: (usize, f32)| if next.1 > best.1 { next } else { best };
         let start = (0, f32::NEG_INFINITY);
-        let (sum, beside) = self.voices(scores);
+        let (sum, beside) = self.both_sums(scores);
         match beside > sum {
             false => self.parts(scores).fold(start, first).0,
             true => self.surprises_beside(scores).fold(start, first).0,
         }
     }
 
-    /// What each member adds to what is said, as a share of it.
+    /// The part of each member in the sum that decides, as a share of it.
     pub(super) fn shares(&self, scores: &[f32], shares: &mut Vec<f32>) {
         shares.clear();
         shares.resize(scores.len(), 0.0);
-        let (sum, beside) = self.voices(scores);
+        let (sum, beside) = self.both_sums(scores);
         match beside > sum {
             false => self.parts(scores).for_each(|(i, part)| shares[i] = part),
             true => self.surprises_beside(scores).for_each(|(i, part)| shares[i] = part),
@@ -124,11 +122,11 @@ impl Merge {
         }
     }
 
-    /// The slope, in each detector's score, of how far all that speak above `level` are above it
-    /// together: what an attacker who wants a merged score below `level` descends. Shape: `[k]` both.
+    /// The slope, in each detector's score, of how far the sums above `level` exceed it together. An attacker who wants a
+    /// merged score below `level` descends it. Shape: `[k]` both.
     pub(super) fn slopes(&self, scores: &[f32], level: f32) -> Vec<f32> {
         let mut slopes = vec![0.0; scores.len()];
-        let (height, beside) = self.voices(scores);
+        let (height, beside) = self.both_sums(scores);
         let triggers = self.triggers.as_ref();
         let steep = triggers.map_or(1.0, |triggers| triggers.sums.slope(self.sum(scores)));
         let slope = |i: usize| self.members[i].1.slope(scores[i]);
@@ -143,10 +141,9 @@ impl Merge {
         slopes
     }
 
-    /// Whether a row that is flagged shall count as one with a trigger: a detector that only
-    /// triggers are for is loud by itself.
+    /// Whether a flagged row counts as one with a trigger: a detector that is for triggers alone has a large surprise.
     pub(super) fn hears_trigger(&self, scores: &[f32]) -> bool {
-        self.of(Role::Trigger, scores).any(|(_, _, surprise)| surprise >= LOUD)
+        self.of(Role::Trigger, scores).any(|(_, _, surprise)| surprise >= TRIGGER_SURPRISE)
     }
 
     fn sum(&self, scores: &[f32]) -> f32 {

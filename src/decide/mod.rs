@@ -1,4 +1,4 @@
-//! Scores → one score → one p-value → what to do.
+//! The scores of a row → one merged score → one p-value → an action.
 
 mod calibration;
 mod correction;
@@ -13,13 +13,13 @@ pub use correction::Version;
 pub use merge::Merge;
 pub use policy::{Mode, OnFlagged, OnGuardFailure, Policy};
 
-/// Everything between the detectors' scores and an action. Frozen, shared by all workers.
+/// Everything between the detectors' scores and an action. It never changes, and all workers share it.
 #[derive(Clone, Debug)]
 pub struct Decider {
     merge: Merge,
     calibration: Calibration,
     budget: Probability,
-    /// Merged scores of clean rows that nothing was fitted on: the evidence's reference.
+    /// Merged scores of clean rows that nothing was fitted on: the reference of the evidence.
     clean: Vec<f32>,
 }
 
@@ -114,19 +114,19 @@ impl Decider {
         self.merge.part(i, score)
     }
 
-    /// Index of the detector that speaks loudest in the merged score of a row. Shape: `scores` `[k]`.
+    /// Index of the detector with the largest part of the merged score of a row. Shape: `scores` `[k]`.
     pub fn leading(&self, scores: &[f32]) -> usize {
         self.merge.leading(scores)
     }
 
-    /// Each detector's share of the merged score of a row, into `shares` `[k]`: who spoke, and how
-    /// loud. All 0 if nobody did. Shape: `scores` `[k]`.
+    /// Each detector's share of the merged score of a row, into `shares` `[k]`. All are 0 if the score is 0. Shape: `scores`
+    /// `[k]`.
     pub fn shares(&self, scores: &[f32], shares: &mut Vec<f32>) {
         self.merge.shares(scores, shares);
     }
 
-    /// The slope, in each detector's score, of how far they speak above what is flagged: 0 for a
-    /// row that passes. Shape: `[k]` both.
+    /// The slope of the merged score above the threshold, in each detector's score. 0 for a row that passes. Shape: `[k]`
+    /// both.
     pub fn slopes(&self, scores: &[f32]) -> Vec<f32> {
         self.merge.slopes(scores, self.calibration.threshold(self.budget))
     }

@@ -20,7 +20,7 @@ use crate::watch::{Message as WatchMessage, Tick};
 pub struct MonitorDriver<S> {
     session: S,
     stream: Arc<Stream>,
-    /// A monitor that has heard nothing.
+    /// A monitor that has read no message.
     fresh: Monitor,
     /// The monitor of the next revision, if there is one.
     inbox: Arc<Inbox<(Arc<Stream>, Monitor)>>,
@@ -58,7 +58,7 @@ const SOON: Duration = Duration::from_millis(300);
 const LATER: Duration = Duration::from_secs(5);
 
 impl<S: Session> MonitorDriver<S> {
-    /// `fresh` is a monitor that has heard nothing.
+    /// `fresh` is a monitor that has read no message.
     pub fn new(
         session: S,
         stream: Arc<Stream>,
@@ -82,7 +82,7 @@ impl<S: Session> MonitorDriver<S> {
         }
     }
 
-    /// Returns the session, and what a monitor of this revision begins with. Commits nothing.
+    /// Returns the session and the fresh monitor of this revision. Commits nothing.
     pub fn rest(self) -> (S, Arc<Stream>, Monitor) {
         (self.session, self.stream, self.fresh)
     }
@@ -163,7 +163,7 @@ impl<S: Session> MonitorDriver<S> {
                     }
                     monitor.take(offset, &said, &mut alerts);
                 }
-                // Only our own workers write here; what we cannot read is of another version.
+                // Only our workers write here: what we cannot read comes from another version.
                 Some(Err(error)) => {
                     error!(%error, %offset, "cannot read evidence");
                     Progress::add(&self.progress.alarm.unreadable, 1);
@@ -179,8 +179,8 @@ impl<S: Session> MonitorDriver<S> {
     /// Commits alerts, a tick, state and offset together.
     fn say(&mut self, alerts: &[Alert], tick: bool) -> Result<(), SessionError> {
         let Seat::Taken(monitor) = &mut self.seat else { return Ok(()) };
-        // State may be large: it is written when somebody must hear of something, and with ticks. What
-        // was heard since is heard again by whoever comes next.
+        // State may be large. So it is written only with alerts and with ticks. The next owner reads the messages since then
+        // again.
         if alerts.is_empty() && !tick && monitor.lineage().is_empty() {
             return Ok(());
         }
@@ -188,7 +188,7 @@ impl<S: Session> MonitorDriver<S> {
         let started = self.session.now();
         let topics = &self.stream.topics;
         for alert in alerts {
-            // Whoever must hear of it hears it from a route.
+            // A route tells people.
             debug!(incident = alert.dedup_key, status = alert.status.name(), "{}", alert.summary);
             let value = alert.to_bytes();
             self.session.send(Output {
@@ -264,7 +264,7 @@ impl<S: Session> MonitorDriver<S> {
         if interrupted { self.hear_anew() } else { Ok(()) }
     }
 
-    /// Commits what was heard, then looks for the offset to go on from.
+    /// Commits what was read, then looks for the offset to go on from.
     fn hear_anew(&mut self) -> Result<(), SessionError> {
         self.say(&[], true)?;
         self.begin_again();
@@ -284,7 +284,7 @@ impl<S: Session> MonitorDriver<S> {
                     }
                 }
                 Change::Revoked(partitions) | Change::Lost(partitions) => {
-                    // What it heard and did not commit, the next one hears too.
+                    // The next owner reads what was not committed.
                     if partitions.contains(&EVIDENCE_PARTITION) {
                         self.leave_seat();
                         self.progress.disown();
@@ -340,7 +340,7 @@ impl<S: Session> MonitorDriver<S> {
                 self.session.resume(&[(EVIDENCE_PARTITION, monitor.next())])?;
                 self.committed = committed.unwrap_or(monitor.next());
                 if !self.timing.offsets_lag && self.committed < monitor.next() {
-                    // What it says next writes the offset anew, and there is something to say: that.
+                    // Its next commit writes the offset again. This alert makes one.
                     warn!(
                         committed = %self.committed, state = %monitor.next(),
                         "the group of monitors tells an offset behind the monitor's state; going on where the \
@@ -376,7 +376,7 @@ impl<S: Session> MonitorDriver<S> {
         self.progress.alarm.trouble(Some(&error.to_string()));
         let mut unusable = matches!(error, SessionError::Consumer { .. });
         if self.session.lost() {
-            // What it heard is not said, and must not be committed before the group tells us.
+            // What it read has no alerts yet, and must not be committed before the group tells us.
             self.leave_seat();
         } else if !matches!(self.seat, Seat::Empty) && !unusable {
             self.begin_again();

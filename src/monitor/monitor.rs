@@ -1,17 +1,19 @@
 //! Evidence → incidents. One monitor per stream, whatever the number of lanes and workers.
 //!
-//! A pure function of the evidence topic: the same messages in the same order give the same
-//! alerts, live or in replay. It adds up the counts of a window, over all partitions or of each one,
-//! closes the window when every partition has gone past it, is empty or is gone, and lets the watches play.
-//! How the workers cut, commit and interleave does not show either, whatever the records' stamps are, as long as
-//! fewer than half of any 63 stamps of a partition are of an attacker's making (`tests/core/determinism.rs`).
+//! The monitor is a pure function of the evidence topic. The same messages in the same order give the same alerts, live or in
+//! replay. It adds up the counts of each window, over all partitions or per partition. It closes a window when every
+//! partition is past it, is empty or has no worker. Then it passes the counts to the watches.
 //!
-//! What such a partition says of time is bounded by the clock, so that no stamp keeps a row out of sight: what
-//! is ahead of the clock counts in the current window, and so does what comes after its own window closed; for
-//! records that are old and read to their end nobody waits. Every row is counted once.
+//! The result does not depend on how workers batch, commit and interleave. This holds for any record timestamps, as long as
+//! an attacker writes fewer than half of any 63 timestamps of a partition (`tests/core/determinism.rs`).
 //!
-//! While a bundle is rolled out, workers of two bundles tell. Records, flagged and unreadable ones mean the same under
-//! each, so they are watched over all of them; cells are our own bundle's or nobody's (`bundles.rs`).
+//! The clock bounds the time of a partition, so no timestamp hides a row. A row with a time ahead of the clock counts
+//! in the current window. So does a row that comes after its window closed. The monitor does not wait for a partition that is
+//! read to its end and whose records are old. Every row is counted once.
+//!
+//! While a bundle is rolled out, workers of two bundles send evidence. Counts of records, of flagged and of unreadable ones
+//! mean the same under both bundles, so both are added. Counts of cells are added only from workers of our own bundle
+//! (`bundles.rs`).
 
 mod answers;
 mod bundles;
@@ -43,7 +45,7 @@ use crate::watch::{
 pub struct Monitor {
     frame: Arc<Frame>,
     state: State,
-    /// Windows that closed since somebody took them; not kept unless somebody wants them.
+    /// Windows that closed and were not taken yet. Empty unless [`Monitor::keeping_windows`] asked for them.
     closed: Option<Vec<(WindowStart, Tally)>>,
     /// Events of lineage that are to be written.
     events: Vec<LineageEvent>,
@@ -51,7 +53,7 @@ pub struct Monitor {
     has_run: bool,
 }
 
-/// What a monitor is told before it hears anything; frozen for a baseline.
+/// What a monitor knows before its first message. It is constant for a baseline.
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub about: About,
@@ -60,19 +62,19 @@ pub struct Frame {
     pub answers: Option<Terms>,
     pub signals: Signals,
     pub schema: Schema,
-    /// No record for so long is an incident.
+    /// If no record comes for this long, that is an incident.
     pub no_data_ms: Option<u64>,
-    /// Each partition is judged by itself, under the same budget.
+    /// Whether each partition is watched by itself, under the same budget.
     pub per_partition: bool,
     /// Sets of features whose groups are counted.
     pub quasi: Option<Arc<QuasiPlan>>,
-    /// What lineage says of the stream, if it is told.
+    /// What lineage events say of the stream, if they are written.
     pub lineage: Option<Arc<LineageFacts>>,
 }
 
-/// Windows that may be ahead of the clock when it ticks: it ticks twice in a window.
+/// Windows that may begin after the clock's last tick: there are two ticks in a window.
 const AHEAD_WINDOWS: i64 = 2;
-/// Windows remembered after they closed: an incident counts what came since its change.
+/// Closed windows that are remembered: an incident counts the rows since its change point.
 const PAST_MAX: i64 = 64;
 /// Windows open at a time, or parts of windows if partitions are judged one by one, and cells in all of
 /// them: the state must stay below the megabyte that a topic takes by default.
@@ -80,14 +82,14 @@ const WINDOWS_MAX: usize = 512;
 const CELLS_MAX: usize = 64 << 10;
 
 impl Monitor {
-    /// A monitor with nothing heard.
+    /// A monitor that has read no message.
     pub fn new(frame: Arc<Frame>) -> Self {
         let state = State::fresh(&frame);
         Self { frame, state, closed: None, events: vec![], has_run: false }.settle_answers(vec![]).0
     }
 
     /// The monitor as its last commit left it. State of another baseline is kept as far as it means the same under ours;
-    /// incidents that nobody can follow any more are resolved with that reason: the alerts are returned.
+    /// incidents that no watch follows any more are resolved with that reason: the alerts are returned.
     ///
     /// # Errors
     /// If the bytes cannot be read or do not cover all that the group committed.
@@ -112,7 +114,7 @@ impl Monitor {
         Ok(self.after(State::read(bytes)?))
     }
 
-    /// This monitor, which goes on from what `last` knows; what is to be said of incidents that nobody follows any more.
+    /// This monitor, which goes on from the state of `last`, and alerts about incidents that no watch follows any more.
     pub fn succeeding(self, last: &Self) -> (Self, Vec<Alert>) {
         let log = last.state.log.clone();
         let (mut next, ended) = self.after(last.state.clone());
@@ -141,29 +143,29 @@ impl Monitor {
         (self, ended)
     }
 
-    /// What is said of incidents that were open in `state` and that nobody follows any more.
+    /// Alerts about incidents that were open in `state` and that no watch follows any more.
     pub fn end(&self, state: &State, note: &str) -> Vec<Alert> {
         state.incidents.abandon(&self.frame.about, note)
     }
 
-    /// This monitor, about to hear the message at `next` first.
+    /// This monitor, which reads the message at `next` first.
     pub fn starting_at(mut self, next: Offset) -> Self {
         self.state.next = next;
         self
     }
 
-    /// This monitor, which hears the evidence topic as it is now.
+    /// This monitor, which reads the evidence topic of this extent.
     pub fn of_log(mut self, log: Extent) -> Self {
         self.state.log = Some(log);
         self
     }
 
-    /// The evidence topic as it was when somebody last looked.
+    /// The extent of the evidence topic when it was last asked for.
     pub fn log(&self) -> Option<&Extent> {
         self.state.log.as_ref()
     }
 
-    /// Somebody looked at the evidence topic.
+    /// Notes the extent of the evidence topic.
     pub fn look(&mut self, log: Extent) {
         self.state.log = Some(log);
     }
@@ -184,7 +186,7 @@ impl Monitor {
         self.state.frontier
     }
 
-    /// Passes over a message that says nothing.
+    /// Passes over a message without content.
     pub fn skip(&mut self, offset: Offset) {
         self.state.next = offset.next();
     }
@@ -199,12 +201,12 @@ impl Monitor {
         self.state.next
     }
 
-    /// Names the bundle and the budget by which it monitors.
+    /// The digest of the bundle and the budget that this monitor uses.
     pub fn baseline(&self) -> &str {
         &self.frame.about.baseline
     }
 
-    /// The time before which everything that was heard is judged: the clock, or the oldest window that is open.
+    /// All rows before this time are judged: the clock, or the start of the oldest open window.
     pub fn judged_until(&self) -> Timestamp {
         self.oldest_open().map_or(self.state.clock, |window| window.min(self.state.clock))
     }
@@ -248,7 +250,7 @@ impl Monitor {
 
     fn tick(&mut self, at: Timestamp) {
         if self.state.clock == Timestamp(0) {
-            // Whoever spoke before the first tick counts as heard with it.
+            // A partition with a message before the first tick counts as heard at that tick.
             self.state.partitions.values_mut().for_each(|heard| heard.begin_at(at));
         }
         self.state.clock = self.state.clock.max(at);
@@ -260,7 +262,7 @@ impl Monitor {
         heard.quiet = presence.quiet;
     }
 
-    /// What is known of a partition that was heard of a moment ago.
+    /// The entry of a partition whose message was read last.
     fn heard(&mut self, partition: Partition) -> &mut Heard {
         let at = self.state.clock;
         let unknown = Heard::unknown(at);
@@ -279,7 +281,7 @@ impl Monitor {
         let Evidence { partition, from, to, begins, ref windows, .. } = *evidence;
         let heard = self.heard(partition);
         if heard.quiet || begins {
-            // What it says from here on is another burst.
+            // Its next messages belong to another burst.
             heard.read_since = None;
         }
         heard.quiet = false;
@@ -287,10 +289,10 @@ impl Monitor {
         if repeated || from < heard.to && !begins {
             return;
         }
-        // An older build did not say what time it is there.
+        // An older build did not write the partition's time.
         let newest = windows.iter().map(|window| window.window).fold(heard.newest, Ord::max);
         heard.hear((from, to), evidence.head.unwrap_or(newest), evidence.read_out);
-        // It has moved, whoever has it now.
+        // It has moved, whichever worker has it now.
         self.state.stalled.remove(&partition);
         self.state.record_at = Some(self.state.clock);
         let (slot, current) = (self.slot(partition), self.current());
@@ -303,7 +305,7 @@ impl Monitor {
         }
     }
 
-    /// Incidents begin, grow and end with what the watches say.
+    /// Incidents begin, grow and end by the watches' results.
     fn live(&mut self, window: WindowStart, said: Vec<Said>, alerts: &mut Vec<Alert>) {
         let Self { frame, state, .. } = self;
         let Frame { about, terms, signals, schema, .. } = &**frame;
@@ -345,7 +347,7 @@ impl Monitor {
     }
 }
 
-/// What came out of closed windows since a time; the first flagged record is that of a panel, if there are several.
+/// Counts of closed windows since a time. With several panels, the first flagged record is that of one panel.
 fn past_since(
     closed: &BTreeMap<WindowStart, Open>,
     until: Timestamp,

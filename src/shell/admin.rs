@@ -1,11 +1,10 @@
-//! `/live`, `/ready`, `/metrics` and `/-/reload`, for whoever supervises the process. Reads counters, changes
-//! nothing; who posts to the last one has what is on disk looked at again.
+//! `/live`, `/ready`, `/metrics` and `/-/reload`, for the supervisor of the process. The first three read counters and change
+//! nothing. A POST to the last one makes the process read its configuration and bundles again.
 //!
-//! Whoever reaches the port may be hostile. `door.rs` bounds what connections cost and sees to it that
-//! a probe always finds a place; `token.rs` asks who it is. Probes are answered whoever asks: a kubelet
-//! brings no secret. Without the token they learn one word; no answer at all holds more than names
-//! from the configuration, offsets and counts. It speaks no TLS: a token on a network that somebody
-//! else reads needs a mesh or a proxy that does.
+//! A peer may be hostile. `door.rs` bounds what connections cost and keeps a place for probes; `token.rs` checks the
+//! token. Probes are answered without a token, because a kubelet has none. Then the answer is one word. No answer holds more
+//! than names from the configuration, offsets and counts. There is no TLS: on a network that others can read, put a mesh or a
+//! proxy with TLS in front of it.
 
 mod door;
 mod token;
@@ -57,14 +56,14 @@ fn listen(name: &str, address: SocketAddr, site: Site) -> Result<(), String> {
     Ok(())
 }
 
-/// Whoever posts here asks for the configuration and the bundles to be read again.
+/// A POST to this path asks for the configuration and the bundles to be read again.
 const RELOAD: &str = "/-/reload";
 
-/// What one address answers.
+/// Answers the requests of one address.
 struct Site {
     roster: Arc<Roster>,
     token: Option<Arc<Token>>,
-    /// Whether there is more than probes.
+    /// Whether it serves more than probes.
     pages: bool,
 }
 
@@ -113,7 +112,7 @@ impl Site {
                 answer.headers_mut().insert(WWW_AUTHENTICATE, "Bearer".parse().expect("a header"));
                 answer
             }
-            // Nobody without the token changes anything, not even where pages are open.
+            // A change needs the token, even where pages need none.
             RELOAD if self.token.is_none() => {
                 words(StatusCode::FORBIDDEN, "set `token` in [admin] to reload by request\n")
             }
@@ -147,8 +146,8 @@ fn words(status: StatusCode, body: &str) -> Response<String> {
     answer
 }
 
-/// `what` it is unless something stands `against` it; `besides` is said and changes nothing. Why is
-/// for those who are `trusted`.
+/// `what` holds if nothing is `against` it. `besides` is printed and changes nothing. Only a peer that is `trusted` gets the
+/// reasons.
 fn probe(
     what: &str,
     against: Vec<String>,

@@ -1,25 +1,24 @@
-//! What is known of a partition by what its workers said last, and up to when all partitions are complete.
+//! The last message of each partition's worker, and the time up to which all partitions are complete.
 //!
-//! The monitor closes windows by it, and so does the client monitor: what they are told may come late, out of order, or
-//! not at all.
+//! The monitor and the client monitor close windows by that time. Messages may come late, out of order, or not at all.
 
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::WindowStart;
 use crate::record::{Offset, Timestamp};
 
-/// A partition that nobody speaks for, by the clock: its worker is gone, and others go on without
-/// it. Longer than a rebalance after a crash takes; what it has to say later is late, not lost.
+/// After this long without a message, by the clock, a partition has no worker, and windows close without it. This is longer
+/// than a rebalance after a crash takes. What comes later is late, not lost.
 pub const GONE_AFTER_MS: i64 = 60_000;
-/// A partition that is read to its end is waited for while its time is behind the clock by no more than so many
-/// windows, and by no more than so long if windows are short: what it needs to be read, scored and committed.
+/// Windows wait for a partition that is read to its end while its time is behind the clock by at most this many windows, or
+/// by at most this long if windows are short: the time that reading, scoring and committing take.
 const LAG_WINDOWS: i64 = 4;
 pub const LAG_MS: i64 = 10_000;
 
-/// Everything before this is complete. A partition has gone past a window when it is a whole
-/// window further on: with several producers a window's last records come after the next one's
-/// first, and whether they are counted in time must not hang on when a worker happened to
-/// commit. What comes later still is late, not lost. Never later than the clock.
+/// All partitions are complete before this time. A partition is past a window when it is one whole window further: with
+/// several producers the last records of a window come after the first ones of the next, and whether these
+/// count in time must not depend on when a worker commits. What comes even later is late, not lost. This time is never after the
+/// clock.
 pub fn watermark<'h>(
     partitions: impl Iterator<Item = &'h Heard>,
     clock: Timestamp,
@@ -31,40 +30,40 @@ pub fn watermark<'h>(
     slowest.min().map_or(clock, |slowest| behind(slowest).min(clock))
 }
 
-/// What was last heard of a partition.
+/// The last message of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// The window of its present; see `Monitor::watermark` for which earlier ones are complete.
     pub newest: WindowStart,
     /// The clock at that message.
     pub at: Timestamp,
-    /// Its worker says that there is nothing to read.
+    /// Its worker wrote that there is nothing to read.
     pub quiet: bool,
     /// The offsets of its last message: what lies below their end was counted.
     pub from: Offset,
     pub to: Offset,
-    /// How far its present was behind the clock when it last spoke.
+    /// How far its time was behind the clock at its last message.
     pub lag_ms: i64,
-    /// The clock since when all that it said was said at its end: it is not behind, whatever its stamps are. A
-    /// single message may be, in the middle of a backlog.
+    /// Since this time of the clock, every message was written at the partition's end: it is not behind, whatever its
+    /// timestamps are. One message alone proves nothing: it may come from the middle of a backlog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_since: Option<Timestamp>,
-    /// The clock a while ago, and its present then: whether it catches up.
+    /// The clock a while ago, and the partition's time then: they show whether it catches up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<(Timestamp, WindowStart)>,
-    /// It did not, though it spoke.
+    /// It did not catch up although it sent messages.
     pub stuck: bool,
 }
 
 impl Heard {
-    /// A partition of which nothing was heard before the clock was `at`.
+    /// A partition without a message before the clock was `at`.
     pub fn unknown(at: Timestamp) -> Self {
         let (newest, from, to) = (Timestamp(0), Offset(0), Offset(0));
         let (lag_ms, read_since, before, stuck) = (0, None, None, false);
         Self { newest, at, quiet: false, from, to, lag_ms, read_since, before, stuck }
     }
 
-    /// The first tick came: it counts as heard with it.
+    /// The first tick came: the partition counts as heard at it.
     pub fn begin_at(&mut self, clock: Timestamp) {
         (self.at, self.lag_ms, self.before) = (clock, clock.0 - self.newest.0, None);
     }
@@ -83,8 +82,8 @@ impl Heard {
         }
     }
 
-    /// Whether windows stay open until it has gone past them. Nobody waits for a partition that is silent, nor
-    /// for one whose present is far behind the clock unless there is more to read and it comes nearer.
+    /// Whether windows stay open until it is past them. They do not wait for a silent partition, nor for one whose time is far
+    /// behind the clock, unless it has more to read and catches up.
     pub fn is_waited_for(&self, clock: Timestamp, length: i64) -> bool {
         let speaks = !self.quiet && self.at.0 > clock.0 - GONE_AFTER_MS;
         let read_out = self.read_since.is_some_and(|since| clock.0 - since.0 >= length);

@@ -1,7 +1,7 @@
-//! Topics read by a group that commits when it is told to: how routes hear of incidents.
+//! Reads topics in a consumer group and commits on demand: routes read alerts by it.
 //!
-//! Unlike a [`Session`](super::Session) it writes nothing. What it reads is committed; where it goes
-//! on is committed too, one offset at a time, when somebody was heard.
+//! Unlike a [`Session`](super::Session) it writes nothing. It reads committed records only. It commits one offset at a time,
+//! when a receiver accepted the record before it.
 
 use std::time::{Duration, Instant};
 
@@ -28,17 +28,17 @@ pub struct Feed {
 /// Partitions that came or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Look where they go on, then [`Feed::begin`].
+    /// Find the offset to begin at, then call [`Feed::begin`].
     Ours(Vec<TopicPartition>),
-    /// Somebody else's from now on.
+    /// Another member has them from now on.
     Theirs(Vec<TopicPartition>),
 }
 
-/// Of a route's clients: incidents are few and small, so are the queues.
+/// Bytes of a route's client queues: incidents are few and small.
 pub const QUEUE_KIB: u64 = 1024;
 
 const EXCHANGE: Duration = Duration::from_secs(5);
-/// Without a record for so long, a partition that is read to its end is given up, to be read again.
+/// If no record comes for this long, reading a partition to its end fails and is tried again.
 const NO_DATA: Duration = Duration::from_secs(10);
 
 impl Feed {
@@ -58,7 +58,7 @@ impl Feed {
             config.set("queued.max.messages.kbytes", QUEUE_KIB.to_string());
             config.set("fetch.max.bytes", (QUEUE_KIB << 10).to_string());
         }
-        // What was deleted before it was told is told no more.
+        // An alert that retention deleted is not sent.
         config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "false");
         let context = Assignments::default();
         let consumer = BaseConsumer::from_config_and_context(&config, context);
@@ -74,7 +74,7 @@ impl Feed {
     /// Shows `see` the next record, waiting up to `timeout` for it. Says whether there was one.
     ///
     /// # Errors
-    /// If the consumer cannot go on. What heals by itself is logged.
+    /// If the consumer cannot go on. Errors that librdkafka repairs by itself are logged.
     pub fn poll(
         &self,
         timeout: Duration,
@@ -97,7 +97,7 @@ impl Feed {
         }
     }
 
-    /// The oldest change not yet acted upon. What is somebody else's is given back here.
+    /// The oldest change that was not handled yet. Partitions that went are returned to the group here.
     ///
     /// # Errors
     /// If the consumer refuses.
@@ -107,7 +107,7 @@ impl Feed {
         let places = places(&list);
         Ok(Some(match news {
             News::Assigned => {
-                // Kept still until somebody knows where they go on.
+                // Paused until the offset to begin at is known.
                 let somewhere = self::list(places.iter().map(|p| (p, NativeOffset::Offset(0))));
                 self.consumer().incremental_assign(&somewhere).map_err(refused)?;
                 self.consumer().pause(&list).map_err(refused)?;
@@ -120,7 +120,7 @@ impl Feed {
         }))
     }
 
-    /// Where the group goes on in each of `places`, if it was ever there.
+    /// The group's committed offset in each of `places`, if there is one.
     ///
     /// # Errors
     /// If the cluster does not answer.
@@ -166,7 +166,7 @@ impl Feed {
         self.consumer().pause(&list).map_err(refused)
     }
 
-    /// Fetches these again, from where they were.
+    /// Fetches these again, from the offset where they stopped.
     ///
     /// # Errors
     /// If the consumer refuses.
@@ -179,10 +179,10 @@ impl Feed {
         self.consumer().resume(&list).map_err(refused)
     }
 
-    /// Commits where `place` goes on.
+    /// Commits the next offset of `place`.
     ///
     /// # Errors
-    /// If the group does not take it: it is not ours any more, or nobody answers.
+    /// If the group refuses it, because the partition is not ours any more, or if the brokers do not answer.
     pub fn commit(&self, place: &TopicPartition, next: Offset) -> Result<(), SessionError> {
         let list = list([(place, NativeOffset::Offset(next.0))]);
         native::commit_offsets(self.consumer().client(), &list, EXCHANGE).map_err(|error| {
@@ -193,8 +193,8 @@ impl Feed {
         })
     }
 
-    /// Shows `each` every record of `place` below `upto`, or else of all there is, beside the
-    /// group. Says where it ended.
+    /// Passes every record of `place` below `upto`, or up to the end if it is `None`, to `each`. The group is not
+    /// involved. Returns the offset where it ended.
     ///
     /// # Errors
     /// If the partition cannot be read to there.
@@ -221,7 +221,7 @@ impl Feed {
                     (heard, next) = (Instant::now(), Offset(message.offset() + 1));
                     each(record(&message));
                 }
-                // Behind the last record there may be one of a transaction that is open.
+                // Behind the last committed record there may be an open transaction.
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(next),
                 Some(Err(error)) if heard.elapsed() >= NO_DATA => return Err(failed(error)),
                 None if heard.elapsed() >= NO_DATA => {
@@ -233,7 +233,7 @@ impl Feed {
     }
 }
 
-/// The record without its headers: nobody asks for those of an alert.
+/// The record without its headers: an alert has none that matter.
 fn record<'a>(message: &'a BorrowedMessage<'_>) -> Record<'a> {
     let (partition, offset) = (Partition(message.partition()), Offset(message.offset()));
     Record {

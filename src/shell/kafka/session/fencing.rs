@@ -1,4 +1,4 @@
-//! What is done after brokers fenced our transactional id: look for another process, and take the id back later.
+//! After brokers fenced our transactional id: look for another process that has it; if there is none, take it back later.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -10,29 +10,29 @@ use crate::config::GroupProtocol;
 use crate::deliver::{Backoff, SessionError};
 use crate::shell::kafka::native;
 
-/// What is known of whoever may have our transactional id.
+/// What we know of a process that may have our transactional id.
 #[derive(Default)]
 pub(super) struct Fencing {
-    /// How often brokers fenced us lately although nobody else was seen, and when last.
+    /// How often brokers fenced us lately although no other process was seen, and when they did last.
     times: Cell<(u32, Option<Instant>)>,
-    /// Who seems to have our id, and since when.
+    /// The member that seems to have our id, and since when.
     rival: RefCell<Option<(native::Member, Instant)>>,
 }
 
-/// What a group of the new protocol has if nobody says otherwise to the brokers.
+/// The session timeout of a group of the new protocol, unless the brokers are configured otherwise.
 const BROKERS_SESSION: Duration = Duration::from_secs(45);
 
-/// Without being fenced for so long, the next time counts as the first.
+/// If we were not fenced for this long, the next time counts as the first.
 const FENCINGS_OVER: Duration = Duration::from_secs(120);
 
-/// Before an id is taken back that nobody else is seen to have: at once the first time, then ever later.
-/// Two processes of one name that do not see each other must not take turns.
+/// How long to wait before we take back an id that no other process is seen to have: not at all the first time, then longer each
+/// time. Two processes with one name that do not see each other must not take turns.
 const TAKE_BACK: Backoff =
     Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(20) };
 
 impl Session {
-    /// Brokers fence whoever is too slow for them, as they do whoever lost its id to another process. So it
-    /// is a failure like any other, until another process is seen.
+    /// Brokers fence a process that is too slow, and one whose id another process took. So fencing is a failure like any
+    /// other, until another process is seen.
     pub(super) fn fenced<T>(&self, result: Result<T, SessionError>) -> Result<T, SessionError> {
         let Err(SessionError::Fenced { id, reason }) = result else { return result };
         let seen = match self.look_for_rival(&id) {
@@ -53,12 +53,12 @@ impl Session {
         Err(SessionError::Transaction { step: "transaction", reason })
     }
 
-    /// A member of our group that has our name and is not of this process. It is believed to live once it
-    /// has been there for longer than the group keeps who is dead: a process that was killed, or a member of
-    /// ours that joined without our hearing of it.
+    /// A member of our group that has our name and does not belong to this process. It counts as alive when it
+    /// is there for longer than the group keeps a dead member: a process that was killed, or a member of
+    /// ours whose join we did not see.
     ///
     /// # Errors
-    /// `Fenced` if it lives; else if nobody answers.
+    /// `Fenced` if it is alive; another error if the brokers do not answer.
     pub(super) fn look_for_rival(&self, id: &str) -> Result<Option<native::Member>, SessionError> {
         self.step("looking for another process of our name");
         let members = &self.clients.members;
@@ -80,7 +80,7 @@ impl Session {
         }
     }
 
-    /// How long a group keeps a member that is dead.
+    /// How long a group keeps a dead member.
     pub(super) fn dead_after(&self) -> Duration {
         let kafka = self.clients.kafka();
         let session = match kafka.group_protocol {
