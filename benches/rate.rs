@@ -5,6 +5,8 @@
 //! takes the difference. CPU is the user and system time of the measured process alone, over the same seconds. The
 //! first two seconds of each round are left out.
 //!
+//! `reload` is the same build, whose configuration changes every two seconds and is adopted while records come.
+//!
 //! `cargo bench --profile dev --bench rate`; needs `scripts/setup test`. `PEER=PATH` names another build of
 //! `tripline`, which is measured in the same rounds.
 
@@ -31,6 +33,8 @@ const DELIVERIES: [&str; 2] = ["exactly_once", "at_least_once"];
 const ROUNDS: usize = 3;
 const WARM: Duration = Duration::from_secs(2);
 const ROUND: Duration = Duration::from_secs(8);
+/// Between two changes of the configuration.
+const RELOADS: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
@@ -42,6 +46,9 @@ fn main() {
     }
 }
 
+/// How the build is called whose configuration changes.
+const RELOAD: &str = "reload";
+
 /// What one round showed.
 struct Round {
     cpu_us: f64,
@@ -50,12 +57,13 @@ struct Round {
 
 fn measure() {
     let broker = Broker::start_large();
-    let mut builds = vec![("this", path_in(&broker, "tripline"))];
+    let this = path_in(&broker, "tripline");
     // A build in the meantime must not change what is measured.
-    std::fs::copy(env!("CARGO_BIN_EXE_tripline"), &builds[0].1).expect("a copy");
+    std::fs::copy(env!("CARGO_BIN_EXE_tripline"), &this).expect("a copy");
+    let mut builds = vec![("this", this.clone()), (RELOAD, this)];
     builds.extend(std::env::var_os("PEER").map(|path| ("peer", PathBuf::from(path))));
     println!(
-        "{:>7} {:<14}{:<6}{:>14}{:>24}",
+        "{:>7} {:<14}{:<8}{:>12}{:>24}",
         "rate/s", "delivery", "build", "CPU µs/record", "latency ms 50 / 99 %"
     );
     for rate in RATES {
@@ -64,7 +72,7 @@ fn measure() {
             for round in 0..ROUNDS {
                 for ((build, tripline), rounds) in builds.iter().zip(&mut rounds) {
                     let name = format!("{}-{rate}-{build}-{round}", delivery.replace('_', "-"));
-                    rounds.push(play(&broker, tripline, &name, delivery, rate));
+                    rounds.push(play(&broker, tripline, &name, delivery, rate, *build == RELOAD));
                 }
             }
             for ((build, _), mut rounds) in builds.iter().zip(rounds) {
@@ -74,13 +82,20 @@ fn measure() {
                 let ms = |share| all.quantile(share).unwrap_or_default() as f64 / 1e3;
                 let latency = format!("{:.1} / {:.1}", ms(0.5), ms(0.99));
                 let cpu = rounds[ROUNDS / 2].cpu_us;
-                println!("{rate:>7} {delivery:<14}{build:<6}{cpu:>14.0}{latency:>24}");
+                println!("{rate:>7} {delivery:<14}{build:<8}{cpu:>12.0}{latency:>24}");
             }
         }
     }
 }
 
-fn play(broker: &Broker, tripline: &Path, name: &str, delivery: &str, rate: u64) -> Round {
+fn play(
+    broker: &Broker,
+    tripline: &Path,
+    name: &str,
+    delivery: &str,
+    rate: u64,
+    reloads: bool,
+) -> Round {
     let input = format!("{name}.in");
     broker.create_topic(&input, PARTITIONS, &[]);
     let text = format!(
@@ -130,6 +145,9 @@ topic = "{name}.alerts"
     let began = Instant::now();
     let round = scope(|threads| {
         threads.spawn(|| send(broker, &input, rate, began));
+        if reloads {
+            threads.spawn(|| change(&config, &text, &pid, began));
+        }
         let mut cpu = 0.0;
         let latencies = Durations::default();
         while began.elapsed() < WARM + ROUND {
@@ -154,7 +172,26 @@ topic = "{name}.alerts"
         Round { cpu_us: (cpu_seconds(&pid) - cpu) * 1e6 / records, latencies: latencies.values() }
     });
     assert!(process.terminate(PATIENCE).success(), "{name}");
+    let log = std::fs::read_to_string(&log).expect("a log");
+    let adopted = log.matches("another revision").count();
+    assert!(!reloads || adopted >= 3, "{name}: {adopted} revisions adopted");
     round
+}
+
+/// Another budget every so often, and a signal to look at it, until the round is over.
+fn change(config: &Path, text: &str, pid: &str, began: Instant) {
+    for turn in 1.. {
+        let due = RELOADS * turn;
+        if due >= WARM + ROUND {
+            break;
+        }
+        sleep(due.saturating_sub(began.elapsed()));
+        let budget = ["1.1%", "1.2%"][turn as usize % 2];
+        let changed = text.replace("codec =", &format!("budget = \"{budget}\"\ncodec ="));
+        std::fs::write(config, changed).expect("it is written");
+        let told = Command::new("kill").args(["-HUP", pid]).status().expect("kill runs");
+        assert!(told.success(), "{pid} is there");
+    }
 }
 
 /// One record every so often, until the round is over; the key says when it was due.

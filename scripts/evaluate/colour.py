@@ -28,6 +28,17 @@ HARMLESS = {
     "light": ("brightness × .9", 0.02, 0.02, 0.013),
 }
 
+# Of flagged rows, the prototype's share that a first look keeps if 10, 20 and 30 % of clean rows go on.
+FIRST_LOOK = {
+    "pgd-2": (0.979, 0.993, 0.993),
+    "pgd-4": (0.994, 1.0, 1.0),
+    "pgd-8": (0.997, 1.0, 1.0),
+    "cw-l2": (0.930, 0.955, 0.994),
+    "patch-6x6": (1.0, 1.0, 1.0),
+    "badnets": (0.995, 0.998, 1.0),
+    "blended": (0.990, 0.997, 1.0),
+}
+
 TEXT = """## Colour photographs
 
 GTSRB, 3×32×32: 43 traffic signs, and a classifier with two backdoors that is right on .800 of the clean test rows. Fitted on 10,300 training rows
@@ -56,6 +67,25 @@ def verdict(got, goal, floor):
 def table(header, rows):
     head = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
     return "\n".join(head + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+def first_look(fits):
+    """What a first look by the learned detectors alone would keep; nothing if no fit was asked."""
+    fits = [fit for fit in fits if "first_look" in fit["report"]["suspects"]["pgd-2"]]
+    if not fits:
+        return []
+    rows = []
+    for name, prototype in FIRST_LOOK.items():
+        looks = [fit["report"]["suspects"][name]["first_look"] for fit in fits]
+        got = [statistics.median(look[f"kept_at_{share}pct"] for look in looks) for share in (10, 20, 30)]
+        cells = [f"{number(g)} ({number(p)})" for g, p in zip(got, prototype)]
+        rows.append([ATTACKS[name][0], *cells])
+    seeds = ", ".join(str(fit["seed"]) for fit in fits)
+    return [
+        "If only rows that the two learned detectors find odd went on to the restorer and a second run of the classifier, so large a share of "
+        f"the flagged rows would be left (in brackets: the prototype; seed {seeds}). Nothing is skipped today.",
+        table(["attack", "10 % of clean rows go on", "20 %", "30 %"], rows),
+    ]
 
 
 def section(docs):
@@ -110,6 +140,7 @@ def section(docs):
         "Each detector alone:",
         table(["detector", *(title for title, *_ in ATTACKS.values())], alone),
     ]
+    parts += first_look(fits)
     adaptive = [fit for fit in fits if "adaptive" in fit]
     for fit in adaptive:
         report = fit["adaptive"]

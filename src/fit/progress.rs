@@ -48,10 +48,15 @@ pub struct Reporter {
     training_since: Option<Instant>,
     validation: Option<f64>,
     said: Instant,
+    /// Rows at the last look at the clock.
+    read: u64,
 }
 
 /// Between two lines about the same thing where there is no terminal.
-const NO_DATA: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Rows between two looks at the clock.
+const LOOK_ROWS: u64 = 4096;
 
 impl Reporter {
     /// Training stops after `train_max`, with the best weights until then.
@@ -61,7 +66,8 @@ impl Reporter {
         let style = ProgressStyle::with_template(template).expect("a template we wrote");
         bar.set_style(style.progress_chars("=> "));
         let plain = bar.is_hidden();
-        Self { bar, plain, train_max, training_since: None, validation: None, said: Instant::now() }
+        let (training_since, validation) = (None, None);
+        Self { bar, plain, train_max, training_since, validation, said: Instant::now(), read: 0 }
     }
 }
 
@@ -74,14 +80,15 @@ impl Watch for Reporter {
 
     fn reading(&mut self, rows: u64, done: f32) {
         // A look at the clock for every row would take longer than reading it.
-        if !rows.is_multiple_of(4096) {
+        if rows.abs_diff(self.read) < LOOK_ROWS {
             return;
         }
+        self.read = rows;
         if !self.plain {
             self.bar.set_length(1000);
             self.bar.set_prefix(format!("{rows} rows"));
             self.bar.set_position((1000.0 * done) as u64);
-        } else if self.said.elapsed() > NO_DATA {
+        } else if self.said.elapsed() > QUIET {
             self.said = Instant::now();
             eprintln!("{rows} rows, {:.0} %", 100.0 * done);
         }

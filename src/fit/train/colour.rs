@@ -64,8 +64,7 @@ pub fn learn(
     let seed = material.options.seed;
     watch.stage(&format!("making attacks on {} rows", train.len()));
     let pool = attack::wide(victim, &material.rows(train), (seed, Use::Wide), &mut |made, of| {
-        // Every 4096 rows something is said; the last block of a copy is shorter than others.
-        watch.reading(made as u64 / 4096 * 4096, made as f32 / of as f32);
+        watch.reading(made as u64, made as f32 / of as f32);
     })?;
     let some = &material.split.validation[..material.split.validation.len().min(JUDGED_ROWS)];
     let purpose = (seed, Use::WideValidation);
