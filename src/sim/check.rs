@@ -4,9 +4,11 @@
 //! because "this record ended two of them" cannot be read from a log.
 
 mod alerts;
+mod answers;
 mod breaks;
 mod bytes;
 mod clients;
+mod followers;
 mod lanes;
 mod revisions;
 mod transactions;
@@ -47,6 +49,8 @@ const EVIDENCE: &str = "I6 evidence is what the records below the offset come to
 const ALERTS: &str = "I7 alerts are a function of the evidence topic";
 const VISITS: &str =
     "I11 every judged record is visited once, and what is found is a function of the visits";
+const ANSWERED: &str =
+    "I12 every half of a pair is written once, and what is counted is a function of the join topic";
 const LINEAGE: &str = "I7 every record is in one event of lineage, or waits to be";
 const FENCED: &str = "I8 who was fenced commits nothing";
 const CRASH: &str = "poison is dead-lettered, and nothing innocent with it";
@@ -85,6 +89,8 @@ pub fn check(world: &World) -> Vec<Violation> {
     checker.alerts();
     checker.visits();
     checker.client_findings();
+    checker.halves();
+    checker.joined();
     checker.found
 }
 

@@ -12,6 +12,15 @@ pub const MONITORS: usize = 1;
 /// The client monitors' group.
 pub const CLIENTS: usize = 2;
 
+/// The group of those that read the deployed model's answers.
+pub const ANSWERS: usize = 3;
+
+/// The group of those that join answers with the records that they answer.
+pub const JOIN: usize = 4;
+
+/// How many groups there are.
+pub const GROUPS: usize = 5;
+
 /// Names the knowledge of every monitor, and of every toy scorer unless bundles roll.
 pub const BASELINE: &str = "toy";
 

@@ -13,11 +13,14 @@ use self::arrivals::{arrivals, offend};
 use super::cluster::group::Group;
 use super::cluster::log::{PartitionLog, Takes, Topic};
 use super::cluster::{Cluster, Ms};
-use super::names::{BASELINE, BEGAN_AT, CLIENTS, MONITORS, NUMBER, REVISIONS, WORKERS, kind};
+use super::names::{
+    ANSWERS, BASELINE, BEGAN_AT, CLIENTS, GROUPS, JOIN, MONITORS, NUMBER, REVISIONS, WORKERS, kind,
+};
+use crate::answers::{BodySettings, HeaderOrField, Join};
 use crate::clients::{
     CleanMarks, ClientMonitor, ClientNames, ClientSettings, ClientTerms, IdPlace, KnownSettings,
 };
-use crate::config::{Alerts, Lineage, Stream, StreamClients, Topics};
+use crate::config::{Alerts, Lineage, Stream, StreamAnswers, StreamClients, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
 use crate::monitor::{About, Frame, LineageFacts, LineageOutput, Monitor};
@@ -199,6 +202,12 @@ impl Scene {
         Some(ClientMonitor::new(Arc::new(terms)))
     }
 
+    /// A join of answers that has read nothing.
+    pub fn join(&self) -> Option<Join> {
+        let answers = self.stream.answers.as_ref()?;
+        Some(Join::new(answers.joining(self.stream.alerts.window)))
+    }
+
     /// The sets of features whose groups are counted, where that is done; no day of theirs ends.
     pub fn quasi(&self) -> Option<QuasiPlan> {
         self.stream.lineage.as_ref()?;
@@ -240,10 +249,12 @@ impl Scene {
             partitions: vec![PartitionLog::default(); n],
             takes,
         };
-        let mut groups = vec![Group::default(), Group::default(), Group::default()];
+        let mut groups = vec![Group::default(); GROUPS];
         groups[WORKERS].grow(self.partitions);
         groups[MONITORS].grow(1);
         groups[CLIENTS].grow(1);
+        groups[ANSWERS].grow(ANSWER_PARTITIONS);
+        groups[JOIN].grow(1);
         let mut topics = vec![
             topic(&stream.input, n, Takes::ANYTHING),
             topic(&topics.sanitized, n, self.takes),
@@ -257,11 +268,38 @@ impl Scene {
         ];
         let lineage = stream.lineage.iter().map(|l| topic(&l.topic, 1, Takes::ANYTHING));
         topics.extend(lineage);
+        if let Some(answers) = &stream.answers {
+            let n = ANSWER_PARTITIONS as usize;
+            topics.push(topic(&answers.topic, n, Takes::ANYTHING));
+            topics.push(topic(&answers.join_topic, 1, Takes::ANYTHING));
+        }
         Cluster::new(topics, groups)
     }
 
     pub fn is_open(&self) -> bool {
         self.stream.policy.on_guard_failure == OnGuardFailure::Open
+    }
+}
+
+/// Partitions of the topic of answers.
+pub const ANSWER_PARTITIONS: i32 = 2;
+
+/// An answer has the key of its record.
+fn answers() -> StreamAnswers {
+    StreamAnswers {
+        topic: "answers".into(),
+        join_topic: "join".into(),
+        id: HeaderOrField::Key,
+        request_id: HeaderOrField::Key,
+        key: None,
+        // Worlds are short.
+        horizon: Duration::from_secs(2),
+        // All of a world: what is given up for want of room may differ after a restart.
+        pending_max: 100_000,
+        margin: Probability::new(0.02).expect("a share"),
+        differ_max: Probability::new(0.001).expect("a share"),
+        format: None,
+        body: BodySettings::default(),
     }
 }
 
@@ -323,7 +361,8 @@ fn stream(seed: u64, rng: &mut ChaCha8Rng, policy: Policy, window_ms: u64) -> St
             clients: "clients".into(),
         },
         alerts,
-        answers: None,
+        // Not drawn, as above.
+        answers: matches!(seed % 12, 6 | 10).then(answers),
         file: PathBuf::new(),
         brokers: "kafka:9092".into(),
         outputs: crate::sanitize::OutputSpecs::default(),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::ground::{Ground, Process};
 use super::names::{REVISIONS, kind};
 use super::scene::Scene;
+use crate::answers::push_row;
 use crate::clients::{PRINTS, RowFacts, RowPrints, RowVisit, marks_of};
 use crate::config::Stream;
 use crate::decide::Mode;
@@ -36,6 +37,7 @@ pub struct Toy {
     reasons: Vec<u8>,
     cells: Vec<u16>,
     visits: Vec<RowVisit>,
+    answers: Vec<u8>,
     /// Sets of features, and the values of rows in them.
     quasi: Option<QuasiPlan>,
     groups: Vec<Occurrence>,
@@ -131,6 +133,11 @@ fn oddity(position: Position, outcome: &Outcome) -> Option<Oddity> {
     (verdict.action != Action::Pass).then_some(Oddity { feature, manner, with: None })
 }
 
+/// The label that the own model gives the record at this offset.
+pub fn answered(offset: i64) -> u16 {
+    (offset % 3) as u16
+}
+
 impl Toy {
     pub fn new(
         ground: &Rc<Ground>,
@@ -153,6 +160,7 @@ impl Toy {
             reasons: vec![],
             cells: vec![],
             visits: vec![],
+            answers: vec![],
             quasi: scene.quasi(),
             groups: vec![],
         }
@@ -165,6 +173,7 @@ impl Toy {
         self.reasons.clear();
         self.cells.clear();
         self.visits.clear();
+        self.answers.clear();
         self.groups.clear();
     }
 
@@ -190,6 +199,11 @@ impl Toy {
         self.visits.extend(visit(record.at, &outcome));
         outcome.visits = start..self.visits.len();
         let scored = outcome.judged.is_ok() && !outcome.unscored;
+        if scored && self.stream.answers.is_some() {
+            let (start, label) = (self.answers.len(), answered(record.at.offset.0));
+            push_row(label, [(label, 0.9)].into_iter(), start, &mut self.answers);
+            outcome.answer = start..self.answers.len();
+        }
         if let Some(plan) = self.quasi.as_ref().filter(|_| scored) {
             let start = self.groups.len();
             plan.observe(record, &[(record.at.offset.0 % 13) as f32], 1, &mut self.groups);
@@ -308,6 +322,10 @@ impl Scorer for Toy {
 
     fn cells(&self) -> &[u16] {
         &self.cells
+    }
+
+    fn own_answers(&self) -> &[u8] {
+        &self.answers
     }
 
     fn visits(&self) -> &[RowVisit] {

@@ -4,10 +4,12 @@
 //! it, because every step of a session may let them, so processes interleave at every step. What
 //! stands still in the middle of a call while the others go on is a zombie.
 
+mod answers;
 pub(super) mod breaks;
 mod events;
 mod machines;
 pub(super) mod numbers;
+mod reach;
 mod reload;
 
 use std::cell::{Cell, RefCell};
@@ -22,12 +24,13 @@ use super::cluster::log::Fate;
 use super::faults::Faults;
 use super::ground::{Environment, Ground, Process};
 use super::mutation::{Mutant, Mutation};
-use super::names::{CLIENTS, MONITORS, WORKERS};
+use super::names::{ANSWERS, CLIENTS, JOIN, MONITORS, WORKERS};
 use super::scene::Scene;
 use super::scorer::Toy;
 use super::session::Session;
+use crate::answers::Join;
 use crate::clients::ClientMonitor;
-use crate::deliver::{FollowerDriver, Inbox, MonitorDriver, Worker};
+use crate::deliver::{AnswerDriver, FollowerDriver, Inbox, MonitorDriver, Worker};
 use crate::record::{OwnedRecord, Partition};
 
 /// Everything there is.
@@ -54,6 +57,9 @@ pub struct World {
     accepts: Cell<bool>,
     /// The number of the newest revision.
     revision: Cell<usize>,
+    /// Records that the deployed model was asked about, and answers that it gave.
+    asked: Cell<usize>,
+    answered: Cell<usize>,
 }
 
 /// A thread of a process.
@@ -69,6 +75,8 @@ enum Actor {
     Worker(Box<Worker<Mutant<Session>, Toy>>),
     Monitor(Box<MonitorDriver<Mutant<Session>>>),
     Clients(Box<FollowerDriver<Mutant<Session>, ClientMonitor>>),
+    Answers(Box<AnswerDriver<Mutant<Session>>>),
+    Join(Box<FollowerDriver<Mutant<Session>, Join>>),
 }
 
 impl Environment for World {
@@ -101,6 +109,8 @@ impl World {
             broken: RefCell::default(),
             accepts: Cell::new(false),
             revision: Cell::new(0),
+            asked: Cell::new(0),
+            answered: Cell::new(0),
         });
         let environment: Weak<dyn Environment> = Rc::downgrade(&world) as _;
         *world.ground.environment.borrow_mut() = Some(environment);
@@ -198,6 +208,8 @@ impl World {
             Some(Actor::Worker(worker)) => worker.turn(),
             Some(Actor::Monitor(monitor)) => monitor.turn(),
             Some(Actor::Clients(clients)) => clients.turn(),
+            Some(Actor::Answers(answers)) => answers.turn(),
+            Some(Actor::Join(join)) => join.turn(),
             None => return,
         };
         if done.is_ok() {
@@ -236,6 +248,8 @@ impl World {
         if let (Some(txn), Some(committed)) = (txn, committed) {
             log.mark(txn, if committed { Fate::Committed } else { Fate::Aborted });
         }
+        drop(cluster);
+        self.answer(records);
     }
     fn heal(&self) {
         self.ground.note(|| "everything heals".into());
@@ -284,22 +298,28 @@ impl World {
         } else if !numbers::is_read(&self.scene, &cluster) {
             behind.push("the input as it is now".to_owned());
         }
-        let evidence = &cluster.topics[cluster.topic(&self.scene.stream.topics.evidence)];
-        let said = |record: &Rc<OwnedRecord>| record.key.as_deref() != Some(b"tick");
-        let mut newest_first = evidence.partitions[0].committed(0).rev();
-        let end = newest_first.find(|(_, record)| said(record)).map_or(0, |(at, _)| at + 1);
-        let committed = cluster.groups[MONITORS].committed(Partition(0));
-        if committed.map_or(0, |offset| offset.0) < end as i64 {
-            behind.push(format!("evidence: committed {committed:?} of {end}"));
+        let stream = &self.scene.stream;
+        let (topics, answers) = (&stream.topics, stream.answers.as_ref());
+        let mut places =
+            vec![("evidence", &topics.evidence, MONITORS), ("visits", &topics.visits, CLIENTS)];
+        places.extend(answers.map(|answers| ("answers", &answers.topic, ANSWERS)));
+        places.extend(answers.map(|answers| ("join", &answers.join_topic, JOIN)));
+        for (name, topic, group) in places {
+            let topic = &cluster.topics[cluster.topic(topic)];
+            for (p, log) in topic.partitions.iter().enumerate() {
+                let said = |record: &Rc<OwnedRecord>| record.key.as_deref() != Some(b"tick");
+                let mut newest_first = log.committed(0).rev();
+                let end = newest_first.find(|(_, record)| said(record)).map_or(0, |(at, _)| at + 1);
+                let committed = cluster.groups[group].committed(Partition(p as i32));
+                if committed.map_or(0, |offset| offset.0) < end as i64 {
+                    behind.push(format!("{name} partition {p}: committed {committed:?} of {end}"));
+                }
+            }
         }
-        let visits = &cluster.topics[cluster.topic(&self.scene.stream.topics.visits)];
-        let mut newest_first = visits.partitions[0].committed(0).rev();
-        let end = newest_first.find(|(_, record)| said(record)).map_or(0, |(at, _)| at + 1);
-        let committed = cluster.groups[CLIENTS].committed(Partition(0));
-        if committed.map_or(0, |offset| offset.0) < end as i64 {
-            behind.push(format!("visits: committed {committed:?} of {end}"));
-        }
-        for (of, group) in [("input", WORKERS), ("evidence", MONITORS), ("visits", CLIENTS)] {
+        let groups = [WORKERS, MONITORS, CLIENTS, ANSWERS, JOIN];
+        for (of, group) in
+            ["input", "evidence", "visits", "answers", "join"].into_iter().zip(groups)
+        {
             if group == WORKERS && self.scene.breaks {
                 // Where its log is another, an offset says nothing about what was read.
                 continue;
@@ -309,6 +329,7 @@ impl World {
                 misled.map(|p| format!("{of} partition {p}: the group tells an old offset")),
             );
         }
+        behind.extend(reach::unsaid(&self.scene, &cluster));
         behind
     }
 
@@ -317,6 +338,7 @@ impl World {
         let mut lanes = BTreeSet::new();
         let mut judged = false;
         let mut followed = self.scene.stream.clients.is_none();
+        let mut joined = self.scene.stream.answers.is_none();
         for seat in &*self.seats.borrow() {
             match &*seat.actor.borrow() {
                 Some(Actor::Worker(worker)) if seat.process.alive.get() => {
@@ -324,6 +346,7 @@ impl World {
                 }
                 Some(Actor::Monitor(monitor)) => judged |= monitor.monitor().is_some(),
                 Some(Actor::Clients(clients)) => followed |= clients.follower().is_some(),
+                Some(Actor::Join(join)) => joined |= join.follower().is_some(),
                 _ => {}
             }
         }
@@ -332,6 +355,7 @@ impl World {
         let all = (0..input.partitions.len() as i32).map(Partition);
         let idle = all.filter(|p| !lanes.contains(p)).map(|p| format!("input partition {p}"));
         let idle = idle.chain((!judged).then(|| "evidence".to_owned()));
-        idle.chain((!followed).then(|| "visits".to_owned())).collect()
+        let idle = idle.chain((!followed).then(|| "visits".to_owned()));
+        idle.chain((!joined).then(|| "join".to_owned())).collect()
     }
 }

@@ -73,6 +73,9 @@ struct JoinState {
     /// Counted and not told yet.
     from: Offset,
     windows: Vec<JoinWindow>,
+    /// A time was read since it was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    due: bool,
 }
 
 /// Format version that this build writes and reads.
@@ -169,9 +172,10 @@ impl Join {
 
     /// What goes to the state topic, beside `next` and `low`.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { from, windows, .. } = self;
+        let Self { from, windows, due, .. } = self;
         let clock = self.pending.clock_before(self.low());
-        let state = JoinState { version: VERSION, clock, from: *from, windows: windows.clone() };
+        let (version, windows) = (VERSION, windows.clone());
+        let state = JoinState { version, clock, from: *from, windows, due: *due };
         serde_json::to_vec(&state).expect("plain data")
     }
 
@@ -188,7 +192,8 @@ impl Join {
         let mut restored = Self::new(self.settings);
         restored.pending.begin_at(low, state.clock);
         restored.again = Some(low);
-        (restored.next, restored.from, restored.windows) = (next, state.from, state.windows);
+        (restored.next, restored.from) = (next, state.from);
+        (restored.windows, restored.due) = (state.windows, state.due);
         Ok(restored)
     }
 

@@ -85,7 +85,7 @@ impl Pending {
         Self {
             settings,
             clock: Timestamp(0),
-            steps: VecDeque::new(),
+            steps: [(Offset(0), Timestamp(0))].into(),
             ids: HashMap::new(),
             requests: BTreeSet::new(),
             answers: BTreeSet::new(),
@@ -131,8 +131,8 @@ impl Pending {
 
     /// It is `at`: gives what is over, in order, each with its time.
     pub fn tick(&mut self, offset: Offset, at: Timestamp) -> Vec<(IdFate, Timestamp)> {
-        if at > self.clock || self.steps.is_empty() {
-            self.clock = self.clock.max(at);
+        if at > self.clock {
+            self.clock = at;
             self.steps.push_back((offset, self.clock));
         }
         let mut over = vec![];

@@ -103,15 +103,18 @@ impl<R: Scorer> Desk<R> {
     /// Notes what is committed now: the offsets `next`, and each lane as it is.
     fn note_committed(&mut self, next: &[(Partition, Offset)]) {
         for (_, slot) in self.partitions.slots_mut() {
-            slot.written |= slot.has_moved();
-            if slot.has_moved() || slot.last.is_none() {
+            // Only a slot that moved has its state written.
+            let has_moved = slot.has_moved();
+            slot.written |= has_moved;
+            slot.unsaved &= !has_moved;
+            if has_moved || slot.last.is_none() {
                 slot.last = Some(Last { lane: slot.lane.clone(), told_quiet: None });
             }
             if let Some(last) = &mut slot.last {
                 last.told_quiet = slot.told_quiet;
             }
             slot.committed = Some(slot.lane.next());
-            (slot.passed_over, slot.unsaved) = (false, false);
+            slot.passed_over = false;
         }
         self.losses.told();
         self.arrivals.unknown();

@@ -158,7 +158,10 @@ impl<R: Scorer> Desk<R> {
                     self.arrivals.forget(&[partition]);
                     session.rewind(&[(partition, gone.next)])?;
                 }
-                None => slot.lane.look(survey.extent),
+                None => {
+                    slot.unsaved |= slot.lane.log() != Some(&survey.extent);
+                    slot.lane.look(survey.extent);
+                }
             }
         }
         if interrupted {

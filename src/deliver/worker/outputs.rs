@@ -6,7 +6,7 @@
 
 use tracing::error;
 
-use super::Desk;
+use super::{Desk, Slot};
 use crate::deliver::{Scorer, Session, SessionError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::Survey;
@@ -48,12 +48,11 @@ impl<R: Scorer> Desk<R> {
             let Some(look) = looked.get(&place) else { continue };
             let slot = self.partitions.slot_mut(partition).expect("listed above");
             let Some(was) = slot.lane.output(topic).cloned() else {
-                slot.lane.look_output(topic, look.clone());
+                slot.note_output(topic, look.clone());
                 continue;
             };
             if look.is_plainly(&was) {
-                slot.unsaved |= look.end != was.end;
-                slot.lane.look_output(topic, look.clone());
+                slot.note_output(topic, look.clone());
                 continue;
             }
             let found = session.survey(topic, &[(partition, Some(was.clone()))])?;
@@ -62,7 +61,7 @@ impl<R: Scorer> Desk<R> {
                 self.output_lost(session, &place, &was, at)?;
             }
             let slot = self.partitions.slot_mut(partition).expect("listed above");
-            slot.lane.look_output(topic, survey.extent);
+            slot.note_output(topic, survey.extent);
         }
         Ok(())
     }
@@ -92,6 +91,16 @@ impl<R: Scorer> Desk<R> {
         let (partition, cause, waits) = (*partition, LossCause::Output, false);
         self.losses.of_output(Loss { partition, from, to, unread: records, cause, waits });
         Ok(())
+    }
+}
+
+impl Slot {
+    /// Notes how far an output partition reaches. It is written with the next state, or soon if nothing else is: what no state says
+    /// nobody can miss.
+    fn note_output(&mut self, topic: &str, extent: Extent) {
+        let known = self.lane.output(topic).map(|known| known.end);
+        self.unsaved |= known != Some(extent.end);
+        self.lane.look_output(topic, extent);
     }
 }
 

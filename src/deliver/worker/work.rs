@@ -185,6 +185,9 @@ impl<R: Scorer> Desk<R> {
                 form = self.otherwise(i, message, form, (objection, now));
             }
             if has_arrived {
+                // Its half may have been on its way when the rest was given up.
+                let sent = (&message.record(), &self.scorer.outcomes()[i]);
+                self.halves.add(session, &self.stream, sent, self.scorer.own_answers())?;
                 continue;
             }
             // What may be refused goes when nothing else is on its way: what comes behind it in the same partition

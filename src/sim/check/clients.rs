@@ -1,12 +1,11 @@
 //! The client monitor: what is visited, its findings and states, against one that reads the same visits.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-use super::{Checker, VISITS, next_of};
-use crate::clients::{ClientMonitor, VisitMessage, Visits};
-use crate::deliver::{Follower as _, FollowerState};
-use crate::record::{Offset, OwnedRecord, Partition, Position};
+use super::followers::Followed;
+use super::{Checker, VISITS};
+use crate::clients::{VisitMessage, Visits};
+use crate::record::{Offset, OwnedRecord, Position};
 use crate::sim::expect::{self, Expected};
 use crate::sim::names::CLIENTS;
 use crate::watch::Message;
@@ -45,48 +44,11 @@ impl Checker<'_> {
 
     /// A client monitor that reads what was read finds the same, and has the same state at every commit.
     pub(super) fn client_findings(&mut self) {
-        let Some(mut monitor) = self.scene.client_monitor() else { return };
-        let mut states: BTreeMap<Offset, Vec<Rc<OwnedRecord>>> = BTreeMap::new();
-        for (_, record) in self.records(&self.scene.stream.topics.state) {
-            if record.key.as_deref() == Some(ClientMonitor::KEY) {
-                states.entry(next_of(record).expect("ours")).or_default().push(record.clone());
-            }
-        }
-        let read = self.cluster.groups[CLIENTS].committed(Partition(0)).unwrap_or(Offset(0));
-        let covered = states.keys().next_back().filter(|_| !self.scene.exactly_once);
-        let read = covered.map_or(read, |&covered| covered.max(read));
-        let (mut expected, mut wrong, mut pages) = (vec![], vec![], vec![]);
-        let mut compare = |monitor: &ClientMonitor| {
-            for state in states.remove(&monitor.next()).unwrap_or_default() {
-                let state = FollowerState::read(state.value.as_deref().unwrap_or_default());
-                let state = state.expect("ours");
-                if !state.is_of(monitor) {
-                    wrong.push(format!(
-                        "the client monitor's state at {:?} is another",
-                        monitor.next()
-                    ));
-                }
-            }
-        };
-        compare(&monitor);
-        for (at, record) in self.records(&self.scene.stream.topics.visits) {
-            if at.offset < read {
-                monitor.take(at.offset, record.value.as_deref().unwrap_or_default()).expect("ours");
-                monitor.drain(&mut expected);
-                pages.append(&mut monitor.drain_pages());
-                compare(&monitor);
-            }
-        }
-        wrong
-            .extend(states.keys().map(|at| format!("a state of the client monitor covers {at:?}")));
+        let Some(monitor) = self.scene.client_monitor() else { return };
+        let Followed { said, expected, pages, mut wrong } = self.follow(monitor, CLIENTS);
         self.pages(pages, &mut wrong);
-        let mut said: Vec<Vec<u8>> = vec![];
-        for (_, record) in self.records(&self.scene.stream.topics.evidence) {
-            if record.key.as_deref() == Some(ClientMonitor::KEY) {
-                said.push(record.value.clone().unwrap_or_default());
-            }
-        }
-        let mut expected: Vec<Vec<u8>> = expected.iter().map(Message::to_bytes).collect();
+        let [mut said, mut expected] =
+            [said, expected].map(|all| all.iter().map(Message::to_bytes).collect::<Vec<_>>());
         if !self.scene.exactly_once {
             // Told again is told.
             for all in [&mut said, &mut expected] {
@@ -95,11 +57,8 @@ impl Checker<'_> {
             }
         }
         if said != expected {
-            wrong.push(format!(
-                "{} findings were told; the visits give {}",
-                said.len(),
-                expected.len()
-            ));
+            let (n, of) = (said.len(), expected.len());
+            wrong.push(format!("{n} findings were told; the visits give {of}"));
         }
         wrong.into_iter().for_each(|what| self.violated(VISITS, what));
     }

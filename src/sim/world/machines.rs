@@ -5,11 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Actor, Seat, World};
-use crate::deliver::{FollowerDriver, Inbox, MonitorDriver, Outputs, Progress, Worker};
+use crate::deliver::{
+    AnswerDriver, FollowerDriver, Inbox, MonitorDriver, Outputs, Progress, Worker,
+};
 use crate::sim::cluster::Ms;
 use crate::sim::ground::Process;
 use crate::sim::mutation::{Mutant, Mutation, Reuse};
-use crate::sim::names::{CLIENTS, MONITORS, WORKERS};
+use crate::sim::names::{ANSWERS, CLIENTS, JOIN, MONITORS, WORKERS};
 use crate::sim::scorer::Toy;
 use crate::sim::session::{Role, Session};
 
@@ -26,7 +28,7 @@ pub(super) struct Machine {
 }
 
 /// Transactional ids of one machine.
-const IDS: usize = 5;
+const IDS: usize = 7;
 
 impl World {
     /// A process ends in order: what was read is committed if `finish` says so, then it leaves.
@@ -123,6 +125,9 @@ impl World {
         let stream = &self.scene.stream;
         let topics = [&stream.input, &stream.topics.evidence, &stream.topics.visits];
         let [input, evidence, visits] = topics.map(|topic| cluster.topic(topic));
+        let joined = stream.answers.as_ref();
+        let joined = joined.map(|a| (cluster.topic(&a.topic), cluster.topic(&a.join_topic)));
+        let join_topic = stream.answers.as_ref().map_or("", |answers| &answers.join_topic);
         drop(cluster);
         let mut seats = vec![];
         let mut sit = |role: String, group, input, producer| {
@@ -135,6 +140,7 @@ impl World {
                 outputs: match group {
                     MONITORS => Outputs::of_monitor(stream),
                     CLIENTS => Outputs::of_follower(stream, &stream.topics.visits),
+                    ANSWERS | JOIN => Outputs::of_follower(stream, join_topic),
                     _ => Outputs::of_worker(stream),
                 },
                 believes: self.mutation == Some(Mutation::BelieveTheEnd),
@@ -151,6 +157,14 @@ impl World {
                 let inbox = Arc::default();
                 let driver = FollowerDriver::new(mutant, stream, fresh, inbox, timing, progress);
                 Actor::Clients(Box::new(driver))
+            } else if group == ANSWERS {
+                let (inbox, stream) = (Arc::default(), stream);
+                Actor::Answers(Box::new(AnswerDriver::new(mutant, stream, inbox, timing, progress)))
+            } else if group == JOIN {
+                let fresh = self.scene.join().expect("answers are watched");
+                let inbox = Arc::default();
+                let driver = FollowerDriver::new(mutant, stream, fresh, inbox, timing, progress);
+                Actor::Join(Box::new(driver))
             } else if group == MONITORS {
                 let (monitor, inbox) = (self.scene.monitor(), Arc::default());
                 Actor::Monitor(Box::new(MonitorDriver::new(
@@ -173,6 +187,10 @@ impl World {
         sit("monitor".into(), MONITORS, evidence, ids + IDS - 1);
         if stream.clients.is_some() {
             sit("clients".into(), CLIENTS, visits, ids + IDS - 2);
+        }
+        if let Some((answers, join)) = joined {
+            sit("answers".into(), ANSWERS, answers, ids + IDS - 3);
+            sit("join".into(), JOIN, join, ids + IDS - 4);
         }
         self.seats.borrow_mut().extend(seats);
     }
