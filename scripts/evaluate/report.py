@@ -10,6 +10,7 @@ import re
 import statistics
 from pathlib import Path
 
+import art_section
 import cases
 import colour
 from cases import ADBENCH, BADNETS, BLENDED, CLASSIFIER, FASHION, ON_SUPPORT, SETS
@@ -34,7 +35,7 @@ def page(docs, root):
     """The page that the files beside it make: after a run of a part the same as after one of all."""
     adaptive = docs / "detection-adaptive.json"
     adaptive = json.loads(adaptive.read_text()) if adaptive.exists() else {}
-    return Page(Table.read(docs / "detection.csv"), adaptive, published(), root, colour.section(docs)).text()
+    return Page(Table.read(docs / "detection.csv"), adaptive, published(), root, colour.section(docs), art_section.section(docs)).text()
 
 
 def published():
@@ -69,12 +70,13 @@ def verdict(pairs):
 
 
 class Page:
-    def __init__(self, table, adaptive, published, root, colour=""):
-        self.table, self.adaptive, self.published, self.root, self.colour = table, adaptive, published, root, colour
+    def __init__(self, table, adaptive, published, root, colour="", art=""):
+        self.table, self.adaptive, self.published, self.root = table, adaptive, published, root
+        self.colour, self.art = colour, art
 
     def text(self):
         parts = [HEAD, self.colour, self.seeds(), self.on_support(), self.redteam(), BACKGROUND, self.clean(), self.asked(), self.images(),
-                 self.harmless(), self.adbench(), self.nsl_kdd(), self.blind(), HOW]  # fmt: skip
+                 self.harmless(), self.art, self.adbench(), self.nsl_kdd(), self.blind(), HOW]  # fmt: skip
         return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
     def seeds(self):

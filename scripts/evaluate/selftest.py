@@ -7,6 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import art_section
 import report
 from cases import CLASSIFIER, FASHION
 from table import Table
@@ -57,6 +58,19 @@ class Said(unittest.TestCase):
             again = Table.read(path)
             self.assertEqual(again.each("auroc"), [0.9])
             self.assertEqual(again.each("accuracy_if_all_corrected"), [])
+
+    def test_an_attack_that_passes_is_named_and_one_that_is_caught_is_not(self):
+        attacks = {name: {"title": name} for name in ("caught", "turned", "seen")}
+        suspects = {name: {"n": 200, "flagged": flagged} for name, flagged in (("caught", 195), ("turned", 60), ("seen", 200))}
+        said = art_section.passing(attacks, suspects)
+        self.assertEqual(said, "Of these attacks more than 10 % of the rows pass unflagged: turned (70 %). Of every other attack at most 2.5 % pass.")
+        del suspects["turned"]
+        self.assertEqual(art_section.passing(attacks, suspects), "Of every attack at most 2.5 % pass.")
+
+    def test_an_attack_that_fools_nothing_keeps_its_line(self):
+        attack = {"title": "weak", "fooled": 0, "made": 200, "linf_mean": None, "l2_mean": None}
+        self.assertEqual(art_section.row(attack, None)[:3], ["weak", "0 of 200", "–"])
+        self.assertEqual(art_section.row({"title": "slow", "made": 0, "fooled": 0}, None)[:3], ["slow", "not run", "–"])
 
     def test_the_page_in_docs_is_what_the_numbers_beside_it_make(self):
         # It also quotes the detectors' own words, so it changes with them.
