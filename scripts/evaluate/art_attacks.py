@@ -1,6 +1,6 @@
 """Attacks that we did not write: the Adversarial Robustness Toolbox (ART) attacks two protected classifiers.
 
-    art_attacks.py make    fashion|gtsrb DATA OUT
+    art_attacks.py make    fashion|gtsrb DATA OUT [--only ATTACK]
     art_attacks.py measure fashion|gtsrb DATA OUT --bundle DIR
 
 `make` needs the packages of requirements-art.txt. It attacks 200 rows that the classifier has right and
@@ -154,7 +154,7 @@ def distances(x, x0, success):
     return {"linf_mean": float(np.abs(moved).max(axis=1).mean()), "l2_mean": float(np.linalg.norm(moved / 255, axis=1).mean())}
 
 
-def make(asked, out):
+def make(asked, out, only):
     import numpy as np
     from onnx_classifier import OnnxClassifier
 
@@ -166,7 +166,7 @@ def make(asked, out):
     made = out / "made.json"
     told = json.loads(made.read_text()) if made.exists() else {}
     for name, title, kind, parameters, loss in plan(asked):
-        if name in told and (out / f"{name}.npz").exists():
+        if (only and name not in only) or name in told and (out / f"{name}.npz").exists():
             continue
         x, success, cost = make_one(asked, kind, parameters, loss, x0, y)
         np.savez_compressed(out / f"{name}.npz", x=x, x0=x0, y=y, success=success)
@@ -189,7 +189,11 @@ def measure(tripline, asked, out, bundle):
     done = tripline.run("evaluate", "--bundle", bundle, "--clean", asked.clean, *asked.labels, *suspects, "--json")
     if done.returncode:
         raise SystemExit(f"evaluate: evaluate failed\n{done.stderr[-2000:]}")
-    return {"attacks": made, "report": json.loads(done.stdout)}
+    told = json.loads(done.stdout)
+    # Where the files lay is of this machine.
+    for part in (told["clean"], *told["suspects"].values()):
+        part.pop("file", None)
+    return {"attacks": made, "report": told}
 
 
 def main():
@@ -198,6 +202,7 @@ def main():
     parser.add_argument("set", choices=("fashion", "gtsrb"))
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--only", action="append", help="an attack by its name; can be given many times [default: all]")
     parser.add_argument("--bundle", type=Path, help="[default, of fashion: models/fashion-mnist]")
     parser.add_argument("--tripline", type=Path, default=ROOT / "target/debug/tripline")
     parser.add_argument("--onnxruntime", type=Path, default=ROOT / ".tools/onnxruntime/libonnxruntime.so")
@@ -205,7 +210,7 @@ def main():
     words = parser.parse_args()
     asked, out = sets(words.data)[words.set], words.out / words.set
     if words.what == "make":
-        return make(asked, out)
+        return make(asked, out, words.only)
     bundle = words.bundle or (ROOT / "models/fashion-mnist" if words.set == "fashion" else None)
     if not bundle:
         parser.error("--bundle is needed for gtsrb")

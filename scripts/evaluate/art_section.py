@@ -13,8 +13,8 @@ TEXT = """## Attacks that we did not write
 
 The [Adversarial Robustness Toolbox](https://github.com/Trusted-AI/adversarial-robustness-toolbox) (ART 1.20.1) made these; no fit knows its code. Each attack
 gets the same 200 test rows that the classifier has right. Its result is rounded to steps of 1/255, which is what a record can carry, and counts if
-the classifier is then wrong. Strengths and budgets were chosen before any detector saw an attacked row, and no row is left out. Numbers are in
-`detection-art.json`."""
+the classifier is then wrong. Strengths and budgets were chosen before any detector saw an attacked row, and no attack is left out: what has no
+figures yet says "not run". Numbers are in `detection-art.json`."""
 
 SETS = {
     "fashion": (
@@ -41,7 +41,8 @@ SILENT = ("batch_size",)
 def number(value, digits=3):
     if value is None:
         return "–"
-    text = f"{value:.{digits}f}"
+    # Three nines deserve a fourth digit.
+    text = f"{value:.{4 if digits == 3 and 0.999 < value < 1 else digits}f}"
     return text[1:] if text.startswith("0.") else text
 
 
@@ -72,8 +73,9 @@ def passing(attacks, suspects):
     others = [share for share, _ in missed if share <= NAMED_ABOVE]
     said = f"Of these attacks more than {percent(NAMED_ABOVE)} of the rows pass unflagged: {', '.join(named)}." if named else ""
     if others:
-        said += f" Of {'every other' if named else 'every'} attack at most {percent(max(others), 1)} pass."
-    return said.strip()
+        said += f" Of {'every other' if named else 'every'} attack that was run at most {percent(max(others), 1)} pass."
+    left = sum(not attack.get("made", 1) for attack in attacks.values())
+    return (said + (f" {left} of {len(attacks)} attacks were not run: nothing is known of them." if left else "")).strip()
 
 
 def costs(attacks):

@@ -63,9 +63,11 @@ class Said(unittest.TestCase):
         attacks = {name: {"title": name} for name in ("caught", "turned", "seen")}
         suspects = {name: {"n": 200, "flagged": flagged} for name, flagged in (("caught", 195), ("turned", 60), ("seen", 200))}
         said = art_section.passing(attacks, suspects)
-        self.assertEqual(said, "Of these attacks more than 10 % of the rows pass unflagged: turned (70 %). Of every other attack at most 2.5 % pass.")
+        self.assertEqual(said, "Of these attacks more than 10 % of the rows pass unflagged: turned (70 %). Of every other attack that was run at most 2.5 % pass.")
         del suspects["turned"]
-        self.assertEqual(art_section.passing(attacks, suspects), "Of every attack at most 2.5 % pass.")
+        self.assertEqual(art_section.passing(attacks, suspects), "Of every attack that was run at most 2.5 % pass.")
+        attacks["slow"] = {"title": "slow", "made": 0}
+        self.assertTrue(art_section.passing(attacks, suspects).endswith(" 1 of 4 attacks were not run: nothing is known of them."))
 
     def test_an_attack_that_fools_nothing_keeps_its_line(self):
         attack = {"title": "weak", "fooled": 0, "made": 200, "linf_mean": None, "l2_mean": None}
