@@ -1,11 +1,11 @@
 //! The delivery of `deliver`, on a cluster in memory, under everything that can go wrong.
 //!
-//! Workers and monitors are the ones that Kafka drives; so are lanes, evidence and alerts. Around
-//! them everything is small and made by one seed: brokers, clock, machines, records, faults. The
-//! same seed gives the same world, to the last step, so a violation is replayed by its number.
+//! Workers, monitors, client monitors, readers and joins of answers are the ones that Kafka drives; so are lanes, evidence
+//! and alerts. Everything around them is small and made from one seed: brokers, clock, machines, records, answers, faults. The
+//! same seed gives the same world, to the last step, so the number of a world replays its violation.
 //!
-//! It cannot see what only a client library or a real broker does (`make chaos` runs those), nor
-//! the model: scoring is a toy, because what becomes of a record is not the question here.
+//! The simulator cannot see what only a client library or a real broker does (`make chaos` runs those). It does not contain the
+//! model either: scoring is a toy, because it tests what becomes of a record and not its score.
 
 mod check;
 mod cluster;
