@@ -25,13 +25,20 @@ fn file(text: &str) -> Option<(ImageFormat, Vec<u8>)> {
         Some(rest) => rest.split_once(";base64,")?.1,
         None => text,
     };
-    // PNG begins with iVBORw0KGgo, JPEG with /9j/: other words are not decoded.
-    let format = match text.as_bytes() {
+    // PNG begins with iVBORw0KGgo, JPEG with /9j/, in the URL's alphabet _9j_: other words are not decoded.
+    let format = match text.trim_ascii_start().as_bytes() {
         [b'i', b'V', b'B', b'O', b'R', ..] => ImageFormat::Png,
-        [b'/', b'9', b'j', b'/', ..] => ImageFormat::Jpeg,
+        [b'/' | b'_', b'9', b'j', b'/' | b'_', ..] => ImageFormat::Jpeg,
         _ => return None,
     };
-    Some((format, LENIENT.decode(text).ok()?))
+    // MIME breaks it into lines.
+    let standard = |byte| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        _ => byte,
+    };
+    let letters = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(standard);
+    Some((format, LENIENT.decode(letters.collect::<Vec<u8>>()).ok()?))
 }
 
 /// The pixels of the image in `text`, `[channels, height, width]`, if it is one in base64.
@@ -95,7 +102,19 @@ mod tests {
             let text = encode(&pixels, shape).unwrap();
             assert_eq!(decode(&text, shape), Some(Ok(pixels.clone())));
             assert_eq!(decode(text.trim_end_matches('='), shape), Some(Ok(pixels.clone())));
-            assert_eq!(decode(&format!("data:image/png;base64,{text}"), shape), Some(Ok(pixels)));
+            let lines: Vec<&str> =
+                text.as_bytes().chunks(19).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            let url = text.replace('+', "-").replace('/', "_");
+            for other in [
+                format!("data:image/png;base64,{text}"),
+                format!("data:image/png;charset=utf-8;base64,{text}"),
+                lines.join("\r\n"),
+                format!("{}\n", lines.join("\n")),
+                url.trim_end_matches('=').to_owned(),
+                url,
+            ] {
+                assert_eq!(decode(&other, shape), Some(Ok(pixels.clone())), "{other}");
+            }
         }
     }
 
