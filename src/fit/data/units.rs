@@ -23,6 +23,11 @@ pub struct ImageShape {
 pub enum UnitsError {
     #[error("rows have the shape {shape:?}; say --image CHANNELSxHEIGHTxWIDTH, channels first")]
     WhichImage { shape: Vec<usize> },
+    #[error(
+        "rows have the shape {shape:?}, channels last: bring them channels first, in NumPy by \
+         x.transpose(0, 3, 1, 2), and say --image {image}"
+    )]
+    ChannelsLast { shape: Vec<usize>, image: ImageShape },
     #[error("rows have the shape {shape:?}, which is no image of {image}")]
     NotThisImage { shape: Vec<usize>, image: ImageShape },
     #[error(
@@ -48,6 +53,9 @@ pub fn to_model_units(
     image: Option<ImageShape>,
     scale: f32,
 ) -> Result<Schema, UnitsError> {
+    if let Some(image) = channels_last(&set.shape) {
+        return Err(UnitsError::ChannelsLast { shape: set.shape.clone(), image });
+    }
     let image = match (image, &set.shape[..]) {
         (Some(image), _) => Some(image),
         (None, [_]) => None,
@@ -64,6 +72,20 @@ pub fn to_model_units(
     let schema = Schema { features };
     schema.check()?;
     Ok(schema)
+}
+
+/// The image that rows of this shape are if their channels come last, as Keras and TensorFlow keep them. Images
+/// have 1, 3 or 4 channels, so that a shape of two such ends may be either, and is taken as it is said.
+fn channels_last(shape: &[usize]) -> Option<ImageShape> {
+    let &[height, width, channels] = shape else { return None };
+    let few = |n: usize| [1, 3, 4].contains(&n);
+    let sizes = [channels, height, width].map(|size| u32::try_from(size).ok());
+    let [Some(channels), Some(height), Some(width)] = sizes else { return None };
+    (few(channels as usize) && !few(height as usize)).then_some(ImageShape {
+        channels,
+        height,
+        width,
+    })
 }
 
 fn as_image(set: &mut Dataset, image: ImageShape, scale: f32) -> Result<Feature, UnitsError> {
@@ -157,8 +179,15 @@ mod tests {
 
     #[test]
     fn shapes_that_disagree_and_pixels_out_of_range_are_refused() {
-        assert!(refusal(&[2, 2, 3], None, 0.0, true).contains("say --image"));
-        assert!(refusal(&[2, 2, 3], Some("3x2x2"), 0.0, true).contains("no image of 3x2x2"));
+        assert!(refusal(&[2, 2, 2], None, 0.0, true).contains("say --image CHANNELS"));
+        assert!(refusal(&[3, 2, 3], Some("3x2x2"), 0.0, true).contains("no image of 3x2x2"));
+        for image in [None, Some("3x8x6"), Some("8x6x3")] {
+            let refusal = refusal(&[8, 6, 3], image, 0.0, true);
+            assert!(
+                refusal.contains("channels last") && refusal.contains("--image 3x8x6"),
+                "{refusal}"
+            );
+        }
         assert!(refusal(&[5], Some("1x2x2"), 0.0, true).contains("no image of 1x2x2"));
         assert!(refusal(&[4], Some("1x2x2"), 300.0, true).contains("row 0 has the pixel 1.17"));
         assert!(refusal(&[4], Some("1x2x2"), 2.0, false).contains("row 0 has the pixel 2"));
