@@ -48,9 +48,17 @@ pub fn check(budget: Probability, rows: usize, shares: Shares) -> Result<(), Uns
     while rows_needed < usize::MAX && merged(rows_needed, shares) < calibration_needed {
         rows_needed += 1;
     }
-    let least = (FLAGGED_MIN / calibration.max(1) as f64).min(1.0);
+    let least = rounded_up(FLAGGED_MIN / calibration.max(1) as f64).min(1.0);
     let least = Probability::new(least).expect("between 0 and 1");
     Err(Unsupported { budget, rows, rows_needed, calibration, calibration_needed, least })
+}
+
+/// The next share with two digits: one that a person writes.
+fn rounded_up(share: f64) -> f64 {
+    let unit = 10_f64.powi(share.log10().floor() as i32 - 1);
+    // A hair below, so that 7.7 % does not become 7.8 %.
+    let up = (share / unit - 1e-9).ceil() * unit;
+    format!("{up:.9}").parse::<f64>().map_or(up, |up| up.max(share))
 }
 
 /// The same of a part that was drawn already: `merged` of `rows` rows are in it.
@@ -130,7 +138,7 @@ mod tests {
         assert_eq!((refusal.calibration, refusal.calibration_needed), (900, 1000));
         let message = refusal.to_string();
         assert!(message.contains("a budget of 1% needs at least"), "{message}");
-        assert!(message.contains("raise the budget to 1.111111111%"), "{message}");
+        assert!(message.ends_with("raise the budget to 1.2%"), "{message}");
     }
 
     #[test]
@@ -148,6 +156,8 @@ mod tests {
             if let Err(refusal) = check(budget, rows, Shares::default()) {
                 prop_assert_eq!(check(budget, refusal.rows_needed, Shares::default()), Ok(()));
                 prop_assert!(check(budget, refusal.rows_needed - 1, Shares::default()).is_err());
+                let digits = refusal.least.to_string().chars().filter(|c| ('1'..='9').contains(c)).count();
+                prop_assert!(digits <= 2, "{}", refusal.least);
                 if refusal.calibration >= 10 {
                     prop_assert_eq!(check(refusal.least, rows, Shares::default()), Ok(()));
                 }
