@@ -44,6 +44,10 @@ fn clean(f: &mut Formatter<'_>, clean: &Clean) -> fmt::Result {
         let why = "these rows are not like those of the calibration";
         writeln!(f, "           MORE THAN CHANCE EXPLAINS: {why}")?;
     }
+    if flagged < *low {
+        let why = "on these rows the guard is milder than its budget";
+        writeln!(f, "           FEWER THAN CHANCE EXPLAINS: {why}")?;
+    }
     refused(f, "", sample)?;
     if !unread.is_empty() {
         writeln!(f, "not read   {}", unread.join(", "))?;

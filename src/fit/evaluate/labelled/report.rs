@@ -4,6 +4,12 @@ use std::fmt;
 
 use super::{Evaluation, Group};
 
+/// What to do about faults that are the file's rather than the rows'.
+const WAYS: [(&str, &str); 2] = [
+    ("wrong-type", "a word where the bundle has a number; say --missing or --decimal as for fit"),
+    ("missing", "no row of the fit lacked it; fit with --impute on rows that have such gaps"),
+];
+
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bundle, digest, data, budget, clean, clean_expected: (low, high), .. } = self;
@@ -22,10 +28,19 @@ impl fmt::Display for Evaluation {
                 clean.rows,
                 faults(clean)
             )?;
+            for (fault, advice) in
+                WAYS.iter().filter(|(fault, _)| clean.refused.contains_key(fault))
+            {
+                write!(f, "\n             {fault}: {advice}")?;
+            }
         }
         if clean.flagged > *high {
             let why = "these rows are not like those of the calibration";
             write!(f, "\n             MORE THAN CHANCE EXPLAINS: {why}")?;
+        }
+        if clean.flagged < *low {
+            let why = "on these rows the guard is milder than its budget";
+            write!(f, "\n             FEWER THAN CHANCE EXPLAINS: {why}")?;
         }
         if !self.unread.is_empty() {
             write!(f, "\n  not read   {}", self.unread.join(", "))?;

@@ -39,3 +39,14 @@ fn clean_rows_that_are_flagged_too_often_and_a_table_without_labels_read_as_such
     evaluation.by_label = vec![];
     insta::assert_snapshot!(evaluation.to_string());
 }
+
+#[test]
+fn clean_rows_that_are_flagged_too_seldom_are_told_and_what_the_file_may_lack() {
+    let mut evaluation = evaluation();
+    let refused = BTreeMap::from([("wrong-type", 3)]);
+    evaluation.clean = Group { refused, ..group("clean", 2003, 7, 0.0) };
+    let text = evaluation.to_string();
+    assert!(text.contains("FEWER THAN CHANCE EXPLAINS") && text.contains("--missing"), "{text}");
+    evaluation.clean = group("clean", 2000, 8, 0.0);
+    assert!(!evaluation.to_string().contains("THAN CHANCE"));
+}
