@@ -56,7 +56,7 @@ pub struct File {
     #[arg(long, value_name = "CHARACTER", value_parser = decimal)]
     decimal: Option<u8>,
 
-    /// A cell of a CSV that says nothing, beside the empty one
+    /// A word that says nothing, beside the empty one
     #[arg(long, value_name = "TEXT")]
     missing: Vec<String>,
 

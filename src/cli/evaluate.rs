@@ -37,7 +37,7 @@ pub struct Args {
     bundle: PathBuf,
 
     /// Clean and attacked rows together: CSV, JSON lines, Parquet, .npy, .npz or IDX; all but
-    /// Parquet also gzipped
+    /// Parquet also gzipped, CSV and JSON also in Zstandard or zip
     #[arg(long, value_name = "FILE", group = "rows")]
     data: Option<PathBuf>,
 

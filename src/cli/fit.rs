@@ -22,7 +22,7 @@ use crate::record::Probability;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Clean rows: CSV, JSON lines, Parquet, .npy, .npz (key x or X, labels in y) or IDX; all but
-    /// Parquet also gzipped
+    /// Parquet also gzipped, CSV and JSON also in Zstandard or zip
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
 

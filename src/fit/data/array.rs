@@ -68,7 +68,9 @@ impl<'a> Raw<'a> {
         let (header, body) = rest.split_at_checked(len).ok_or("a cut .npy header")?;
         let header = str::from_utf8(header).map_err(|_| "a .npy header that is not text")?;
 
-        let descr = after_key(header, "descr").and_then(quoted).ok_or("a .npy without a type")?;
+        let descr = after_key(header, "descr").ok_or("a .npy without a type")?;
+        let descr = quoted(descr)
+            .ok_or("records of several fields: write each field as a column of a CSV")?;
         let order = after_key(header, "fortran_order").ok_or("a .npy without an order")?;
         let shape = after_key(header, "shape").and_then(tuple).ok_or("a .npy without a shape")?;
         let (big_endian, kind) = match descr.split_at_checked(1) {

@@ -7,7 +7,9 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
 use super::hints::{Hints, bounds};
-use super::table::{self, Scalar, TableError};
+use super::moment::is_time;
+use super::nothing;
+use super::table::{self, Scalar, TableError, option};
 use crate::record::{Feature, Schema};
 
 /// What was seen in one column.
@@ -23,10 +25,16 @@ pub struct Seen {
     pub words: BTreeSet<String>,
     /// How many cells are words that say a date or a time.
     pub times: u64,
+    /// Numbers that are written as text.
+    pub quoted: u64,
     /// Cells that say something.
     pub values: u64,
-    /// Hashes of all values, as long as no two are the same.
+    /// Hashes of all values, as long as no two are the same; then of words that a category may have.
     distinct: Option<HashSet<u64>>,
+    /// Whether a value stands there twice.
+    repeats: bool,
+    /// Whether hashes were given up because there are too many.
+    crowded: bool,
     /// Whether every number is whole.
     pub whole: bool,
     /// Whether no number is smaller than the one before, and whether each is larger.
@@ -34,6 +42,12 @@ pub struct Seen {
     pub grows: bool,
     last: f64,
 }
+
+/// Different numbers of a column that is more likely a quantity than a code.
+const QUANTITY_MIN: usize = 20;
+
+/// Words of a column that are named.
+const SHOWN: usize = 3;
 
 /// Values of which we remember that no two are the same: 16 MiB of them.
 const DISTINCT_MAX: usize = 1 << 20;
@@ -49,8 +63,11 @@ impl Seen {
             first_infinite: None,
             words: BTreeSet::new(),
             times: 0,
+            quoted: 0,
             values: 0,
             distinct: Some(HashSet::new()),
+            repeats: false,
+            crowded: false,
             whole: true,
             rises: true,
             grows: true,
@@ -60,7 +77,17 @@ impl Seen {
 
     /// Whether no value stands there twice.
     pub fn is_distinct(&self) -> bool {
-        self.distinct.is_some()
+        !self.repeats
+    }
+
+    /// How many different values there are, if they were few enough to be counted.
+    fn distinct_count(&self) -> Option<usize> {
+        self.distinct.as_ref().map(HashSet::len).filter(|&n| n <= Schema::VALUES_MAX)
+    }
+
+    /// Whether there are more different values than any category may have.
+    fn is_crowded(&self) -> bool {
+        self.crowded || self.distinct.as_ref().is_some_and(|all| all.len() > Schema::VALUES_MAX)
     }
 
     pub fn see(&mut self, row: u64, cell: Scalar<'_>, words_max: usize) {
@@ -70,8 +97,12 @@ impl Seen {
         }
         self.values += 1;
         let word = table::word(cell);
+        let is_text = matches!(cell, Scalar::Text(_));
         match table::number(cell) {
-            Some(x) if (x as f32).is_finite() => self.number(x),
+            Some(x) if (x as f32).is_finite() => {
+                self.quoted += u64::from(is_text);
+                self.number(x);
+            }
             Some(x) if self.first_infinite.is_none() => {
                 self.first_infinite = Some((row, word.clone().unwrap_or_else(|| x.to_string())));
             }
@@ -86,8 +117,10 @@ impl Seen {
         let Some(word) = word else { return };
         if let Some(distinct) = self.distinct.as_mut().filter(|all| all.len() < DISTINCT_MAX) {
             let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&word);
-            if !distinct.insert(hash) {
-                self.distinct = None;
+            self.repeats |= !distinct.insert(hash);
+            let is_crowded = distinct.len() > Schema::VALUES_MAX;
+            if self.repeats && (self.first_word.is_none() || is_crowded) {
+                (self.distinct, self.crowded) = (None, is_crowded);
             }
         }
         if self.words.len() <= words_max {
@@ -129,12 +162,17 @@ impl Column<'_> {
             return Ok(Feature::Id { name });
         }
         if self.seen.words.is_empty() && self.seen.numbers == 0 {
-            return self.refused("is empty".into(), format!("--ignore {name}"));
+            return self.refused("is empty".into(), option("--ignore", self.name));
         }
         if !hints.impute {
             self.complete("--impute learns what stands in for it")?;
         }
-        if hints.categories.contains(&name) || self.seen.first_word.is_some() {
+        if hints.categories.contains(&name) {
+            return self.category(hints);
+        }
+        if self.seen.first_word.is_some() {
+            self.not_mixed(hints)?;
+            notes.extend(self.mark());
             return self.category(hints);
         }
         match &self.seen.first_infinite {
@@ -151,6 +189,20 @@ impl Column<'_> {
         Ok(Feature::number(name, min, max))
     }
 
+    /// What is said of numbers that a file with types holds as text: they may be codes.
+    pub fn written_as_text(&self, hints: &Hints) -> Option<String> {
+        let Seen { quoted, numbers, ref first_word, .. } = *self.seen;
+        let is_spoken_of = hints.categories.iter().chain(&hints.ids).any(|name| name == self.name);
+        let is_text = quoted > 0 && quoted == numbers && first_word.is_none() && !is_spoken_of;
+        is_text.then(|| {
+            format!(
+                "{} is text that reads as numbers and is taken for numbers: {} if they are codes",
+                self.name,
+                option("--category", self.name)
+            )
+        })
+    }
+
     fn category(&self, hints: &Hints) -> Result<Feature, TableError> {
         let (name, words) = (self.name, &self.seen.words);
         if hints.bounds.iter().any(|(bounded, ..)| bounded == name) {
@@ -162,17 +214,83 @@ impl Column<'_> {
             let values = words.iter().cloned().collect();
             return Ok(Feature::Category { name: name.to_owned(), values, impute: None });
         }
-        let ways = format!(
-            "--id {name} if it tells records apart, --ignore {name} to leave it out, \
-             --values-max N if it is a category"
-        );
-        match &self.seen.first_word {
-            Some((row, word)) if self.seen.numbers > 0 => self.refused(
-                format!("has numbers and, in row {row}, {word:?}"),
-                format!("--missing {word} if that stands for nothing, {ways}"),
+        let (id, ignore) = (option("--id", name), option("--ignore", name));
+        let (count, wanted) = match self.seen.distinct_count() {
+            Some(n) => (format!("{n} values"), n.to_string()),
+            None if self.seen.is_crowded() => {
+                let found = format!("has more than {} values", Schema::VALUES_MAX);
+                return self.refused(
+                    found,
+                    format!("{id} if it tells records apart, {ignore} to leave it out"),
+                );
+            }
+            None => (format!("more than {max} values"), "N".to_owned()),
+        };
+        self.refused(
+            format!("has {count}"),
+            format!(
+                "{id} if it tells records apart, {ignore} to leave it out, --values-max {wanted} if it \
+                 is a category"
             ),
-            _ => self.refused(format!("has more than {max} values"), ways),
+        )
+    }
+
+    /// What is said of a category, one value of which is often written for nothing.
+    fn mark(&self) -> Option<String> {
+        let mark = self.seen.words.iter().find(|word| nothing::is_mark(word))?;
+        let (name, missing) = (self.name, option("--missing", mark));
+        Some(format!(
+            "{name} has {mark:?} for a value: {missing} --impute if that stands for nothing"
+        ))
+    }
+
+    /// Whether a column with words in it is one of words. Where most of it is numbers, the words may stand
+    /// for nothing, and a category would learn each number as a name.
+    ///
+    /// # Errors
+    /// What was found, and how to say what is meant.
+    fn not_mixed(&self, hints: &Hints) -> Result<(), TableError> {
+        let Some((row, word)) = &self.seen.first_word else { return Ok(()) };
+        let (numbers, words): (Vec<&String>, Vec<&String>) =
+            self.seen.words.iter().partition(|word| table::number(Scalar::Text(word)).is_some());
+        if words.len() >= QUANTITY_MIN && words.iter().all(|word| nothing::is_dressed(word)) {
+            return self.refused(
+                format!("has numbers with signs around them, such as {word:?}"),
+                format!(
+                    "write plain numbers, or {} if they are names, {} to leave it out",
+                    option("--category", self.name),
+                    option("--ignore", self.name)
+                ),
+            );
         }
+        let stand_in = nothing::is_mark(word) && words.iter().all(|word| nothing::is_mark(word));
+        let is_quantity = numbers.len() >= if stand_in { 2 } else { QUANTITY_MIN };
+        let are_few = 2 * self.seen.numbers < self.seen.values;
+        if are_few && !stand_in || !is_quantity {
+            return Ok(());
+        }
+        let name = self.name;
+        let others = words.iter().copied().filter(|other| *other != word);
+        let missing: Vec<String> = std::iter::once(word)
+            .chain(others.take(SHOWN - 1))
+            .map(|word| option("--missing", word))
+            .collect();
+        let impute = if hints.impute { "" } else { " --impute" };
+        let many = match self.seen.distinct_count() {
+            Some(n) if n > hints.values_max => format!(" --values-max {n}"),
+            _ => String::new(),
+        };
+        let which = if words.len() > SHOWN { " and others" } else { "" };
+        self.refused(
+            format!("has numbers and, in row {row}, {word:?}{which}"),
+            format!(
+                "{}{impute} if that stands for nothing, {}{many} if its numbers are names, {} to leave \
+                 it out",
+                missing.join(" "),
+                option("--category", name),
+                option("--ignore", name)
+            ),
+        )
     }
 
     /// The feature as it was given, once we know that the column can be it.
@@ -209,7 +327,7 @@ impl Column<'_> {
             Err(self.row(
                 row,
                 format!("has nothing under {:?}", self.name),
-                format!("{way}, --ignore {} leaves the column out", self.name),
+                format!("{way}, {} leaves the column out", option("--ignore", self.name)),
             ))
         })
     }
@@ -219,7 +337,11 @@ impl Column<'_> {
             Err(self.row(
                 *row,
                 format!("has {x} under {:?}, which is no finite 32-bit number", self.name),
-                format!("--missing {x} if that stands for nothing, or --ignore {}", self.name),
+                format!(
+                    "{} if that stands for nothing, or {}",
+                    option("--missing", x),
+                    option("--ignore", self.name)
+                ),
             ))
         })
     }
@@ -232,30 +354,4 @@ impl Column<'_> {
         let found = format!("column {:?} {found}", self.name);
         Err(TableError::Refused { file: self.file.to_owned(), found, advice })
     }
-}
-
-/// Whether the word says a date, a time of day or both.
-pub fn is_time(word: &str) -> bool {
-    let first = word.split([' ', 'T']).next().unwrap_or(word);
-    let digits = |text: &str, len: std::ops::RangeInclusive<usize>| {
-        len.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-    };
-    let is_date = |text: &str| {
-        ['-', '/', '.'].iter().any(|&separator| {
-            let parts: Vec<&str> = text.split(separator).collect();
-            match parts[..] {
-                [year, month, day] if digits(year, 4..=4) => {
-                    digits(month, 1..=2) && digits(day, 1..=2)
-                }
-                [a, b, year] => digits(a, 1..=2) && digits(b, 1..=2) && digits(year, 4..=4),
-                _ => false,
-            }
-        })
-    };
-    let is_clock = |text: &str| {
-        let text = text.split(['.', '+', 'Z']).next().unwrap_or(text);
-        let parts: Vec<&str> = text.split(':').collect();
-        matches!(parts.len(), 2 | 3) && parts.iter().all(|part| digits(part, 1..=2))
-    };
-    is_date(first) || is_clock(first)
 }

@@ -132,7 +132,9 @@ impl Scan {
                         true => unmeasured::of(&names[at], &self.seen[at], hints),
                         false => unmeasured::Notice::default(),
                     };
+                    let is_bare = said.note.is_none() && source.has_types();
                     notes.extend(said.note);
+                    notes.extend(is_bare.then(|| column.written_as_text(hints)).flatten());
                     if said.is_left_out {
                         Ok(Feature::Id { name: names[at].clone() })
                     } else {
@@ -155,7 +157,12 @@ impl Scan {
         schema.check().map_err(|error| TableError::Refused {
             file: file.to_owned(),
             found: error.to_string(),
-            advice: columns(names),
+            advice: match names {
+                [name] => format!(
+                    "the only column is {name}; --delimiter says what stands between several"
+                ),
+                _ => columns(names),
+            },
         })?;
         Ok((schema, places, notes))
     }

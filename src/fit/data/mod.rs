@@ -9,6 +9,8 @@ pub mod dataset;
 pub mod hints;
 pub mod infer;
 pub mod memory;
+mod moment;
+mod nothing;
 pub mod options;
 pub mod record;
 pub mod reference;

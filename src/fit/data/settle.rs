@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::table::TableError;
+use super::table::{TableError, option};
 use crate::record::{Feature, Schema};
 
 /// The schema with what the rows `train` of `parts[0]` teach, and every part's rows brought into
@@ -49,7 +49,7 @@ pub fn settle(
                     return Err(TableError::Refused {
                         file: file.to_owned(),
                         found: format!("column {name:?} has no value in the training rows"),
-                        advice: format!("--ignore {name}"),
+                        advice: option("--ignore", name),
                     });
                 }
                 if lacks(first) {

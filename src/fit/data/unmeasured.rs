@@ -7,6 +7,7 @@
 
 use super::column::Seen;
 use super::hints::Hints;
+use super::table::option;
 
 /// What is said about a column.
 #[derive(Debug, Default)]
@@ -71,18 +72,21 @@ pub fn of(name: &str, seen: &Seen, hints: &Hints) -> Notice {
     }
     if let Some(why) = plain(name, seen, hints) {
         let keep = match seen.first_word {
-            Some(_) => format!("--category {name} makes it a category"),
-            None => format!("--bounds {name}=MIN..MAX keeps it as a number"),
+            Some(_) => format!("{} makes it a category", option("--category", name)),
+            None => {
+                format!("{} keeps it as a number", option("--bounds", &format!("{name}=MIN..MAX")))
+            }
         };
         let note = format!("{name} {why}: it is carried along and not scored; {keep}");
         return Notice { is_left_out: true, note: Some(note), ..Notice::default() };
     }
+    let [ignore, id, label] = ["--ignore", "--id", "--label"].map(|way| option(way, name));
     let parts = parts(name);
     let is_number = seen.first_word.is_none();
     if is_number && seen.rises && seen.max > seen.min && distinct_enough(seen) {
         let note = format!(
-            "{name} never falls from row to row: if it is a time or a counter, say --ignore {name} or \
-             --id {name}; it has no hard bounds, so that tomorrow's records are not dead letters"
+            "{name} never falls from row to row: if it is a time or a counter, say {ignore} or \
+             {id}; it has no hard bounds, so that tomorrow's records are not dead letters"
         );
         return Notice { is_unbounded: true, note: Some(note), ..Notice::default() };
     }
@@ -91,15 +95,15 @@ pub fn of(name: &str, seen: &Seen, hints: &Hints) -> Notice {
             || parts.iter().any(|part| WHEN.contains(&part.as_str())) && seen.max > 1e6)
     {
         let note = format!(
-            "{name} looks like a time: say --ignore {name} or --id {name} if it is; it has no hard bounds"
+            "{name} looks like a time: say {ignore} or {id} if it is; it has no hard bounds"
         );
         return Notice { is_unbounded: true, note: Some(note), ..Notice::default() };
     }
     let is_label = LABELS.contains(&name.to_lowercase().as_str());
     if is_label && hints.label.is_none() && seen.words.len() <= 20 {
         let note = format!(
-            "{name} looks like what a row turned out to be: --ignore {name} if records do not have it; \
-             --label {name} --normal VALUE only if it marks attacks on the model"
+            "{name} looks like what a row turned out to be: {ignore} if records do not have it; \
+             {label} --normal VALUE only if it marks attacks on the model"
         );
         return Notice { note: Some(note), ..Notice::default() };
     }

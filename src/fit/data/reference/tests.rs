@@ -140,6 +140,39 @@ fn a_table_that_cannot_be_learned_from_is_refused_with_the_place_and_a_way_out()
     insta::assert_snapshot!(refusals.join("\n"));
 }
 
+/// A few words among numbers would make a name of every number.
+#[test]
+fn words_among_numbers_are_asked_about_and_codes_are_not() {
+    let column = |cell: &dyn Fn(usize) -> String| {
+        let rows: String = (0..400).map(|i| format!("{},1\n", cell(i))).collect();
+        load(&format!("a,b\n{rows}"), |_| {}).map(|reference| reference.schema.features[0].clone())
+    };
+    let mostly = |word: &'static str, n: usize| {
+        move |i: usize| if i % 50 == 7 { word.to_owned() } else { (i % n).to_string() }
+    };
+    for (word, n, way) in [
+        ("NA", 90, "--missing NA --impute"),
+        ("?", 10, "--missing '?' --impute"),
+        ("-", 3, "--missing=- --impute"),
+        ("not known", 90, "--missing 'not known' --impute"),
+        ("NULL", 300, "--category a --values-max"),
+    ] {
+        let refusal = column(&mostly(word, n)).unwrap_err();
+        assert!(refusal.contains(way) && refusal.contains("--category a"), "{refusal}");
+    }
+    for dressed in [|i: usize| format!("{}%", i % 90), |i| format!("${}.50", i % 90)] {
+        let refusal = column(&dressed).unwrap_err();
+        assert!(refusal.contains("plain numbers") && refusal.contains("--category a"), "{refusal}");
+    }
+    let gusts = |i: usize| if i % 5 > 0 { "NA".to_owned() } else { (i % 40).to_string() };
+    assert!(column(&gusts).unwrap_err().contains("--missing NA --impute"));
+    let code = |i: usize| [i.to_string(), format!("V{i}")][usize::from(i % 5 > 0)].clone();
+    for cell in [&mostly("crew", 4) as &dyn Fn(usize) -> String, &|i| code(i % 200)] {
+        let feature = column(cell).unwrap();
+        assert!(matches!(feature, Feature::Category { .. }), "{feature:?}");
+    }
+}
+
 #[test]
 fn the_features_can_be_given_and_are_kept_as_they_are() {
     let values = vec!["DE".to_owned(), "never".to_owned()];

@@ -27,6 +27,8 @@ pub struct Commas {
 
 impl Commas {
     pub fn see(&mut self, cell: &str) {
+        let plain = unspaced(cell);
+        let cell = plain.as_deref().unwrap_or(cell);
         let place = match (form(cell, ','), form(cell, '.')) {
             (Some(Form::Decimals), _) => &mut self.decimals,
             (Some(Form::Grouped), _) => &mut self.thousands,
@@ -83,6 +85,38 @@ pub fn number(cell: &str, comma: Comma) -> Option<f64> {
     }
     let plain: String = whole.chars().filter(|&c| c != thousands).collect();
     format!("{plain}.{}", rest.unwrap_or("0")).parse().ok()
+}
+
+/// The cell as a number, if it has blanks or apostrophes between its thousands, or a typographic minus.
+pub fn spaced(cell: &str, comma: Comma) -> Option<f64> {
+    let plain = unspaced(cell)?;
+    let simple = || plain.parse().ok().filter(|_| comma != Comma::Decimal || !plain.contains('.'));
+    number(&plain, comma).or_else(simple)
+}
+
+/// The cell without what stands between its thousands, `1 234,50` as `1234,50`, and with a plain minus.
+fn unspaced(cell: &str) -> Option<String> {
+    const BETWEEN: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '’'];
+    let bare = cell.strip_prefix(['-', '+', '−']).unwrap_or(cell);
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (whole, fraction) = match bare.find([',', '.']) {
+        Some(at) => (&bare[..at], &bare[at..]),
+        None => (bare, ""),
+    };
+    let mut groups = whole.split(BETWEEN);
+    let first = groups.next()?;
+    let (mut rest, minus) = (groups.peekable(), cell.starts_with('−'));
+    let is_grouped = rest.peek().is_some();
+    let fits = is_digits(first)
+        && (!is_grouped || first.len() <= 3)
+        && rest.all(|group| group.len() == 3 && is_digits(group))
+        && (fraction.is_empty() || is_digits(&fraction[1..]));
+    if !fits || !(is_grouped || minus) {
+        return None;
+    }
+    let sign = if minus || cell.starts_with('-') { "-" } else { "" };
+    let digits: String = whole.chars().filter(char::is_ascii_digit).collect();
+    Some(format!("{sign}{digits}{fraction}"))
 }
 
 /// What a number with `separator` in it can be.
@@ -160,6 +194,29 @@ mod tests {
         }
         assert!(look(&["1,234"]).unwrap_err().contains("1,234"));
         assert!(look(&["0,25", "0.25"]).unwrap_err().contains("0.25"));
+    }
+
+    #[test]
+    fn blanks_and_apostrophes_between_thousands_and_a_typographic_minus_are_read() {
+        for (cell, comma, expected) in [
+            ("1 234,50", Comma::Decimal, Some(1234.5)),
+            ("-1\u{202f}234\u{202f}567", Comma::Word, Some(-1_234_567.0)),
+            ("1\u{a0}234.5", Comma::Word, Some(1234.5)),
+            ("1'234.50", Comma::Thousands, Some(1234.5)),
+            ("−7.5", Comma::Word, Some(-7.5)),
+            ("−7,5", Comma::Decimal, Some(-7.5)),
+            ("1 234.5", Comma::Decimal, None),
+            ("12 34", Comma::Word, None),
+            ("1 2345", Comma::Word, None),
+            ("1234 567", Comma::Word, None),
+            ("2024-11-01", Comma::Word, None),
+            ("7", Comma::Word, None),
+            ("", Comma::Word, None),
+            ("−", Comma::Word, None),
+        ] {
+            assert_eq!(spaced(cell, comma), expected, "{cell} {comma:?}");
+        }
+        assert_eq!(look(&["1 234,50", "12"]), Ok(Comma::Decimal));
     }
 
     #[test]

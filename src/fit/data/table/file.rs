@@ -2,15 +2,14 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::source::TableError;
-use super::{folder, unicode};
+use super::{folder, packed, unicode};
 use crate::fit::data::array::NPY_MAGIC;
 
 /// What a file is, told by its first bytes.
@@ -48,12 +47,24 @@ impl Kind {
         let mut head = vec![];
         let bytes = Bytes::open(file).map_err(read)?;
         bytes.take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(read)?;
+        let what = match head.starts_with(packed::ZIP) {
+            true => File::open(file).and_then(|file| packed::of_zip(&file)).map_err(read)?,
+            false => packed::unreadable(&head),
+        };
+        if let Some((what, advice)) = what.or(packed::nameless(&head)) {
+            let found = format!("it is {what}");
+            return Err(TableError::Refused {
+                file: file.to_owned(),
+                found,
+                advice: advice.into(),
+            });
+        }
         Self::of_head(&head).ok_or_else(|| TableError::Refused {
             file: file.to_owned(),
             found: format!("it begins with {:02x?}", &head[..head.len().min(4)]),
-            advice:
-                "bring CSV, JSON lines, Parquet, .npy, .npz or IDX, all but Parquet also gzipped"
-                    .into(),
+            advice: "bring CSV, JSON lines, Parquet, .npy, .npz or IDX; CSV and JSON also in gzip, Zstandard \
+                     or zip, arrays in gzip"
+                .into(),
         })
     }
 
@@ -63,9 +74,7 @@ impl Kind {
         let (first, second) = (letters.next(), letters.next());
         match head {
             _ if head.starts_with(b"PAR1") => Some(Self::Parquet),
-            _ if head.starts_with(NPY_MAGIC) || head.starts_with(b"PK\x03\x04") => {
-                Some(Self::Arrays)
-            }
+            _ if head.starts_with(NPY_MAGIC) || head.starts_with(packed::ZIP) => Some(Self::Arrays),
             [0, 0, ..] => Some(Self::Arrays),
             _ if first == Some(&b'{') => Some(Self::JsonLines),
             // An array of objects; a line that begins with one bracket is text.
@@ -101,7 +110,7 @@ pub fn digest(file: &Path) -> Result<[u8; 32], TableError> {
     hash().map_err(|source| TableError::Read { file: file.to_owned(), source })
 }
 
-/// A file's bytes, unpacked if they were gzipped.
+/// A file's bytes, unpacked if they were packed.
 pub(super) struct Bytes {
     reader: Box<dyn Read>,
     row: Rc<Cell<u64>>,
@@ -127,13 +136,9 @@ impl Bytes {
         let file = File::open(file)?;
         let packed_len = file.metadata()?.len();
         let packed = Rc::new(Cell::new(0));
-        let mut reader =
-            BufReader::with_capacity(1 << 16, Counted { inner: file, count: packed.clone() });
-        let gzipped = io::BufRead::fill_buf(&mut reader)?.starts_with(&[0x1f, 0x8b]);
-        let reader: Box<dyn Read> = match gzipped {
-            true => unicode::utf8(BufReader::new(MultiGzDecoder::new(reader)))?,
-            false => unicode::utf8(reader)?,
-        };
+        let counted =
+            |file| -> Box<dyn Read> { Box::new(Counted { inner: file, count: packed.clone() }) };
+        let reader = unicode::utf8(packed::open(file, counted)?)?;
         Ok(Self { reader, row: Rc::default(), packed, packed_len })
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,8 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use serde_json::Value;
 
 use super::file::Bytes;
-use super::source::{Reading, Row, Source, TableError, kept};
+use super::objects::Texts;
+use super::source::{Reading, Row, Source, TableError, is_index, kept, option};
 use crate::codec::Scalar;
 
 /// A file of JSON objects.
@@ -40,12 +41,25 @@ enum JsonValue {
     Value(Value),
 }
 
+impl Members {
+    /// Whether each is a column rather than a value: all of them objects or arrays.
+    fn are_columns(&self) -> bool {
+        let is_column = |(_, value): &(String, JsonValue)| {
+            matches!(value, JsonValue::Object(_) | JsonValue::Value(Value::Array(_)))
+        };
+        !self.0.is_empty() && self.0.iter().all(is_column) && !is_connect(&self.0)
+    }
+}
+
 impl JsonLines {
     pub fn open(file: &Path, reading: &Reading) -> Result<Self, TableError> {
         let mut all: Vec<String> = vec![];
         let mut places: HashMap<String, Option<usize>> = HashMap::new();
         let mut opened: Vec<String> = vec![];
+        let (mut rows, mut is_whole_table) = (0, false);
         objects(file, &mut |row, members, _| {
+            rows = row;
+            is_whole_table = row == 1 && members.are_columns();
             let names = &mut |name: &str, _: &Value| {
                 if !places.contains_key(name) {
                     places.insert(name.to_owned(), None);
@@ -53,7 +67,7 @@ impl JsonLines {
                 }
             };
             leaves(&members, &reading.ignore, names, &mut opened);
-            match all.len() > NAMES_MAX {
+            match all.len() > NAMES_MAX && !is_whole_table {
                 true => Err(TableError::Row {
                     file: file.to_owned(),
                     row,
@@ -63,11 +77,21 @@ impl JsonLines {
                 false => Ok(ControlFlow::Continue(())),
             }
         })?;
+        if rows == 1 && is_whole_table {
+            return Err(TableError::Refused {
+                file: file.to_owned(),
+                found: "one object that holds whole columns".into(),
+                advice:
+                    "write one object per row, with pandas to_json(orient=\"records\", lines=True)"
+                        .into(),
+            });
+        }
         // An object that is ignored is no column, and neither is one that is opened.
         all.retain(|name| !opened.contains(name));
         let mut columns = reading.clone();
         columns.ignore.retain(|name| all.contains(name) || !opened.contains(name));
-        let kept = kept(file, &all, &columns)?;
+        let mut kept = kept(file, &all, &columns)?;
+        kept.retain(|&at| !is_index(&all[at], usize::MAX));
         let names: Vec<String> = kept.iter().map(|&at| all[at].clone()).collect();
         for (at, name) in names.iter().enumerate() {
             places.insert(name.clone(), Some(at));
@@ -79,6 +103,14 @@ impl JsonLines {
 impl Source for JsonLines {
     fn names(&self) -> &[String] {
         &self.names
+    }
+
+    fn has_types(&self) -> bool {
+        true
+    }
+
+    fn is_sparse(&self) -> bool {
+        true
     }
 
     fn visit(&self, each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<(), TableError> {
@@ -104,7 +136,10 @@ impl Source for JsonLines {
                         file: self.file.clone(),
                         row: number,
                         found: format!("has an array under {name:?}"),
-                        advice: format!("make columns of what is in it, or --ignore {name}"),
+                        advice: format!(
+                            "make columns of what is in it, or {}",
+                            option("--ignore", name)
+                        ),
                     }),
                 }
             }
@@ -116,6 +151,16 @@ impl Source for JsonLines {
     }
 }
 
+/// Whether it is Kafka Connect's `{"schema": …, "payload": …}`.
+fn is_connect(members: &[(String, JsonValue)]) -> bool {
+    let is_payload = |(key, value): &(String, JsonValue)| {
+        key == "payload" && matches!(value, JsonValue::Object(_))
+    };
+    members.len() == 2
+        && members.iter().any(|(key, _)| key == "schema")
+        && members.iter().any(is_payload)
+}
+
 /// Shows every value of an object under its name: its key, or its pointer if it is not at the top.
 /// Names of objects that were opened, or left closed because they are ignored, go into `opened`.
 fn leaves<'v>(
@@ -124,11 +169,7 @@ fn leaves<'v>(
     each: &mut dyn FnMut(&str, &'v Value),
     opened: &mut Vec<String>,
 ) {
-    let is_connect = members.len() == 2
-        && members.iter().any(|(key, _)| key == "schema")
-        && members
-            .iter()
-            .any(|(key, value)| key == "payload" && matches!(value, JsonValue::Object(_)));
+    let is_connect = is_connect(members);
     for (key, value) in members {
         if is_connect && key == "schema" {
             continue;
@@ -179,36 +220,23 @@ fn objects(file: &Path, each: &mut Hear<'_>) -> Result<(), TableError> {
     let read = |source| TableError::Read { file: file.to_owned(), source };
     let bytes = Bytes::open(file).map_err(read)?;
     let progress = bytes.progress();
-    let mut reader = BufReader::new(bytes);
-    let (mut line, mut row) = (vec![], 0);
-    let refused = |row, error: serde_json::Error| TableError::Row {
-        file: file.to_owned(),
-        row,
-        found: format!("is no JSON object: {error}"),
-        advice: "write one object per line".into(),
-    };
+    let mut texts = Texts::new(BufReader::new(bytes));
+    let (mut text, mut row) = (vec![], 0);
     loop {
-        line.clear();
         let done = progress.row();
-        if reader.read_until(b'\n', &mut line).map_err(read)? == 0 {
+        if !texts.next(&mut text).map_err(read)? {
             return Ok(());
         }
-        if line.trim_ascii().is_empty() {
+        if text.trim_ascii().is_empty() {
             continue;
         }
-        if row == 0 && line.trim_ascii_start().starts_with(b"[") {
-            reader.read_to_end(&mut line).map_err(read)?;
-            let all: Vec<Members> = parsed(&line).map_err(|error| refused(1, error))?;
-            let n = all.len();
-            for (row, members) in (1..).zip(all) {
-                if each(row, members, row as f32 / n as f32)?.is_break() {
-                    break;
-                }
-            }
-            return Ok(());
-        }
         row += 1;
-        let members = parsed(&line).map_err(|error| refused(row, error))?;
+        let members = parsed(&text).map_err(|error| TableError::Row {
+            file: file.to_owned(),
+            row,
+            found: format!("is no JSON object: {error}"),
+            advice: "write one object per line".into(),
+        })?;
         if each(row, members, done)?.is_break() {
             return Ok(());
         }

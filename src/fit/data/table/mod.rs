@@ -9,9 +9,14 @@ mod arrays;
 pub(super) mod cell;
 mod csv;
 mod decimal;
+mod dialect;
 mod file;
 mod folder;
 mod json_lines;
+mod marked;
+mod names;
+mod objects;
+mod packed;
 mod parquet;
 mod source;
 mod unicode;
@@ -23,7 +28,8 @@ pub use arrays::Arrays;
 pub use cell::{is_nothing, number, word};
 pub use file::{Kind, digest};
 use folder::Folder;
-pub use source::{Reading, Row, Source, TableError, columns};
+use marked::Marked;
+pub use source::{Reading, Row, Source, TableError, columns, option};
 
 /// Opens a table of any format; which one is told by its bytes.
 ///
@@ -35,10 +41,17 @@ pub fn open(file: &Path, reading: &Reading) -> Result<Box<dyn Source>, TableErro
     }
     Ok(match Kind::of(file)? {
         Kind::Csv => Box::new(csv::Csv::open(file, reading)?),
-        Kind::JsonLines => Box::new(json_lines::JsonLines::open(file, reading)?),
-        Kind::Parquet => Box::new(parquet::Parquet::open(file, reading)?),
+        Kind::JsonLines => marked(json_lines::JsonLines::open(file, reading)?, reading),
+        Kind::Parquet => marked(parquet::Parquet::open(file, reading)?, reading),
         Kind::Arrays => Box::new(Arrays::open(file, reading)?),
     })
+}
+
+fn marked(source: impl Source + 'static, reading: &Reading) -> Box<dyn Source> {
+    match reading.missing.is_empty() {
+        true => Box::new(source),
+        false => Box::new(Marked { source, marks: reading.missing.clone() }),
+    }
 }
 
 #[cfg(test)]

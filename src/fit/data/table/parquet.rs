@@ -13,7 +13,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::Type;
 
-use super::source::{Reading, Row, Source, TableError, is_index, kept};
+use super::source::{Reading, Row, Source, TableError, is_index, kept, option};
 use crate::codec::Scalar;
 
 /// A Parquet file.
@@ -40,7 +40,10 @@ impl Parquet {
             Some(TableError::Refused {
                 file: file.to_owned(),
                 found: format!("column {name:?} holds {what}"),
-                advice: format!("write it as a number, a word or a bool, or --ignore {name}"),
+                advice: format!(
+                    "write it as a number, a word or a bool, or {}",
+                    option("--ignore", name)
+                ),
             })
         };
         let problems: Vec<_> = kept.iter().filter_map(problem).collect();
@@ -57,6 +60,10 @@ impl Source for Parquet {
         &self.names
     }
 
+    fn has_types(&self) -> bool {
+        true
+    }
+
     fn visit(&self, each: &mut dyn FnMut(&Row<'_>) -> ControlFlow<()>) -> Result<(), TableError> {
         let reader = reader(&self.file)?;
         let rows = reader.get_row_iter(None).map_err(|error| failed(&self.file, &error))?;
@@ -70,7 +77,7 @@ impl Source for Parquet {
                     file: self.file.clone(),
                     row: number,
                     found: format!("has {field} under {name:?}, which is no number, word or bool"),
-                    advice: format!("write it as one of these, or --ignore {name}"),
+                    advice: format!("write it as one of these, or {}", option("--ignore", name)),
                 })?);
             }
             let done = (number as f64 / self.rows.max(1) as f64).min(1.0) as f32;

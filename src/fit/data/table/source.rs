@@ -25,6 +25,16 @@ pub trait Source {
         false
     }
 
+    /// Whether its cells have types: text that reads as a number was written as text.
+    fn has_types(&self) -> bool {
+        false
+    }
+
+    /// Whether a column that no row of it has may be one of the table.
+    fn is_sparse(&self) -> bool {
+        false
+    }
+
     /// Shows every row, in the file's order, until told to break.
     ///
     /// # Errors
@@ -86,9 +96,11 @@ impl TableError {
 }
 
 fn each_in_a_line(problems: &[TableError]) -> String {
-    let lines = problems.iter().map(ToString::to_string);
+    const SHOWN: usize = 50;
+    let lines = problems.iter().take(SHOWN).map(ToString::to_string);
     let count = format!("{} problems:", problems.len());
-    [count].into_iter().chain(lines).collect::<Vec<_>>().join("\n  ")
+    let more = problems.len().checked_sub(SHOWN + 1).map(|more| format!("and {} more", more + 1));
+    [count].into_iter().chain(lines).chain(more).collect::<Vec<_>>().join("\n  ")
 }
 
 /// Which of the columns called `all` are read, once each has a name of its own.
@@ -113,10 +125,23 @@ pub fn kept(file: &Path, all: &[String], reading: &Reading) -> Result<Vec<usize>
     Ok((0..all.len()).filter(|&at| !reading.ignore.contains(&all[at])).collect())
 }
 
-/// Whether a column of this name, at this place, is what pandas calls the index: the number of the row.
+/// Whether a column of this name, at this place, is what pandas calls the index: the number of the row. Once
+/// read and written again it is `Unnamed: 0`, twice `Unnamed: 0.1`.
 pub fn is_index(name: &str, at: usize) -> bool {
-    at == 0 && (name.is_empty() || name == "Unnamed: 0")
+    let unnamed = name.strip_prefix("Unnamed: 0");
+    at == 0 && name.is_empty()
+        || unnamed.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         || name.strip_prefix("__index_level_").is_some_and(|rest| rest.ends_with("__"))
+}
+
+/// An option of the command line and its value, as a shell takes it.
+pub fn option(name: &str, value: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
+    let joint = if value.starts_with('-') { '=' } else { ' ' };
+    match !value.is_empty() && value.chars().all(plain) {
+        true => format!("{name}{joint}{value}"),
+        false => format!("{name}{joint}'{}'", value.replace('\'', "'\\''")),
+    }
 }
 
 /// Says which columns there are, in as many words as a person reads.

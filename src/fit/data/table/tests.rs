@@ -25,6 +25,16 @@ fn write(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
+/// A zip of files, as packers write it.
+fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
+    for (name, bytes) in files {
+        writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut writer = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
     writer.write_all(bytes).unwrap();
@@ -109,6 +119,10 @@ fn what_is_ignored_is_not_read_and_what_says_nothing_is_missing() {
     let (names, rows) = read(CSV.as_bytes(), &reading).unwrap();
     assert_eq!(names, ["amount"]);
     assert_eq!(rows[2], [(None, None)]);
+    let marked = Reading { missing: vec!["NA".into()], ..Reading::default() };
+    for bytes in [&b"{\"a\": \"NA\", \"b\": 1}"[..], b"a,b\nNA,1\n"] {
+        assert_eq!(read(bytes, &marked).unwrap().1[0][0], (None, None));
+    }
     // Also if it could not be read.
     let nested = b"{\"amount\": 1, \"country\": []}";
     assert_eq!(read(nested, &reading).unwrap().1[0][0].0, Some(1.0));
@@ -149,11 +163,98 @@ fn what_tools_add_to_a_table_is_taken_off() {
         ("UTF-16, lines of JSON", utf16("{\"amount\": 1.5, \"country\": \"DE\"}\n{\"amount\": -2000.25, \"country\": \"FR\"}\n")),
         ("a mark before JSON", b"\xef\xbb\xbf{\"amount\": 1.5, \"country\": \"DE\"}\n{\"amount\": -2000.25, \"country\": \"FR\"}\n".into()),
         ("one array of JSON", b"[{\"amount\": 1.5, \"country\": \"DE\"},\n {\"amount\": -2000.25, \"country\": \"FR\"}]".into()),
+        ("one array of JSON in a line", b"[{\"amount\": 1.5, \"country\": \"DE\"}, {\"amount\": -2000.25, \"country\": \"FR\"}]".into()),
         ("numbers in quotes", b"{\"amount\": \"1.50\", \"country\": \"DE\"}\n{\"amount\": \"-2000.25\", \"country\": \"FR\"}\n".into()),
+        ("pandas' index, written three times", b"Unnamed: 0.1,Unnamed: 0,amount,country\n7,7,1.5,DE\n3,3,-2000.25,FR\n".into()),
+        ("pandas' index, turned to JSON", b"{\"Unnamed: 0\": 7, \"amount\": 1.5, \"country\": \"DE\"}\n{\"Unnamed: 0\": 3, \"amount\": -2000.25, \"country\": \"FR\"}\n".into()),
+        ("blanks between columns", b"   amount  country\n      1.5  DE\n -2000.25  FR\n".into()),
+        ("R's table", b"\"amount\" \"country\"\n\"1\" 1.5 \"DE\"\n\"2\" -2000.25 \"FR\"\n".into()),
+        ("remarks", b"# made, by, a tool\n# in 2026\namount,country\n1.5,DE\n-2000.25,FR\n".into()),
+        ("a title", b"Sales of May\n\namount,country\n1.5,DE\n-2000.25,FR\n".into()),
+        ("the names again", b"amount,country\n1.5,DE\namount,country\n-2000.25,FR\n".into()),
+        ("a semicolon, commas within", b"amount;country\n\"1,5\";DE\n-2.000,25;FR\n".into()),
+        ("narrow blanks between thousands", "amount;country\n1,50;DE\n-2\u{202f}000,25;FR\n".into()),
+        ("a typographic minus", "amount,country\n1.5,DE\n−2000.25,FR\n".into()),
+        ("Zstandard", zstd::encode_all(&b"amount,country\n1.5,DE\n-2000.25,FR\n"[..], 3).unwrap()),
+        ("a zip", zipped(&[("rows.csv", b"amount,country\n1.5,DE\n-2000.25,FR\n")])),
+        ("a zip of a Mac", zipped(&[("rows.csv", b"amount,country\n1.5,DE\n-2000.25,FR\n"), ("__MACOSX/._rows.csv", b"\x00\x05")])),
+        ("JSON over several lines", b"{\n \"amount\": 1.5,\n \"country\": \"DE\"\n}\n{\n \"amount\": -2000.25,\n \"country\": \"FR\"\n}\n".into()),
         ("zeros behind the point", b"amount,country\n1.500,DE\n-2000.2500,FR\n".into()),
     ] {
         assert_eq!(read(&bytes, &Reading::default()).as_ref(), Ok(&plain), "{what}");
     }
+}
+
+/// Files of numbers without names, and files of which the names are numbers.
+#[test]
+fn columns_without_names_are_counted_and_names_that_count_are_names() {
+    let names = |text: &str| {
+        read(text.as_bytes(), &Reading::default())
+            .map(|(names, rows)| (names.join(" "), rows.len()))
+    };
+    for (text, expected) in [
+        ("5.1,3.5,1.4\n4.9,3.0,1.4\n", Ok(("x0 x1 x2", 2))),
+        ("2,30,benign\n5.1,3.5,1.4,0\n4.9,3.0,1.4,1\n", Err("2")),
+        ("2,3\n5.1,3.5,1.4,0\n4.9,3.0,1.4,1\n", Ok(("x0 x1 x2 x3", 2))),
+        ("0,1,2\n5.1,3.5,1.4\n", Ok(("0 1 2", 1))),
+        (",0,1,2\n0,5.1,3.5,1.4\n", Ok(("0 1 2", 1))),
+        ("2019,2020,2021\n5,7,1\n", Ok(("2019 2020 2021", 1))),
+        ("400,402,404,406\n5,7,1,9\n", Ok(("400 402 404 406", 1))),
+        ("1,2\n3,4\n", Err("\"1\"")),
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", Err("\"5.1\"")),
+        ("p,x,s\ne,x,s\np,y,n\n", Err("looks like a row")),
+    ] {
+        match (names(text), expected) {
+            (Ok((found, rows)), Ok((wanted, n))) => {
+                assert_eq!((found.as_str(), rows), (wanted, n), "{text}")
+            }
+            (Err(found), Err(wanted)) => {
+                assert!(found.contains(wanted) && found.contains("--header"), "{found}")
+            }
+            (found, _) => panic!("{text}: {found:?}"),
+        }
+    }
+    let header = Some(["a", "b", "c", "d"].map(String::from).to_vec());
+    let given = Reading { header, ..Reading::default() };
+    let (names, rows) = read(b"2,4,benign\n5.1,3.5,1.4,0\n4.9,3.0,1.4,1\n", &given).unwrap();
+    assert_eq!((names.len(), rows.len()), (4, 2));
+}
+
+#[test]
+fn a_table_in_one_object_or_in_no_file_of_ours_is_refused_with_a_way_out() {
+    for (bytes, way) in [
+        (&b"{\"a\": {\"0\": 1, \"1\": 2}, \"b\": {\"0\": 3, \"1\": 4}}"[..], "records"),
+        (b"{\"a\": [1, 2], \"b\": [3, 4]}", "records"),
+        (b"{\"data\": [{\"a\": 1}]}", "records"),
+        (b"[[1, 2],\n [3, 4]]", "records"),
+        (b"[1, 2]\n[3, 4]\n", "records"),
+        (b"<?xml version='1.0'?>\n<a/>\n", "CSV"),
+        (b"a,b\n1.5,\"x\", y\n2.5,z\n", "quote"),
+        (b"BZh91AY", "bunzip2"),
+        (b"\xfd7zXZ\x00", "unxz"),
+        (&zipped(&[("xl/workbook.xml", b"<>"), ("[Content_Types].xml", b"<>")]), "CSV"),
+        (&zipped(&[("a.csv", b"a\n1\n"), ("b.csv", b"a\n1\n")]), "unpack"),
+        (b"amount\n0,25\n0,5\n", "--delimiter"),
+        (b"id    years  educ\n 1   10.5   12-15 years\n 2    3.1   < 12 years\n", "read_fwf"),
+    ] {
+        let refusal = read(bytes, &Reading::default()).unwrap_err();
+        assert!(refusal.contains(way), "{refusal}");
+    }
+}
+
+#[test]
+fn a_quote_behind_a_backslash_is_a_part_of_its_cell_where_the_rows_say_so() {
+    let (_, rows) = read(
+        br#"a,b
+1,"say \"x\", twice"
+2,z
+"#,
+        &Reading::default(),
+    )
+    .unwrap();
+    assert_eq!(rows[0][1].1.as_deref(), Some("say \"x\", twice"));
+    let (_, rows) = read(b"a,b\n1,\"C:\\\"\n2,z\n", &Reading::default()).unwrap();
+    assert_eq!(rows[0][1].1.as_deref(), Some("C:\\"));
 }
 
 #[test]
@@ -218,6 +319,34 @@ fn part_files_are_one_table_whatever_the_order_of_their_columns() {
     put("part-2.csv", b"amount\n3\n");
     let refusal = open(folder.path(), &Reading::default()).err().unwrap().to_string();
     assert!(refusal.contains("part-2.csv: it lacks the column \"country\""), "{refusal}");
+}
+
+#[test]
+fn folders_that_are_called_by_a_value_say_it_of_their_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    put("country=DE/part-0.jsonl", "{\"a\": 1}\n");
+    put("country=C%C3%B4te/part-0.jsonl", "{\"b\": 2}\n");
+    put("country=__HIVE_DEFAULT_PARTITION__/part-0.jsonl", "{\"a\": 3}\n");
+    let source = open(folder.path(), &Reading::default()).unwrap();
+    assert_eq!(source.names(), ["b", "a", "country"]);
+    assert!(source.notes()[0].contains("country"), "{:?}", source.notes());
+    let mut rows = vec![];
+    let mut see = |row: &Row<'_>| {
+        rows.push(row.cells.iter().map(|&cell| word(cell)).collect::<Vec<_>>());
+        ControlFlow::Continue(())
+    };
+    source.visit(&mut see).unwrap();
+    let text = |word: &str| Some(word.to_owned());
+    assert!(rows.contains(&vec![None, text("1"), text("DE")]), "{rows:?}");
+    assert!(rows.contains(&vec![text("2"), None, text("Côte")]), "{rows:?}");
+    assert!(rows.contains(&vec![None, text("3"), None]), "{rows:?}");
+    let ignoring = Reading { ignore: vec!["country".into()], ..Reading::default() };
+    assert_eq!(open(folder.path(), &ignoring).unwrap().names(), ["b", "a"]);
 }
 
 #[test]
