@@ -65,6 +65,7 @@ pub fn import(
         None => (onnx, true),
     };
     let mut model = OpenModel::open(&onnx).ok_or(ImportError::NotOnnx)?;
+    let accepts = model.accept_unknown_values();
     let declared = model.inputs.clone();
     let rows = inputs::connect(&mut model, schema, &said.inputs).map_err(ImportError::Signature)?;
     let candidates = outputs::candidates(&model);
@@ -81,14 +82,17 @@ pub fn import(
     let scores =
         outputs::choose(&model, &candidates, &probed, tried / width, said.output.as_deref());
     let scores = scores.map_err(ImportError::Signature)?;
-    let found = found(&rows, &scores, batch);
+    let mut found = found(&rows, &scores, batch);
+    if accepts {
+        found += "; a value that its OneHotEncoder does not know is 0 in all columns, not an error";
+    }
     let fixed = |axis: &Axis| matches!(axis, Axis::Of(_));
     let is_declared = |(element, axes): (i32, Option<Vec<Axis>>)| {
         let axes = axes.unwrap_or_default();
         element == FLOAT && axes.len() > 1 && axes[0] == Axis::Any && axes[1..].iter().all(fixed)
     };
     let input_is = rows.is_its_own && declared.iter().filter_map(tensor_of).all(is_declared);
-    if is_whole && input_is && batch == BatchSize::Any && scores.is_first(&model) {
+    if is_whole && !accepts && input_is && batch == BatchSize::Any && scores.is_first(&model) {
         return Ok(Canonical { onnx, found });
     }
     let fixed = (batch == BatchSize::One).then_some(1);

@@ -101,6 +101,23 @@ impl<'a> OpenModel<'a> {
         self.nodes.iter().map(|(_, node)| node).find(|node| node.output.iter().any(|o| o == value))
     }
 
+    /// Makes every `OneHotEncoder` that fails on a value it does not know give 0 in all of its columns
+    /// instead; what it gives for values that it knows stays. Whether there was one.
+    pub fn accept_unknown_values(&mut self) -> bool {
+        let mut found = false;
+        for (field, node) in &mut self.nodes {
+            let zeros = node.attribute.iter_mut().find(|attribute| attribute.name == "zeros");
+            if let Some(zeros) =
+                zeros.filter(|zeros| node.op_type == "OneHotEncoder" && zeros.i == 0)
+            {
+                zeros.i = 1;
+                *field = Field::bytes(graph_field::NODE, node.encode_to_vec());
+                found = true;
+            }
+        }
+        found
+    }
+
     /// Puts a node before those of the model; returns the name of its output.
     pub fn before(
         &mut self,

@@ -22,6 +22,8 @@ pub struct Candidate {
 /// The answer, as it was found.
 pub struct Scores {
     tensor: String,
+    /// Of [`Form::Apart`] the tensors of the labels after the first.
+    others: Vec<String>,
     form: Form,
     /// What was found, for the report.
     pub found: String,
@@ -36,6 +38,8 @@ enum Form {
     Logit,
     /// The probability of the second of two labels.
     Probability,
+    /// A probability in a tensor of its own for each of so many labels.
+    Apart(usize),
 }
 
 /// Words in the name of an answer, the most telling first.
@@ -93,6 +97,11 @@ pub fn choose(
         let all = widths.iter().map(|&(i, k)| format!("{} ({k} a row)", candidates[i].name));
         all.collect::<Vec<_>>().join(", ")
     };
+    if said.is_none()
+        && let Some(scores) = apart(&widths, candidates, probed, rows)
+    {
+        return Ok(scores);
+    }
     let (said, is_logit) = match said {
         Some(said) => match said.strip_suffix("=logit") {
             Some(name) => (Some(name), true),
@@ -115,12 +124,12 @@ pub fn choose(
     let Candidate { name, tensor } = candidates[at].clone();
     if k > 1 {
         let found = format!("{name}: {k} labels");
-        return Ok(Scores { tensor, form: Form::Labels(k), found });
+        return Ok(Scores { tensor, others: vec![], form: Form::Labels(k), found });
     }
     let values = &probed[at].values;
     let two = |form, tensor, what: &str| {
         let found = format!("{name}: one number, taken as {what} of the second of two labels");
-        Ok(Scores { tensor, form, found })
+        Ok(Scores { tensor, others: vec![], form, found })
     };
     if is_logit {
         return two(Form::Logit, tensor, "the logit");
@@ -137,6 +146,30 @@ pub fn choose(
          classifiers of 2 to {} labels. If it is the logit of two labels, say --model-output {name}=logit",
         Manifest::LABELS_MAX
     ))
+}
+
+/// An output for each label, if that is what they are: one number each, which together are probabilities.
+fn apart(
+    widths: &[(usize, usize)],
+    candidates: &[Candidate],
+    probed: &[ProbeOutput],
+    rows: usize,
+) -> Option<Scores> {
+    let is_share = |p: &f32| (0.0..=1.0).contains(p);
+    let sum = |row: usize| widths.iter().map(|&(i, _)| probed[i].values[row]).sum::<f32>();
+    let are_probabilities = widths.len() > 1
+        && widths.iter().all(|&(i, k)| k == 1 && probed[i].values.iter().all(is_share))
+        && (0..rows).all(|row| (sum(row) - 1.0).abs() < 1e-3);
+    are_probabilities.then(|| {
+        let of = |at: &(usize, usize)| candidates[at.0].clone();
+        let names: Vec<String> = widths.iter().map(|at| of(at).name).collect();
+        Scores {
+            tensor: of(&widths[0]).tensor,
+            others: widths[1..].iter().map(|at| of(at).tensor).collect(),
+            form: Form::Apart(widths.len()),
+            found: format!("{}: {} labels", names.join(", "), widths.len()),
+        }
+    })
 }
 
 /// The one candidate whose name says that it is the answer.
@@ -174,7 +207,7 @@ impl Scores {
     /// How many labels it knows.
     pub fn labels(&self) -> usize {
         match self.form {
-            Form::Labels(k) => k,
+            Form::Labels(k) | Form::Apart(k) => k,
             Form::Logit | Form::Probability => 2,
         }
     }
@@ -198,6 +231,20 @@ impl Scores {
         let last = "tripline_scores";
         match self.form {
             Form::Labels(_) => model.after("Reshape", &[&numbers, &shape], vec![], last),
+            Form::Apart(_) => {
+                let mut each = vec![numbers];
+                for (i, other) in self.others.iter().enumerate() {
+                    let to = vec![int("to", FLOAT.into())];
+                    each.push(model.after("Cast", &[other], to, &format!("tripline_label_{i}")));
+                }
+                let one = |(i, numbers): (usize, String)| {
+                    let name = format!("tripline_column_{i}");
+                    model.after("Reshape", &[&numbers, &shape], vec![], &name)
+                };
+                let columns: Vec<String> = each.into_iter().enumerate().map(one).collect();
+                let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+                model.after("Concat", &columns, vec![int("axis", 1)], last)
+            }
             Form::Logit => {
                 // Half below and half above: their difference is the logit.
                 let one = model.after("Reshape", &[&numbers, &shape], vec![], "tripline_one");

@@ -50,7 +50,11 @@ impl Draft {
     }
 
     fn node(mut self, op: &str, inputs: &[&str], attribute: Vec<Attribute>, output: &str) -> Self {
-        let domain = if ["ZipMap", "LabelEncoder"].contains(&op) { "ai.onnx.ml" } else { "" };
+        let domain = if ["ZipMap", "LabelEncoder", "OneHotEncoder"].contains(&op) {
+            "ai.onnx.ml"
+        } else {
+            ""
+        };
         self.trees |= !domain.is_empty();
         self.graph.node.push(Node {
             input: inputs.iter().map(|&name| name.into()).collect(),
@@ -225,6 +229,24 @@ fn maps_from_label_to_probability_are_opened() {
     draft.graph.output.push(maps);
     let canonical = check("maps", draft.bytes(), &ModelHints::default());
     assert!(canonical.found.contains("output_probability: 2 labels"), "{}", canonical.found);
+}
+
+#[test]
+fn an_output_for_each_label_is_a_column_of_the_answer() {
+    let column = |draft: Draft, name: &str, at: i64| {
+        let of = format!("at {name}");
+        draft
+            .constant(Tensor::of_ints(&of, &[at]))
+            .node("Gather", &["p", &of], vec![int("axis", 1)], name)
+            .output(name, onnx::FLOAT, None, Some(&[1]))
+    };
+    let draft = plain().node("MatMul", &["x", "w"], vec![], "z");
+    let draft = draft.node("Softmax", &["z"], vec![int("axis", 1)], "p");
+    let onnx = column(column(draft, "i0", 0), "i1", 1).bytes();
+    let canonical = check("apart", onnx.clone(), &ModelHints::default());
+    assert!(canonical.found.contains("i0, i1: 2 labels"), "{}", canonical.found);
+    let said = ModelHints { output: Some("i1".into()), ..ModelHints::default() };
+    check("one of them was said", onnx, &said);
 }
 
 #[test]

@@ -175,6 +175,38 @@ fn a_category_reaches_the_model_as_its_word_or_as_its_number() {
 }
 
 #[test]
+fn an_encoder_that_fails_on_a_word_it_does_not_know_is_made_to_pass_it() {
+    let values = ["a", "b"].map(String::from).to_vec();
+    let schema =
+        Schema { features: vec![Feature::Category { name: "shop".into(), values, impute: None }] };
+    let words = Attribute {
+        name: "cats_strings".into(),
+        strings: vec!["a".into(), "b".into()],
+        kind: 8,
+        ..Attribute::default()
+    };
+    let onnx = |zeros| {
+        Draft::default()
+            .input("shop", TEXT, None, Some(&[1]))
+            .constant(Tensor::of("both", &[2, 2], [-0.5, 0.5, -1.5, 1.5].into_iter()))
+            .constant(Tensor::of_ints("flat", &[-1, 2]))
+            .node("OneHotEncoder", &["shop"], vec![words.clone(), int("zeros", zeros)], "hot")
+            .node("Reshape", &["hot", "flat"], vec![], "row")
+            .node("MatMul", &["row", "both"], vec![], "z")
+            .output("z", onnx::FLOAT, None, Some(&[2]))
+            .bytes()
+    };
+    // The first shop, the second, and one that was never seen: the rows of a twin may have none.
+    let rows = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+    for (zeros, said) in [(0, true), (1, false)] {
+        let canonical = imported_for(&schema, &rows[..4], onnx(zeros), &ModelHints::default());
+        let canonical = canonical.unwrap();
+        assert_eq!(canonical.found.contains("0 in all columns"), said, "{}", canonical.found);
+        assert_eq!(log_odds(&canonical, &rows, 2), [1.0, 3.0, 0.0]);
+    }
+}
+
+#[test]
 fn an_image_reaches_the_model_in_the_order_of_its_axes() {
     let image =
         Feature::Image { name: "image".into(), channels: 3, height: 2, width: 2, scale: 255.0 };
