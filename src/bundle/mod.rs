@@ -1,6 +1,6 @@
 //! The learned artefact: a directory that `fit` writes and everything else only reads.
 //!
-//! A bundle is its files: up to six networks, one file of tensors, one manifest that names the SHA-256
+//! A bundle is its files: up to seven networks, one file of tensors, one manifest that names the SHA-256
 //! of each. The digest of the manifest is the digest of the bundle. Digests catch a file that was
 //! changed or mixed up; they do not say who made it: a [`signature`] does.
 
@@ -19,8 +19,8 @@ pub use manifest::{
     AnswerKind, CleanShare, Correction, Dependence, Manifest, Member, Provenance, Role, RowsUsed,
 };
 pub use networks::{
-    AUTOENCODER, FILES, LAYER_ODDS, LIKELIHOOD, NETWORKS, NetworkKind, NetworkOutputs, PIXEL_ODDS,
-    PROTECTED_MODEL, RESTORER, with_what_they_read,
+    AUTOENCODER, COPIES, COPIES_A_ROW, FILES, LAYER_ODDS, LIKELIHOOD, NETWORKS, NetworkKind,
+    NetworkOutputs, PIXEL_ODDS, PROTECTED_MODEL, RESTORER, with_what_they_read,
 };
 pub use tensors::{TensorError, Tensors};
 

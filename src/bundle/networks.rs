@@ -29,6 +29,8 @@ pub enum NetworkOutputs {
     Labels,
     /// One number, the log-odds that the row was attacked.
     Logit,
+    /// [`COPIES_A_ROW`] rows, `[c · d]`: copies of the row, for the model that we protect.
+    Copies,
 }
 
 /// File names of the networks.
@@ -38,9 +40,13 @@ pub const RESTORER: &str = "restorer.onnx";
 pub const LIKELIHOOD: &str = "likelihood.onnx";
 pub const PIXEL_ODDS: &str = "pixel-odds.onnx";
 pub const LAYER_ODDS: &str = "layer-odds.onnx";
+pub const COPIES: &str = "copies.onnx";
+
+/// Copies that a row has, if it has copies.
+pub const COPIES_A_ROW: usize = 8;
 
 /// Every network that there can be, in the order in which they run: what one reads, those before it wrote.
-pub const NETWORKS: [NetworkKind; 6] = [
+pub const NETWORKS: [NetworkKind; 7] = [
     NetworkKind {
         name: "the autoencoder",
         file: AUTOENCODER,
@@ -74,6 +80,14 @@ pub const NETWORKS: [NetworkKind; 6] = [
         outputs: NetworkOutputs::Logit,
     },
     NetworkKind {
+        name: "the network of copies",
+        file: COPIES,
+        is_required: false,
+        fills: &[(Columns::X, Columns::COPIES)],
+        beside: None,
+        outputs: NetworkOutputs::Copies,
+    },
+    NetworkKind {
         name: "the protected model",
         file: PROTECTED_MODEL,
         is_required: true,
@@ -81,6 +95,7 @@ pub const NETWORKS: [NetworkKind; 6] = [
             (Columns::X, Columns::ANSWER),
             (Columns::TWIN, Columns::TWIN_ANSWER),
             (Columns::RESTORED, Columns::RESTORED_ANSWER),
+            (Columns::COPIES, Columns::COPY_ANSWERS),
         ],
         beside: Some(Columns::LAYERS),
         outputs: NetworkOutputs::Labels,

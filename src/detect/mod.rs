@@ -28,6 +28,7 @@ mod soft;
 mod tabular;
 mod texture;
 mod trimmed_neighbours;
+mod unsteady_answer;
 #[cfg(feature = "fit")]
 mod whitening;
 
@@ -41,6 +42,8 @@ use crate::record::{Columns, Reasons, Rows, Schema};
 pub use pairs::Pairs;
 #[cfg(feature = "fit")]
 pub use soft::Soft;
+#[cfg(feature = "fit")]
+pub use unsteady_answer::SIZES;
 
 /// Scores rows; larger is more suspicious.
 ///
@@ -151,6 +154,7 @@ pub const ROSTER: &[Kind] = &[
     learned_layers::KIND,
     layer_mahalanobis::KIND,
     restored_residual::KIND,
+    unsteady_answer::KIND,
 ];
 
 /// The entry of the list called `name`.

@@ -121,10 +121,15 @@ impl fmt::Display for Report {
         }
         self.write_training(f)?;
         if let Some(why) = &self.no_gradient {
+            let what = match self.measured.own.is_empty() {
+                true => {
+                    "NONE: too few could be made by asking; small perturbations will mostly pass"
+                }
+                false => "by queries alone",
+            };
             writeln!(
                 f,
-                "  own attacks  NONE: the protected model cannot be differentiated ({why}); small \
-                 perturbations of it will mostly pass"
+                "  own attacks  {what}: the protected model cannot be differentiated ({why})"
             )?;
         }
         if let Some((rows, refused)) = self.attacks {

@@ -27,7 +27,9 @@ pub enum Use {
     PixelLogit = 16,
     LayerLogit = 17,
     Prints = 18,
+    Queries = 19,
     Audit = 20,
+    Copies = 21,
 }
 
 /// The seed's stream of random numbers for one use.

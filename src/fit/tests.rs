@@ -9,12 +9,13 @@ use super::data::hints::Hints;
 use super::data::table::Reading;
 use super::graph::export::onnx;
 use super::graph::layers::{Activation, Layer};
+use super::graph::trees::stumps;
 use super::guard::measured::Caught;
 use super::report::Accuracy;
 use super::seed::{Use, stream, unit};
 use super::train::trainer::Stopped;
 use super::*;
-use crate::bundle::{LAYER_ODDS, LIKELIHOOD, PIXEL_ODDS, PROTECTED_MODEL, RESTORER, Role};
+use crate::bundle::{COPIES, LAYER_ODDS, LIKELIHOOD, PIXEL_ODDS, PROTECTED_MODEL, RESTORER, Role};
 use crate::shell::bundle::{self as bundle_dir, BundleDirError};
 
 struct Silent;
@@ -178,6 +179,75 @@ fn a_report_says_what_an_operator_compares_bundles_by() {
     }
     report.measured.merged = caught(0.9876, 1.0);
     insta::assert_snapshot!(report.to_string());
+}
+
+/// Uniform rows of five numbers, as a `.npy` of floats.
+fn uniform(folder: &Path, n: usize) -> PathBuf {
+    let mut rng = stream(3, Use::Split);
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, 5), }}\n");
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    (0..5 * n).for_each(|_| file.extend(unit(&mut rng).to_le_bytes()));
+    let path = folder.join("uniform.npy");
+    std::fs::write(&path, file).unwrap();
+    path
+}
+
+#[test]
+fn trees_are_attacked_by_queries_and_the_attacks_weigh_the_detectors_of_a_table() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("trees.onnx");
+    let votes: Vec<_> = (0..25).map(|i| (i % 5, 0.3 + 0.016 * i as f32)).collect();
+    std::fs::write(&path, stumps(5, &votes)).unwrap();
+    let data = uniform(place.path(), 2000);
+    let trees = Options {
+        data,
+        image: None,
+        protected_model: Some(path),
+        epochs_max: Some(1),
+        ..options(place.path(), 20)
+    };
+    let report = run(&trees).unwrap();
+    let again = Options { out: place.path().join("again"), ..trees.clone() };
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(alone.install(|| run(&again)).unwrap().digest, report.digest);
+    let families: Vec<&str> = report.measured.own.iter().map(|own| own.family.as_str()).collect();
+    let queries = ["line", "boundary", "beyond", "sparse", "signs", "search"];
+    let queries: Vec<String> = queries.iter().map(|name| format!("queries, {name}")).collect();
+    assert_eq!(families[..6], queries);
+    let text = report.to_string();
+    assert!(text.contains("own attacks  by queries alone: the protected model cannot"), "{text}");
+    let bundle = bundle_dir::read(&trees.out).unwrap();
+    assert!(bundle.networks.contains_key(COPIES), "{text}");
+    let unsteady = bundle.manifest.detectors.iter().find(|m| m.kind == "unsteady-answer");
+    assert!(unsteady.is_some_and(|member| member.weight > 0.0), "{text}");
+    let boundary = report.measured.own.iter().find(|own| own.family == "queries, boundary");
+    assert!(boundary.unwrap().caught.share > 0.5, "{text}");
+    assert!(report.flagged_as_expected(), "{text}");
+}
+
+#[test]
+fn a_model_that_no_query_moves_leaves_the_weights_to_clean_rows() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("trees.onnx");
+    // No row reaches the threshold.
+    std::fs::write(&path, stumps(5, &[(0, 7.0)])).unwrap();
+    let data = uniform(place.path(), 2000);
+    let trees = Options {
+        data,
+        image: None,
+        protected_model: Some(path),
+        epochs_max: Some(1),
+        ..options(place.path(), 20)
+    };
+    let report = run(&trees).unwrap();
+    let text = report.to_string();
+    assert!(
+        report.measured.own.is_empty() && text.contains("own attacks  NONE: too few"),
+        "{text}"
+    );
+    assert!(!bundle_dir::read(&trees.out).unwrap().networks.contains_key(COPIES));
 }
 
 /// Rows on a line in two dimensions, of which every fiftieth lies far off it and far apart from

@@ -99,6 +99,11 @@ impl Network {
         Self { deadline: Some(deadline), ..self }
     }
 
+    /// Numbers per input row.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Numbers per output row.
     pub fn outputs(&self) -> usize {
         self.outputs

@@ -7,7 +7,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::{Deadline, ModelError, Network, Runtime};
 use crate::bundle::{
-    AnswerKind, Bundle, NETWORKS, NetworkKind, NetworkOutputs, with_what_they_read,
+    AnswerKind, Bundle, COPIES_A_ROW, NETWORKS, NetworkKind, NetworkOutputs, with_what_they_read,
 };
 use crate::math::log_softmax_rows;
 use crate::record::{Columns, Rows};
@@ -16,6 +16,8 @@ use crate::record::{Columns, Rows};
 pub struct Networks {
     /// In the order in which they run.
     list: Vec<(&'static NetworkKind, Network)>,
+    /// Makes the copies of a row, if there are copies.
+    copies: Option<Copies>,
     /// What the output of one that classifies means.
     answer: Option<AnswerKind>,
     width: usize,
@@ -60,7 +62,7 @@ impl Networks {
         answer: Option<AnswerKind>,
         onnx: impl Fn(&str) -> Option<&'o [u8]>,
     ) -> Result<Self, ModelError> {
-        let mut list = vec![];
+        let (mut list, mut copies) = (vec![], None);
         for kind in &NETWORKS {
             let Some(onnx) = onnx(kind.file) else { continue };
             let inputs = match kind.fills[0].0 {
@@ -72,6 +74,7 @@ impl Networks {
                 NetworkOutputs::Row => width,
                 NetworkOutputs::Labels => network.outputs(),
                 NetworkOutputs::Logit => 1,
+                NetworkOutputs::Copies => COPIES_A_ROW * width,
             };
             if network.outputs() != outputs {
                 return Err(ModelError::Signature {
@@ -80,9 +83,12 @@ impl Networks {
                     got: network.outputs().to_string(),
                 });
             }
-            list.push((kind, network));
+            match kind.outputs {
+                NetworkOutputs::Copies => copies = Some(Copies { network, rows: vec![] }),
+                _ => list.push((kind, network)),
+            }
         }
-        Ok(Self { list, answer, width })
+        Ok(Self { list, copies, answer, width })
     }
 
     /// The same, but no run takes longer than `limit`.
@@ -93,6 +99,10 @@ impl Networks {
         let deadline = Deadline::new(limit)?;
         let limited = |(kind, network): (_, Network)| (kind, network.limited(deadline.clone()));
         self.list = self.list.into_iter().map(limited).collect();
+        self.copies = self.copies.map(|Copies { network, rows }| Copies {
+            network: network.limited(deadline.clone()),
+            rows,
+        });
         Ok(self)
     }
 
@@ -107,7 +117,8 @@ impl Networks {
 
     /// The columns that they write.
     pub fn writes(&self) -> Columns {
-        self.list.iter().fold(Columns::X, |columns, (kind, network)| {
+        let copies = if self.copies.is_some() { Columns::COPIES } else { Columns::X };
+        self.list.iter().fold(copies.and(Columns::X), |columns, (kind, network)| {
             let beside = kind.beside.filter(|_| network.beside() > 0);
             let columns = beside.map_or(columns, |beside| columns.and(beside));
             kind.fills.iter().fold(columns, |columns, &(_, into)| columns.and(into))
@@ -127,7 +138,8 @@ impl Networks {
         let rows: Vec<Columns> = rows.chain([Columns::X]).collect();
         let answers = NETWORKS.iter().filter(|kind| kind.outputs == NetworkOutputs::Labels);
         let answers = answers.flat_map(|kind| kind.fills);
-        (rows.len(), answers.filter(|(from, _)| rows.contains(from)).count())
+        let copies = if self.copies.is_some() { COPIES_A_ROW } else { 0 };
+        (rows.len(), answers.filter(|(from, _)| rows.contains(from)).count() + copies)
     }
 
     /// Fills the columns in `needs` for the rows `x`, `[n · width]`.
@@ -153,11 +165,13 @@ impl Networks {
                 let beside = beside.filter(|_| network.beside() > 0).map(Columns::place);
                 let mut second = beside.map(|place| mem::take(&mut filled.columns[place]));
                 let mut out = mem::take(&mut filled.columns[into.place()]);
-                let rows = match from {
-                    Columns::X => x,
-                    written => filled.columns[written.place()].as_slice(),
+                let ran = match (from, &mut self.copies) {
+                    (Columns::X, _) => network.run_both(x, &mut out, second.as_mut()),
+                    (Columns::COPIES, Some(copies)) => copies.answers(network, x, &mut out),
+                    (written, _) => {
+                        network.run_both(&filled.columns[written.place()], &mut out, None)
+                    }
                 };
-                let ran = network.run_both(rows, &mut out, second.as_mut());
                 if ran.is_ok() && kind.outputs == NetworkOutputs::Labels {
                     answer(network.outputs(), self.answer, &mut out);
                 }
@@ -167,6 +181,34 @@ impl Networks {
                 }
                 ran?;
             }
+        }
+        Ok(())
+    }
+}
+
+/// The network that makes the copies of a row, and room for those of some rows.
+struct Copies {
+    network: Network,
+    rows: Vec<f32>,
+}
+
+/// Rows whose copies are held at a time: all of a batch would be many times the batch.
+const COPIED_ROWS: usize = 64;
+
+impl Copies {
+    /// What `classifier` gives for the copies of each row of `x` [n · d], into `out` [n · c · k].
+    fn answers(
+        &mut self,
+        classifier: &mut Network,
+        x: &[f32],
+        out: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
+        let mut part = vec![];
+        out.clear();
+        for x in x.chunks(COPIED_ROWS * self.network.inputs()) {
+            self.network.run(x, &mut self.rows)?;
+            classifier.run(&self.rows, &mut part)?;
+            out.extend_from_slice(&part);
         }
         Ok(())
     }
@@ -212,6 +254,7 @@ impl Filled {
             layers: view(Columns::LAYERS, self.layers),
             pixel_odds: view(Columns::PIXEL_ODDS, 1),
             layer_odds: view(Columns::LAYER_ODDS, 1),
+            copy_answers: view(Columns::COPY_ANSWERS, COPIES_A_ROW * labels),
         }
     }
 }

@@ -32,9 +32,13 @@ impl Columns {
     pub const PIXEL_ODDS: Self = Self(256);
     /// The same from `layers`, `[n, 1]`.
     pub const LAYER_ODDS: Self = Self(512);
+    /// Copies of the rows, each disturbed by a little. Only the networks see them: nobody else is given them.
+    pub const COPIES: Self = Self(1024);
+    /// The protected model's log-probabilities on the copies of `x`, `[n, c · k]`, one copy after the other.
+    pub const COPY_ANSWERS: Self = Self(2048);
 
     /// How many columns there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 12;
 
     /// Which of all columns this one is.
     ///
@@ -73,6 +77,7 @@ pub struct Rows<'a> {
     pub layers: ArrayView2<'a, f32>,
     pub pixel_odds: ArrayView2<'a, f32>,
     pub layer_odds: ArrayView2<'a, f32>,
+    pub copy_answers: ArrayView2<'a, f32>,
 }
 
 impl<'a> Rows<'a> {
@@ -90,6 +95,7 @@ impl<'a> Rows<'a> {
             layers: none,
             pixel_odds: none,
             layer_odds: none,
+            copy_answers: none,
         }
     }
 }

@@ -129,6 +129,11 @@ impl Schema {
         self.features.iter().map(Feature::width).sum::<u64>() as usize
     }
 
+    /// Whether no feature is an image.
+    pub fn is_table(&self) -> bool {
+        !self.features.iter().any(|feature| matches!(feature, Feature::Image { .. }))
+    }
+
     /// Closed bounds of every number of a row, `[width]`.
     pub fn bounds(&self) -> Vec<(f32, f32)> {
         let spread = |f: &Feature| std::iter::repeat_n(f.bounds(), f.width() as usize);

@@ -108,7 +108,7 @@ impl Guard {
             let lacks = |network: &&NetworkKind| {
                 let is_needed = match network.outputs {
                     NetworkOutputs::Labels => kind.needs_protected_model,
-                    NetworkOutputs::Row | NetworkOutputs::Logit => {
+                    NetworkOutputs::Row | NetworkOutputs::Logit | NetworkOutputs::Copies => {
                         network.fills.iter().any(|(_, into)| kind.needs.contains(*into))
                     }
                 };

@@ -4,6 +4,7 @@ use ndarray::{Array2, Axis, s};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::bundle::COPIES_A_ROW;
 use crate::math::log_softmax_rows;
 use crate::record::{Feature, Rows, Schema};
 
@@ -38,6 +39,7 @@ pub(super) struct Made {
     pub(super) layers: Array2<f32>,
     pub(super) pixel_odds: Array2<f32>,
     pub(super) layer_odds: Array2<f32>,
+    pub(super) copy_answers: Array2<f32>,
 }
 
 impl Made {
@@ -67,6 +69,12 @@ impl Made {
         let layers = made(LAYERS, size);
         let mut odds = || made(1, 0.01) + size.min(50.0);
         let (pixel_odds, layer_odds) = (odds(), odds());
+        let mut copy_answers = Array2::zeros((n, 0));
+        for _ in 0..COPIES_A_ROW {
+            let mut copies = &answer + &made(LABELS, size);
+            log_softmax_rows(copies.view_mut());
+            copy_answers.append(Axis(1), copies.view()).expect("as many rows");
+        }
         Self {
             x,
             twin,
@@ -78,6 +86,7 @@ impl Made {
             layers,
             pixel_odds,
             layer_odds,
+            copy_answers,
         }
     }
 
@@ -99,6 +108,7 @@ impl Made {
             layers: self.layers.view(),
             pixel_odds: self.pixel_odds.view(),
             layer_odds: self.layer_odds.view(),
+            copy_answers: self.copy_answers.view(),
         }
     }
 
@@ -115,6 +125,7 @@ impl Made {
             layers: pick(&self.layers),
             pixel_odds: pick(&self.pixel_odds),
             layer_odds: pick(&self.layer_odds),
+            copy_answers: pick(&self.copy_answers),
         }
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn moved(
 }
 
 /// One number of a standard normal, by Box and Muller.
-pub(super) fn normal(rng: &mut ChaCha8Rng) -> f32 {
+pub fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let (a, b) = (1.0 - unit(rng), unit(rng));
     (-2.0 * a.ln()).sqrt() * (std::f32::consts::TAU * b).cos()
 }

@@ -1,6 +1,6 @@
 //! Attacks of our own making: what the restorer learns to undo and the merge learns to hear.
 //!
-//! All of them follow the gradient of the protected model and stay where an attacker has to stay:
+//! All but those of `query` follow the gradient of the protected model. All stay where an attacker has to stay:
 //! inside the schema's bounds, at the resolution of the record, and, every second time, on the
 //! row's *support* (features that are not at their usual value): an attack that dirties an exactly
 //! black background is easy to see, and a defence learned from such attacks alone sees nothing else.
@@ -17,6 +17,7 @@ mod harmless;
 mod jpeg;
 mod paint;
 mod pool;
+mod query;
 mod slope;
 mod space;
 mod views;
@@ -26,9 +27,10 @@ pub use answers::{TOGETHER, answers, labels};
 pub use carlini::{Carlini, carlini};
 pub use climb::{Climb, Goal, Norm, climb};
 pub use families::{Family, colour_families, families};
-pub use harmless::harmless;
+pub use harmless::{harmless, normal};
 pub use paint::Image;
 pub use pool::pool;
+pub use query::{Oracle, QUERIES, Query, Starts, Terrain};
 pub use space::Space;
 pub use views::{augment, disturb, elsewhere};
 pub use wide::{PAINTED, Victim, Wide, wide};

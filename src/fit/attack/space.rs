@@ -15,7 +15,8 @@ pub struct Space {
     pub high: Vec<f32>,
     /// The value that most rows have, where one value is that usual.
     pub usual: Vec<Option<f32>>,
-    /// Steps that a record can say: 1/255 of a pixel; 0 is any number.
+    /// Steps that a record can say: 1/255 of a pixel, 1 of a column that has whole numbers only; 0 is any
+    /// number.
     pub step: Vec<f32>,
 }
 
@@ -46,6 +47,9 @@ impl Space {
         for j in (0..d).filter(|&j| space.unit[j] > 0.0) {
             column.clear();
             column.extend(which.iter().map(|&i| x[[i, j]]));
+            if space.step[j] == 0.0 && column.iter().all(|value| value.fract() == 0.0) {
+                space.step[j] = 1.0;
+            }
             space.usual[j] = usual(&mut column);
         }
         space
@@ -91,6 +95,16 @@ mod tests {
         assert_eq!(usual(&mut [0.0, 3.0, 0.0, 1.0, 2.0]), Some(0.0));
         let mut all_different: Vec<f32> = (0..10).map(|i| i as f32).collect();
         assert_eq!(usual(&mut all_different), None);
+    }
+
+    #[test]
+    fn a_column_of_whole_numbers_stays_one() {
+        let schema = Schema {
+            features: vec![Feature::number("whole", -9.0, 9.0), Feature::number("any", -9.0, 9.0)],
+        };
+        let x = array![[1.0, 1.0], [4.0, 2.5]];
+        let space = Space::of(&schema, x.view(), &[0, 1]);
+        assert_eq!((space.settle(0, 2.7), space.settle(1, 2.7)), (3.0, 2.7));
     }
 
     #[test]

@@ -6,3 +6,5 @@ pub mod gradient;
 pub mod taps;
 pub mod layers;
 pub mod onnx;
+#[cfg(test)]
+pub mod trees;

@@ -25,7 +25,11 @@ pub const BFLOAT16: i32 = 16;
 pub const FLOAT_ATTRIBUTE: i32 = 1;
 pub const INT: i32 = 2;
 pub const STRING: i32 = 3;
+#[cfg(test)]
+pub const FLOATS: i32 = 6;
 pub const INTS: i32 = 7;
+#[cfg(test)]
+pub const STRINGS: i32 = 8;
 
 /// `ModelProto`
 #[derive(Clone, PartialEq, Message)]

@@ -22,6 +22,7 @@ pub struct Table {
     layers: Array2<f32>,
     pixel_odds: Array2<f32>,
     layer_odds: Array2<f32>,
+    copy_answers: Array2<f32>,
 }
 
 impl Table {
@@ -39,6 +40,7 @@ impl Table {
         let (mut twin, mut answer, mut twin_answer) = (vec![], vec![], vec![]);
         let (mut restored, mut restored_answer, mut surprisal) = (vec![], vec![], vec![]);
         let (mut layers, mut pixel_odds, mut layer_odds) = (vec![], vec![], vec![]);
+        let mut copy_answers = vec![];
         let mut all = Vec::with_capacity(which.len() * x.ncols());
         for batch in which.chunks(BATCH_ROWS) {
             let start = all.len();
@@ -55,6 +57,7 @@ impl Table {
             layers.extend(rows.layers);
             pixel_odds.extend(rows.pixel_odds);
             layer_odds.extend(rows.layer_odds);
+            copy_answers.extend(rows.copy_answers);
         }
         let matrix = |values: Vec<f32>| {
             let width = values.len().checked_div(which.len()).unwrap_or(0);
@@ -71,6 +74,7 @@ impl Table {
             layers: matrix(layers),
             pixel_odds: matrix(pixel_odds),
             layer_odds: matrix(layer_odds),
+            copy_answers: matrix(copy_answers),
         })
     }
 
@@ -88,6 +92,7 @@ impl Table {
             layers: none(),
             pixel_odds: none(),
             layer_odds: none(),
+            copy_answers: none(),
         }
     }
 
@@ -103,6 +108,7 @@ impl Table {
             layers: self.layers.view(),
             pixel_odds: self.pixel_odds.view(),
             layer_odds: self.layer_odds.view(),
+            copy_answers: self.copy_answers.view(),
         }
     }
 }

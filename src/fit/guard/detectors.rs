@@ -18,6 +18,7 @@ pub struct Detectors {
     learned: Vec<(&'static Kind, Box<dyn Detector>)>,
     /// How much each counts where it says what no other does.
     voices: Vec<f32>,
+    is_table: bool,
 }
 
 /// Which detectors of the roster are wanted, and what they are told.
@@ -52,6 +53,7 @@ impl Wanted<'_> {
                 Columns::LAYERS,
                 Columns::PIXEL_ODDS,
                 Columns::LAYER_ODDS,
+                Columns::COPIES,
             ];
             !all.into_iter().any(|columns| lacks(kind, columns))
                 && (wanted.protected || !kind.needs_protected_model)
@@ -75,7 +77,8 @@ impl Detectors {
             (kind, (kind.learn)(&table.rows(), wanted.setting, &mut wanted.rng()))
         };
         let voices = wanted.kinds().map(|kind| (kind.voice)(wanted.setting.schema)).collect();
-        Self { learned: wanted.kinds().map(learn).collect(), voices }
+        let is_table = wanted.setting.schema.is_table();
+        Self { learned: wanted.kinds().map(learn).collect(), voices, is_table }
     }
 
     /// Scores of every row, one array `[n]` per detector.
@@ -102,12 +105,15 @@ impl Detectors {
             let pairs = scores.iter().zip(&tails);
             pairs.map(|(scores, tail)| scores.mapv(|s| tail.surprise(s))).collect()
         };
+        let by_clean = || weights(&surprises(&scores), &self.voices);
         let members = match weighing {
-            None => self.equal(&weights(&surprises(&scores), &self.voices)),
+            None => self.equal(&by_clean()),
+            Some(weighing) if self.is_table => self.twice(&by_clean(), weighing, &surprises),
             Some(weighing) => self.weighed(weighing, &surprises),
         };
         let beside = members.iter().any(|member| member.role != Role::Attack);
-        let triggers = beside.then_some(TRIGGERS);
+        let share = if self.is_table { STRANGE } else { TRIGGERS };
+        let triggers = beside.then_some(share);
         let merge =
             Merge::new(members.into_iter().zip(tails).collect(), &by_row(&scores), triggers);
         let calibration = Calibration::new(merge_rows(&self.scores(merged), |s| merge.score(s)));
@@ -124,6 +130,35 @@ impl Detectors {
     /// Those that attacks of our own can weigh in a sum; those of triggers in one beside it.
     fn weighed(&self, weighed: &Weighed, surprises: &Surprises<'_>) -> Vec<Member> {
         let in_sum = |kind: &Kind| kind.role != Role::Trigger;
+        let groups = self.groups(weighed, surprises, in_sum);
+        let k = self.learned.iter().filter(|(kind, _)| in_sum(kind)).count();
+        let mut weights = attack_weights::learn(&groups, k).into_iter();
+        let member = |(kind, _): &(&'static Kind, Box<dyn Detector>)| match kind.role {
+            Role::Trigger => member(kind, 1.0, Role::Trigger),
+            role => member(kind, weights.next().expect("one each"), role),
+        };
+        self.learned.iter().map(member).collect()
+    }
+
+    /// A table's: all in a sum that attacks of our own weigh, and those that clean rows give a weight
+    /// (`by_clean`) in a sum beside it. Attacks at a model's boundary are ordinary rows to most detectors,
+    /// and would teach the first sum not to hear what is strange.
+    fn twice(&self, by_clean: &[f32], weighed: &Weighed, surprises: &Surprises<'_>) -> Vec<Member> {
+        let groups = self.groups(weighed, surprises, |_| true);
+        let weights = attack_weights::learn(&groups, self.learned.len());
+        let both = |i: usize| by_clean[i] > 0.0 && self.voices[i] > 0.0;
+        let role = |i| if both(i) { Role::Both } else { Role::Attack };
+        let each = self.learned.iter().zip(weights).enumerate();
+        each.map(|(i, ((kind, _), weight))| member(kind, weight, role(i))).collect()
+    }
+
+    /// What those `in_sum` say of clean and harmless rows, and of attacks of our own.
+    fn groups(
+        &self,
+        weighed: &Weighed,
+        surprises: &Surprises<'_>,
+        in_sum: impl Fn(&Kind) -> bool,
+    ) -> Vec<Group> {
         let group = |table: &Table, attacked, weight| {
             let all = surprises(&self.scores(table));
             let summed = all.into_iter().zip(&self.learned).filter(|(_, (kind, _))| in_sum(kind));
@@ -133,13 +168,7 @@ impl Detectors {
         let mut groups =
             vec![group(&weighed.clean, false, CLEAN), group(&weighed.harmless, false, 1.0 - CLEAN)];
         groups.extend(weighed.attacks.iter().map(|(table, w)| group(table, true, f64::from(*w))));
-        let k = self.learned.iter().filter(|(kind, _)| in_sum(kind)).count();
-        let mut weights = attack_weights::learn(&groups, k).into_iter();
-        let member = |(kind, _): &(&'static Kind, Box<dyn Detector>)| match kind.role {
-            Role::Trigger => member(kind, 1.0, Role::Trigger),
-            role => member(kind, weights.next().expect("one each"), role),
-        };
-        self.learned.iter().map(member).collect()
+        groups
     }
 
     /// Merged scores of every row, `[n]`.
@@ -208,6 +237,9 @@ pub fn trimmed(all: &Table, share: Probability, wanted: Wanted<'_>) -> Option<Ve
 /// Share of the budget for detectors of triggers; with none at all triggers pass. With .2 attacks of
 /// our own lose half a point of what is caught, with .05 triggers do.
 const TRIGGERS: f32 = 0.1;
+
+/// The same on a table: half, so that what is strange needs twice the surprise that it needed alone.
+const STRANGE: f32 = 0.5;
 
 /// Of what is not attacked, how much rows count that nobody touched; the rest are disturbed ones.
 const CLEAN: f64 = 0.7;

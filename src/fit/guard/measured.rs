@@ -178,6 +178,7 @@ fn cut<'a>(rows: &Rows<'a>, from: usize, to: usize) -> Rows<'a> {
         layers: cut(rows.layers),
         pixel_odds: cut(rows.pixel_odds),
         layer_odds: cut(rows.layer_odds),
+        copy_answers: cut(rows.copy_answers),
     }
 }
 

@@ -14,5 +14,7 @@ pub mod restorer;
 pub mod residual;
 pub mod odds;
 pub mod colour;
+pub mod copies;
+pub mod queries;
 pub mod trainer;
 pub mod weights;

@@ -2,7 +2,8 @@
 //!
 //! Rows alone make an autoencoder and, for images, the likelihood. A protected model whose gradient
 //! can be had makes attacks of our own possible: then the autoencoder learns to undo them, images
-//! get a restorer beside it, and the attacks weigh the detectors. Colour images have a recipe of their own,
+//! get a restorer beside it, and the attacks weigh the detectors. A table's model without a gradient is
+//! asked: [`super::queries`]. Colour images have a recipe of their own,
 //! [`colour`]. All of it comes from the training
 //! and validation parts; calibration rows see none of it.
 
@@ -10,12 +11,15 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array2, Axis};
 
+use super::copies::copies;
 use super::error::TrainError;
 use super::material::{Material, Own, Weighing, matrix};
 use super::protected::Protected;
 use super::trainer::{Course, Trained};
 use super::{autoencoder, brought, colour, likelihood, restorer};
-use crate::bundle::{AUTOENCODER, LAYER_ODDS, LIKELIHOOD, PIXEL_ODDS, PROTECTED_MODEL, RESTORER};
+use crate::bundle::{
+    AUTOENCODER, COPIES, LAYER_ODDS, LIKELIHOOD, PIXEL_ODDS, PROTECTED_MODEL, RESTORER,
+};
 use crate::fit::attack::{self, Space};
 use crate::fit::graph::gradient::{Function, GradientError};
 use crate::fit::graph::layers::Standard;
@@ -85,11 +89,7 @@ impl Material<'_> {
             files.insert(LIKELIHOOD, self.likelihood(image, taught, watch)?);
         }
         let Some(model) = model else {
-            let (autoencoder, trained) = self.plain(watch)?;
-            files.insert(AUTOENCODER, autoencoder);
-            let usual = self.x.select(Axis(0), train);
-            let (weighing, last_inputs) = (None, 0);
-            return Ok(Learned { files, trained, last_inputs, usual, weighing, no_gradient });
+            return self.without_gradient(files, no_gradient, watch);
         };
         let space = Space::of(self.schema, self.x.view(), taught);
         let seed = self.options.seed;
@@ -115,6 +115,28 @@ impl Material<'_> {
             files.insert(RESTORER, self.convolutional(image, &model, given, watch)?);
             weighing = Some(self.weighing(image, &model, &space, watch)?);
             usual = self.disturbed(usual, &space);
+        }
+        Ok(Learned { files, trained, last_inputs: 0, usual, weighing, no_gradient })
+    }
+
+    /// No model, or one without a gradient; a table's is asked instead.
+    fn without_gradient(
+        &self,
+        mut files: BTreeMap<&'static str, Vec<u8>>,
+        no_gradient: Option<String>,
+        watch: &mut dyn Watch,
+    ) -> Result<Learned, TrainError> {
+        let train = &self.split.train;
+        let (autoencoder, trained) = self.plain(watch)?;
+        files.insert(AUTOENCODER, autoencoder);
+        let usual = self.x.select(Axis(0), train);
+        let mut weighing = None;
+        if let Some(protected) = self.protected.filter(|_| self.schema.is_table()) {
+            let space = Space::of(self.schema, self.x.view(), train);
+            weighing = self.queried(protected, &space, watch)?;
+            if weighing.is_some() {
+                files.insert(COPIES, copies(&space, self.options.seed)?);
+            }
         }
         Ok(Learned { files, trained, last_inputs: 0, usual, weighing, no_gradient })
     }
@@ -252,12 +274,7 @@ impl Material<'_> {
         let (d, seed) = (space.width(), self.options.seed);
         let (sources, clean) = self.split.validation.split_at(self.split.validation.len() / 2);
         let answers = attack::labels(model, &self.rows(sources), d)?;
-        // What the model has wrong already needs no attack.
-        let right = |(at, &label): (usize, &u32)| {
-            let own = self.y.is_none_or(|y| y[sources[at]] == i64::from(label));
-            own.then_some((sources[at], label))
-        };
-        let right: Vec<(usize, u32)> = answers.iter().enumerate().filter_map(right).collect();
+        let right = self.right(sources, &answers);
         let families = attack::families();
         let k = self.protected.map_or(1, |protected| protected.labels);
         let victim = attack::Victim { model, space, image, labels: k };
