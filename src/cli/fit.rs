@@ -112,6 +112,11 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", default_value = "2%")]
     correction_loss_max: Probability,
 
+    /// Attack a table's model that has no gradient, such as trees, by asking it. The bundle then also asks it about eight copies of
+    /// every row: five times the cost, and strange rows that are no attack have half of the budget
+    #[arg(long)]
+    query_attacks: bool,
+
     /// The array of an .npz with a whole number per row that says which rows belong together, such as
     /// frames of one video: no group is in two parts, and the interval counts groups
     #[arg(long, value_name = "ARRAY")]
@@ -174,6 +179,7 @@ impl Args {
             epochs_max: self.epochs_max,
             group: self.group,
             correction_loss_max: self.correction_loss_max,
+            query_attacks: self.query_attacks,
             reading: self.columns.reading(),
             hints,
             sample: self.sample,

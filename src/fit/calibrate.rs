@@ -53,11 +53,13 @@ pub fn calibrate(
 ) -> Result<Calibrated, FitError> {
     watch.stage("calibrating");
     let (x, split) = (&sources.reference.x, &sources.reference.split);
+    let by_queries = knowledge.no_gradient.is_some();
     let Knowledge { detectors, labels, weighing, filler, .. } = knowledge;
     let test = filler.fill(x, &split.test)?;
     let (ranks, merged) = (filler.fill(x, &split.ranks)?, filler.fill(x, &split.merged)?);
     let validation = filler.fill(x, &split.validation)?;
-    let weighed = weighing.as_ref().map(|weighing| weighed(weighing, filler)).transpose()?;
+    let weighed =
+        weighing.as_ref().map(|weighing| weighed(weighing, by_queries, filler)).transpose()?;
     let attacked = match &sources.reference.attacks {
         Some(Attacks { x, labels, .. }) if !labels.is_empty() => Some(filler.fill_all(x)?),
         _ => None,
@@ -113,14 +115,18 @@ pub fn calibrate(
 }
 
 /// What weighs the detectors, its columns filled.
-fn weighed(weighing: &Weighing, filler: &mut Filler) -> Result<Weighed, ModelError> {
+fn weighed(
+    weighing: &Weighing,
+    by_queries: bool,
+    filler: &mut Filler,
+) -> Result<Weighed, ModelError> {
     let mut attacks = vec![];
     for own in &weighing.attacks {
         attacks.push((filler.fill_all(&own.x)?, own.weight));
     }
     let (clean, harmless) =
         (filler.fill_all(&weighing.clean)?, filler.fill_all(&weighing.harmless)?);
-    Ok(Weighed { clean, harmless, attacks })
+    Ok(Weighed { clean, harmless, attacks, by_queries })
 }
 
 /// The protected model's accuracy on the test part, if there is a model and the rows have labels.

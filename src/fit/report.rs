@@ -31,6 +31,8 @@ pub struct Report {
     pub measured: Measured,
     /// Why no attacks of our own could be made on the protected model.
     pub no_gradient: Option<String>,
+    /// Whether it was asked to make attacks by queries then.
+    pub query_attacks: bool,
     /// How rows in time order depend on each other.
     pub dependence: Option<dependence::Measured>,
 }
@@ -121,11 +123,10 @@ impl fmt::Display for Report {
         }
         self.write_training(f)?;
         if let Some(why) = &self.no_gradient {
-            let what = match self.measured.own.is_empty() {
-                true => {
-                    "NONE: too few could be made by asking; small perturbations will mostly pass"
-                }
-                false => "by queries alone",
+            let what = match (self.measured.own.is_empty(), self.query_attacks) {
+                (false, _) => "by queries alone",
+                (true, false) => "NONE (--query-attacks asks it); small perturbations mostly pass",
+                (true, true) => "NONE: too few queries succeed; small perturbations mostly pass",
             };
             writeln!(
                 f,

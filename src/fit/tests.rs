@@ -70,6 +70,7 @@ fn options(folder: &Path, n: usize) -> Options {
         autoencoder: None,
         group: None,
         correction_loss_max: "2%".parse().unwrap(),
+        query_attacks: false,
         every: None,
         sign_key: None,
     }
@@ -205,6 +206,7 @@ fn trees_are_attacked_by_queries_and_the_attacks_weigh_the_detectors_of_a_table(
         data,
         image: None,
         protected_model: Some(path),
+        query_attacks: true,
         epochs_max: Some(1),
         ..options(place.path(), 20)
     };
@@ -238,13 +240,14 @@ fn a_model_that_no_query_moves_leaves_the_weights_to_clean_rows() {
         data,
         image: None,
         protected_model: Some(path),
+        query_attacks: true,
         epochs_max: Some(1),
         ..options(place.path(), 20)
     };
     let report = run(&trees).unwrap();
     let text = report.to_string();
     assert!(
-        report.measured.own.is_empty() && text.contains("own attacks  NONE: too few"),
+        report.measured.own.is_empty() && text.contains("own attacks  NONE: too few queries"),
         "{text}"
     );
     assert!(!bundle_dir::read(&trees.out).unwrap().networks.contains_key(COPIES));

@@ -60,6 +60,7 @@ pub fn write(
         measured,
         attacks,
         no_gradient,
+        query_attacks: options.query_attacks,
         dependence,
     })
 }

@@ -41,6 +41,8 @@ pub struct Options {
     pub epochs_max: Option<usize>,
     /// Share of clean rows that correcting them all may take the right answer from.
     pub correction_loss_max: Probability,
+    /// Whether a table's model without a gradient is attacked by asking it; the bundle then asks it about copies of each row too.
+    pub query_attacks: bool,
     /// The array of an `.npz` that says which rows belong together: no group is in two parts.
     pub group: Option<String>,
     /// How a table is read.

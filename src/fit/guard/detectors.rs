@@ -18,7 +18,6 @@ pub struct Detectors {
     learned: Vec<(&'static Kind, Box<dyn Detector>)>,
     /// How much each counts where it says what no other does.
     voices: Vec<f32>,
-    is_table: bool,
 }
 
 /// Which detectors of the roster are wanted, and what they are told.
@@ -77,8 +76,7 @@ impl Detectors {
             (kind, (kind.learn)(&table.rows(), wanted.setting, &mut wanted.rng()))
         };
         let voices = wanted.kinds().map(|kind| (kind.voice)(wanted.setting.schema)).collect();
-        let is_table = wanted.setting.schema.is_table();
-        Self { learned: wanted.kinds().map(learn).collect(), voices, is_table }
+        Self { learned: wanted.kinds().map(learn).collect(), voices }
     }
 
     /// Scores of every row, one array `[n]` per detector.
@@ -108,11 +106,12 @@ impl Detectors {
         let by_clean = || weights(&surprises(&scores), &self.voices);
         let members = match weighing {
             None => self.equal(&by_clean()),
-            Some(weighing) if self.is_table => self.twice(&by_clean(), weighing, &surprises),
+            Some(weighing) if weighing.by_queries => self.twice(&by_clean(), weighing, &surprises),
             Some(weighing) => self.weighed(weighing, &surprises),
         };
         let beside = members.iter().any(|member| member.role != Role::Attack);
-        let share = if self.is_table { STRANGE } else { TRIGGERS };
+        let asked = weighing.is_some_and(|weighing| weighing.by_queries);
+        let share = if asked { STRANGE } else { TRIGGERS };
         let triggers = beside.then_some(share);
         let merge =
             Merge::new(members.into_iter().zip(tails).collect(), &by_row(&scores), triggers);
@@ -140,8 +139,8 @@ impl Detectors {
         self.learned.iter().map(member).collect()
     }
 
-    /// A table's: all in a sum that attacks of our own weigh, and those that clean rows give a weight
-    /// (`by_clean`) in a sum beside it. Attacks at a model's boundary are ordinary rows to most detectors,
+    /// Of a table that was attacked by queries: all in a sum that these attacks weigh, and those that clean rows
+    /// give a weight (`by_clean`) in a sum beside it. Attacks at a model's boundary are ordinary rows to most detectors,
     /// and would teach the first sum not to hear what is strange.
     fn twice(&self, by_clean: &[f32], weighed: &Weighed, surprises: &Surprises<'_>) -> Vec<Member> {
         let groups = self.groups(weighed, surprises, |_| true);
@@ -238,7 +237,7 @@ pub fn trimmed(all: &Table, share: Probability, wanted: Wanted<'_>) -> Option<Ve
 /// our own lose half a point of what is caught, with .05 triggers do.
 const TRIGGERS: f32 = 0.1;
 
-/// The same on a table: half, so that what is strange needs twice the surprise that it needed alone.
+/// The same where a table was attacked by queries: half, so that what is strange needs twice the surprise that it needed alone.
 const STRANGE: f32 = 0.5;
 
 /// Of what is not attacked, how much rows count that nobody touched; the rest are disturbed ones.
@@ -249,6 +248,8 @@ pub struct Weighed {
     pub clean: Table,
     pub harmless: Table,
     pub attacks: Vec<(Table, f32)>,
+    /// The attacks only asked the model.
+    pub by_queries: bool,
 }
 
 /// From scores to surprises, one array per detector both.

@@ -2,7 +2,7 @@
 //!
 //! Rows alone make an autoencoder and, for images, the likelihood. A protected model whose gradient
 //! can be had makes attacks of our own possible: then the autoencoder learns to undo them, images
-//! get a restorer beside it, and the attacks weigh the detectors. A table's model without a gradient is
+//! get a restorer beside it, and the attacks weigh the detectors. A table's model without a gradient can be
 //! asked: [`super::queries`]. Colour images have a recipe of their own,
 //! [`colour`]. All of it comes from the training
 //! and validation parts; calibration rows see none of it.
@@ -131,7 +131,8 @@ impl Material<'_> {
         files.insert(AUTOENCODER, autoencoder);
         let usual = self.x.select(Axis(0), train);
         let mut weighing = None;
-        if let Some(protected) = self.protected.filter(|_| self.schema.is_table()) {
+        let asks = self.options.query_attacks && self.schema.is_table();
+        if let Some(protected) = self.protected.filter(|_| asks) {
             let space = Space::of(self.schema, self.x.view(), train);
             weighing = self.queried(protected, &space, watch)?;
             if weighing.is_some() {

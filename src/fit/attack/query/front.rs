@@ -96,7 +96,7 @@ impl<'a> Front<'a> {
         let terrain = self.terrain;
         for columns in &terrain.features {
             if !terrain.is_number(columns.start) {
-                self.return_columns(oracle, &[columns.clone()])?;
+                self.return_columns(oracle, std::slice::from_ref(columns))?;
             }
         }
         Ok(())

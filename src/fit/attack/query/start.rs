@@ -11,7 +11,7 @@ pub struct Starts {
 }
 
 impl Starts {
-    /// `rows` [m · d] and their `labels` [m].
+    /// `rows` [m · d] and their `labels` `[m]`.
     pub fn new(rows: Vec<f32>, labels: Vec<u32>) -> Self {
         Self { rows, labels }
     }

@@ -45,6 +45,7 @@ fn load(csv: &str, change: impl FnOnce(&mut Options)) -> Result<Reference, Strin
         autoencoder: None,
         group: None,
         correction_loss_max: "2%".parse().unwrap(),
+        query_attacks: false,
         every: None,
         sign_key: None,
     };
@@ -164,9 +165,11 @@ fn words_among_numbers_are_asked_about_and_codes_are_not() {
         let refusal = column(&dressed).unwrap_err();
         assert!(refusal.contains("plain numbers") && refusal.contains("--category a"), "{refusal}");
     }
-    let gusts = |i: usize| if i % 5 > 0 { "NA".to_owned() } else { (i % 40).to_string() };
+    let gusts =
+        |i: usize| if !i.is_multiple_of(5) { "NA".to_owned() } else { (i % 40).to_string() };
     assert!(column(&gusts).unwrap_err().contains("--missing NA --impute"));
-    let code = |i: usize| [i.to_string(), format!("V{i}")][usize::from(i % 5 > 0)].clone();
+    let code =
+        |i: usize| [i.to_string(), format!("V{i}")][usize::from(!i.is_multiple_of(5))].clone();
     for cell in [&mostly("crew", 4) as &dyn Fn(usize) -> String, &|i| code(i % 200)] {
         let feature = column(cell).unwrap();
         assert!(matches!(feature, Feature::Category { .. }), "{feature:?}");
