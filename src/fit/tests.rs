@@ -195,21 +195,25 @@ fn uniform(folder: &Path, n: usize) -> PathBuf {
     path
 }
 
-#[test]
-fn trees_are_attacked_by_queries_and_the_attacks_weigh_the_detectors_of_a_table() {
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("trees.onnx");
-    let votes: Vec<_> = (0..25).map(|i| (i % 5, 0.3 + 0.016 * i as f32)).collect();
-    std::fs::write(&path, stumps(5, &votes)).unwrap();
-    let data = uniform(place.path(), 2000);
-    let trees = Options {
-        data,
+/// A fit around trees: each of `votes` is a column and a threshold.
+fn around_trees(folder: &Path, votes: &[(usize, f32)]) -> Options {
+    let path = folder.join("trees.onnx");
+    std::fs::write(&path, stumps(5, votes)).unwrap();
+    Options {
+        data: uniform(folder, 2000),
         image: None,
         protected_model: Some(path),
         query_attacks: true,
         epochs_max: Some(1),
-        ..options(place.path(), 20)
-    };
+        ..options(folder, 20)
+    }
+}
+
+#[test]
+fn trees_are_attacked_by_queries_and_the_attacks_weigh_the_detectors_of_a_table() {
+    let place = tempfile::tempdir().unwrap();
+    let votes: Vec<_> = (0..25).map(|i| (i % 5, 0.3 + 0.016 * i as f32)).collect();
+    let trees = around_trees(place.path(), &votes);
     let report = run(&trees).unwrap();
     let again = Options { out: place.path().join("again"), ..trees.clone() };
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
@@ -232,24 +236,24 @@ fn trees_are_attacked_by_queries_and_the_attacks_weigh_the_detectors_of_a_table(
 #[test]
 fn a_model_that_no_query_moves_leaves_the_weights_to_clean_rows() {
     let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("trees.onnx");
     // No row reaches the threshold.
-    std::fs::write(&path, stumps(5, &[(0, 7.0)])).unwrap();
-    let data = uniform(place.path(), 2000);
-    let trees = Options {
-        data,
-        image: None,
-        protected_model: Some(path),
-        query_attacks: true,
-        epochs_max: Some(1),
-        ..options(place.path(), 20)
-    };
+    let trees = around_trees(place.path(), &[(0, 7.0)]);
     let report = run(&trees).unwrap();
     let text = report.to_string();
     assert!(
         report.measured.own.is_empty() && text.contains("own attacks  NONE: too few queries"),
         "{text}"
     );
+    assert!(!bundle_dir::read(&trees.out).unwrap().networks.contains_key(COPIES));
+}
+
+#[test]
+fn trees_are_asked_only_if_somebody_wants_it() {
+    let place = tempfile::tempdir().unwrap();
+    let trees =
+        Options { query_attacks: false, ..around_trees(place.path(), &[(0, 0.5), (1, 0.4)]) };
+    let text = run(&trees).unwrap().to_string();
+    assert!(text.contains("own attacks  NONE (--query-attacks asks it)"), "{text}");
     assert!(!bundle_dir::read(&trees.out).unwrap().networks.contains_key(COPIES));
 }
 
