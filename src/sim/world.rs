@@ -329,7 +329,9 @@ impl World {
                 misled.map(|p| format!("{of} partition {p}: the group tells an old offset")),
             );
         }
-        behind.extend(reach::unsaid(&self.scene, &cluster));
+        if self.scene.exactly_once {
+            behind.extend(reach::unsaid(&self.scene, &cluster));
+        }
         behind
     }
 

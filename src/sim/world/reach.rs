@@ -16,7 +16,8 @@ struct Reached {
     outputs: BTreeMap<String, Extent>,
 }
 
-/// Output partitions that reach further than the newest state says, in words: if the log lost their end now, nobody would notice.
+/// Output partitions that reach further than the newest state says, in words: if the log lost their end now, nobody would notice. Under
+/// at-least-once the newest state may be one that a process before sent, and that came late.
 pub(super) fn unsaid(scene: &Scene, cluster: &Cluster) -> Vec<String> {
     let topics = &scene.stream.topics;
     let states = &cluster.topics[cluster.topic(&topics.state)].partitions;
