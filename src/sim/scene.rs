@@ -1,6 +1,7 @@
 //! What a world is made of: topics, records, settings. All of it follows from the seed.
 
 mod arrivals;
+mod followed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,17 +11,17 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use self::arrivals::{arrivals, offend};
+pub use self::followed::ANSWER_PARTITIONS;
+use self::followed::{answers, clients};
 use super::cluster::group::Group;
 use super::cluster::log::{PartitionLog, Takes, Topic};
 use super::cluster::{Cluster, Ms};
 use super::names::{
     ANSWERS, BASELINE, BEGAN_AT, CLIENTS, GROUPS, JOIN, MONITORS, NUMBER, REVISIONS, WORKERS, kind,
 };
-use crate::answers::{BodySettings, HeaderOrField, Join};
-use crate::clients::{
-    CleanMarks, ClientMonitor, ClientNames, ClientSettings, ClientTerms, IdPlace, KnownSettings,
-};
-use crate::config::{Alerts, Lineage, Stream, StreamAnswers, StreamClients, Topics};
+use crate::answers::Join;
+use crate::clients::{CleanMarks, ClientMonitor, ClientTerms};
+use crate::config::{Alerts, Lineage, Stream, Topics};
 use crate::decide::{Mode, OnFlagged, OnGuardFailure, Policy};
 use crate::deliver::Timing;
 use crate::monitor::{About, Frame, LineageFacts, LineageOutput, Monitor};
@@ -279,49 +280,6 @@ impl Scene {
     pub fn is_open(&self) -> bool {
         self.stream.policy.on_guard_failure == OnGuardFailure::Open
     }
-}
-
-/// Partitions of the topic of answers.
-pub const ANSWER_PARTITIONS: i32 = 2;
-
-/// An answer has the key of its record.
-fn answers() -> StreamAnswers {
-    StreamAnswers {
-        topic: "answers".into(),
-        join_topic: "join".into(),
-        id: HeaderOrField::Key,
-        request_id: HeaderOrField::Key,
-        key: None,
-        // Worlds are short.
-        horizon: Duration::from_secs(2),
-        // All of a world: what is given up for want of room may differ after a restart.
-        pending_max: 100_000,
-        margin: Probability::new(0.02).expect("a share"),
-        differ_max: Probability::new(0.001).expect("a share"),
-        format: None,
-        body: BodySettings::default(),
-    }
-}
-
-/// Clients are told apart by their records' keys.
-fn clients() -> StreamClients {
-    let id = IdPlace { key: true, ..IdPlace::default() };
-    let names = Some(ClientNames::new([(Timestamp(0), [7_u8; 32].as_slice())]));
-    let settings = ClientSettings {
-        horizon_rows: 40,
-        entries_max: 8,
-        quota: Some((5, 60_000)),
-        accept: vec![],
-        known: Some(KnownSettings {
-            clients_max: 2048,
-            travel_ms: 1000,
-            origins: false,
-            // Worlds are short.
-            page_ms: 2000,
-            week_ms: 3000,
-        }),
-    };
-    StreamClients { id, origin: None, names, settings }
 }
 
 /// A stream with these settings.

@@ -26,7 +26,7 @@ use super::native;
 use super::observer::Looks;
 use super::refused::Asked;
 use super::restore;
-use super::survey::{self, Ids};
+use super::survey;
 use super::transaction::{Sending, Transactions, part_with};
 use super::words;
 use crate::config::Delivery;
@@ -70,8 +70,6 @@ pub struct Session {
 
 /// Timeout of one request.
 const EXCHANGE: Duration = Duration::from_secs(10);
-/// How long a commit waits to hear that its input is still the same topic. Without an answer it goes on.
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Joins `group` on `topic`, to write to `outputs`. `role` is part of the transactional id and must stay the same over
@@ -358,13 +356,7 @@ impl deliver::Session for Session {
     }
 
     fn topic_id(&self, topic: &str) -> Option<String> {
-        if !self.is_transactional() || self.clients.ids() == Ids::Unknown {
-            return None;
-        }
-        self.progress.doing("asking for a topic's id");
-        let client = self.consumer().client();
-        let mut ids = native::topic_ids(client, &[topic], AT_ONCE).ok()?;
-        ids.remove(topic)?
+        self.id_of(topic)
     }
 
     fn survey(
@@ -399,6 +391,6 @@ impl deliver::Session for Session {
 
 /// `headers` with ours after them.
 fn with(headers: OwnedHeaders, ours: &[(&str, &[u8])]) -> OwnedHeaders {
-    ours.iter()
-        .fold(headers, |headers, &(key, value)| headers.insert(Header { key, value: Some(value) }))
+    let add = |to: OwnedHeaders, &(key, value): &_| to.insert(Header { key, value: Some(value) });
+    ours.iter().fold(headers, add)
 }

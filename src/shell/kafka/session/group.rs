@@ -8,7 +8,9 @@ use rdkafka::topic_partition_list::Offset as NativeOffset;
 use super::{EXCHANGE, Session};
 use crate::deliver::{Beginning, Kept, SessionError};
 use crate::record::Partition;
+use crate::shell::kafka::native;
 use crate::shell::kafka::restore;
+use crate::shell::kafka::survey::Ids;
 use crate::shell::kafka::transaction::ToGroup;
 
 /// Timeout of a request for committed offsets. The coordinator does not answer while a dead worker's transaction is
@@ -17,6 +19,9 @@ const OFFSETS: Duration = Duration::from_secs(1);
 
 /// Between two attempts to settle unstable offsets: the transaction may be ending by itself.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a commit waits to hear that its input is still the same topic. Without an answer it goes on.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How long after the transaction timeout the group's offsets may still be hidden: the brokers look for timed-out
 /// transactions every 10 s.
@@ -45,6 +50,15 @@ impl Session {
         };
         let (is_stable, has_ours) = (&is_stable, &has_ours);
         act(ToGroup { group: &self.group, topic: &self.topic, is_stable, has_ours })
+    }
+
+    /// The id of a topic, if the brokers tell it at once and a commit may still be refused.
+    pub(super) fn id_of(&self, topic: &str) -> Option<String> {
+        if !self.is_transactional() || self.clients.ids() == Ids::Unknown {
+            return None;
+        }
+        self.progress.doing("asking for a topic's id");
+        native::topic_ids(self.consumer().client(), &[topic], AT_ONCE).ok()?.remove(topic)?
     }
 
     /// Whether the group has the offsets that we sent last. Then the coordinator got the commit.
