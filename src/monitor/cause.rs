@@ -56,6 +56,11 @@ impl Cause {
         self.into()
     }
 
+    /// Whether this one comes along with one of `others`.
+    pub fn comes_with(self, others: &[Self]) -> bool {
+        self.parents().iter().any(|parent| others.contains(parent))
+    }
+
     /// While one of these is open, this one is what it brings along, and pages nobody. An attack is
     /// never somebody's child: a drift that lasts for days must not hide it. Records of an attack that cannot be read
     /// are the attack's, if they came with it and are not most of all records.

@@ -24,23 +24,10 @@ pub struct Incidents {
     open: BTreeMap<Cause, Incident>,
     /// A new alarm within the hold opens them again.
     last: BTreeMap<Cause, Incident>,
-    /// What came with an incident that is over and is still there.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    orphans: Vec<Orphan>,
-}
-
-/// A watch that was inhibited by an incident that is over. It may only be slower to see the end; if it
-/// is still firing when it is due, it has an incident of its own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Orphan {
-    fired: Fired,
-    due: Timestamp,
 }
 
 /// A watch that fired.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fired {
     pub cause: Cause,
     pub watch: usize,
@@ -181,16 +168,14 @@ impl Incidents {
     }
 
     /// What a watch saw, on a partition if they are judged one by one, is gone; an incident is over when
-    /// that is so for all of its own watches.
+    /// that is so for all of its own watches. Gives the causes of those that are over, except incidents of single clients:
+    /// what such a cause brings along is to be watched anew, because what was seen of it so far came from the incident.
     pub fn resolve(
         &mut self,
         about: &About,
         place: (Option<Partition>, usize),
-        keep_firing_for_ms: i64,
         alerts: &mut Vec<Alert>,
-    ) {
-        let of = |fired: &Fired| (fired.finding.partition, fired.watch);
-        self.orphans.retain(|orphan| of(&orphan.fired) != place);
+    ) -> Vec<Cause> {
         let mut over = vec![];
         for (&cause, incident) in &mut self.open {
             let member = incident.members.iter_mut().find(|member| member.place() == place);
@@ -200,23 +185,17 @@ impl Incidents {
                 over.push(cause);
             }
         }
-        for cause in over {
-            let incident = &self.open[&cause];
-            let due = Timestamp(incident.until.0.saturating_add(keep_firing_for_ms));
-            let still = incident.members.iter().filter(|member| member.inhibited && member.firing);
-            let orphan = |member: &Member| {
-                let Member { watch, cause, since, ref finding, .. } = *member;
-                Orphan { fired: Fired { cause, watch, since, finding: finding.clone() }, due }
-            };
-            self.orphans.extend(still.map(orphan));
-            self.end(about, cause, None, alerts);
-        }
+        let of_stream = |cause: &&Cause| !self.open[*cause].is_of_clients();
+        let ended = over.iter().filter(of_stream).copied().collect();
+        over.into_iter().for_each(|cause| self.end(about, cause, None, alerts));
+        ended
     }
 
-    /// What was inhibited, is still there, and has had its time.
-    pub fn due(&mut self, until: Timestamp) -> Vec<Fired> {
-        let due = |orphan: &mut Orphan| orphan.due <= until;
-        self.orphans.extract_if(.., due).map(|orphan| orphan.fired).collect()
+    /// Whether an open incident is about what this watch saw.
+    pub fn is_about(&self, place: (Option<Partition>, usize)) -> bool {
+        let members = self.open.values().flat_map(|incident| &incident.members);
+        let mut own = members.filter(|member| member.firing && !member.inhibited);
+        own.any(|member| member.place() == place)
     }
 
     /// The incident of this cause is over, for the reason that `note` gives.
@@ -250,8 +229,6 @@ impl Incidents {
         note: &str,
         alerts: &mut Vec<Alert>,
     ) {
-        // What was inhibited is watched anew.
-        self.orphans.clear();
         let mut over = vec![];
         for (&cause, incident) in &mut self.open {
             if incident.members.is_empty() {

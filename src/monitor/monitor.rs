@@ -314,13 +314,13 @@ impl Monitor {
         let until = Timestamp(window.0 + length);
         let closed = state.past.get(&window).expect("it was closed a moment ago");
         state.incidents.count(&closed.past(until));
-        let mut fired = state.incidents.due(until);
+        let (mut fired, mut ended) = (vec![], vec![]);
         let last = frame.shared_from();
         for Said { slot, transitions } in said {
             for transition in transitions {
                 match transition {
                     Transition::Resolved { watch } => {
-                        state.incidents.resolve(about, (slot, watch), keep_firing_for_ms, alerts);
+                        ended.extend(state.incidents.resolve(about, (slot, watch), alerts));
                     }
                     Transition::Fired { watch, since, seen, beyond } => {
                         let of = &terms.watches[watch];
@@ -336,6 +336,8 @@ impl Monitor {
                 }
             }
         }
+        fired.retain(|fired| !fired.cause.comes_with(&ended));
+        state.watch_anew(frame, &ended);
         let (closed, frontier) = (&state.past, state.frontier);
         let past = |since, slot| past_since(closed, frontier, (since, slot));
         state.incidents.fire(about, fired, keep_firing_for_ms, past, alerts);

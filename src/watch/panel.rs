@@ -141,6 +141,13 @@ impl Panel {
         self.states[watch].firing.is_some()
     }
 
+    /// What this watch saw until now does not count.
+    pub fn begin_anew(&mut self, watch: usize) {
+        let State { capital, firing, .. } = &mut self.states[watch];
+        capital.reset();
+        *firing = None;
+    }
+
     /// Counts by bin of what a watch on ranks knows as usual; of one that fires, before the change.
     pub fn usual(&self, watch: usize) -> Option<&[u64]> {
         self.states[watch].reference.as_ref().map(Reference::bins)

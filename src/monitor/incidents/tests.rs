@@ -88,14 +88,14 @@ fn a_drift_that_is_older_than_hold_stays_an_incident_beside_the_attack() {
 }
 
 #[test]
-fn a_drift_that_outlasts_its_attack_comes_back_under_its_own_key() {
+fn a_drift_that_outlasts_its_attack_is_watched_anew_and_comes_back_under_its_own_key() {
     let (mut incidents, mut alerts) = drift_then_attack(1000);
-    incidents.resolve(&about(), (None, ATTACK), KEEP_FIRING_FOR_MS, &mut alerts);
+    let ended = incidents.resolve(&about(), (None, ATTACK), &mut alerts);
     assert_eq!(told(&alerts)[3..], [("attack", Status::Resolved)]);
+    assert!(Cause::Drift.comes_with(&ended) && !incidents.is_about((None, DRIFT)));
     let until = 2000 + KEEP_FIRING_FOR_MS;
-    assert_eq!(incidents.due(Timestamp(until - 1)), []);
-    let due = incidents.due(Timestamp(until));
-    incidents.fire(&about(), due, KEEP_FIRING_FOR_MS, rows(until), &mut alerts);
+    let drift = vec![fired(Cause::Drift, DRIFT, 1000)];
+    incidents.fire(&about(), drift, KEEP_FIRING_FOR_MS, rows(until), &mut alerts);
     assert_eq!(told(&alerts)[4..], [("drift", Status::Updated)]);
     assert_eq!(alerts[4].dedup_key, alerts[0].dedup_key);
     // Ten a second since it began: none is counted twice.
@@ -103,12 +103,10 @@ fn a_drift_that_outlasts_its_attack_comes_back_under_its_own_key() {
 }
 
 #[test]
-fn a_drift_that_ends_with_its_attack_is_not_heard_of_again() {
-    let (mut incidents, mut alerts) = drift_then_attack(1000);
-    incidents.resolve(&about(), (None, DRIFT), KEEP_FIRING_FOR_MS, &mut alerts);
-    incidents.resolve(&about(), (None, ATTACK), KEEP_FIRING_FOR_MS, &mut alerts);
-    assert_eq!(told(&alerts)[3..], [("attack", Status::Resolved)]);
-    assert_eq!(incidents.due(Timestamp(i64::MAX)), []);
+fn a_drift_with_an_incident_of_its_own_is_not_watched_anew_when_an_attack_ends() {
+    let (mut incidents, mut alerts) = drift_then_attack(KEEP_FIRING_FOR_MS);
+    incidents.resolve(&about(), (None, ATTACK), &mut alerts);
+    assert!(incidents.is_about((None, DRIFT)));
 }
 
 #[test]
@@ -125,10 +123,10 @@ fn one_incident_holds_a_watch_of_several_partitions_and_ends_with_the_last_of_th
     assert_eq!(named, [Some(Partition(3)), Some(Partition(7))]);
     for partition in [3, 5] {
         let place = (Some(Partition(partition)), ATTACK);
-        incidents.resolve(&about(), place, KEEP_FIRING_FOR_MS, &mut alerts);
+        incidents.resolve(&about(), place, &mut alerts);
         assert!(incidents.is_open(Cause::Attack), "7 is still there");
     }
-    incidents.resolve(&about(), (Some(Partition(7)), ATTACK), KEEP_FIRING_FOR_MS, &mut alerts);
+    incidents.resolve(&about(), (Some(Partition(7)), ATTACK), &mut alerts);
     assert_eq!(told(&alerts)[1..], [("attack", Status::Resolved)]);
 }
 
@@ -197,7 +195,7 @@ fn an_incident_that_gets_worse_is_told_as_critical_and_stays_so_until_it_ends() 
     assert_eq!(told(&alerts)[1..], [("quality", Status::Updated)]);
     assert_eq!((&*alerts[1].severity, alerts[1].counts.faults), ("critical", 1100));
     incidents.count(&window(Counts { rows: 100_000, ..Counts::default() }, 3000));
-    incidents.resolve(&about, (None, QUALITY), KEEP_FIRING_FOR_MS, &mut alerts);
+    incidents.resolve(&about, (None, QUALITY), &mut alerts);
     assert_eq!((alerts[2].status, &*alerts[2].severity), (Status::Resolved, "critical"));
 }
 
@@ -236,7 +234,7 @@ fn after_the_end(watch: usize, feature: u32) -> Vec<Status> {
     let attack = |watch, since| vec![fired(Cause::Attack, watch, since)];
     let keep = KEEP_FIRING_FOR_MS;
     incidents.fire(&about(), attack(ATTACK, 0), keep, past(0, 1000), &mut alerts);
-    incidents.resolve(&about(), (None, ATTACK), keep, &mut alerts);
+    incidents.resolve(&about(), (None, ATTACK), &mut alerts);
     incidents.fire(&about(), attack(watch, 61_000), keep, past(feature, 62_000), &mut alerts);
     assert_eq!(alerts[2].dedup_key == alerts[0].dedup_key, alerts[2].status == Status::Updated);
     alerts.iter().map(|alert| alert.status).collect()

@@ -165,12 +165,12 @@ impl Monitor {
         let (Some(terms), Some(answers)) = (&frame.answers, &state.answers) else { return };
         let about = &frame.about;
         let keep_firing_for_ms = terms.keep_firing_for_ms as i64;
-        let mut fired = vec![];
+        let (mut fired, mut ended) = (vec![], vec![]);
         for transition in transitions {
             match transition {
                 Transition::Resolved { watch } => {
                     let place = (None, ANSWERS_AT + watch);
-                    state.incidents.resolve(about, place, keep_firing_for_ms, alerts);
+                    ended.extend(state.incidents.resolve(about, place, alerts));
                 }
                 Transition::Fired { watch, since, seen, beyond } => {
                     let of = &terms.watches[watch];
@@ -186,9 +186,9 @@ impl Monitor {
                 }
             }
         }
-        if fired.is_empty() {
-            return;
-        }
+        fired.retain(|fired| !fired.cause.comes_with(&ended));
+        state.watch_anew(frame, &ended);
+        let Some(answers) = state.answers.as_ref().filter(|_| !fired.is_empty()) else { return };
         let past = |since: Timestamp, _| {
             let mut past = Past::nothing(state.frontier.max(until));
             for (_, open) in state.past.range(since..) {

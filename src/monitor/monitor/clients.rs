@@ -57,7 +57,8 @@ impl Monitor {
                 return;
             }
             state.clients.remove(&watch);
-            state.incidents.resolve(&frame.about, (None, watch), keep_firing_for_ms, alerts);
+            let ended = state.incidents.resolve(&frame.about, (None, watch), alerts);
+            state.watch_anew(frame, &ended);
         }
     }
 }

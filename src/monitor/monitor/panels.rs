@@ -5,10 +5,12 @@
 //! partitions heard of, those without records too: a worker says what it has before it reads, so their
 //! number does not hang on which partition happened to be read first.
 
+use super::answers::ANSWERS_AT;
 use super::state::Open;
 use super::{Frame, Monitor, State};
+use crate::monitor::Cause;
 use crate::record::Partition;
-use crate::watch::{Panel, Scope, Share, Tally, Transition, WindowStart};
+use crate::watch::{Panel, Scope, Share, Tally, Terms, Transition, WindowStart};
 
 /// What a panel said.
 #[derive(Debug)]
@@ -48,6 +50,36 @@ impl State {
                 panels.iter().all(|(&slot, panel)| slot <= last && panel.fits(terms))
             }
             _ => false,
+        }
+    }
+}
+
+impl State {
+    /// Incidents of these causes are over. What they brought along is watched anew, unless it has an incident of its own:
+    /// one that goes on rings again, and one that was the attack's has nothing left to ring with.
+    pub(super) fn watch_anew(&mut self, frame: &Frame, ended: &[Cause]) {
+        if ended.is_empty() {
+            return;
+        }
+        let Self { incidents, panel, panels, answers, .. } = self;
+        let begin = |panel: &mut Panel, terms: &Terms, slot, first: usize| {
+            for (watch, of) in terms.watches.iter().enumerate() {
+                let comes_with = Cause::of(of.watch.concern()).comes_with(ended);
+                if comes_with && !incidents.is_about((slot, first + watch)) {
+                    panel.begin_anew(watch);
+                }
+            }
+        };
+        match panels {
+            None => begin(panel, &frame.terms, None, 0),
+            Some(panels) => {
+                panels
+                    .iter_mut()
+                    .for_each(|(&slot, panel)| begin(panel, &frame.terms, Some(slot), 0));
+            }
+        }
+        if let (Some(answers), Some(terms)) = (answers, &frame.answers) {
+            begin(&mut answers.panel, terms, None, ANSWERS_AT);
         }
     }
 }
