@@ -1,24 +1,30 @@
 //! Whoever reads the deployed model's answers: each becomes a half in the join topic, once.
 //!
-//! Halves and the offsets of the answers leave in one transaction. It remembers nothing: where it goes on is what its group
-//! committed. Several of them may share the partitions of the answers topic.
+//! Halves, offsets and how far each partition is read leave in one transaction. The last of these, in the first partition of
+//! the state topic, says where it goes on: a coordinator may forget offsets after a broker's crash. Several readers may share
+//! the partitions of the answers topic.
 //!
-//! It cannot see answers that retention deleted before it read them: their records stay unanswered.
+//! Answers that were deleted before it read them are counted; their records stay unanswered. It cannot see answers that came
+//! and went between two looks at a topic that was made anew.
+
+mod begin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
+use self::begin::begin;
 use super::monitor::EVIDENCE_PARTITION;
 use super::recovery::{GivenUp, Recovery};
 use super::{
-    Change, Fetched as _, Inbox, Kept, Output, Progress, Session, SessionError, Start, Timing,
+    Change, Fetched as _, FollowerState, Inbox, Kept, Output, Progress, Session, SessionError,
+    Timing, numbered_key,
 };
 use crate::answers::{AnswerSource, NoHalf};
 use crate::config::{Stream, StreamAnswers};
-use crate::record::{Offset, Partition};
+use crate::record::{Extent, Offset, Partition, TopicPartition};
 
 /// Reads the partitions of the answers topic that its group gives it.
 pub struct AnswerDriver<S> {
@@ -27,13 +33,14 @@ pub struct AnswerDriver<S> {
     source: AnswerSource,
     /// The next revision's configuration, once there is one.
     inbox: Arc<Inbox<Arc<Stream>>>,
-    /// Partitions that are read, and the next offset of each.
-    next: BTreeMap<Partition, Offset>,
-    /// Those of which the last commit is looked for, and when next.
-    restoring: BTreeSet<Partition>,
-    again: Option<Instant>,
+    /// Partitions that are read.
+    reading: BTreeMap<Partition, ReadSoFar>,
+    /// Those of which the last commit is looked for.
+    restoring: Restoring,
     /// Those that were read further since the last commit.
     moved: BTreeSet<Partition>,
+    /// Since when the log of some partition does not have the next offset.
+    interrupted: Option<Instant>,
     /// Halves that are not sent yet.
     value: Vec<u8>,
     /// When the first record came that is not committed.
@@ -43,6 +50,25 @@ pub struct AnswerDriver<S> {
     progress: Arc<Progress>,
 }
 
+/// How far a partition is read, and its log as it was when somebody last looked.
+struct ReadSoFar {
+    next: Offset,
+    log: Extent,
+}
+
+/// Partitions whose last commit is looked for.
+#[derive(Default)]
+struct Restoring {
+    partitions: BTreeSet<Partition>,
+    /// Since when there is one, and when the next attempt is due.
+    since: Option<Instant>,
+    again: Option<Instant>,
+    /// The log already says that it takes too long.
+    told: bool,
+}
+
+/// Key of how far a partition of the answers topic is read, in the first partition of the state topic; its number follows.
+pub const ANSWERS_KEY: &[u8] = b"answers";
 /// Key of the halves in the join topic.
 pub const HALVES_KEY: &[u8] = b"halves";
 /// A value of the join topic is sent when it has so many bytes: topics take a megabyte.
@@ -50,7 +76,11 @@ pub const HALVES_BYTES: usize = 256 << 10;
 
 const POLL: Duration = Duration::from_millis(50);
 const ANSWERS_MAX: usize = 1000;
+/// Between two looks for the last commit, and when that has taken too long.
 const SOON: Duration = Duration::from_millis(300);
+const LATER: Duration = Duration::from_secs(5);
+/// Before partitions are taken to be read out that others keep busy.
+const READ_OUT: Duration = Duration::from_secs(5);
 
 impl<S: Session> AnswerDriver<S> {
     /// `stream` has `[stream.answers]`.
@@ -66,10 +96,10 @@ impl<S: Session> AnswerDriver<S> {
             source: source(&stream),
             stream,
             inbox,
-            next: BTreeMap::new(),
-            restoring: BTreeSet::new(),
-            again: None,
+            reading: BTreeMap::new(),
+            restoring: Restoring::default(),
             moved: BTreeSet::new(),
+            interrupted: None,
             value: vec![],
             opened: None,
             recovery: Recovery::default(),
@@ -117,6 +147,7 @@ impl<S: Session> AnswerDriver<S> {
         self.rebalance()?;
         self.restore()?;
         let read = self.read()?;
+        self.check_log(read == 0)?;
         let now = self.session.now();
         if !self.moved.is_empty() {
             self.opened.get_or_insert(now);
@@ -136,11 +167,11 @@ impl<S: Session> AnswerDriver<S> {
             let Some(message) = self.session.poll(timeout)? else { break };
             timeout = Duration::ZERO;
             let record = message.record();
-            let Some(next) = self.next.get_mut(&record.at.partition) else { continue };
-            if record.at.offset < *next {
+            let Some(reading) = self.reading.get_mut(&record.at.partition) else { continue };
+            if record.at.offset < reading.next {
                 continue;
             }
-            *next = record.at.offset.next();
+            reading.next = record.at.offset.next();
             self.moved.insert(record.at.partition);
             match self.source.half(&record, self.session.wall(), &mut self.value) {
                 Ok(()) | Err(NoHalf::Beside) => {}
@@ -164,7 +195,7 @@ impl<S: Session> AnswerDriver<S> {
         send_halves(&self.session, answers, &mut self.value)
     }
 
-    /// Commits halves and offsets together.
+    /// Commits halves, how far each partition is read, and offsets together.
     fn commit(&mut self) -> Result<(), SessionError> {
         if self.moved.is_empty() {
             return Ok(());
@@ -172,13 +203,52 @@ impl<S: Session> AnswerDriver<S> {
         let started = self.session.now();
         self.send()?;
         self.session.barrier()?;
-        let next: Vec<_> = self.moved.iter().map(|p| (*p, self.next[p])).collect();
+        let moved = || self.moved.iter().map(|&partition| (partition, &self.reading[&partition]));
+        for (partition, ReadSoFar { next, log }) in moved() {
+            self.session.send(Output {
+                topic: &self.stream.topics.state,
+                partition: Some(EVIDENCE_PARTITION),
+                key: &numbered_key(ANSWERS_KEY, partition),
+                value: &FollowerState::plain(*next, log).to_bytes(),
+                headers: &[],
+            })?;
+        }
+        let next: Vec<_> = moved().map(|(partition, reading)| (partition, reading.next)).collect();
         self.session.offsets(&next)?;
         self.session.commit()?;
         self.moved.clear();
         self.opened = None;
         self.progress.committed(self.session.now().saturating_duration_since(started));
         Ok(())
+    }
+
+    /// Looks for where to go on if a log is another one than it was, or did not have the next offset. What was fetched before
+    /// is read first: `read_out` says that there is none of it.
+    fn check_log(&mut self, read_out: bool) -> Result<(), SessionError> {
+        let now = self.session.now();
+        if self.session.is_interrupted() {
+            self.interrupted.get_or_insert(now);
+        }
+        let looked = self.session.looked().unwrap_or_default();
+        let Some(answers) = &self.stream.answers else { return Ok(()) };
+        let mut differs = false;
+        for (&partition, reading) in &mut self.reading {
+            let place = TopicPartition { topic: answers.topic.clone(), partition };
+            match looked.get(&place) {
+                Some(look) if look.is_plainly(&reading.log) => reading.log = look.clone(),
+                Some(_) => differs = true,
+                None => {}
+            }
+        }
+        let is_over = |since| read_out || now.saturating_duration_since(since) >= READ_OUT;
+        if !differs && !self.interrupted.is_some_and(is_over) {
+            return Ok(());
+        }
+        self.commit()?;
+        self.interrupted = None;
+        let partitions: Vec<Partition> = std::mem::take(&mut self.reading).into_keys().collect();
+        self.restoring.begin(&partitions);
+        self.session.pause(&partitions)
     }
 
     fn rebalance(&mut self) -> Result<(), SessionError> {
@@ -188,8 +258,7 @@ impl<S: Session> AnswerDriver<S> {
                     let from: Vec<_> = partitions.iter().map(|&p| (p, Offset(0))).collect();
                     self.session.assign(&from)?;
                     self.session.pause(&partitions)?;
-                    self.restoring.extend(partitions);
-                    self.again = None;
+                    self.restoring.begin(&partitions);
                 }
                 Change::Revoked(partitions) => {
                     // Given back whether the commit succeeded or not: the group waits for it.
@@ -207,7 +276,8 @@ impl<S: Session> AnswerDriver<S> {
                     });
                 }
             }
-            self.progress.rebalanced(self.next.len() + self.restoring.len(), false);
+            let partitions = self.reading.len() + self.restoring.partitions.len();
+            self.progress.rebalanced(partitions, false);
         }
         self.progress.join();
         Ok(())
@@ -215,44 +285,73 @@ impl<S: Session> AnswerDriver<S> {
 
     fn forget(&mut self, partitions: &[Partition]) {
         for partition in partitions {
-            self.next.remove(partition);
-            self.restoring.remove(partition);
+            self.reading.remove(partition);
+            self.restoring.partitions.remove(partition);
             self.moved.remove(partition);
+            self.progress.release(*partition);
         }
+        self.progress.held(self.restoring.partitions.len());
     }
 
-    /// Partitions go on where the group committed; of one of which nothing was committed, from its first record on.
+    /// Partitions go on where the last commit says; of one of which nothing was committed, from its first record on.
     fn restore(&mut self) -> Result<(), SessionError> {
         let now = self.session.now();
-        if self.restoring.is_empty() || self.again.is_some_and(|at| now < at) {
+        if self.restoring.partitions.is_empty() || self.restoring.again.is_some_and(|at| now < at) {
             return Ok(());
         }
-        let Some(answers) = &self.stream.answers else { return Ok(()) };
-        let partitions: Vec<Partition> = self.restoring.iter().copied().collect();
-        let kept = Kept { topic: &answers.topic, keys: &[], extent: |_| None };
+        let partitions: Vec<Partition> = self.restoring.partitions.iter().copied().collect();
+        let topic = &self.stream.topics.state;
+        let kept = Kept::in_first(topic, &[ANSWERS_KEY], FollowerState::log_of);
         let found = match self.session.beginnings(&partitions, kept) {
             Ok(found) => found,
             Err(error) if error.is_of_client() => return Err(error),
             Err(error) => {
-                debug!(%error, "where answers go on is not known yet");
-                self.again = Some(now + SOON);
+                self.restore_later(&partitions, &error.to_string());
                 return Ok(());
             }
         };
         let mut from = vec![];
         for beginning in found {
-            let start = beginning.log.extent.start;
-            // There is no state that could lag behind.
-            let at = match beginning.start(true) {
-                Start::Fresh(next) => next.max(start),
-                _ => start,
+            let partition = beginning.partition;
+            let (next, gone) = match begin(&beginning) {
+                Ok(begun) => begun,
+                Err(error) => {
+                    self.restore_later(&[partition], &error.to_string());
+                    continue;
+                }
             };
-            info!(stream = self.stream.name, partition = %beginning.partition, from = %at, "reading answers");
-            self.next.insert(beginning.partition, at);
-            from.push((beginning.partition, at));
+            let stream = &self.stream.name;
+            if let Some(gone) = gone {
+                error!(stream, %partition, %next, "answers are lost: {gone}");
+                self.progress.lost(gone.cause, gone.unread);
+                // So that they are counted once, this is committed although nothing was read.
+                self.moved.insert(partition);
+            }
+            info!(stream, %partition, from = %next, "reading answers");
+            self.restoring.partitions.remove(&partition);
+            self.progress.release(partition);
+            self.reading.insert(partition, ReadSoFar { next, log: beginning.log.extent });
+            from.push((partition, next));
         }
-        self.restoring.clear();
+        if self.restoring.partitions.is_empty() {
+            self.restoring = Restoring::default();
+        }
+        self.progress.held(self.restoring.partitions.len());
         self.session.resume(&from)
+    }
+
+    /// `partitions` wait: whoever asks is told why, and after `settle` the log says so once.
+    fn restore_later(&mut self, partitions: &[Partition], reason: &str) {
+        let now = self.session.now();
+        let since = *self.restoring.since.get_or_insert(now);
+        let late = now.saturating_duration_since(since) >= self.timing.settle;
+        self.restoring.again = Some(now + if late { LATER } else { SOON });
+        if late && !self.restoring.told {
+            error!(stream = self.stream.name, "answers are not read: {reason}");
+            self.restoring.told = true;
+        }
+        partitions.iter().for_each(|&partition| self.progress.hold(partition, reason));
+        self.progress.held(self.restoring.partitions.len());
     }
 
     fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
@@ -262,20 +361,31 @@ impl<S: Session> AnswerDriver<S> {
         let given_up = self.recovery.give_up(error, &mut self.session, &self.progress);
         let GivenUp { error, .. } = given_up?;
         let mut unusable = matches!(error, SessionError::Consumer { .. });
-        let partitions: Vec<Partition> = std::mem::take(&mut self.next).into_keys().collect();
+        let partitions: Vec<Partition> = std::mem::take(&mut self.reading).into_keys().collect();
+        self.interrupted = None;
         if self.session.lost() {
             // The group tells us next.
-            self.restoring.clear();
+            self.restoring = Restoring::default();
         } else if !unusable {
-            self.restoring.extend(&partitions);
-            self.again = None;
+            self.restoring.begin(&partitions);
             unusable = self.session.pause(&partitions).is_err();
         }
         if unusable {
-            self.restoring.clear();
+            self.restoring = Restoring::default();
             self.session.discard_consumer();
         }
+        if self.restoring.partitions.is_empty() {
+            self.progress.disown();
+        }
         Ok(())
+    }
+}
+
+impl Restoring {
+    /// These too, at once.
+    fn begin(&mut self, partitions: &[Partition]) {
+        self.partitions.extend(partitions);
+        self.again = None;
     }
 }
 

@@ -324,7 +324,7 @@ impl<S: Session, F: Follower> FollowerDriver<S, F> {
             return Ok(());
         }
         let topic = &self.stream.topics.state;
-        let kept = Kept { topic, keys: &[F::KEY], extent: FollowerState::log_of };
+        let kept = Kept::in_same(topic, &[F::KEY], FollowerState::log_of);
         let found = self.session.beginnings(&[PARTITION], kept);
         if found.as_ref().is_err_and(SessionError::is_of_client) {
             return found.map(drop);

@@ -21,7 +21,7 @@ mod session;
 mod stall;
 mod worker;
 
-pub use answers::AnswerDriver;
+pub use answers::{ANSWERS_KEY, AnswerDriver};
 pub use backoff::Backoff;
 pub use crash_loop::{CRASH_LOOP_KEY, CrashLoopGuard};
 pub use emit::{POINTER, TIMESTAMP};
@@ -36,7 +36,7 @@ pub use progress::{
 pub use refusal::{Form, Objection, Refusal, Takes};
 pub use scorer::Scorer;
 pub use session::{
-    Beginning, Change, Fetched, Forward, ForwardKey, Keep, Kept, Output, Session, SessionError,
-    Start,
+    Beginning, Change, Fetched, Forward, ForwardKey, Keep, Kept, KeptIn, Output, Session,
+    SessionError, Start, numbered_key,
 };
 pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Resting, Timing, Worker, begin_lane};

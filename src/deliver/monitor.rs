@@ -317,7 +317,7 @@ impl<S: Session> MonitorDriver<S> {
             return Ok(());
         }
         let topic = &self.stream.topics.state;
-        let kept = Kept { topic, keys: &[MONITOR_KEY], extent: MonitorState::log_of };
+        let kept = Kept::in_same(topic, &[MONITOR_KEY], MonitorState::log_of);
         let found = self.session.beginnings(&[EVIDENCE_PARTITION], kept);
         if found.as_ref().is_err_and(SessionError::is_of_client) {
             return found.map(drop);

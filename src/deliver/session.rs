@@ -285,14 +285,60 @@ pub enum Change {
     Lost(Vec<Partition>),
 }
 
-/// What to read of a partition's kept state: the last committed value of each of `keys`, in the partition of the same
-/// number of `topic`. The first key is searched in the whole partition. Old values of the other keys may be missed.
+/// What to read of a partition's kept state: the last committed value of each of `keys` in `topic`. The first key is
+/// searched in the whole partition. Old values of the other keys may be missed.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
     pub topic: &'a str,
     pub keys: &'a [&'a [u8]],
+    pub place: KeptIn,
     /// Reads, from the first value, the extent of the log that the state belongs to.
     pub extent: fn(&[u8]) -> Option<Extent>,
+}
+
+/// Where `topic` has the state of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptIn {
+    /// In the partition of the same number.
+    SamePartition,
+    /// In the first one, of a topic that may have fewer partitions; each key ends with the number: `answers/7`.
+    FirstPartition,
+}
+
+impl<'a> Kept<'a> {
+    /// What the partition of the same number of `topic` has.
+    pub fn in_same(
+        topic: &'a str,
+        keys: &'a [&'a [u8]],
+        extent: fn(&[u8]) -> Option<Extent>,
+    ) -> Self {
+        Self { topic, keys, place: KeptIn::SamePartition, extent }
+    }
+
+    /// What the first partition of `topic` has, under numbered keys.
+    pub fn in_first(
+        topic: &'a str,
+        keys: &'a [&'a [u8]],
+        extent: fn(&[u8]) -> Option<Extent>,
+    ) -> Self {
+        Self { topic, keys, place: KeptIn::FirstPartition, extent }
+    }
+
+    /// The partition that has the state of `partition`, and its keys there.
+    pub fn place_of(&self, partition: Partition) -> (Partition, Vec<Vec<u8>>) {
+        let keys = self.keys.iter();
+        match self.place {
+            KeptIn::SamePartition => (partition, keys.map(|key| key.to_vec()).collect()),
+            KeptIn::FirstPartition => {
+                (Partition(0), keys.map(|key| numbered_key(key, partition)).collect())
+            }
+        }
+    }
+}
+
+/// The key of the state of `partition`, where that of all partitions is in one.
+pub fn numbered_key(key: &[u8], partition: Partition) -> Vec<u8> {
+    [key, b"/", partition.to_string().as_bytes()].concat()
 }
 
 /// What is known of a partition when it starts again.

@@ -27,7 +27,7 @@ pub fn problem(
     }
     let group = Group::new(clients, &clients.monitors(&stream.name), &stream.topics.evidence)?;
     let topic = &stream.topics.state;
-    let kept = Kept { topic, keys: &[MONITOR_KEY], extent: MonitorState::log_of };
+    let kept = Kept::in_same(topic, &[MONITOR_KEY], MonitorState::log_of);
     let kept = group.beginnings(&[EVIDENCE_PARTITION], kept)?;
     let state = kept.first().and_then(|beginning| beginning.kept.first()?.as_deref());
     // What cannot be read holds the monitor, which says why.

@@ -231,12 +231,10 @@ impl<'a> Watched<'a> {
     fn kept(self, what: What) -> Kept<'a> {
         let topic = &self.stream.topics.state;
         match what {
-            What::Partitions(_) => Kept { topic, keys: &LANE_KEYS, extent: LaneState::log_of },
-            What::Monitor => Kept { topic, keys: &[MONITOR_KEY], extent: MonitorState::log_of },
-            What::Clients => {
-                Kept { topic, keys: &[ClientMonitor::KEY], extent: FollowerState::log_of }
-            }
-            What::Answers => Kept { topic, keys: &[Join::KEY], extent: FollowerState::log_of },
+            What::Partitions(_) => Kept::in_same(topic, &LANE_KEYS, LaneState::log_of),
+            What::Monitor => Kept::in_same(topic, &[MONITOR_KEY], MonitorState::log_of),
+            What::Clients => Kept::in_same(topic, &[ClientMonitor::KEY], FollowerState::log_of),
+            What::Answers => Kept::in_same(topic, &[Join::KEY], FollowerState::log_of),
         }
     }
 

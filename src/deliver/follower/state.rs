@@ -97,6 +97,11 @@ impl FollowerState {
         Self { version: VERSION, next, low, log: Some(log.clone()), state: follower.to_bytes() }
     }
 
+    /// What is written by whoever remembers nothing but how far it read.
+    pub fn plain(next: Offset, log: &Extent) -> Self {
+        Self { version: VERSION, next, low: next, log: Some(log.clone()), state: vec![] }
+    }
+
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec(self).expect("plain data");
         bytes.push(b'\n');

@@ -309,7 +309,7 @@ impl<R: Scorer> Desk<R> {
             return Ok(lanes);
         }
         let (topic, keys) = (&*self.stream.topics.state, &[LANE_KEY, CRASH_LOOP_KEY]);
-        let kept = Kept { topic, keys, extent: LaneState::log_of };
+        let kept = Kept::in_same(topic, keys, LaneState::log_of);
         match session.beginnings(&whole, kept) {
             Ok(found) => lanes.extend(found.into_iter().map(|b| (b.partition, self.lane(b)))),
             Err(error) if error.is_of_client() => return Err(error),

@@ -1,6 +1,6 @@
 //! Where partitions go on: the group's committed offsets, and the last values of some keys in compacted topics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -46,10 +46,13 @@ pub fn beginnings<C: ConsumerContext>(
     kept: Kept<'_>,
     patience: Duration,
 ) -> Result<Vec<Beginning>, SessionError> {
-    let Kept { topic: kept_in, keys, .. } = kept;
-    let places =
-        partitions.iter().map(|&p| TopicPartition { topic: kept_in.to_owned(), partition: p });
-    let places: Vec<TopicPartition> = places.collect();
+    let kept_in = kept.topic;
+    let wanted: Vec<Wanted> = partitions.iter().map(|&p| kept.place_of(p)).collect();
+    let places: BTreeSet<TopicPartition> = wanted
+        .iter()
+        .map(|(at, _)| TopicPartition { topic: kept_in.to_owned(), partition: *at })
+        .collect();
+    let places: Vec<TopicPartition> = places.into_iter().collect();
     let latest_of = |which| {
         let found = native::offsets(consumer.client(), &places, which, EXCHANGE);
         found.map_err(|error| {
@@ -72,11 +75,10 @@ pub fn beginnings<C: ConsumerContext>(
         })
     };
     // Without keys the topic is not ours, and its open transactions may never end.
-    if !keys.is_empty() {
+    if !kept.keys.is_empty() {
         wait_until_stable(&places, &ends, || latest_of(Which::Stable), patience)?;
     }
-    let numbers: Vec<i32> = partitions.iter().map(|partition| partition.0).collect();
-    let values = latest(reader, kept_in, &numbers, keys, EXCHANGE).map_err(during("read state"))?;
+    let values = latest(reader, kept_in, wanted, EXCHANGE).map_err(during("read state"))?;
     let extent_of = |values: &Vec<Option<Vec<u8>>>| (kept.extent)(values.first()?.as_deref()?);
     let known: Vec<_> = partitions.iter().copied().zip(values.iter().map(extent_of)).collect();
     let logs = survey::survey(consumer.client(), ids, reader, topic, &known)?;
@@ -202,9 +204,12 @@ pub fn source_before(
     read().map_err(during("read the end of an output"))
 }
 
-/// The last committed value of each of `keys`, for each of `partitions` of `topic`, in their order.
+/// A partition, and the keys that are looked for there.
+type Wanted = (Partition, Vec<Vec<u8>>);
+
+/// The last committed value of each key of `wanted`, in its order.
 ///
-/// Reads the tails first; whole partitions only where the first key is not in the tail. What else
+/// Reads the tails first; whole partitions only where a first key is not in the tail. What else
 /// is too old to be there is not looked for.
 ///
 /// # Errors
@@ -212,45 +217,49 @@ pub fn source_before(
 fn latest(
     reader: &ClientConfig,
     topic: &str,
-    partitions: &[i32],
-    keys: &[&[u8]],
+    wanted: Vec<Wanted>,
     timeout: Duration,
 ) -> Result<Vec<Vec<Option<Vec<u8>>>>, KafkaError> {
-    if keys.is_empty() {
-        return Ok(vec![vec![]; partitions.len()]);
+    if wanted.iter().all(|(_, keys)| keys.is_empty()) {
+        return Ok(wanted.into_iter().map(|_| vec![]).collect());
     }
     let consumer = BaseConsumer::from_config_and_context(reader, Quiet)?;
-    let mut tails = BTreeMap::new();
-    let mut whole = BTreeMap::new();
-    for &partition in partitions {
+    let mut keys: BTreeMap<i32, BTreeSet<Vec<u8>>> = BTreeMap::new();
+    for (partition, of) in &wanted {
+        keys.entry(partition.0).or_default().extend(of.iter().cloned());
+    }
+    let (mut tails, mut whole) = (BTreeMap::new(), BTreeMap::new());
+    for &partition in keys.keys() {
         let (low, high) = consumer.fetch_watermarks(topic, partition, timeout)?;
         tails.insert(partition, low.max(high - TAIL));
         whole.insert(partition, low);
     }
-    let mut found = scan(&consumer, topic, &tails, keys, timeout)?;
-    whole.retain(|partition, low| *low < tails[partition] && found[partition][0].is_none());
-    found.extend(scan(&consumer, topic, &whole, keys, timeout)?);
-    let mut value = |partition: &i32| {
-        let values = found.remove(partition).into_iter().flatten();
-        values.map(Option::flatten).collect()
+    let mut found = scan(&consumer, topic, &tails, &keys, timeout)?;
+    let is_missing = |partition: i32, found: &Found| {
+        let mut firsts = wanted.iter().filter(|(at, _)| at.0 == partition);
+        firsts.any(|(_, of)| !found.contains_key(&(partition, of[0].clone())))
     };
-    Ok(partitions.iter().map(&mut value).collect())
+    whole.retain(|&partition, low| *low < tails[&partition] && is_missing(partition, &found));
+    found.extend(scan(&consumer, topic, &whole, &keys, timeout)?);
+    let value = |partition: Partition, key| found.get(&(partition.0, key)).cloned().flatten();
+    let values = wanted
+        .into_iter()
+        .map(|(partition, of)| of.into_iter().map(|key| value(partition, key)).collect());
+    Ok(values.collect())
 }
 
-/// What was found of one key: the outer `None` says that it was not met, the inner that it was
-/// deleted.
-type Found = Option<Option<Vec<u8>>>;
+/// What was found of the keys that were met: `None` if the key was deleted.
+type Found = BTreeMap<(i32, Vec<u8>), Option<Vec<u8>>>;
 
 /// The last values of `keys` from these offsets to the end of what is committed.
 fn scan(
     consumer: &BaseConsumer<Quiet>,
     topic: &str,
     from: &BTreeMap<i32, i64>,
-    keys: &[&[u8]],
+    keys: &BTreeMap<i32, BTreeSet<Vec<u8>>>,
     timeout: Duration,
-) -> Result<BTreeMap<i32, Vec<Found>>, KafkaError> {
-    let mut found: BTreeMap<i32, Vec<Found>> =
-        from.keys().map(|&partition| (partition, vec![None; keys.len()])).collect();
+) -> Result<Found, KafkaError> {
+    let mut found = Found::new();
     if from.is_empty() {
         return Ok(found);
     }
@@ -264,10 +273,11 @@ fn scan(
     while !unread.is_empty() {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                let key = keys.iter().position(|&key| message.key() == Some(key));
-                let values = found.get_mut(&message.partition());
-                if let (Some(key), Some(values)) = (key, values) {
-                    values[key] = Some(message.payload().map(<[u8]>::to_vec));
+                let partition = message.partition();
+                let key = message.key().filter(|&key| keys[&partition].contains(key));
+                if let Some(key) = key {
+                    let value = message.payload().map(<[u8]>::to_vec);
+                    found.insert((partition, key.to_vec()), value);
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => unread.retain(|&p| p != partition),

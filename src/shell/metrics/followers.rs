@@ -68,6 +68,7 @@ pub(super) fn counts(page: &mut Page, streams: &[Stream], now: Timestamp) {
         page.sample(name, &labels, Progress::get(&progress.alarm.unreadable));
     }
     waits(page, streams);
+    lost(page, streams);
     for (name, kind, help, of) in NUMBERS {
         page.family(name, kind, help);
         for (stream, follower, progress) in each() {
@@ -82,6 +83,20 @@ pub(super) fn counts(page: &mut Page, streams: &[Stream], now: Timestamp) {
                 of(&facts, lag),
             );
         }
+    }
+}
+
+/// Answers that nobody read.
+fn lost(page: &mut Page, streams: &[Stream]) {
+    let mut readers = streams.iter().filter_map(|s| Some((s, s.reader_of_answers()?))).peekable();
+    if readers.peek().is_none() {
+        return;
+    }
+    let name = "tripline_answers_lost_total";
+    let help = "Offsets of the answers topic that are gone unread: deleted, or with a log that lost its end or was made anew.";
+    page.family(name, "counter", help);
+    for (stream, reader) in readers {
+        page.sample(name, &[("stream", &*stream.name)], Progress::get(&reader.lost));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{COMMITTED, COVERED, Checker, FENCED, next_of};
 use crate::answers::Join;
 use crate::clients::ClientMonitor;
-use crate::deliver::{Follower as _, LANE_KEY, MONITOR_KEY};
+use crate::deliver::{ANSWERS_KEY, Follower as _, LANE_KEY, MONITOR_KEY, numbered_key};
 use crate::record::{Offset, Partition, Position};
 use crate::sim::cluster::{End, Txn};
 use crate::sim::expect;
@@ -34,15 +34,19 @@ impl Checker<'_> {
             *epoch = txn.lease.epoch.max(*epoch);
             for &(group, partition, next) in &txn.offsets {
                 let from = committed.insert((group, partition), next).unwrap_or(Offset(0));
-                let key = match group {
-                    WORKERS => LANE_KEY,
-                    MONITORS => MONITOR_KEY,
-                    CLIENTS => ClientMonitor::KEY,
-                    JOIN => Join::KEY,
-                    ANSWERS => continue, // Whoever reads answers has no state.
+                let numbered;
+                let (at, key) = match group {
+                    WORKERS => (partition, LANE_KEY),
+                    MONITORS => (partition, MONITOR_KEY),
+                    CLIENTS => (partition, ClientMonitor::KEY),
+                    JOIN => (partition, Join::KEY),
+                    ANSWERS => {
+                        numbered = numbered_key(ANSWERS_KEY, partition);
+                        (Partition(0), &*numbered)
+                    }
                     other => unreachable!("no group {other}"),
                 };
-                let covered = self.covered(txn, partition, key);
+                let covered = self.covered(txn, at, key);
                 // An offset that the state covers already is written again: a coordinator may have forgotten it.
                 let again = covered.is_none() && from == next;
                 if covered != Some(next) && !again {

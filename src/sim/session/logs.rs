@@ -19,17 +19,17 @@ impl Session {
     pub(super) fn find_beginnings(
         &self,
         partitions: &[Partition],
-        Kept { topic: kept_in, keys, extent }: Kept<'_>,
+        kept: Kept<'_>,
     ) -> Result<Vec<Beginning>> {
         let strike = self.enter(Call::Beginnings)?;
         if strike == Strike::NoAnswer {
             return Err(no_answer("fetch committed offsets"));
         }
-        let state = self.ground.cluster.borrow().topic(kept_in);
+        let state = self.ground.cluster.borrow().topic(kept.topic);
         let n = self.ground.cluster.borrow().topics[state].partitions.len();
-        let ends = |&partition: &Partition| match (partition.0 as usize) < n {
-            true => self.ground.cluster.borrow().ends(state, partition),
-            false => (0, 0),
+        let ends = |&partition: &Partition| match kept.place_of(partition).0 {
+            at if (at.0 as usize) < n => self.ground.cluster.borrow().ends(state, at),
+            _ => (0, 0),
         };
         let known: Vec<(usize, usize)> = partitions.iter().map(ends).collect();
         let mut committed = vec![];
@@ -63,15 +63,16 @@ impl Session {
         let cluster = self.ground.cluster.borrow();
         let topic = &cluster.topics[state];
         let found = partitions.iter().zip(committed).map(|(&partition, committed)| {
-            let log = topic.partitions.get(partition.0 as usize);
-            let kept = keys.iter().map(|key| {
+            let (at, keys) = kept.place_of(partition);
+            let log = topic.partitions.get(at.0 as usize);
+            let values = keys.iter().map(|key| {
                 let mut newest_first = log?.committed(0).rev();
-                newest_first.find(|(_, r)| r.key.as_deref() == Some(*key))?.1.value.clone()
+                newest_first.find(|(_, r)| r.key.as_ref() == Some(key))?.1.value.clone()
             });
-            let kept: Vec<Option<Vec<u8>>> = kept.collect();
-            let known = kept.first().and_then(|value| extent(value.as_deref()?));
+            let values: Vec<Option<Vec<u8>>> = values.collect();
+            let known = values.first().and_then(|value| (kept.extent)(value.as_deref()?));
             let log = survey(&cluster.topics[self.place.input], partition, known.as_ref());
-            Beginning { partition, committed, log, kept }
+            Beginning { partition, committed, log, kept: values }
         });
         let found = found.collect();
         drop(cluster);

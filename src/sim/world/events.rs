@@ -3,7 +3,7 @@
 use super::World;
 use crate::record::{OwnedRecord, Partition};
 use crate::sim::cluster::log::PartitionLog;
-use crate::sim::names::{MONITORS, WORKERS, kind};
+use crate::sim::names::{ANSWERS, CLIENTS, JOIN, MONITORS, WORKERS, kind};
 use crate::sim::scene::Arrival;
 
 impl World {
@@ -58,7 +58,13 @@ impl World {
                 self.ground.cluster.borrow_mut().leaderless_until = now + luck % 2000;
             }
             13 if self.scene.exactly_once => {
-                let group = if luck & 1 == 0 { WORKERS } else { MONITORS };
+                let (stream, which) = (&self.scene.stream, luck >> 40 & 3);
+                let groups = match which {
+                    0 | 1 if stream.answers.is_some() => [ANSWERS, JOIN],
+                    2 if stream.clients.is_some() => [CLIENTS, CLIENTS],
+                    _ => [WORKERS, MONITORS],
+                };
+                let group = groups[(luck & 1) as usize];
                 let mut cluster = self.ground.cluster.borrow_mut();
                 let group = &mut cluster.groups[group];
                 let commits = (luck >> 2) as usize % (group.history.len() + 1);
