@@ -17,6 +17,8 @@
 
 #[path = "../tests/harness/mod.rs"]
 mod harness;
+#[path = "stream/commits.rs"]
+mod commits;
 #[path = "stream/pass_through.rs"]
 mod pass_through;
 mod shipped;
@@ -27,6 +29,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use commits::{commit_ms, commits};
 use harness::{Broker, Process, ShowOnPanic, path_in};
 use pass_through::pass_through;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -35,7 +38,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use shipped::{EVERY_COLUMN, PIXELS};
-use tripline::deliver::{Durations, QUANTILES, Values};
+use tripline::deliver::Values;
 use tripline::model::{Filled, Networks};
 
 const INPUT: &str = "images";
@@ -80,23 +83,25 @@ fn measure() {
     std::fs::copy(env!("CARGO_BIN_EXE_tripline"), &tripline).expect("a copy");
 
     let (mut bare, mut through) = (vec![], vec![]);
-    let (mut protected, mut at_least_once) = (vec![], vec![]);
+    let (mut protected, mut at_least_once, mut clients) = (vec![], vec![], vec![]);
     for round in (1..=ROUNDS).take_while(|_| started.elapsed() < LAST_START) {
         bare.push(networks_alone(&mut networks, &rows));
         through.push(round_of_pass_through(&broker, round));
-        protected.push(round_of_tripline(&broker, &tripline, round, "exactly_once"));
-        at_least_once.push(round_of_tripline(&broker, &tripline, round, "at_least_once"));
-        let (through, protected) = (&through[round - 1], &protected[round - 1]);
+        let run = |delivery, extra| round_of_tripline(&broker, &tripline, round, delivery, extra);
+        protected.push(run("exactly_once", ("", "")));
+        at_least_once.push(run("at_least_once", ("", "")));
+        clients.push(run("exactly_once", ("clients-", CLIENTS)));
         println!(
             "round {round} of {ROUNDS}, CPU µs per record: networks {:.1}, {PASS_THROUGH} {:.1}, \
-             tripline {:.1}, at least once {:.1}",
+             tripline {:.1}, at least once {:.1}, with clients {:.1}",
             bare[round - 1],
-            through.cpu_us,
-            protected.cpu_us,
+            through[round - 1].cpu_us,
+            protected[round - 1].cpu_us,
             at_least_once[round - 1].cpu_us,
+            clients[round - 1].cpu_us,
         );
     }
-    report(&bare, &through, &protected, &at_least_once);
+    report(&bare, &through, &protected, [&at_least_once, &clients]);
 }
 
 /// What one round of one process showed.
@@ -110,7 +115,7 @@ struct Round {
     commits: Values,
 }
 
-fn report(bare: &[f64], through: &[Round], protected: &[Round], at_least_once: &[Round]) {
+fn report(bare: &[f64], through: &[Round], protected: &[Round], others: [&[Round]; 2]) {
     println!(
         "\n{RECORDS} records of {PIXELS} bytes, {PARTITIONS} partitions, medians of {} rounds\n\n\
          {:<14}{:>10}{:>15}{:>14}{:>16}{:>22}{:>13}",
@@ -136,7 +141,7 @@ fn report(bare: &[f64], through: &[Round], protected: &[Round], at_least_once: &
             "{name:<14}{:>10}{:>15.0}{cpu_us:>14.1}{range:>16}{:>22}{:>13}",
             of(|round| round.records_per_second, 0),
             1e6 / cpu_us,
-            commit_ms(rounds),
+            commit_ms(rounds.iter().map(|round| &round.commits)),
             of(|round| round.start_cpu_seconds, 2),
         );
         cpu_us
@@ -145,7 +150,14 @@ fn report(bare: &[f64], through: &[Round], protected: &[Round], at_least_once: &
     let networks = row("networks", bare.to_vec(), &[]);
     let through = row(PASS_THROUGH, cpu_us(through), through);
     let protected = row("exactly once", cpu_us(protected), protected);
-    row("at least once", cpu_us(at_least_once), at_least_once);
+    let [_, with_clients] = ["at least once", "with clients"]
+        .into_iter()
+        .zip(others)
+        .map(|(name, rounds)| row(name, cpu_us(rounds), rounds))
+        .collect::<Vec<_>>()[..]
+    else {
+        unreachable!("two were measured")
+    };
     let ceiling = networks + through;
     println!(
         "\nceiling: networks and {PASS_THROUGH}, {ceiling:.1} CPU µs per record, {:.0} records per \
@@ -153,6 +165,7 @@ fn report(bare: &[f64], through: &[Round], protected: &[Round], at_least_once: &
         1e6 / ceiling,
         protected / ceiling,
     );
+    println!("with clients: {:.2} of the records per CPU-second without", protected / with_clients);
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -170,7 +183,8 @@ fn preload(broker: &Broker, images: &[u8]) {
     config.set("linger.ms", "20");
     let producer: ThreadedProducer<DefaultProducerContext> = config.create().expect("a producer");
     for (i, image) in (0..RECORDS).zip(images.chunks_exact(PIXELS).cycle()) {
-        let key = i.to_be_bytes();
+        // So many clients come again and again.
+        let key = (i % 5_000).to_be_bytes();
         let content_type = Header { key: "content-type", value: Some("application/x-u8") };
         let mut record = BaseRecord::to(INPUT)
             .partition(i as i32 % PARTITIONS)
@@ -215,8 +229,30 @@ fn round_of_pass_through(broker: &Broker, round: usize) -> Round {
     round
 }
 
-fn round_of_tripline(broker: &Broker, tripline: &Path, round: usize, delivery: &str) -> Round {
-    let name = format!("{}-{round}", delivery.replace('_', "-"));
+/// A stream whose clients are watched, by the record's key. The bundle has no fingerprints: marks other than `matched` are on.
+const CLIENTS: &str = r#"
+[stream.clients]
+enabled = true
+[stream.clients.id]
+key = true
+[[stream.clients.key]]
+name = "pseudonyms"
+from = "2026-01-01T00:00:00Z"
+[[key]]
+name = "pseudonyms"
+jwk = { file = "pseudonyms.jwk" }
+"#;
+
+fn round_of_tripline(
+    broker: &Broker,
+    tripline: &Path,
+    round: usize,
+    delivery: &str,
+    (kind, extra): (&str, &str),
+) -> Round {
+    let name = format!("{kind}{}-{round}", delivery.replace('_', "-"));
+    let jwk = r#"{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}"#;
+    harness::file(broker, "pseudonyms.jwk", jwk);
     let text = format!(
         r#"
 instance = "bench-{name}"
@@ -240,7 +276,7 @@ on_flagged = "quarantine"
 
 [stream.alerts]
 topic = "{name}.alerts"
-"#,
+{extra}"#,
         brokers = broker.address(),
         commit_interval_ms = COMMIT_INTERVAL.as_millis(),
         admin = harness::free_port(),
@@ -354,30 +390,4 @@ fn cpu_seconds(pid: &str) -> f64 {
 fn ticks_per_second() -> f64 {
     let output = Command::new("getconf").arg("CLK_TCK").output().expect("getconf runs");
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
-}
-
-/// Median, 99 % and 99.9 % of all commits of these rounds.
-fn commit_ms(rounds: &[Round]) -> String {
-    let mut all = Values::default();
-    rounds.iter().for_each(|round| all.add(&round.commits));
-    let ms = |share| Some(format!("{:.1}", all.quantile(share)? as f64 / 1e3));
-    QUANTILES.iter().filter_map(|&share| ms(share)).collect::<Vec<_>>().join(" / ")
-}
-
-/// How long the commits took that a log tells of.
-fn commits(log: &str) -> Values {
-    let commits = Durations::default();
-    log.lines().filter_map(commit_micros).for_each(|micros| commits.count(micros as u64));
-    commits.values()
-}
-
-/// How long the commit of this log line took, if it is one: `transaction committed ... took=2.1ms`.
-fn commit_micros(line: &str) -> Option<f64> {
-    let (_, fields) = line.split_once("transaction committed")?;
-    let (_, took) = fields.split_once("took=")?;
-    let took = took.split_whitespace().next()?;
-    let (number, micros) = [("µs", 1.0), ("ms", 1e3), ("s", 1e6)]
-        .iter()
-        .find_map(|(unit, micros)| Some((took.strip_suffix(unit)?, micros)))?;
-    Some(number.parse::<f64>().ok()? * micros)
 }
