@@ -1,5 +1,5 @@
 //! What a stream hides, through a real Kafka: 10,000 records with a canary in every field, key and header that must
-//! not be seen, read back from every topic by a client that is not ours.
+//! not be seen, and the deployed model's answers, which name it too. A client that is not ours reads every topic back.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -79,6 +79,12 @@ header = "x-user"
 [[stream.clients.key]]
 name = "names-1"
 from = "2026-01-01T00:00:00Z"
+[stream.answers]
+topic = "private.answers"
+request_id = {{ header = "x-user" }}
+id = {{ header = "x-user" }}
+horizon = "10s"
+key = "names-1"
 [stream.privacy]
 sets = [["x0", "x4", "x6"]]
 subject = "header:x-user"
@@ -124,6 +130,7 @@ fn what_is_dropped_masked_or_sealed_is_in_no_topic_header_log_or_metric_and_jose
     let _turn = turn();
     let broker = Broker::start();
     broker.create_topic("private.requests", PARTITIONS, &[]);
+    broker.create_topic("private.answers", 1, &[]);
     let admin = free_port();
     let config = file(&broker, "tripline.toml", &config(&broker, admin));
     let folder = config.parent().and_then(|path| path.to_str()).expect("UTF-8").to_owned();
@@ -153,7 +160,9 @@ fn what_is_dropped_masked_or_sealed_is_in_no_topic_header_log_or_metric_and_jose
     wait_until("what follows from the records", Duration::from_secs(60), || {
         let end = |topic| broker.committed_and_end("privacy", topic, 1).1;
         let (visits, pages) = (end("private.visits"), end("private.clients"));
-        visits > 0 && pages > 0 && end("tripline.lineage") > 2
+        let answered = broker.committed_and_end("tripline.private.answers", "private.answers", 1);
+        let are_read = answered.0 == answered.1 && answered.1 > 0;
+        visits > 0 && pages > 0 && end("tripline.lineage") > 2 && are_read
     });
     let seen = file(&broker, "metrics.txt", &metrics(admin));
     assert_eq!(guard.terminate(Duration::from_secs(30)).code(), Some(0));
@@ -191,7 +200,7 @@ fn what_is_dropped_masked_or_sealed_is_in_no_topic_header_log_or_metric_and_jose
     }
     for topic in ["private.visits", "private.clients", "private.evidence", "private.state"]
         .into_iter()
-        .chain(["tripline.lineage", "tripline.audit"])
+        .chain(["private.join", "tripline.lineage", "tripline.audit"])
     {
         assert!(report["read"][topic].as_i64().unwrap_or(0) > 0, "{topic}: {report}");
     }
