@@ -324,7 +324,9 @@ impl<S: Session> AnswerDriver<S> {
             if let Some(gone) = gone {
                 error!(stream, %partition, %next, "answers are lost: {gone}");
                 self.progress.lost(gone.cause, gone.unread);
-                // So that they are counted once, this is committed although nothing was read.
+            }
+            if gone.is_some() || beginning.committed != Some(next) {
+                // Written anew although nothing was read: so that a loss is counted once, and the group's offset is right.
                 self.moved.insert(partition);
             }
             info!(stream, %partition, from = %next, "reading answers");
