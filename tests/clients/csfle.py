@@ -1,7 +1,7 @@
 """Encrypted fields and payloads: what Confluent's serializers encrypt, Tripline opens, and what it seals again, Confluent's
 deserializers read.
 
-`produce` sends images by schemas of five kinds and some records that cannot be opened; `check` reads every topic but the
+`produce` sends images by schemas of six kinds and some records that cannot be opened; `check` reads every topic but the
 input. The registry is `dek_registry.py`. Prints one JSON object; exit 1 if something is wrong.
 """
 
@@ -20,7 +20,9 @@ from confluent_kafka.schema_registry import (
     Rule, RuleKind, RuleMode, RuleParams, RuleSet, Schema, SchemaRegistryClient,
 )
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.schema_registry.confluent import meta_pb2
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.schema_registry.rule_registry import RuleRegistry
 from confluent_kafka.schema_registry.rules.encryption.encrypt_executor import (
     Clock, EncryptionExecutor, FieldEncryptionExecutor,
@@ -28,6 +30,7 @@ from confluent_kafka.schema_registry.rules.encryption.encrypt_executor import (
 from confluent_kafka.schema_registry.rules.encryption.kms_driver_registry import KmsDriver, register_kms_driver
 from confluent_kafka.schema_registry.rules.encryption.localkms.local_driver import LocalKmsDriver
 from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from privacy import read, source
 from tink import KmsClient, aead
 
@@ -50,8 +53,31 @@ KINDS = [
     ("siv", "AVRO", {"encrypt.dek.algorithm": "AES256_SIV"}, False),
     ("json", "JSON", {}, False),
     ("payload", "AVRO", {"encrypt.dek.algorithm": "AES128_GCM", "encrypt.dek.expiry.days": "30"}, True),
+    ("proto", "PROTOBUF", {}, False),
 ]
 BAD = {"plain": "not-sealed", "stranger": "unknown-key", "version": "unknown-key", "flipped": "undecryptable", "base64": "undecryptable"}
+
+
+def image_file():
+    """A file of Protobuf as a descriptor: that is what Confluent's serializer registers. Tags are options of fields."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="image.proto", package="shop", syntax="proto3", dependency=["confluent/meta.proto"])
+    message = file.message_type.add(name="Image")
+    kind = descriptor_pb2.FieldDescriptorProto
+    for number, (name, type_, label, tags) in enumerate([
+        ("who", kind.TYPE_STRING, kind.LABEL_OPTIONAL, ["PII"]),
+        ("pixels", kind.TYPE_DOUBLE, kind.LABEL_REPEATED, []),
+        ("photo", kind.TYPE_BYTES, kind.LABEL_OPTIONAL, ["PII"]),
+    ], 1):
+        field = message.field.add(name=name, number=number, type=type_, label=label)
+        if tags:
+            field.options.Extensions[meta_pb2.field_meta].tags.extend(tags)
+    return file
+
+
+IMAGE_FILE = image_file()
+descriptor_pool.Default().Add(IMAGE_FILE)
+Image = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName("shop.Image"))
 
 
 class AwsKey(KmsClient, aead.Aead):
@@ -118,6 +144,8 @@ def rule_conf(args):
 def schema(args, kind, kek=None, rules=True, doc=""):
     name, language, params, payload = kind
     text = json.dumps({**(AVRO if language == "AVRO" else JSONS), "doc": name + doc})
+    if language == "PROTOBUF":
+        text = base64.b64encode(IMAGE_FILE.SerializeToString()).decode()
     params = {"encrypt.kek.name": kek or args.kek, "encrypt.kms.type": args.kms, "encrypt.kms.key.id": args.key_id, **params}
     rule = Rule("encrypt", "", RuleKind.TRANSFORM, RuleMode.WRITEREAD, "ENCRYPT_PAYLOAD" if payload else "ENCRYPT",
                 None if payload else ["PII"], RuleParams(params), None, None, "ERROR,ERROR", False)
@@ -134,8 +162,11 @@ def serializer(args, kind, days=0, **more):
     conf = {"auto.register.schemas": False, "use.latest.version": True}
     if kind[1] == "AVRO":
         made = AvroSerializer(client, text, conf=conf, rule_conf=rule_conf(args))
-    else:
+    elif kind[1] == "JSON":
         made = JSONSerializer(text, client, conf=conf, rule_conf=rule_conf(args))
+    else:
+        of_message = ProtobufSerializer(Image, client, conf, rule_conf=rule_conf(args))
+        made = lambda record, context: of_message(Image(**record), context)  # noqa: E731
     context = SerializationContext(args.topic, MessageField.VALUE)
     return lambda record: made(record, context)
 
@@ -205,8 +236,15 @@ def readers(args, topic):
     client = SchemaRegistryClient({"url": args.registry})
     avro = AvroDeserializer(client, rule_conf=rule_conf(args))
     plain = JSONDeserializer(None, schema_registry_client=client, rule_conf=rule_conf(args))
+    of_message = ProtobufDeserializer(Image, {}, schema_registry_client=client, rule_conf=rule_conf(args))
+
+    def proto(value, context):
+        image = of_message(value, context)
+        return {"who": image.who, "pixels": list(image.pixels), "photo": image.photo}
+
+    by_language = {"AVRO": avro, "JSON": plain, "PROTOBUF": proto}
     context = SerializationContext(topic, MessageField.VALUE)
-    return lambda language, value: (avro if language == "AVRO" else plain)(value, context)
+    return lambda language, value: by_language[language](value, context)
 
 
 def check(args):

@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::cipher::DataKey;
-use super::fields::{EncryptedFields, FieldPlace};
+use super::fields::{EncryptedFields, FieldPlace, rewrite};
 use super::rules::Encryption;
-use crate::open::framed::{Language, put_zigzag};
+use crate::open::framed::Language;
 
 /// A schema whose values are encrypted.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct SealedSchema {
 #[derive(Clone, Debug)]
 pub struct CsfleLock {
     pub(super) schema: Arc<SealedSchema>,
+    /// Where a message of Protobuf stands in its file.
+    pub(super) message: Vec<u32>,
     /// Bytes of the frame.
     pub(super) frame: usize,
     /// What opened it: of each rule the newest key; that of the payload has no rule.
@@ -100,32 +102,24 @@ impl CsfleLock {
         text: &[u8],
         scratch: &mut Vec<u8>,
     ) -> Result<Zeroizing<Vec<u8>>, CannotSeal> {
-        let places = fields.places(text).map_err(|_| CannotSeal::Value)?;
+        let places = fields.places(text, &self.message).map_err(|_| CannotSeal::Value)?;
         // Each field becomes longer by a nonce, a tag and a version at most, and by a third and a length.
         let mut out =
             Zeroizing::new(Vec::with_capacity(text.len() * 4 / 3 + 64 * places.len() + 64));
-        let (mut kept, mut ciphertext) = (0, vec![]);
-        for place in places {
-            match place {
-                FieldPlace::Block { whole, count } => {
-                    out.extend_from_slice(&text[kept..whole.start]);
-                    out.extend_from_slice(&block(count));
-                    kept = whole.end;
-                }
-                FieldPlace::Field { rule, whole, content, is_text } => {
-                    let plain = fields.read(&text[content]).map_err(|_| CannotSeal::Value)?;
-                    ciphertext.clear();
-                    self.encrypt(Some(rule), &plain, scratch, &mut ciphertext)?;
-                    if is_text {
-                        ciphertext = STANDARD.encode(&ciphertext).into_bytes();
-                    }
-                    out.extend_from_slice(&text[kept..whole.start]);
-                    fields.write(&ciphertext, &mut out);
-                    kept = whole.end;
-                }
+        let (mut written, mut ciphertext) = (vec![], vec![]);
+        for place in &places {
+            let FieldPlace::Field { rule, content, is_text, .. } = place else { continue };
+            let plain = fields.read(&text[content.clone()]).map_err(|_| CannotSeal::Value)?;
+            ciphertext.clear();
+            self.encrypt(Some(*rule), &plain, scratch, &mut ciphertext)?;
+            if *is_text {
+                ciphertext = STANDARD.encode(&ciphertext).into_bytes();
             }
+            let mut field = Zeroizing::new(Vec::with_capacity(ciphertext.len() + 10));
+            fields.write(&ciphertext, &mut field);
+            written.push(field);
         }
-        out.extend_from_slice(&text[kept..]);
+        rewrite(text, &places, &written, |piece| out.extend_from_slice(piece));
         Ok(out)
     }
 
@@ -144,11 +138,4 @@ impl CsfleLock {
         }
         key.seal(plain, scratch, out).map_err(|_| CannotSeal::OpenSsl)
     }
-}
-
-/// A count of items without their size.
-pub fn block(count: u64) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(10));
-    put_zigzag(count.cast_signed(), &mut bytes);
-    bytes
 }

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use super::UnusableRule;
 use super::cipher::{CipherFault, DataKey};
-use super::fields::{EncryptedFields, FieldPlace};
-use super::lock::{CsfleLock, SealedSchema, UsedKey, block};
+use super::fields::{EncryptedFields, FieldPlace, rewrite};
+use super::lock::{CsfleLock, SealedSchema, UsedKey};
 use super::ring::KeyRing;
 use super::rules::{Encryption, EncryptionRule, VERSION_BYTES, version_of};
 use crate::open::framed::{Frame, Language, SchemaText};
@@ -64,6 +64,9 @@ impl CsfleSpec {
         CsfleOpener { spec: self.clone(), schemas, ring, uses }
     }
 }
+
+/// The schema of a sealed value, where its message stands in the schema's file (Protobuf), and where its payload begins.
+type SealedValue = (Arc<SealedSchema>, Vec<u32>, usize);
 
 impl CsfleOpener {
     pub fn spec(&self) -> &CsfleSpec {
@@ -124,7 +127,7 @@ impl CsfleOpener {
         &self,
         value: &[u8],
         headers: &ContentHeaders<'_>,
-    ) -> Result<Option<(Arc<SealedSchema>, usize)>, Unread> {
+    ) -> Result<Option<SealedValue>, Unread> {
         let bare = || if self.spec.required { Err(Fault::NotSealed.into()) } else { Ok(None) };
         let Ok(frame) = Frame::read(value, headers) else { return bare() };
         let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
@@ -133,11 +136,11 @@ impl CsfleOpener {
             Some(KnownRules::Absent | KnownRules::Unusable) => Err(Fault::UnknownSchema.into()),
             Some(KnownRules::Clear) => bare(),
             Some(KnownRules::Sealed(schema)) => {
-                let payload = match schema.language {
-                    Language::Protobuf => frame.message()?.1,
-                    Language::Avro | Language::JsonSchema => frame.payload(),
+                let (message, payload) = match schema.language {
+                    Language::Protobuf => frame.message()?,
+                    Language::Avro | Language::JsonSchema => (vec![], frame.payload()),
                 };
-                Ok(Some((schema.clone(), payload)))
+                Ok(Some((schema.clone(), message, payload)))
             }
         }
     }
@@ -149,7 +152,7 @@ impl CsfleOpener {
             Err(Unread::Missing(missing)) => return Some(missing),
             Err(Unread::Fault(_)) => None,
         };
-        let (schema, frame) = found?;
+        let (schema, message, frame) = found?;
         let Encryption { fields: rules, payload: whole } = &schema.encryption;
         let unknown = |id: DataKeyId| (!self.ring.knows(id)).then_some(Missing::DataKey(id));
         // Without rotation the rule alone says which key it is.
@@ -160,7 +163,7 @@ impl CsfleOpener {
         match (whole, &schema.fields) {
             (Some(rule), None) => rule.key_of(payload).and_then(unknown),
             (None, Some(fields)) => {
-                let places = fields.places(payload).ok()?;
+                let places = fields.places(payload, &message).ok()?;
                 places.into_iter().find_map(|place| {
                     let FieldPlace::Field { rule, content, is_text, .. } = place else {
                         return None;
@@ -195,9 +198,9 @@ impl CsfleOpener {
         headers: &ContentHeaders<'_>,
         arena: &mut Arena,
     ) -> Result<Option<(Range<usize>, CsfleLock)>, Unread> {
-        let Some((schema, frame)) = self.schema(value, headers)? else { return Ok(None) };
+        let Some((schema, message, frame)) = self.schema(value, headers)? else { return Ok(None) };
         let start = arena.bytes().len();
-        let mut lock = CsfleLock { schema, frame, keys: vec![] };
+        let mut lock = CsfleLock { schema, message, frame, keys: vec![] };
         arena.reserve(value.len());
         arena.append(&value[..frame]);
         match self.open_payload(&mut lock, &value[frame..], arena) {
@@ -226,34 +229,25 @@ impl CsfleOpener {
             arena.append(text);
             return Ok(());
         };
-        let mut kept = 0;
-        for place in fields.places(text)? {
-            let (whole, written) = match place {
-                FieldPlace::Block { whole, count } => (whole, block(count)),
-                FieldPlace::Field { rule, whole, content, is_text } => {
-                    let mut sealed = fields.read(&text[content])?;
-                    if is_text {
-                        let decoded = STANDARD.decode(&*sealed);
-                        sealed = Zeroizing::new(
-                            decoded.map_err(|_| Fault::from(SealFault::Ciphertext))?,
-                        );
-                    }
-                    let own = (Some(rule), &schema.encryption.fields[usize::from(rule)]);
-                    let plain = self.decrypt(own, lock, &mut sealed)?;
-                    if is_text && std::str::from_utf8(plain).is_err() {
-                        return Err(Fault::from(SealFault::Text).into());
-                    }
-                    let room = 6 * plain.len() + 10;
-                    let mut written = Zeroizing::new(Vec::with_capacity(room));
-                    fields.write(plain, &mut written);
-                    (whole, written)
-                }
-            };
-            arena.append(&text[kept..whole.start]);
-            arena.append(&written);
-            kept = whole.end;
+        let places = fields.places(text, &lock.message)?;
+        let mut written = vec![];
+        for place in &places {
+            let FieldPlace::Field { rule, content, is_text, .. } = place else { continue };
+            let mut sealed = fields.read(&text[content.clone()])?;
+            if *is_text {
+                let decoded = STANDARD.decode(&*sealed);
+                sealed = Zeroizing::new(decoded.map_err(|_| Fault::from(SealFault::Ciphertext))?);
+            }
+            let own = (Some(*rule), &schema.encryption.fields[usize::from(*rule)]);
+            let plain = self.decrypt(own, lock, &mut sealed)?;
+            if *is_text && std::str::from_utf8(plain).is_err() {
+                return Err(Fault::from(SealFault::Text).into());
+            }
+            let mut field = Zeroizing::new(Vec::with_capacity(6 * plain.len() + 10));
+            fields.write(plain, &mut field);
+            written.push(field);
         }
-        arena.append(&text[kept..]);
+        rewrite(text, &places, &written, |piece| arena.append(piece));
         Ok(())
     }
 
@@ -308,7 +302,7 @@ impl CsfleOpener {
             (Some(at as u8), UsedKey { key, wrapped_by: id.wrapped_by, version: None })
         };
         let keys = schema.encryption.fields.iter().enumerate().map(key).collect();
-        CsfleLock { schema: schema.clone(), frame: 5, keys }
+        CsfleLock { schema: schema.clone(), message: vec![], frame: 5, keys }
     }
 }
 

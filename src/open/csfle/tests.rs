@@ -1,5 +1,7 @@
 //! Vectors of Confluent's own serializers (confluent-kafka 2.16.1), and what is wrong with others.
 
+mod protobuf;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -304,7 +306,8 @@ fn rules_that_we_cannot_follow_make_a_schema_unusable() {
     };
     let none = serde_json::json!({});
     let avro = r#"{"type": "record", "name": "T", "fields": [{"name": "a", "type": "string", "confluent:tags": ["PII"]}]}"#;
-    check(Language::Protobuf, "syntax = \"proto3\";", &pii(&none), "ENCRYPT_PAYLOAD");
+    let proto = "syntax = \"proto3\"; import \"other.proto\";";
+    check(Language::Protobuf, proto, &pii(&none), "other.proto");
     check(Language::JsonSchema, r#"{"$ref": "other.json"}"#, &pii(&none), "other.json");
     check(Language::Avro, "no schema", &pii(&none), "");
     let mut two = pii(&none);
@@ -356,7 +359,7 @@ proptest! {
         edits in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<proptest::sample::Index>(),
     ) {
-        for vector in vectors() {
+        for vector in vectors().into_iter().chain(protobuf::protobuf_vectors()) {
             let opener = ready(&vector);
             let mut edited = vector.value.clone();
             for (at, byte) in &edits {

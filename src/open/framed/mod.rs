@@ -3,8 +3,10 @@
 
 mod bytes;
 mod frame;
+mod protobuf;
 mod text;
 
 pub use bytes::{Bytes, put_zigzag};
 pub use frame::Frame;
+pub use protobuf::compile_protobuf;
 pub use text::{Language, SchemaRule, SchemaRules, SchemaText};

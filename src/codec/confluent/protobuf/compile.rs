@@ -2,17 +2,13 @@
 
 use std::collections::HashMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use prost_reflect::prost::Message as _;
-use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{FieldDescriptor, Kind as FieldKind, MessageDescriptor, OneofDescriptor};
-use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::super::wanted::Wanted;
 use super::super::{Text, Unusable};
 use super::Plans;
 use super::scalar::Kind;
+use crate::open::framed::compile_protobuf;
 
 /// One message type with all that is wanted of it.
 #[derive(Debug, Default)]
@@ -88,22 +84,8 @@ impl Message {
 /// Messages of one file; the largest public ones have some hundred.
 const MESSAGES_MAX: usize = 4096;
 
-/// What we call the schema itself among the files it imports.
-const MAIN: &str = "tripline/schema.proto";
-
 pub fn compile(schema: &Text, wanted: &Wanted) -> Result<Plans, Unusable> {
-    let wrong = |error: protox::Error| Unusable(error.to_string());
-    let references = schema.references.iter().cloned();
-    let files = references.chain([(MAIN.to_owned(), schema.text.clone())]).collect();
-    let mut resolver = ChainFileResolver::new();
-    // What the schema brings wins over what everybody knows: its writer read that.
-    resolver.add(Files(files));
-    resolver.add(GoogleFileResolver::new());
-    let mut compiler = protox::Compiler::with_file_resolver(resolver);
-    compiler.include_source_info(false).open_file(MAIN).map_err(wrong)?;
-    let pool = compiler.descriptor_pool();
-    let file = pool.get_file_by_name(MAIN).expect("it was compiled");
-
+    let file = compile_protobuf(schema).map_err(Unusable)?;
     let mut plans = Plans { plans: vec![], places: HashMap::new() };
     let mut open: Vec<(Vec<u32>, MessageDescriptor)> =
         file.messages().enumerate().map(|(i, message)| (vec![i as u32], message)).collect();
@@ -119,25 +101,6 @@ pub fn compile(schema: &Text, wanted: &Wanted) -> Result<Plans, Unusable> {
         plans.plans.push(plan);
     }
     Ok(plans)
-}
-
-/// The files that came with a schema: as source, or as a descriptor in base64, which some registries
-/// keep because some serializers register it.
-struct Files(HashMap<String, String>);
-
-impl FileResolver for Files {
-    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        let text = self.0.get(name).ok_or_else(|| protox::Error::file_not_found(name))?;
-        let descriptor = STANDARD.decode(text.trim()).ok();
-        let descriptor = descriptor.and_then(|bytes| FileDescriptorProto::decode(&*bytes).ok());
-        match descriptor {
-            Some(mut file) => {
-                file.name = Some(name.to_owned());
-                Ok(File::from_file_descriptor_proto(file))
-            }
-            None => File::from_source(name, text),
-        }
-    }
 }
 
 impl Plan {
