@@ -126,7 +126,7 @@ const fn banned(word: &'static str, instead: &'static str) -> Banned {
 
 /// Where an epoch is a leader's or a producer's of Kafka, or one of training.
 const EPOCHS: &[&str] = &[
-    "docs/decisions/2026-11-25-attacks-of-our-own-making-teach-and.md",
+    "docs/decisions/2026-11-25-attacks-made-by-fit-train-and-weigh-and-never-measure.md",
     "docs/delivery.md",
     "docs/operations.md",
     "src/bundle/",
