@@ -43,7 +43,7 @@ fn batch(c: &mut Criterion) {
         .collect();
 
     let mut group = c.benchmark_group("batch");
-    let mut road = Batch::default();
+    let mut batch = Batch::default();
     let mut filled = Filled::default();
     for n in [1, 16, 256] {
         group.throughput(Throughput::Elements(n as u64));
@@ -51,8 +51,8 @@ fn batch(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("turn", n), |b| {
             b.iter(|| {
                 let records = batches.next().expect("there is always another");
-                road.score(&guard, &mut networks, black_box(records)).expect("it scores");
-                black_box(road.outcomes());
+                batch.score(&guard, &mut networks, black_box(records)).expect("it scores");
+                black_box(batch.outcomes());
             });
         });
         let mut batches = rows.chunks_exact(n * PIXELS).cycle();

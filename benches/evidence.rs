@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tripline::record::{Feature, Probability, Schema, Timestamp};
 use tripline::watch::{
-    Counts, Flagged, Panel, Share, Signals, Tally, Terms, Times, Transition, roster,
+    Counts, Flagged, Panel, Share, Signals, Tally, Terms, Times, Transition, hypotheses,
 };
 
 #[path = "evidence/adwin.rs"]
@@ -119,7 +119,7 @@ impl Stream {
         signals.count_clean(&base.law.rows(m, seed * 2 + 1));
         let one = Probability::new(0.01).expect("a share");
         let flagged = Flagged { budget: one, rows: 2000, flagged: 20 };
-        let watches = roster(&signals, flagged, |watch| names.contains(&watch.name()));
+        let watches = hypotheses(&signals, flagged, |watch| names.contains(&watch.name()));
         let times = Times { window_ms: window, false_page_ms: budget, keep_firing_for_ms: budget };
         let terms = Terms::new("bench", &format!("{seed}"), watches, times);
         let panel = Panel::new(&terms);

@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example write_a_codec
 //!
-//! In the tree it would be `src/codec/csv.rs`, with its name in `format.rs`, its line in the roster of
+//! In the tree it would be `src/codec/csv.rs`, with its name in `format.rs`, its line in the list of
 //! `src/codec/mod.rs` and a fuzz target.
 
 use std::error::Error;

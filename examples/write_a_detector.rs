@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example write_a_detector
 //!
-//! In the tree it would be `src/detect/bright_patch.rs`, with its `KIND` in the roster of
+//! In the tree it would be `src/detect/bright_patch.rs`, with its `KIND` in the list of
 //! `src/detect/mod.rs`; from then on `fit` learns it, weighs it and puts it into bundles, and the
 //! conformance tests hold it to the rules below.
 
@@ -46,7 +46,7 @@ impl BrightPatch {
 }
 
 impl Detector for BrightPatch {
-    /// The row itself. `Columns::TWIN` would be the autoencoder's version of it: the road fills each once.
+    /// The row itself. `Columns::TWIN` would be the autoencoder's version of it. The batch fills each column once.
     fn needs(&self) -> Columns {
         Columns::X
     }

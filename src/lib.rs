@@ -41,7 +41,7 @@ pub mod score;
 
 pub mod federate;
 
-pub mod audit;
+pub mod audit_log;
 
 pub mod monitor;
 

@@ -12,7 +12,7 @@ use tripline::monitor::{Frame, Monitor};
 use tripline::record::{Offset, Partition, Probability, Schema, Timestamp};
 use tripline::watch::{
     Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick, Times, Window,
-    roster,
+    hypotheses,
 };
 
 pub const PARTITIONS: usize = 12;
@@ -44,7 +44,7 @@ fn monitor(per_partition: bool, false_page_ms: u64, keep_firing_for_ms: u64) -> 
     let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, keep_firing_for_ms };
     let signals = Signals::none();
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
-    let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
+    let terms = Terms::new("e", "s", hypotheses(&signals, clean, |_| true), times);
     let schema = Schema { features: vec![] };
     Monitor::new(Arc::new(Frame {
         about,

@@ -11,8 +11,8 @@ use tripline::monitor::{Frame, Monitor};
 use tripline::record::{Offset, Partition, Probability, Schema, Timestamp};
 use tripline::score::Lane;
 use tripline::shell::routes::received::{Received, VALUE_BYTES_MAX};
-use tripline::watch::answers::answer_roster;
-use tripline::watch::{Flagged, Message, Signals, Terms, Times, roster};
+use tripline::watch::answers::answer_hypotheses;
+use tripline::watch::{Flagged, Message, Signals, Terms, Times, hypotheses};
 
 use super::Split as _;
 
@@ -75,12 +75,12 @@ fn monitor() -> Monitor {
         file: "tripline.toml".into(),
     };
     let signals = Signals::none();
-    let watches = roster(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
+    let watches = hypotheses(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
     let times = Times { window_ms: WINDOW_MS, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let terms = Terms::new("e", "s", watches, times);
     let schema = Schema { features: vec![] };
     let (no_data_ms, per_partition) = (None, false);
-    let answers = Some(Terms::new("e", "s", answer_roster(budget, false), times));
+    let answers = Some(Terms::new("e", "s", answer_hypotheses(budget, false), times));
     Monitor::new(Arc::new(Frame {
         about,
         terms,

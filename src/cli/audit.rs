@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Exit;
 use super::config::ConfigFile;
-use crate::audit::{AuditVerifier, Checkpoint, Stored, verify};
+use crate::audit_log::{AuditVerifier, Checkpoint, Stored, verify};
 use crate::shell::audit::{AuditLog, AuditLogError, StoredEntry};
 
 /// Check the audit log: whether what people and processes did stands there as it was written
@@ -146,7 +146,7 @@ impl VerifyEntries {
 /// Writes the newest checkpoint to a file.
 fn keep(path: &PathBuf, records: &[StoredEntry]) -> Result<(), AuditProblem> {
     let notes = records.iter().rev();
-    let newest = notes.clone().find(|record| record.key == crate::audit::CHECKPOINT_KEY);
+    let newest = notes.clone().find(|record| record.key == crate::audit_log::CHECKPOINT_KEY);
     let none = "there is no checkpoint yet: one stands behind every 1,000 entries";
     let newest = newest.ok_or_else(|| AuditProblem(Exit::Failed, none.to_owned()))?;
     let failed = |error| AuditProblem(Exit::Failed, format!("{}: {error}", path.display()));

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Exit;
-use crate::fit::audit::{Options, Report, audit, page};
 use crate::fit::data::units::ImageShape;
+use crate::fit::data_audit::{Options, Report, audit, page};
 use crate::fit::progress::Reporter;
 
 /// Look for poisoned, mislabelled and doubled rows in labelled training data, before anything is trained on it.

@@ -13,7 +13,7 @@ use crate::open::OpenerSpec;
 use crate::record::{Feature, Schema};
 use crate::shell::kafka::compare::{self, Found};
 use crate::shell::kafka::{Clients, access, topics};
-use crate::shell::memory::{self, Memory, mib};
+use crate::shell::memory_limit::{self, Memory, mib};
 use crate::shell::preview;
 use crate::shell::registry::Registry;
 use crate::shell::registry::copies::{self, CopyState, DataKeyCopy};
@@ -155,7 +155,7 @@ fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
         let memory = memory + Memory::of_routes(config.routes.len());
         let limit = cgroup::limit();
         let bytes = limit.as_ref().map(|limit| limit.bytes);
-        match memory::fits(&memory, limit) {
+        match memory_limit::fits(&memory, limit) {
             Ok(()) => println!(
                 "✓ memory: about {} for batches of single rows; at most {}: {memory}; {}",
                 mib(memory.batches),

@@ -10,17 +10,17 @@ use tracing::{error, warn};
 
 use super::Exit;
 use super::config::ConfigFile;
-use crate::audit::{DeedKind, DeedOutcome};
+use crate::audit_log::{DeedKind, DeedOutcome};
 use crate::shell::audit::{AuditLog, Auditor};
 use crate::shell::kafka::{Clients, Reach, reach};
-use crate::shell::memory::Memory;
+use crate::shell::memory_limit::Memory;
 use crate::shell::reload::{Reloader, Running};
 use crate::shell::roster::Roster;
 use crate::shell::routes::Routes;
 use crate::shell::run::{Overview, Prepared, prepare, run};
 use crate::shell::start::{self, Topics};
 use crate::shell::trial::Trial;
-use crate::shell::{admin, cgroup, features, memory, telemetry};
+use crate::shell::{admin, cgroup, features, memory_limit, telemetry};
 
 /// How long a receiver that does not answer may keep us from ending. The routes were told when the
 /// workers were; of the 40 s that Kubernetes grants, workers may take 25.
@@ -67,7 +67,7 @@ impl Args {
         let audit_log = AuditLog::new(&config).map_err(|error| refused(&error))?;
         let memory: Memory = streams.iter().map(|stream| stream.memory(&config.kafka)).sum();
         let memory = memory + Memory::of_routes(config.routes.len());
-        memory::fits(&memory, cgroup::limit()).map_err(|too_much| refused(&too_much))?;
+        memory_limit::fits(&memory, cgroup::limit()).map_err(|too_much| refused(&too_much))?;
         let clients = Clients::new(config.kafka.clone(), &config.instance);
         let (overview, reach) = (Overview::new(&streams), Arc::<Reach>::default());
         let roster = Roster::new(&streams, &overview, &config.kafka).telling(routes.counters());

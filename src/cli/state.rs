@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::config::ConfigFile;
-use crate::audit::{DeedKind, DeedOutcome};
+use crate::audit_log::{DeedKind, DeedOutcome};
 use crate::config::{Config, Stream};
 use crate::monitor::Incident;
 use crate::record::{Offset, Partition};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Exit;
 use super::config::ConfigFile;
-use crate::audit::{DeedKind, DeedOutcome};
+use crate::audit_log::{DeedKind, DeedOutcome};
 use crate::record::{Offset, Partition, Position};
 use crate::shell::audit::write_down;
 use crate::shell::why::{DecisionReport, WhyError, why};

@@ -4,7 +4,7 @@ use super::{
     CapitalTable, CleanMarks, ClientName, Habit, KnownSettings, MARKS, Mark, MarkBets, TableTerms,
 };
 use crate::record::Timestamp;
-use crate::watch::access::{ACCESS_HUNDREDTHS, access_roster};
+use crate::watch::access::{ACCESS_HUNDREDTHS, access_hypotheses};
 use crate::watch::{Keying, Terms, Times, WindowStart};
 
 /// Hundredths of the budget of false pages that are the client monitor's: clients, cells, stream. Where records say whose they
@@ -107,8 +107,8 @@ impl ClientTerms {
         let Some(known) = self.settings.known else { return self };
         let times =
             Times { window_ms: self.window_ms, false_page_ms: self.period_ms, keep_firing_for_ms };
-        let roster = access_roster(known.origins, moves);
-        let mut terms = Terms::new(&self.baseline, stream, roster, times);
+        let hypotheses = access_hypotheses(known.origins, moves);
+        let mut terms = Terms::new(&self.baseline, stream, hypotheses, times);
         if depends {
             terms.draws_max = 1;
         }

@@ -126,7 +126,7 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct Codecs {
     rules: Rules,
-    roster: Vec<(Format, Arc<dyn Codec>)>,
+    list: Vec<(Format, Arc<dyn Codec>)>,
     confluent: Option<Arc<Confluent>>,
 }
 
@@ -139,7 +139,7 @@ impl Codecs {
     /// The same over a layout.
     fn over(layout: Arc<Layout>, config: &Config) -> Self {
         let (fields, inputs) = (config.fields.as_ref(), &config.inputs);
-        let mut roster: Vec<(Format, Arc<dyn Codec>)> = vec![
+        let mut list: Vec<(Format, Arc<dyn Codec>)> = vec![
             (Format::Json, Arc::new(Json::new(layout.clone(), fields))),
             (Format::KserveV1, Arc::new(KserveV1::new(layout.clone(), fields, inputs))),
             (Format::OipJson, Arc::new(OipJson::new(layout.clone(), inputs))),
@@ -149,23 +149,23 @@ impl Codecs {
         ];
         let confluent = config.registry.then(|| Arc::new(Confluent::new(layout.clone(), fields)));
         if let Some(confluent) = &confluent {
-            roster.push((Format::Confluent, confluent.clone()));
+            list.push((Format::Confluent, confluent.clone()));
         }
         let rules = Rules::new(&layout, config.format, fields, config.registry);
         // An envelope holds a value in any format above, but no other envelope.
         let inside =
-            Self { rules: rules.inside(), roster: roster.clone(), confluent: confluent.clone() };
-        roster.extend(open::roster().into_iter().map(|envelope| {
+            Self { rules: rules.inside(), list: list.clone(), confluent: confluent.clone() };
+        list.extend(open::all().into_iter().map(|envelope| {
             let format = envelope.name().parse().expect("an envelope's name is a format's");
             let codec: Arc<dyn Codec> = Arc::new(EnvelopeCodec::new(envelope, inside.clone()));
             (format, codec)
         }));
-        Self { rules, roster, confluent }
+        Self { rules, list, confluent }
     }
 
     /// The codec of a format. `auto` has none, nor has `confluent` without a registry.
     pub fn get(&self, format: Format) -> Option<&dyn Codec> {
-        let (_, codec) = self.roster.iter().find(|(of, _)| *of == format)?;
+        let (_, codec) = self.list.iter().find(|(of, _)| *of == format)?;
         Some(&**codec)
     }
 

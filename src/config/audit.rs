@@ -7,7 +7,7 @@ use super::endpoint::secret;
 use super::kafka::Hidden;
 use super::reader::Section;
 use super::stream::{Stream, Topics};
-use crate::audit::AuditSigner;
+use crate::audit_log::AuditSigner;
 
 /// `[audit]`
 #[derive(Clone, Debug, PartialEq)]

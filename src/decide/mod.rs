@@ -94,7 +94,7 @@ impl Decider {
         self.budget
     }
 
-    /// The merged score of one row. Shape: `scores` `[k]`, in roster order.
+    /// The merged score of one row. Shape: `scores` `[k]`, in the order of `detect::ALL`.
     pub fn merge(&self, scores: &[f32]) -> f32 {
         self.merge.score(scores)
     }

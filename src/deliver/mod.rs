@@ -3,7 +3,7 @@
 //! The worker, the monitor and the followers of a stream as plain state machines over a [`Session`]. They know
 //! when to commit, when to hand over, when to begin again; they do no I/O of their own.
 
-mod answers;
+mod answer_reader;
 mod arrivals;
 mod backoff;
 mod crash_loop;
@@ -11,7 +11,7 @@ mod emit;
 mod follower;
 mod hanging;
 mod inbox;
-mod join;
+mod join_follower;
 mod monitor;
 mod progress;
 mod recovery;
@@ -21,14 +21,14 @@ mod session;
 mod stall;
 mod worker;
 
-pub use answers::{ANSWERS_KEY, AnswerDriver};
+pub use answer_reader::{ANSWERS_KEY, AnswerDriver};
 pub use backoff::Backoff;
 pub use crash_loop::{CRASH_LOOP_KEY, CrashLoopGuard};
 pub use emit::{POINTER, TIMESTAMP};
 pub use follower::{Follower, FollowerDriver, FollowerError, FollowerState, begin_follower};
 pub use hanging::{GROUP, HangingTransactions, Outputs};
 pub use inbox::Inbox;
-pub use join::JOIN_KEY;
+pub use join_follower::JOIN_KEY;
 pub use monitor::{EVIDENCE_PARTITION, MONITOR_KEY, MonitorDriver, begin_monitor};
 pub use progress::{
     Durations, FollowerFacts, Following, Progress, QUANTILES, Sizes, Spread, Standing, Values,

@@ -38,7 +38,7 @@ pub struct Progress {
     /// Of these, what passed because the guard could not score it.
     pub unscored: AtomicU64,
     /// No inputs of the model: they went on as they came.
-    pub beside: AtomicU64,
+    pub not_inputs: AtomicU64,
     /// By [`Fault::NAMES`].
     pub faults: [AtomicU64; Fault::NAMES.len()],
     /// Of these, what left otherwise than it should because a topic refused it, by
@@ -105,7 +105,7 @@ pub enum Standing {
 
 /// Counters of what became of records.
 const COUNTED: usize = LOST + 3;
-const BESIDE: usize = LOST + 2;
+const NOT_INPUTS: usize = LOST + 2;
 const LOST: usize = 5 + Fault::NAMES.len() + Objection::NAMES.len();
 
 /// What the open transaction would add, by the places above.
@@ -169,7 +169,7 @@ impl Progress {
                 Destination::DeadLetter => 2,
             }] += 1;
             match &outcome.judged {
-                _ if outcome.beside => more[BESIDE] += 1,
+                _ if outcome.not_input => more[NOT_INPUTS] += 1,
                 _ if outcome.unscored => more[4] += 1,
                 Ok(verdict) => more[3] += u64::from(verdict.action != Action::Pass),
                 Err(fault) => {
@@ -216,7 +216,7 @@ impl Progress {
         routes.into_iter().chain(&self.faults).chain(&self.refused).chain([
             &self.lost,
             &self.outputs_lost,
-            &self.beside,
+            &self.not_inputs,
         ])
     }
 

@@ -1,4 +1,4 @@
-//! One battery for every detector of the roster: a new entry is tested with no further work.
+//! One battery of tests for every detector in `detect::ALL`. A new entry is tested by most of them with no further work.
 
 mod made;
 
@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use self::made::{CATEGORY, LABELS, Made, schema};
-use super::{Detector, Kind, ROSTER, Setting};
+use super::{ALL, Detector, Kind, Setting};
 use crate::bundle::Tensors;
 use crate::record::{Feature, Schema};
 
@@ -48,7 +48,7 @@ proptest! {
     ) {
         let schema = schema();
         let made = Made::new(n, size, reach, seed).unseen();
-        for kind in ROSTER {
+        for kind in ALL {
             let detector = learned(kind, &schema);
             let whole = scores(&*detector, &made);
             prop_assert!(whole.iter().all(|s| s.is_finite() && *s >= 0.0), "{}", kind.name);
@@ -72,7 +72,7 @@ proptest! {
     fn reasons_name_features_of_the_schema_and_share_at_most_the_whole(seed: u64) {
         let schema = schema();
         let made = Made::new(8, 1.0, 10.0, seed).unseen();
-        for kind in ROSTER {
+        for kind in ALL {
             let detector = learned(kind, &schema);
             for i in 0..8 {
                 let reasons = detector.explain(&made.rows(), i);
@@ -101,7 +101,7 @@ fn a_detector_saved_and_loaded_gives_the_same_bits() {
     let schema = schema();
     let setting = Setting { schema: &schema, labels: LABELS, last_inputs: 3 };
     let made = Made::new(50, 0.5, 2.0, 3).unseen();
-    for kind in ROSTER {
+    for kind in ALL {
         let detector = learned(kind, &schema);
         let mut tensors = Tensors::default();
         detector.save(&mut tensors);
@@ -124,7 +124,7 @@ fn a_larger_change_scores_higher_than_the_rows_it_learned_from() {
     // The score of one is about the restorer's answer alone, whatever the row answers; that of the other
     // counts labels.
     let apart = ["restored-margin", "unsteady-answer"];
-    let others = ROSTER.iter().filter(|kind| !apart.contains(&kind.name));
+    let others = ALL.iter().filter(|kind| !apart.contains(&kind.name));
     for kind in others {
         let detector = learned(kind, &schema);
         let (clean, far) = (scores(&*detector, &clean), scores(&*detector, &far));
@@ -137,7 +137,7 @@ fn a_larger_change_scores_higher_than_the_rows_it_learned_from() {
 fn a_tensor_that_is_missing_or_misshapen_is_refused() {
     let schema = schema();
     let setting = Setting { schema: &schema, labels: LABELS, last_inputs: 3 };
-    for kind in ROSTER {
+    for kind in ALL {
         let mut saved = Tensors::default();
         learned(kind, &schema).save(&mut saved);
         let names: Vec<String> = saved.names().map(String::from).collect();
@@ -194,14 +194,14 @@ fn numbers_that_no_fit_leaves_are_refused() {
 fn a_detector_of_tables_stays_away_from_images_and_one_of_colour_from_grey_ones() {
     let image = Feature::Image { name: "i".into(), channels: 1, height: 2, width: 2, scale: 1.0 };
     let images = Schema { features: vec![image] };
-    let names: Vec<_> = ROSTER.iter().filter(|k| (k.suits)(&images)).map(|k| k.name).collect();
+    let names: Vec<_> = ALL.iter().filter(|k| (k.suits)(&images)).map(|k| k.name).collect();
     let of_any = ["reconstruction", "local-residual", "prediction-match", "restored-match"];
     let of_images = ["pseudo-likelihood"];
-    let of_colour = ROSTER.iter().filter(|kind| (kind.suits)(&colour())).count() - names.len();
+    let of_colour = ALL.iter().filter(|kind| (kind.suits)(&colour())).count() - names.len();
     assert_eq!(of_colour, 6);
     assert_eq!(names, [&of_any[..], &of_images].concat());
     let mixed = |kind: &&Kind| (kind.suits)(&schema());
-    assert_eq!(ROSTER.iter().filter(mixed).count(), ROSTER.len() - of_images.len() - of_colour);
+    assert_eq!(ALL.iter().filter(mixed).count(), ALL.len() - of_images.len() - of_colour);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_pixel_changes_no_score_of_a_table() {
     let clean = Made::new(20, 0.1, 2.0, 5);
     let mut other = clean.select(&(0..20).collect::<Vec<_>>());
     other.x.slice_mut(s![.., 1..41]).fill(0.9);
-    for kind in ROSTER.iter().filter(|kind| tables.contains(&kind.name)) {
+    for kind in ALL.iter().filter(|kind| tables.contains(&kind.name)) {
         let detector = learned(kind, &schema);
         let (clean, other) = (scores(&*detector, &clean), scores(&*detector, &other));
         assert_eq!(bits(&clean), bits(&other), "{}", kind.name);
@@ -256,7 +256,7 @@ fn a_score_with_a_gradient_is_the_score() {
         restored_answer: soft(&other.restored_answer),
     };
     let mut compared = 0;
-    for kind in ROSTER.iter().filter(|kind| (kind.suits)(&schema)) {
+    for kind in ALL.iter().filter(|kind| (kind.suits)(&schema)) {
         let detector = (kind.learn)(&clean.rows(), setting, &mut ChaCha8Rng::seed_from_u64(1));
         let Some(got) = detector.soft(&columns).unwrap() else { continue };
         let (got, expected) = (got.to_vec1::<f32>().unwrap(), scores(&*detector, &other));
@@ -269,9 +269,9 @@ fn a_score_with_a_gradient_is_the_score() {
 }
 
 #[test]
-fn names_in_the_roster_are_distinct() {
-    for (i, kind) in ROSTER.iter().enumerate() {
-        assert!(ROSTER[..i].iter().all(|other| other.name != kind.name), "{}", kind.name);
+fn names_of_detectors_are_distinct() {
+    for (i, kind) in ALL.iter().enumerate() {
+        assert!(ALL[..i].iter().all(|other| other.name != kind.name), "{}", kind.name);
     }
 }
 

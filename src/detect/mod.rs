@@ -134,7 +134,7 @@ pub type Learn = fn(&Rows<'_>, Setting<'_>, &mut ChaCha8Rng) -> Box<dyn Detector
 pub type Loaded = Result<Box<dyn Detector>, TensorError>;
 
 /// All detectors, in the order of their scores in traces.
-pub const ROSTER: &[Kind] = &[
+pub const ALL: &[Kind] = &[
     reconstruction::KIND,
     local_residual::KIND,
     prediction_match::KIND,
@@ -159,7 +159,7 @@ pub const ROSTER: &[Kind] = &[
 
 /// The entry of the list called `name`.
 pub fn kind(name: &str) -> Option<&'static Kind> {
-    ROSTER.iter().find(|kind| kind.name == name)
+    ALL.iter().find(|kind| kind.name == name)
 }
 
 #[cfg(all(test, feature = "fit"))]

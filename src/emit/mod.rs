@@ -12,4 +12,4 @@ pub use dead_letter::connect_headers;
 pub use reason::{Account, REASON, REASON_BYTES_MAX};
 pub use theirs::{is_theirs, is_theirs_on_a_dead_letter};
 pub use trace::{ReadReason, ReadTrace, TRACE, Trace};
-pub use verdict::{BESIDE, UNSCORED, VERDICT, verdict_text};
+pub use verdict::{NOT_SELECTED, UNSCORED, VERDICT, verdict_text};

@@ -49,7 +49,7 @@ pub fn verdict_text(mode: Mode, judged: Result<Action, Fault>) -> &'static str {
 pub const UNSCORED: &str = "unscored";
 
 /// The text of a record that is no input of the model.
-pub const BESIDE: &str = "not-selected";
+pub const NOT_SELECTED: &str = "not-selected";
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,7 @@ mod learn;
 mod calibrate;
 mod check;
 mod write;
-pub mod audit;
+pub mod data_audit;
 pub mod exposure;
 pub mod evaluate;
 pub mod redteam;

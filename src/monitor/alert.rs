@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::incident::ExposedSet;
-use super::steps::next_steps;
+use super::next_steps::next_steps;
 use super::words::{self, utc};
 use super::{About, Cause, Finding, Incident, Samples, Status};
 use crate::record::{Manner, Oddity, Offset, Partition, shown};

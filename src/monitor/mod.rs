@@ -9,7 +9,7 @@ mod incidents;
 mod lineage;
 #[expect(clippy::module_inception, reason = "the monitor itself; the others are its parts")]
 mod monitor;
-mod steps;
+mod next_steps;
 mod words;
 
 pub use alert::{Alert, Budget, TypicalRecord, WhyFlagged};

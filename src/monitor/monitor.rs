@@ -323,7 +323,7 @@ impl Monitor {
                         ended.extend(state.incidents.resolve(about, (slot, watch), alerts));
                     }
                     Transition::Fired { watch, since, seen, beyond } => {
-                        let of = &terms.watches[watch];
+                        let of = &terms.hypotheses[watch];
                         let finding = Finding::new(of, &seen, beyond, signals, schema);
                         let finding = finding.on(slot, slot.is_some() && slot == last);
                         fired.push(Fired {

@@ -57,7 +57,7 @@ pub trait Envelope: fmt::Debug + Send + Sync {
 }
 
 /// Every envelope there is.
-pub fn roster() -> Vec<Arc<dyn Envelope>> {
+pub fn all() -> Vec<Arc<dyn Envelope>> {
     vec![Arc::new(CloudEvents)]
 }
 

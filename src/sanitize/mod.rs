@@ -51,7 +51,7 @@ pub struct Kind {
 }
 
 /// Every step there is.
-pub const ROSTER: &[Kind] = &[bit_depth::KIND, clamp::KIND, one_hot::KIND, reconstruct::KIND];
+pub const ALL: &[Kind] = &[bit_depth::KIND, clamp::KIND, one_hot::KIND, reconstruct::KIND];
 
 /// The steps of a bundle that names none.
 pub const DEFAULT: [&str; 3] = ["reconstruct", "one-hot", "clamp"];
@@ -67,7 +67,7 @@ pub struct UnknownStep(pub String);
 /// If one of them is not in the list.
 pub fn steps(named: Option<&[String]>, schema: &Schema) -> Result<Vec<Box<dyn Step>>, UnknownStep> {
     let step = |name: &str| {
-        let kind = ROSTER.iter().find(|kind| kind.name == name);
+        let kind = ALL.iter().find(|kind| kind.name == name);
         kind.map(|kind| (kind.make)(schema)).ok_or_else(|| UnknownStep(name.to_owned()))
     };
     match named {

@@ -4,12 +4,12 @@ mod faults;
 
 use std::ops::Range;
 
+use super::client_marks::RowMarks;
 use super::columns::Scored;
 use super::correct::Corrections;
-use super::count::{Cells, Counted};
 use super::destination::destination;
+use super::histogram_cells::{Cells, Counted};
 use super::leave::{Leaver, output};
-use super::marker::RowMarks;
 use super::outcome::{Outcome, Span};
 use super::read::{Read, read};
 use super::trace::trace;
@@ -20,7 +20,7 @@ use super::{Explanation, Guard, GuardFailure};
 use crate::answers::push_row;
 use crate::clients::RowVisit;
 use crate::decide::{Mode, OnGuardFailure};
-use crate::emit::BESIDE;
+use crate::emit::NOT_SELECTED;
 use crate::model::{ModelError, Networks};
 use crate::privacy::Occurrence;
 use crate::record::{Action, Fault, Record, Rows, Unread};
@@ -226,8 +226,9 @@ impl Batch {
                 _ => read(guard, record, &mut self.rows),
             });
             let Some(read) = read else {
-                let beside = Outcome { unscored: true, beside: true, ..Outcome::of(Ok(UNJUDGED)) };
-                self.outcomes.push(beside);
+                let not_input =
+                    Outcome { unscored: true, not_input: true, ..Outcome::of(Ok(UNJUDGED)) };
+                self.outcomes.push(not_input);
                 self.spans.push(Span { rows: start..start, worst: start });
                 continue;
             };
@@ -343,8 +344,8 @@ impl Batch {
         let action = outcome.judged.map(|verdict| verdict.action);
         let mode = guard.policy.mode;
         (outcome.destination, outcome.text) = destination(mode, action, outcome.unscored);
-        if outcome.beside {
-            outcome.text = BESIDE;
+        if outcome.not_input {
+            outcome.text = NOT_SELECTED;
         }
         if mode == Mode::Observe {
             outcome.corrected = None;

@@ -16,7 +16,7 @@ pub struct Outcome {
     /// Passed because the guard could not score it; the verdict then means nothing.
     pub unscored: bool,
     /// It is no input of the model, and goes on as it came.
-    pub beside: bool,
+    pub not_input: bool,
     /// A value of it stands in for a missing one.
     pub imputed: bool,
     /// Where in [`Batch::corrected`](super::Batch::corrected) the bytes to deliver are; `None` is the record's own.
@@ -58,7 +58,7 @@ impl Outcome {
             destination: Destination::Sanitized,
             judged,
             unscored: false,
-            beside: false,
+            not_input: false,
             imputed: false,
             corrected: None,
             changed: 0,

@@ -18,7 +18,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::clock;
 use super::kafka::{Clients, Quiet};
-use crate::audit::{
+use crate::audit_log::{
     AuditSigner, CHECKPOINT_EVERY, CHECKPOINT_KEY, Chain, Checkpoint, CheckpointError, Deed,
     DeedActor, DeedKind, DeedOutcome, ENTRY_KEY,
 };

@@ -19,7 +19,8 @@ pub fn facts(stream: &Stream, guard: &Guard, terms: &Terms) -> Option<LineageFac
     let fields = fields(guard.schema(), pointers);
     let policy = guard.policy();
     let corrects = policy.mode == Mode::Enforce && policy.on_flagged == OnFlagged::Correct;
-    let mut watches: Vec<&'static str> = terms.watches.iter().map(|of| of.watch.name()).collect();
+    let mut watches: Vec<&'static str> =
+        terms.hypotheses.iter().map(|of| of.watch.name()).collect();
     watches.sort_unstable();
     watches.dedup();
     Some(LineageFacts {

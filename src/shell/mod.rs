@@ -23,7 +23,7 @@ mod http;
 mod kms;
 mod lineage;
 pub mod kafka;
-pub mod memory;
+pub mod memory_limit;
 mod metrics;
 pub mod registry;
 pub mod scorer;

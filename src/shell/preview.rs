@@ -22,7 +22,7 @@ pub const RECORDS: usize = 500;
 pub struct Preview {
     /// Records that are inputs of the model, and others.
     pub records: usize,
-    pub beside: usize,
+    pub not_inputs: usize,
     pub readable: usize,
     /// What is wrong with the others, in words, and how often; at most `FAULTS_MAX`.
     pub faults: BTreeMap<String, usize>,
@@ -65,7 +65,7 @@ impl Preview {
         for (at, owned) in records {
             let record = owned.at(*at);
             match guard.preview(&record) {
-                None => preview.beside += 1,
+                None => preview.not_inputs += 1,
                 Some(Ok(())) => readable.push(record),
                 Some(Err(why)) => {
                     preview.records += 1;
@@ -107,8 +107,8 @@ impl Preview {
         }
         let mut said =
             format!("{readable} of the newest {records} records of {} can be read", stream.input);
-        if self.beside > 0 {
-            said += &format!("; {} more are no inputs of the model", self.beside);
+        if self.not_inputs > 0 {
+            said += &format!("; {} more are no inputs of the model", self.not_inputs);
         }
         let mut faults: Vec<_> = self.faults.iter().collect();
         faults.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

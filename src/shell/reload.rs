@@ -18,12 +18,12 @@ use tracing::{error, info};
 
 use super::audit::Auditor;
 use super::features;
-use super::memory::{self, Memory};
+use super::memory_limit::{self, Memory};
 use super::run::{Inboxes, Prepared, RunError};
 use super::scorer::hexadecimal;
 use super::trial::Trial;
 use super::{cgroup, clock};
-use crate::audit::{DeedKind, DeedOutcome};
+use crate::audit_log::{DeedKind, DeedOutcome};
 use crate::bundle::Digest;
 use crate::config::{Config, Stream};
 use crate::model::Runtime;
@@ -196,7 +196,7 @@ impl Reloader {
             candidates.push((at, prepared));
         }
         let memory = memory.into_iter().sum::<Memory>() + Memory::of_routes(config.routes.len());
-        memory::fits(&memory, cgroup::limit()).map_err(|error| error.to_string())?;
+        memory_limit::fits(&memory, cgroup::limit()).map_err(|error| error.to_string())?;
         Ok((config, candidates))
     }
 

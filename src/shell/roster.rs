@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::kafka::Reach;
-use super::memory::Memory;
+use super::memory_limit::Memory;
 use super::reload::{Present, Reloads};
 use super::routes::Counters;
 use super::run::{Overview, Prepared};

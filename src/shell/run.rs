@@ -17,7 +17,7 @@ use super::bundle::BundleDirError;
 use super::clients;
 use super::dumps;
 use super::kafka::{Clients, Session};
-use super::memory::{Memory, Shape};
+use super::memory_limit::{Memory, Shape};
 use super::preview::Preview;
 use super::registry::data_keys::{DataKeys, DataKeysError};
 use super::registry::{Registry, RegistryError};

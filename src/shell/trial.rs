@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup;
-use super::memory::mib;
+use super::memory_limit::mib;
 use crate::bundle::{Bundle, NETWORKS};
 use crate::model::{Deadline, ModelError, Network, Runtime};
 

@@ -28,7 +28,7 @@ use crate::monitor::{About, Frame, LineageFacts, LineageOutput, Monitor};
 use crate::open::SecretKey;
 use crate::privacy::{QuasiPlan, QuasiSpec, RowSubject};
 use crate::record::{Feature, OwnedRecord, Partition, Probability, Schema, Timestamp};
-use crate::watch::{Flagged, Signals, Terms, Times, roster};
+use crate::watch::{Flagged, Signals, Terms, Times, hypotheses};
 
 /// A world before anything happened.
 #[derive(Debug)]
@@ -172,7 +172,7 @@ impl Scene {
         };
         let signals = Signals::none();
         let clean = Flagged { budget, rows: 3000, flagged: 30 };
-        let terms = Terms::new(BASELINE, name, roster(&signals, clean, |_| true), times);
+        let terms = Terms::new(BASELINE, name, hypotheses(&signals, clean, |_| true), times);
         let schema = Schema { features: vec![] };
         let no_data_ms = alerts.no_data.map(|after| after.as_millis() as u64);
         Monitor::new(Arc::new(Frame {

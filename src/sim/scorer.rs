@@ -77,7 +77,7 @@ pub fn outcome(
         destination,
         judged,
         unscored,
-        beside: false,
+        not_input: false,
         imputed,
         corrected,
         changed: 0,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::flagged_share;
-use super::{Counts, Flagged, Histogram, ROSTER, Signals, Tally, Usual, Watch};
+use super::{ALL, Counts, Flagged, Histogram, Signals, Tally, Usual, Watch};
 use crate::alarm::{Event, Game, STAKE_ONE};
 
 /// One claim about the counts of a stream, on which is bet: frozen for a baseline.
@@ -46,12 +46,12 @@ pub enum Source {
 pub(super) const OF_RECORDS: usize = 5;
 
 /// The hypotheses of the watches that are wanted, of a stream whose rows are counted as `signals`.
-pub fn roster(
+pub fn hypotheses(
     signals: &Signals,
     clean: Flagged,
     wanted: impl Fn(&dyn Watch) -> bool,
 ) -> Vec<Hypothesis> {
-    let watches: Vec<_> = ROSTER.iter().filter(|watch| wanted(**watch)).collect();
+    let watches: Vec<_> = ALL.iter().filter(|watch| wanted(**watch)).collect();
     let mut all = vec![];
     for (index, signal) in signals.list().iter().enumerate() {
         let (clean, cells) = (signals.clean(index), signals.range(index));
@@ -128,8 +128,8 @@ fn stake(hypotheses: &mut [Hypothesis]) {
         hypotheses.iter().filter(|hypothesis| hypothesis.watch.name() == watch.name()).count()
     };
     let counts: Vec<(&str, u64)> =
-        ROSTER.iter().map(|watch| (watch.name(), count(*watch) as u64)).collect();
-    let there = ROSTER.iter().zip(&counts).filter(|(_, (_, count))| *count > 0);
+        ALL.iter().map(|watch| (watch.name(), count(*watch) as u64)).collect();
+    let there = ALL.iter().zip(&counts).filter(|(_, (_, count))| *count > 0);
     let all: u64 = there.map(|(watch, _)| watch.hundredths()).sum();
     for hypothesis in hypotheses {
         let (part, of) = match hypothesis.source {

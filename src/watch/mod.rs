@@ -37,7 +37,7 @@ pub use evidence::{
 };
 pub use flagged_share::{Flagged, FlaggedShare};
 pub use heard::{GONE_AFTER_MS, Heard, LAG_MS, watermark};
-pub use hypothesis::{Hypothesis, Source, roster};
+pub use hypothesis::{Hypothesis, Source, hypotheses};
 pub use input_drift::InputDrift;
 pub use panel::{Beyond, Panel, Transition};
 pub use scope::{Scope, Share};
@@ -74,7 +74,7 @@ pub trait Watch: fmt::Debug + Sync {
 }
 
 /// Every watch there is. A histogram's hypotheses, and those about records, come in this order.
-pub const ROSTER: &[&dyn Watch] = &[
+pub const ALL: &[&dyn Watch] = &[
     &FlaggedShare,
     &DataQuality,
     &InputDrift,

@@ -122,7 +122,7 @@ impl Panel {
             };
             State { capital: Capital::new(watch.game.bets()), reference, quiet: 0, firing: None }
         };
-        let states = terms.watches.iter().map(state).collect();
+        let states = terms.hypotheses.iter().map(state).collect();
         Self { states, recent: VecDeque::new(), credited_to: None }
     }
 
@@ -203,7 +203,7 @@ impl Panel {
             for Turn { watch, draws, credits } in &mut turns {
                 let Some((bin, u)) = draws.next() else { continue };
                 any = true;
-                let Game::Ranks { bets, measure, .. } = &round.terms.watches[*watch].game else {
+                let Game::Ranks { bets, measure, .. } = &round.terms.hypotheses[*watch].game else {
                     continue;
                 };
                 let State { capital, reference, firing, .. } = &mut self.states[*watch];
@@ -243,7 +243,7 @@ impl Panel {
     fn turns(&self, round: &Round<'_>) -> Vec<Turn> {
         let &Round { window, tally, share, terms, .. } = round;
         let mut turns = vec![];
-        for (watch, Hypothesis { source, game, stake, .. }) in terms.watches.iter().enumerate() {
+        for (watch, Hypothesis { source, game, stake, .. }) in terms.hypotheses.iter().enumerate() {
             let Game::Ranks { bets, .. } = game else { continue };
             let draws = terms.draws(watch, (share, window), source.counts(tally));
             let rows = draws.total();
@@ -265,7 +265,7 @@ impl Panel {
     /// Takes the whole window at once: watches on events need no order of rows.
     fn play_bounds(&mut self, round: &Round<'_>, outcome: &mut Outcome) {
         let &Round { window, tally, share, terms, .. } = round;
-        for (i, watch) in terms.watches.iter().enumerate() {
+        for (i, watch) in terms.hypotheses.iter().enumerate() {
             let Game::Bounds(events) = &watch.game else { continue };
             let events = watch.events(events, tally.others.usual);
             let mut counts = watch.source.counts(tally);
@@ -331,7 +331,7 @@ impl Panel {
     /// Begins to fire, and looks for the beginning of the change among the recent windows of the reference.
     fn fire(&mut self, watch: usize, champion: usize, round: &Round<'_>) -> Transition {
         let &Round { share, terms, .. } = round;
-        let Hypothesis { source, game, .. } = &terms.watches[watch];
+        let Hypothesis { source, game, .. } = &terms.hypotheses[watch];
         let State { reference, quiet, firing, .. } = &mut self.states[watch];
         let start = self.recent.len() - (*quiet).clamp(1, self.recent.len());
         let recent = self.recent.range(start..);
@@ -340,7 +340,8 @@ impl Panel {
         let (onset, beyond) = match game {
             Game::Bounds(events) => {
                 let others = self.recent.iter().map(|seen| seen.tally.others.usual);
-                let events = terms.watches[watch].events(events, others.max().unwrap_or_default());
+                let events =
+                    terms.hypotheses[watch].events(events, others.max().unwrap_or_default());
                 let event = champion / events[0].bets.len();
                 let beyond = Beyond { event, bound: events[event].bound };
                 (Onset::of_event(&windows, event, &events[event]), Some(beyond))

@@ -61,14 +61,14 @@ impl Share {
 }
 
 /// How many panels with these hypotheses fit into a monitor's state.
-pub(super) fn panels_max(watches: &[Hypothesis]) -> usize {
-    let bytes = |watch: &Hypothesis| {
-        let bins = match &watch.game {
+pub(super) fn panels_max(hypotheses: &[Hypothesis]) -> usize {
+    let bytes = |hypothesis: &Hypothesis| {
+        let bins = match &hypothesis.game {
             Game::Ranks { clean, .. } => clean.bins().len(),
             Game::Bounds(_) => 0,
         };
-        WATCH_BYTES + BET_BYTES * watch.game.bets() + BIN_BYTES * bins
+        WATCH_BYTES + BET_BYTES * hypothesis.game.bets() + BIN_BYTES * bins
     };
-    let panel: usize = watches.iter().map(bytes).sum();
+    let panel: usize = hypotheses.iter().map(bytes).sum();
     (PANELS_BYTES / panel.max(1)).clamp(2, PANELS_MAX)
 }

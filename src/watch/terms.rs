@@ -16,8 +16,8 @@ pub struct Terms {
     /// Rows of one window and watch that are ranked; the rest join the reference unranked. Bounds the
     /// monitor's work. 1 where rows of a window depend on each other.
     pub draws_max: u64,
-    /// What is watched, one hypothesis each.
-    pub watches: Vec<Hypothesis>,
+    /// What is bet against: the panel has one bet, or one set of bets, for each.
+    pub hypotheses: Vec<Hypothesis>,
     /// Of the draws, one per hypothesis.
     keys: Vec<Key>,
 }
@@ -28,18 +28,25 @@ pub const DRAWS_MAX: u64 = 1000;
 
 impl Terms {
     /// `baseline` and `stream` make the draws unpredictable for who does not know them.
-    pub fn new(baseline: &str, stream: &str, watches: Vec<Hypothesis>, time: Times) -> Self {
+    pub fn new(baseline: &str, stream: &str, hypotheses: Vec<Hypothesis>, time: Times) -> Self {
         let name = |of: &Hypothesis| format!("{}\0{}", of.watch.name(), of.feature);
-        let keys = watches.iter().map(|watch| Key::new(baseline, stream, &name(watch))).collect();
+        let keys = hypotheses.iter().map(|of| Key::new(baseline, stream, &name(of))).collect();
         let Times { window_ms, false_page_ms, keep_firing_for_ms } = time;
-        Self { window_ms, false_page_ms, keep_firing_for_ms, draws_max: DRAWS_MAX, watches, keys }
+        Self {
+            window_ms,
+            false_page_ms,
+            keep_firing_for_ms,
+            draws_max: DRAWS_MAX,
+            hypotheses,
+            keys,
+        }
     }
 
     /// The same with less of the budget: so many hundredths of it are somebody else's.
     #[must_use]
     pub fn leaving(mut self, hundredths: u64) -> Self {
-        for watch in &mut self.watches {
-            watch.stake = watch.stake * (100 - hundredths.min(100)) / 100;
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.stake = hypothesis.stake * (100 - hundredths.min(100)) / 100;
         }
         self
     }
@@ -56,13 +63,13 @@ impl Terms {
 
     /// At most this share of clean rows is flagged.
     pub fn usual(&self) -> Usual {
-        let others = self.watches.iter().find(|watch| watch.source == Source::Others);
+        let others = self.hypotheses.iter().find(|of| of.source == Source::Others);
         others.map_or(Usual::UNKNOWN, Hypothesis::bound)
     }
 
     /// Panels that a monitor has room for, where each partition has one: those beyond share the last.
     pub fn panels_max(&self) -> usize {
-        panels_max(&self.watches)
+        panels_max(&self.hypotheses)
     }
 }
 

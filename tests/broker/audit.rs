@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tripline::audit::{DeedKind, DeedOutcome};
+use tripline::audit_log::{DeedKind, DeedOutcome};
 use tripline::config::{Config, Secret};
 use tripline::shell::audit::write_down;
 

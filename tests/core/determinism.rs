@@ -23,7 +23,9 @@ use tripline::monitor::About;
 use tripline::monitor::{Frame, Monitor};
 use tripline::record::{Offset, OwnedRecord, Partition, Position, Record, Stamp, Timestamp};
 use tripline::score::{Batch, Guard, Lane};
-use tripline::watch::{Flagged, Message, Presence, Tally, Terms, Tick, Times, WindowStart, roster};
+use tripline::watch::{
+    Flagged, Message, Presence, Tally, Terms, Tick, Times, WindowStart, hypotheses,
+};
 
 const POLICY: Policy = Policy {
     mode: Mode::Enforce,
@@ -267,7 +269,7 @@ fn monitor(
         keep_firing_for_ms: KEEP_FIRING_FOR_MS,
     };
     let (flagged, rows) = guard.decider().clean_flagged();
-    let watches = roster(guard.signals(), Flagged { budget, rows, flagged }, |_| true);
+    let watches = hypotheses(guard.signals(), Flagged { budget, rows, flagged }, |_| true);
     let terms = Terms::new(guard.baseline(), "s", watches, times);
     let (signals, schema) = (guard.signals().clone(), guard.schema().clone());
     let no_data_ms = None;

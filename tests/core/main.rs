@@ -1,4 +1,4 @@
-//! Everything that needs no broker: `cargo test --test core`, of one file `cargo test --test core road::`.
+//! Everything that needs no broker: `cargo test --test core`, of one file `cargo test --test core record_path::`.
 //!
 //! One program, because each that links the whole crate costs seconds and 60 MB.
 
@@ -26,7 +26,7 @@ mod readme;
 mod redteam;
 mod replay;
 #[cfg(feature = "fit")]
-mod road;
+mod record_path;
 mod sealed;
 mod simulation;
 #[cfg(feature = "fit")]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{ConfigFile, Done, Exchange, Exit, Halt, say};
-use crate::audit::{DeedKind, DeedOutcome};
+use crate::audit_log::{DeedKind, DeedOutcome};
 use crate::shell::audit::write_down;
 use crate::shell::federate::{Keyring, open};
 

@@ -81,7 +81,7 @@ fn finding(
     ClientFinding {
         keying: Keying::Stream,
         key: String::new(),
-        mark: terms.watches[watch].watch.name().to_owned(),
+        mark: terms.hypotheses[watch].watch.name().to_owned(),
         rows,
         marked: if is_share { of(seen) } else { rows },
         clean_share: if is_share { (of(usual) as f64 / all * 1e6).round() / 1e6 } else { 0.0 },

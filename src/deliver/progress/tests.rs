@@ -7,14 +7,14 @@ fn outcome(destination: Destination, judged: Result<Action, Fault>) -> Outcome {
     let judged = judged.map(verdict);
     let (corrected, trace, cells) = (None, 0..0, 0..0);
     let (unscored, imputed, text) = (false, false, "");
-    let beside = false;
+    let not_input = false;
     let (reason, oddity) = (0..0, None);
     let departure = crate::score::Departure::default();
     Outcome {
         destination,
         judged,
         unscored,
-        beside,
+        not_input,
         imputed,
         corrected,
         changed: 0,

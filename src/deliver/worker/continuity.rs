@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use super::begin::unfit;
 use super::commit::EVIDENCE_PARTITION;
-use super::state::{Pause, Why};
+use super::partitions::{Pause, Why};
 use super::{Desk, Slot};
 use crate::deliver::{Fetched, Output, Scorer, Session, SessionError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};

@@ -3,7 +3,7 @@
 
 use crate::answers::{CORRECTED, Half, HalfOf, Identity, push_half, push_row};
 use crate::config::Stream;
-use crate::deliver::answers::{HALVES_BYTES, send_halves};
+use crate::deliver::answer_reader::{HALVES_BYTES, send_halves};
 use crate::deliver::{Session, SessionError};
 use crate::record::{Action, Record};
 use crate::score::{Destination, Outcome};
@@ -38,7 +38,7 @@ impl RequestHalves {
         let (Some(identity), Some(answers)) = (&self.identity, &stream.answers) else {
             return Ok(());
         };
-        let is_sent = outcome.destination == Destination::Sanitized && !outcome.beside;
+        let is_sent = outcome.destination == Destination::Sanitized && !outcome.not_input;
         let Some(id) = is_sent.then(|| identity.of_record(&answers.request_id, record)).flatten()
         else {
             return Ok(());

@@ -13,7 +13,7 @@ mod continuity;
 mod halves;
 mod outputs;
 mod partitions;
-mod state;
+mod rebalance;
 mod visits;
 mod work;
 
@@ -25,7 +25,7 @@ use tracing::warn;
 
 use self::continuity::Losses;
 use self::halves::RequestHalves;
-use self::state::Partitions;
+use self::partitions::Partitions;
 use super::arrivals::Arrivals;
 use super::recovery::{GivenUp, Recovery};
 use super::refusal::Refusals;

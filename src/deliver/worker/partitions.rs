@@ -1,385 +1,299 @@
-//! Partitions of a worker: assigned, revoked, paused, and read again from their last commit.
+//! The partitions of a worker, each in one of three states.
+//!
+//! ```text
+//!  assigned ──► Restoring ─────────────► Reading ◄──────────► Paused ──► revoked, lost: gone
+//!                   ▲  its last commit      │  a record that     │
+//!                   │  is found             │  cannot leave yet  │
+//!                   └───────────────────────┴────────────────────┘
+//!                     a transaction given up, a log that is another
+//! ```
+//!
+//! Only a partition that is `Reading` is fetched. The other two wait, and are tried again when their pause is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::error;
 
-use super::begin::{begin, unfit};
-use super::state::{Pause, Why};
-use super::{Desk, LANE_KEY, Slot};
-use crate::deliver::{
-    Beginning, CRASH_LOOP_KEY, Change, CrashLoopGuard, Kept, Output, Progress, Refusal, Scorer,
-    Session, SessionError,
-};
-use crate::record::{Offset, Partition, Position};
-use crate::score::{Lane, LaneError, LaneState};
+use super::Slot;
+use crate::deliver::{Backoff, Progress};
+use crate::record::{Offset, Partition};
 
-/// A lane, and the group's committed offset, which may be lower.
-type Begun = (Lane, Option<Offset>);
-/// The same, or why it is not known yet.
-type Restored = Result<Begun, Why>;
+/// What a partition of ours is doing.
+enum State {
+    /// Where it goes on is looked for.
+    Restoring(Pause),
+    /// Its records are fetched and scored.
+    Reading(Slot),
+    /// What comes before one of its records has left; that one waits, and all behind it.
+    Paused(Slot, Pause),
+}
 
-impl<R: Scorer> Desk<R> {
-    /// Handles assignments and revocations.
-    pub(super) fn rebalance<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
-        while let Some(change) = session.change() {
-            let in_flight = session.is_open();
-            let outcome = match change {
-                Change::Assigned(partitions) => {
-                    info!(?partitions, in_flight, "assigned");
-                    self.take_over(session, &partitions)
-                }
-                Change::Revoked(partitions) => {
-                    // Given back whether the commit succeeded or not: the group waits for it, and
-                    // nobody tells us twice.
-                    let committed = self.part_with(session, &partitions);
-                    info!(?partitions, in_flight, "handed over");
-                    self.forget(session, &partitions).and(committed)
-                }
-                Change::Lost(partitions) => {
-                    warn!(
-                        ?partitions,
-                        in_flight, "lost: somebody else has them, nothing is committed"
-                    );
-                    let given_up = SessionError::Transaction {
-                        step: "keeping partitions",
-                        reason: "the group gave them to somebody else".into(),
-                    };
-                    self.forget(session, &partitions).and(Err(given_up))
-                }
-            };
-            self.progress.rebalanced(self.partitions.len(), in_flight);
-            outcome?;
-        }
-        Ok(())
+/// Every partition that the group gave this worker.
+pub struct Partitions {
+    states: BTreeMap<Partition, State>,
+    /// How often the record at this offset could not leave, in a row.
+    failures: BTreeMap<Partition, (Offset, u32)>,
+    /// Who asks why a partition waits looks here.
+    progress: Arc<Progress>,
+}
+
+/// Why a partition is not read, and until when.
+#[derive(Debug)]
+pub struct Pause {
+    since: Instant,
+    until: Instant,
+    why: Why,
+    reported: bool,
+}
+
+/// What a partition waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its last commit must be found, and an output for it be there.
+    Restore(String),
+    /// The record there cannot be read before somebody else answers.
+    Missing { offset: Offset },
+    /// The guard cannot score the record there, and it may not pass unscored.
+    Guard { offset: Offset, reason: String },
+    /// Not even a pointer to the record there is taken by its topic.
+    Refused { offset: Offset },
+}
+
+/// Between two looks for a commit that another's open transaction may still hide.
+const SOON: Duration = Duration::from_millis(300);
+/// Between two looks when that has taken too long: somebody must do something.
+const LATER: Duration = Duration::from_secs(5);
+/// Before one record is tried again.
+const AGAIN: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(32) };
+
+impl Pause {
+    /// To be tried again at once.
+    pub fn begin(now: Instant, why: Why) -> Self {
+        Self::until(now, now, why)
     }
 
-    /// Takes over these partitions. One whose state is not there yet, or does not fit, is paused.
-    fn take_over<S: Session>(
-        &mut self,
-        session: &S,
-        partitions: &[Partition],
-    ) -> Result<(), SessionError> {
-        let (mut from, mut held, mut free) = (vec![], vec![], vec![]);
-        for (partition, lane) in self.restore(session, partitions)? {
-            match lane {
-                Ok((lane, committed)) => {
-                    from.push((partition, lane.next()));
-                    let next = lane.next();
-                    self.partitions.read(partition, Slot::new(lane, committed, session.now()));
-                    self.progress.stands(partition, next);
-                    free.push(partition);
-                }
-                Err(why) => {
-                    from.push((partition, Offset(0)));
-                    self.partitions.restore(partition, Pause::begin(session.now(), why));
-                    held.push(partition);
-                }
-            }
-        }
-        session.assign(&from)?;
-        session.pause(&held)?;
-        self.progress.join();
-        self.announce(session, &free)
+    pub fn until(until: Instant, now: Instant, why: Why) -> Self {
+        Self { since: now, until, why, reported: false }
+    }
+}
+
+impl Partitions {
+    pub fn new(progress: Arc<Progress>) -> Self {
+        Self { states: BTreeMap::new(), failures: BTreeMap::new(), progress }
     }
 
-    fn forget<S: Session>(
-        &mut self,
-        session: &S,
-        partitions: &[Partition],
-    ) -> Result<(), SessionError> {
-        for partition in partitions {
-            self.partitions.forget(*partition);
-            self.crash_loops.remove(partition);
-            self.unannounced.remove(partition);
-        }
-        self.stalls.forget(partitions);
-        self.losses.forget(partitions);
-        self.refusals.forget(partitions);
-        self.arrivals.forget(partitions);
-        session.unassign(partitions)
+    pub fn len(&self) -> usize {
+        self.states.len()
     }
 
-    /// Forgets all partitions.
-    pub(super) fn clear(&mut self) {
-        self.partitions.clear();
-        self.crash_loops.clear();
-        self.unannounced.clear();
-        self.stalls.clear();
-        self.losses.clear();
-        self.refusals.clear();
-        self.arrivals.clear();
+    pub fn is_reading(&self, partition: Partition) -> bool {
+        matches!(self.states.get(&partition), Some(State::Reading(_)))
     }
 
-    /// Reads every lane again from its last commit, as soon as that is known.
-    pub(super) fn forget_uncommitted<S: Session>(
-        &mut self,
-        session: &S,
-        because: &str,
-    ) -> Result<(), SessionError> {
-        self.losses.give_up();
-        if session.lost() {
-            // The group tells us next; until then there is nothing that is ours.
-            self.partitions.forget_slots();
-            return Ok(());
-        }
-        let partitions: Vec<Partition> =
-            self.partitions.slots().map(|(partition, _)| partition).collect();
-        self.read_anew(session, &partitions, because)
+    pub fn reading(&self) -> BTreeSet<Partition> {
+        let slots = self.slots().map(|(partition, _)| partition);
+        slots.filter(|&partition| self.is_reading(partition)).collect()
     }
 
-    /// Pauses these partitions until their lanes are restored from the log.
-    fn read_anew<S: Session>(
-        &mut self,
-        session: &S,
-        partitions: &[Partition],
-        because: &str,
-    ) -> Result<(), SessionError> {
-        for &partition in partitions {
-            let why = Why::Restore(format!("its last commit is looked for, after {because}"));
-            self.partitions.restore(partition, Pause::begin(session.now(), why));
-        }
-        session.pause(partitions)
+    /// Whether it waits, for whatever.
+    pub fn is_waiting(&self, partition: Partition) -> bool {
+        matches!(self.states.get(&partition), Some(State::Restoring(_) | State::Paused(..)))
     }
 
-    /// Sets every lane back to its last commit. A lane without a copy of that in memory, or whose crash-loop record must be
-    /// written first, is restored from the log.
-    fn take_back<S: Session>(
-        &mut self,
-        session: &S,
-        stuck: &[Position],
-    ) -> Result<(), SessionError> {
-        // What is queued of a partition of which nothing was read is as good as before. Fetched again, it would stand behind
-        // all others each time, and come to its turn never.
-        let read: BTreeMap<Partition, Offset> = session.positions().into_iter().collect();
-        let (mut from, mut unknown) = (vec![], vec![]);
-        for (partition, slot, is_reading) in self.partitions.slots_and_states_mut() {
-            let is_stuck = stuck.iter().any(|at| at.partition == partition);
-            match slot.last.clone() {
-                Some(last) if !is_stuck && !self.unannounced.contains(&partition) => {
-                    let was = slot.lane.next();
-                    (slot.lane, slot.told_quiet, slot.passed_over) =
-                        (last.lane, last.told_quiet, false);
-                    let next = slot.lane.next();
-                    // After a rewind nothing may have been read yet, and it stands beyond the last commit all the same.
-                    let is_beyond =
-                        was != next || read.get(&partition).is_some_and(|&at| at > next);
-                    if is_reading && is_beyond {
-                        from.push((partition, next));
-                    }
-                }
-                _ => unknown.push(partition),
-            }
-        }
-        self.losses.give_up();
-        self.read_anew(session, &unknown, "its topic took not every record")?;
-        session.rewind(&from)
+    pub fn slot(&self, partition: Partition) -> Option<&Slot> {
+        self.states.get(&partition)?.slot()
     }
 
-    /// Topics refused these records, and with them those `beside` them in a request. Every lane is set back, at once if the
-    /// transaction is `undone`. A partition with a record that has no form left to try is paused.
-    pub(super) fn refused<S: Session>(
-        &mut self,
-        session: &S,
-        refusals: &[Refusal],
-        beside: &[Position],
-        undone: bool,
-    ) -> Result<(), SessionError> {
-        let now = session.now();
-        if self.timing.offsets_lag {
-            self.refusals.keep_foreseen();
-        }
-        let stuck = self.refusals.take(refusals, now);
-        if self.timing.offsets_lag {
-            let owed = refusals.iter().map(|refusal| refusal.at).chain(beside.iter().copied());
-            self.arrivals.arrived_but(&owed.collect());
-        }
-        if undone && !session.lost() {
-            self.take_back(session, &stuck)?;
-        } else {
-            self.forget_uncommitted(session, "its topic took not every record")?;
-        }
-        for Position { partition, offset } in stuck {
-            if self.partitions.is_waiting(partition) {
-                self.partitions.refused(partition, offset, now);
-            }
-        }
-        Ok(())
+    pub fn slot_mut(&mut self, partition: Partition) -> Option<&mut Slot> {
+        self.states.get_mut(&partition)?.slot_mut()
     }
 
-    /// Resumes paused partitions whose time has come, if they can be read.
-    pub(super) fn wake<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
-        let due = self.partitions.due(session.now());
-        if due.is_empty() {
-            return Ok(());
-        }
-        let (paused, unknown): (Vec<Partition>, Vec<Partition>) =
-            due.into_iter().partition(|&partition| self.partitions.slot(partition).is_some());
-        let mut free = paused.clone();
-        for (partition, lane) in self.restore(session, &unknown)? {
-            let now = session.now();
-            match lane {
-                Ok((lane, committed)) => {
-                    self.partitions.read(partition, Slot::new(lane, committed, now));
-                    free.push(partition);
-                }
-                Err(why) => {
-                    self.partitions.restore_later(partition, now, self.timing.settle, why);
-                }
-            }
-        }
-        let from = self.nexts(free.iter().copied());
-        paused.iter().for_each(|&partition| self.partitions.resume(partition));
-        from.iter().for_each(|&(partition, next)| self.progress.stands(partition, next));
-        // Before anything that may fail: one that is `Reading` is not paused.
-        session.resume(&from)?;
-        self.announce(session, &free)
+    /// Those that are read or paused.
+    pub fn slots(&self) -> impl Iterator<Item = (Partition, &Slot)> {
+        self.states.iter().filter_map(|(&partition, state)| Some((partition, state.slot()?)))
     }
 
-    /// Commits what was read before these partitions go. The crash-loop guard of the next worker must not count this as a
-    /// crash: a record that was scored alone has not ended the process.
-    pub(super) fn part_with<S: Session>(
-        &mut self,
-        session: &S,
-        partitions: &[Partition],
-    ) -> Result<(), SessionError> {
-        for partition in partitions {
-            if let Some(crash_loop) =
-                self.crash_loops.get_mut(partition).filter(|crash_loop| crash_loop.is_begun())
-            {
-                crash_loop.survived();
-                self.unannounced.insert(*partition);
-            }
-        }
-        self.announce(session, partitions)?;
-        self.commit(session)
+    pub fn slots_mut(&mut self) -> impl Iterator<Item = (Partition, &mut Slot)> {
+        self.states
+            .iter_mut()
+            .filter_map(|(&partition, state)| Some((partition, state.slot_mut()?)))
     }
 
-    /// Writes the crash-loop record of each of these, before a record of it is scored.
-    pub(super) fn announce<S: Session>(
-        &mut self,
-        session: &S,
-        partitions: &[Partition],
-    ) -> Result<(), SessionError> {
-        let new = partitions.iter().copied().filter(|p| self.unannounced.contains(p));
-        let new: Vec<Partition> = new.collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        if !self.losses.is_told() {
-            // Who finds a partition taken over above them does not look for them.
-            self.commit(session)?;
-        }
-        for &partition in &new {
-            let crash_loop = self.crash_loops[&partition].to_bytes();
-            session.send(Output {
-                topic: &self.stream.topics.state,
-                partition: Some(partition),
-                key: CRASH_LOOP_KEY,
-                value: &crash_loop,
-                headers: &[],
-            })?;
-            self.said.insert(partition, crash_loop);
-        }
-        self.commit(session)?;
-        self.unannounced.retain(|partition| !new.contains(partition));
-        Ok(())
+    /// The same, and whether each is read.
+    pub fn slots_and_states_mut(&mut self) -> impl Iterator<Item = (Partition, &mut Slot, bool)> {
+        self.states.iter_mut().filter_map(|(&partition, state)| {
+            let is_reading = matches!(state, State::Reading(_));
+            Some((partition, state.slot_mut()?, is_reading))
+        })
     }
 
-    /// The lanes of these partitions as of their last commit, or why one is not known yet. An error means that another
-    /// client is needed.
-    fn restore<S: Session>(
-        &mut self,
-        session: &S,
-        partitions: &[Partition],
-    ) -> Result<Vec<(Partition, Restored)>, SessionError> {
-        let held = |partition: Partition, why: String| (partition, Err(Why::Restore(why)));
-        if let Err(error) = self.count_outputs(session, partitions) {
-            return Ok(partitions.iter().map(|&p| held(p, error.to_string())).collect());
-        }
-        // A partition that an output topic lacks cannot be worked on: nothing of it could leave.
-        let (whole, lacking): (Vec<Partition>, Vec<Partition>) =
-            partitions.iter().partition(|partition| partition.0 < self.outputs);
-        let why = format!(
-            "an output topic has only {} partitions: `tripline topics --apply` adds what is missing",
-            self.outputs
-        );
-        let mut lanes: Vec<_> = lacking.into_iter().map(|p| held(p, why.clone())).collect();
-        if whole.is_empty() {
-            return Ok(lanes);
-        }
-        let (topic, keys) = (&*self.stream.topics.state, &[LANE_KEY, CRASH_LOOP_KEY]);
-        let kept = Kept::in_same(topic, keys, LaneState::log_of);
-        match session.beginnings(&whole, kept) {
-            Ok(found) => lanes.extend(found.into_iter().map(|b| (b.partition, self.lane(b)))),
-            Err(error) if error.is_of_client() => return Err(error),
-            Err(error) => lanes.extend(whole.into_iter().map(|p| held(p, error.to_string()))),
-        }
-        Ok(lanes)
+    pub fn restoring(&self) -> impl Iterator<Item = Partition> {
+        let restoring = self.states.iter().filter(|(_, state)| state.slot().is_none());
+        restoring.map(|(&partition, _)| partition)
     }
 
-    fn lane(&mut self, mut beginning: Beginning) -> Result<Begun, Why> {
-        let partition = beginning.partition;
-        if beginning.kept[1].is_none() {
-            // We took it over, and could not say so yet.
-            beginning.kept[1] =
-                self.crash_loops.get(&partition).map(|crash_loop| crash_loop.to_bytes());
-        }
-        let [state, crash_loop] = &beginning.kept[..] else {
-            unreachable!("two keys were asked for")
+    /// Where it goes on is known.
+    pub fn read(&mut self, partition: Partition, slot: Slot) {
+        self.set(partition, State::Reading(slot));
+    }
+
+    /// Where it goes on is looked for; what is not committed is forgotten.
+    pub fn restore(&mut self, partition: Partition, pause: Pause) {
+        self.set(partition, State::Restoring(pause));
+    }
+
+    /// It is read no further for now.
+    pub fn pause(&mut self, partition: Partition, pause: Pause) {
+        let state = match self.states.remove(&partition) {
+            Some(State::Reading(slot) | State::Paused(slot, _)) => State::Paused(slot, pause),
+            _ => State::Restoring(pause),
         };
-        let Desk { stream, scorer, timing, .. } = &*self;
-        let begun = begin(&beginning, scorer.baseline(), stream, timing.offsets_lag);
-        let (lane, gone) = match begun {
-            Ok(begun) => begun,
-            Err(error) => {
-                let why = unfit(stream, partition, &error);
-                if let LaneError::Discontinuous { next, gone, .. } = error {
-                    self.losses.holds(partition, next, gone);
-                    self.progress.stands(partition, gone.next);
-                }
-                return Err(Why::Restore(why));
-            }
-        };
-        self.crash_loops.entry(partition).or_insert_with(|| {
-            self.unannounced.insert(partition);
-            // From where it was read: until it is told what is gone, nobody may think that it began behind that.
-            let from = gone.as_ref().map_or(lane.next(), |&(from, _)| from);
-            let mut begun =
-                CrashLoopGuard::take_over(crash_loop.as_deref(), from, self.stream.rows_max);
-            // The last to begin it was this worker, which has not ended: it lost the partition.
-            if crash_loop.is_some() && self.said.get(&partition) == crash_loop.as_ref() {
-                begun.survived();
-            }
-            begun
+        self.set(partition, state);
+    }
+
+    /// The same after the guard failed on a record, the longer the more often it did.
+    pub fn guard_failed(
+        &mut self,
+        partition: Partition,
+        offset: Offset,
+        reason: String,
+        now: Instant,
+    ) {
+        self.pause_again(partition, offset, Why::Guard { offset, reason }, now);
+    }
+
+    /// The same after its topic did not take even a pointer to the record at `offset`.
+    pub fn refused(&mut self, partition: Partition, offset: Offset, now: Instant) {
+        self.pause_again(partition, offset, Why::Refused { offset }, now);
+    }
+
+    fn pause_again(&mut self, partition: Partition, offset: Offset, why: Why, now: Instant) {
+        let failed = self.failures.entry(partition).or_insert((offset, 0));
+        if failed.0 != offset {
+            *failed = (offset, 0);
+        }
+        failed.1 = failed.1.saturating_add(1);
+        let wait = AGAIN.after(failed.1);
+        if failed.1 == 1 {
+            error!("partition {partition} is paused; the others go on: {why}");
+        }
+        self.pause(partition, Pause::until(now + wait, now, why));
+    }
+
+    /// Its pause is over.
+    pub fn resume(&mut self, partition: Partition) {
+        match self.states.remove(&partition) {
+            Some(State::Paused(slot, _)) => self.set(partition, State::Reading(slot)),
+            Some(state) => drop(self.states.insert(partition, state)),
+            None => {}
+        }
+    }
+
+    /// Where it goes on cannot be known yet. Until `patience` is over that is what the death of another
+    /// worker looks like; after that somebody must know.
+    pub fn restore_later(
+        &mut self,
+        partition: Partition,
+        now: Instant,
+        patience: Duration,
+        why: Why,
+    ) {
+        let Some(State::Restoring(pause)) = self.states.get_mut(&partition) else { return };
+        let late = now.saturating_duration_since(pause.since) >= patience;
+        pause.until = now + if late { LATER } else { SOON };
+        if late && (!pause.reported || pause.why != why) {
+            error!("partition {partition} is paused; the others go on: {why}");
+            pause.reported = true;
+        }
+        if pause.why != why {
+            self.progress.hold(partition, &why.to_string());
+            pause.why = why;
+        }
+    }
+
+    /// Those whose pause is over.
+    pub fn due(&self, now: Instant) -> Vec<Partition> {
+        let due = self.states.iter().filter(|(_, state)| {
+            matches!(state, State::Restoring(p) | State::Paused(_, p) if p.until <= now)
         });
-        // Nothing was committed, and there is nothing to commit yet.
-        let fresh = state.is_none();
-        let committed = beginning.committed.or_else(|| fresh.then(|| lane.next()));
-        if let Some((from, gone)) = gone {
-            self.losses.goes_on(partition, from, gone);
-            return Ok((lane, None));
-        }
-        if let Some(behind) = beginning.committed.filter(|&committed| committed < lane.next())
-            && !self.timing.offsets_lag
-        {
-            warn!(
-                %partition, committed = %behind, state = %lane.next(),
-                "the group tells an offset behind the state; going on where the state ends"
-            );
-            Progress::add(&self.progress.offsets_behind_state, 1);
-            // A commit follows at once, and writes the offset anew.
-            self.unannounced.insert(partition);
-        }
-        Ok((lane, committed))
+        due.map(|(&partition, _)| partition).collect()
     }
 
-    /// The next offset of each of these.
-    pub(super) fn nexts(
-        &self,
-        partitions: impl IntoIterator<Item = Partition>,
-    ) -> Vec<(Partition, Offset)> {
-        let next = |partition| Some((partition, self.partitions.slot(partition)?.lane.next()));
-        partitions.into_iter().filter_map(next).collect()
+    /// Given back.
+    pub fn forget(&mut self, partition: Partition) {
+        self.states.remove(&partition);
+        self.failures.remove(&partition);
+        self.progress.release(partition);
+        self.count();
+    }
+
+    /// Every partition that is read or paused is forgotten: the group says next what is ours.
+    pub fn forget_slots(&mut self) {
+        let slots: Vec<Partition> = self.slots().map(|(partition, _)| partition).collect();
+        for partition in slots {
+            self.states.remove(&partition);
+            self.progress.release(partition);
+        }
+        self.count();
+    }
+
+    pub fn clear(&mut self) {
+        self.states.clear();
+        self.failures.clear();
+        self.progress.disown();
+    }
+
+    fn set(&mut self, partition: Partition, state: State) {
+        match &state {
+            State::Reading(_) => self.progress.release(partition),
+            State::Restoring(pause) | State::Paused(_, pause) => {
+                self.progress.hold(partition, &pause.why.to_string());
+            }
+        }
+        self.states.insert(partition, state);
+        self.count();
+    }
+
+    fn count(&self) {
+        let waiting = self.states.values().filter(|state| !matches!(state, State::Reading(_)));
+        self.progress.held(waiting.count());
+    }
+}
+
+impl State {
+    fn slot(&self) -> Option<&Slot> {
+        match self {
+            Self::Restoring(_) => None,
+            Self::Reading(slot) | Self::Paused(slot, _) => Some(slot),
+        }
+    }
+
+    fn slot_mut(&mut self) -> Option<&mut Slot> {
+        match self {
+            Self::Restoring(_) => None,
+            Self::Reading(slot) | Self::Paused(slot, _) => Some(slot),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Restore(reason) => f.write_str(reason),
+            Self::Missing { offset } => {
+                write!(f, "the schema of the record at offset {offset} cannot be had")
+            }
+            Self::Guard { offset, reason } => {
+                write!(f, "the record at offset {offset} cannot be scored: {reason}")
+            }
+            Self::Refused { offset } => write!(
+                f,
+                "no topic takes the record at offset {offset}, nor a pointer to it; `tripline check \
+                 --connect` compares what topics take"
+            ),
+        }
     }
 }

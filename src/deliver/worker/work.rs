@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tracing::error;
 
-use super::state::{Pause, Why};
+use super::partitions::{Pause, Why};
 use super::visits::visits;
 use super::{Desk, POLL};
 use crate::deliver::emit;

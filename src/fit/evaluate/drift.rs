@@ -1,7 +1,7 @@
 //! How often the alarm of a stream would ring, and how soon: rows whose nature is known, dealt out as
 //! streams.
 //!
-//! Every row goes down the road once; then its cells are dealt out, in random order or in the file's,
+//! Every row is scored once; then its cells are dealt out, in random order or in the file's,
 //! to the watches that a stream of this bundle has. A stream of `records` clean rows says how often the
 //! alarm rings for nothing; one into which a suspect is mixed, how soon it rings and what it names.
 //! It cannot know whether the rows come as a real stream's do: rows in random order depend on nothing.
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::columns::Columns;
 use super::error::EvaluateError;
-use super::road::{Audience, RecordPath, Turned};
+use super::record_path::{Audience, RecordPath, Turned};
 use super::rows::{Named, Rows};
 use crate::fit::data::table::{self, Reading, Row, TableError};
 use crate::fit::progress::Watch;
@@ -27,7 +27,7 @@ use crate::record::{Action, Probability, Timestamp};
 use crate::score::Guard;
 use crate::shell;
 use crate::watch::{
-    Beyond, Cells, Counts, Flagged, Panel, Share, Tally, Terms, Times, Transition, roster,
+    Beyond, Cells, Counts, Flagged, Panel, Share, Tally, Terms, Times, Transition, hypotheses,
 };
 
 /// What is dealt out, and how.
@@ -135,8 +135,8 @@ pub fn drift(
     watch: &mut dyn Watch,
 ) -> Result<Report, EvaluateError> {
     let bundle = shell::bundle::read(&trial.bundle)?;
-    let mut road = RecordPath::new(&bundle, trial.budget, runtime)?;
-    let clean = gather(&trial.clean, trial, &mut road, watch)?;
+    let mut path = RecordPath::new(&bundle, trial.budget, runtime)?;
+    let clean = gather(&trial.clean, trial, &mut path, watch)?;
     if !trial.in_order && clean.len() < trial.records {
         let found =
             format!("{} clean rows are too few for streams of {}", clean.len(), trial.records);
@@ -144,13 +144,13 @@ pub fn drift(
         return Err(TableError::Refused { file, found, advice }.into());
     }
     watch.stage("dealing out streams");
-    let table = Deal { guard: &road.guard, trial };
-    let watches = table.terms("").watches.len();
+    let table = Deal { guard: &path.guard, trial };
+    let watches = table.terms("").hypotheses.len();
     let told = table.clean(&clean);
     let mut suspects = BTreeMap::new();
     for Named { name, rows } in &trial.suspects {
-        let rows = gather(rows, trial, &mut road, watch)?;
-        let table = Deal { guard: &road.guard, trial };
+        let rows = gather(rows, trial, &mut path, watch)?;
+        let table = Deal { guard: &path.guard, trial };
         suspects.insert(name.clone(), table.suspect(&clean, &rows));
     }
     Ok(Report {
@@ -170,15 +170,15 @@ pub fn drift(
 fn gather(
     rows: &Rows,
     trial: &Trial,
-    road: &mut RecordPath,
+    path: &mut RecordPath,
     watch: &mut dyn Watch,
 ) -> Result<Vec<Seen>, EvaluateError> {
     let only = rows.only.as_ref().map(|only| only.column.as_str());
     let marks = only.map(str::to_owned);
     let source = table::open(&rows.file, &Reading { marks, ..trial.reading.clone() })?;
-    let columns = Columns::of(&rows.file, &*source, road.guard.schema(), None, only)?;
+    let columns = Columns::of(&rows.file, &*source, path.guard.schema(), None, only)?;
     let mut gather = Gather(vec![]);
-    road.take(&*source, &columns, rows, watch, &mut gather)?;
+    path.take(&*source, &columns, rows, watch, &mut gather)?;
     if gather.0.is_empty() {
         let (file, found) = (rows.file.clone(), format!("{rows} has no rows"));
         let advice = "rows are counted from 0, and the end of a range is left out".into();
@@ -199,7 +199,7 @@ impl Deal<'_> {
         let decider = self.guard.decider();
         let (flagged, rows) = decider.clean_flagged();
         let clean = Flagged { budget: decider.budget(), rows, flagged };
-        let watches = roster(self.guard.signals(), clean, |_| true);
+        let watches = hypotheses(self.guard.signals(), clean, |_| true);
         let times = Times { window_ms: window, false_page_ms: period, keep_firing_for_ms: period };
         let mut terms = Terms::new(self.guard.baseline(), stream, watches, times);
         if one_of_window {
@@ -288,7 +288,7 @@ impl Deal<'_> {
     }
 
     fn feature(&self, stream: &Stream, fired: &Fired) -> String {
-        let watch = &stream.terms.watches[fired.watch];
+        let watch = &stream.terms.hypotheses[fired.watch];
         let (signals, schema) = (self.guard.signals(), self.guard.schema());
         let finding = Finding::new(watch, &fired.seen, fired.beyond, signals, schema);
         format!("{}: {}", finding.watch, finding.feature)
@@ -315,7 +315,7 @@ impl Stream {
     }
 
     fn fires(&self) -> bool {
-        (0..self.terms.watches.len()).any(|watch| self.panel.is_firing(watch))
+        (0..self.terms.hypotheses.len()).any(|watch| self.panel.is_firing(watch))
     }
 
     /// What fires when this window is closed.
@@ -340,7 +340,7 @@ impl Stream {
         );
         let fired = transitions.into_iter().filter_map(|transition| match transition {
             Transition::Fired { watch, seen, beyond, .. } => {
-                Some(Fired { watch, kind: self.terms.watches[watch].watch.name(), seen, beyond })
+                Some(Fired { watch, kind: self.terms.hypotheses[watch].watch.name(), seen, beyond })
             }
             Transition::Resolved { .. } => None,
         });

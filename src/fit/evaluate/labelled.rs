@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::columns::Columns;
 use super::error::EvaluateError;
-use super::road::{Audience, RecordPath, SEEN, Turned};
+use super::record_path::{Audience, RecordPath, SEEN, Turned};
 use super::rows::Rows;
 use crate::fit::data::budget::flagged_interval;
 use crate::fit::data::hints::Label;
@@ -106,7 +106,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, EvaluateError> {
     let bundle = shell::bundle::read(&options.bundle)?;
     let manifest = &bundle.manifest;
-    let mut road = RecordPath::new(&bundle, options.budget, runtime)?;
+    let mut path = RecordPath::new(&bundle, options.budget, runtime)?;
     let source = table::open(&options.data, &options.reading)?;
     let label = options.label.as_ref().map(|label| label.name.as_str());
     let columns = Columns::of(&options.data, &*source, &manifest.schema, label, None)?;
@@ -118,7 +118,7 @@ pub fn evaluate(
         scores: vec![],
         members: manifest.detectors.len(),
     };
-    road.take(&*source, &columns, &Rows::all(&options.data), watch, &mut tally)?;
+    path.take(&*source, &columns, &Rows::all(&options.data), watch, &mut tally)?;
 
     let Tally { groups, scores, .. } = tally;
     let is_clean = |group: &Group| options.label.as_ref().is_none_or(|l| l.is_normal(&group.label));
@@ -149,7 +149,7 @@ pub fn evaluate(
         weight: member.weight,
         auroc: told(&|group| !is_clean(group), column),
     });
-    let budget = road.guard.decider().budget();
+    let budget = path.guard.decider().budget();
     let calibrated = manifest.provenance.rows.merged as usize;
     Ok(Evaluation {
         bundle: manifest.name.clone(),

@@ -1,7 +1,7 @@
 //! A finished guard on rows whose nature is known: what it flags, and how well it tells attacks from
 //! clean rows.
 //!
-//! Every row becomes a record and goes down the road that a stream's records go: what is measured
+//! Every row becomes a record and passes the stages that a stream's records pass: what is measured
 //! is what runs. It cannot know which rows the bundle was fitted to: those flatter it. Scores of all
 //! rows are held in memory, four bytes for each detector and row.
 //!
@@ -16,7 +16,7 @@ pub mod html;
 pub mod labelled;
 pub mod measure;
 mod report;
-mod road;
+mod record_path;
 pub mod rows;
 pub mod sample;
 pub mod specimen;

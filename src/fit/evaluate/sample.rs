@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::error::EvaluateError;
-use super::road::{SEEN, Turned};
+use super::record_path::{SEEN, Turned};
 use super::rows::Rows;
 use crate::math::wilson;
 use crate::model::{Filled, Networks};

@@ -13,7 +13,7 @@ use super::columns::Columns;
 use super::error::EvaluateError;
 use super::first_look::{FirstLook, first_scores};
 use super::measure::Measure;
-use super::road::{Audience, RecordPath, SEEN, Turned};
+use super::record_path::{Audience, RecordPath, SEEN, Turned};
 use super::rows::{Named, Rows};
 use super::sample::{Counting, Sample};
 use super::specimen::{Shelf, Specimen};
@@ -138,13 +138,13 @@ pub fn compare(
 ) -> Result<Report, EvaluateError> {
     let bundle = shell::bundle::read(&trial.bundle)?;
     let manifest = &bundle.manifest;
-    let mut road = RecordPath::new(&bundle, trial.budget, runtime)?;
+    let mut path = RecordPath::new(&bundle, trial.budget, runtime)?;
     let members = manifest.detectors.len();
-    let mut hear = |rows: &Rows, labels| Heard::of(rows, labels, trial, &mut road, members, watch);
+    let mut hear = |rows: &Rows, labels| Heard::of(rows, labels, trial, &mut path, members, watch);
     let clean = hear(&trial.clean, trial.labels.clone())?;
     let heard = trial.suspects.iter().map(|Named { rows, .. }| hear(rows, None));
     let heard = heard.collect::<Result<Vec<_>, _>>()?;
-    let decider = road.guard.decider();
+    let decider = path.guard.decider();
     let kinds: Vec<String> = manifest.detectors.iter().map(|member| member.kind.clone()).collect();
     let flagged_from = threshold(decider);
     let clean_first = first_scores(decider, &kinds, &clean.scores);
@@ -222,7 +222,7 @@ impl Heard {
         rows: &Rows,
         labels: Option<PathBuf>,
         trial: &Trial,
-        road: &mut RecordPath,
+        path: &mut RecordPath,
         members: usize,
         watch: &mut dyn Watch,
     ) -> Result<Self, EvaluateError> {
@@ -233,16 +233,16 @@ impl Heard {
             Kind::Arrays => Some("y").filter(|y| source.names().iter().any(|name| name == y)),
             _ => trial.truth.as_deref(),
         };
-        let columns = Columns::of(&rows.file, &*source, road.guard.schema(), truth, only)?;
+        let columns = Columns::of(&rows.file, &*source, path.guard.schema(), truth, only)?;
         let mut hearing = Hearing {
-            truth: columns.label.filter(|_| road.networks.labels() > 1),
+            truth: columns.label.filter(|_| path.networks.labels() > 1),
             counting: Counting::default(),
             scores: vec![vec![]; 1 + members],
-            asks: road.networks.labels() > 1 && (columns.label.is_some() || trial.specimens > 0),
+            asks: path.networks.labels() > 1 && (columns.label.is_some() || trial.specimens > 0),
             lowest: Shelf::of_lowest(trial.specimens),
             highest: Shelf::of_highest(trial.specimens),
         };
-        road.take(&*source, &columns, rows, watch, &mut hearing)?;
+        path.take(&*source, &columns, rows, watch, &mut hearing)?;
         if hearing.scores[0].is_empty() {
             let (file, found) = (rows.file.clone(), format!("{rows} has no rows"));
             let advice = "rows are counted from 0, and the end of a range is left out".into();

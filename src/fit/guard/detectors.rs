@@ -8,19 +8,19 @@ use super::columns::Table;
 use super::merge_weights::weights;
 use crate::bundle::{Member, Role, Tensors};
 use crate::decide::{BudgetTooSmall, Calibration, Decider, Merge, Version};
-use crate::detect::{Detector, Kind, ROSTER, Setting};
+use crate::detect::{ALL, Detector, Kind, Setting};
 use crate::fit::seed::{Use, stream};
 use crate::math::RankTail;
 use crate::record::{Columns, Probability, Rows};
 
-/// The detectors of a bundle in roster order.
+/// The detectors of a bundle in the order of `detect::ALL`.
 pub struct Detectors {
     learned: Vec<(&'static Kind, Box<dyn Detector>)>,
     /// How much each counts where it says what no other does.
     voices: Vec<f32>,
 }
 
-/// Which detectors of the roster are wanted, and what they are told.
+/// Which detectors are wanted, and what they are told.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     pub setting: Setting<'a>,
@@ -44,7 +44,7 @@ impl Wanted<'_> {
         let lacks = move |kind: &Kind, columns: Columns| {
             kind.needs.meets(columns) && !wanted.networks.contains(columns)
         };
-        ROSTER.iter().filter(move |kind| {
+        ALL.iter().filter(move |kind| {
             let all = [
                 Columns::TWIN,
                 Columns::RESTORED,
@@ -61,7 +61,7 @@ impl Wanted<'_> {
         })
     }
 
-    /// Every detector draws the same numbers, so that a new one in the roster changes no other.
+    /// Every detector draws the same numbers, so that a new one changes no other.
     fn rng(&self) -> ChaCha8Rng {
         stream(self.seed, Use::Detectors)
     }

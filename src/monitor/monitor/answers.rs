@@ -173,7 +173,7 @@ impl Monitor {
                     ended.extend(state.incidents.resolve(about, place, alerts));
                 }
                 Transition::Fired { watch, since, seen, beyond } => {
-                    let of = &terms.watches[watch];
+                    let of = &terms.hypotheses[watch];
                     let cause = Cause::of(of.watch.concern());
                     let mut finding =
                         Finding::new(of, &seen, beyond, &frame.signals, &frame.schema);

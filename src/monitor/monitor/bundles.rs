@@ -84,7 +84,7 @@ impl Monitor {
                 let is_there = pairs < panel.watches() && panel.is_firing(pairs);
                 return is_there.then_some(watch);
             }
-            let watch = Panel::place_under(watch, was, frame.terms.watches.len())?;
+            let watch = Panel::place_under(watch, was, frame.terms.hypotheses.len())?;
             let panel = match (&state.panels, slot) {
                 (None, None) => &state.panel,
                 (Some(panels), Some(slot)) => panels.get(&slot)?,

@@ -63,7 +63,7 @@ impl State {
         }
         let Self { incidents, panel, panels, answers, .. } = self;
         let begin = |panel: &mut Panel, terms: &Terms, slot, first: usize| {
-            for (watch, of) in terms.watches.iter().enumerate() {
+            for (watch, of) in terms.hypotheses.iter().enumerate() {
                 let comes_with = Cause::of(of.watch.concern()).comes_with(ended);
                 if comes_with && !incidents.is_about((slot, first + watch)) {
                     panel.begin_anew(watch);

@@ -8,7 +8,7 @@ use crate::decide::Policy;
 use crate::monitor::Status;
 use crate::record::{Feature, Probability};
 use crate::watch::{
-    Cells, Counts, Flagged, GONE_AFTER_MS, LAG_MS, Tally, Tick, Times, Window, roster,
+    Cells, Counts, Flagged, GONE_AFTER_MS, LAG_MS, Tally, Tick, Times, Window, hypotheses,
 };
 
 mod answers;
@@ -46,7 +46,7 @@ fn frame(baseline: &str) -> Frame {
     let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let signals = Signals::none();
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
-    let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
+    let terms = Terms::new("e", "s", hypotheses(&signals, clean, |_| true), times);
     Frame {
         about,
         terms,

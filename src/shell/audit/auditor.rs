@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::AuditLog;
 use super::key_uses::KeyCounters;
-use crate::audit::{Deed, DeedActor, DeedKind, DeedOutcome};
+use crate::audit_log::{Deed, DeedActor, DeedKind, DeedOutcome};
 use crate::config::Config;
 use crate::open::OpenerSpec;
 use crate::score::Guard;

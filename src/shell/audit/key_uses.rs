@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::audit::DETAILS_MAX;
+use crate::audit_log::DETAILS_MAX;
 use crate::open::{KeyCounts, KeyUse};
 
 /// Counters of each revision that is in use or was since they were taken, and its stream.

@@ -69,7 +69,7 @@ pub fn exhibits(
 }
 
 impl Exhibit {
-    /// Down the road once more: a header says why, a picture needs it pixel by pixel.
+    /// Scores the record once more: its header has the largest reasons, a picture needs a number for every pixel.
     fn new(
         caught: &Caught,
         plan: &Plan,

@@ -43,7 +43,7 @@ fn records(page: &mut Page, streams: &[Stream]) {
     per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.unscored)));
     let name = "tripline_not_selected_records_total";
     page.family(name, "counter", "Records committed that are no inputs of the model and went on.");
-    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.beside)));
+    per_stream(page, name, streams, |s| total(s, |t| Progress::get(&t.not_inputs)));
     let name = "tripline_faults_total";
     page.family(name, "counter", "Records committed that have no row, by what is wrong with them.");
     for stream in streams {

@@ -59,7 +59,7 @@ pub enum Refusal {
     Never { reason: String },
 }
 
-/// The roster: what a route's name in the configuration stands for.
+/// All routes: what a route's name in the configuration stands for.
 fn receiver(route: &Route) -> Result<(&'static str, Box<dyn Receiver>), CaFileError> {
     Ok(match &route.to {
         To::Alertmanager { at, resend } => {

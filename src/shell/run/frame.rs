@@ -12,8 +12,8 @@ use crate::decide::OnFlagged;
 use crate::monitor::{About, Frame, Monitor};
 use crate::score::Guard;
 use crate::shell::{bundle, clients, lineage};
-use crate::watch::answers::{answer_roster, beside_answers};
-use crate::watch::{Terms, Times, Watch, roster};
+use crate::watch::answers::{answer_hypotheses, beside_answers};
+use crate::watch::{Terms, Times, Watch, hypotheses};
 
 /// The bundle of `stream`, and what it knows.
 ///
@@ -96,14 +96,14 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
     // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
     let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
     let wanted = |watch: &dyn Watch| !(moves && watch.needs_stationary_rows());
-    let mut watches = roster(&signals, clean, wanted);
+    let mut of_records = hypotheses(&signals, clean, wanted);
     let depends = guard.dependence().is_some_and(|dependence| dependence.slot_ms > 0);
     let answers = stream.answers.as_ref().map(|answers| {
-        beside_answers(&mut watches);
-        let of_pairs = answer_roster(answers.differ_max, moves || depends);
+        beside_answers(&mut of_records);
+        let of_pairs = answer_hypotheses(answers.differ_max, moves || depends);
         Terms::new(guard.baseline(), &stream.name, of_pairs, times)
     });
-    let mut terms = Terms::new(guard.baseline(), &stream.name, watches, times);
+    let mut terms = Terms::new(guard.baseline(), &stream.name, of_records, times);
     if depends {
         terms.draws_max = 1;
     }

@@ -56,22 +56,22 @@ pub trait AccessWatch: Watch {
 }
 
 /// Every watch of access there is.
-pub const ACCESS_ROSTER: &[&dyn AccessWatch] =
+pub const ALL_ACCESS_WATCHES: &[&dyn AccessWatch] =
     &[&NewClients, &UnnamedRows, &LargestClient, &OriginShares, &DistinctClients];
 
 /// The watch of this name.
 pub fn access_watch(name: &str) -> Option<&'static dyn AccessWatch> {
-    ACCESS_ROSTER.iter().find(|watch| watch.name() == name).copied()
+    ALL_ACCESS_WATCHES.iter().find(|watch| watch.name() == name).copied()
 }
 
 /// What is bet on the clients of a stream; `origins`: whether records say where they come from; `moves`: whether rows move by
 /// themselves. Each watch has the same part of [`ACCESS_HUNDREDTHS`].
-pub fn access_roster(origins: bool, moves: bool) -> Vec<Hypothesis> {
+pub fn access_hypotheses(origins: bool, moves: bool) -> Vec<Hypothesis> {
     let wanted = |watch: &&&dyn AccessWatch| {
         !(moves && watch.needs_stationary_rows())
             && (origins || watch.name() != OriginShares.name())
     };
-    let watches: Vec<_> = ACCESS_ROSTER.iter().filter(wanted).collect();
+    let watches: Vec<_> = ALL_ACCESS_WATCHES.iter().filter(wanted).collect();
     let part = STAKE_ONE * ACCESS_HUNDREDTHS / 100 / watches.len().max(1) as u64;
     let of = |watch: &&'static dyn AccessWatch| {
         let claims = watch.claims();

@@ -44,7 +44,7 @@ fn fired(
     after: i64,
     mut changed: impl FnMut(&mut SplitMix) -> Tally,
 ) -> Vec<(i64, &'static str)> {
-    let terms = Terms::new("e", "s", access_roster(true, false), TIMES);
+    let terms = Terms::new("e", "s", access_hypotheses(true, false), TIMES);
     let (mut panel, mut random, mut fired) = (Panel::new(&terms), SplitMix(seed), vec![]);
     for n in 0..before + after {
         let tally = match n < before {
@@ -53,7 +53,7 @@ fn fired(
         };
         for said in panel.close(Timestamp(n * 10_000), &tally, Share::WHOLE, &terms) {
             if let Transition::Fired { watch, .. } = said {
-                fired.push((n - before, terms.watches[watch].watch.name()));
+                fired.push((n - before, terms.hypotheses[watch].watch.name()));
             }
         }
     }
@@ -86,7 +86,7 @@ fn shares_are_a_hundredth_together_and_cells_lie_side_by_side() {
     let all = [NAMED, ARRIVALS, ORIGINS, LARGEST, DISTINCT];
     assert!(all.windows(2).all(|pair| pair[0].end == pair[1].start));
     for (origins, moves) in [(true, false), (false, false), (true, true)] {
-        let stakes: u64 = access_roster(origins, moves).iter().map(|h| h.stake).sum();
+        let stakes: u64 = access_hypotheses(origins, moves).iter().map(|h| h.stake).sum();
         let most = STAKE_ONE * ACCESS_HUNDREDTHS / 100;
         assert!(stakes <= most && stakes > most * 9 / 10, "{stakes} of {most}");
     }
@@ -97,6 +97,8 @@ fn shares_are_a_hundredth_together_and_cells_lie_side_by_side() {
     assert_eq!(distinct_cell(u64::MAX), DISTINCT.end - 1);
     assert_eq!([largest_cell(0, 0), largest_cell(9, 9)], [LARGEST.start, LARGEST.end - 1]);
     assert!(
-        ACCESS_ROSTER.iter().all(|w| access_watch(w.name()).is_some() && !w.words().is_empty())
+        ALL_ACCESS_WATCHES
+            .iter()
+            .all(|w| access_watch(w.name()).is_some() && !w.words().is_empty())
     );
 }

@@ -57,7 +57,7 @@ pub trait AnswerWatch: Watch {
 
 /// The hypotheses about pairs: their stakes are [`ANSWER_HUNDREDTHS`] together, or less where `moves` says that rows move by
 /// themselves or depend on each other.
-pub fn answer_roster(bound: Probability, moves: bool) -> Vec<Hypothesis> {
+pub fn answer_hypotheses(bound: Probability, moves: bool) -> Vec<Hypothesis> {
     let mut all = of(&AnswerMismatch, bound);
     if !moves {
         all.extend(of(&ActualAnswers, bound));

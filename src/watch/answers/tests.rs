@@ -8,12 +8,12 @@ const ROW_MS: i64 = 10;
 
 fn terms(window_ms: i64) -> Terms {
     // What ranks is slow, and has nothing to say of these.
-    let mut roster = answer_roster(Probability::new(R0).unwrap(), true);
-    roster.retain(|hypothesis| matches!(hypothesis.game, Game::Bounds(_)));
+    let mut hypotheses = answer_hypotheses(Probability::new(R0).unwrap(), true);
+    hypotheses.retain(|hypothesis| matches!(hypothesis.game, Game::Bounds(_)));
     let false_page_ms = 7 * 24 * 3600 * 1000;
     let window_ms = window_ms as u64;
     let times = Times { window_ms, false_page_ms, keep_firing_for_ms: 3_600_000 };
-    Terms::new("e", "s", roster, times)
+    Terms::new("e", "s", hypotheses, times)
 }
 
 struct SplitMix(u64);
@@ -94,7 +94,7 @@ fn cells_lie_side_by_side_and_every_claim_but_of_waits_has_its_own() {
     let all =
         [DIFFERS, FLAGGED_DIFFERS, DISTANCE, CONFIDENCE, LATENCY, UNANSWERED, ORPHANS, LABELS];
     assert!(all.windows(2).all(|pair| pair[0].end == pair[1].start));
-    let claims = answer_roster(Probability::new(R0).unwrap(), false);
+    let claims = answer_hypotheses(Probability::new(R0).unwrap(), false);
     let cells = |of: &Hypothesis| match &of.source {
         Source::Pairs { cells } => cells.start,
         other => panic!("{other:?}"),
@@ -109,10 +109,10 @@ fn cells_lie_side_by_side_and_every_claim_but_of_waits_has_its_own() {
 /// No label changes; the distance from the own probabilities does, from what another runtime makes to what half precision does.
 #[test]
 fn a_model_in_half_precision_shows_in_the_distance_of_its_probabilities() {
-    let roster = answer_roster(Probability::new(R0).unwrap(), false);
+    let hypotheses = answer_hypotheses(Probability::new(R0).unwrap(), false);
     let times =
         Times { window_ms: 1000, false_page_ms: 7 * 24 * 3_600_000, keep_firing_for_ms: 3_600_000 };
-    let (terms, mut random) = (Terms::new("e", "s", roster, times), SplitMix(3));
+    let (terms, mut random) = (Terms::new("e", "s", hypotheses, times), SplitMix(3));
     let mut panel = Panel::new(&terms);
     let mut fired = vec![];
     for n in 0..60 {
@@ -125,8 +125,8 @@ fn a_model_in_half_precision_shows_in_the_distance_of_its_probabilities() {
             let Transition::Fired { watch, .. } = said else { panic!("{said:?}") };
             fired.push((
                 n,
-                terms.watches[watch].watch.name(),
-                terms.watches[watch].feature.clone(),
+                terms.hypotheses[watch].watch.name(),
+                terms.hypotheses[watch].feature.clone(),
             ));
         }
     }

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::bundle::Digest;
 use crate::record::{Feature, Probability, Schema};
-use crate::watch::{Flagged, Signals, Times, roster};
+use crate::watch::{Flagged, Signals, Times, hypotheses};
 
 /// Three numbers and the merged score, each a sum of four uniform ones; the first is moved.
 fn row(rng: &mut ChaCha8Rng, moved: f32) -> Vec<f32> {
@@ -23,7 +23,7 @@ fn terms() -> (Terms, Signals) {
     signals.learn_edges(&rows(2000));
     signals.count_clean(&rows(1000));
     let budget = Probability::new(0.01).unwrap();
-    let watches = roster(&signals, Flagged { budget, rows: 1000, flagged: 10 }, |_| true);
+    let watches = hypotheses(&signals, Flagged { budget, rows: 1000, flagged: 10 }, |_| true);
     let times = Times { window_ms: 1000, false_page_ms: 3_600_000, keep_firing_for_ms: 60_000 };
     (Terms::new("e", "s", watches, times), signals)
 }

@@ -31,7 +31,7 @@ pub fn judging_of(schema: Schema, per_partition: bool) -> Monitor {
         file: "tripline.toml".into(),
     };
     let signals = Signals::none();
-    let watches = roster(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
+    let watches = hypotheses(&signals, Flagged { budget, rows: 3000, flagged: 30 }, |_| true);
     let times = Times { window_ms: WINDOW_MS, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let terms = Terms::new("e", "s", watches, times);
     Monitor::new(Arc::new(Frame {

@@ -29,7 +29,7 @@ use tripline::record::{
 use tripline::score::{Departure, Destination, Lane, Outcome};
 use tripline::watch::{
     Baseline, Cells, Counts, Evidence, Flagged, Message, Presence, Signals, Tally, Terms, Tick,
-    Times, Window as Counted, roster,
+    Times, Window as Counted, hypotheses,
 };
 
 const WINDOW_MS: u64 = 1000;
@@ -70,7 +70,7 @@ fn outcome(judged: Result<Action, Fault>) -> Outcome {
         destination,
         judged,
         unscored: false,
-        beside: false,
+        not_input: false,
         imputed: false,
         corrected,
         changed: 0,

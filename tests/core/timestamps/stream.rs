@@ -12,7 +12,7 @@ use tripline::record::{
     Action, Offset, Partition, Position, Probability, Reasons, Schema, Stamp, Timestamp, Verdict,
 };
 use tripline::score::{Departure, Destination, Lane, Outcome};
-use tripline::watch::{Evidence, Flagged, Message, Signals, Terms, Tick, Times, roster};
+use tripline::watch::{Evidence, Flagged, Message, Signals, Terms, Tick, Times, hypotheses};
 
 pub const LENGTH_MS: i64 = 1000;
 const COMMIT_MS: i64 = 100;
@@ -138,7 +138,7 @@ fn monitor() -> Monitor {
     let times = Times { window_ms: LENGTH_MS as u64, false_page_ms, keep_firing_for_ms: 3_600_000 };
     let signals = Signals::none();
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
-    let terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
+    let terms = Terms::new("e", "s", hypotheses(&signals, clean, |_| true), times);
     let (schema, no_data_ms) = (Schema { features: vec![] }, None);
     let per_partition = false;
     Monitor::new(Arc::new(Frame {
@@ -159,12 +159,12 @@ fn outcome(flagged: bool) -> Outcome {
     let verdict = Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
     let (destination, text, trace, cells) = (Destination::Sanitized, "", 0..0, 0..0);
     let (unscored, imputed, corrected) = (false, false, None);
-    let beside = false;
+    let not_input = false;
     Outcome {
         destination,
         judged: Ok(verdict),
         unscored,
-        beside,
+        not_input,
         imputed,
         corrected,
         changed: 0,

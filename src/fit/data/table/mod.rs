@@ -1,5 +1,5 @@
-//! Tables as files have them: named columns, rows of cells. One file per format; this file holds
-//! the roster.
+//! Tables as files have them: named columns, rows of cells. One file per format; this file lists
+//! them.
 //!
 //! A source can be read several times and streams its rows, so memory never holds the file. A cell
 //! is what the record path calls one: a number, a word, or nothing. It cannot tell a wrong unit

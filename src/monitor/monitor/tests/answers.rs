@@ -1,7 +1,7 @@
 //! Pairs of own and deployed answers.
 
 use super::*;
-use crate::watch::answers::{ANSWER_HUNDREDTHS, DIFFERS, answer_roster, beside_answers};
+use crate::watch::answers::{ANSWER_HUNDREDTHS, DIFFERS, answer_hypotheses, beside_answers};
 use crate::watch::{EndpointCounts, JoinCounts, JoinEvidence, JoinWindow};
 
 /// One window a second of 100 pairs.
@@ -10,7 +10,7 @@ fn watching() -> Monitor {
     let bound = Probability::new(4.6e-4).unwrap();
     let Terms { window_ms, false_page_ms, keep_firing_for_ms, .. } = frame.terms;
     let times = Times { window_ms, false_page_ms, keep_firing_for_ms };
-    let answers = Some(Terms::new("e", "s", answer_roster(bound, false), times));
+    let answers = Some(Terms::new("e", "s", answer_hypotheses(bound, false), times));
     Monitor::new(Arc::new(Frame { answers, ..frame }))
 }
 
@@ -130,10 +130,10 @@ fn records_and_pairs_share_one_budget() {
     let budget = Probability::new(0.01).unwrap();
     let clean = Flagged { budget, rows: 3000, flagged: 30 };
     let stakes = |of: &[crate::watch::Hypothesis]| of.iter().map(|h| h.stake).sum::<u64>();
-    let mut records = roster(&Signals::none(), clean, |_| true);
+    let mut records = hypotheses(&Signals::none(), clean, |_| true);
     let whole = stakes(&records);
     beside_answers(&mut records);
-    let pairs = answer_roster(Probability::new(4.6e-4).unwrap(), false);
+    let pairs = answer_hypotheses(Probability::new(4.6e-4).unwrap(), false);
     assert!(stakes(&records) + stakes(&pairs) <= crate::alarm::STAKE_ONE);
     assert!(stakes(&pairs) * 100 <= crate::alarm::STAKE_ONE * ANSWER_HUNDREDTHS);
     assert!(

@@ -31,7 +31,7 @@ fn allowing(baseline: &str, every: u64) -> Monitor {
     let keep_firing_for_ms = 50 * WINDOW_MS as u64;
     let times = Times { window_ms: WINDOW_MS as u64, false_page_ms, keep_firing_for_ms };
     let clean = Flagged { budget, rows: 3000, flagged: (3000.0 * share) as u64 };
-    frame.terms = Terms::new(baseline, "s", roster(&Signals::none(), clean, |_| true), times);
+    frame.terms = Terms::new(baseline, "s", hypotheses(&Signals::none(), clean, |_| true), times);
     Monitor::new(Arc::new(frame))
 }
 

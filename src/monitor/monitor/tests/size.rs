@@ -27,7 +27,7 @@ fn wide_images(labels: usize, per_partition: bool) -> (Monitor, Cells) {
     let clean = Flagged { budget: frame.about.budget, rows: 3000, flagged: 30 };
     let times =
         Times { window_ms: 1000, false_page_ms: 604_800_000, keep_firing_for_ms: 3_600_000 };
-    frame.terms = Terms::new("e", "s", roster(&signals, clean, |_| true), times);
+    frame.terms = Terms::new("e", "s", hypotheses(&signals, clean, |_| true), times);
     frame.signals = signals.clone();
     frame.schema = schema;
     frame.per_partition = per_partition;

@@ -1,15 +1,15 @@
-//! One guard on the shipped bundle, and what records become on it.
+//! A guard on the shipped bundle, and the outcome of each record that it scores.
 
 use super::*;
 
 /// One worker's share of the guard.
-pub struct Road {
+pub struct RecordPath {
     pub guard: Guard,
     pub networks: Networks,
     pub batch: Batch,
 }
 
-impl Road {
+impl RecordPath {
     pub fn new(policy: Policy) -> Self {
         let bundle = bundle();
         let pointers = vec!["/pixels".to_owned()];
@@ -26,7 +26,7 @@ impl Road {
         Self { guard, networks, batch: Batch::default() }
     }
 
-    /// Takes `records` through the road in these cuts.
+    /// Scores `records` in these batches.
     pub fn run(
         &mut self,
         records: &[OwnedRecord],

@@ -1,7 +1,7 @@
-//! Rows of a file as records on the road, batch by batch.
+//! Rows of a file, scored as records of a stream are, batch by batch.
 //!
-//! Nothing is scored beside the road, so nothing is measured that does not run. It sees no format
-//! but the one that rows are written in: what a codec would do to a client's bytes, it does not say.
+//! The stages are those of a running stream, so nothing is measured that does not run. The rows are written in one format:
+//! what the codec of another format would do to a client's bytes is not measured.
 
 use std::ops::ControlFlow;
 
@@ -30,7 +30,7 @@ pub(super) struct RecordPath {
 
 /// Who wants to know what became of the rows.
 pub(super) trait Audience {
-    /// What is remembered of a row while it is on the road.
+    /// What is remembered of a row until its batch is scored.
     type Tag;
 
     /// `None`: the row stays behind.
@@ -122,7 +122,7 @@ impl RecordPath {
         self.turn(&mut values, &mut tags, audience)
     }
 
-    /// Takes the records down the road and shows what became of them.
+    /// Scores the records and shows the outcomes to `audience`.
     fn turn<A: Audience>(
         &mut self,
         values: &mut Vec<Vec<u8>>,

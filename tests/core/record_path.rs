@@ -1,8 +1,8 @@
-//! The road with the shipped bundle and real images: what is caught, what passes, what is kept.
+//! The record path with the shipped bundle and real images: which records are flagged, which pass, and what is kept of them.
 
-mod stretch;
+mod setup;
 
-use self::stretch::{Left, Road, mixed, raw, slice};
+use self::setup::{Left, RecordPath, mixed, raw, slice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -55,8 +55,8 @@ proptest! {
     fn how_the_stream_is_cut_into_batches_changes_no_bit_of_any_outcome(seed: u64) {
         let records = mixed(seed, 120);
         for on_flagged in [OnFlagged::Correct, OnFlagged::Quarantine] {
-            let mut road = Road::new(Policy { on_flagged, ..ENFORCE });
-            let whole = road.run(&records, std::iter::once(0..records.len()));
+            let mut path = RecordPath::new(Policy { on_flagged, ..ENFORCE });
+            let whole = path.run(&records, std::iter::once(0..records.len()));
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut cuts = vec![];
             let mut start = 0;
@@ -65,7 +65,7 @@ proptest! {
                 cuts.push(start..end);
                 start = end;
             }
-            let cut = road.run(&records, cuts.into_iter());
+            let cut = path.run(&records, cuts.into_iter());
             prop_assert_eq!(&whole, &cut);
         }
     }
@@ -73,9 +73,9 @@ proptest! {
 
 #[test]
 fn triggers_and_perturbations_are_flagged_and_clean_images_within_the_budget() {
-    let mut road = Road::new(ENFORCE);
+    let mut path = RecordPath::new(ENFORCE);
     let mut share = |name: &str| {
-        let left = road.run_whole(&raw(slice(name)));
+        let left = path.run_whole(&raw(slice(name)));
         let flagged = left.iter().filter(|left| left.flagged()).count();
         println!("{name}: {flagged} of {} flagged", left.len());
         (flagged, left.len())
@@ -105,8 +105,8 @@ fn the_clean_share_that_fit_measured_is_within_its_interval() {
 #[test]
 fn a_corrected_record_reads_in_its_own_format_and_is_not_flagged_again() {
     let records = mixed(11, 400);
-    let mut road = Road::new(Policy { on_flagged: OnFlagged::Correct, ..ENFORCE });
-    let left = road.run_whole(&records);
+    let mut path = RecordPath::new(Policy { on_flagged: OnFlagged::Correct, ..ENFORCE });
+    let left = path.run_whole(&records);
     let corrected: Vec<_> =
         records.iter().zip(&left).filter(|(_, l)| l.corrected.is_some()).collect();
     assert!(corrected.len() > 50, "only {} of 400 were corrected", corrected.len());
@@ -114,7 +114,7 @@ fn a_corrected_record_reads_in_its_own_format_and_is_not_flagged_again() {
         .iter()
         .map(|(record, left)| OwnedRecord { value: left.corrected.clone(), ..(*record).clone() })
         .collect();
-    for ((_, first), again) in corrected.iter().zip(road.run_whole(&delivered)) {
+    for ((_, first), again) in corrected.iter().zip(path.run_whole(&delivered)) {
         assert_eq!(first.outcome.text, "correct");
         assert_eq!(
             (again.outcome.text, again.outcome.destination),
@@ -152,8 +152,8 @@ fn of_several_rows(n: usize, rows: usize, attacked: Option<usize>) -> Vec<OwnedR
 
 #[test]
 fn records_of_several_rows_are_flagged_no_more_often_than_single_ones() {
-    let mut road = Road::new(ENFORCE);
-    let rows_max = road.guard.decider().rows_max();
+    let mut path = RecordPath::new(ENFORCE);
+    let rows_max = path.guard.decider().rows_max();
     // Beyond `rows_max` ranks do not reach, and the tail of the calibration is extrapolated.
     // The floors are those of one fit: how far out the tail of a calibration lies is chance. This bundle's
     // is far out (at .125 % one of 5,000 clean rows is flagged and 72 % of the triggers, another seed's
@@ -161,7 +161,7 @@ fn records_of_several_rows_are_flagged_no_more_often_than_single_ones() {
     for (rows, floor) in [(2, 95), (8, 65), (40, 10), (160, 8)] {
         // Every image once.
         let n = 2000 / rows;
-        let left = road.run_whole(&of_several_rows(n, rows, None));
+        let left = path.run_whole(&of_several_rows(n, rows, None));
         let flagged = left.iter().filter(|left| left.flagged()).count();
         println!("{rows} rows: {flagged} of {n} clean records flagged (ranks alone to {rows_max})");
         let manifest = bundle().manifest;
@@ -169,7 +169,7 @@ fn records_of_several_rows_are_flagged_no_more_often_than_single_ones() {
         let (_, high) = tripline::fit::data::budget::flagged_interval(manifest.budget, m, n);
         assert!(flagged <= high, "{rows} rows: {flagged} of {n} clean records; at most {high}");
 
-        let left = road.run_whole(&of_several_rows(100, rows, Some(1)));
+        let left = path.run_whole(&of_several_rows(100, rows, Some(1)));
         let caught = left.iter().filter(|left| left.flagged()).count();
         println!("{rows} rows: {caught} of 100 records with one triggered row flagged");
         assert!(caught >= floor, "{rows} rows: {caught} of 100 records with one trigger");
@@ -179,8 +179,8 @@ fn records_of_several_rows_are_flagged_no_more_often_than_single_ones() {
 #[test]
 fn of_several_rows_only_the_attacked_one_is_corrected() {
     let records = of_several_rows(60, 5, Some(2));
-    let mut road = Road::new(Policy { on_flagged: OnFlagged::Correct, ..ENFORCE });
-    let left = road.run_whole(&records);
+    let mut path = RecordPath::new(Policy { on_flagged: OnFlagged::Correct, ..ENFORCE });
+    let left = path.run_whole(&records);
     let mut corrected = 0;
     for (i, (record, left)) in records.iter().zip(&left).enumerate() {
         let (Some(bytes), Some(before)) = (&left.corrected, &record.value) else { continue };
@@ -201,7 +201,7 @@ fn of_several_rows_only_the_attacked_one_is_corrected() {
 #[test]
 fn the_trace_of_a_flagged_record_says_who_spoke_and_what_is_typical_and_of_another_nothing() {
     let mut windows = 0;
-    for left in Road::new(ENFORCE).run_whole(&mixed(5, 300)) {
+    for left in RecordPath::new(ENFORCE).run_whole(&mixed(5, 300)) {
         let trace = tripline::emit::ReadTrace::unpack(&left.trace).expect("a trace");
         if !trace.flagged {
             assert_eq!((trace.shares.len(), trace.reasons.len(), trace.window), (0, 0, None));
@@ -228,8 +228,8 @@ fn the_trace_of_a_flagged_record_says_who_spoke_and_what_is_typical_and_of_anoth
 #[test]
 fn observe_mode_delivers_everything_untouched_and_says_what_it_would_have_done() {
     let records = mixed(5, 300);
-    let observed = Road::new(Policy::default()).run_whole(&records);
-    let enforced = Road::new(ENFORCE).run_whole(&records);
+    let observed = RecordPath::new(Policy::default()).run_whole(&records);
+    let enforced = RecordPath::new(ENFORCE).run_whole(&records);
     assert!(enforced.iter().any(|left| left.outcome.destination == Destination::Quarantine));
     assert!(enforced.iter().any(|left| left.outcome.destination == Destination::DeadLetter));
     for (observed, enforced) in observed.iter().zip(&enforced) {
@@ -246,7 +246,7 @@ fn observe_mode_delivers_everything_untouched_and_says_what_it_would_have_done()
 
 #[test]
 fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
-    let mut road = Road::new(ENFORCE);
+    let mut path = RecordPath::new(ENFORCE);
     let good = slice("clean.u8").remove(0);
     type Faulty = (Option<&'static str>, Option<Vec<u8>>, &'static str);
     let faulty: [Faulty; 8] = [
@@ -284,11 +284,11 @@ fn each_fault_has_its_name_and_its_neighbours_in_the_batch_are_scored() {
     let mut names = [faulty.each_ref().map(|f| f.2).as_slice(), &elsewhere].concat();
     names.sort_by_key(|name| Fault::NAMES.iter().position(|known| known == name));
     assert_eq!(names, Fault::NAMES, "every fault is here or named");
-    let alone = road.run_whole(&raw(vec![good.clone()]));
+    let alone = path.run_whole(&raw(vec![good.clone()]));
     for (content_type, value, name) in faulty {
         let bad = record(content_type, value);
         let fine = record(U8, Some(good.clone()));
-        let left = road.run_whole(&[fine.clone(), bad, fine]);
+        let left = path.run_whole(&[fine.clone(), bad, fine]);
         assert_eq!(left[1].outcome.text, format!("dead-letter:{name}"));
         assert_eq!(left[1].outcome.destination, Destination::DeadLetter);
         assert_eq!(left[0].outcome.judged, alone[0].outcome.judged, "{name}");
@@ -317,12 +317,12 @@ fn a_record_that_cannot_be_scored_leaves_its_neighbours_scored() {
     let mut w = ndarray::Array2::zeros((PIXELS, PIXELS));
     w[(0, 0)] = f32::MAX;
     w[(0, 1)] = f32::MAX;
-    let mut road = Road::new(Policy { on_guard_failure: OnGuardFailure::Open, ..ENFORCE });
-    road.networks = broken_networks(w, 0.0);
+    let mut path = RecordPath::new(Policy { on_guard_failure: OnGuardFailure::Open, ..ENFORCE });
+    path.networks = broken_networks(w, 0.0);
     let mut records = raw(slice("clean.u8"));
     records.truncate(20);
     records[7].value.as_mut().expect("an image")[..2].fill(255);
-    let together = road.run_whole(&records);
+    let together = path.run_whole(&records);
     let faulty: Vec<usize> =
         (0..records.len()).filter(|&i| together[i].outcome.judged.is_err()).collect();
     assert_eq!(faulty, [7]);
@@ -331,16 +331,16 @@ fn a_record_that_cannot_be_scored_leaves_its_neighbours_scored() {
         (outcome.destination, outcome.text),
         (Destination::Quarantine, "quarantine:unscorable")
     );
-    let alone = road.run(&records, (0..records.len()).map(|i| i..i + 1));
+    let alone = path.run(&records, (0..records.len()).map(|i| i..i + 1));
     assert_eq!(together, alone);
 
     // It is the record's doing, whatever is done when the guard fails.
-    road.guard = Road::new(ENFORCE).guard;
+    path.guard = RecordPath::new(ENFORCE).guard;
     // It is another revision, and the trace says so.
     let but_trace = |left: Vec<Left>| -> Vec<Left> {
         left.into_iter().map(|left| Left { trace: vec![], ..left }).collect()
     };
-    assert_eq!(but_trace(road.run_whole(&records)), but_trace(together));
+    assert_eq!(but_trace(path.run_whole(&records)), but_trace(together));
 }
 
 #[test]
@@ -349,10 +349,10 @@ fn a_guard_that_cannot_score_lets_all_pass_or_nothing_as_its_policy_says() {
     records.truncate(3);
     records.push(record(None, None));
     let broken = |on_guard_failure| {
-        let mut road = Road::new(Policy { on_guard_failure, ..ENFORCE });
+        let mut path = RecordPath::new(Policy { on_guard_failure, ..ENFORCE });
         let all = ndarray::Array2::from_elem((PIXELS, PIXELS), f32::MAX);
-        road.networks = broken_networks(all, f32::MAX);
-        road
+        path.networks = broken_networks(all, f32::MAX);
+        path
     };
     let left = broken(OnGuardFailure::Open).run_whole(&records);
     let said: Vec<_> =
@@ -361,11 +361,11 @@ fn a_guard_that_cannot_score_lets_all_pass_or_nothing_as_its_policy_says() {
     let dead = ("dead-letter:null-value", Destination::DeadLetter);
     assert_eq!(said, [passed, passed, passed, dead]);
 
-    let mut road = broken(OnGuardFailure::Closed);
+    let mut path = broken(OnGuardFailure::Closed);
     let position = Position { partition: Partition(0), offset: Offset(0) };
     let value = records[0].value.as_deref();
     let record = Record::bare(position, value);
-    let failed = road.batch.score(&road.guard, &mut road.networks, &[record]);
+    let failed = path.batch.score(&path.guard, &mut path.networks, &[record]);
     let message = failed.expect_err("it must not pass").to_string();
     assert!(message.contains("not finite"), "{message}");
 }
