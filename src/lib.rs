@@ -2,9 +2,10 @@
 //! input, corrects or holds back what looks attacked, and turns what an operator must know into
 //! one alert.
 //!
-//! The modules below are listed in the order a record travels. **A module uses only those above
-//! it**; `tests/core/layering.rs` reads the `use` lines and holds us to it. Everything down to
-//! [`monitor`] computes and does no I/O; the outside world lives in [`shell`].
+//! **A module uses only modules that are listed earlier in this file**; `tests/core/layering.rs` checks
+//! the `use` lines. A record passes most of them in about this order. Modules up to and including
+//! [`sim`] do no I/O. [`shell`] has Kafka, HTTP, the clock and the threads; `fit` and [`cli`] also
+//! read and write files. ARCHITECTURE.md says what each module is.
 
 pub mod record;
 

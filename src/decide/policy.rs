@@ -18,8 +18,9 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFlagged {
-    /// Deliver the autoencoder's version in the record's own format; held back instead if that
-    /// version would itself be flagged.
+    /// Deliver a corrected version in the record's own format: the autoencoder's or the denoiser's, as
+    /// [`Decider::version`](super::Decider::version) chooses. If that version would itself be flagged, the record
+    /// is held back.
     Correct,
     /// Hold the original back.
     #[default]
@@ -32,12 +33,13 @@ pub enum OnFlagged {
 pub enum OnGuardFailure {
     /// They pass untouched, marked `unscored`.
     Open,
-    /// The worker stops before committing; nothing passes until it is mended.
+    /// The partition pauses at the record that cannot be scored, until the guard can score it. Other partitions
+    /// go on.
     #[default]
     Closed,
 }
 
-/// The three together.
+/// What the operator wants: mode, and what happens to flagged and to unscorable records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     pub mode: Mode,

@@ -6,7 +6,7 @@
 //!
 //! It cannot tell whether the rows it is given are clean: an attack among them becomes normal.
 
-// In the order of use: each uses only those above it.
+// In the order of use: each uses only modules that are listed earlier.
 pub mod progress;
 mod seed;
 pub mod data;

@@ -88,9 +88,8 @@ impl Fault {
     /// Every name a fault can have, in the order of the variants.
     pub const NAMES: &'static [&'static str] = <Self as strum::VariantNames>::VARIANTS;
 
-    /// Whether the record cannot go on as it is, whatever the mode: then it is dead-lettered in observe
-    /// mode too.
-    pub fn holds_back(&self) -> bool {
+    /// Whether the record is dead-lettered in observe mode too: the sanitized topic cannot take it as it is.
+    pub fn is_always_dead_lettered(&self) -> bool {
         self.is_refusal() || matches!(self, Self::TooManyHeaders { .. } | Self::StepFailed)
     }
 
@@ -108,7 +107,8 @@ impl Fault {
         )
     }
 
-    /// Whether the record is held back, not dead-lettered: it could be read.
+    /// Whether the record goes to the quarantine topic and not to the dead-letter topic: it could be read, but not
+    /// scored.
     pub fn is_quarantined(&self) -> bool {
         matches!(self, Self::Unscorable)
     }

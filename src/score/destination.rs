@@ -22,7 +22,7 @@ pub fn destination(
     unscored: bool,
 ) -> (Destination, &'static str) {
     let mode = match verdict {
-        Err(fault) if fault.holds_back() => Mode::Enforce,
+        Err(fault) if fault.is_always_dead_lettered() => Mode::Enforce,
         _ => mode,
     };
     let text = match verdict {

@@ -1,4 +1,4 @@
-//! A record's rows: opened, decoded, validated.
+//! A record's rows: decoded and validated. Sealed values are opened before, in `unseal.rs`.
 
 use super::Guard;
 use super::unseal::Cover;

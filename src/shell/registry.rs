@@ -4,16 +4,16 @@
 //! for what a schema refers to: the API of Confluent's registry, which others speak too. One worker
 //! asks at a time; what it learns is everybody's.
 //!
-//! That a schema does not exist is believed only of a registry that says so in its own words, and
-//! for a minute: a wrong address answers 404 to everything, and dead-lettering a stream for it
-//! would be ours. Whatever else is not an answer is the world's doing ([`Unavailable`]), and after
-//! it nobody asks for a while.
+//! We believe that a schema does not exist only if the registry says so in its own words, and for
+//! `ABSENT_FOR`. A wrong address answers 404 to everything; dead-lettering a stream for that would be
+//! our fault. Any other failure is the world's ([`Unavailable`]), and after it nobody asks for a while.
 //!
-//! A sender who makes up ids makes us ask for each. Who sends a record, the log does not say; its
-//! partition is the nearest that it says. So each partition may name so many schemas that the registry
-//! does not have (`ABSENT_MAX`); then an id that nobody knows is taken for another one, and its record is
+//! A sender who makes up ids makes us ask for each. The log does not say who sends a record; the
+//! partition is the nearest that it says. So each partition may name `ABSENT_MAX` schemas that the
+//! registry does not have. After that, an unknown id of this partition counts as absent, and its record is
 //! dead-lettered without a question. The other partitions go on asking. `LOOKUPS` bounds how often the
-//! registry is asked in all; what goes beyond waits, or passes unscored, as if it did not answer.
+//! registry is asked in all. A record beyond that bound waits, or passes unscored, as if the registry did
+//! not answer.
 //!
 //! What it cannot see: who of one partition's senders makes up ids. A schema that is new while another
 //! sender of its partition floods it with invented ones may be taken for one of those.

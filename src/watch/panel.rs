@@ -126,7 +126,7 @@ impl Panel {
         Self { states, recent: VecDeque::new(), credited_to: None }
     }
 
-    /// Whether there is no watch.
+    /// A panel without hypotheses.
     pub fn empty() -> Self {
         Self { states: vec![], recent: VecDeque::new(), credited_to: None }
     }

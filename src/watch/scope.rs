@@ -7,7 +7,7 @@ use super::Hypothesis;
 use crate::alarm::{Game, Key, Order, WindowStart};
 use crate::record::Partition;
 
-/// Whose records are counted together. Those of one client will be another scope.
+/// Whose records are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All of the stream.

@@ -1,14 +1,14 @@
-//! The road: `src/lib.rs` lists the modules in the order a record travels, and a module uses only
-//! those above it. This test reads the source and holds us to it.
+//! Layering: a module uses only modules that `src/lib.rs` lists earlier. This test reads the source
+//! and checks it.
 //!
 //! It looks for `crate::name` and `tripline::name`, also within braces, outside comments and
 //! strings. It cannot see what a macro writes, nor `super::` that climbs out of a module's own root;
-//! the binary (`main.rs`) stands below everything and may use all.
+//! the binary (`main.rs`) may use all modules.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules of `lib.rs`, topmost first.
+/// The modules of `lib.rs`, in its order.
 fn modules(lib: &str) -> Vec<String> {
     let lib = code(lib);
     let name =
@@ -117,13 +117,13 @@ fn violations(modules: &[String], module: &str, source: &str) -> Vec<String> {
     let Some(own) = place(module) else {
         return vec![format!("`{module}` is not listed in lib.rs")];
     };
-    let below = |name: &String| place(name).is_some_and(|at| at > own);
-    let mut found: Vec<String> = named(source).into_iter().filter(below).collect();
+    let later = |name: &String| place(name).is_some_and(|at| at > own);
+    let mut found: Vec<String> = named(source).into_iter().filter(later).collect();
     found.sort();
     found.dedup();
     found
         .into_iter()
-        .map(|name| format!("`{module}` uses `{name}`, which stands below it"))
+        .map(|name| format!("`{module}` uses `{name}`, which is listed later"))
         .collect()
 }
 
@@ -139,7 +139,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn a_module_uses_only_those_above_it() {
+fn a_module_uses_only_modules_listed_earlier() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let modules = modules(&fs::read_to_string(src.join("lib.rs")).unwrap());
     assert!(!modules.is_empty(), "lib.rs lists no module");
@@ -157,16 +157,16 @@ fn a_module_uses_only_those_above_it() {
         let found = violations(&modules, module, &fs::read_to_string(&path).unwrap());
         wrong.extend(found.into_iter().map(|what| format!("src/{}: {what}", inside.display())));
     }
-    assert!(wrong.is_empty(), "the road goes one way:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "a module uses only modules listed earlier:\n{}", wrong.join("\n"));
 }
 
 /// Modules a, b, c, d in this order; what module `b` may say.
-fn check(source: &str, uses_below: &[&str]) {
+fn check(source: &str, uses_later: &[&str]) {
     let modules =
         modules("//! pub mod z;\npub mod a;\n\npub mod b;\npub mod c;\npub mod d;\nmod e;");
     assert_eq!(modules, ["a", "b", "c", "d"]);
     let expected: Vec<String> =
-        uses_below.iter().map(|name| format!("`b` uses `{name}`, which stands below it")).collect();
+        uses_later.iter().map(|name| format!("`b` uses `{name}`, which is listed later")).collect();
     assert_eq!(violations(&modules, "b", source), expected, "{source}");
 }
 

@@ -145,7 +145,7 @@ pub enum BadOutput {
 }
 
 impl ValueForm {
-    /// ValueForm type of a sealed value.
+    /// Media type of a sealed value.
     pub const JOSE: &'static str = "application/jose";
 }
 
