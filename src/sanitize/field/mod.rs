@@ -1,9 +1,9 @@
 //! What is done to one field of a value before its record leaves: small steps, one file each. This file holds the
 //! trait and the list.
 //!
-//! These steps make values poorer for whoever reads an output; those beside this folder make a flagged row harmless.
-//! A record was scored before any of them, so no verdict hangs on them. They know no randomness and no clock: the
-//! same record leaves with the same bytes after a replay.
+//! These steps hide parts of a value from the readers of an output. The steps on a row (`sanitize/*.rs`) make a flagged row
+//! harmless. Records are scored before any step on a field, so no verdict depends on one. The steps use no randomness and no
+//! clock: after a replay a record leaves with the same bytes.
 
 mod bands;
 mod ff1;

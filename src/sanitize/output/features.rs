@@ -1,6 +1,6 @@
 //! Whether fields of the sanitized output that change are features of the model: it would read what was not scored.
 //!
-//! A pointer is looked at without the parts that lead to a row (numbers, `*`, and the members that requests and events
+//! A path is looked at without the parts that lead to a row (numbers, `*`, and the members that requests and events
 //! stand in), so that every format that the stream reads is meant. It is careful rather than exact: what changes how a
 //! request is read counts as a feature too. It cannot see that two fields say the same.
 
@@ -13,10 +13,10 @@ use crate::record::{Feature, Schema};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FeatureStep {
     #[error(
-        "output of \"sanitized\": {pointer:?} changes {feature:?}, which the model reads: it would read what was not \
+        "output of \"sanitized\": {path:?} changes {feature:?}, which the model reads: it would read what was not \
          scored; change it before the stream's input, and fit on that"
     )]
-    Changes { pointer: String, feature: String },
+    Changes { path: String, feature: String },
     #[error(
         "output of \"sanitized\": `keep` lacks the feature {feature:?}: the model would read what was not scored; add its \
          pointer, or write `drop`"
@@ -47,10 +47,10 @@ impl OutputSpecs {
             return Ok(());
         };
         let places = places(schema, reading);
-        for pointer in changed(spec) {
-            let keys = pointer_keys(pointer).unwrap_or_default();
+        for path in changed(spec) {
+            let keys = pointer_keys(path).unwrap_or_default();
             if let Some(feature) = feature_at(&keys, &places, reading.format) {
-                return Err(FeatureStep::Changes { pointer: pointer.to_owned(), feature });
+                return Err(FeatureStep::Changes { path: path.to_owned(), feature });
             }
         }
         if spec.keep.is_empty() {
@@ -79,8 +79,7 @@ fn places(schema: &Schema, reading: &codec::Config) -> Vec<(Vec<String>, String)
     let ids: Vec<&str> = schema.features.iter().filter(is_id).map(Feature::name).collect();
     match &reading.fields {
         Some(fields) => {
-            let place =
-                |pointer: &String| (pointer_keys(pointer).unwrap_or_default(), pointer.clone());
+            let place = |path: &String| (pointer_keys(path).unwrap_or_default(), path.clone());
             let places = fields.pointers().iter().map(place);
             let is_id = |keys: &[String]| keys.last().is_some_and(|last| ids.contains(&&**last));
             places.filter(|(keys, _)| !is_id(keys)).collect()
@@ -116,7 +115,7 @@ fn feature_at(keys: &[String], places: &[(Vec<String>, String)], format: Format)
     }
     let meets =
         |place: &[String]| rest.iter().zip(place).all(|(a, b)| a == "*" || fold::is_same(a, b));
-    // A server that goes by names finds a feature under the last part of its pointer.
+    // A server that goes by names finds a feature under the last part of its path.
     let named = |place: &[String]| match (rest.first(), place.last()) {
         (Some(key), Some(name)) => around && fold::is_same(key, name),
         _ => false,
@@ -169,7 +168,7 @@ mod tests {
     #[test]
     fn a_step_on_a_feature_is_found_in_every_format_that_the_stream_reads() {
         let json = Format::Json;
-        for (pointer, expected) in [
+        for (path, expected) in [
             ("/amount", Some("amount")),
             ("/Amount", Some("amount")),
             ("/amount/x", Some("amount")),
@@ -180,9 +179,9 @@ mod tests {
             ("/customer/amount", None),
             ("/data", None),
         ] {
-            check(json, None, (&[], &[pointer]), expected);
+            check(json, None, (&[], &[path]), expected);
         }
-        for (pointer, expected) in [
+        for (path, expected) in [
             ("/instances/*/amount", Some("amount")),
             ("/instances/*/0", Some("amount")),
             ("/instances", Some("amount")),
@@ -190,7 +189,7 @@ mod tests {
             ("/instances/*/customer", None),
             ("/signature_name", None),
         ] {
-            check(Format::KserveV1, None, (&[], &[pointer]), expected);
+            check(Format::KserveV1, None, (&[], &[path]), expected);
         }
         for format in [Format::OipJson, Format::Auto, Format::CloudEvents] {
             check(format, None, (&[], &["/inputs/*/data"]), Some("inputs"));
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_to_features_count_instead_of_names() {
+    fn paths_to_features_count_instead_of_names() {
         let fields: Option<&[&str]> = Some(&["/pay/amount", "/who/age", "/order"]);
         check(Format::Json, fields, (&[], &["/amount"]), None);
         check(Format::Json, fields, (&[], &["/pay"]), Some("/pay/amount"));

@@ -1,9 +1,12 @@
 //! What leaves by one output: `[[stream.output]]`.
 //!
-//! A record is scored as it came. Here its value becomes poorer (fields kept, dropped, changed), or is sealed for the
-//! owner of a key, or is left out for a pointer. If that cannot be done to a record, it leaves as a pointer or sealed
-//! as a whole, never in clear: [`Output::value`] says which. What a reader learns from lengths, times, and from what
-//! is kept, it does not hide.
+//! A record is scored as it came. Then its value loses fields (dropped or changed), or is sealed for the owner of a key, or a
+//! pointer takes its place. If that cannot be done to a record, a pointer leaves or the whole value is sealed;
+//! [`Output::value`] says which. It never leaves in clear.
+//!
+//! A **path** here is a JSON pointer to a field of a value. A **pointer** is a record that only names another.
+//!
+//! Blind spot: readers still learn from lengths, from times, and from the fields that are kept.
 
 mod features;
 mod plan;
@@ -21,14 +24,14 @@ use plan::{BadPlan, Plan, Wish};
 /// What the configuration says of one output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputSpec {
-    /// JSON pointers: all else goes.
+    /// Paths of the fields that stay. All others go.
     pub keep: Vec<String>,
-    /// JSON pointers of what goes.
+    /// Paths of the fields that go.
     pub drop: Vec<String>,
     pub steps: Vec<StepSpec>,
-    /// Name and public key of those who may read the value.
+    /// Name and public key of the reader that the value is sealed for.
     pub encrypt_to: Option<(String, KeyMaterial)>,
-    /// Instead of the value, where it stands.
+    /// Whether a pointer leaves instead of the value.
     pub pointer: bool,
     pub trace: TraceDetail,
     pub record_key: KeyRule,
@@ -93,18 +96,18 @@ enum KeyStep {
     Pseudonym(Pseudonym),
 }
 
-/// What the pseudonym of a record's key is made with, where a field has its pointer.
+/// The pseudonym of a field is made with the field's path. The pseudonym of a record's key is made with this text in its place.
 pub const RECORD_KEY: &str = "record-key";
 
-/// As what a value leaves.
+/// The form in which a value leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ValueForm {
-    /// As it is, or with its fields changed: of the format that its headers say.
+    /// As it came, or with fields changed. Its format is the one in its headers.
     #[default]
     Record,
     /// As a JWE: [`ValueForm::JOSE`].
     Sealed,
-    /// Not at all: where it stands goes in its place.
+    /// A pointer in its place: topic, partition and offset.
     Pointer,
 }
 
@@ -113,11 +116,11 @@ pub enum ValueForm {
 pub enum KeyFate {
     Same,
     Gone,
-    /// It was written.
+    /// It became a pseudonym.
     Named,
 }
 
-/// The outputs of a stream that are not as they would be without a table.
+/// The tables of a stream's outputs, as the configuration has them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputSpecs {
     pub sanitized: Option<OutputSpec>,
@@ -125,7 +128,7 @@ pub struct OutputSpecs {
     pub dead_letter: Option<OutputSpec>,
 }
 
-/// The same, ready.
+/// The tables of a stream's outputs, ready for records.
 #[derive(Debug, Default)]
 pub struct OutputTables {
     pub sanitized: Option<Output>,
@@ -150,12 +153,12 @@ impl ValueForm {
 }
 
 impl OutputSpec {
-    /// Whether fields of a value change: then it must be JSON.
+    /// Whether fields change. Then values must be JSON.
     pub fn has_fields(&self) -> bool {
         !(self.keep.is_empty() && self.drop.is_empty() && self.steps.is_empty())
     }
 
-    /// Whether a value leaves otherwise than it came.
+    /// Whether values leave in another form than they came in.
     pub fn changes_values(&self) -> bool {
         self.has_fields() || self.encrypt_to.is_some() || self.pointer
     }
@@ -177,8 +180,8 @@ impl OutputSpec {
             }
         };
         let mut wishes = vec![];
-        wishes.extend(self.keep.iter().map(|pointer| (pointer.clone(), Wish::Keep)));
-        wishes.extend(self.drop.iter().map(|pointer| (pointer.clone(), Wish::Drop)));
+        wishes.extend(self.keep.iter().map(|path| (path.clone(), Wish::Keep)));
+        wishes.extend(self.drop.iter().map(|path| (path.clone(), Wish::Drop)));
         for StepSpec { kind, settings } in &self.steps {
             let wrong = |why| BadOutput::Step { field: settings.field.clone(), why };
             let wish = if kind == DROP {
@@ -197,7 +200,7 @@ impl OutputSpec {
 }
 
 impl OutputSpecs {
-    /// Each table with what `of` calls it.
+    /// Each table, with the name that `of` has for it.
     pub fn each(&self) -> impl Iterator<Item = (&'static str, &OutputSpec)> {
         let all = [
             ("sanitized", &self.sanitized),
@@ -224,7 +227,7 @@ impl OutputSpecs {
 }
 
 impl Output {
-    /// Whether a value may leave otherwise than it came.
+    /// Whether values may leave in another form than they came in.
     pub fn changes_values(&self) -> bool {
         self.plan.is_some() || self.sealer.is_some() || self.pointer
     }
@@ -234,12 +237,12 @@ impl Output {
         self.sealer.as_ref().map(Sealer::uses)
     }
 
-    /// Appends to `out` what leaves instead of `value`, which its sender says is of `content_type`; says as what it
-    /// leaves. Of a pointer nothing is appended. `scratch` is overwritten.
+    /// Appends to `out` the bytes that leave instead of `value`, and returns their form. For a pointer nothing is appended.
+    /// `content_type` is the one that the sender gave. `scratch` is overwritten.
     ///
     /// # Errors
-    /// If a step cannot be applied, and there is no key that the whole could be sealed with: then nothing may leave
-    /// but a pointer. `out` is then as it was.
+    /// If a step cannot be applied, and there is no key to seal the whole value with. Then only a pointer may leave, and
+    /// `out` is as it was.
     pub fn value(
         &self,
         value: &[u8],
@@ -259,7 +262,7 @@ impl Output {
             return Ok(ValueForm::Record);
         };
         scratch.plain.clear();
-        // Who may open it may read all of it: what no step can be applied to is sealed as a whole.
+        // Whoever has the key may read all of the value. So if a step cannot be applied, the whole value is sealed.
         let plan = self.plan.as_ref();
         let poorer = plan.is_some_and(|plan| plan.rewrite(value, &mut scratch.plain).is_ok());
         let plain = if poorer { &scratch.plain } else { value };
@@ -271,7 +274,7 @@ impl Output {
         Ok(ValueForm::Sealed)
     }
 
-    /// Appends what a record's key becomes, if that is another.
+    /// Appends the key that leaves instead of `key`, if it is another one.
     pub fn key(&self, key: &[u8], out: &mut Vec<u8>) -> KeyFate {
         match &self.key {
             KeyStep::Same => KeyFate::Same,
@@ -300,7 +303,7 @@ impl HeaderRule {
     }
 }
 
-/// Sizes: what is in it was a record's.
+/// Shows only sizes: the bytes were a record's.
 impl fmt::Debug for Scratch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Scratch({}, {})", self.plain.len(), self.sealed.len())

@@ -1,7 +1,7 @@
-//! Which fields of a value leave, and what becomes of them: JSON pointers as a tree.
+//! Which fields of a value leave, and what becomes of them: paths (JSON pointers) as a tree.
 //!
-//! A part of a pointer that is `*` stands for every element of an array and every member of an object, so that all
-//! rows of a request are meant. Pointers that could disagree about one field are refused.
+//! A part of a path that is `*` stands for every element of an array and every member of an object, so that all
+//! rows of a request are meant. Paths that could disagree about one field are refused.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use crate::sanitize::field::FieldStep;
 /// A node of the tree: a place in a value.
 #[derive(Debug, Default)]
 pub struct Node {
-    /// What leads on from here, by its part of a pointer.
+    /// The nodes below this one, by the next part of a path.
     children: Vec<(String, Node)>,
-    /// Where `*` leads.
+    /// The node that `*` leads to.
     every: Option<Box<Node>>,
-    /// A list of fields to keep names this place: all below it stays.
+    /// Whether `keep` names this place: then everything below it stays.
     pub keeps: bool,
-    /// The field goes, with its name.
+    /// Whether the field is dropped, with its name.
     pub drops: bool,
     pub step: Option<Box<dyn FieldStep>>,
 }
@@ -27,15 +27,15 @@ pub struct Node {
 #[derive(Debug, Default)]
 pub struct Plan {
     pub root: Node,
-    /// Only what is named stays; else all that is not.
+    /// Whether only fields that `keep` names stay. Otherwise all fields stay that `drop` does not name.
     pub keeps_only: bool,
 }
 
-/// Why pointers cannot be used.
+/// Why paths cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadPlan {
     #[error(transparent)]
-    Pointer(#[from] BadFields),
+    Path(#[from] BadFields),
     #[error("the pointer {0:?} names the whole value")]
     Whole(String),
     #[error("the pointer {0:?} has more than {max} parts", max = DEPTH_MAX)]
@@ -48,10 +48,10 @@ pub enum BadPlan {
     Gone(String),
 }
 
-/// Parts of a pointer: what bounds the depth of every walk.
+/// A path has at most this many parts. This bounds the depth of every walk.
 const DEPTH_MAX: usize = 32;
 
-/// What a pointer asks for.
+/// What a path asks for.
 pub enum Wish {
     Keep,
     Drop,
@@ -60,7 +60,7 @@ pub enum Wish {
 
 impl Plan {
     /// # Errors
-    /// The first pointer that cannot be used.
+    /// The first path that cannot be used.
     pub fn new(wishes: Vec<(String, Wish)>) -> Result<Self, BadPlan> {
         let mut plan = Self::default();
         let mut seen: Vec<(Vec<String>, String, bool)> = vec![];
@@ -68,38 +68,38 @@ impl Plan {
         let (keeps, others): (Vec<_>, Vec<_>) =
             wishes.into_iter().partition(|(_, wish)| matches!(wish, Wish::Keep));
         plan.keeps_only = !keeps.is_empty();
-        for (pointer, wish) in keeps.into_iter().chain(others) {
-            let keys = pointer_keys(&pointer)?;
+        for (path, wish) in keeps.into_iter().chain(others) {
+            let keys = pointer_keys(&path)?;
             if keys.is_empty() {
-                return Err(BadPlan::Whole(pointer));
+                return Err(BadPlan::Whole(path));
             }
             if keys.len() > DEPTH_MAX {
-                return Err(BadPlan::Deep(pointer));
+                return Err(BadPlan::Deep(path));
             }
             let keeps = matches!(wish, Wish::Keep);
             for (known, other, kept) in &seen {
                 if *kept == keeps && (begins(known, &keys) || begins(&keys, known)) {
-                    return Err(BadPlan::Overlap(pointer, other.clone()));
+                    return Err(BadPlan::Overlap(path, other.clone()));
                 }
             }
             let kept =
                 |(known, _, kept): &(Vec<String>, String, bool)| *kept && begins(&keys, known);
             if plan.keeps_only && !keeps && !seen.iter().any(kept) {
-                return Err(BadPlan::Gone(pointer));
+                return Err(BadPlan::Gone(path));
             }
-            let node = plan.root.reach(&keys).ok_or_else(|| BadPlan::Every(pointer.clone()))?;
+            let node = plan.root.reach(&keys).ok_or_else(|| BadPlan::Every(path.clone()))?;
             match wish {
                 Wish::Keep => node.keeps = true,
                 Wish::Drop => node.drops = true,
                 Wish::Step(step) => node.step = Some(step),
             }
-            seen.push((keys, pointer, keeps));
+            seen.push((keys, path, keeps));
         }
         Ok(plan)
     }
 }
 
-/// Whether `keys` lead to `to` or into it.
+/// Whether the place of `keys` is that of `to` or inside it.
 fn begins(keys: &[String], to: &[String]) -> bool {
     keys.len() >= to.len() && keys.iter().zip(to).all(|(a, b)| fold::is_same(a, b))
 }
@@ -127,13 +127,13 @@ impl Node {
         next.reach(rest)
     }
 
-    /// Whether nothing lies below.
+    /// Whether no node is below this one.
     pub fn is_leaf(&self) -> bool {
         self.children.is_empty() && self.every.is_none()
     }
 
-    /// Where a member called `key` leads. A reader that does not mind the case of letters takes `Name` for `name`: what
-    /// is done to one is done to the other. What is kept must have the name itself.
+    /// The node of the member `key`. Some readers ignore the case of letters and take `Name` for `name`. So a step or `drop` for
+    /// `name` is applied to `Name` too. `keep` keeps only the exact name.
     pub fn member(&self, key: &str, exactly: bool) -> Option<&Self> {
         if let Some(every) = &self.every {
             return Some(every);
@@ -143,7 +143,7 @@ impl Node {
         exact.or_else(near).map(|(_, node)| node)
     }
 
-    /// Where the element at `index` leads.
+    /// The node of the element at `index`.
     pub fn element(&self, index: usize) -> Option<&Self> {
         if let Some(every) = &self.every {
             return Some(every);
@@ -155,7 +155,7 @@ impl Node {
         self.children.iter().find(|(name, _)| is_here(name)).map(|(_, node)| node)
     }
 
-    /// Whether elements of an array can be meant at all.
+    /// Whether some path names elements of an array here.
     pub fn has_elements(&self) -> bool {
         let is_index = |(name, _): &(String, Self)| name.bytes().all(|byte| byte.is_ascii_digit());
         self.every.is_some() || self.children.iter().any(is_index)
@@ -181,12 +181,12 @@ mod tests {
             Wish::Keep => Wish::Keep,
             _ => Wish::Drop,
         };
-        let wishes = wishes.iter().map(|(pointer, wish)| ((*pointer).into(), copy(wish))).collect();
+        let wishes = wishes.iter().map(|(path, wish)| ((*path).into(), copy(wish))).collect();
         assert_eq!(Plan::new(wishes).err(), expected);
     }
 
     #[test]
-    fn pointers_that_could_disagree_about_a_field_are_refused() {
+    fn paths_that_could_disagree_about_a_field_are_refused() {
         use Wish::{Drop, Keep};
         let overlap = |a: &str, b: &str| Some(BadPlan::Overlap(a.into(), b.into()));
         check(&[("/a", Drop), ("/a", Drop)], overlap("/a", "/a"));

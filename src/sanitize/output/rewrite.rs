@@ -1,7 +1,7 @@
 //! A JSON value with some of its fields changed or gone, every other byte as it was.
 //!
 //! The value is checked to be JSON first; what follows splits it by brackets, commas and quotes, and recurses no
-//! deeper than a pointer is long. Whatever does not stand where the plan looks for it could hide a field, as a
+//! deeper than a path is long. Whatever does not stand where the plan looks for it could hide a field, as a
 //! document in a string does: then nothing leaves. What it cannot see is a field under another name.
 
 use serde::de::IgnoredAny;
@@ -10,7 +10,7 @@ use super::plan::{Node, Plan};
 use crate::open::fold;
 use crate::sanitize::field::{Leaf, Unfit};
 
-/// The member of a structured CloudEvent that pointers lead into, and the one that stands for it and hides all.
+/// The member of a structured CloudEvent that paths lead into, and the one that stands for it and hides all.
 const PAYLOAD: &str = "data";
 const BINARY: &str = "data_base64";
 
@@ -45,7 +45,7 @@ struct Rewrite<'t, 'o> {
 }
 
 impl Rewrite<'_, '_> {
-    /// Passes over the value that begins here, which stands at `node`. `kept`: what no pointer names stays.
+    /// Passes over the value that begins here, which stands at `node`. `kept`: what no path names stays.
     fn value(&mut self, node: &Node, kept: bool, is_root: bool) -> Result<(), Unfit> {
         if let Some(step) = &node.step {
             let start = self.at;
@@ -73,7 +73,7 @@ impl Rewrite<'_, '_> {
         match self.here() {
             b'{' => self.object(node, kept, is_root),
             b'[' if node.has_elements() || !kept && !is_root => self.array(node, kept),
-            // A document in a string, or rows where one object is looked for: what a pointer means may be in it.
+            // A document in a string, or rows where one object is looked for: what a path means may be in it.
             _ if is_root && !kept => Err(Unfit::Hidden),
             b'[' | b'"' if kept => Err(Unfit::Hidden),
             _ => {

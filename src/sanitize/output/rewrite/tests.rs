@@ -10,8 +10,8 @@ use crate::sanitize::field::{FIELD_STEPS, FieldSettings};
 fn plan(keep: &[&str], drop: &[&str], null: &[&str]) -> Plan {
     let step = || (FIELD_STEPS[0].make)(&FieldSettings::default()).unwrap();
     assert_eq!(FIELD_STEPS[0].name, "null");
-    let of = |pointers: &[&str], wish: &dyn Fn() -> Wish| {
-        pointers.iter().map(|&pointer| (pointer.to_owned(), wish())).collect::<Vec<_>>()
+    let of = |paths: &[&str], wish: &dyn Fn() -> Wish| {
+        paths.iter().map(|&path| (path.to_owned(), wish())).collect::<Vec<_>>()
     };
     let keep = of(keep, &|| Wish::Keep);
     let drop = of(drop, &|| Wish::Drop);
