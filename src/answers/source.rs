@@ -32,7 +32,7 @@ pub struct AnswerSource {
 /// Why a record leads to no half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoHalf {
-    /// It is no answer.
+    /// The record is no answer.
     Beside,
     /// Nobody can tell of which record it is the answer.
     WithoutId,

@@ -1,4 +1,4 @@
-//! Whoever reads the deployed model's answers: each becomes a half in the join topic, once.
+//! The answer reader: reads the deployed model's answers, and writes a half to the join topic for each, once.
 //!
 //! Halves, offsets and how far each partition is read leave in one transaction. The last of these, in the first partition of
 //! the state topic, says where it goes on: a coordinator may forget offsets after a broker's crash. Several readers may share
@@ -35,9 +35,9 @@ pub struct AnswerDriver<S> {
     inbox: Arc<Inbox<Arc<Stream>>>,
     /// Partitions that are read.
     reading: BTreeMap<Partition, ReadSoFar>,
-    /// Those of which the last commit is looked for.
+    /// Partitions whose last commit is looked for.
     restoring: Restoring,
-    /// Those that were read further since the last commit.
+    /// Partitions that were read further since the last commit.
     moved: BTreeSet<Partition>,
     /// Since when the log of some partition does not have the next offset.
     interrupted: Option<Instant>,
@@ -384,7 +384,7 @@ impl<S: Session> AnswerDriver<S> {
 }
 
 impl Restoring {
-    /// These too, at once.
+    /// Adds these partitions, to be restored at once.
     fn begin(&mut self, partitions: &[Partition]) {
         self.partitions.extend(partitions);
         self.again = None;

@@ -1,34 +1,35 @@
-//! Under at-least-once: what has arrived of a transaction that was given up for a record that its
-//! topic did not take.
+//! Under at-least-once: records that have arrived in the outputs, although the lanes begin again before them.
 //!
-//! Without transactions nothing undoes what was sent, and the lanes begin again at their last state. So
-//! what has arrived since is judged and counted again, and not sent again. It is remembered by
-//! process: whoever takes the partition over sends it once more.
+//! If a topic refuses a record, the worker begins again at the last state of each lane. Without transactions nothing
+//! undoes what was sent since. So records that have arrived are scored and counted again, but not sent again.
+//!
+//! The process keeps this in memory. A worker of another process that takes the partition over sends these records once
+//! more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::{Offset, Partition, Position};
 
-/// Which records beyond the last state are in the outputs.
+/// Records beyond the last state that have arrived in the outputs.
 #[derive(Debug, Default)]
 pub struct Arrivals {
-    /// From where to where it was sent, by partition, since the last commit or failure.
+    /// By partition: the first record that was sent since the last commit or failure, and the offset behind the last one.
     sent: BTreeMap<Partition, (Offset, Offset)>,
     known: BTreeMap<Partition, Arrived>,
 }
 
-/// Everything between two offsets has arrived, but for some.
+/// All records of a partition in `from..below` have arrived, except those at `but`.
 #[derive(Debug)]
 struct Arrived {
-    /// Committed, or never sent: of what lies below nothing is known. If it is read again, after
-    /// somebody else wrote an older state, it is sent again.
+    /// Nothing is known of records before this offset: they are committed, or were never sent. If another process writes
+    /// an older state and such a record is read again, it is sent again.
     from: Offset,
     below: Offset,
     but: BTreeSet<Offset>,
 }
 
 impl Arrivals {
-    /// Whether the record at `at` need not be sent.
+    /// Whether the record at `at` has arrived, so that it need not be sent.
     pub fn has(&self, at: Position) -> bool {
         let known = self.known.get(&at.partition);
         known.is_some_and(|known| {
@@ -36,18 +37,18 @@ impl Arrivals {
         })
     }
 
-    /// Whether nothing that is read again has left already.
+    /// Whether no record is known to have arrived.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// The record at `at` is on its way. Records of a partition are sent in order.
+    /// Notes that the record at `at` is sent. Records of a partition are sent in order.
     pub fn send(&mut self, at: Position) {
         let next = at.offset.next();
         self.sent.entry(at.partition).or_insert((at.offset, next)).1 = next;
     }
 
-    /// All that was sent has arrived, but for `owed`.
+    /// Notes that every record sent has arrived, except those at `owed`.
     pub fn arrived_but(&mut self, owed: &BTreeSet<Position>) {
         for (partition, (first, sent)) in std::mem::take(&mut self.sent) {
             let nothing = || Arrived { from: first, below: sent, but: BTreeSet::new() };
@@ -63,12 +64,12 @@ impl Arrivals {
         }
     }
 
-    /// What became of what was sent is not known, or it is committed.
+    /// Forgets which records were sent: they are committed, or nobody knows whether they arrived.
     pub fn unknown(&mut self) {
         self.sent.clear();
     }
 
-    /// `partition` is committed below `next`.
+    /// Notes that `partition` is committed up to `next`.
     pub fn committed(&mut self, partition: Partition, next: Offset) {
         let Some(known) = self.known.get_mut(&partition) else { return };
         known.from = known.from.max(next);
@@ -78,7 +79,7 @@ impl Arrivals {
         }
     }
 
-    /// Partitions that are ours no more.
+    /// Forgets partitions that this worker has no more.
     pub fn forget(&mut self, partitions: &[Partition]) {
         self.known.retain(|partition, _| !partitions.contains(partition));
         self.sent.retain(|partition, _| !partitions.contains(partition));

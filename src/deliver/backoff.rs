@@ -1,7 +1,7 @@
 //! How long to wait before something that failed is tried again.
 //!
-//! It knows neither clock nor chance: who waits says since when, and spreads the waits of several that
-//! failed together.
+//! A backoff reads no clock and draws no random number. The caller says since when it waits, and spreads the waits of
+//! several that failed together.
 
 use std::time::Duration;
 

@@ -94,7 +94,7 @@ impl Outputs {
         Self { topics, evidence: evidence.clone(), followed: vec![], state: state.clone() }
     }
 
-    /// The same, and a topic that a follower reads.
+    /// These outputs, and a topic that a follower reads.
     #[must_use]
     pub fn beside(mut self, topic: &str) -> Self {
         self.topics.push(topic.to_owned());
@@ -262,7 +262,8 @@ impl HangingTransactions {
         self.suspected.keys().find(|place| self.is_written(place))
     }
 
-    /// The same for the last commit, among partitions that only we write to. The shared ones follow from those.
+    /// A partition that only we write to, that the last commit wrote to and that is not clean. Shared partitions follow from
+    /// those.
     pub fn unclean_own(&self) -> Option<&TopicPartition> {
         let mut own = self.suspected.keys().filter(|place| !self.is_shared(place));
         own.find(|place| self.is_written(place))

@@ -94,12 +94,12 @@ pub struct Progress {
 /// Why a thread is not at work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
-    /// It is, or nobody has said otherwise.
+    /// The thread works, or has not reported anything else.
     #[default]
     Ready,
-    /// It tries to join its group, and could not yet.
+    /// The thread tries to join its group.
     Joining { why: String },
-    /// Another process has its transactional id, since then as far as it knows.
+    /// Another process has the thread's transactional id, as far as known since this time.
     Back { since: Timestamp, why: String },
 }
 
@@ -159,7 +159,7 @@ impl Progress {
         }
     }
 
-    /// These are in the open transaction now; they count once it is committed.
+    /// Notes that these records are in the open transaction. They count once it is committed.
     pub fn sent(&self, outcomes: &[Outcome]) {
         let mut more = [0_u64; COUNTED];
         for outcome in outcomes {
@@ -228,7 +228,7 @@ impl Progress {
         self.partitions.store(partitions as u64, Ordering::Relaxed);
     }
 
-    /// Capital of the monitor's watches: 1 rings.
+    /// The sum of the capitals of the monitor's bets. At 1 the alarm fires.
     pub fn alarm_level(&self, level: f64) {
         self.alarm_level.store(level.to_bits(), Ordering::Relaxed);
     }

@@ -11,7 +11,7 @@ use super::{Progress, Session, SessionError};
 /// Whether a session's producer can be used.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// It cannot: when to try to make a new one.
+    /// If the producer is unusable: when to try to make a new one.
     broken: Option<Instant>,
 }
 

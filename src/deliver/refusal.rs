@@ -82,7 +82,7 @@ pub enum Form {
     Letter,
     /// Its coordinates and fault, under its own key.
     Pointer,
-    /// The same under our key: no byte of the record is left.
+    /// Its coordinates and fault, under our key: no byte of the record is left.
     Bare,
 }
 
@@ -100,7 +100,7 @@ impl Form {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Doubt {
     pub form: Form,
-    /// It must be tried in a request of its own.
+    /// Whether the record must be tried in a request of its own.
     pub alone: bool,
     /// The objection to that request.
     pub suspicion: Option<Objection>,
@@ -114,7 +114,7 @@ pub struct Doubt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     pub timestamp: Timestamp,
-    /// It leaves without a key.
+    /// Whether the record leaves without a key.
     pub keyless: bool,
     /// Key, value and headers, before compression.
     pub bytes: usize,
@@ -319,7 +319,7 @@ impl Refusals {
 }
 
 impl Doubt {
-    /// It was sent in another form before its topic objected to it.
+    /// Notes that the record is sent in another form before its topic refuses it.
     fn foresee(&mut self, objection: Objection) {
         if self.form == Form::Whole {
             (self.form, self.objection) = (Form::Letter, Some(objection));
@@ -332,7 +332,7 @@ impl Doubt {
 const NONE: Timestamp = Timestamp(-1);
 
 impl Takes {
-    /// The same, some time later.
+    /// These settings some time later: the timestamps that the topic takes have moved on.
     pub fn later(self, by: Duration) -> Self {
         let by = by.as_millis() as i64;
         let later = |at: Timestamp| Timestamp(at.0.saturating_add(by));

@@ -30,11 +30,11 @@ struct Watched {
     /// Committed when its records began to wait.
     committed: Option<Offset>,
     since: Option<Instant>,
-    /// It has had nothing to wait for since then, though nothing was committed.
+    /// Since when the partition has had no record to wait for, although nothing was committed.
     idle: Option<Instant>,
-    /// It has stood still for longer than anybody should have to wait.
+    /// Whether the partition has made no progress for too long.
     stalled: bool,
-    /// The monitor was told so, and when last.
+    /// When the monitor was last told so.
     told: Option<Instant>,
 }
 

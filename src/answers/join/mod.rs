@@ -1,11 +1,13 @@
-//! The join of what was sent on and what was answered: halves in, counts by window out.
+//! The join of requests and answers: it reads halves, pairs them by id, and counts pairs by window.
 //!
-//! A pure function of its topic: how that was cut, and whenever somebody began again, shows in no count, as long as nothing
-//! had to be given up for want of room. The order in which
-//! the two sides come shows only between halves that come twice. What is remembered is not written to the state topic but
-//! read again: `low` is the first offset at which something began that is not over yet.
+//! The counts depend only on the topic. Batches, restarts and the order of the two sides change no count, with two
+//! exceptions: a half that comes twice, and halves that are given up because too many wait.
 //!
-//! It cannot see an answer whose id nobody logs, nor tell two records apart that have the same id within the horizon.
+//! Halves that wait are not in the state topic. After a restart the join reads them again from `low`: the first offset of an
+//! id that is not over yet.
+//!
+//! The join cannot see an answer whose id nobody logs. It cannot tell two records apart that have the same id within the
+//! horizon.
 
 mod compare;
 mod pending;
@@ -41,20 +43,21 @@ pub struct JoinSettings {
 pub struct Join {
     settings: JoinSettings,
     next: Offset,
-    /// The offset from which on what is counted was not told yet.
+    /// Counts from this offset on are not in a message yet.
     from: Offset,
-    /// Nothing was told yet.
+    /// No message was made yet.
     begins: bool,
-    /// From here on it reads again what its last commit remembered; none once that is done.
+    /// After a restart: where the join began to read again. `None` once it has reached `next`.
     again: Option<Offset>,
-    /// A time was read since it was told.
+    /// A tick was read since the last message: then the next one is due.
     due: bool,
     pending: Pending,
     windows: Vec<JoinWindow>,
     counts: Tallied,
 }
 
-/// What it did since it began here: halves that it read, windows that it told, halves that it gave up, how long answers took.
+/// What the join did since this process began: halves that it read, windows that it sent, halves that it gave up, and how
+/// long answers took.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tallied {
     halves: u64,
@@ -68,12 +71,12 @@ struct Tallied {
 #[serde(deny_unknown_fields)]
 struct JoinState {
     version: u32,
-    /// What time it was before `low`.
+    /// The time before `low`.
     clock: Timestamp,
-    /// Counted and not told yet.
+    /// From this offset on, counts are not in a message yet.
     from: Offset,
     windows: Vec<JoinWindow>,
-    /// A time was read since it was told.
+    /// A tick was read since the last message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     due: bool,
 }
@@ -104,23 +107,23 @@ impl Join {
         self.next
     }
 
-    /// From here on a restart reads again and counts nothing.
+    /// A restart reads again from this offset up to `next`, and counts nothing there.
     pub fn low(&self) -> Offset {
         self.again.or(self.pending.low()).unwrap_or(self.next).min(self.next)
     }
 
-    /// Halves that it read, windows that it told and halves that it gave up, since it began here.
+    /// Halves that were read, windows that were sent and halves that were given up, since this process began.
     pub fn counts(&self) -> (u64, u64, u64) {
         let Tallied { halves, windows, given_up, .. } = self.counts;
         (halves, windows, given_up)
     }
 
-    /// How long answers took, since it began here.
+    /// How long answers took, since this process began.
     pub fn waits(&self) -> Waits {
         self.counts.waits
     }
 
-    /// What time it is, as far as it read.
+    /// The time of the last tick that was read.
     pub fn clock(&self) -> Timestamp {
         self.pending.clock()
     }
@@ -130,10 +133,10 @@ impl Join {
         self.pending.waiting()
     }
 
-    /// Reads the value at `offset`. One below `next` was counted before: it is only remembered again.
+    /// Reads the value at `offset`. A value below `next` was counted before: its halves wait again, and nothing is counted.
     ///
     /// # Errors
-    /// If no role of ours wrote it; it is passed over.
+    /// If no role of ours wrote the value. It is passed over.
     pub fn take(&mut self, offset: Offset, value: &[u8]) -> Result<(), String> {
         let silent = offset < self.next;
         self.again.take_if(|_| offset.next() >= self.next);
@@ -156,8 +159,7 @@ impl Join {
         self.next = self.next.max(offset.next());
     }
 
-    /// What was counted since the last time that was told, once per time that was read: a half may come at any moment, and
-    /// nobody waits for a single one.
+    /// Makes a message of the counts since the last one, at most once per tick: nobody waits for the count of a single half.
     pub fn drain(&mut self, out: &mut Vec<Message>) {
         if !self.due || self.windows.is_empty() {
             return;
@@ -179,7 +181,7 @@ impl Join {
         serde_json::to_vec(&state).expect("plain data")
     }
 
-    /// This one as its last commit left it, before it has read `low..next` again.
+    /// The join at its last commit. It has not read `low..next` again yet.
     ///
     /// # Errors
     /// If the state cannot be read.
@@ -197,7 +199,7 @@ impl Join {
         Ok(restored)
     }
 
-    /// This one, which has nothing to read again and reads on at `next`: what waits is forgotten, what is counted stays.
+    /// The join, going on at `next` with nothing to read again: halves that wait are forgotten, counts stay.
     #[must_use]
     pub fn starting_at(mut self, next: Offset) -> Self {
         let clock = self.pending.clock();
@@ -207,7 +209,7 @@ impl Join {
         self
     }
 
-    /// This fresh one, of another configuration, which goes on from what `last` knows.
+    /// A join with these settings that goes on where `last` is: its halves and its counts.
     #[must_use]
     pub fn succeeding(self, last: &Self) -> Self {
         let pending = last.pending.clone().under(self.settings);

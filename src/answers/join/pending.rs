@@ -1,8 +1,8 @@
-//! Halves that wait, and ids that were seen of late.
+//! Halves that wait for their other half, and the ids that were seen within the horizon.
 //!
-//! Everything here is over once the clock is a horizon past the newest half of an id: whatever is read again from the first
-//! offset of what is not over leads to the same memory. That is why an id is remembered for as long as its newest half,
-//! also if nothing of it waits any more.
+//! An id is over once the clock is a horizon past its newest half; then it is forgotten. Until then it is remembered, even if
+//! no half of it waits any more. So a restart that reads again from the first offset of the oldest id that is not over comes
+//! to the same memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -16,7 +16,8 @@ pub(super) enum Side {
     Answer,
 }
 
-/// What an id came to, told a horizon after its newest half: in the same window whether it was answered or not.
+/// How an id ended. It is counted a horizon after the id's newest half, whether it was answered or not, so that answered and
+/// unanswered ids of one time are in one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IdFate {
     Answered,
@@ -27,11 +28,11 @@ pub(super) enum IdFate {
 /// What became of a half.
 #[derive(Debug)]
 pub(super) enum Meeting {
-    /// Its other half is not here yet; halves that had to go for it, by their times.
+    /// The other half is not here yet. `given_up`: times of halves that made room for this one.
     Waits {
         given_up: Vec<Timestamp>,
     },
-    /// Its other half, which waited.
+    /// The other half, which waited.
     Pair(Box<WaitingHalf>),
     Doubled,
     Late,
@@ -56,11 +57,11 @@ enum WaitingOf {
 struct IdMemory {
     request: Option<Box<WaitingHalf>>,
     answer: Option<Box<WaitingHalf>>,
-    /// The later half of its pair.
+    /// The time of the later half of its pair, if both came.
     done: Option<Timestamp>,
-    /// Of all its halves, also those that came twice.
+    /// The latest time of its halves, also of those that came twice.
     newest: Timestamp,
-    /// Where its first half stood.
+    /// The offset of its first half.
     first: Offset,
 }
 
@@ -68,7 +69,7 @@ struct IdMemory {
 pub(super) struct Pending {
     settings: JoinSettings,
     clock: Timestamp,
-    /// The clock's last steps: before each offset it was what the step before says.
+    /// Steps of the clock: from each offset on, up to the next step's, the clock showed this time.
     steps: VecDeque<(Offset, Timestamp)>,
     ids: HashMap<u64, IdMemory>,
     /// What waits, by time.
@@ -94,13 +95,13 @@ impl Pending {
         }
     }
 
-    /// Before `offset` it was `clock`.
+    /// Sets the clock: before `offset` it showed `clock`.
     pub fn begin_at(&mut self, offset: Offset, clock: Timestamp) {
         self.clock = clock;
         self.steps = [(offset, clock)].into();
     }
 
-    /// The same, from here on by other settings.
+    /// These halves and ids, from now on under other settings.
     pub fn under(self, settings: JoinSettings) -> Self {
         Self { settings, ..self }
     }
@@ -118,18 +119,18 @@ impl Pending {
         self.requests.len() + self.answers.len()
     }
 
-    /// The first offset at which something began that is not over.
+    /// The first offset of the oldest id that is not over.
     pub fn low(&self) -> Option<Offset> {
         self.firsts.first_key_value().map(|(&offset, _)| offset)
     }
 
-    /// What time it was before `offset`: not before the last one that was asked about.
+    /// The time before `offset`. Offsets below [`Pending::low`] are forgotten: for those it is the oldest time known.
     pub fn clock_before(&self, offset: Offset) -> Timestamp {
         let before = self.steps.iter().take_while(|(step, _)| *step < offset).last();
         before.or(self.steps.front()).map_or(Timestamp(0), |&(_, clock)| clock)
     }
 
-    /// It is `at`: gives what is over, in order, each with its time.
+    /// Sets the clock to `at`, if that is later. Returns how each id ended that is over now, with its time.
     pub fn tick(&mut self, offset: Offset, at: Timestamp) -> Vec<(IdFate, Timestamp)> {
         if at > self.clock {
             self.clock = at;
@@ -157,7 +158,7 @@ impl Pending {
         over
     }
 
-    /// One more half, which stands at `offset`.
+    /// Takes the half at `offset`: pairs it with its other half, or lets it wait.
     pub fn meet(&mut self, offset: Offset, half: &Half<'_>) -> Meeting {
         let side = match half.of {
             HalfOf::Request { .. } => Side::Request,

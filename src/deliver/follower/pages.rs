@@ -3,7 +3,7 @@
 use super::{Follower, Reader};
 use crate::deliver::{Session, SessionError};
 
-/// The same, which knows its pages. The inner error is of a page that cannot be read.
+/// Reads the pages into the follower. The inner error says which page cannot be read.
 pub(super) fn load<S: Session, F: Follower, T>(
     session: &S,
     topic: &str,

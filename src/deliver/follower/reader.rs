@@ -15,7 +15,7 @@ pub struct Reader<F> {
 }
 
 impl<F: Follower> Reader<F> {
-    /// It has read again what it must if nothing of that is left in the log: markers of transactions are no records.
+    /// Ends reading again if the log holds no more records of it. (Offsets of transaction markers hold none.)
     pub(super) fn catch_up<S: Session>(&mut self, session: &S) {
         let next = self.follower.next();
         if self.read < next {

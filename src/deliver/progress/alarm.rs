@@ -13,7 +13,7 @@ use crate::record::Timestamp;
 /// Facts of the monitor of one stream in this process.
 #[derive(Debug, Default)]
 pub struct Alarm {
-    /// It monitors the stream; else it stands by, or its state does not fit.
+    /// Whether this process monitors the stream. If not, it stands by, or its state does not fit.
     seated: AtomicBool,
     /// Everything that was heard before this time is judged; 0 is not known.
     judged_until_ms: AtomicI64,
@@ -35,8 +35,8 @@ const LATELY: u64 = 64;
 const OTHERS_WORTH_TELLING: u64 = MILLION / 100;
 
 impl Alarm {
-    /// It has the seat, or not any more. One that takes it begins to be late now; one that takes it again is as late
-    /// as it was.
+    /// Notes whether this process monitors the stream. A process that begins to is late from now on; one that begins again is as
+    /// late as it was.
     pub fn sit(&self, seated: bool, now: Timestamp) {
         if self.seated.swap(seated, Ordering::Relaxed) != seated {
             self.judged_until_ms.store(if seated { now.0 } else { 0 }, Ordering::Relaxed);
@@ -61,7 +61,7 @@ impl Alarm {
         (self.is_seated() && until > 0).then(age)
     }
 
-    /// It took in counts: of its own bundle, or of another.
+    /// Notes that counts were read: of the own bundle, or of another.
     pub fn heard(&self, own: bool) {
         Progress::add(if own { &self.own } else { &self.others }, 1);
         let before = self.others_lately.load(Ordering::Relaxed);

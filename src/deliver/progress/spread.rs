@@ -74,7 +74,7 @@ impl Values {
         (self.count() > 0).then(|| self.less_one.value_at_quantile(share) + 1)
     }
 
-    /// Those of another thread too.
+    /// Adds the values of another thread.
     pub fn add(&mut self, other: &Self) {
         self.less_one.add(&other.less_one).expect("the same bounds");
         self.sum += other.sum;

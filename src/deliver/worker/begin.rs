@@ -5,14 +5,26 @@ use crate::deliver::{Beginning, CrashLoopGuard, Start};
 use crate::record::{Offset, Partition};
 use crate::score::{Discontinuity, Lane, LaneError};
 
-/// The lane that goes on from `beginning`, whose first kept value is its state; `offsets_lag` as in
-/// [`Timing`](super::Timing). A log that is another under offsets that are done is refused, unless the
-/// stream accepts that; what is gone unread is told, with the offset up to which the partition was read. A
-/// partition of which nothing was committed yet begins where somebody first took it over, if its log still goes
-/// back that far; what it does not have any more is gone unread.
+/// The lane with which a partition goes on. The first kept value of `beginning` is the lane's state; `offsets_lag` is as in
+/// [`Timing`](super::Timing).
+///
+/// | committed offset | state | what happens |
+/// | --- | --- | --- |
+/// | none | none | a new lane, where a worker first took the partition over, or else at the start of the log |
+/// | an offset | none | an error |
+/// | equal to the state's, or lower | present | the lane goes on where its state ends |
+/// | higher than the state's | present | an error |
+/// | none | present | an error, unless the state ends where the log begins |
+///
+/// With `offsets_lag` the state counts whatever the committed offset is, and an offset without a state begins a new lane there.
+///
+/// | the log since then | what happens |
+/// | --- | --- |
+/// | deleted records that were not read | the lane goes on behind them. The gap is returned, with the offset up to which the partition was read |
+/// | it may be another log | an error, unless the stream has `accept_gap` |
 ///
 /// # Errors
-/// If state and committed offset do not fit each other.
+/// See the tables.
 pub fn begin(
     beginning: &Beginning,
     baseline: &str,
@@ -54,7 +66,7 @@ pub fn begin(
     Ok((lane, gone.map(|gone| (next, gone))))
 }
 
-/// Why a partition cannot go on, and the command that makes it.
+/// Why a partition cannot go on, and the command that makes it go on.
 pub(super) fn unfit(stream: &Stream, partition: Partition, error: &LaneError) -> String {
     let name = &stream.name;
     let accept = match error {

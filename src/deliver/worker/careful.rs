@@ -1,5 +1,4 @@
-//! Records of a batch that are not judged together with the others: those in doubt, and those of a partition that
-//! may have ended the process.
+//! Records of a batch that are not scored with the others: a topic may refuse them, or they may end the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -10,9 +9,11 @@ use crate::deliver::{CrashLoopGuard, Fetched, Scorer};
 use crate::record::{Offset, Partition};
 
 impl<R: Scorer> Desk<R> {
-    /// Takes out what must be judged alone, and all that comes after it in its partition, which is read
-    /// `again`. Gives the first record that must be judged alone, and what lies behind the last record of its
-    /// partition that a topic refused.
+    /// Takes two kinds of records out of `messages`, and returns them:
+    ///
+    /// - The first record that must be scored alone, because records of its partition may have ended the process. All
+    ///   later records of such a partition are dropped, and the partition is read `again`.
+    /// - Records behind the last one of their partition that a topic may refuse.
     pub(super) fn set_aside<M: Fetched>(
         &self,
         messages: &mut Vec<M>,
@@ -45,12 +46,12 @@ impl<R: Scorer> Desk<R> {
         (alone, behind)
     }
 
-    /// The last record in doubt of each partition that has one.
+    /// By partition: the last record that a topic may refuse, if there is one.
     pub(super) fn last_doubtful(&self) -> BTreeMap<Partition, Offset> {
         self.refusals.last(|partition| self.partitions.slot(partition).map(|slot| slot.lane.next()))
     }
 
-    /// Whether a topic may refuse some of `messages`, as it did before.
+    /// Whether a topic may refuse one of `messages`.
     pub(super) fn has_doubtful<M: Fetched>(&self, messages: &[M], now: Instant) -> bool {
         let may_be_refused = |message: &M| {
             let record = message.record();
@@ -59,6 +60,7 @@ impl<R: Scorer> Desk<R> {
         !self.refusals.is_empty() && messages.iter().any(may_be_refused)
     }
 
+    /// Whether the partition's next record must be scored alone.
     pub(super) fn careful(&self, partition: Partition, crash_loop: &CrashLoopGuard) -> bool {
         self.partitions.slot(partition).is_some_and(|slot| crash_loop.careful(slot.lane.next()))
     }

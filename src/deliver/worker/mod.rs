@@ -83,19 +83,22 @@ struct Desk<R: Scorer> {
 /// A lane, and what the worker knows of its partition.
 struct Slot {
     lane: Lane,
-    /// The next offset at the last commit. `None` if the state must be written although the lane has not moved.
+    /// The next offset at the last commit. `None`: the state must be written even if the lane has not moved.
     committed: Option<Offset>,
-    /// This worker has committed an offset of it.
+    /// Whether this worker has committed an offset of the partition.
     written: bool,
-    /// The lane at the last commit. `None` if another worker made that commit, or if the lane reads another log since.
+    /// The lane at the last commit. `None` if another worker made that commit, or if the lane has read another log since.
     last: Option<Last>,
-    /// It passed offsets that readers never see (markers, aborted records). They are committed although nothing is sent.
+    /// Whether the lane passed offsets that readers never see (markers, aborted records). These are committed although no
+    /// record is sent.
     passed_over: bool,
+    /// When the lane passed them.
     passed_at: Instant,
-    /// The topics reach further than the state says that was written last.
+    /// Whether the input or an output has grown since its end was last written into the state.
     unsaved: bool,
+    /// When the last record of the partition was read.
     last_record: Instant,
-    /// What the monitor was told last.
+    /// Whether the last message to the monitor said that the partition is read to its end.
     told_quiet: Option<bool>,
 }
 

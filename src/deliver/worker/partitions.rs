@@ -23,11 +23,11 @@ use crate::record::{Offset, Partition};
 
 /// What a partition of ours is doing.
 enum State {
-    /// Where it goes on is looked for.
+    /// The offset at which it goes on is looked for.
     Restoring(Pause),
     /// Its records are fetched and scored.
     Reading(Slot),
-    /// What comes before one of its records has left; that one waits, and all behind it.
+    /// One of its records waits, and so do all behind it. The records before it have left.
     Paused(Slot, Pause),
 }
 
@@ -36,7 +36,7 @@ pub struct Partitions {
     states: BTreeMap<Partition, State>,
     /// How often the record at this offset could not leave, in a row.
     failures: BTreeMap<Partition, (Offset, u32)>,
-    /// Who asks why a partition waits looks here.
+    /// Tells `/ready` why a partition waits.
     progress: Arc<Progress>,
 }
 
@@ -98,7 +98,7 @@ impl Partitions {
         slots.filter(|&partition| self.is_reading(partition)).collect()
     }
 
-    /// Whether it waits, for whatever.
+    /// Whether the partition is restoring or paused.
     pub fn is_waiting(&self, partition: Partition) -> bool {
         matches!(self.states.get(&partition), Some(State::Restoring(_) | State::Paused(..)))
     }
@@ -111,7 +111,7 @@ impl Partitions {
         self.states.get_mut(&partition)?.slot_mut()
     }
 
-    /// Those that are read or paused.
+    /// The slots of partitions that are read or paused.
     pub fn slots(&self) -> impl Iterator<Item = (Partition, &Slot)> {
         self.states.iter().filter_map(|(&partition, state)| Some((partition, state.slot()?)))
     }
@@ -122,7 +122,7 @@ impl Partitions {
             .filter_map(|(&partition, state)| Some((partition, state.slot_mut()?)))
     }
 
-    /// The same, and whether each is read.
+    /// The slots of partitions that are read or paused, and whether each is read.
     pub fn slots_and_states_mut(&mut self) -> impl Iterator<Item = (Partition, &mut Slot, bool)> {
         self.states.iter_mut().filter_map(|(&partition, state)| {
             let is_reading = matches!(state, State::Reading(_));
@@ -145,7 +145,7 @@ impl Partitions {
         self.set(partition, State::Restoring(pause));
     }
 
-    /// It is read no further for now.
+    /// Pauses a partition: no record of it is read for now.
     pub fn pause(&mut self, partition: Partition, pause: Pause) {
         let state = match self.states.remove(&partition) {
             Some(State::Reading(slot) | State::Paused(slot, _)) => State::Paused(slot, pause),
@@ -154,7 +154,7 @@ impl Partitions {
         self.set(partition, state);
     }
 
-    /// The same after the guard failed on a record, the longer the more often it did.
+    /// Pauses a partition because the guard failed on the record at `offset`. Each failure there makes the pause longer.
     pub fn guard_failed(
         &mut self,
         partition: Partition,
@@ -165,7 +165,7 @@ impl Partitions {
         self.pause_again(partition, offset, Why::Guard { offset, reason }, now);
     }
 
-    /// The same after its topic did not take even a pointer to the record at `offset`.
+    /// Pauses a partition because a topic refused even a pointer to the record at `offset`.
     pub fn refused(&mut self, partition: Partition, offset: Offset, now: Instant) {
         self.pause_again(partition, offset, Why::Refused { offset }, now);
     }
@@ -214,7 +214,7 @@ impl Partitions {
         }
     }
 
-    /// Those whose pause is over.
+    /// Partitions whose pause is over.
     pub fn due(&self, now: Instant) -> Vec<Partition> {
         let due = self.states.iter().filter(|(_, state)| {
             matches!(state, State::Restoring(p) | State::Paused(_, p) if p.until <= now)

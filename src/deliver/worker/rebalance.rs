@@ -16,7 +16,7 @@ use crate::score::{Lane, LaneError, LaneState};
 
 /// A lane, and the group's committed offset, which may be lower.
 type Begun = (Lane, Option<Offset>);
-/// The same, or why it is not known yet.
+/// Where a partition begins, or why that is not known yet.
 type Restored = Result<Begun, Why>;
 
 impl<R: Scorer> Desk<R> {
@@ -149,8 +149,8 @@ impl<R: Scorer> Desk<R> {
         session: &S,
         stuck: &[Position],
     ) -> Result<(), SessionError> {
-        // What is queued of a partition of which nothing was read is as good as before. Fetched again, it would stand behind
-        // all others each time, and come to its turn never.
+        // A partition of which no record was read since the commit keeps its queue. If its records were fetched again, they
+        // would stand behind those of all other partitions each time, and their turn would never come.
         let read: BTreeMap<Partition, Offset> = session.positions().into_iter().collect();
         let (mut from, mut unknown) = (vec![], vec![]);
         for (partition, slot, is_reading) in self.partitions.slots_and_states_mut() {
@@ -176,8 +176,9 @@ impl<R: Scorer> Desk<R> {
         session.rewind(&from)
     }
 
-    /// Topics refused these records, and with them those `beside` them in a request. Every lane is set back, at once if the
-    /// transaction is `undone`. A partition with a record that has no form left to try is paused.
+    /// Begins again after topics refused records; `beside` are the other records of the refused requests. If the transaction
+    /// is `undone`, every lane is set back at once, and else restored from the log. A partition with a record that has no
+    /// form left to try is paused.
     pub(super) fn refused<S: Session>(
         &mut self,
         session: &S,
@@ -255,7 +256,8 @@ impl<R: Scorer> Desk<R> {
         self.commit(session)
     }
 
-    /// Writes the crash-loop record of each of these, before a record of it is scored.
+    /// Writes the crash-loop records of these partitions that are not in the log yet. Records of a partition are scored
+    /// only after that.
     pub(super) fn announce<S: Session>(
         &mut self,
         session: &S,
@@ -374,7 +376,7 @@ impl<R: Scorer> Desk<R> {
         Ok((lane, committed))
     }
 
-    /// The next offset of each of these.
+    /// The next offset of each of these partitions.
     pub(super) fn nexts(
         &self,
         partitions: impl IntoIterator<Item = Partition>,
