@@ -176,7 +176,7 @@ fn powers() -> impl Iterator<Item = (u32, u32)> {
     })
 }
 
-/// The same density of 1 − p.
+/// The density of 1 − p instead of p.
 fn mirrored(column: &[u32]) -> Vec<u32> {
     [&column[SIDE..], &column[..SIDE]].concat()
 }

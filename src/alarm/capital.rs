@@ -40,7 +40,7 @@ impl Capital {
         }
     }
 
-    /// The same for a whole window, the returns being products.
+    /// Bets on a whole window: the returns are products over its rows.
     pub fn multiply(&mut self, credit: u64, returns: impl Iterator<Item = ScaledFloat>) {
         for (r, factor) in self.0.iter_mut().zip(returns) {
             *r = factor.scale(r.saturating_add(credit), MOST);

@@ -1,8 +1,9 @@
-//! A watch that fired: how its end is told from a lull.
+//! A watch that fired: when the change is over.
 //!
-//! What was seen since the change is a number c per row with a mean far from what clean rows have. A
-//! second set of bets plays against "at least half of that excess is still there" and resolves: while
-//! it is, the expected number of false resolves is at most time / hold. Hysteresis with a budget.
+//! Each row has a number c: whether it is in the bins of a share, or what the best bet pays for it. Since the change the
+//! mean of c differs from that of clean rows. A second set of bets is against the hypothesis that at least half of this
+//! difference is left. If they win, the change is over. While at least half of it is left, the expected number of false
+//! ends up to time T is at most T / `keep_firing_for`.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +17,13 @@ use super::{Bets, Measure, Reference, ScaledFloat, WindowStart};
 pub struct Firing {
     /// Where the change probably began.
     pub since: WindowStart,
-    /// What of the watch fired: the bet on ranks that won most, or the event.
+    /// The bet on ranks that won most, or the event that happened.
     pub champion: usize,
-    /// c of a row: 1 where less than usual happens.
+    /// Whether the share fell. Then c is 1 for a row outside the bins.
     pub down: bool,
-    /// Half-way between the usual mean of c and the mean since the change, `RETURN_ONE` is 1.
+    /// Half-way between the usual mean of c and its mean since the change; `RETURN_ONE` is 1.
     half: u64,
-    /// The largest c there is.
+    /// The largest value that c can have.
     most: u64,
     resolve: Capital,
 }
@@ -34,14 +35,14 @@ const BOLDNESS: [i128; 3] = [1, 3, 9];
 const MOST_OF_A_BET: u64 = 3 * RETURN_ONE;
 
 impl Firing {
-    /// Ended by returns of bet `champion`, whose mean was `mean` since the change, 1 before.
+    /// A change that ends by the returns of bet `champion`: their mean is 1 on clean rows and was `mean` since the change.
     pub fn of_bet(since: WindowStart, champion: usize, mean: u64) -> Self {
         let excess = mean.saturating_sub(RETURN_ONE) / 2;
         let half = RETURN_ONE + excess.clamp(RETURN_ONE / 50, 19 * RETURN_ONE / 10);
         Self::new(since, champion, false, half, MOST_OF_A_BET)
     }
 
-    /// Ended by the share of rows, which was `usual` and became `seen`.
+    /// A change that ends by the share of rows, which was `usual` and became `seen`.
     pub fn of_share(since: WindowStart, champion: usize, usual: f64, seen: f64) -> Self {
         let down = seen < usual;
         let half = f64::midpoint(usual, seen);
@@ -53,12 +54,12 @@ impl Firing {
         Self { since, champion, down, half, most, resolve: Capital::new(BOLDNESS.len()) }
     }
 
-    /// The same of the first event of a watch on events, if more of a share is what fired.
+    /// This change for a watch on events: its first event happened. `None` if the share fell.
     pub fn into_event(self) -> Option<Self> {
         (!self.down).then_some(Self { champion: 0, ..self })
     }
 
-    /// c of a row of `bin`; `u` says where it stands among its equals.
+    /// c of a row of `bin`; `u` breaks ties among rows of one bin.
     pub fn c_of(
         &self,
         measure: Measure,
@@ -73,7 +74,7 @@ impl Firing {
         }
     }
 
-    /// What a row with c pays, per bet: 1 on average where the mean is `half`, less above it.
+    /// What each bet pays for a row with c: 1 on average where the mean is `half`, less above it.
     fn returns(&self, c: u64) -> [u32; 3] {
         let (half, c) = (i128::from(self.half), i128::from(c.min(self.most)));
         BOLDNESS.map(|tenths| {
@@ -83,7 +84,7 @@ impl Firing {
         })
     }
 
-    /// What one row with c is credited: `rows` of them share the time.
+    /// The credit of one row: `rows` rows share the elapsed time.
     pub fn credit(elapsed_ms: u64, keep_firing_for_ms: u64, rows: u64) -> u64 {
         credit(
             elapsed_ms.min(keep_firing_for_ms / 20),
@@ -94,14 +95,14 @@ impl Firing {
         )
     }
 
-    /// One row; true if it is over.
+    /// Bets on one row. True if the change is over.
     pub fn row(&mut self, c: u64, credit: u64) -> bool {
         let returns = self.returns(c);
         self.resolve.play(&[credit; 3], &returns);
         self.resolve.sum() >= ONE
     }
 
-    /// A window of which `hits` of `rows` had c = 1; true if it is over.
+    /// Bets on a window in which `hits` of `rows` rows were in the bins. True if the change is over.
     pub fn window(&mut self, hits: u64, rows: u64, credit: u64) -> bool {
         let hits = if self.down { rows - hits } else { hits };
         let (of_hit, of_miss) = (self.returns(RETURN_ONE), self.returns(0));

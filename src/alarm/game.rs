@@ -1,18 +1,18 @@
-//! What is bet on: that rows come as clean ones did, or that a share of them stays within a bound.
+//! What bets are against: that rows are distributed as clean ones, or that a share of rows stays within a bound.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Bets, Reference, ScaledFloat};
 
-/// What is bet on.
+/// A hypothesis with the bets against it.
 #[derive(Clone, Debug)]
 pub enum Game {
     /// Rows are ranked among clean rows and all earlier ones.
     Ranks {
         bets: Cow<'static, Bets>,
         clean: Reference,
-        /// What is counted of a change to find its start and to see it end.
+        /// How far a window is from the reference: tells when a change began and ended.
         measure: Measure,
     },
     /// Shares of rows are held against fixed bounds.
@@ -24,18 +24,18 @@ pub enum Game {
 pub enum Measure {
     /// By mean and spread of its ranks.
     Ranks,
-    /// By the share of rows in its highest bin or, `down`, also by that being smaller.
+    /// By the share of rows in the highest bin. It is unusual if larger, and with `down` also if smaller.
     Share { down: bool },
     /// By the share of rows among the highest hundredth.
     Tail,
 }
 
-/// Rows in `bins` are more than the share `bound` of all.
+/// The event that more than the share `bound` of rows is in `bins`.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub bins: Range<usize>,
     pub bound: f64,
-    /// What a row pays that is in them, and one that is not; one pair per bet.
+    /// For each bet: what it pays for a row in the bins, and for one outside.
     pub bets: Vec<(ScaledFloat, ScaledFloat)>,
 }
 
@@ -43,14 +43,14 @@ pub struct Event {
 pub const STAKE_ONE: u64 = 1 << 20;
 
 impl Game {
-    /// On ranks of a number: shifted, wider or narrower.
+    /// Bets on ranks of a number: that it shifted, or that it spreads wider or narrower.
     pub fn on_ranks(clean: Reference) -> Self {
         let bets = Cow::Borrowed(Bets::on_ranks());
         Self::Ranks { bets, clean, measure: Measure::Ranks }
     }
 
-    /// On the share of rows in the second of two bins, which is about `share`; `down`: also on that being
-    /// smaller.
+    /// Bets that the share of rows in the second of two bins is larger than `share`, its usual value. With `down` some bet that it
+    /// is smaller.
     pub fn on_a_share(share: f64, clean: Reference, down: bool) -> Self {
         let bets = Cow::Owned(Bets::on_a_share(share, down));
         Self::Ranks { bets, clean, measure: Measure::Share { down } }
@@ -64,7 +64,7 @@ impl Game {
         }
     }
 
-    /// Counts by bin of what is usual: clean rows, or rows at the bound.
+    /// Usual counts by bin: those of clean rows, or of rows at the bound.
     pub fn usual(&self) -> Vec<u64> {
         match self {
             Self::Ranks { clean, .. } => clean.bins().to_vec(),
@@ -74,12 +74,12 @@ impl Game {
 }
 
 impl Event {
-    /// Bets that the share is the bound times or plus so much, at most half-way to 1.
+    /// One bet for each of `alternatives`: that the share is this large, at most half-way between the bound and 1.
     pub fn new(bins: Range<usize>, bound: f64, alternatives: impl Iterator<Item = f64>) -> Self {
         let bound = bound.clamp(1e-9, 1.0);
         let bet = |p1: f64| {
             if bound >= 0.98 {
-                // It cannot win; its stake is lost, and nothing that was promised.
+                // This bet cannot win. Only its stake is lost; no promise depends on it.
                 return (ScaledFloat::below(0.0), ScaledFloat::below(0.0));
             }
             let p1 = p1.min((1.0 + bound) / 2.0);

@@ -80,8 +80,8 @@ pub trait Detector: Send + Sync {
         None
     }
 
-    /// The same score with a gradient, `[n]`: `redteam` attacks through it. `None` if there is none; then it is not measured
-    /// what an attacker can do who knows the detector.
+    /// The score as a candle tensor with a gradient, `[n]`: `redteam` attacks a detector through it. `None` if it has no
+    /// gradient. Then nobody measures what an attacker can do who knows the detector.
     ///
     /// # Errors
     /// If candle fails.
@@ -100,7 +100,7 @@ pub struct Setting<'a> {
     pub schema: &'a Schema,
     /// The number of labels of the protected model; 1 without a model.
     pub labels: usize,
-    /// So many of the last numbers of `layers` are inputs of the model's last layer. Only learning needs it.
+    /// How many of the last numbers of `layers` are inputs of the model's last layer. Only learning needs it.
     pub last_inputs: usize,
 }
 
@@ -109,7 +109,7 @@ pub struct Kind {
     pub name: &'static str,
     /// The columns that [`Kind::learn`] needs.
     pub needs: Columns,
-    /// Whether it works without a protected model.
+    /// Whether it needs a protected model.
     pub needs_protected_model: bool,
     /// How it joins the merged score if our own attacks set the weights.
     pub role: Role,
@@ -117,8 +117,9 @@ pub struct Kind {
     pub suits: fn(&Schema) -> bool,
     /// Whether it is meant for training rows that may hold attacks, and learns from all of them.
     pub contaminated_only: bool,
-    /// Its weight in the merged score, where our own attacks set none. It is 1, less on rows that another detector scores
-    /// better, and more where it scores better than those of weight 1. `fit::guard::merge_weights` has the figures.
+    /// The cap of its weight in the merged score, where our own attacks set no weights. Most have 1. The cap is smaller for data
+    /// on which other detectors do better, and larger for data on which it does better than most. `fit::guard::merge_weights` has
+    /// the figures.
     pub voice: fn(&Schema) -> f32,
     /// Learns from clean rows. The same rows and the same generator give the same detector.
     #[cfg(feature = "fit")]

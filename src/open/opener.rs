@@ -1,4 +1,4 @@
-//! How values come sealed: what opens those of a stream, and seals them again.
+//! Sealed values: [`Opener`] opens them, [`Lock`] seals another value in the place of an opened one.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub enum OpenerSpec {
     Csfle(CsfleSpec),
 }
 
-/// The same, ready.
+/// Opens the values of a stream, and says how to seal them again.
 #[derive(Debug)]
 pub enum Opener {
     Jwe(JweOpener),
@@ -25,7 +25,7 @@ pub enum Opener {
 /// A value that was opened: where in an [`Arena`] it lies, and how it was sealed.
 #[derive(Clone, Debug)]
 pub struct OpenedValue {
-    /// What the sealed value says of it, as a media type.
+    /// Its media type, if the sealed value names one.
     pub content_type: Option<Range<usize>>,
     pub value: Range<usize>,
     pub lock: Lock,
@@ -83,10 +83,10 @@ impl OpenerSpec {
 }
 
 impl Opener {
-    /// Opens `value` into `arena`; `None` of one in clear. After a fault nothing of it is in the arena.
+    /// Opens `value` into `arena`. `None` if the value is in clear. After a fault the arena holds no byte of it.
     ///
     /// # Errors
-    /// What is wrong with the value, or missing to open it.
+    /// If the value cannot be opened, or a schema or key is missing.
     pub fn open(
         &self,
         value: &[u8],
@@ -104,17 +104,17 @@ impl Opener {
         })
     }
 
-    /// What seals every record that goes to the model, if that has a key of its own.
+    /// The sealer of records that go to the model, if the model has a key of its own.
     pub fn sealer(&self) -> Option<&Sealer> {
         self.jwe().and_then(JweOpener::sealer)
     }
 
-    /// A value was opened, of which `lock` is: its keys count one.
+    /// Counts one opened value for the keys of `lock`.
     pub fn count_opened(&self, lock: &Lock) {
         self.count(lock, KeyUse::opened);
     }
 
-    /// A value was sealed by `lock`: its keys count one.
+    /// Counts one sealed value for the keys of `lock`.
     pub fn count_sealed(&self, lock: &Lock) {
         self.count(lock, KeyUse::sealed);
     }
@@ -130,7 +130,7 @@ impl Opener {
         }
     }
 
-    /// How often each key was used. One that seals for the model stands for itself.
+    /// How often each key was used. The key that seals for the model has its own count.
     pub fn uses(&self) -> Vec<Arc<KeyUse>> {
         let opening = match self {
             Self::Jwe(jwe) => jwe.uses(),
@@ -149,10 +149,11 @@ impl Opener {
 }
 
 impl Lock {
-    /// Appends `plain` to `out`, sealed as `original` is, which this lock was opened of. `scratch` is overwritten.
+    /// Seals `plain` as `original` was sealed, and appends it to `out`. This lock came from opening `original`. `scratch` is
+    /// overwritten.
     ///
     /// # Errors
-    /// If it cannot be.
+    /// If `plain` cannot be sealed.
     pub fn seal(
         &self,
         original: &[u8],

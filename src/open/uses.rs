@@ -1,7 +1,7 @@
 //! How many values each key opened and sealed.
 //!
-//! Whoever opens or seals adds one, atomically; whoever writes the audit log takes the counts out now and then. It cannot
-//! see what somebody does with a copy of a key.
+//! Openers and sealers add to the counts atomically; the writer of the audit log takes them out now and then. Blind spot: what
+//! somebody does with a copy of a key.
 
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};

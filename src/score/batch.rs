@@ -90,7 +90,7 @@ impl Batch {
         scored
     }
 
-    /// The same for records that may have come sealed: `covers` says how each came. Without covers all came in clear.
+    /// Scores records that were opened before; `covers` says how each came. Without covers all came in clear.
     pub(super) fn score_inner(
         &mut self,
         guard: &Guard,
@@ -206,8 +206,9 @@ impl Batch {
         self.answers.clear();
     }
 
-    /// Reads the first `records`, as many as fit into one run and at most `most`, and returns how many. Each of them has an
-    /// outcome afterwards.
+    /// Reads the first of `records`, as many as fit into one run and at most `most`, and returns how many. Each record that was read
+    /// has an outcome afterwards: a fault, or a verdict that is still to be made. A record that `select` does not choose has its
+    /// final outcome.
     fn read(
         &mut self,
         guard: &Guard,
@@ -226,6 +227,7 @@ impl Batch {
                 _ => read(guard, record, &mut self.rows),
             });
             let Some(read) = read else {
+                // `select` did not choose the record: it goes on as it came, without a score.
                 let not_input =
                     Outcome { unscored: true, not_input: true, ..Outcome::of(Ok(UNJUDGED)) };
                 self.outcomes.push(not_input);

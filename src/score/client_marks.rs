@@ -1,4 +1,4 @@
-//! What is odd about rows, for whoever asks which client sent them: marks, and fingerprints if the bundle has them.
+//! Marks of rows for the client monitor, and fingerprints if the bundle has them.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ const LOW_SHARE: f64 = 0.02;
 const MISS: f64 = 0.01;
 
 impl Marker {
-    /// What is known of clean rows by `signals`, of which so many are flagged, and by the bundle's fingerprints.
+    /// `signals` and `prints` say how clean rows are, and `flagged` how many of them are flagged.
     pub fn new(signals: &Signals, flagged: Usual, prints: Option<Prints>) -> Self {
         let matched = prints.as_ref().map(|prints| prints.measured).filter(|m| m.threshold > 0);
         let share = |count: u64, rows: u64| poisson_upper(count, MISS) / rows.max(1) as f64;
@@ -33,7 +33,7 @@ impl Marker {
         Self { prints, clean }
     }
 
-    /// The same for rows that are compared with so many: clean rows match the more the longer the horizon is.
+    /// This marker for rows that are compared with `horizon_rows` others. The longer the horizon, the more clean rows match.
     #[must_use]
     pub fn within(mut self, horizon_rows: usize) -> Self {
         let measured = self.prints.as_ref().map_or(1, |prints| prints.measured.horizon.max(1));
@@ -53,7 +53,7 @@ impl Marker {
     }
 }
 
-/// The confidence that hardly any clean row is below of, and the share of those.
+/// A confidence that few clean rows are below, and the share of those rows.
 fn low_confidence(signals: &Signals) -> Option<(f32, f64)> {
     let at = signals.list().iter().position(|signal| signal.of == Of::Confidence)?;
     let Bins::Edges(edges) = &signals.list()[at].bins else { return None };
@@ -86,8 +86,8 @@ impl RowMarks {
         &self.visits
     }
 
-    /// Appends what is odd about each of `rows[span]`, of which `flagged` is the most suspicious of a flagged record; says
-    /// where they are. Allocates for the fingerprints of a row: they travel on to a message.
+    /// Appends the marks of each of `rows[span]`, and returns where they are. `flagged` is the most suspicious row of a flagged
+    /// record. Allocates for fingerprints, because they go into a message.
     pub fn mark(
         &mut self,
         marking: &Marker,
@@ -118,7 +118,7 @@ impl RowMarks {
     }
 }
 
-/// What is said of a record without rows.
+/// The visit of a record without rows.
 pub fn fault_visit() -> RowVisit {
     let facts = RowFacts { fault: true, ..RowFacts::default() };
     RowVisit { marks: marks_of(&facts), ..RowVisit::default() }

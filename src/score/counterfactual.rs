@@ -42,7 +42,7 @@ pub fn counterfactual(
     })
 }
 
-/// The same of a record that is open.
+/// The changes for a record whose value is in clear.
 fn of_inner(
     guard: &Guard,
     networks: &mut Networks,

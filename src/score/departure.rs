@@ -1,10 +1,10 @@
-//! As what a record leaves by its output.
+//! The form of a record in its output: its value and its key.
 
 use std::ops::Range;
 
 use crate::sanitize::ValueForm;
 
-/// As what a record leaves, if its output has a table.
+/// The form of a record in its output, if the output has a table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Departure {
     pub content: ValueForm,
@@ -17,6 +17,7 @@ pub enum NewKey {
     /// Its own, or none if it has none.
     #[default]
     Own,
+    /// None: it was dropped.
     Gone,
     /// Where in [`super::Batch::corrected`] it is.
     At(Range<usize>),

@@ -1,8 +1,8 @@
 //! What can be said about one row beyond its verdict. It may take its time: it is asked about flagged
 //! rows, and by people.
 //!
-//! It sees the row as the guard saw it. What the model that is protected would answer to the
-//! corrected row it does not know: nobody asked it.
+//! An explanation sees the row as the guard saw it. It does not know what the protected model would answer to the
+//! corrected row: nobody asked the model.
 
 use super::Guard;
 use super::columns::Scored;

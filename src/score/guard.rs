@@ -57,7 +57,7 @@ pub struct Guard {
     pub(super) spelling: Option<Spelling>,
     /// Marks rows, if clients are watched.
     pub(super) marking: Option<Marker>,
-    /// Whether the own model's answer to each row is kept, for the join with the deployed model's answers.
+    /// Whether the batch keeps the answer of the bundle's own model to each row, for the join with the deployed model's answers.
     pub(super) tells_answers: bool,
     digest: Digest,
     baseline: String,
@@ -176,14 +176,14 @@ impl Guard {
         Self { spelling, ..self }
     }
 
-    /// This guard, which keeps the own model's answer to each row; none without a model.
+    /// This guard, keeping the answer of the bundle's own model to each row. Without a model it keeps none.
     #[must_use]
     pub fn telling_answers(self) -> Self {
         let tells_answers = self.needs.contains(Columns::ANSWER);
         Self { tells_answers, ..self }
     }
 
-    /// Whether it does.
+    /// Whether the batch keeps the answer of the bundle's own model to each row.
     pub fn tells_answers(&self) -> bool {
         self.tells_answers
     }

@@ -82,12 +82,12 @@ impl Lane {
         Self { state, window_ms, from: next, pending, full, begins: true, visits, beside }
     }
 
-    /// The same, with the partition's time.
+    /// This lane with the partition's time.
     pub fn at(self, clock: Clock) -> Self {
         Self { state: State { clock, ..self.state }, ..self }
     }
 
-    /// The same, which reads this log from now on.
+    /// This lane, reading this log from now on.
     pub fn of_log(self, log: Extent) -> Self {
         Self { state: State { log: Some(log), ..self.state }, ..self }
     }
@@ -220,7 +220,7 @@ impl Lane {
         self.settle_with(position, stamp, outcome, cells, (&[], 1))
     }
 
-    /// The same, with counts of its rows in spans of `every_ms`.
+    /// Counts a record as [`Lane::settle`] does, and its rows in spans of `every_ms`.
     ///
     /// # Panics
     /// As [`Lane::settle`].

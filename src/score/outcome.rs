@@ -13,24 +13,24 @@ pub struct Outcome {
     /// What was decided, or what is wrong with the record. In observe mode the destination is the sanitized topic
     /// whatever this says.
     pub judged: Result<Verdict, Fault>,
-    /// Passed because the guard could not score it; the verdict then means nothing.
+    /// Whether it passes because the guard did not score it. The verdict then means nothing.
     pub unscored: bool,
-    /// It is no input of the model, and goes on as it came.
+    /// Whether the record is not an input of the model (`select`). It goes on as it came.
     pub not_input: bool,
-    /// A value of it stands in for a missing one.
+    /// Whether a missing value was imputed.
     pub imputed: bool,
     /// Where in [`Batch::corrected`](super::Batch::corrected) the bytes to deliver are; `None` is the record's own.
     pub corrected: Option<Range<usize>>,
     /// How many numbers of its rows the correction changed.
     pub changed: u32,
-    /// As what it leaves, if its output has a table.
+    /// The form in which it leaves, if its output has a table.
     pub departure: Departure,
     /// Value of the verdict header.
     pub text: &'static str,
     /// Where in [`Batch::traces`](super::Batch::traces) the trace header's value is.
     pub trace: Range<usize>,
-    /// Where in [`Batch::reasons`](super::Batch::reasons) the words are that say why it was flagged or could not be read;
-    /// empty of what passes.
+    /// Where in [`Batch::reasons`](super::Batch::reasons) the words are that say why it was flagged or could not be read. The range
+    /// is empty for a record that passes.
     pub reason: Range<usize>,
     /// What is most odd about a flagged record.
     pub oddity: Option<Oddity>,
@@ -38,8 +38,8 @@ pub struct Outcome {
     pub cells: Range<usize>,
     /// Where in [`Batch::visits`](super::Batch::visits) its rows are, if clients are watched.
     pub visits: Range<usize>,
-    /// Where in [`Batch::answers`](super::Batch::answers) is what the own model says of its rows; nothing unless answers are
-    /// watched.
+    /// Where in [`Batch::answers`](super::Batch::answers) the bundle's own model answers its rows. The range is empty unless answers
+    /// are watched.
     pub answer: Range<usize>,
     /// Where in [`Batch::groups`](super::Batch::groups) the values of its rows in sets of features are.
     pub groups: Range<usize>,

@@ -63,7 +63,7 @@ impl Guard {
         })
     }
 
-    /// The same of a record that is open.
+    /// The rows of a record whose value is in clear, if they can be read.
     pub(super) fn inner_rows(&self, record: &Record<'_>) -> Option<Vec<f32>> {
         let mut rows = vec![];
         read(self, record, &mut rows).ok().map(|_| rows)

@@ -1,7 +1,7 @@
-//! Records as the stages see them: opened, if they came sealed. The first stage.
+//! The first stage: opens sealed values, so that the later stages read the records in clear.
 //!
-//! The values of a batch are opened into one arena, which is overwritten when the batch is done. What leaves is the record
-//! as it came, or sealed again: `leave.rs`.
+//! The values of a batch are opened into one arena, which is overwritten when the batch is done. `leave.rs` decides whether a record
+//! leaves as it came or sealed again.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::sanitize::OutputTables;
 pub enum Cover<'r> {
     /// In clear.
     Bare,
-    /// Sealed in this value, and how; the stages see what was in it.
+    /// Sealed: this was the value, and how it was sealed. The stages see the opened value.
     Sealed(&'r [u8], &'r Lock),
-    /// Sealed, and it cannot be opened, or not yet; or not sealed, and it had to be.
+    /// Sealed and not opened, for this reason. Or in clear, although the stream takes only sealed values.
     Shut(Unread),
 }
 
-/// The headers of a record as they are of what was opened.
+/// The headers of an opened record: its content type is that of the opened value.
 #[derive(Clone, Copy)]
 pub struct InnerHeaders<'r> {
     headers: &'r dyn Headers,
@@ -41,7 +41,7 @@ impl Unsealing {
     pub fn open(&mut self, guard: &Guard, opener: &Opener, records: &[Record<'_>]) {
         self.results.clear();
         let sizes = records.iter().map(|record| record.value.map_or(0, <[u8]>::len));
-        // What a sealed value holds is shorter than it by a quarter, and its content type is in its header.
+        // An opened value is a quarter shorter than the sealed one. Its content type is in the sealed value's header.
         self.arena.reserve(sizes.sum());
         let open = |record: &Record<'_>| {
             let value = record.value.filter(|value| value.len() <= guard.value_bytes_max);
@@ -73,7 +73,7 @@ impl Unsealing {
         records.iter().zip(&self.results).map(headers).collect()
     }
 
-    /// `records`, which were opened, as the stages see them, and how each of them came.
+    /// The records with their opened values, and how each came.
     pub fn records<'r>(
         &'r self,
         records: &[Record<'r>],
@@ -99,7 +99,7 @@ impl Unsealing {
 }
 
 impl Guard {
-    /// What `then` says of the record as the stages see it, and of how it came.
+    /// Opens one record, if it came sealed, and calls `then` with it and with how it came.
     pub(super) fn unsealed<T>(
         &self,
         record: &Record<'_>,
@@ -113,7 +113,7 @@ impl Guard {
         then(&records[0], covers[0])
     }
 
-    /// Takes in what a key is that is kept elsewhere, the `at`th of its stream.
+    /// Sets a key that is kept elsewhere: `at` is its index among those of the stream.
     pub fn learn_key(&self, at: usize, keys: Vec<Jwk>) {
         let name = |jwk: Jwk| (jwk.id.unwrap_or_else(|| self.elsewhere[at].clone()), jwk.material);
         if let Some(jwe) = self.jwe() {
@@ -121,7 +121,7 @@ impl Guard {
         }
     }
 
-    /// The key is not known any more.
+    /// Forgets the key with this index.
     pub fn forget_key(&self, at: usize) {
         self.jwe().inspect(|jwe| jwe.forget(at));
     }
@@ -135,7 +135,7 @@ impl Guard {
         opening.chain(sealing).collect()
     }
 
-    /// Whether the key is not known.
+    /// Whether the key with this index is not known.
     pub fn lacks_key(&self, at: usize) -> bool {
         self.jwe().is_some_and(|jwe| jwe.lacks(at))
     }
@@ -144,12 +144,12 @@ impl Guard {
         self.opener.as_ref().and_then(Opener::jwe)
     }
 
-    /// What opens encrypted fields, if something does.
+    /// The opener of encrypted fields, if the stream has one.
     pub fn csfle(&self) -> Option<&CsfleOpener> {
         self.opener.as_ref().and_then(Opener::csfle).map(|csfle| &**csfle)
     }
 
-    /// What was sealed in the record's value, if it was and can be opened.
+    /// The opened value of a record that came sealed, if it can be opened.
     pub fn sealed_in(&self, record: &Record<'_>) -> Option<Vec<u8>> {
         self.unsealed(record, |inner, cover| match cover {
             Cover::Sealed(..) => inner.value.map(<[u8]>::to_vec),

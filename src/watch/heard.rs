@@ -51,7 +51,7 @@ pub struct Heard {
     /// The clock a while ago, and the partition's time then: they show whether it catches up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<(Timestamp, WindowStart)>,
-    /// It did not catch up although it sent messages.
+    /// Whether the partition did not catch up although it sent messages.
     pub stuck: bool,
 }
 

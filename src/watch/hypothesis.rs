@@ -29,7 +29,7 @@ pub enum Source {
     Bin { index: usize, cells: Range<usize>, bin: usize },
     /// Records that this bundle did not flag, and those that it did.
     Flagged,
-    /// The same of records that another bundle judged.
+    /// Records that another bundle scored: those that it did not flag, and those that it did.
     Others,
     /// Records that could be read, and those that could not.
     Faults,

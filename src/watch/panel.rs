@@ -4,8 +4,8 @@
 //! of all partitions are added before they come here, so it does not matter how the stream was split. Or each partition has a
 //! panel of its own, with its share of the budget. `docs/evidence.md` has proofs and simulations.
 //!
-//! It cannot see: a change that no signal shows; what was in the stream from its first record, if the reference is small; a
-//! campaign that is rarer than about half of the budget of flagged records.
+//! Blind spots: a change that no signal shows; a change that was there from the first record, if the reference is small; a
+//! campaign with fewer records than about half of the budget of flagged records.
 
 mod succession;
 
@@ -46,7 +46,7 @@ struct State {
     firing: Option<Firing>,
 }
 
-/// A closed window.
+/// A closed window that the panel remembers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Seen {
@@ -54,34 +54,34 @@ struct Seen {
     tally: Tally,
 }
 
-/// Which event happened, and in more rows than what share.
+/// The event that a watch fired for: more than the share `bound` of rows is in its bins.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Beyond {
     pub event: usize,
     pub bound: f64,
 }
 
-/// What followed from a closed window.
+/// What changed after a window closed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transition {
-    /// The bell rang, and this watch had one of the largest capitals.
+    /// The alarm fired, and this watch had one of the largest capitals.
     Fired {
         watch: usize,
         /// The change probably began in this window.
         since: WindowStart,
         /// Counts by bin since then.
         seen: Vec<u64>,
-        /// Of a watch on events.
+        /// The event, if the watch bets on events.
         beyond: Option<Beyond>,
     },
-    /// What the watch saw is over.
+    /// The change that the watch fired for is over.
     Resolved { watch: usize },
 }
 
 /// A window is credited with at most this part of the period. So the hours before a rare row do not page by themselves. Less
 /// credit than the time that passed is always allowed, and busy streams stay far below this.
 const CREDIT_PART: u64 = 500;
-/// A watch is named with the bell if its capital is at least this part of the largest one.
+/// A watch is named when the alarm fires if its capital is at least this part of the largest one.
 const LOUD: u64 = 8;
 
 /// One round: all watches bet on one window.
@@ -98,7 +98,7 @@ struct Round<'a> {
 /// The result of a round.
 #[derive(Default)]
 struct Outcome {
-    /// The watches that are named with the bell, each with its best bet.
+    /// The watches that are named because the alarm fired, each with its best bet.
     rung: Vec<(usize, usize)>,
     /// Firing watches for which the change is over.
     over: Vec<usize>,

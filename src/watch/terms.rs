@@ -18,7 +18,7 @@ pub struct Terms {
     pub draws_max: u64,
     /// What is bet against: the panel has one bet, or one set of bets, for each.
     pub hypotheses: Vec<Hypothesis>,
-    /// Of the draws, one per hypothesis.
+    /// Keys of the draws, one per hypothesis.
     keys: Vec<Key>,
 }
 
@@ -42,7 +42,7 @@ impl Terms {
         }
     }
 
-    /// The same with less of the budget: so many hundredths of it are somebody else's.
+    /// These terms with a smaller part of the budget: others have so many hundredths of it.
     #[must_use]
     pub fn leaving(mut self, hundredths: u64) -> Self {
         for hypothesis in &mut self.hypotheses {

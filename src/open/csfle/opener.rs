@@ -34,7 +34,7 @@ pub struct CsfleSpec {
     pub required: bool,
 }
 
-/// The same, with what was learned.
+/// Opens encrypted fields: the configuration, and the schemas and keys that were fetched.
 #[derive(Debug)]
 pub struct CsfleOpener {
     spec: CsfleSpec,
@@ -99,7 +99,7 @@ impl CsfleOpener {
         self.write(|schemas| schemas.insert(id, KnownRules::Unusable));
     }
 
-    /// A schema that the registry did not have is missing again.
+    /// Forgets that the registry did not have a schema: it will be asked again.
     pub fn forget(&self, id: SchemaId) {
         self.write(|schemas| match schemas.get(&id) {
             Some(KnownRules::Absent) => schemas.remove(&id),
@@ -122,7 +122,7 @@ impl CsfleOpener {
         Ok(KnownRules::Sealed(Arc::new(SealedSchema { language, encryption, fields })))
     }
 
-    /// The schema of `value` if it is sealed, and where its payload begins; `None` of one in clear.
+    /// If `value` is sealed: its schema, and the place where its payload begins. `None` if it is in clear.
     fn schema(
         &self,
         value: &[u8],
@@ -145,7 +145,7 @@ impl CsfleOpener {
         }
     }
 
-    /// What must be fetched before `value` can be opened, as far as that is known.
+    /// The next schema or key that must be fetched before `value` can be opened.
     pub fn missing(&self, value: &[u8], headers: &ContentHeaders<'_>) -> Option<Missing> {
         let found = match self.schema(value, headers) {
             Ok(found) => found,

@@ -1,7 +1,7 @@
 //! Data keys that are known, and those that are known not to exist.
 //!
-//! It holds 1,024 of them. The one that was used the longest time ago goes for a new one. It reads no clock: whoever
-//! fetches keys says when one is too old.
+//! The ring holds 1,024 keys. A new key replaces the one that was used the longest time ago. The ring reads no clock: the
+//! code that fetches keys says when one is too old.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

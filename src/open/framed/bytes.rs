@@ -51,7 +51,7 @@ impl<'v> Bytes<'v> {
         self.take(size)
     }
 
-    /// The same as text.
+    /// The next bytes as text.
     pub fn text(&mut self, size: impl TryInto<usize>) -> Result<&'v str, Fault> {
         let unreadable = self.fault();
         std::str::from_utf8(self.sized(size)?).map_err(|_| unreadable)
@@ -65,7 +65,7 @@ impl<'v> Bytes<'v> {
         Ok(number)
     }
 
-    /// The same with the sign in the lowest bit.
+    /// A number with the sign in its lowest bit.
     pub fn zigzag(&mut self) -> Result<i64, Fault> {
         self.varint().map(|n| (n >> 1) as i64 ^ -((n & 1) as i64))
     }

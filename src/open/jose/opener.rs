@@ -26,16 +26,16 @@ pub struct JweSpec {
     pub keys: Vec<(String, KeyMaterial)>,
     /// Names of keys that are kept elsewhere: somebody tells us what they are ([`JweOpener::learn`]).
     pub elsewhere: Vec<String>,
-    /// Those that are taken.
+    /// Algorithms that are accepted.
     pub algorithms: Vec<JweAlgorithm>,
-    /// A value in clear is a fault.
+    /// Whether a value in clear is a fault.
     pub required: bool,
     /// Every record that goes to the model is sealed anew with this key; unless given, what is corrected is sealed with
     /// the key that the record came with.
     pub reseal: Option<(String, KeyMaterial)>,
 }
 
-/// The same, ready.
+/// A stream's keys, ready to open values.
 #[derive(Debug)]
 pub struct JweOpener {
     keys: Vec<(String, KeyMaterial)>,
@@ -109,10 +109,10 @@ impl JweSpec {
 }
 
 impl JweOpener {
-    /// Opens `value` into `arena`; `None` of one in clear. After a fault nothing of it is in the arena.
+    /// Opens `value` into `arena`. `None` if the value is in clear. After a fault the arena holds no byte of it.
     ///
     /// # Errors
-    /// What is wrong with the value, or that its key may be one that is not known yet.
+    /// If the value cannot be opened, or if its key may be one that is not fetched yet.
     pub fn open(
         &self,
         value: &[u8],
@@ -145,22 +145,22 @@ impl JweOpener {
         &self.uses
     }
 
-    /// What seals every record that goes to the model, if that has a key of its own.
+    /// The sealer of records that go to the model, if the model has a key of its own.
     pub fn sealer(&self) -> Option<&Sealer> {
         self.reseal.as_ref()
     }
 
-    /// Takes in what a key is that is kept elsewhere, the `at`th of them.
+    /// Sets a key that is kept elsewhere: `at` is its index.
     pub fn learn(&self, at: usize, keys: KeySet) {
         *self.elsewhere[at].write().unwrap_or_else(PoisonError::into_inner) = Some(keys);
     }
 
-    /// The key is not known any more; it is overwritten when nobody opens with it.
+    /// Forgets the key with this index. Its bytes are overwritten once no open value uses it.
     pub fn forget(&self, at: usize) {
         *self.elsewhere[at].write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Whether the `at`th key that is kept elsewhere is not known.
+    /// Whether the key with this index is not known.
     pub fn lacks(&self, at: usize) -> bool {
         self.elsewhere[at].read().unwrap_or_else(PoisonError::into_inner).is_none()
     }

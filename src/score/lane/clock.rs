@@ -28,9 +28,9 @@ use crate::watch::WindowStart;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", from = "Written")]
 pub struct Clock {
-    /// Of the last records, in the order of their offsets.
+    /// Timestamps of the last records, in the order of their offsets.
     stamps: Vec<i64>,
-    /// The same, ascending.
+    /// The timestamps, ascending.
     sorted: Vec<i64>,
     /// The window of the present, in milliseconds.
     head: i64,

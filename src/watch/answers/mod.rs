@@ -22,7 +22,7 @@ pub use missing_answers::MissingAnswers;
 
 /// Rows of pairs whose own margin is large: with the same label, and with another.
 pub const DIFFERS: Range<usize> = 0..2;
-/// The same of flagged records.
+/// Rows of flagged records whose own margin is large: with the same label, and with another.
 pub const FLAGGED_DIFFERS: Range<usize> = 2..4;
 /// The largest difference between two probabilities of a label, by octave: bin b is from 2^(b-24) up to twice that.
 pub const DISTANCE: Range<usize> = 4..28;

@@ -61,7 +61,7 @@ impl Exemplars {
         self.0.truncate(ALL_MAX);
     }
 
-    /// Those of both.
+    /// Adds the exemplars of `other`.
     pub fn join(&mut self, other: &Self) {
         other.0.iter().for_each(|&one| self.offer(one));
     }

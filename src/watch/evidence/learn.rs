@@ -74,7 +74,7 @@ fn levels() -> Vec<f64> {
     levels
 }
 
-/// The same for a score of which only large values matter: down to one row in ten thousand.
+/// Shares of the rows below each edge for a score, where only large values matter: down to one row in ten thousand.
 fn tail_levels() -> Vec<f64> {
     let octaves = 10_000.0_f64.log2();
     (1..=EDGES).map(|i| 1.0 - 2.0_f64.powf(-octaves * i as f64 / EDGES as f64)).collect()

@@ -118,7 +118,7 @@ pub struct Loss {
     /// How many offsets are gone unread; transaction markers are among them.
     pub unread: u64,
     pub cause: LossCause,
-    /// It does not go on before somebody says so.
+    /// Whether the partition waits until an operator lets it go on.
     pub waits: bool,
 }
 

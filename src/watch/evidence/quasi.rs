@@ -44,7 +44,7 @@ pub struct RowGroups {
 }
 
 impl RowGroups {
-    /// The same as messages: of each day and of a few samples one.
+    /// Messages with these rows: one for each day and a few samples.
     pub fn messages(mut self, plan: &QuasiPlan) -> Vec<Quasi> {
         self.rows.sort_unstable_by_key(|&(day, one)| (day, one.sample));
         let mut days: BTreeMap<WindowStart, BTreeMap<u16, LevelSample>> = BTreeMap::new();

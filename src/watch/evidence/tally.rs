@@ -23,7 +23,7 @@ pub struct Counts {
     /// Records of the input that are gone unread: of an incident, not of a window.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// The same of outputs.
+    /// Records of outputs that are gone: of an incident, not of a window.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub outputs_lost: u64,
     /// How often a partition's log became another.
@@ -77,8 +77,8 @@ impl Tally {
         self.others.add(&other.others);
     }
 
-    /// The same, as told under a bundle that judged none of these records: cells mean nothing to it, and at
-    /// most `usual` of the clean rows were flagged.
+    /// These counts for the monitor of a bundle that scored none of the records: cells mean nothing to it. At most `usual` of the
+    /// clean rows were flagged.
     pub fn of_others(self, usual: Usual) -> Self {
         let Counts { rows, flagged, .. } = self.counts;
         let usual = usual.max(self.others.usual);
@@ -190,7 +190,7 @@ impl Cells {
         self.0.iter().filter(|&&count| count > 0).count()
     }
 
-    /// Those cells that have the largest counts, at most `most`, and what is in them; the first of equals.
+    /// The cells with the largest counts, at most `most`, with their counts. Of equal counts the first cell.
     pub fn largest(&self, most: usize) -> Vec<(usize, u32)> {
         let mut occupied: Vec<(usize, u32)> =
             self.0.iter().copied().enumerate().filter(|&(_, count)| count > 0).collect();
@@ -199,7 +199,7 @@ impl Cells {
         occupied
     }
 
-    /// The same without any but the `most` largest counts.
+    /// Only the `most` largest counts.
     pub fn trimmed(&self, most: usize) -> Self {
         let mut kept = Self::default();
         for (cell, count) in self.largest(most) {

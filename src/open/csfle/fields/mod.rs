@@ -32,7 +32,7 @@ pub enum FieldPlace {
         whole: Range<usize>,
         /// What is in it.
         content: Range<usize>,
-        /// It holds base64, not bytes.
+        /// Whether it holds base64 and not bytes.
         is_text: bool,
     },
     /// A count of items with their size in bytes (Avro): without the size it says the same.
@@ -42,7 +42,7 @@ pub enum FieldPlace {
 }
 
 impl EncryptedFields {
-    /// Those of `schema`; none if its rules encrypt no fields.
+    /// The encrypted fields of `schema`. None if its rules encrypt no fields.
     ///
     /// # Errors
     /// If we cannot find them.
