@@ -45,7 +45,7 @@ impl ConfigFile {
         self.try_read().inspect_err(|problems| eprintln!("{problems}")).ok()
     }
 
-    /// The same for a command that uses no other tables than `wanted`: it needs no secret of others.
+    /// Reads and checks the file for a command that uses only the tables `wanted`: secrets of other tables need not be there.
     pub fn read_for(&self, wanted: &[&str]) -> Option<Config> {
         let read = self.try_read_for(Some(wanted));
         read.inspect_err(|problems| eprintln!("{problems}")).ok()

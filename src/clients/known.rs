@@ -73,7 +73,7 @@ impl KnownClients {
         }
     }
 
-    /// The same, whose last state covers what is below `next`.
+    /// These clients, with a last state that covers the topic up to `next`.
     #[must_use]
     pub fn committed(self, next: Offset) -> Self {
         Self { committed: next, ..self }
@@ -83,7 +83,7 @@ impl KnownClients {
         &self.settings
     }
 
-    /// The same clients under other settings.
+    /// Sets other settings.
     pub fn set(&mut self, settings: KnownSettings) {
         self.settings = settings;
     }

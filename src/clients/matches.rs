@@ -46,7 +46,7 @@ impl MatchSet {
         matched
     }
 
-    /// The same of a window that was looked at before.
+    /// Adds the rows of a window without looking for matches: they were looked for before a restart.
     pub fn remember(&mut self, window: WindowStart, rows: Vec<MatchRow>, horizon: usize) {
         self.insert(window, rows);
         self.trim(horizon);

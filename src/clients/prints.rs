@@ -153,7 +153,7 @@ impl Prints {
         Ok(Some(fresh.keyed(b"", "")))
     }
 
-    /// The same with values that only the owner of `key` can make, for one baseline.
+    /// These fingerprints with values that only the owner of `key` can make, for one baseline.
     #[must_use]
     pub fn keyed(self, key: &[u8], baseline: &str) -> Self {
         let of = |slot: usize| {

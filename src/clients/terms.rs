@@ -95,8 +95,8 @@ impl ClientTerms {
         Self { baseline, window_ms, period_ms, threshold, settings, bets, shares: None }
     }
 
-    /// The same, which also watches who uses `stream`, if records say that. What fires is not over before `keep_firing_for_ms`;
-    /// `moves`: rows move by themselves; `depends`: rows of a window hang together.
+    /// These terms with watches on who uses `stream`, if records say that. A change is not over before `keep_firing_for_ms`.
+    /// `moves`: rows drift by themselves. `depends`: rows of a window depend on each other.
     #[must_use]
     pub fn watching(
         self,

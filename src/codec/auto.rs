@@ -70,7 +70,7 @@ impl Rules {
         Self { format, registry, cells, names }
     }
 
-    /// The same for what is inside an envelope, which says itself what it holds.
+    /// The rules for a payload inside an envelope: the envelope says which format it is.
     pub fn inside(&self) -> Self {
         Self { format: Format::Auto, ..self.clone() }
     }

@@ -130,13 +130,13 @@ impl Layout {
         layout
     }
 
-    /// The same layout; a record may hold at most `rows_max` rows.
+    /// This layout with at most `rows_max` rows in a record.
     pub fn with_rows_max(mut self, rows_max: usize) -> Self {
         self.rows_max = self.rows_max.min(rows_max.max(1));
         self
     }
 
-    /// The same layout; words that no category has are noted.
+    /// This layout, which adds words that no category has to `notes`.
     pub fn noting(self, notes: Arc<Notes>) -> Self {
         Self { notes: Some(notes), ..self }
     }

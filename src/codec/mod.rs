@@ -136,7 +136,7 @@ impl Codecs {
         Self::over(Arc::new(Layout::new(schema, bytes_max).with_rows_max(rows_max)), config)
     }
 
-    /// The same over a layout.
+    /// All codecs for a layout.
     fn over(layout: Arc<Layout>, config: &Config) -> Self {
         let (fields, inputs) = (config.fields.as_ref(), &config.inputs);
         let mut list: Vec<(Format, Arc<dyn Codec>)> = vec![
@@ -200,7 +200,7 @@ mod conformance {
         check_with(codec, width, value, &ContentHeaders::default()).ok()
     }
 
-    /// The same under the record's headers, with the fault.
+    /// Decodes `value` under these headers as [`check_decode`] does, and returns the fault.
     pub fn check_with(
         codec: &dyn Codec,
         width: usize,

@@ -105,8 +105,8 @@ impl Config {
         Self::read_for(None, file, text, variables, resolve)
     }
 
-    /// The same for somebody who uses only the tables `wanted`, by their first names: of another one that refers to a
-    /// secret which cannot be fetched nothing is said, and what it holds is not complete.
+    /// Reads the configuration for a command that uses only the tables `wanted`, by their first names. If another table refers to a
+    /// secret that cannot be fetched, no problem is reported, and that table is not complete.
     ///
     /// # Errors
     /// As [`Config::read`].

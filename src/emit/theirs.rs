@@ -14,7 +14,7 @@ pub fn is_theirs(name: &[u8]) -> bool {
     !begins(name, OURS)
 }
 
-/// The same on a dead letter, which has error headers of ours.
+/// Whether a sender's header of this name goes with a dead letter, which has error headers of ours.
 pub fn is_theirs_on_a_dead_letter(name: &[u8]) -> bool {
     is_theirs(name) && !begins(name, CONNECT)
 }

@@ -40,9 +40,9 @@ use crate::sanitize::TraceDetail;
 /// Name of the header.
 pub const TRACE: &str = "tripline-trace";
 
-/// What is written where an output says nothing of its trace.
+/// Layout of a trace with numbers of the record: the default.
 const VERSION: u8 = 4;
-/// The same without numbers and categories of the record.
+/// Layout of a trace without numbers and categories of the record.
 const VERSION_OF_SHARES: u8 = 5;
 /// Bytes of a feature's name.
 const NAME_MAX: usize = 64;
@@ -180,7 +180,7 @@ pub struct ReadTrace {
     pub shares: Vec<f32>,
     /// Which features carried the score, the largest share first.
     pub reasons: Vec<ReadReason>,
-    /// The same by name, in a header without numbers of the record.
+    /// Features by name, if the header has no numbers of the record.
     pub named: Vec<(String, f32)>,
     /// Where all of them lie, if it is one place of an image.
     pub window: Option<Window>,

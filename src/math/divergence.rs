@@ -25,8 +25,8 @@ pub fn kl(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>) -> f32 {
     sum.max(0.0)
 }
 
-/// The same of answers made softer: each row of log-probabilities is divided by `temperature` and
-/// normalized again first.
+/// Kullback–Leibler divergence of softened answers: each row of log-probabilities is first divided by
+/// `temperature` and normalized again.
 ///
 /// Never negative and finite for rows out of [`log_softmax_rows`]. O(k), allocates nothing.
 pub fn kl_softened(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>, temperature: f32) -> f32 {

@@ -29,7 +29,7 @@ impl RankTail {
         Self::with(scores, false)
     }
 
-    /// The same for sums of surprises: beyond the reference they keep growing as they did in its tail.
+    /// The tail for sums of surprises: beyond the reference they keep growing as they did in its tail.
     ///
     /// # Panics
     /// As [`RankTail::new`].

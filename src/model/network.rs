@@ -94,7 +94,7 @@ impl Network {
         Ok(Self { name, shape, inputs, outputs, beside, rows_max, session, deadline: None })
     }
 
-    /// The same, but a run that takes too long is ended and fails.
+    /// This network with a time limit: a run that takes longer is ended and fails.
     pub fn limited(self, deadline: Deadline) -> Self {
         Self { deadline: Some(deadline), ..self }
     }
@@ -126,7 +126,7 @@ impl Network {
         self.run_both(x, out, None)
     }
 
-    /// The same, and the second output into `beside` `[n · t]`, if it is wanted.
+    /// Runs the network as [`Network::run`] does. Writes the second output into `beside` `[n · t]`, if given.
     ///
     /// # Errors
     /// As [`Network::run`].

@@ -91,7 +91,7 @@ impl Networks {
         Ok(Self { list, copies, answer, width })
     }
 
-    /// The same, but no run takes longer than `limit`.
+    /// These networks with a time limit: a run that takes longer than `limit` is ended and fails.
     ///
     /// # Errors
     /// If there is no thread to look at the clock.

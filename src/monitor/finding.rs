@@ -135,7 +135,7 @@ impl Finding {
         }
     }
 
-    /// The same, found on one partition or, `and_above`, on it and those after it.
+    /// This finding on one partition, or with `and_above` on it and the partitions after it.
     pub fn on(self, partition: Option<Partition>, and_above: bool) -> Self {
         Self { partition, and_above, ..self }
     }

@@ -23,7 +23,7 @@ pub struct Incident {
     /// Flagged records that stand for the others.
     #[serde(default, skip_serializing_if = "Exemplars::is_empty")]
     pub exemplars: Exemplars,
-    /// It was critical at some time: it is until it ends.
+    /// Whether the incident was critical at some time. It stays critical until it ends.
     #[serde(default)]
     pub severe: bool,
     /// What was last told of it.
@@ -55,7 +55,7 @@ pub struct ExposedSet {
     pub coarser: Option<CoarserSet>,
 }
 
-/// The same set with something made coarser.
+/// A set of features, one or more of them made coarser.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CoarserSet {
@@ -149,8 +149,8 @@ impl Incident {
         }
     }
 
-    /// Whether it does so much harm that somebody must come at once: of a quality incident, if most records
-    /// do not reach the model.
+    /// Whether the incident is critical, so that somebody must come at once. A quality incident is critical if most
+    /// records do not reach the model.
     pub fn is_critical(&self, policy: Policy) -> bool {
         match self.cause {
             Cause::Attack | Cause::Tampering | Cause::NoData | Cause::Stall | Cause::DataLoss => {
@@ -185,9 +185,9 @@ pub struct Member {
     pub cause: Cause,
     pub since: Timestamp,
     pub finding: Finding,
-    /// It pages nobody of its own: what it saw comes with the incident's cause.
+    /// Whether this member pages nobody: its change follows from the incident's cause.
     pub inhibited: bool,
-    /// What it saw is still there.
+    /// Whether the change is still there.
     pub firing: bool,
 }
 

@@ -105,8 +105,8 @@ impl Monitor {
         Ok(self.after(state))
     }
 
-    /// The same, going on where the state ends, whatever the group committed: under at-least-once
-    /// offsets are written after the state that covers them, and may lag behind it.
+    /// Restores a monitor and goes on where its state ends, whatever the group committed. Under at-least-once, offsets are
+    /// written after the state and may lag behind it.
     ///
     /// # Errors
     /// If the bytes cannot be read.

@@ -119,8 +119,8 @@ const NAMES_BEFORE: usize = 8;
 const BYTES_BEFORE: usize = 512;
 
 impl Fault {
-    /// The same as it is shown, with the names of `schema` where a fault holds numbers; `value` is the record's.
-    /// With `values` it may tell a value of the record. Made once for a record that leaves.
+    /// The fault in words, with the schema's names in place of feature numbers. `value` is the record's. With `values` the words may
+    /// hold a value of the record. Called once for a record that leaves.
     pub fn told(&self, schema: &Schema, value: Option<&[u8]>, values: bool) -> String {
         let name = self.name();
         let named = |id| {

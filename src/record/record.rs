@@ -13,7 +13,7 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// The same, kept longer than its client keeps it. Where it stands is said beside it.
+/// A record that owns its bytes, so that it outlives the client's buffer. Its position is kept beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedRecord {
     pub stamp: Stamp,

@@ -30,7 +30,7 @@ impl Columns {
     pub const LAYERS: Self = Self(128);
     /// Log-odds that a network gives a row of being attacked, from its pixels alone, `[n, 1]`.
     pub const PIXEL_ODDS: Self = Self(256);
-    /// The same from `layers`, `[n, 1]`.
+    /// Log-odds that a network gives a row of being attacked, from `layers`, `[n, 1]`.
     pub const LAYER_ODDS: Self = Self(512);
     /// Copies of the rows, each disturbed by a little. Only the networks see them: nobody else is given them.
     pub const COPIES: Self = Self(1024);

@@ -81,12 +81,12 @@ impl Reasons {
         top
     }
 
-    /// The same, but all of them lie within `window`.
+    /// These reasons, all of which lie within `window` of an image.
     pub fn within(self, window: Window) -> Self {
         Self { window: Some(window), ..self }
     }
 
-    /// The same, with each feature's number in the row and in what is typical. Shapes: `[d]`.
+    /// These reasons with each feature's number in the row and in the typical row. Shapes: `[d]`.
     pub fn against(mut self, seen: &[f32], typical: &[f32]) -> Self {
         for reason in &mut self.parts[..self.len] {
             let at = reason.feature.0 as usize;

@@ -23,7 +23,7 @@ use crate::score::PART_NUMBERS_MAX;
 pub struct Memory {
     /// Rows and columns, if every record is one row.
     pub batches: u64,
-    /// The same if every record is as large as it may be and full of rows.
+    /// Rows and columns, if every record is as large as it may be and full of rows.
     pub batches_max: u64,
     /// Values and headers of a batch, read and corrected.
     pub values_max: u64,
@@ -50,7 +50,7 @@ const LANE_WINDOWS: u64 = 256;
 /// Windows that a monitor holds, open or looked back on; about a megabyte of JSON while it is written,
 /// and what its watches remember.
 const MONITOR_WINDOWS: u64 = 512 + 64;
-/// The same if it scores partitions one by one: parts of windows.
+/// Parts of windows that a monitor holds if it watches partitions one by one.
 const MONITOR_PARTS: u64 = 512 + 512;
 const MONITOR_BYTES: u64 = 4 << 20;
 

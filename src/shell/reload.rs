@@ -1,11 +1,14 @@
-//! Another configuration or bundle, while records flow.
+//! Reload: adopts a new configuration or bundle while records flow.
 //!
-//! The configuration file and the bundles' folders are looked at every few seconds, by what is in them: a mounted
-//! `ConfigMap` changes by a link. SIGHUP and `POST /-/reload` look at once. What is new is read, checked and tried here, off
-//! the record path, as at the start; then each thread adopts it between two of its transactions. What is refused changes
-//! nothing, and is named until something sound takes its place.
+//! Every few seconds this thread compares the contents of the configuration file and of the bundles' folders with the last
+//! ones. (It compares contents because a mounted `ConfigMap` changes by a link.) SIGHUP and `POST /-/reload` start a comparison at
+//! once.
 //!
-//! It cannot see a bundle that scores badly: it tries whether networks give numbers, not which.
+//! New contents are read, checked and tried on this thread, as at the start of the process. Then each other thread adopts them between
+//! two of its transactions. A revision that fails a check changes nothing. The failure is reported until a sound revision
+//! comes.
+//!
+//! Blind spot: a bundle that scores badly. The trial shows that networks give numbers, not that the numbers are right.
 
 use std::fs;
 use std::path::PathBuf;

@@ -80,13 +80,13 @@ impl Roster {
         Self { streams, routes, memory, reach, reloads, patience }
     }
 
-    /// The same with `routes`.
+    /// This roster with `routes`.
     pub fn telling(self, routes: Vec<Arc<Counters>>) -> Self {
         let memory = self.memory + Memory::of_routes(routes.len());
         Self { routes, memory, ..self }
     }
 
-    /// The same with what the brokers say.
+    /// This roster with what the brokers say.
     pub fn reaching(self, reach: Arc<Reach>) -> Self {
         Self { reach, ..self }
     }

@@ -206,7 +206,7 @@ pub fn prepare(config: &Config, trial: &Trial) -> Result<Vec<Prepared>, RunError
     config.streams.iter().map(prepared).collect()
 }
 
-/// Nothing does.
+/// Puts nothing between the threads and Kafka.
 pub struct Plain;
 
 impl Wrap for Plain {
@@ -216,10 +216,12 @@ impl Wrap for Plain {
     }
 }
 
-/// Without progress for so long, though there are records, somebody must know: then an incident is told within a minute.
+/// A partition that makes no progress for so long, although there are records, is reported. So an incident is told within a
+/// minute.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// What another worker left open when it died takes three transaction timeouts to end. A stall lasts longer than that by this.
+/// The transaction of a worker that died may take three transaction timeouts to end. A stall must last longer than those by this
+/// time.
 const BEYOND_TIMEOUTS: Duration = Duration::from_secs(5);
 
 /// Runs until `stop`, whatever the brokers do. Only if a thread panics, all others drain too, and
@@ -236,7 +238,7 @@ pub fn run(
     run_with(&Plain, clients, streams, overview, stop)
 }
 
-/// The same with something between us and Kafka: how the chaos tests kill us at a chosen step.
+/// Like [`run`], with `wrap` between the threads and Kafka. Chaos tests use it to kill a process at a chosen step.
 ///
 /// # Errors
 /// As [`run`].

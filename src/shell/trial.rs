@@ -102,7 +102,7 @@ impl Trial {
         Self { program: None, load: LOAD, memory: None }
     }
 
-    /// The same with `bytes` of memory.
+    /// This trial with `bytes` of memory.
     pub fn within(self, bytes: u64) -> Self {
         Self { memory: Some(bytes), ..self }
     }

@@ -1,8 +1,7 @@
 //! A session over the simulated cluster. Every call is a step at which a fault may strike.
 //!
-//! A process that dies in the middle of a call cannot be taken off its own stack, so from then on
-//! every call of its sessions answers that it is fenced and does nothing: the state machine
-//! leaves, and nothing of what it still thinks reaches the log.
+//! The simulator cannot stop a process in the middle of a call. So after a process dies, every call of its sessions does
+//! nothing and returns the error that it is fenced. The state machine then leaves, and writes nothing more to the log.
 
 mod calls;
 mod committing;

@@ -15,7 +15,7 @@ pub enum Form {
     Row(Option<RowShape>),
     /// The outermost array holds rows.
     Rows(Option<RowShape>),
-    /// The same, or the document is one row.
+    /// A document: its outermost array holds rows, or it is itself one row.
     Document(Option<RowShape>),
 }
 

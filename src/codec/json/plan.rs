@@ -35,9 +35,9 @@ pub(super) struct Node {
     pub pointer: Option<usize>,
     /// Nodes below, if this is an object: sorted by key.
     keys: Vec<(String, usize)>,
-    /// The same keys with their letters folded, sorted.
+    /// The keys with their letters folded, sorted.
     folded: Vec<String>,
-    /// The same nodes, if this is an array: sorted by index.
+    /// Nodes below, if this is an array: sorted by index.
     pub indices: Vec<(usize, usize)>,
 }
 
@@ -57,8 +57,8 @@ impl Plan {
         }))
     }
 
-    /// The same for an object whose members some readers take by their places: unless those who read
-    /// the stream go by name, features stand in the schema's order and nothing before them.
+    /// The features of an object whose members some readers take by their places. Unless the readers of the stream go by
+    /// name, features must come first and in the schema's order.
     pub fn of_features_in_order(layout: &Layout, inputs: &Inputs) -> Self {
         let places = layout.places().iter().zip(0..);
         let places = places.map(|(place, at)| (place.name.clone(), at)).collect();

@@ -47,7 +47,7 @@ pub struct LineageChange {
     pub step: Option<String>,
     /// Whether what was there can no more be read.
     pub masks: bool,
-    /// It may have been changed because the record was flagged, which hangs on all features.
+    /// Whether it changes only if the record is flagged, which depends on all features.
     pub is_conditional: bool,
 }
 

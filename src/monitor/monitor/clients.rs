@@ -16,7 +16,7 @@ const FIRST: usize = 1 << 62;
 /// Findings about clients that are held at a time; beyond, the oldest is over.
 const HELD_MAX: usize = 1024;
 
-/// The same for everything that is said about one key and mark.
+/// The number of a finding: one for each key and mark.
 fn number(found: &ClientFinding) -> usize {
     let ClientFinding { keying, key, mark, .. } = found;
     let hash = Sha256::digest(format!("{}\0{mark}\0{key}", keying.name()));

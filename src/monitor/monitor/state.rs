@@ -160,7 +160,7 @@ impl Open {
         }
     }
 
-    /// The same, of records with timestamps that cannot be.
+    /// These counts of records whose timestamps are not plausible.
     pub fn misdated(mut self) -> Self {
         for tally in self.parts.values_mut().chain([&mut self.tally]) {
             tally.counts.misdated = tally.counts.rows + tally.counts.faults;
@@ -168,14 +168,14 @@ impl Open {
         self
     }
 
-    /// The same, told to a monitor of another bundle than the one that heard it.
+    /// These counts for a monitor of another bundle.
     pub fn of_others(self, usual: Usual) -> Self {
         let tally = self.tally.of_others(usual);
         let parts = self.parts.into_iter().map(|(slot, part)| (slot, part.of_others(usual)));
         Self { tally, parts: parts.collect(), exemplars: Exemplars::default(), ..self }
     }
 
-    /// The same for a bundle of other features.
+    /// These counts for a bundle of other features.
     pub fn without_oddities(self) -> Self {
         let tally = Tally { oddities: Cells::default(), ..self.tally };
         Self { tally, exemplars: Exemplars::default(), ..self }

@@ -170,7 +170,7 @@ impl Lookup<'_> {
         self.send(path, None)
     }
 
-    /// The same of a request with a body, if there is one: then it is posted.
+    /// Sends a request; with a body it is a POST.
     pub fn send(&self, path: &str, body: Option<&[u8]>) -> Result<(StatusCode, Vec<u8>), String> {
         const ACCEPT: &str = "application/vnd.schemaregistry.v1+json, application/json";
         let registry = self.registry;
