@@ -9,6 +9,8 @@
 
 mod repeats;
 
+use std::io::IsTerminal as _;
+
 use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Targets;
@@ -43,17 +45,26 @@ const SPEAKERS: [(&str, Level); 4] = [
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,rdkafka=warn,ort=warn"));
-    let lines = subscriber(format, filter, std::io::stderr);
+    // Colours are for a terminal: in a file they are noise.
+    let colours = std::io::stderr().is_terminal();
+    let lines = subscriber(format, filter, std::io::stderr, colours);
     tracing::subscriber::set_global_default(lines).expect("logging starts once");
 }
 
 /// Lines of [`SPEAKERS`] that `filter` lets pass. Whoever reads standard error may go away: a guard
 /// goes on, and does not say to nobody that nobody reads.
-fn subscriber<W>(log: LogFormat, filter: EnvFilter, to: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(
+    log: LogFormat,
+    filter: EnvFilter,
+    to: W,
+    colours: bool,
+) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(to).log_internal_errors(false);
+    // NO_COLOR is asked by the layer itself.
+    let lines = if colours { lines } else { lines.with_ansi(false) };
     let lines = match log {
         LogFormat::Text => lines.event_format(Repeats::new(format::format(), log)).boxed(),
         LogFormat::Json => lines
@@ -89,7 +100,7 @@ mod tests {
     fn written(format: LogFormat, filter: &str) -> String {
         let page = Page::default();
         let to = page.clone();
-        let lines = subscriber(format, EnvFilter::new(filter), move || to.clone());
+        let lines = subscriber(format, EnvFilter::new(filter), move || to.clone(), false);
         tracing::subscriber::with_default(lines, || {
             tracing::info!(target: "tripline::shell", "ours");
             tracing::trace!(target: "tripline::shell", "ours in detail");

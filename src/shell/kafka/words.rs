@@ -54,9 +54,12 @@ pub fn is_connection(code: Code) -> bool {
 
 /// The same of an error that the safe API does not know.
 pub fn of_native(error: &NativeError) -> String {
-    match error.text.is_empty() {
-        true => of_code(error.code),
-        false => error.text.clone(),
+    // A broker may give no reason behind the name of the request.
+    let text = error.text.trim_end();
+    match text.strip_suffix(':') {
+        Some(request) => format!("{request}: {}", of_code(error.code)),
+        None if text.is_empty() => of_code(error.code),
+        None => text.to_owned(),
     }
 }
 

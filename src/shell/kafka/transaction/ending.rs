@@ -223,7 +223,7 @@ impl Transactions {
 }
 
 fn endless(what: &str, place: Option<&TopicPartition>) -> SessionError {
-    let place = place.map(TopicPartition::to_string).unwrap_or_default();
+    let place = place.map_or("a place that no broker names".into(), TopicPartition::to_string);
     SessionError::Transaction { step: "commit", reason: format!("{what} has no end in {place}") }
 }
 
