@@ -17,6 +17,7 @@ mod kek;
 mod key;
 mod lineage;
 mod near;
+mod otlp;
 mod output;
 mod privacy;
 mod problem;
@@ -42,15 +43,16 @@ pub use admin::Admin;
 pub use answers::StreamAnswers;
 pub use audit::AuditTopic;
 pub use clients::{IdPlace, StreamClients};
-pub use endpoint::Login;
+pub use endpoint::{Endpoint, Login};
 pub use kafka::{Compression, Delivery, GroupProtocol, Hidden, Kafka};
 pub use kek::{AwsKey, Kms, WrappingKey};
 pub use lineage::Lineage;
+pub use otlp::Otlp;
 pub use problem::{Place, Problem, Problems};
 pub use reader::{Resolve, Secret};
 pub use reference::reference;
 pub use registry::Registry;
-pub use route::{Endpoint, Route, To};
+pub use route::{Route, To};
 pub use schema::schema;
 pub use stream::{Alerts, Stream, Topics};
 pub use survey::Survey;
@@ -85,6 +87,8 @@ pub struct Config {
     pub registry: Option<Registry>,
     /// `[audit]`: where what people and processes do is written down, if it has `topic`.
     pub audit: Option<AuditTopic>,
+    /// `[otlp]`: who is told of each batch, as a span of OpenTelemetry, if it has `url`.
+    pub otlp: Option<Otlp>,
     /// `[[stream]]`: the streams to guard, at least one.
     pub streams: Vec<Stream>,
     /// `[[route]]`: whom incidents are told; the log, unless there is one. Never empty.
@@ -159,6 +163,7 @@ fn read_all(
         admin: Admin::read(root.section("admin")),
         registry: registry::read(root.section("registry")),
         audit: None,
+        otlp: otlp::read(root.section("otlp")),
         streams: {
             let keys = key::read(&mut root);
             let streams = stream::read(&mut root, &keys);

@@ -6,7 +6,8 @@ impl Config {
     /// The keys, by their names in the file, in which `next` differs and which a running process cannot change: where it
     /// reads and writes, who it is there, and its threads. Empty if `next` can be adopted.
     pub fn needs_restart(&self, next: &Self) -> Vec<String> {
-        let Self { instance, onnxruntime, kafka, admin, registry, audit, streams, routes } = self;
+        let Self { instance, onnxruntime, kafka, admin, registry, audit, otlp, streams, routes } =
+            self;
         let whole = [
             ("instance", *instance != next.instance),
             ("onnxruntime", *onnxruntime != next.onnxruntime),
@@ -15,6 +16,7 @@ impl Config {
             ("admin", *admin != next.admin),
             ("registry", *registry != next.registry),
             ("audit", *audit != next.audit),
+            ("otlp", *otlp != next.otlp),
             ("route", *routes != next.routes),
         ];
         let mut keys: Vec<String> =

@@ -1,17 +1,15 @@
 //! `[[route]]`: whom incidents are told.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::claims::{NAME, check_name};
-use super::endpoint::{Login, check_url, secret};
+use super::endpoint::{Endpoint, hidden_url, secret};
 use super::kafka::Hidden;
-use super::reader::{Kind as Takes, Section};
+use super::reader::Section;
 use super::stream::Stream;
-use super::value::Origin;
 
 /// `[[route]]`
 #[derive(Clone, Debug, PartialEq)]
@@ -44,21 +42,6 @@ pub enum To {
         /// `secret`: signs what is sent, as Standard Webhooks says.
         secret: Option<Hidden<Vec<u8>>>,
     },
-}
-
-/// Where a receiver is, and who we are to it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Endpoint {
-    /// `url`: of many receivers it is a secret, so nobody prints it.
-    pub url: Hidden<String>,
-    /// `token`, or else `user` and `password`.
-    pub login: Login,
-    /// `headers`: what every request carries besides, each `"Name: value"`: the tenant of a shared receiver.
-    pub headers: Vec<(String, Hidden<String>)>,
-    /// `ca_file`: certificates, in PEM, of those who may vouch for it; the system's unless given.
-    pub ca_file: Option<PathBuf>,
-    /// `timeout_ms = 5000`: how long one request may take, 100 to 30000.
-    pub timeout: Duration,
 }
 
 /// What `kind` says.
@@ -127,22 +110,19 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
         };
         section.reader.note(section.path_of("url"), section.origin.as_ref(), "is missing", help);
     }
-    let url = url(&mut section, kind);
+    // Of Alertmanager and of a catalogue it is the root.
+    let asks = !matches!(kind, Kind::Alertmanager | Kind::OpenLineage);
+    let url = hidden_url(&mut section, asks, "a receiver", "https://host/path");
     let has_events = streams.iter().any(|stream| stream.lineage.is_some());
     if kind == Kind::OpenLineage && !has_events {
         let (message, help) = ("no stream tells its lineage", "write `topic` in [stream.lineage]");
         section.reader.note(section.path_of("kind"), section.origin.as_ref(), message, help);
     }
     let streams = filter(&mut section, streams);
-    let login = Login::read(&mut section, "RECEIVER");
-    let headers = headers(&mut section, &login);
-    let ca_file = section.file("ca_file");
     let secret = signing_key(&mut section);
     let resend = section.millis("resend_ms", 1000..=600_000, 60_000);
-    let timeout = section.millis("timeout_ms", 100..=30_000, 5000);
+    let at = Endpoint::read(&mut section, url.unwrap_or_default(), "RECEIVER");
     section.end();
-    let url = Hidden::new(url.unwrap_or_default());
-    let at = Endpoint { url, login, headers, ca_file, timeout };
     let to = match kind {
         Kind::Log => To::Log,
         Kind::Alertmanager => To::Alertmanager { at, resend },
@@ -165,22 +145,6 @@ fn name(section: &mut Section<'_>, earlier: &[Route]) -> String {
     name
 }
 
-/// Many an address is a secret: no message and no excerpt shows it.
-fn url(section: &mut Section<'_>, kind: Kind) -> Option<String> {
-    const PATTERN: &str = "^https?://[^/@?#\\s]+([/?][^#\\s]*)?$";
-    let stands = section.key_origin_of("url");
-    let text = section.text("url", Takes::Text(Some(PATTERN)))?;
-    // Of Alertmanager and of a catalogue it is the root.
-    let asks = !matches!(kind, Kind::Alertmanager | Kind::OpenLineage);
-    let checked = check_url(&text.value, asks, "a receiver");
-    if checked.is_err() {
-        let message = "is no address that can be used here; a login must not stand in it";
-        let help = "write \"https://host/path\"";
-        section.reader.note(section.path_of("url"), stands.as_ref(), message, help);
-    }
-    checked.ok()
-}
-
 fn filter(section: &mut Section<'_>, streams: &[Stream]) -> Option<Vec<String>> {
     let (names, whole) = section.texts("streams", NAME.pattern)?;
     let help = "write names of streams of this file: [\"fashion\"]";
@@ -192,66 +156,6 @@ fn filter(section: &mut Section<'_>, streams: &[Stream]) -> Option<Vec<String>> 
             None => Ok(names),
         }
     })
-}
-
-/// Headers that say how a request is read, or that are ours.
-const OURS: [&str; 7] = [
-    "host",
-    "content-type",
-    "content-length",
-    "content-encoding",
-    "transfer-encoding",
-    "connection",
-    "expect",
-];
-const HEADERS_MAX: usize = 32;
-
-/// No message repeats a value: it may be a secret.
-fn headers(section: &mut Section<'_>, login: &Login) -> Vec<(String, Hidden<String>)> {
-    const PATTERN: &str = "^[A-Za-z0-9_-]+: *[ -~]+$";
-    let stands = section.key_origin_of("headers");
-    let Some((lines, whole)) = section.texts("headers", Some(PATTERN)) else { return vec![] };
-    let note = |message: String, help: &str| {
-        section.reader.note(section.path_of("headers"), stands.as_ref(), message, help);
-    };
-    let mut headers: Vec<(String, Hidden<String>)> = vec![];
-    for line in &lines {
-        let (name, value) = line.split_once(':').unwrap_or((line, ""));
-        let (name, value) = (name.trim(), value.trim());
-        let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let is_visible = |c: char| (' '..='~').contains(&c);
-        if name.is_empty() || !name.chars().all(is_token) {
-            note("a header has no name, or one with other signs".into(), "write [\"Name: value\"]");
-        } else if value.is_empty() || !value.chars().all(is_visible) {
-            let help = "write visible signs of ASCII behind the colon";
-            note(format!("header {name} has no value that can be sent"), help);
-        } else if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
-            || name.to_ascii_lowercase().starts_with("webhook-")
-        {
-            note(format!("header {name} is ours"), "leave it out");
-        } else if name.eq_ignore_ascii_case("authorization") && *login != Login::Nobody {
-            note(format!("header {name} stands beside a login"), "write one of them");
-        } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            note(format!("header {name} stands there twice"), "write it once");
-        } else if is_secret_header(name) && !whole.secret && matches!(whole.origin, Origin::File(_))
-        {
-            let help =
-                "write { env = \"NAME\" } or { file = \"path\" }, which hold \"Name: value\"";
-            note(format!("a secret must not stand in this file: header {name}"), help);
-        } else {
-            headers.push((name.to_owned(), Hidden::new(value.to_owned())));
-        }
-    }
-    if headers.len() > HEADERS_MAX {
-        note(format!("more than {HEADERS_MAX} headers"), "leave some out");
-    }
-    headers
-}
-
-/// Whether a header of this name lets somebody in.
-fn is_secret_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["auth", "key", "token", "secret", "password", "cookie"].iter().any(|word| name.contains(word))
 }
 
 /// `whsec_` and base64, as Standard Webhooks has it, or else a text of any bytes.

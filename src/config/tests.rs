@@ -100,6 +100,8 @@ fn every_key_that_may_be_left_out_changes_something() {
         .replace("REGISTRY_TOKEN", "USER")
         .replace("RECEIVER_PASSWORD", "USER")
         .replace("RECEIVER_TOKEN", "USER")
+        .replace("COLLECTOR_PASSWORD", "USER")
+        .replace("COLLECTOR_TOKEN", "USER")
         .replace("VAULT_TOKEN", "USER")
         .replace("AWS_ACCESS_KEY_ID", "USER")
         .replace("AWS_SECRET_ACCESS_KEY", "USER")
