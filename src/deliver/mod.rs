@@ -18,6 +18,7 @@ mod recovery;
 mod refusal;
 mod scorer;
 mod session;
+mod spans;
 mod stall;
 mod worker;
 
@@ -38,5 +39,9 @@ pub use scorer::Scorer;
 pub use session::{
     Beginning, Change, Fetched, Forward, ForwardKey, Keep, Kept, KeptIn, Output, Session,
     SessionError, Start, numbered_key,
+};
+pub use spans::{
+    BatchCounts, BatchSpan, LINKS_MAX, OPEN_BATCHES_MAX, SpanCounts, SpanQueue, SpanSource,
+    TraceParent,
 };
 pub use worker::{BATCH_BYTES_MAX, LANE_KEY, Resting, Timing, Worker, begin_lane};

@@ -2,7 +2,10 @@ use super::partitions::PARTITIONS_MAX;
 use super::*;
 use crate::record::{Offset, Reasons, Verdict};
 
-fn outcome(destination: Destination, judged: Result<Action, Fault>) -> Outcome {
+pub(in crate::deliver) fn outcome(
+    destination: Destination,
+    judged: Result<Action, Fault>,
+) -> Outcome {
     let verdict = |action| Verdict { action, p: 0.5, score: 0.0, reasons: Reasons::NONE };
     let judged = judged.map(verdict);
     let (corrected, trace, cells) = (None, 0..0, 0..0);

@@ -20,6 +20,9 @@ impl<R: Scorer> Desk<R> {
         self.stream = self.scorer.adopt(next);
         self.halves = RequestHalves::new(&self.stream);
         let revision = self.scorer.revision();
+        if let Some(spans) = &mut self.spans {
+            spans.adopt(&self.stream, revision.clone());
+        }
         for (_, slot) in self.partitions.slots_mut() {
             slot.lane.adopt(self.scorer.baseline());
             // The monitor is told anew which partitions are here, and what this revision flags of clean rows.

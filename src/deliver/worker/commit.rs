@@ -41,6 +41,7 @@ impl<R: Scorer> Desk<R> {
         session.offsets(&next)?;
         session.commit()?;
         self.note_committed(&next);
+        self.tell(|spans| spans.commit(session.now(), session.wall()));
         self.opened = None;
         let took = session.now().saturating_duration_since(started);
         debug!(?took, partitions = next.len(), "transaction committed");

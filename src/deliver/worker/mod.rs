@@ -29,8 +29,9 @@ use self::partitions::Partitions;
 use super::arrivals::Arrivals;
 use super::recovery::{GivenUp, Recovery};
 use super::refusal::Refusals;
+use super::spans::OpenSpans;
 use super::stall::Stalls;
-use super::{CrashLoopGuard, Inbox, Progress, Scorer, Session, SessionError};
+use super::{CrashLoopGuard, Inbox, Progress, Scorer, Session, SessionError, SpanQueue};
 use crate::config::Stream;
 use crate::record::{Offset, Partition};
 use crate::score::Lane;
@@ -78,6 +79,8 @@ struct Desk<R: Scorer> {
     /// When a poll last returned nothing: then all records had been read.
     last_empty: Option<Instant>,
     progress: Arc<Progress>,
+    /// Batches that are told once they are committed, if anybody wants that.
+    spans: Option<OpenSpans>,
 }
 
 /// A lane, and what the worker knows of its partition.
@@ -157,7 +160,15 @@ impl<R: Scorer> Resting<R> {
             opened: None,
             last_empty: None,
             progress,
+            spans: None,
         })
+    }
+
+    /// The same, which tells `queue` of each batch that it commits. `group` is its consumer group.
+    pub fn telling(mut self, queue: SpanQueue, group: String) -> Self {
+        let Desk { stream, scorer, spans, .. } = &mut self.0;
+        *spans = Some(OpenSpans::new(queue, group, stream, scorer.revision()));
+        self
     }
 
     /// Begins. The group will assign partitions later.
@@ -183,6 +194,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
     pub fn rest(mut self) -> (S, Resting<R>) {
         self.desk.clear();
         self.desk.opened = None;
+        self.desk.tell(OpenSpans::clear);
         (self.session, Resting(self.desk))
     }
 
@@ -222,6 +234,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
     fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
         let Self { session, desk, recovery } = self;
         desk.halves.clear();
+        desk.tell(OpenSpans::clear);
         let GivenUp { error, undone } = recovery.give_up(error, session, &desk.progress)?;
         let begun = match error {
             SessionError::Consumer { .. } => Err(error),
@@ -245,6 +258,13 @@ impl<S: Session, R: Scorer> Worker<S, R> {
 }
 
 impl<R: Scorer> Desk<R> {
+    /// Does `what` with the batches of the open transaction, if anybody is told of batches.
+    fn tell(&mut self, what: impl FnOnce(&mut OpenSpans)) {
+        if let Some(spans) = &mut self.spans {
+            what(spans);
+        }
+    }
+
     fn turn<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         self.adopt(session)?;
         self.rebalance(session)?;

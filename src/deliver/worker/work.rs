@@ -21,7 +21,8 @@ pub const BATCH_BYTES_MAX: usize = 16 << 20;
 impl<R: Scorer> Desk<R> {
     /// Scores one batch; returns its number of records.
     pub(super) fn work<S: Session>(&mut self, session: &S) -> Result<usize, SessionError> {
-        let mut messages = self.gather(session)?;
+        let (mut messages, began) = self.gather(session)?;
+        self.tell(|spans| spans.begin(began));
         if messages.is_empty() {
             drop(messages);
             self.last_empty = Some(session.now());
@@ -64,8 +65,11 @@ impl<R: Scorer> Desk<R> {
     }
 
     /// Polls until the batch is full, or its first record has waited for `linger`. Drops records that were fetched before a
-    /// rewind, and records of paused partitions.
-    fn gather<'a, S: Session>(&self, session: &'a S) -> Result<Vec<S::Fetched<'a>>, SessionError> {
+    /// rewind, and records of paused partitions. Gives with them when the first one came.
+    fn gather<'a, S: Session>(
+        &self,
+        session: &'a S,
+    ) -> Result<(Vec<S::Fetched<'a>>, Option<Instant>), SessionError> {
         let wait = if session.is_open() { self.timing.commit_interval / 10 } else { POLL };
         let mut messages: Vec<S::Fetched<'a>> = Vec::new();
         let (mut bytes, mut first) = (0, None);
@@ -92,7 +96,7 @@ impl<R: Scorer> Desk<R> {
                 break;
             }
         }
-        Ok(messages)
+        Ok((messages, first))
     }
 
     /// Fetches schemas and keys that `messages` need. If one does not come, keeps only the records before each partition's
@@ -331,6 +335,9 @@ impl<R: Scorer> Desk<R> {
             slot.told_quiet = Some(false);
         }
         self.progress.sent(self.scorer.outcomes());
+        if let Some(spans) = &mut self.spans {
+            spans.note(messages, self.scorer.outcomes());
+        }
     }
 
     fn guard_failed<S: Session>(
