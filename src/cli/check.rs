@@ -14,6 +14,7 @@ use crate::record::{Feature, Schema};
 use crate::shell::kafka::compare::{self, Found};
 use crate::shell::kafka::{Clients, access, topics};
 use crate::shell::memory_limit::{self, Memory, mib};
+use crate::shell::otlp::SpanSender;
 use crate::shell::preview;
 use crate::shell::registry::Registry;
 use crate::shell::registry::copies::{self, CopyState, DataKeyCopy};
@@ -49,6 +50,7 @@ impl Args {
         config.streams.iter().for_each(unsealing);
         let (mut problems, prepared) = bundles(&config);
         problems.extend(routes(&config));
+        problems.extend(collector(&config));
         if self.connect {
             problems.extend(cluster(&config, &prepared));
             problems.extend(records(&config, prepared));
@@ -152,7 +154,7 @@ fn bundles(config: &Config) -> (Vec<String>, Vec<Prepared>) {
     }
     if problems.is_empty() {
         let memory: Memory = prepared.iter().map(|stream| stream.memory(&config.kafka)).sum();
-        let memory = memory + Memory::of_routes(config.routes.len());
+        let memory = memory + Memory::beside_streams(config);
         let limit = cgroup::limit();
         let bytes = limit.as_ref().map(|limit| limit.bytes);
         match memory_limit::fits(&memory, limit) {
@@ -202,6 +204,16 @@ fn routes(config: &Config) -> Vec<String> {
         println!("✓ route {name}: {whom}");
     }
     vec![]
+}
+
+/// Whom batches would be told. The address may be a secret.
+fn collector(config: &Config) -> Option<String> {
+    let sender = SpanSender::new(config.otlp.as_ref()?, &config.instance);
+    match sender {
+        Ok(_) => println!("✓ otlp: a span of each batch to a collector"),
+        Err(error) => return Some(error.to_string()),
+    }
+    None
 }
 
 /// Whether the registry of schemas, if there is one, knows us.

@@ -68,6 +68,11 @@ pub fn places(config: &Config, stream: &Stream) -> Vec<Place> {
         None => ("nowhere".to_owned(), "[admin] listen"),
     };
     place("metrics", at, "counts", limits);
+    if config.otlp.is_some() {
+        let holds = "names of the topic and of the group, counts, times; trace and span ids of senders; no value, key or other \
+                     header";
+        place("spans", "a collector".into(), holds, "[otlp]");
+    }
     let bundle = "rows of the training data (prototypes, calibration), values of categories";
     place("bundle", stream.bundle.display().to_string(), bundle, "who may read the folder");
     let memory = match stream.decrypt {
@@ -241,7 +246,7 @@ mod tests {
     #[test]
     fn the_page_has_a_row_for_every_place() {
         let page = include_str!("../../docs/privacy.md");
-        let config = config("");
+        let config = config("[otlp]\nurl = \"http://collector:4318/v1/traces\"\n");
         for Place { name, limits, .. } in places(&config, &config.streams[0]) {
             let row = page.lines().find(|line| line.starts_with(&format!("| {name} |")));
             let row = row.unwrap_or_else(|| panic!("docs/privacy.md has no row for {name}"));

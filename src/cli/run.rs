@@ -11,9 +11,11 @@ use tracing::{error, warn};
 use super::Exit;
 use super::config::ConfigFile;
 use crate::audit_log::{DeedKind, DeedOutcome};
+use crate::config::Config;
 use crate::shell::audit::{AuditLog, Auditor};
 use crate::shell::kafka::{Clients, Reach, reach};
 use crate::shell::memory_limit::Memory;
+use crate::shell::otlp::{SpanSender, SpanThread};
 use crate::shell::reload::{Reloader, Running};
 use crate::shell::roster::Roster;
 use crate::shell::routes::Routes;
@@ -25,6 +27,8 @@ use crate::shell::{admin, cgroup, features, memory_limit, telemetry};
 /// How long a receiver that does not answer may keep us from ending. The routes were told when the
 /// workers were; of the 40 s that Kubernetes grants, workers may take 25.
 const ROUTES_END: Duration = Duration::from_secs(2);
+/// The same of a collector.
+const SPANS_END: Duration = Duration::from_secs(2);
 
 /// Guard the streams of a configuration until told to stop (SIGTERM, Ctrl-C)
 #[derive(Debug, clap::Args)]
@@ -65,11 +69,11 @@ impl Args {
             prepare(&config, &Trial::by_this_program()).map_err(|error| refused(&error))?;
         let routes = Routes::new(&config).map_err(|error| refused(&error))?;
         let audit_log = AuditLog::new(&config).map_err(|error| refused(&error))?;
-        let memory: Memory = streams.iter().map(|stream| stream.memory(&config.kafka)).sum();
-        let memory = memory + Memory::of_routes(config.routes.len());
-        memory_limit::fits(&memory, cgroup::limit()).map_err(|too_much| refused(&too_much))?;
+        let spans = span_sender(&config)?;
+        fits(&config, &streams)?;
         let clients = Clients::new(config.kafka.clone(), &config.instance);
-        let (overview, reach) = (Overview::new(&streams), Arc::<Reach>::default());
+        let overview = Overview::new(&streams).telling(spans.as_ref().map(SpanSender::queue));
+        let reach = Arc::<Reach>::default();
         let roster = Roster::new(&streams, &overview, &config.kafka).telling(routes.counters());
         let roster = roster.reaching(reach.clone());
         let (threads, reloads) = (roster.by_stream(), roster.reloads.clone());
@@ -95,6 +99,7 @@ impl Args {
             error!("{error}");
             Exit::Failed
         })?;
+        let spans = spans.map(begin_spans).transpose()?;
         let auditor = Auditor::start(audit_log)
             .map_err(|error| failed(&error, "cannot write the audit log"))?;
         let auditor = Arc::new(auditor);
@@ -124,9 +129,27 @@ impl Args {
         auditor.note_key_use();
         auditor.note(DeedKind::Stop, &instance, outcome, []);
         routes.end(ROUTES_END);
+        spans.into_iter().for_each(|spans| spans.end(SPANS_END));
         auditor.end();
         Ok(exit)
     }
+}
+
+/// Refuses what may take more memory than there is.
+fn fits(config: &Config, streams: &[Prepared]) -> Result<(), Exit> {
+    let memory: Memory = streams.iter().map(|stream| stream.memory(&config.kafka)).sum();
+    let memory = memory + Memory::beside_streams(config);
+    memory_limit::fits(&memory, cgroup::limit()).map_err(|too_much| refused(&too_much))
+}
+
+fn begin_spans(sender: SpanSender) -> Result<SpanThread, Exit> {
+    sender.start().map_err(|error| failed(&error, "cannot send spans"))
+}
+
+/// What tells a collector of batches, if there is one.
+fn span_sender(config: &Config) -> Result<Option<SpanSender>, Exit> {
+    let sender = config.otlp.as_ref().map(|otlp| SpanSender::new(otlp, &config.instance));
+    sender.transpose().map_err(|error| refused(&error))
 }
 
 /// Logs why the configuration cannot be used.

@@ -231,7 +231,7 @@ impl BatchCounts {
                 Destination::Quarantine => counts.quarantined += 1,
                 Destination::DeadLetter => counts.dead_lettered += 1,
             }
-            let verdict = outcome.judged.ok().filter(|_| !outcome.beside && !outcome.unscored);
+            let verdict = outcome.judged.ok().filter(|_| !outcome.not_input && !outcome.unscored);
             let flagged = verdict.is_some_and(|verdict| verdict.action != Action::Pass);
             counts.flagged += u64::from(flagged);
         }

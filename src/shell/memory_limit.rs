@@ -11,9 +11,9 @@ use std::ops::Add;
 
 use super::cgroup::Limit;
 use super::kafka::{HEADERS_SENDING_MAX, OVERHEAD, QUEUE_KIB};
-use super::routes;
+use super::{otlp, routes};
 use crate::clients::OPEN_ROWS_MAX;
-use crate::config::{Kafka, Stream, StreamClients};
+use crate::config::{Config, Kafka, Stream, StreamClients};
 use crate::deliver::BATCH_BYTES_MAX;
 use crate::record::{HEADER_BYTES_MAX, HEADERS_MAX};
 use crate::score::PART_NUMBERS_MAX;
@@ -187,6 +187,17 @@ impl Memory {
             // Every worker has its own, as read and as packed for this processor.
             networks: workers * 2 * networks + tensors,
         }
+    }
+
+    /// What there is besides streams: routes, and spans that wait for a collector.
+    pub fn beside_streams(config: &Config) -> Self {
+        Self::of_routes(config.routes.len()) + Self::of_spans(config.otlp.is_some())
+    }
+
+    /// What spans of batches may take, if a collector is told.
+    pub fn of_spans(are_told: bool) -> Self {
+        let state_max = if are_told { otlp::SPANS_BYTES_MAX as u64 } else { 0 };
+        Self { state_max, ..Self::default() }
     }
 
     /// What `routes` routes may take: a consumer with a small queue, one more of its size while it

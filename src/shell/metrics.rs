@@ -21,7 +21,7 @@ use super::kafka::left_behind;
 use super::reload::Present;
 use super::roster::Roster;
 use super::routes::Counters;
-use crate::deliver::{Progress, Standing};
+use crate::deliver::{Progress, SpanCounts, Standing};
 use crate::record::Timestamp;
 
 /// What `content-type` says of it.
@@ -35,6 +35,9 @@ pub fn render(roster: &Roster, now: Timestamp) -> String {
     brokers(&mut page, roster, now);
     streams::states(&mut page, &roster.streams, now);
     routes(&mut page, &roster.routes);
+    if let Some(counts) = &roster.spans {
+        spans(&mut page, counts);
+    }
     memory(&mut page, roster);
     page.text
 }
@@ -139,6 +142,17 @@ fn routes(page: &mut Page, routes: &[Arc<Counters>]) {
     let name = "tripline_route_last_success_timestamp_seconds";
     let help = "When the receiver last answered as it should; 0 is never.";
     family(name, "gauge", help, &|r| r.last_success().0 as f64 / 1000.0);
+}
+
+fn spans(page: &mut Page, counts: &SpanCounts) {
+    let name = "tripline_spans_exported_total";
+    page.family(name, "counter", "Spans of batches that the collector took.");
+    page.sample(name, &[], Progress::get(&counts.exported));
+    let name = "tripline_spans_dropped_total";
+    let help =
+        "Spans of batches that are lost: no room in the queue, or the collector did not take them.";
+    page.family(name, "counter", help);
+    page.sample(name, &[], Progress::get(&counts.dropped));
 }
 
 fn memory(page: &mut Page, roster: &Roster) {

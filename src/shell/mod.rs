@@ -25,6 +25,7 @@ mod lineage;
 pub mod kafka;
 pub mod memory_limit;
 mod metrics;
+pub mod otlp;
 pub mod registry;
 pub mod scorer;
 pub mod reload;

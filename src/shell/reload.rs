@@ -198,7 +198,7 @@ impl Reloader {
             }
             candidates.push((at, prepared));
         }
-        let memory = memory.into_iter().sum::<Memory>() + Memory::of_routes(config.routes.len());
+        let memory = memory.into_iter().sum::<Memory>() + Memory::beside_streams(&config);
         memory_limit::fits(&memory, cgroup::limit()).map_err(|error| error.to_string())?;
         Ok((config, candidates))
     }

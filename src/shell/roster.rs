@@ -9,7 +9,7 @@ use super::reload::{Present, Reloads};
 use super::routes::Counters;
 use super::run::{Overview, Prepared};
 use crate::config::Kafka;
-use crate::deliver::{Progress, Standing};
+use crate::deliver::{Progress, SpanCounts, Standing};
 use crate::record::Timestamp;
 
 /// Every stream of this process, with its threads.
@@ -18,6 +18,8 @@ pub struct Roster {
     pub streams: Vec<Stream>,
     /// Who tells incidents.
     pub routes: Vec<Arc<Counters>>,
+    /// Spans of batches, if a collector is told.
+    pub spans: Option<Arc<SpanCounts>>,
     /// What all of it may take.
     pub memory: Memory,
     /// What the brokers say.
@@ -56,7 +58,9 @@ impl Roster {
     /// The counters of `overview`, which has them in the order of `streams`: workers, then monitor, then client monitor.
     pub fn new(streams: &[Prepared], overview: &Overview, kafka: &Kafka) -> Self {
         let mut threads = overview.threads.iter().cloned();
-        let memory = streams.iter().map(|prepared| prepared.memory(kafka)).sum();
+        let memory: Memory = streams.iter().map(|prepared| prepared.memory(kafka)).sum();
+        let spans = overview.spans.as_ref().map(|queue| queue.counts().clone());
+        let memory = memory + Memory::of_spans(spans.is_some());
         let routes = vec![];
         let streams = streams.iter().map(|prepared| Stream {
             name: prepared.stream.name.clone(),
@@ -77,7 +81,7 @@ impl Roster {
         // One step may wait for three transaction timeouts; the watchdog waits for two of these.
         let patience = PATIENCE_MIN.max(7 * kafka.transaction_timeout);
         let (reach, reloads) = Default::default();
-        Self { streams, routes, memory, reach, reloads, patience }
+        Self { streams, routes, spans, memory, reach, reloads, patience }
     }
 
     /// This roster with `routes`.

@@ -259,7 +259,8 @@ pub fn run_with<W: Wrap>(
     let mut progress = overview.threads.iter().cloned();
     let mut next = || progress.next().expect("one per thread");
     let all_ended = AtomicBool::new(false);
-    let around = Around { wrap, clients, timing, stop };
+    let spans = overview.spans.as_ref();
+    let around = Around { wrap, clients, timing, stop, spans };
     let mut panicked = false;
     thread::scope(|scope| {
         let _ended = Tell(&all_ended);

@@ -18,7 +18,7 @@ use super::scorer::{Next, StreamScorer};
 use crate::config::Stream;
 use crate::deliver::{
     self, AnswerDriver, Backoff, Follower, FollowerDriver, Inbox, MonitorDriver, Outputs, Progress,
-    QUANTILES, Resting, SessionError, Timing, Values,
+    QUANTILES, Resting, SessionError, SpanQueue, Timing, Values,
 };
 use crate::monitor::Monitor;
 
@@ -28,6 +28,8 @@ pub struct Around<'a, W> {
     pub clients: &'a Clients,
     pub timing: Timing,
     pub stop: &'a AtomicBool,
+    /// Who is told of batches, if anybody is.
+    pub spans: Option<&'a SpanQueue>,
 }
 
 /// One thread of a stream.
@@ -89,6 +91,9 @@ impl<W: Wrap> Thread<'_, W> {
         let (scorer, stream) = StreamScorer::new(inbox.take().expect(POSTED));
         let (timing, progress) = (self.around.timing, self.progress.clone());
         let mut resting = Resting::new(scorer, inbox, stream, timing, progress);
+        if let Some(spans) = self.around.spans {
+            resting = resting.telling(spans.clone(), self.group());
+        }
         let mut pause = GrowingPause::new(LOOK_AGAIN);
         while let Some(session) = self.join() {
             let mut worker = resting.join(session);

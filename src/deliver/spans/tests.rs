@@ -126,7 +126,7 @@ fn each_batch_of_a_commit_has_its_own_time_counts_and_links() {
         outcome(Destination::Quarantine, Ok(Action::Quarantine)),
         outcome(Destination::DeadLetter, Err(Fault::UnknownFormat)),
         Outcome { unscored: true, ..outcome(Destination::Sanitized, Ok(Action::Quarantine)) },
-        Outcome { beside: true, ..outcome(Destination::Sanitized, Ok(Action::Quarantine)) },
+        Outcome { not_input: true, ..outcome(Destination::Sanitized, Ok(Action::Quarantine)) },
     ];
     spans.note(&[sent(7), sent(7), sent(8), sent(9), sent(9)], &outcomes);
     spans.commit(at(50), Timestamp(1000));

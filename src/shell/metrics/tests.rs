@@ -104,6 +104,18 @@ fn every_family_has_help_and_a_type_once_and_no_sample_comes_twice() {
 }
 
 #[test]
+fn spans_are_counted_where_a_collector_is_told_and_nowhere_else() {
+    assert!(!render(&roster(), Timestamp(0)).contains("tripline_spans"));
+    let counts = Arc::<SpanCounts>::default();
+    Progress::add(&counts.exported, 7);
+    Progress::add(&counts.dropped, 2);
+    let page = render(&Roster { spans: Some(counts), ..roster() }, Timestamp(0));
+    for line in ["tripline_spans_exported_total 7", "tripline_spans_dropped_total 2"] {
+        assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+    }
+}
+
+#[test]
 fn no_name_breaks_out_of_its_label() {
     let mut page = Page::default();
     page.sample("m", &[("stream", "a\"} 9\nb\\")], 1);

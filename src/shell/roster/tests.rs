@@ -18,7 +18,7 @@ pub fn roster() -> Roster {
     let routes = vec![Arc::new(Counters::new("pager", "alertmanager"))];
     let (memory, patience) = (Memory::default(), PATIENCE_MIN);
     let (reach, reloads) = Default::default();
-    Roster { streams: vec![stream], routes, memory, reach, reloads, patience }
+    Roster { streams: vec![stream], routes, spans: None, memory, reach, reloads, patience }
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod desk;
 mod log;
 mod open;
 mod openlineage;
-mod post;
+pub(in crate::shell) mod post;
 pub mod received;
 mod sender;
 mod webhook;

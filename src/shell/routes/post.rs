@@ -26,6 +26,15 @@ pub struct Post {
     timeout: Duration,
 }
 
+/// What a receiver answered.
+pub struct Reply {
+    pub status: StatusCode,
+    /// When to ask again, if it says so.
+    pub after: Option<Duration>,
+    /// The beginning of the rest.
+    pub body: Vec<u8>,
+}
+
 /// Bytes of an answer that are read, and characters of it that are logged.
 const ANSWER_BYTES_MAX: u64 = 4 << 10;
 const ANSWER_CHARS_MAX: usize = 200;
@@ -65,13 +74,29 @@ impl Post {
     /// # Errors
     /// Unless the receiver says that it has it.
     pub fn send(&self, headers: &[(&str, &str)], body: &[u8]) -> Result<(), Refusal> {
+        let later = |reason: String| Refusal::Later { reason, after: None };
+        let reply = self.exchange(("application/json", headers), body, self.timeout);
+        let Reply { status, after, body } = reply.map_err(later)?;
+        monitor(status, after, &self.words(&String::from_utf8_lossy(&body)))
+    }
+
+    /// Posts `body` under `headers`; the whole may take `timeout`.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words that may be logged.
+    pub fn exchange(
+        &self,
+        (content_type, headers): (&str, &[(&str, &str)]),
+        body: &[u8],
+        timeout: Duration,
+    ) -> Result<Reply, String> {
         let mut request = self
             .agent
             .post(self.url.expose())
             .config()
-            .timeout_global(Some(self.timeout))
+            .timeout_global(Some(timeout))
             .build()
-            .header("Content-Type", "application/json");
+            .header("Content-Type", content_type);
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization.expose());
         }
@@ -81,16 +106,13 @@ impl Post {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let later = |reason: String| Refusal::Later { reason, after: None };
-        let mut answer =
-            request.send(body).map_err(|error| later(self.words(&error.to_string())))?;
+        let mut answer = request.send(body).map_err(|error| self.words(&error.to_string()))?;
         let after = answer.headers().get("Retry-After");
         let after = after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
         // Read to its end, so that the connection can be used again.
-        let mut said = vec![];
-        let _ = answer.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut said);
-        let said = self.words(&String::from_utf8_lossy(&said));
-        monitor(answer.status(), after.map(Duration::from_secs), &said)
+        let mut body = vec![];
+        let _ = answer.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut body);
+        Ok(Reply { status: answer.status(), after: after.map(Duration::from_secs), body })
     }
 
     /// What may be logged of what somebody said.
@@ -101,6 +123,14 @@ impl Post {
         }
         let visible = |c: char| if c.is_control() { ' ' } else { c };
         said.chars().take(ANSWER_CHARS_MAX).map(visible).collect()
+    }
+}
+
+impl Reply {
+    /// What may be logged of it, which came by `post`.
+    pub fn words(&self, post: &Post) -> String {
+        let said = post.words(&String::from_utf8_lossy(&self.body));
+        format!("answered {}: {said}", self.status)
     }
 }
 

@@ -6,7 +6,7 @@ use super::Prepared;
 use crate::answers::Join;
 use crate::clients::ClientMonitor;
 use crate::config::Stream;
-use crate::deliver::{Inbox, Progress};
+use crate::deliver::{Inbox, Progress, SpanQueue};
 use crate::monitor::Monitor;
 use crate::shell::scorer::Next;
 
@@ -15,6 +15,8 @@ use crate::shell::scorer::Next;
 pub struct Overview {
     pub threads: Vec<Arc<Progress>>,
     pub inboxes: Vec<Inboxes>,
+    /// Where workers tell of batches that they committed, if anybody wants that.
+    pub spans: Option<SpanQueue>,
 }
 
 /// Where who joins answers finds the next revision.
@@ -58,6 +60,11 @@ impl Overview {
         });
         let inboxes: Vec<Inboxes> = inboxes.collect();
         let threads = inboxes.iter().map(Inboxes::threads).sum();
-        Self { threads: (0..threads).map(|_| Arc::default()).collect(), inboxes }
+        Self { threads: (0..threads).map(|_| Arc::default()).collect(), inboxes, spans: None }
+    }
+
+    /// The same, whose workers tell `spans` of each batch.
+    pub fn telling(self, spans: Option<SpanQueue>) -> Self {
+        Self { spans, ..self }
     }
 }
