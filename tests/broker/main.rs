@@ -19,6 +19,7 @@ mod formats;
 mod harness;
 mod lineage;
 mod operations;
+mod otlp;
 mod privacy;
 mod registry;
 mod reload;
