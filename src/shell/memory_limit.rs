@@ -191,13 +191,14 @@ impl Memory {
 
     /// What there is besides streams: routes, and spans that wait for a collector.
     pub fn beside_streams(config: &Config) -> Self {
-        Self::of_routes(config.routes.len()) + Self::of_spans(config.otlp.is_some())
+        let workers = config.streams.iter().map(|stream| stream.workers).sum();
+        Self::of_routes(config.routes.len()) + Self::of_spans(config.otlp.as_ref().map(|_| workers))
     }
 
-    /// What spans of batches may take, if a collector is told.
-    pub fn of_spans(are_told: bool) -> Self {
-        let state_max = if are_told { otlp::SPANS_BYTES_MAX as u64 } else { 0 };
-        Self { state_max, ..Self::default() }
+    /// What spans of batches may take, if a collector is told by so many `workers`.
+    pub fn of_spans(workers: Option<usize>) -> Self {
+        let bytes = |workers| otlp::SPANS_BYTES_MAX + workers * otlp::OPEN_BYTES_MAX;
+        Self { state_max: workers.map_or(0, bytes) as u64, ..Self::default() }
     }
 
     /// What `routes` routes may take: a consumer with a small queue, one more of its size while it

@@ -60,7 +60,8 @@ impl Roster {
         let mut threads = overview.threads.iter().cloned();
         let memory: Memory = streams.iter().map(|prepared| prepared.memory(kafka)).sum();
         let spans = overview.spans.as_ref().map(|queue| queue.counts().clone());
-        let memory = memory + Memory::of_spans(spans.is_some());
+        let workers = streams.iter().map(|prepared| prepared.stream.workers).sum();
+        let memory = memory + Memory::of_spans(spans.as_ref().map(|_| workers));
         let routes = vec![];
         let streams = streams.iter().map(|prepared| Stream {
             name: prepared.stream.name.clone(),

@@ -25,8 +25,11 @@ fn span(i: usize) -> TraceParent {
     TraceParent { trace, span: (i as u64 + 1).to_be_bytes(), flags: 1 }
 }
 
+/// Names and values.
+type Own = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 /// A record of the `i`th sender.
-fn sent(i: usize) -> Sent<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn sent(i: usize) -> Sent<Own> {
     let value = format!("00-{:032x}-{:016x}-01", i + 1, i + 1);
     Sent(vec![(HEADER.to_vec(), Some(value.into_bytes()))])
 }

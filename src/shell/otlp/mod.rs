@@ -28,7 +28,7 @@ use self::collector::CollectorClient;
 use self::span::{resource, scope, span_data};
 use super::http::CaFileError;
 use crate::config::Otlp;
-use crate::deliver::{BatchSpan, LINKS_MAX, SpanCounts, SpanQueue, TraceParent};
+use crate::deliver::{BatchSpan, LINKS_MAX, OPEN_BATCHES_MAX, SpanCounts, SpanQueue, TraceParent};
 
 /// Spans that wait, with all their links 3.5 MiB: 10 s of a process that commits 100 batches a second.
 const QUEUE_MAX: usize = 1024;
@@ -45,7 +45,10 @@ const TRIES: usize = 20;
 
 /// Bytes that all of it takes at most: the queue, and a request as links, as messages and as bytes.
 pub const SPANS_BYTES_MAX: usize =
-    QUEUE_MAX * (LINKS_MAX * size_of::<TraceParent>() + 512) + SPANS_MAX * (LINKS_MAX * 400 + 4096);
+    QUEUE_MAX * (LINKS_BYTES_MAX + 512) + SPANS_MAX * (LINKS_MAX * 400 + 4096);
+/// Bytes of the batches of one worker's open transaction.
+pub const OPEN_BYTES_MAX: usize = OPEN_BATCHES_MAX * (LINKS_BYTES_MAX + 64);
+const LINKS_BYTES_MAX: usize = LINKS_MAX * size_of::<TraceParent>();
 
 /// Why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]

@@ -29,6 +29,9 @@ const NOW: Timestamp = Timestamp(1_795_460_000_123);
 /// A request as it came: its first line and headers, and its body.
 type Came = (Vec<String>, Vec<u8>);
 
+/// A status and a body, or nothing.
+type Answered = Option<(u16, Vec<u8>)>;
+
 fn request(stream: &TcpStream) -> Option<Came> {
     let mut reader = BufReader::new(stream);
     let (mut head, mut length) = (vec![], 0);
@@ -51,7 +54,7 @@ fn request(stream: &TcpStream) -> Option<Came> {
 
 /// A collector that answers each request as `answer` says, with a status and a body; it says nothing if there is none.
 fn listen(
-    mut answer: impl FnMut(usize) -> Option<(u16, Vec<u8>)> + Send + 'static,
+    mut answer: impl FnMut(usize) -> Answered + Send + 'static,
 ) -> (String, mpsc::Receiver<Came>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/traces?key=c4n4ry", listener.local_addr().unwrap());
@@ -194,8 +197,7 @@ fn check_span(span: &Span) {
 
 #[test]
 fn a_collector_that_answers_503_or_never_blocks_nobody_and_its_spans_are_counted() {
-    let silent: [fn(usize) -> Option<(u16, Vec<u8>)>; 2] =
-        [|_| Some((503, b"c4n4ry".to_vec())), |_| None];
+    let silent: [fn(usize) -> Answered; 2] = [|_| Some((503, b"c4n4ry".to_vec())), |_| None];
     for answer in silent {
         let (url, came) = listen(answer);
         let sender = sender(url, 400);
