@@ -124,6 +124,18 @@ fn settled(queue: &SpanQueue, spans: u64) -> (u64, u64) {
     }
 }
 
+/// Why the request that is on its way, or the last one, is not taken: as soon as that is known.
+fn trouble(collector: &CollectorClient) -> String {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        match collector.trouble() {
+            Some(reason) => return reason,
+            None => assert!(Instant::now() < until, "nothing was said"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn named(attributes: &[KeyValue]) -> BTreeMap<&str, String> {
     let each = attributes.iter().map(|attribute| {
         let shown = match attribute.value.as_ref().unwrap().value.as_ref().unwrap() {
@@ -209,13 +221,10 @@ fn a_collector_that_answers_503_or_never_blocks_nobody_and_its_spans_are_counted
         let more = 2 * QUEUE_MAX as u64;
         (0..more).for_each(|_| queue.put(batch(128)));
         assert!(began.elapsed() < Duration::from_secs(2), "putting waits: {:?}", began.elapsed());
-        assert!(
-            counts(&queue).1 >= more - QUEUE_MAX as u64 - SPANS_MAX as u64,
-            "{:?}",
-            counts(&queue)
-        );
-        settled(&queue, 1 + more - QUEUE_MAX as u64);
-        let reason = collector.trouble().unwrap();
+        // All but those that still wait.
+        let lost = 1 + more - QUEUE_MAX as u64;
+        assert!(settled(&queue, lost).1 >= lost, "{:?}", counts(&queue));
+        let reason = trouble(&collector);
         assert!(!reason.contains("c4n4ry") || reason.starts_with("answered 503"), "{reason}");
         let ending = Instant::now();
         thread.end(Duration::from_secs(2));
@@ -264,7 +273,7 @@ fn nobody_listens_and_the_end_comes_within_its_time() {
     let began = Instant::now();
     thread.end(Duration::from_secs(2));
     assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
-    let reason = collector.trouble().unwrap();
+    let reason = trouble(&collector);
     assert!(!reason.contains("c4n4ry") && !reason.contains("hunter2"), "{reason}");
 }
 
