@@ -4,7 +4,7 @@
 //! collector that is away, slow or wrong costs spans, which are counted and told once a minute, and no record. It cannot see
 //! what a collector does with spans that it took.
 //!
-//! The exporter is OpenTelemetry's own, on our HTTP client ([`CollectorClient`]). It reads variables of the environment
+//! The exporter is OpenTelemetry's own, on our HTTP client (`CollectorClient`). It reads variables of the environment
 //! (`OTEL_EXPORTER_OTLP_…`); what they say about address, headers and time does not reach a request.
 
 mod collector;
