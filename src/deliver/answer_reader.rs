@@ -25,7 +25,7 @@ use super::{
 };
 use crate::answers::{AnswerSource, NoHalf};
 use crate::config::{Stream, StreamAnswers};
-use crate::record::{Extent, Offset, Partition, TopicPartition};
+use crate::record::{Extent, Offset, Partition};
 
 /// Reads the partitions of the answers topic that its group gives it.
 pub struct AnswerDriver<S> {
@@ -216,13 +216,12 @@ impl<S: Session> AnswerDriver<S> {
         if self.session.is_interrupted() {
             self.interrupted.get_or_insert(now);
         }
-        let looked = self.session.looked().unwrap_or_default();
         let Some(answers) = &self.stream.answers else { return Ok(()) };
         let mut differs = false;
-        for (&partition, reading) in &mut self.reading {
-            let place = TopicPartition { topic: answers.topic.clone(), partition };
-            match looked.get(&place) {
-                Some(look) if look.is_plainly(&reading.log) => reading.log = look.clone(),
+        for (place, look) in self.session.looked().into_iter().flatten() {
+            let reading = self.reading.get_mut(&place.partition);
+            match reading.filter(|_| place.topic == answers.topic) {
+                Some(reading) if look.is_plainly(&reading.log) => reading.log = look,
                 Some(_) => differs = true,
                 None => {}
             }

@@ -6,6 +6,7 @@ mod rules;
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +25,9 @@ pub struct Incidents {
     open: BTreeMap<Cause, Incident>,
     /// A new alarm within the hold opens them again.
     last: BTreeMap<Cause, Incident>,
+    /// Builds before 2026-12-01 kept inhibited watches here. They are watched anew.
+    #[serde(default, skip_serializing, rename = "orphans")]
+    _orphans: IgnoredAny,
 }
 
 /// A watch that fired.

@@ -103,6 +103,15 @@ fn a_drift_that_outlasts_its_attack_is_watched_anew_and_comes_back_under_its_own
 }
 
 #[test]
+fn state_with_inhibited_watches_of_an_earlier_build_is_read_and_they_are_forgotten() {
+    let (incidents, _) = drift_then_attack(1000);
+    let mut state = serde_json::to_value(&incidents).unwrap();
+    assert!(state.get("orphans").is_none());
+    state["orphans"] = serde_json::json!([{ "fired": { "watch": 3 }, "due": 7 }]);
+    assert_eq!(serde_json::from_value::<Incidents>(state).unwrap(), incidents);
+}
+
+#[test]
 fn a_drift_with_an_incident_of_its_own_is_not_watched_anew_when_an_attack_ends() {
     let (mut incidents, mut alerts) = drift_then_attack(KEEP_FIRING_FOR_MS);
     incidents.resolve(&about(), (None, ATTACK), &mut alerts);

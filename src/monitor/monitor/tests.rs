@@ -11,6 +11,7 @@ use crate::watch::{
     Cells, Counts, Flagged, GONE_AFTER_MS, LAG_MS, Tally, Tick, Times, Window, hypotheses,
 };
 
+mod anew;
 mod answers;
 mod bundles;
 mod clients;

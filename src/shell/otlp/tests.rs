@@ -266,9 +266,22 @@ fn what_is_wrong_with_the_request_is_not_tried_again_and_a_part_may_be_refused()
 }
 
 #[test]
+fn the_end_waits_for_no_collector_that_has_a_minute_to_answer() {
+    let (url, came) = listen(|_| None);
+    let sender = sender(url, 60_000);
+    let queue = sender.queue();
+    let thread = sender.start().unwrap();
+    queue.put(batch(1));
+    came.recv().unwrap();
+    let began = Instant::now();
+    thread.end(Duration::from_millis(200));
+    assert!(began.elapsed() < PATIENT, "{:?}", began.elapsed());
+}
+
+#[test]
 fn nobody_listens_and_the_end_comes_within_its_time() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let sender = sender(format!("http://127.0.0.1:{port}/c4n4ry"), 5000);
+    let sender = sender(format!("http://127.0.0.1:{port}/c4n4ry"), 60_000);
     let (queue, collector) = (sender.queue(), sender.collector.clone());
     let thread = sender.start().unwrap();
     (0..700).for_each(|_| queue.put(batch(128)));
