@@ -8,14 +8,14 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tripline::config::{Delivery, GroupProtocol, Kafka};
 use tripline::deliver::{Change, Fetched as _, Outputs, Session as _};
 use tripline::record::{Offset, Partition};
-use tripline::shell::kafka::{Clients, Session};
+use tripline::shell::kafka::{Clients, Group, Session};
 
-use crate::harness::Broker;
+use crate::harness::{Broker, wait_until};
 use crate::turn::turn;
 
 const INPUT: &str = "input";
 
-fn join(broker: &Broker) -> Session {
+fn clients(broker: &Broker) -> Clients {
     let kafka = Kafka {
         brokers: broker.address(),
         group: "tripline".to_owned(),
@@ -27,10 +27,13 @@ fn join(broker: &Broker) -> Session {
         compression: Default::default(),
         properties: BTreeMap::new(),
     };
+    Clients::new(kafka, "test-0")
+}
+
+fn join(broker: &Broker) -> Session {
     let [evidence, state] = ["evidence", "state"].map(str::to_owned);
     let outputs = Outputs { topics: vec!["output".to_owned()], evidence, followed: vec![], state };
-    let clients = Clients::new(kafka, "test-0");
-    Session::join(&clients, "worker-0", ("group", INPUT), &outputs, Arc::default())
+    Session::join(&clients(broker), "worker-0", ("group", INPUT), &outputs, Arc::default())
         .expect("a session")
 }
 
@@ -75,4 +78,25 @@ fn a_partition_that_was_paused_when_it_was_taken_away_is_read_when_it_comes_back
     session.unassign(&partitions).expect("given back");
     session.assign(&from).expect("assigned again");
     assert_eq!(next(&session, Duration::from_secs(20)), Some(Offset(0)));
+}
+
+#[test]
+fn a_question_about_a_group_that_got_no_answer_ends_no_process_when_the_broker_is_back() {
+    const SOON: Duration = Duration::from_secs(60);
+    let _turn = turn();
+    let mut broker = Broker::start();
+    broker.create_topic(INPUT, 1, &[]);
+    let group = Group::new(&clients(&broker), "group", INPUT).expect("a client");
+    wait_until("an answer", SOON, || group.members().is_ok());
+    broker.kill();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| assert!(group.members().is_err(), "nobody is there"));
+        }
+    });
+    broker.start_again();
+    // librdkafka sends now what it could not send before, if it knows it still.
+    std::thread::sleep(Duration::from_secs(5));
+    let new = Group::new(&clients(&broker), "group", INPUT).expect("a client");
+    wait_until("an answer to a new client", SOON, || new.members().is_ok());
 }

@@ -13,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 
 use super::assignment::{Assignments, News};
+use super::cut_off::CutOff;
 use super::quiet::{Quiet, during};
 use super::session::{Member, stamp};
 use super::{Clients, native, words};
@@ -23,6 +24,10 @@ use crate::record::{NO_HEADERS, Offset, Partition, Position, Record, TopicPartit
 pub struct Feed {
     member: Member,
     reader: ClientConfig,
+    clients: Clients,
+    /// The first of its topics.
+    topic: String,
+    cut_off: CutOff,
 }
 
 /// Partitions that came or went.
@@ -64,7 +69,8 @@ impl Feed {
         let consumer = BaseConsumer::from_config_and_context(&config, context);
         let member = Member(consumer.map_err(during("create consumer"))?);
         member.0.subscribe(topics).map_err(during("subscribe"))?;
-        Ok(Self { member, reader })
+        let (clients, topic) = (clients.clone(), topics.first().unwrap_or(&"").to_string());
+        Ok(Self { member, reader, clients, topic, cut_off: CutOff::new() })
     }
 
     fn consumer(&self) -> &BaseConsumer<Assignments> {
@@ -81,8 +87,12 @@ impl Feed {
         see: impl FnOnce(TopicPartition, Record<'_>),
     ) -> Result<bool, SessionError> {
         match self.consumer().poll(timeout) {
-            None => Ok(false),
+            None => {
+                self.cut_off.check(self.consumer().client(), &self.clients, &self.topic)?;
+                Ok(false)
+            }
             Some(Ok(message)) => {
+                self.cut_off.heard();
                 let partition = Partition(message.partition());
                 see(TopicPartition::new(message.topic(), partition), record(&message));
                 Ok(true)

@@ -4,6 +4,7 @@ pub mod access;
 mod assignment;
 mod client;
 pub mod compare;
+mod cut_off;
 mod deadline;
 mod deliveries;
 mod feed;

@@ -21,6 +21,7 @@ use super::Clients;
 use super::native::{self, Which};
 use super::quiet::Quiet;
 use super::survey::extents;
+use super::transaction::part_with;
 use crate::deliver::Progress;
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 
@@ -109,11 +110,14 @@ impl Observer {
             if consumer.is_none() {
                 consumer = self.consumer().ok();
             }
-            if let Some(consumer) = &consumer {
-                match self.look(consumer) {
-                    Ok(look) => self.tell(look),
-                    Err(reason) => debug!(topic = self.place.1, reason, "looking at a topic"),
+            match consumer.as_ref().map(|consumer| self.look(consumer)) {
+                Some(Ok(look)) => self.tell(look),
+                Some(Err(reason)) => {
+                    debug!(topic = self.place.1, reason, "looking at a topic");
+                    // It may have forgotten all brokers: `super::cut_off`.
+                    part_with(consumer.take());
                 }
+                None => {}
             }
             thread::sleep(EVERY);
         }

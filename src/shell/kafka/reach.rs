@@ -16,6 +16,7 @@ use rdkafka::client::DefaultClientContext;
 use tracing::{error, info, warn};
 
 use super::access::{self, Access};
+use super::transaction::part_with;
 use super::{Clients, native, words};
 use crate::config::{Config, Delivery};
 use crate::deliver::Progress;
@@ -140,38 +141,42 @@ type Client = AdminClient<DefaultClientContext>;
 
 impl Asking {
     fn run(mut self, stop: &AtomicBool) {
-        let client = loop {
-            match self.clients.common("reach").create::<Client>() {
-                Ok(client) => break client,
+        let mut client = None;
+        while !stop.load(Ordering::Relaxed) {
+            let known = client.take().map_or_else(|| self.clients.common("reach").create(), Ok);
+            match known {
+                Ok(known) if self.look(&known) => client = Some(known),
+                // It may have forgotten all brokers: `super::cut_off`.
+                Ok(silent) => part_with(silent),
                 Err(error) => self.reach.is_silent(clock::now(), &words::of(&error)),
             }
-            sleep(EVERY);
-        };
-        while !stop.load(Ordering::Relaxed) {
-            self.look(&client);
             sleep(EVERY);
         }
     }
 
-    fn look(&mut self, client: &Client) {
+    /// Asks everything that is due. Whether the client is still good: nothing remained without an answer.
+    fn look(&mut self, client: &Client) -> bool {
         let since = clock::now();
         let first = self.config.streams.first().map(|stream| stream.input.as_str());
         if let Err(error) = client.inner().fetch_metadata(first, ANSWER) {
             self.reach.is_silent(since, &words::of(&error));
-            return;
+            return false;
         }
         self.reach.answers();
-        self.look_at_shares(client);
+        let mut all = self.look_at_shares(client);
         if self.rights_at.is_none_or(|at| at.elapsed() >= RIGHTS_EVERY) {
             self.rights_at = Some(Instant::now());
-            self.look_at_rights(client);
+            all &= self.look_at_rights(client);
         }
+        all
     }
 
     /// What can be described is described. Transactional ids can only be tried, so that is done only while a
     /// thread fails.
-    fn look_at_rights(&mut self, client: &Client) {
-        let Ok(mut found) = access::described(client, &self.clients, &self.config) else { return };
+    fn look_at_rights(&mut self, client: &Client) -> bool {
+        let Ok(mut found) = access::described(client, &self.clients, &self.config) else {
+            return false;
+        };
         let threads = || self.threads.iter().flat_map(|(_, threads)| threads);
         let failures = threads().map(|thread| Progress::get(&thread.failures)).sum();
         let fails = failures != self.failures || threads().any(|thread| !thread.has_joined());
@@ -180,9 +185,11 @@ impl Asking {
             found.probe_transactions(&self.clients, &self.config);
         }
         self.reach.grants(&found);
+        true
     }
 
-    fn look_at_shares(&self, client: &Client) {
+    fn look_at_shares(&self, client: &Client) -> bool {
+        let mut all = true;
         let lacks =
             |thread: &Arc<Progress>| thread.has_joined() && Progress::get(&thread.partitions) == 0;
         for (name, threads) in &self.threads {
@@ -195,6 +202,7 @@ impl Asking {
             };
             let group = self.clients.workers(name);
             let members = native::group_members(client.inner(), &group, ANSWER);
+            all &= members.is_ok();
             let metadata = client.inner().fetch_metadata(Some(&stream.input), ANSWER);
             if let (Ok(members), Ok(metadata)) = (members, metadata) {
                 let topic = metadata.topics().iter().find(|topic| topic.name() == stream.input);
@@ -202,6 +210,7 @@ impl Asking {
                 self.reach.known().shares.insert(name.clone(), (members.len(), partitions));
             }
         }
+        all
     }
 }
 

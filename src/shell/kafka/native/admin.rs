@@ -20,7 +20,13 @@ pub(super) type Described<T> = (String, Result<T, NativeError>);
 /// An option of an admin request that is not its timeout.
 pub(super) type Setter = *mut sys::rd_kafka_error_t;
 
-/// Sends one admin request with what `set` sets, and waits for its answer.
+/// How long librdkafka keeps a request to a group's coordinator: as long as it can. If such a request times out before
+/// librdkafka reaches the coordinator, and it reaches it later, librdkafka ends the process (2.12.1: `Assertion
+/// eonce->refcnt > 0`). So we stop waiting first.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// Sends one admin request with what `set` sets, and waits for its answer. After an error of a request to a coordinator the
+/// client is to be dropped: the request is still there.
 pub(super) fn ask<C: ClientContext>(
     client: &Client<C>,
     request: sys::rd_kafka_admin_op_t,
@@ -29,7 +35,14 @@ pub(super) fn ask<C: ClientContext>(
     send: impl FnOnce(*const sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),
 ) -> Result<Owned<sys::rd_kafka_event_t>, NativeError> {
     const OURS: &str = "librdkafka made none, which it does for a client that lives";
-    let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    let of_coordinator =
+        request == sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+    let milliseconds = |time: Duration| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
+    // All other requests librdkafka answers, at the latest when its own timeout is over.
+    let (kept, patience) = match of_coordinator {
+        true => (FOR_EVER, timeout),
+        false => (timeout, timeout + Duration::from_secs(5)),
+    };
     let native = client.native_ptr();
     // SAFETY: the client lives as long as the borrow. Options, queue and event are ours and each
     // is destroyed once, the event before the queue it came from. An error from a setter is ours
@@ -43,15 +56,14 @@ pub(super) fn ask<C: ClientContext>(
         let mut why: [c_char; 256] = [0; 256];
         sys::rd_kafka_AdminOptions_set_request_timeout(
             options.ptr(),
-            timeout_ms,
+            milliseconds(kept),
             why.as_mut_ptr(),
             why.len(),
         );
         let queue = sys::rd_kafka_queue_new(native);
         let queue = Owned::new(queue, sys::rd_kafka_queue_destroy).expect(OURS);
         send(options.ptr(), queue.ptr());
-        // librdkafka answers every request, at the latest when its own timeout is over.
-        let event = sys::rd_kafka_queue_poll(queue.ptr(), timeout_ms.saturating_add(5000));
+        let event = sys::rd_kafka_queue_poll(queue.ptr(), milliseconds(patience));
         let Some(event) = Owned::new(event, sys::rd_kafka_event_destroy) else {
             let text = "no answer".to_owned();
             return Err(NativeError { code: RDKafkaErrorCode::OperationTimedOut, text });
