@@ -332,7 +332,8 @@ fn records(config: &Config, prepared: Vec<Prepared>) -> Vec<String> {
                 stream.name
             ),
             Some(Ok(n)) => {
-                println!("✓ stream {}: {n} data keys; the newest is unwrapped", stream.name)
+                let keys = if n == 1 { "data key" } else { "data keys" };
+                println!("✓ stream {}: {n} {keys}; the newest is unwrapped", stream.name)
             }
             Some(Err(away)) => {
                 problems.push(format!("stream {}: {away}", stream.name));

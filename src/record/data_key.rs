@@ -48,6 +48,11 @@ impl DataKeyAlgorithm {
 impl fmt::Display for DataKeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { wrapped_by, algorithm, version } = self;
-        write!(f, "{} version {version}, wrapped by key {wrapped_by}", algorithm.name())
+        write!(
+            f,
+            "{} version {version}, wrapped by key {} of its stream",
+            algorithm.name(),
+            wrapped_by + 1
+        )
     }
 }

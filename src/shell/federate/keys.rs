@@ -41,6 +41,17 @@ pub fn generate_trustee(name: &str, path: &Path) -> Result<String, FederateError
     Ok(secret.public_lines(&mut chance))
 }
 
+/// The lines that the federation's file needs, of a key that is there.
+///
+/// # Errors
+/// If the file cannot be read, is no key, or is in use.
+pub fn public_lines(path: &Path) -> Result<String, FederateError> {
+    match Keyring::open(path)?.secret {
+        MemberSecret::Site(site) => Ok(site.public_lines()),
+        MemberSecret::Trustee(trustee) => Ok(trustee.public_lines(&mut chance())),
+    }
+}
+
 /// An open key file. While it is open no other process opens windows with this key.
 pub struct Keyring {
     path: PathBuf,

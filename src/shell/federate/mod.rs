@@ -24,7 +24,7 @@ use super::run::RunError;
 use crate::federate::{Federation, Rejection};
 
 pub use folder::ExchangeFolder;
-pub use keys::{Keyring, generate_site, generate_trustee};
+pub use keys::{Keyring, generate_site, generate_trustee, public_lines};
 pub use listen::{Listener, head};
 pub use monitor::monitor;
 pub use open::open;

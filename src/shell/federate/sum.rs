@@ -27,7 +27,8 @@ pub fn sum(
         let wanted = if incomplete { federation.min_sites() } else { all };
         if got < wanted {
             done.waiting += 1;
-            tell(format!("window {} waits: {got} of {all} sites", when(window)));
+            let asked = if incomplete { ", as many as `min_sites` asks for" } else { "" };
+            tell(format!("window {} waits: {got} of {wanted} sites{asked}", when(window)));
             continue;
         }
         let sum = match SummedWindow::of(federation, &contributions) {

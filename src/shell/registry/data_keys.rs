@@ -295,7 +295,7 @@ impl DataKeys {
     /// How many data keys of the stream's subject there are; the newest of each kind is unwrapped.
     ///
     /// # Errors
-    /// Why one cannot be had.
+    /// Why one cannot be had; and if there are none, but another KEK than the stream's wraps some.
     pub fn check(&self) -> Result<u32, KeyAway> {
         let mut found = 0;
         for at in 0..self.keys.len() {
@@ -312,7 +312,19 @@ impl DataKeys {
                 }
             }
         }
-        Ok(found)
+        let known: Vec<&str> = self.keys.iter().map(|(key, _)| key.name.as_str()).collect();
+        let asked = (found == 0).then(|| self.registry.other_kek(&self.subject, &known));
+        match asked.flatten() {
+            Some(other) => {
+                let reason = format!(
+                    "it wraps no data key of subject {}, but KEK {other:?} does: `name` of `[[key]]` is the KEK's name in the \
+                     registry",
+                    self.subject
+                );
+                Err(KeyAway { name: known.join(", "), reason, retry_at: Instant::now() })
+            }
+            None => Ok(found),
+        }
     }
 }
 

@@ -52,6 +52,18 @@ impl Registry {
         self.ask(&format!("/dek-registry/v1/keks/{}?deleted=true", escaped(name)), None)
     }
 
+    /// Another KEK that wraps data keys of `subject`, if the registry tells. At most 100 are asked about.
+    pub(super) fn other_kek(&self, subject: &str, known: &[&str]) -> Option<String> {
+        let all: Vec<String> = self.ask("/dek-registry/v1/keks", None).ok()??;
+        let others = all.into_iter().filter(|name| !known.contains(&name.as_str())).take(100);
+        let mut others = others.filter(|name| {
+            let path = format!("/dek-registry/v1/keks/{}/deks", escaped(name));
+            let subjects: Result<Option<Vec<String>>, String> = self.ask(&path, None);
+            subjects.is_ok_and(|all| all.is_some_and(|all| all.iter().any(|of| of == subject)))
+        });
+        others.next()
+    }
+
     /// The data key with this version; the newest, if it is `None`.
     ///
     /// # Errors

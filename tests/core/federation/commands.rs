@@ -245,3 +245,16 @@ fn the_demo_shows_a_campaign_that_pages_together_and_at_no_site_alone() {
     assert_eq!(told.matches("no alert").count(), 3, "{told}");
     assert!(told.contains("alert in minute"), "{told}");
 }
+
+#[test]
+fn the_public_lines_of_a_key_that_is_there_are_printed_again() {
+    let field = Field { dir: tempfile::tempdir().expect("a directory") };
+    let made = field.good(&["keygen", "site", "a", "--key", "a.key"]);
+    assert_eq!(field.good(&["keygen", "--show", "--key", "a.key"]), made);
+    let made = field.good(&["keygen", "trustee", "t", "--key", "t.key"]);
+    let shown = field.good(&["keygen", "--show", "--key", "t.key"]);
+    // The proof is another one each time.
+    let but_proof = |lines: &str| lines.lines().filter(|l| !l.starts_with("proof")).count();
+    assert_eq!(but_proof(&shown), 4, "{shown}");
+    assert_eq!(shown.split("proof").next(), made.split("proof").next());
+}

@@ -141,3 +141,25 @@ fn a_partition_that_makes_up_versions_is_asked_for_a_bounded_number_and_the_othe
     keys.provide(&mut keys.memory(), &csfle, id(1), Partition(1)).unwrap();
     assert!(csfle.ring().get(id(1)).flatten().is_some());
 }
+
+#[test]
+fn a_check_names_the_kek_that_wraps_what_ours_does_not() {
+    let absent = |algorithm: DataKeyAlgorithm| {
+        let path = format!(
+            "/dek-registry/v1/keks/kek1/deks/in-value/versions/-1?algorithm={}&deleted=true",
+            algorithm.name()
+        );
+        (&*Box::leak(path.into_boxed_str()), "404 Not Found", ABSENT.to_owned())
+    };
+    let all = |subjects: &str| {
+        let mut answers: Vec<_> = DataKeyAlgorithm::ALL.map(absent).into();
+        answers.push(("/dek-registry/v1/keks", "200 OK", r#"["kek1","orders"]"#.to_owned()));
+        answers.push(("/dek-registry/v1/keks/orders/deks", "200 OK", subjects.to_owned()));
+        answers
+    };
+    let server = serve(all(r#"["in-value"]"#));
+    let said = keys(&server, "mysecret").0.check().unwrap_err().to_string();
+    assert!(said.starts_with("key kek1: ") && said.contains("KEK \"orders\" does"), "{said}");
+    let server = serve(all(r#"["else-value"]"#));
+    assert_eq!(keys(&server, "mysecret").0.check().unwrap(), 0, "nobody has sealed a record yet");
+}
