@@ -93,6 +93,8 @@ fn answer(client: &ClientConfig, stop: &AtomicBool) {
         }
     }
     let _ = producer.flush(Duration::from_secs(60));
+    // A client that lost all brokers may never be gone.
+    thread::spawn(move || drop((consumer, producer)));
 }
 
 /// What is answered to the record of this id, and after how long.

@@ -24,6 +24,8 @@ const STILL_MAX: Duration = Duration::from_secs(30);
 const STILL_MAX_EVER: Duration = Duration::from_secs(120);
 const EVERY: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(4);
+/// Looks without an answer after which new clients look.
+const SILENT: u32 = 10;
 
 /// Watches one stream until it is told to stop.
 pub struct Observer {
@@ -121,7 +123,15 @@ impl Drop for Observer {
     }
 }
 
+fn consumer(client: &ClientConfig, group: &str, isolation: &str) -> BaseConsumer {
+    let mut client = client.clone();
+    client.set("group.id", group).set("isolation.level", isolation);
+    client.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
+    client.create().expect("a consumer")
+}
+
 struct Watch {
+    client: ClientConfig,
     group: String,
     input: String,
     outputs: Vec<String>,
@@ -135,19 +145,17 @@ struct Watch {
     /// Partitions that were seen to have an offset.
     known: RefCell<BTreeSet<i32>>,
     forgotten: Cell<u64>,
+    /// Looks in a row that had no answer.
+    silent: u32,
     /// The highest source offset that was visible, per input partition.
     visible: BTreeMap<i32, i64>,
 }
 
 impl Watch {
     fn new(client: &ClientConfig, group: &str, input: &str, outputs: &[String]) -> Self {
-        let consumer = |isolation: &str| -> BaseConsumer {
-            let mut client = client.clone();
-            client.set("group.id", group).set("isolation.level", isolation);
-            client.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
-            client.create().expect("a consumer")
-        };
+        let consumer = |isolation| consumer(client, group, isolation);
         Self {
+            client: client.clone(),
             group: group.to_owned(),
             input: input.to_owned(),
             outputs: outputs.to_vec(),
@@ -157,7 +165,19 @@ impl Watch {
             tailed: BTreeSet::new(),
             known: RefCell::default(),
             forgotten: Cell::new(0),
+            silent: 0,
             visible: BTreeMap::new(),
+        }
+    }
+
+    /// A client that forgot all brokers asks nobody again. Such a client may never be gone either.
+    fn ask_by_new_clients(&mut self) {
+        for (client, isolation) in
+            [(&mut self.quick, "read_uncommitted"), (&mut self.stable, "read_committed")]
+        {
+            let new = consumer(&self.client, &self.group, isolation);
+            let old = std::mem::replace(client, new);
+            thread::spawn(move || drop(old));
         }
     }
 
@@ -180,6 +200,12 @@ impl Watch {
                 let mut seen = shared.seen.lock().expect("no panic while held");
                 seen.note(looked, &committed, &ends);
                 seen.forgotten = self.forgotten.get();
+                self.silent = 0;
+            } else {
+                self.silent += 1;
+                if self.silent.is_multiple_of(SILENT) {
+                    self.ask_by_new_clients();
+                }
             }
             turn += 1;
             thread::sleep(EVERY.saturating_sub(began.elapsed()));
