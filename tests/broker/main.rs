@@ -1,9 +1,10 @@
-//! Everything that needs a broker: `cargo test --test broker`, of one file `cargo test --test broker rules::`.
+//! Everything that needs a broker: `cargo test --test broker`, of one file `cargo test --test broker routes::`.
 //!
 //! One program, because each that links the whole crate costs seconds and 60 MB. Its files take turns (`turn`).
 
 #![allow(clippy::disallowed_methods, reason = "tests measure and wait")]
 
+mod alert_rules;
 mod answers;
 mod audit;
 mod brokers;
@@ -25,7 +26,6 @@ mod registry;
 mod reload;
 mod rolling;
 mod routes;
-mod rules;
 mod sealed;
 mod session;
 mod storm;

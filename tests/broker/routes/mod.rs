@@ -69,7 +69,8 @@ secret = {{ env = "HOOK_SECRET" }}
     assert_eq!(site.metric("pending_alerts", "hook"), 1.0);
     assert_eq!(site.metric("failing", "pager"), 0.0);
     assert_eq!(site.metric("sent_total", "log"), 1.0);
-    assert!(get(site.admin, "/ready").0.contains(" 200 "));
+    // The worker may have joined after the routes.
+    wait_until("readiness", SOON, || get(site.admin, "/ready").0.contains(" 200 "));
     check_metrics(&site.metrics());
 
     // It is said again, and stays one alert.
@@ -322,7 +323,7 @@ fn the_rules_about_the_guard_itself_are_sound_and_do_not_fire_where_all_is_well(
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let metrics: Vec<&str> = words.filter(|word| word.starts_with("tripline_")).collect();
     assert!(metrics.len() > 5, "{metrics:?}");
-    // They come with what they count; their rules wait for them, as in tests/broker/rules.rs.
+    // They come with what they count; their rules wait for them, as in tests/broker/alert_rules.rs.
     for metric in metrics {
         let family = metric.trim_end_matches("_bucket").trim_end_matches("_count");
         assert!(source.contains(&format!("\"{family}\"")), "{metric} is no metric of ours");

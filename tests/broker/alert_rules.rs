@@ -2,7 +2,7 @@
 //! scraped once a second, and promtool that evaluates the shipped rules on what they said.
 //!
 //! Only `for` is shortened: what a rule asks for lasts as long as the scrapes. A process that is well stands beside them and
-//! pages nobody.
+//! pages nobody. It takes longest of all tests with a broker, so its name comes first: tests begin in the order of names.
 
 mod hand;
 
