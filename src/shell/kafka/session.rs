@@ -22,7 +22,6 @@ use self::subscription::Subscription;
 use super::Clients;
 use super::assignment::Assignments;
 use super::compare;
-use super::cut_off::CutOff;
 use super::native;
 use super::observer::Looks;
 use super::refused::Asked;
@@ -50,7 +49,6 @@ pub struct Session {
     progress: Arc<Progress>,
     subscription: Subscription,
     subscription_is_usable: bool,
-    cut_off: CutOff,
     transactions: Transactions,
     /// Limits of topics that have refused a record.
     asked: Asked,
@@ -94,7 +92,6 @@ impl Session {
         let session = Self {
             subscription: Subscription::new(topic, Member::join(clients, role, group, topic)?),
             subscription_is_usable: true,
-            cut_off: CutOff::new(),
             clients: clients.clone(),
             role: role.to_owned(),
             group: group.to_owned(),
@@ -163,13 +160,7 @@ impl deliver::Session for Session {
         if self.transactions.is_idle() {
             self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
         }
-        let polled = self.subscription.poll(timeout)?;
-        if polled.is_some() || self.has_news() {
-            self.cut_off.heard();
-        } else {
-            self.cut_off.check(self.consumer().client(), &self.clients, &self.topic)?;
-        }
-        Ok(polled)
+        self.subscription.poll(timeout, &self.clients)
     }
 
     fn has_news(&self) -> bool {
@@ -326,7 +317,6 @@ impl deliver::Session for Session {
             let new = Member::join(clients, role, group, topic)?;
             part_with(self.subscription.replace(new));
             self.subscription_is_usable = true;
-            self.cut_off.heard();
         }
         self.fenced(self.settle(|| self.was_committed()))?;
         self.sent.take();

@@ -17,7 +17,9 @@ use super::fetched::Fetched;
 use super::member::Member;
 use crate::deliver::{Change, SessionError};
 use crate::record::{Offset, Partition};
+use crate::shell::kafka::Clients;
 use crate::shell::kafka::assignment::{Assignments, News};
+use crate::shell::kafka::cut_off::CutOff;
 use crate::shell::kafka::native::{self, RecordHeaders};
 use crate::shell::kafka::words;
 
@@ -25,6 +27,7 @@ use crate::shell::kafka::words;
 pub(super) struct Subscription {
     topic: String,
     member: Member,
+    cut_off: CutOff,
     /// The log did not have the next offset.
     interrupted: Cell<bool>,
     /// Partitions that were at their end when they were last read.
@@ -38,6 +41,7 @@ impl Subscription {
         Self {
             topic: topic.to_owned(),
             member,
+            cut_off: CutOff::new(),
             interrupted: Cell::new(false),
             ended: RefCell::default(),
             before: RefCell::default(),
@@ -50,10 +54,26 @@ impl Subscription {
 
     /// Replaces the consumer by `new` and returns the old one, which leaves the group when it is dropped.
     pub fn replace(&mut self, new: Member) -> Member {
+        self.cut_off = CutOff::new();
         std::mem::replace(&mut self.member, new)
     }
 
-    pub fn poll(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
+    /// The next record. A consumer that gives nothing for long is looked after with a new client of `clients`.
+    pub fn poll(
+        &self,
+        timeout: Duration,
+        clients: &Clients,
+    ) -> Result<Option<Fetched<'_>>, SessionError> {
+        let polled = self.poll_consumer(timeout)?;
+        if polled.is_some() || !self.consumer().context().is_empty() {
+            self.cut_off.heard();
+        } else {
+            self.cut_off.check(self.consumer().client(), clients, &self.topic)?;
+        }
+        Ok(polled)
+    }
+
+    fn poll_consumer(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
         let began = Instant::now();
         loop {
             return match self.consumer().poll(timeout.saturating_sub(began.elapsed())) {
