@@ -393,11 +393,13 @@ def check_epochs(evidence, begun, outcomes, budgets, cases, name):
         now[partition] = baseline
     before, after = sorted(budgets)
     told_apart = 0
+    # A partition that was added after the turn has never known another budget.
+    later = {max(begins, key=begins.get) for begins in begun.values() if len(begins) > 1}
     for partition, seen in outcomes.items():
         baselines = sorted(begun[partition].values())
         if len(baselines) > 2:
             cases.wrong("I13", "baselines", f"{name}: partition {partition}: {begun[partition]}")
-        turn = baselines[1] if len(baselines) > 1 else None
+        turn = baselines[1] if len(baselines) > 1 else 0 if later & set(begun[partition]) else None
         for offset, outcome in seen.items():
             if outcome.p != outcome.p:
                 continue

@@ -384,6 +384,14 @@ class TheChecker(unittest.TestCase):
     def test_a_verdict_of_the_other_budget(self):
         self.finds("I13", "other_budget", lambda t: t.guard("turned", [(0, BUDGETS[1], "a"), (40, BUDGETS[1], "b")]))
 
+    def test_a_partition_that_began_after_the_turn_has_the_later_budget_alone(self):
+        outcome = Namespace(p=sum(BUDGETS) / 2, flags=FLAGGED)
+        begun = {0: {"a": 0, "b": 40}, 1: {"b": 0}}
+        for partition, faults in (1, 0), (0, 1):
+            cases = chaos_check.Cases()
+            chaos_check.check_epochs([], begun, {partition: {0: outcome}}, BUDGETS, cases, "turned")
+            self.assertEqual(cases.total("other_budget"), faults)
+
     def test_aborted_records_are_counted_and_are_no_fault(self):
         topics = copy.deepcopy(SOUND)
         topics.aborted = topics.records["chaos.sanitized"][:4]
