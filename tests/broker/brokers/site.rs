@@ -56,9 +56,11 @@ impl Site {
         values.map(|value| value.parse::<f64>().expect("a number")).sum()
     }
 
-    /// Sends these many clean rows to each partition of each stream.
+    /// Sends these many clean rows to each partition of each stream, each once though the broker be slow to say so.
     pub fn send(&self, records: usize) {
-        let producer: BaseProducer = self.broker.client().create().expect("a producer");
+        let mut client = self.broker.client();
+        client.set("enable.idempotence", "true");
+        let producer: BaseProducer = client.create().expect("a producer");
         let clean = [45.0, 0.0, 86.0, 0.0, 44.0, -17.0, 41.0, 42.0, 2.0_f32];
         let row: Vec<u8> = clean.iter().flat_map(|value| value.to_le_bytes()).collect();
         for stream in &self.streams {
