@@ -73,6 +73,17 @@ impl Site {
         producer.flush(Duration::from_secs(30)).expect("delivered");
     }
 
+    /// Whether the broker says that it leads the first input. Asked by a new client: an older one may have forgotten it.
+    pub fn is_led(&self) -> bool {
+        let client: BaseConsumer = self.broker.client().create().expect("a client");
+        let topic = format!("{}.requests", self.streams[0]);
+        let known = client.fetch_metadata(Some(&topic), Duration::from_secs(2));
+        known.is_ok_and(|known| {
+            let mut partitions = known.topics().iter().flat_map(|topic| topic.partitions());
+            known.brokers().len() == 1 && partitions.all(|partition| partition.leader() >= 0)
+        })
+    }
+
     /// How often each record of a stream left, by its source; nothing while the broker does not answer us.
     pub fn left(&self, stream: &str) -> BTreeMap<(i32, i64), u32> {
         let mut client = self.broker.client();
