@@ -110,14 +110,17 @@ impl Observer {
             if consumer.is_none() {
                 consumer = self.consumer().ok();
             }
-            match consumer.as_ref().map(|consumer| self.look(consumer)) {
-                Some(Ok(look)) => self.tell(look),
-                Some(Err(reason)) => {
-                    debug!(topic = self.place.1, reason, "looking at a topic");
-                    // It may have forgotten all brokers: `super::cut_off`.
-                    part_with(consumer.take());
+            if let Some(asked) = &consumer {
+                match self.look(asked) {
+                    Ok(look) => self.tell(look),
+                    Err(reason) => {
+                        debug!(topic = self.place.1, reason, "looking at a topic");
+                        // It may have forgotten all brokers (`super::cut_off`). One that lacks a right is kept.
+                        if asked.fetch_metadata(Some(&self.place.1), EXCHANGE).is_err() {
+                            part_with(consumer.take());
+                        }
+                    }
                 }
-                None => {}
             }
             thread::sleep(EVERY);
         }
@@ -201,4 +204,34 @@ struct Look {
 /// What is inside is replaced whole: a panic elsewhere leaves nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    /// Else one more client would be left with every look, for as long as an outage lasts.
+    #[test]
+    fn a_client_that_looked_in_vain_is_gone_at_once_though_no_broker_is_there() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "g");
+        let consumer: BaseConsumer<Quiet> =
+            BaseConsumer::from_config_and_context(&config, Quiet).expect("a client");
+        consumer.fetch_metadata(None, EXCHANGE).expect("an answer");
+        drop(cluster);
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition("t", 0);
+        let wait = Duration::from_secs(1);
+        assert!(consumer.committed_offsets(asked, wait).is_err());
+        assert!(consumer.fetch_metadata(None, wait).is_err());
+        let began = Instant::now();
+        drop(consumer);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    }
 }
