@@ -35,7 +35,7 @@ codec = "u8"
 window_ms = 500
 [stream.answers]
 topic = "fashion.responses"
-horizon = "12s"
+horizon = "40s"
 id = {{ header = "ce-id" }}
 "#,
         brokers = broker.address(),
@@ -116,6 +116,9 @@ fn each_answer_is_joined_once_missing_and_doubled_ones_are_counted_and_exchanged
     let log = path_in(&broker, "tripline.log");
     let _tail = ShowOnPanic(log.clone());
     let mut guard = Process::tripline(&["run", "-c", config], &log);
+    wait_until("all to be ready", Duration::from_secs(60), || {
+        ureq::get(format!("http://127.0.0.1:{admin}/ready")).call().is_ok()
+    });
 
     let sent = client(&broker, "produce", &["--name", "a", "--records", "3000"]);
     let expected = |name: &str| sent[name].as_u64().expect("a count");

@@ -27,7 +27,7 @@ const STREAM: &str = "rows";
 const INPUT: &str = "rows.requests";
 
 /// The shipped bundle for tables of nine numbers, with a network of `tests/onnx/make.py` in it:
-/// `sick` gives infinities where a first feature is below −13, `slow` takes half a second for a row.
+/// `sick` gives infinities where a first feature is below −13, `slow` takes a tenth of a second for a row.
 fn bundle_with(broker: &Broker, network: &str) -> PathBuf {
     let mut bundle =
         tripline::shell::bundle::read(&root().join("models/shuttle")).expect("a bundle");
@@ -293,8 +293,8 @@ fn a_record_of_which_a_network_makes_infinities_holds_no_partition_if_closed() {
     held_back_alone("closed");
 }
 
-/// Batches that no network of half a second a row comes back from in time.
-const IMPATIENT: &str = "guard_timeout_ms = 50\nrows_max = 4";
+/// Batches that no network of a tenth of a second a row comes back from in time.
+const IMPATIENT: &str = "guard_timeout_ms = 20\nrows_max = 4";
 
 #[test]
 fn a_network_that_does_not_come_back_is_ended_and_its_records_pass_unscored_if_open() {
@@ -312,7 +312,7 @@ fn a_network_that_does_not_come_back_holds_its_records_and_the_process_goes_on_i
     guard_failure(("closed", "slow", IMPATIENT), 45.0, |broker, log| {
         wait_until("a clear error", Duration::from_secs(30), || {
             let log = std::fs::read_to_string(log).expect("a log");
-            log.contains("did not come back from a batch of") && log.contains("within 50ms")
+            log.contains("did not come back from a batch of") && log.contains("within 20ms")
         });
         assert!(once(&left(broker, 3)).is_empty());
     });

@@ -66,8 +66,8 @@ def hostile():
             node("Reshape", ["total", "column"], "flat"), node("Add", ["x", "flat"])]
     save("hundred-megabytes-a-row", [tall, *each], [
         shape, constant("cube", [-1, 1, 1], np.int64), constant("column", [-1, 1], np.int64)], width=9, inputs=9)
-    # Seconds for a row; and so long to load that nobody waits for it.
-    for name, width, layers in (("slow", 2000, 400), ("never-loaded", 8000, 400)):
+    # A tenth of a second for a row; and so long to load that nobody waits for it.
+    for name, width, layers in (("slow", 2000, 100), ("never-loaded", 8000, 400)):
         (first, a), (again, b), (last, c) = zeros([9, width], "first"), zeros([width, width], "again"), zeros([width, 9], "last")
         start = ["x", "first"] if name == "slow" else ["again", "again"]
         chain = [node("MatMul", start, "0")]
