@@ -27,7 +27,7 @@ use crate::shell::{admin, cgroup, features, memory_limit, telemetry};
 /// How long a receiver that does not answer may keep us from ending. The routes were told when the
 /// workers were; of the 40 s that Kubernetes grants, workers may take 25.
 const ROUTES_END: Duration = Duration::from_secs(2);
-/// The same of a collector.
+/// How long a collector that does not answer may keep us from ending.
 const SPANS_END: Duration = Duration::from_secs(2);
 
 /// Guard the streams of a configuration until told to stop (SIGTERM, Ctrl-C)

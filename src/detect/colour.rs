@@ -24,7 +24,7 @@ pub(super) fn odds(z: f32) -> f32 {
 /// line only where the score is above 1; clean rows' largest log-odds are about −2.
 const LIFT: f32 = 4.0;
 
-/// The same with a gradient: `[n, 1]` → `[n]`.
+/// [`odds`] with a gradient: `[n, 1]` → `[n]`.
 #[cfg(feature = "fit")]
 pub(super) fn soft_odds(z: &candle_core::Tensor) -> candle_core::Result<candle_core::Tensor> {
     (z.squeeze(1)? + f64::from(LIFT))?.clamp(-60f32, 60f32)?.exp()

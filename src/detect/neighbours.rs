@@ -75,7 +75,7 @@ impl Neighbours {
         self.tabular.spread(&parts, rows.x.ncols())
     }
 
-    /// The same of the nearest alone.
+    /// Each column's part in the distance to the nearest row alone.
     pub(super) fn parts_of_nearest(&self, rows: &Rows<'_>, i: usize) -> Vec<f32> {
         self.parts(rows, i, |squares| std::iter::once(least(squares).0))
     }
@@ -130,7 +130,7 @@ mod learn {
             Self { name, tabular, points: Prototypes::of(x), compressed: false }
         }
 
-        /// The same, numbers beyond three deviations counting by their logarithm.
+        /// Rows of the reference, where numbers beyond three deviations count by their logarithm.
         pub(in crate::detect) fn compressed(
             name: &'static str,
             tabular: Tabular,

@@ -34,7 +34,7 @@ impl Texture {
         }
     }
 
-    /// The same with a gradient, `[n, d]`.
+    /// [`Texture::unlikely`] of all rows with a gradient, `[n, d]`.
     #[cfg(feature = "fit")]
     pub(super) fn soft(&self, soft: &super::Soft) -> candle_core::Result<candle_core::Tensor> {
         let above = soft.surprisal.sub(&soft.of_label(&self.mean)?)?;

@@ -39,7 +39,7 @@ pub fn stream(seed: u64, purpose: Use) -> ChaCha8Rng {
     rng
 }
 
-/// The same for one block of rows: who computes it does not show.
+/// A stream of random numbers for one block of rows: which thread computes the block changes nothing.
 pub fn block_stream(seed: u64, purpose: Use, block: usize) -> ChaCha8Rng {
     let mut rng = stream(seed, purpose);
     rng.set_stream(purpose as u64 | (1 + block as u64) << 8);

@@ -15,7 +15,7 @@ use crate::watch::{Counts, Exemplar};
 pub struct Alert {
     /// Format version, 3; `docs/alert.schema.json` is its JSON Schema.
     pub version: u32,
-    /// The same for everything said about one incident.
+    /// One key for everything said about one incident.
     pub dedup_key: String,
     pub status: Status,
     /// `attack`, `quality`, `drift`, `no-data` ….
@@ -65,7 +65,7 @@ pub struct WhyFlagged {
     pub manner: Manner,
     /// Of how many flagged records this is the first reason.
     pub records: u32,
-    /// The same in words: `Make: never seen`.
+    /// Feature and manner in words: `Make: never seen`.
     pub words: String,
 }
 

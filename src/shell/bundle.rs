@@ -60,7 +60,7 @@ pub fn read(dir: &Path) -> Result<Bundle, BundleDirError> {
     Bundle::from_files(files).map_err(|error| BundleDirError::Bundle { path: dir.into(), error })
 }
 
-/// The same of a bundle that the owner of `key` signed: a PEM with a public EC key on P-256. The signature lies beside the
+/// Reads a bundle that the owner of `key` signed: a PEM with a public EC key on P-256. The signature lies beside the
 /// folder and is checked before anything of the bundle is parsed.
 ///
 /// # Errors

@@ -202,7 +202,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// The same, by a request that arrives at `due`.
+    /// Ends the transaction by a request that arrives at `due`.
     pub fn end_late(&mut self, lease: Lease, commit: bool, due: Ms) {
         self.late.push(LateEnd { due, lease, commit });
     }

@@ -164,7 +164,7 @@ impl<R: Scorer> Resting<R> {
         })
     }
 
-    /// The same, which tells `queue` of each batch that it commits. `group` is its consumer group.
+    /// It tells `queue` of each batch that it commits. `group` is its consumer group.
     pub fn telling(mut self, queue: SpanQueue, group: String) -> Self {
         let Desk { stream, scorer, spans, .. } = &mut self.0;
         *spans = Some(OpenSpans::new(queue, group, stream, scorer.revision()));

@@ -90,7 +90,7 @@ impl Made {
         }
     }
 
-    /// The same, every third row with a category never seen.
+    /// Gives every third row a category never seen.
     pub(super) fn unseen(mut self) -> Self {
         self.x.slice_mut(s![..;3, CATEGORY]).fill(0.0);
         self

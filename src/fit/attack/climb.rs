@@ -71,7 +71,7 @@ impl Climb {
     }
 }
 
-/// The same for any `height` that is to be climbed: a sum over rows.
+/// Attacks rows so that any `height`, a sum over rows, grows.
 ///
 /// # Errors
 /// If `height` has no gradient.

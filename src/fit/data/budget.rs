@@ -61,7 +61,7 @@ fn rounded_up(share: f64) -> f64 {
     format!("{up:.9}").parse::<f64>().map_or(up, |up| up.max(share))
 }
 
-/// The same of a part that was drawn already: `merged` of `rows` rows are in it.
+/// Checks a part that was drawn already: `merged` of `rows` rows are in it.
 ///
 /// # Errors
 /// As [`check`].

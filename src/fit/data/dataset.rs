@@ -73,7 +73,7 @@ impl Dataset {
         Self::load_marked(file, labels, None, false)
     }
 
-    /// The same, with the array of an `.npz` that is called `marks`; numbers that are not finite stay
+    /// Loads a file with the array of an `.npz` that is called `marks`; numbers that are not finite stay
     /// as they are if there may be `gaps`.
     ///
     /// # Errors

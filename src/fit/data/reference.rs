@@ -227,7 +227,7 @@ fn split(n: usize, budget: Option<Probability>, seed: u64) -> Result<Split, Refe
     Ok(Split::draw(n, seed, shares).expect("the default shares are shares"))
 }
 
-/// The same, no group in two parts: frames of one video are no rows of their own.
+/// Splits the rows so that no group is in two parts: frames of one video are no rows of their own.
 fn split_groups(
     groups: &[i64],
     budget: Option<Probability>,

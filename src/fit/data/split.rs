@@ -83,7 +83,7 @@ impl Split {
 }
 
 impl Split {
-    /// The same, no group in two parts: part sizes differ from their share by less than a group. Within
+    /// Draws the parts so that no group is in two of them: part sizes differ from their share by less than a group. Within
     /// a part the rows are in a drawn order.
     pub fn draw_groups(groups: &[i64], seed: u64, shares: Shares) -> Self {
         let rng = &mut stream(seed, Use::Split);

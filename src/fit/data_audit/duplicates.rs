@@ -12,7 +12,7 @@ use super::{AuditError, Rows};
 pub struct Duplicates {
     /// Rows of one group, each group in order: those with one label.
     pub alike: Vec<Vec<usize>>,
-    /// The same with more than one label.
+    /// Rows of one group, each group in order: those with more than one label.
     pub disputed: Vec<Vec<usize>>,
     /// Rows that the test file has too: which row there.
     pub leaked: Vec<(usize, usize)>,

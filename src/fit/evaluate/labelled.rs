@@ -48,7 +48,7 @@ pub struct Evaluation {
     pub clean_expected: (usize, usize),
     /// All rows that are not clean.
     pub attacks: Group,
-    /// The same by what their label says, the most frequent first.
+    /// The attacks by what their label says, the most frequent first.
     pub by_label: Vec<Group>,
     pub detectors: Vec<Alone>,
     /// Columns of the file that the bundle does not look at.

@@ -21,7 +21,7 @@ pub struct Measure {
     /// are not beyond.
     pub tpr_at_1pct: f64,
     pub tpr_at_1pct_interval: (f64, f64),
-    /// The same for 0.1 %.
+    /// Share of suspects beyond the score that at most 0.1 % of the clean rows exceed.
     pub tpr_at_01pct: f64,
     pub tpr_at_01pct_interval: (f64, f64),
 }

@@ -159,7 +159,7 @@ fn cells<'a>(row: &Row<'a>, columns: &Columns) -> Vec<Scalar<'a>> {
     let cell = |(feature, at): &(Feature, Option<usize>)| {
         let cell = at.map_or(Scalar::Null, |at| as_cell(feature, row.cells[at]));
         match (feature, cell) {
-            // The same division, in `f32`, as where a record's integers are read.
+            // Divided in `f32`, as where a record's integers are read.
             (Feature::Image { scale, .. }, Scalar::Number(x)) if columns.divided => {
                 Scalar::Number((x as f32 / scale).into())
             }

@@ -55,7 +55,7 @@ pub struct SetReport {
     pub unique: f64,
     /// Share of rows whose group has fewer than k subjects.
     pub small: f64,
-    /// The same with one column coarser, and with all of them; of the worst sets only.
+    /// This set with one column coarser, and with all of them; of the worst sets only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub coarser: Vec<RoundedSet>,
 }

@@ -35,7 +35,7 @@ fn columns_pairs_and_triples_are_counted_as_by_hand() {
     assert_eq!(of("id").hint, Some(Hint::Identifier));
     assert_eq!((of("mail").shape, of("mail").distinct), (Some(TextShape::Email), 600));
     assert_eq!((of("sex").distinct, of("sex").small), (2, 0.0));
-    // The same by the plainest way there is.
+    // Counted in the plainest way there is.
     let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
     let names = ["id", "mail", "age", "sex", "town", "job"];
     for set in report.pairs.iter().chain(&report.triples) {

@@ -237,7 +237,7 @@ pub fn trimmed(all: &Table, share: Probability, wanted: Wanted<'_>) -> Option<Ve
 /// our own lose half a point of what is caught, with .05 triggers do.
 const TRIGGERS: f32 = 0.1;
 
-/// The same where a table was attacked by queries: half, so that what is strange needs twice the surprise that it needed alone.
+/// Share of the budget for them where a table was attacked by queries: half, so that a strange row needs twice the surprise that it needed alone.
 const STRANGE: f32 = 0.5;
 
 /// Of what is not attacked, how much rows count that nobody touched; the rest are disturbed ones.

@@ -78,7 +78,7 @@ pub struct Trained {
     /// Mean squared error per number on training rows in the epoch kept; of standardised numbers
     /// unless the rows are images.
     pub loss: f64,
-    /// The same on validation rows, with the weights kept.
+    /// Mean squared error per number on validation rows, with the weights kept.
     pub loss_validation: f64,
     /// The epoch whose weights were kept, from 1.
     pub epoch: usize,

@@ -146,7 +146,7 @@ fn enforcing() -> About {
     About { policy, ..about() }
 }
 
-/// The same counts since whenever.
+/// `counts`, whatever time they are asked since.
 fn always(counts: Counts, until: i64) -> impl Fn(Timestamp, Option<Partition>) -> Past {
     move |_, _| Past { counts, ..Past::nothing(Timestamp(until)) }
 }
@@ -253,7 +253,7 @@ fn after_the_end(watch: usize, feature: u32) -> Vec<Status> {
 fn an_incident_that_ended_goes_on_only_if_the_same_comes_back() {
     let (firing, resolved) = (Status::Firing, Status::Resolved);
     assert_eq!(after_the_end(ATTACK, 0), [firing, resolved, Status::Updated]);
-    // The same watch, for another reason; another watch.
+    // For another reason of one watch; by another watch.
     assert_eq!(after_the_end(ATTACK, 1), [firing, resolved, firing]);
     assert_eq!(after_the_end(QUALITY, 0), [firing, resolved, firing]);
 }

@@ -266,7 +266,7 @@ fn fields_of_arrays_maps_and_records_that_hold_themselves_are_found() {
         assert!(longer > 36 * expected && longer < 50 * expected, "{longer} for {expected}");
         assert_eq!(value.windows(6).any(|part| part == b"secret"), expected == 2);
         let opened = open(&opener, &value).unwrap().unwrap().0;
-        // The same, whose block no longer says its size.
+        // Equal but for the block, which no longer says its size.
         let same = b"\0\0\0\0\x09\x04\x04ab\x02c\0\x02\x02k\x02\x0csecret\0\x02\0\0\0";
         assert_eq!(opened, same);
     }

@@ -16,7 +16,7 @@ use openssl::error::ErrorStack;
 
 /// Content type of a sealed value.
 pub const JOSE: &str = "application/jose";
-/// The same in JSON, which is not opened.
+/// Content type of a sealed value in JSON, which is not opened.
 const JOSE_JSON: &str = "application/jose+json";
 
 /// What the configuration says of opening a stream's values.

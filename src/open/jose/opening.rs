@@ -43,8 +43,9 @@ pub const JWE_ALGORITHMS: [JweAlgorithm; 10] = [
 
 /// Bytes of a protected header, encoded. Ours has at most 500.
 const HEADER_MAX: usize = 4096;
-/// The same of a wrapped key: RSA of 16,384 bits has 2,731. And of an IV or a tag, which have 16 and 22.
+/// Bytes of a wrapped key, encoded. RSA of 16,384 bits has 2,731.
 const WRAPPED_MAX: usize = 4096;
+/// Bytes of an IV or a tag, encoded, which have 16 and 22.
 const SHORT_MAX: usize = 64;
 
 /// What a value held.

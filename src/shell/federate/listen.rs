@@ -76,7 +76,7 @@ impl Listener {
         Self::with_guard(federation, stream, &guard)
     }
 
-    /// The same, of a bundle that was read already.
+    /// Takes a bundle that was read already.
     ///
     /// # Errors
     /// As [`Listener::new`].

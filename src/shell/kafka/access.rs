@@ -83,7 +83,7 @@ pub fn access(clients: &Clients, config: &Config) -> Result<Access, AccessError>
     Ok(found)
 }
 
-/// The same but for transactional ids, which cannot be described.
+/// Asks about all but transactional ids, which cannot be described.
 ///
 /// # Errors
 /// If the brokers do not answer.

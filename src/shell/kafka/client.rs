@@ -68,7 +68,7 @@ impl Clients {
         }
     }
 
-    /// The same for librdkafka's own cluster, which has no controller to ask.
+    /// For librdkafka's own cluster, which has no controller to ask.
     pub fn embedded(self) -> Self {
         Self { ids: Ids::Unknown, ..self }
     }

@@ -52,7 +52,7 @@ pub fn is_connection(code: Code) -> bool {
     )
 }
 
-/// The same of an error that the safe API does not know.
+/// Words for an error that the safe API does not know.
 pub fn of_native(error: &NativeError) -> String {
     // A broker may give no reason behind the name of the request.
     let text = error.text.trim_end();

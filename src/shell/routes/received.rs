@@ -14,7 +14,7 @@ use crate::record::Timestamp;
 /// What is said of one incident.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
-    /// The same for everything said about one incident.
+    /// One key for everything said about one incident.
     pub dedup_key: String,
     /// `firing`, `updated` or `resolved`; anything else counts as firing.
     pub status: String,

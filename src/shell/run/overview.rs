@@ -63,7 +63,7 @@ impl Overview {
         Self { threads: (0..threads).map(|_| Arc::default()).collect(), inboxes, spans: None }
     }
 
-    /// The same, whose workers tell `spans` of each batch.
+    /// Its workers tell `spans` of each batch.
     pub fn telling(self, spans: Option<SpanQueue>) -> Self {
         Self { spans, ..self }
     }

@@ -22,7 +22,7 @@ pub struct Group {
     pub offsets: Vec<Option<Offset>>,
     /// Offsets in transactions without an end marker here.
     pending: Vec<(TxnId, Partition, Offset)>,
-    /// The same, of which the coordinator knows nothing any more.
+    /// Pending offsets of which the coordinator knows nothing any more.
     forgotten: Vec<(TxnId, Partition, Offset)>,
     /// Every offset that was committed, in order.
     pub history: Vec<(Partition, Offset)>,

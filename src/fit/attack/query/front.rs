@@ -102,7 +102,7 @@ impl<'a> Front<'a> {
         Ok(())
     }
 
-    /// The same for all features, in a random order; if there are many, some at a time.
+    /// Gives each row its own features back, where the label allows it: in a random order, and if there are many, some at a time.
     pub(super) fn give_back(
         &mut self,
         oracle: &mut Oracle<'_>,

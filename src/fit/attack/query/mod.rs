@@ -34,7 +34,7 @@ pub enum Query {
     Line,
     /// From there along the boundary, nearer to the row.
     Boundary,
-    /// The same, then further away from the row again.
+    /// Along the boundary, then further away from the row again.
     Beyond,
     /// As many columns as can be have the row's own value.
     Sparse,

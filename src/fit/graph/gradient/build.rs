@@ -103,7 +103,7 @@ impl<'a> Builder<'a> {
         self.convolve(x, &w, to, kernel, stride)
     }
 
-    /// The same with weights `[to, from, kernel, kernel]` that somebody else made.
+    /// A convolution with weights `[to, from, kernel, kernel]` that the caller made.
     pub fn convolve(&mut self, x: &str, w: &str, to: usize, kernel: usize, stride: i64) -> String {
         let b = self.trainable(&[to], &vec![0.0; to]);
         let pad = (kernel / 2) as i64;

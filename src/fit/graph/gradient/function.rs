@@ -37,7 +37,7 @@ impl Function {
         Self::of(Model::decode(onnx)?)
     }
 
-    /// The same up to the second output; `None` if the file has one output.
+    /// Reads a file up to its second output; `None` if it has one output.
     ///
     /// # Errors
     /// As [`Function::read`].
@@ -81,7 +81,7 @@ impl Function {
         self.trace(x, &mut |_, _, _| ())
     }
 
-    /// The same, and shows `visit` every value on the way: the operator, its name, its shape.
+    /// Applies the function, and shows `visit` every value on the way: the operator, its name, its shape.
     ///
     /// # Errors
     /// As [`Function::apply`].

@@ -12,7 +12,7 @@ fn reference() -> Message {
     Message::Reference(Baseline { baseline, budget, rows: 3000, flagged: 150 })
 }
 
-/// The same counts, by workers of `baseline`.
+/// Equal counts, by workers of `baseline`.
 fn by(baseline: &str, message: Message) -> Message {
     match message {
         Message::Evidence(evidence) => {

@@ -33,7 +33,7 @@ fn records_in_order_count_in_the_window_of_their_own_stamp_however_far_apart_the
         let elsewhere = stamps.iter().zip(&windows).skip(5).filter(|(at, w)| own(**at) != **w);
         assert_eq!((elsewhere.count(), misdated), (0, 0), "{apart} ms apart");
 
-        // The same by chance: a few count a window or two before their own.
+        // Apart by chance: a few count a window or two before their own.
         let mut at = T0;
         let mut random = || {
             at += rng.random_range(0..=2 * apart);

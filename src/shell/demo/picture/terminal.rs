@@ -1,4 +1,4 @@
-//! The same picture in a terminal: two pixels per character, as upper half blocks.
+//! The picture in a terminal: two pixels per character, as upper half blocks.
 
 use std::fmt::Write;
 

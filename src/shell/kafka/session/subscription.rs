@@ -214,7 +214,7 @@ impl Subscription {
         self.list(partitions.iter().map(|&p| (p, None)))
     }
 
-    /// The same, each with an offset.
+    /// These partitions of the topic, each with an offset.
     pub fn placed(&self, from: &[(Partition, Offset)]) -> TopicPartitionList {
         self.list(from.iter().map(|&(p, o)| (p, Some(o))))
     }
