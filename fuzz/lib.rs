@@ -97,7 +97,7 @@ impl Stream {
         // What may not pass is never written; what passes is finite.
         let mut other = rows.to_vec();
         let mut each = other.chunks_exact_mut(width);
-        if !each.all(|row| self.bounds.settle(row).is_ok()) {
+        if !each.all(|row| self.bounds.check_row(row).is_ok()) {
             return;
         }
         assert!(other.iter().all(|x| x.is_finite()), "a row that is not finite passed");

@@ -1,6 +1,5 @@
-//! Tripline stands on the Kafka line between the world and a model: it scores every inference
-//! input, corrects or holds back what looks attacked, and turns what an operator must know into
-//! one alert.
+//! Tripline reads the Kafka topic of a model's inputs. It scores each record. It corrects or holds back records that look
+//! attacked. It sends one alert per incident.
 //!
 //! **A module uses only modules that are listed earlier in this file**; `tests/core/layering.rs` checks
 //! the `use` lines. A record passes most of them in about this order. Modules up to and including

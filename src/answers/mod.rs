@@ -1,8 +1,8 @@
 //! What the deployed model answered, beside what the bundle's own model says: two halves of a pair, how answers are read,
 //! and the join. No I/O, no clock.
 //!
-//! A worker writes one half of every record that it sends on, in its own transaction; whoever reads the topic of answers
-//! writes the other. Both go to one topic, whose reader matches them by a keyed hash of the id and counts.
+//! A worker writes a request half for each model input that has an id and leaves by the sanitized topic, in the transaction in
+//! which the record leaves. The answer reader writes answer halves. Both go to one topic, whose reader matches them by a keyed hash of the id and counts.
 
 mod format;
 mod half;

@@ -66,7 +66,7 @@ impl ClientMonitor {
 
     pub fn skip(&mut self, offset: Offset) {
         if offset >= self.state.next {
-            self.settle_memory();
+            self.close_memory();
             self.state.next = offset.next();
         }
     }
@@ -185,7 +185,7 @@ impl ClientMonitor {
             }
             return Ok(());
         }
-        self.settle_memory();
+        self.close_memory();
         self.state.next = offset.next();
         let before = self.state.clock;
         match message {
@@ -205,10 +205,10 @@ impl ClientMonitor {
     }
 
     /// What was read again is all there: windows that were closed are the horizon.
-    fn settle_memory(&mut self) {
+    fn close_memory(&mut self) {
         if self.memory.is_again() {
             let (frontier, horizon) = (self.state.frontier, self.terms.settings.horizon_rows);
-            let spells = self.memory.settle(frontier, horizon);
+            let spells = self.memory.close_below(frontier, horizon);
             if let Some(known) = &mut self.known {
                 let some = spells.iter().filter(|(_, (_, all))| !all.is_empty());
                 some.for_each(|(window, (first, all))| known.add(*window, *first, all));

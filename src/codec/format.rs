@@ -89,7 +89,7 @@ impl Format {
         }
     }
 
-    /// Whether its values are JSON documents: a stream configured so settles which dialect
+    /// Whether its values are JSON documents: a stream configured so says which dialect
     /// `application/json` means.
     pub fn is_json(self) -> bool {
         matches!(self, Self::Json | Self::KserveV1 | Self::OipJson | Self::CloudEvents)

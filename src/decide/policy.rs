@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Everything goes to the sanitized topic untouched; verdicts and faults are headers only.
+    /// No verdict changes a record: all go to the sanitized topic, but for faults that are always dead-lettered. Verdicts and
+    /// faults are headers. Steps of an output apply.
     /// The default: nobody lets a new guard block traffic on its first day.
     #[default]
     Observe,

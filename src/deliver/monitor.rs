@@ -354,7 +354,7 @@ impl<S: Session> MonitorDriver<S> {
                 if ended.is_empty() { Ok(()) } else { self.say(&ended, false) }
             }
             Err(reason) => {
-                let late = now.saturating_duration_since(*since) >= self.timing.settle;
+                let late = now.saturating_duration_since(*since) >= self.timing.state_agrees_after;
                 *next = now + if late { LATER } else { SOON };
                 if late && !*told {
                     error!(stream = self.stream.name, "no monitor: {reason}");

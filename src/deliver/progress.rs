@@ -77,7 +77,7 @@ pub struct Progress {
     firing: AtomicBool,
     /// Bits of an `f64`.
     alarm_level: AtomicU64,
-    /// By which revision the thread works.
+    /// By which revision a worker works, and by which baseline another role does.
     revision: Mutex<String>,
     alive_at_ms: AtomicI64,
     beats: AtomicU64,
@@ -135,12 +135,12 @@ impl Progress {
         counter.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// The thread works by this revision from here on.
+    /// The thread works by this revision from here on; other roles than workers have a baseline.
     pub fn adopt(&self, revision: &str) {
         *lock(&self.revision) = revision.to_owned();
     }
 
-    /// By which revision the thread works; empty before it has begun.
+    /// By which revision, or baseline, the thread works; empty before it has begun.
     pub fn revision(&self) -> String {
         lock(&self.revision).clone()
     }

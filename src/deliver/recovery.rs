@@ -1,6 +1,6 @@
 //! The one way back after a failure: abort the open transaction, then start again at the last commit.
 //!
-//! Worker and monitor share this file. Each of them knows itself how to start again.
+//! All roles use this file. Each of them knows itself how to start again.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// The time between two attempts to reach a cluster that does not answer.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// A transaction that was aborted, and how.
+/// A transaction that was given up, and how.
 #[derive(Debug)]
 pub struct GivenUp {
     pub error: SessionError,
@@ -29,8 +29,8 @@ pub struct GivenUp {
 }
 
 impl Recovery {
-    /// Aborts the open transaction. After a refusal the brokers can confirm the abort at once. After all other
-    /// errors its state is unknown, and the producer is replaced.
+    /// Gives the open transaction up. After a refusal it is aborted now, and the brokers can confirm that. After all
+    /// other errors its state is unknown: a new producer aborts it.
     ///
     /// # Errors
     /// Only [`SessionError::Fenced`]: stop, and write nothing.
@@ -51,7 +51,7 @@ impl Recovery {
             debug!(%error, "starting again at the last commit");
             undone = session.undo().inspect_err(|error| debug!(%error, "not undone yet")).is_ok();
         } else {
-            warn!(%error, "transaction aborted; starting again at the last commit");
+            warn!(%error, "the transaction failed; starting again at the last commit");
         }
         if !undone {
             self.begin(session.now());

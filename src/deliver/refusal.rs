@@ -292,7 +292,7 @@ impl Refusals {
     }
 
     /// All records sent since the last commit are aborted, or committed.
-    pub fn settle(&mut self) {
+    pub fn forget_attempts(&mut self) {
         self.trying = None;
         self.foreseen.clear();
     }
@@ -314,7 +314,7 @@ impl Refusals {
     pub fn clear(&mut self) {
         self.doubts.clear();
         self.meant.clear();
-        self.settle();
+        self.forget_attempts();
     }
 }
 

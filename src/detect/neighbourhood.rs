@@ -4,7 +4,7 @@
 //! What is spread thin over the whole row stands out in none of them.
 
 use crate::math::max_window_mean;
-use crate::record::{Feature, FeatureId, Reasons, Schema, Window};
+use crate::record::{Feature, FeatureId, Reasons, Rectangle, Schema};
 
 /// Side of a window, in pixels: the smallest patch that a classifier learns reliably.
 const WINDOW: usize = 3;
@@ -86,7 +86,7 @@ impl Neighbourhoods {
                         .copy_from_slice(&z[at(y, left)..at(y, right)]);
                 }
                 let sum = |parts: &[f32]| parts.iter().map(|&part| f64::from(part)).sum::<f64>();
-                let window = Window {
+                let window = Rectangle {
                     corner: FeatureId(at(top, left) as u32),
                     height: (bottom - top) as u8,
                     width: (right - left) as u8,

@@ -176,7 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::{FeatureId, Window};
+    use crate::record::{FeatureId, Rectangle};
 
     fn schema() -> Schema {
         let values = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
@@ -225,7 +225,7 @@ mod tests {
             Feature::Image { name: "image".into(), channels: 1, height: 4, width: 5, scale: 1.0 };
         let schema = Schema { features: vec![Feature::number("n", 0.0, 1.0), image] };
         let x = [0.5; 21];
-        let window = Window { corner: FeatureId(8), height: 2, width: 3, share: 0.5 };
+        let window = Rectangle { corner: FeatureId(8), height: 2, width: 3, share: 0.5 };
         let reasons = Reasons::of_parts([0.0; 8].into_iter().chain([1.0, 1.0, 2.0]));
         let reasons = reasons.against(&x, &x);
         let of = |reasons| Account { schema: &schema, reasons, x: &x, typical: &x, pair: None };

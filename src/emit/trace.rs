@@ -33,7 +33,7 @@
 //! | 1, 10 w | w, 0 or 1, then the window that the reasons lie in: as in version 4 |
 
 use crate::record::{
-    Feature, FeatureId, Offset, Partition, Position, REASONS_MAX, Reasons, Schema, Window,
+    Feature, FeatureId, Offset, Partition, Position, REASONS_MAX, Reasons, Rectangle, Schema,
 };
 use crate::sanitize::TraceDetail;
 
@@ -103,7 +103,7 @@ impl Trace<'_> {
     fn pack_window(&self, out: &mut Vec<u8>) {
         let window = self.reasons.window();
         out.push(window.iter().len() as u8);
-        if let Some(Window { corner, height, width, share }) = window {
+        if let Some(Rectangle { corner, height, width, share }) = window {
             out.extend(corner.0.to_le_bytes());
             out.extend([height, width]);
             out.extend(share.to_le_bytes());
@@ -183,7 +183,7 @@ pub struct ReadTrace {
     /// Features by name, if the header has no numbers of the record.
     pub named: Vec<(String, f32)>,
     /// Where all of them lie, if it is one place of an image.
-    pub window: Option<Window>,
+    pub window: Option<Rectangle>,
 }
 
 /// A feature that carried the score.
@@ -239,7 +239,7 @@ impl ReadTrace {
             _ => {
                 let corner = FeatureId(whole(rest)?);
                 let [height, width] = take(rest)?;
-                Some(Window { corner, height, width, share: number(rest)? })
+                Some(Rectangle { corner, height, width, share: number(rest)? })
             }
         };
         let flagged = flags & 1 != 0;

@@ -70,8 +70,8 @@ impl Incidents {
         }
     }
 
-    /// Some watches fired together. What another cause brings along joins that one's incident; what has
-    /// one of its own already joins it; the rest begins one. `past` says what came since a time; its first
+    /// Some watches fired together. If an incident of a parent cause is open, a watch joins that one. If an incident of its
+    /// own cause is open, it joins this one. Otherwise an incident begins. `past` says what came since a time; its first
     /// flagged record is one of the partition, if they are judged one by one.
     pub fn fire(
         &mut self,

@@ -76,8 +76,8 @@ pub struct Frame {
 const AHEAD_WINDOWS: i64 = 2;
 /// Closed windows that are remembered: an incident counts the rows since its change point.
 const PAST_MAX: i64 = 64;
-/// Windows open at a time, or parts of windows if partitions are judged one by one, and cells in all of
-/// them: the state must stay below the megabyte that a topic takes by default.
+/// How many windows may be open, and how many cells they may have in all. With panels per partition, a window counts once
+/// per partition. The state must stay below the megabyte that a topic takes by default.
 const WINDOWS_MAX: usize = 512;
 const CELLS_MAX: usize = 64 << 10;
 
@@ -85,11 +85,11 @@ impl Monitor {
     /// A monitor that has read no message.
     pub fn new(frame: Arc<Frame>) -> Self {
         let state = State::fresh(&frame);
-        Self { frame, state, closed: None, events: vec![], has_run: false }.settle_answers(vec![]).0
+        Self { frame, state, closed: None, events: vec![], has_run: false }.watch_answers(vec![]).0
     }
 
-    /// The monitor as its last commit left it. State of another baseline is kept as far as it means the same under ours;
-    /// incidents that no watch follows any more are resolved with that reason: the alerts are returned.
+    /// The monitor as its last commit left it. State of another baseline is converted where possible. Incidents
+    /// that no watch follows any more are resolved with that reason. Returns those alerts.
     ///
     /// # Errors
     /// If the bytes cannot be read or do not cover all that the group committed.
@@ -125,7 +125,7 @@ impl Monitor {
 
     fn after(self, state: State) -> (Self, Vec<Alert>) {
         let (next, ended) = self.going_on(state);
-        next.settle_answers(ended)
+        next.watch_answers(ended)
     }
 
     fn going_on(mut self, state: State) -> (Self, Vec<Alert>) {
@@ -239,9 +239,9 @@ impl Monitor {
         if !matches!(message, Message::Quasi(_)) {
             self.close_days(alerts);
         }
-        self.listen(alerts);
-        self.wait(alerts);
-        self.recover(alerts);
+        self.check_no_data(alerts);
+        self.check_stalls(alerts);
+        self.check_losses(alerts);
         self.forget_clients(alerts);
         if matches!(message, Message::Tick(_)) {
             self.tell_lineage();
@@ -306,7 +306,7 @@ impl Monitor {
     }
 
     /// Incidents begin, grow and end by the watches' results.
-    fn live(&mut self, window: WindowStart, said: Vec<Said>, alerts: &mut Vec<Alert>) {
+    fn apply_results(&mut self, window: WindowStart, said: Vec<Said>, alerts: &mut Vec<Alert>) {
         let Self { frame, state, .. } = self;
         let Frame { about, terms, signals, schema, .. } = &**frame;
         let (length, keep_firing_for_ms) =

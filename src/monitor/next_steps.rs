@@ -47,7 +47,7 @@ pub fn next_steps(about: &About, incident: &Incident, typical: &[Exemplar]) -> V
                     .to_owned(),
             );
             steps.push(
-                "until that is settled, serve the last release that is known to be good, or none".to_owned(),
+                "until that is known, serve the last release that is known to be good, or none".to_owned(),
             );
             steps.push(format!(
                 "if another model was released on purpose, fit a bundle with it and give it to stream {stream}"

@@ -1,5 +1,5 @@
-//! What stands around a payload: opened on the way in, closed again on the way out. One file per
-//! envelope; this file holds the trait and the list.
+//! What stands around a payload: opened on the way in, closed again on the way out. Envelopes wrap a payload in clear, one
+//! file each; this file holds their trait and list. An [`Opener`] decrypts values and fields.
 //!
 //! An envelope knows nothing of rows. What it holds is read as a record of its own would be: by the
 //! content type that the envelope says, or else by the payload's bytes.
@@ -56,7 +56,7 @@ pub trait Envelope: fmt::Debug + Send + Sync {
     fn seal(&self, original: &[u8], before: &Payload<'_>, payload: &[u8], out: &mut Vec<u8>);
 }
 
-/// Every envelope there is.
+/// All envelopes. Encryption is not among them.
 pub fn all() -> Vec<Arc<dyn Envelope>> {
     vec![Arc::new(CloudEvents)]
 }

@@ -26,7 +26,7 @@ impl Doubt {
     }
 
     /// What became of the reading: what was kept here goes before what serde says.
-    pub fn settle<T, E>(
+    pub fn resolve<T, E>(
         &self,
         read: Result<T, E>,
         unreadable: impl FnOnce(&E) -> Fault,
@@ -94,7 +94,7 @@ pub fn raw<'t, const N: usize>(
     let mut document = serde_json::Deserializer::from_str(text);
     let read = document.deserialize_map(Raw { names, doubt: &doubt });
     let read = read.and_then(|found| document.end().map(|()| found));
-    doubt.settle(read, |error| unreadable(error, text, text))
+    doubt.resolve(read, |error| unreadable(error, text, text))
 }
 
 /// Where `part` begins in `text`, of which it is a slice.

@@ -1,4 +1,4 @@
-//! What a registry knows a data key by: the key that encrypts values, and lies wrapped in the registry.
+//! The registry's name for a data key, which encrypts values. The registry stores the key encrypted.
 
 use std::fmt;
 

@@ -8,8 +8,7 @@ use super::Offset;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Extent {
-    /// The topic's id (KIP-516): another one under the same name has another. `None` if the brokers
-    /// do not say.
+    /// The topic's id (KIP-516): a new topic with the same name has a new id. `None` if the brokers do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// The oldest offset that is kept.
@@ -22,8 +21,8 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Whether it is plainly the log that `was`, and no shorter. If not, whoever asks again may still find that it
-    /// is: it may have another leader.
+    /// True if id and leader epoch are equal, and the end did not move back. False does not prove another log: it may
+    /// have another leader.
     pub fn is_plainly(&self, was: &Self) -> bool {
         self.topic == was.topic && self.leader_epoch == was.leader_epoch && self.end >= was.end
     }

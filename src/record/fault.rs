@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Feature, FeatureId, Schema, SealFault};
 
-/// Why a record has no row. Travels to the dead-letter topic; never logged per record.
+/// Why a record does not leave as its verdict says. Travels to the dead-letter topic; never logged per record.
 #[derive(Clone, Copy, Debug, PartialEq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Fault {
@@ -32,7 +32,7 @@ pub enum Fault {
     UnknownSchema,
     /// The topic it should leave by does not take a record that large.
     Undeliverable { bytes: usize },
-    /// Scoring it ended the process, again and again.
+    /// The process ended twice, by a crash or a kill, while it scored this record alone.
     Crash,
     /// Two common readers would read the value differently: its sender would choose what we score.
     Ambiguous(Ambiguity),
@@ -70,7 +70,7 @@ pub enum Ambiguity {
     Absent,
     /// The shape says other rows than the features do.
     Shape,
-    /// The datatype cannot hold this number: readers cut it or let it run over.
+    /// The datatype cannot hold this number: readers truncate it, or it overflows.
     Number,
     /// Integers of an image, which we divide by the schema's scale, and nobody said that servers do.
     Scale,
@@ -114,7 +114,7 @@ impl Fault {
     }
 }
 
-/// Names before the byte where a value cannot be read that are looked at, and bytes among which they are.
+/// How many quoted names, within how many bytes, are looked for before the byte where reading failed.
 const NAMES_BEFORE: usize = 8;
 const BYTES_BEFORE: usize = 512;
 

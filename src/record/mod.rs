@@ -29,4 +29,4 @@ pub use rows::{Columns, MISSING, Rows};
 pub use schema::{BadSchema, Feature, FeatureId, Schema};
 pub use seal::SealFault;
 pub use unread::{Missing, SchemaId, Unread};
-pub use verdict::{Action, REASONS_MAX, Reason, Reasons, Verdict, Window};
+pub use verdict::{Action, REASONS_MAX, Reason, Reasons, Rectangle, Verdict};

@@ -1,4 +1,4 @@
-//! The columns of a batch: what stages share instead of code.
+//! The columns of a batch. All stages read them.
 
 use ndarray::ArrayView2;
 

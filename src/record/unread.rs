@@ -7,10 +7,10 @@ use super::{DataKeyId, Fault};
 /// Why a record has no rows.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum Unread {
-    /// The record's own doing.
+    /// The record caused it.
     #[error("{0}")]
     Fault(Fault),
-    /// Nobody's doing yet: with it the record may be read.
+    /// A schema or a key is not loaded yet. With it the record may be readable.
     #[error("{0} is missing")]
     Missing(#[from] Missing),
 }

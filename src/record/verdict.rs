@@ -33,15 +33,14 @@ pub const REASONS_MAX: usize = 4;
 pub struct Reasons {
     len: usize,
     parts: [Reason; REASONS_MAX],
-    window: Option<Window>,
+    window: Option<Rectangle>,
 }
 
 /// A feature, and what there is to say about its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reason {
     pub feature: FeatureId,
-    /// Of everything that speaks against the row, or, if the reasons are within a window, of what
-    /// is there.
+    /// Share of the row's score or, if the reasons lie in a window, of the window's score.
     pub share: f32,
     /// The record's own number, in the model's units.
     pub seen: f32,
@@ -49,9 +48,9 @@ pub struct Reason {
     pub typical: f32,
 }
 
-/// A rectangle of an image, and its share of everything that speaks against the row.
+/// A rectangle of an image, and its share of the row's score.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Window {
+pub struct Rectangle {
     /// The feature in its upper left corner.
     pub corner: FeatureId,
     pub height: u8,
@@ -82,7 +81,7 @@ impl Reasons {
     }
 
     /// These reasons, all of which lie within `window` of an image.
-    pub fn within(self, window: Window) -> Self {
+    pub fn within(self, window: Rectangle) -> Self {
         Self { window: Some(window), ..self }
     }
 
@@ -110,7 +109,7 @@ impl Reasons {
     }
 
     /// Where all of them lie, if it is one place of an image.
-    pub fn window(&self) -> Option<Window> {
+    pub fn window(&self) -> Option<Rectangle> {
         self.window
     }
 }

@@ -14,8 +14,8 @@ pub enum Destination {
 
 /// The topic, and the value of the verdict header.
 ///
-/// Observe mode changes nothing: every record leaves by the sanitized topic. Except one that this topic does not take, and
-/// one with more headers than anybody copies: they have to go elsewhere.
+/// In observe mode every record leaves by the sanitized topic, but for those that
+/// [`Fault::is_always_dead_lettered`] names: this topic does not take them, or an output step cannot be applied.
 pub fn destination(
     mode: Mode,
     verdict: Result<Action, Fault>,

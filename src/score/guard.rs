@@ -316,7 +316,7 @@ impl Guard {
             let mut rows = vec![];
             let read = codec.decode(value, &ContentHeaders::of(record.headers), &mut rows).is_ok();
             let mut each = rows.chunks_exact_mut(self.schema.width());
-            read && each.all(|row| self.bounds.settle(row).is_ok())
+            read && each.all(|row| self.bounds.check_row(row).is_ok())
         })
     }
 

@@ -92,10 +92,10 @@ impl Lane {
         Self { state: State { log: Some(log), ..self.state }, ..self }
     }
 
-    /// From now on records are counted under another revision. Nothing may be pending: it was sent before.
-    pub fn adopt(&mut self, revision: &str) {
-        debug_assert!(self.pending.is_empty() && self.full.is_empty(), "counts of two revisions");
-        self.state.baseline = revision.to_owned();
+    /// From now on records are counted under another baseline. Nothing may be pending: it was sent before.
+    pub fn adopt(&mut self, baseline: &str) {
+        debug_assert!(self.pending.is_empty() && self.full.is_empty(), "counts of two baselines");
+        self.state.baseline = baseline.to_owned();
     }
 
     /// A lane as its last commit left it. State of another baseline keeps its offset and its time. The lane goes on at the
@@ -210,21 +210,21 @@ impl Lane {
     ///
     /// # Panics
     /// If the record is of another partition, or was counted before: that is our bug.
-    pub fn settle(
+    pub fn count(
         &mut self,
         position: Position,
         stamp: Stamp,
         outcome: &Outcome,
         cells: &[u16],
     ) -> WindowStart {
-        self.settle_with(position, stamp, outcome, cells, (&[], 1))
+        self.count_with(position, stamp, outcome, cells, (&[], 1))
     }
 
-    /// Counts a record as [`Lane::settle`] does, and its rows in spans of `every_ms`.
+    /// Counts a record as [`Lane::count`] does, and its rows in spans of `every_ms`.
     ///
     /// # Panics
-    /// As [`Lane::settle`].
-    pub fn settle_with(
+    /// As [`Lane::count`].
+    pub fn count_with(
         &mut self,
         position: Position,
         stamp: Stamp,
@@ -265,7 +265,7 @@ impl Lane {
         start
     }
 
-    /// Remembers who sent the record at `offset`, which was settled in `window`.
+    /// Remembers who sent the record at `offset`, which was counted in `window`.
     pub fn visit(
         &mut self,
         window: WindowStart,

@@ -1,5 +1,5 @@
-//! A batch of records, scored: one file per stage, in the order in which a record meets them; and a lane, the memory of one
-//! partition. No I/O.
+//! A batch of records, scored, and a lane, the memory of one partition. ARCHITECTURE.md lists the stages and their files in
+//! order. No I/O.
 
 mod guard;
 

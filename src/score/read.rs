@@ -30,7 +30,7 @@ pub fn read(guard: &Guard, record: &Record<'_>, rows: &mut Vec<f32>) -> Result<R
     let n = guard.codecs.pick(&content, value)?.decode(value, &content, rows)?;
     let imputed = rows[start..].iter().fold(false, |any, x| any | x.is_nan());
     let each = rows[start..].chunks_exact_mut(guard.schema.width());
-    let valid = each.into_iter().try_for_each(|row| guard.bounds.settle(row));
+    let valid = each.into_iter().try_for_each(|row| guard.bounds.check_row(row));
     valid.inspect_err(|_| rows.truncate(start))?;
     Ok(Read { rows: n, imputed })
 }

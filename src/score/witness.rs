@@ -100,7 +100,7 @@ mod tests {
         for share in BETWEEN {
             let mut row = made_up(&schema, share);
             assert_eq!(row.len(), schema.width());
-            assert_eq!(crate::validate::Bounds::new(&schema).settle(&mut row), Ok(()));
+            assert_eq!(crate::validate::Bounds::new(&schema).check_row(&mut row), Ok(()));
         }
         let mut row = made_up(&schema, 0.25);
         // To the last bit it hangs on how the compiler multiplies and adds.

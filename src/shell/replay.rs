@@ -115,7 +115,7 @@ impl Replaying {
             let clock = self.clocks.entry(at.partition).or_default();
             let lane = Lane::new(&self.baseline, at.partition, at.offset, window_ms);
             let mut lane = lane.at(std::mem::take(clock));
-            lane.settle(at, record.stamp, outcome, &self.scorer.cells()[outcome.cells.clone()]);
+            lane.count(at, record.stamp, outcome, &self.scorer.cells()[outcome.cells.clone()]);
             lane.drain_evidence(&mut evidence);
             *clock = lane.clock().clone();
             let timestamp = record.stamp.at;

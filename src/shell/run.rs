@@ -1,4 +1,4 @@
-//! `tripline run`: every stream's workers and monitor, until told to stop.
+//! `tripline run`: starts the threads of all roles of all streams, and waits for them.
 
 mod frame;
 mod overview;
@@ -224,8 +224,8 @@ const STALLED: Duration = Duration::from_secs(30);
 /// time.
 const BEYOND_TIMEOUTS: Duration = Duration::from_secs(5);
 
-/// Runs until `stop`, whatever the brokers do. Only if a thread panics, all others drain too, and
-/// whoever supervises the process starts it again.
+/// Runs until `stop`, whatever the brokers do. If a thread panics, all others drain too. If a thread hangs, the watchdog ends
+/// the process. Its supervisor starts it again.
 ///
 /// # Errors
 /// If a thread panicked.
@@ -252,7 +252,7 @@ pub fn run_with<W: Wrap>(
     let kafka = clients.kafka();
     let timing = Timing {
         commit_interval: kafka.commit_interval,
-        settle: 3 * kafka.transaction_timeout,
+        state_agrees_after: 3 * kafka.transaction_timeout,
         stalled: STALLED.max(3 * kafka.transaction_timeout + BEYOND_TIMEOUTS),
         offsets_lag: kafka.delivery == Delivery::AtLeastOnce,
     };
@@ -263,7 +263,7 @@ pub fn run_with<W: Wrap>(
     let around = Around { wrap, clients, timing, stop, spans };
     let mut panicked = false;
     thread::scope(|scope| {
-        let _ended = Tell(&all_ended);
+        let _ended = SetOnDrop(&all_ended);
         let mut threads = vec![];
         for (prepared, inboxes) in streams.into_iter().zip(&overview.inboxes) {
             let stream = prepared.stream.clone();
@@ -275,38 +275,40 @@ pub fn run_with<W: Wrap>(
             for (number, inbox) in inboxes.workers.iter().cloned().enumerate() {
                 let thread = new_thread(Role::Worker(number));
                 threads.push(scope.spawn(move || {
-                    let _tell = Tell(stop);
+                    let _tell = SetOnDrop(stop);
                     thread.work(inbox);
                 }));
             }
             let thread = new_thread(Role::Monitor);
             threads.push(scope.spawn(move || {
-                let _tell = Tell(stop);
+                let _tell = SetOnDrop(stop);
                 thread.monitor(&inboxes.monitor);
             }));
             if let Some(inbox) = &inboxes.clients {
                 let thread = new_thread(Role::Clients);
                 threads.push(scope.spawn(move || {
-                    let _tell = Tell(stop);
+                    let _tell = SetOnDrop(stop);
                     thread.follow(inbox);
                 }));
             }
             if let Some(inbox) = inboxes.answers.clone() {
                 let thread = new_thread(Role::Answers);
                 threads.push(scope.spawn(move || {
-                    let _tell = Tell(stop);
+                    let _tell = SetOnDrop(stop);
                     thread.read_answers(&inbox);
                 }));
             }
             if let Some(inbox) = inboxes.join.clone() {
                 let thread = new_thread(Role::Join);
                 threads.push(scope.spawn(move || {
-                    let _tell = Tell(stop);
+                    let _tell = SetOnDrop(stop);
                     thread.follow(&inbox);
                 }));
             }
         }
-        scope.spawn(|| watchdog::watch(&overview.threads, timing.settle, stop, &all_ended));
+        scope.spawn(|| {
+            watchdog::watch(&overview.threads, timing.state_agrees_after, stop, &all_ended)
+        });
         for thread in threads {
             panicked |= thread.join().is_err();
         }
@@ -319,10 +321,10 @@ pub fn run_with<W: Wrap>(
     Ok(())
 }
 
-/// Whatever way its owner ends, the others are told: half a guard is none.
-struct Tell<'a>(&'a AtomicBool);
+/// Sets the flag when it is dropped, also after a panic. Then all threads stop.
+struct SetOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Tell<'_> {
+impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

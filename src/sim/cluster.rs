@@ -293,7 +293,7 @@ impl Cluster {
     }
 
     /// Whether nothing is open, unmarked or on its way.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_at_rest(&self) -> bool {
         self.unmarked.is_empty()
             && self.late.is_empty()
             && !self.hung.iter().any(|&(txn, place)| self.matters(txn, place))

@@ -97,7 +97,7 @@ impl Scene {
         let outages = outages.collect();
         let timing = Timing {
             commit_interval: Duration::from_millis([20, 100, 500][rng.random_range(0..3)]),
-            settle: Duration::from_secs(8),
+            state_agrees_after: Duration::from_secs(8),
             stalled: Duration::from_secs(3),
             offsets_lag: !exactly_once,
         };

@@ -26,8 +26,8 @@ pub struct Session {
     place: Role,
     /// The owner has nothing to do before.
     resume_at: Rc<Cell<Ms>>,
-    /// Since when offsets are not told, or when they were last settled.
-    settled: Cell<Option<Ms>>,
+    /// Since when offsets are not told, or when they were last tried to be ended.
+    offsets_missing: Cell<Option<Ms>>,
     /// When it last heard that its id is its own.
     used: Cell<Ms>,
     /// When somebody last looked at the input, and what was seen.
@@ -142,7 +142,7 @@ impl Session {
             process: process.clone(),
             place,
             resume_at: resume_at.clone(),
-            settled: Cell::new(None),
+            offsets_missing: Cell::new(None),
             used: Cell::new(ground.now()),
             looked_at: Cell::new(None),
             look: RefCell::default(),
@@ -150,7 +150,7 @@ impl Session {
         };
         session.subscribe();
         // What does not succeed now is tried again.
-        let _ = session.settle();
+        let _ = session.end_open_transactions();
         session
     }
 

@@ -277,7 +277,7 @@ impl World {
     /// Whether all that arrived is judged and committed, and all that follows from it is heard.
     fn is_quiet(&self) -> bool {
         self.arrived.get() == self.scene.arrivals.len()
-            && self.ground.cluster.borrow().is_settled()
+            && self.ground.cluster.borrow().is_at_rest()
             && self.behind().is_empty()
             && self.idle().is_empty()
     }

@@ -44,7 +44,7 @@ impl Bounds {
     ///
     /// # Panics
     /// If `row` is not as wide as the schema: that is our bug, not the record's.
-    pub fn settle(&self, row: &mut [f32]) -> Result<(), Fault> {
+    pub fn check_row(&self, row: &mut [f32]) -> Result<(), Fault> {
         assert_eq!(row.len(), self.min.len(), "the row has another width");
         match all_within(row, &self.min, &self.max) {
             true => Ok(()),
@@ -52,7 +52,7 @@ impl Bounds {
         }
     }
 
-    /// As `settle`, for a row of which we know that something is missing or wrong.
+    /// As `check_row`, for a row of which we know that something is missing or wrong.
     #[cold]
     fn mend(&self, row: &mut [f32]) -> Result<(), Fault> {
         let gaps =
@@ -100,7 +100,7 @@ mod tests {
 
     fn check(row: &[f32], expected: Result<(), Fault>) {
         let bounds = Bounds::new(&schema(&[(0.0, 1.0), (-2.0, -2.0), (f32::MIN, f32::MAX)]));
-        assert_eq!(bounds.settle(&mut row.to_vec()), expected);
+        assert_eq!(bounds.check_row(&mut row.to_vec()), expected);
     }
 
     #[test]
@@ -128,15 +128,15 @@ mod tests {
         ];
         let bounds = Bounds::new(&Schema { features });
         let mut row = [f32::NAN, MISSING, MISSING, 1.0];
-        assert_eq!(bounds.settle(&mut row), Ok(()));
+        assert_eq!(bounds.check_row(&mut row), Ok(()));
         assert_eq!(row, [3.0, 0.0, 1.0, 1.0]);
         row[3] = MISSING;
-        assert_eq!(bounds.settle(&mut row), Err(Fault::Missing { feature: FeatureId(3) }));
+        assert_eq!(bounds.check_row(&mut row), Err(Fault::Missing { feature: FeatureId(3) }));
         row[3] = f32::NAN;
-        assert_eq!(bounds.settle(&mut row), Err(Fault::NotFinite { feature: FeatureId(3) }));
+        assert_eq!(bounds.check_row(&mut row), Err(Fault::NotFinite { feature: FeatureId(3) }));
     }
 
-    /// The rule of `settle`, one number at a time.
+    /// The rule of `check_row`, one number at a time.
     fn naive(schema: &Schema, row: &[f32]) -> Result<(), Fault> {
         for (i, x) in row.iter().enumerate() {
             if x.is_nan() || x.is_infinite() {
@@ -164,7 +164,7 @@ mod tests {
             };
             let row: Vec<f32> = rows.iter().map(pick).collect();
             let schema = schema(&vec![(-1.0, 1.0); row.len()]);
-            prop_assert_eq!(Bounds::new(&schema).settle(&mut row.clone()), naive(&schema, &row));
+            prop_assert_eq!(Bounds::new(&schema).check_row(&mut row.clone()), naive(&schema, &row));
         }
 
         #[test]
@@ -174,7 +174,7 @@ mod tests {
             let bounds: Vec<_> = cells.iter().map(|c| (c.0.min(c.1), c.0.max(c.1))).collect();
             let schema = schema(&bounds);
             let row: Vec<f32> = cells.iter().map(|c| c.2).collect();
-            prop_assert_eq!(Bounds::new(&schema).settle(&mut row.clone()), naive(&schema, &row));
+            prop_assert_eq!(Bounds::new(&schema).check_row(&mut row.clone()), naive(&schema, &row));
         }
     }
 }

@@ -51,13 +51,13 @@ pub trait Watch: fmt::Debug + Sync {
     /// What an alert calls it.
     fn name(&self) -> &'static str;
 
-    /// Hundredths of the budget; those of the watches that a stream lacks go to the others.
+    /// Hundredths of the budget. If a stream lacks a watch, the other watches get its share.
     fn hundredths(&self) -> u64;
 
     /// What an operator has to think of when it fires.
     fn concern(&self) -> Concern;
 
-    /// Whether it keeps no promise where rows move by themselves, as those of a season do.
+    /// Whether its bound on false alarms holds only for stationary rows, not for those of a season.
     fn needs_stationary_rows(&self) -> bool {
         false
     }
@@ -73,7 +73,7 @@ pub trait Watch: fmt::Debug + Sync {
     }
 }
 
-/// Every watch there is. A histogram's hypotheses, and those about records, come in this order.
+/// The watches of records; [`access`] and [`answers`] have lists of their own. A histogram's hypotheses, and those about records, come in this order.
 pub const ALL: &[&dyn Watch] = &[
     &FlaggedShare,
     &DataQuality,
@@ -95,7 +95,7 @@ pub enum Concern {
     Drift,
     /// What answers is not the model that the bundle knows.
     Tampering,
-    /// Others use the stream than did, or in another way.
+    /// Different clients use the stream, or the same clients use it differently.
     Access,
 }
 

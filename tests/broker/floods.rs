@@ -287,7 +287,7 @@ fn header_bombs_large_records_and_invented_schemas_take_no_more_memory_than_decl
     let declared = metric(admin, "tripline_memory_declared_bytes");
 
     let hostile = producer(&broker);
-    let settle = |what: &str| {
+    let afterwards = |what: &str| {
         let began = Instant::now();
         hostile.flush(Duration::from_secs(60)).expect("all are sent");
         wait_until(what, Duration::from_secs(120), || behind(&looker, HOSTILE) == 0);
@@ -297,7 +297,7 @@ fn header_bombs_large_records_and_invented_schemas_take_no_more_memory_than_decl
     let bomb = (0..HEADERS)
         .fold(OwnedHeaders::new(), |all, _| all.insert(Header { key: "a", value: None::<&[u8]> }));
     (0..BOMBS).for_each(|_| send(&hostile, HOSTILE, Some(ROW.as_bytes()), Some(&bomb)));
-    settle("records with 99,000 headers");
+    afterwards("records with 99,000 headers");
     // Too large by a byte for the stream, and a row that is as large as it may be.
     let over = vec![b' '; (1 << 20) + 1];
     let mut most = ROW.as_bytes().to_vec();
@@ -305,12 +305,12 @@ fn header_bombs_large_records_and_invented_schemas_take_no_more_memory_than_decl
     for i in 0..LARGE {
         send(&hostile, HOSTILE, Some(if i % 2 == 0 { &over } else { &most }), None);
     }
-    settle("records of 1 MiB");
+    afterwards("records of 1 MiB");
     for id in 0..INVENTED {
         let frame = [&[0], &(id + 1_000_000).to_be_bytes()[..], &[7; 300]].concat();
         send(&hostile, HOSTILE, Some(&frame), None);
     }
-    settle("invented schemas");
+    afterwards("invented schemas");
 
     let (sent, most_behind, before) = honest.stop();
     wait_until("the honest records leave", Duration::from_secs(60), || {

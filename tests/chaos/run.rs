@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> bool {
         println!("chaos: ended early, nothing is checked");
         return false;
     }
-    let measured = stage.settle(options);
+    let measured = stage.finish(options);
     verdict(options, measured, started.elapsed())
 }
 
@@ -214,7 +214,7 @@ impl Stage {
     }
 
     /// After the last fault: the load ends, the guards catch up and drain, and it is held against the law.
-    fn settle(mut self, options: &Options) -> Measured {
+    fn finish(mut self, options: &Options) -> Measured {
         let mut problems = vec![];
         let disturbed = self.began.elapsed();
         drop(self.load.child.stdin.take());

@@ -208,7 +208,7 @@ fn work(
         for (record, outcome) in cut.iter().zip(batch.outcomes()) {
             let lane = lanes.get_mut(&record.position.partition).expect("its lane");
             let cells = &batch.cells()[outcome.cells.clone()];
-            lane.settle(record.position, record.record.stamp, outcome, cells);
+            lane.count(record.position, record.record.stamp, outcome, cells);
             let trace = batch.traces()[outcome.trace.clone()].to_vec();
             let corrected = outcome.corrected.clone().map(|at| batch.corrected()[at].to_vec());
             left.push((record.position, Left { verdict: outcome.text, trace, corrected }));

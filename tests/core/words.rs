@@ -107,7 +107,6 @@ const LEFT: &[&str] = &[
     "Watch",
     "Watched",
     "What",
-    "Window",
 ];
 
 /// A word that has a better one, and the files, or beginnings of their paths, in which it means something else.

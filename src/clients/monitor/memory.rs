@@ -113,7 +113,7 @@ impl Memory {
 
     /// Windows before `frontier` were closed: their rows are the horizon. Returns who came in them, and in which message
     /// that was told first.
-    pub fn settle(
+    pub fn close_below(
         &mut self,
         frontier: WindowStart,
         horizon: usize,

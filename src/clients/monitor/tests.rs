@@ -285,7 +285,7 @@ fn what_is_late_and_what_is_ahead_of_the_clock_counts_in_the_current_window_also
         for offset in from..log.len() as i64 {
             monitor.take(Offset(offset), &log[offset as usize]).unwrap();
         }
-        monitor.settle_memory();
+        monitor.close_memory();
         (monitor.state.clone(), monitor.memory.horizon_from(), monitor.memory.low())
     };
     let whole = read(ClientMonitor::new(terms(1000)), 0);

@@ -102,7 +102,7 @@ impl Members {
             let found = Found::new(&self.plan);
             let mut each = Each { members: self, text, sink, rows: 0, found };
             let read = document.deserialize_seq(&mut each).and_then(|()| document.end());
-            each.found.doubt.settle(read, |error| unreadable(error, raw, text))?;
+            each.found.doubt.resolve(read, |error| unreadable(error, raw, text))?;
             return Ok(each.rows);
         }
         let row = self.layout.row_shape(&(0..self.layout.cells()));
@@ -165,7 +165,7 @@ pub(super) fn look<'t>(plan: &Plan, raw: &'t str, text: &str) -> Result<Found<'t
     let mut found = Found::new(plan);
     let read = Walk::over(plan, &mut found).deserialize(&mut document);
     let read = read.and_then(|()| document.end());
-    found.doubt.settle(read, |error| unreadable(error, raw, text))?;
+    found.doubt.resolve(read, |error| unreadable(error, raw, text))?;
     Ok(found)
 }
 

@@ -83,11 +83,11 @@ impl<S: Session> AnswerDriver<S> {
         self.session.resume(&from)
     }
 
-    /// `partitions` wait: whoever asks is told why, and after `settle` the log says so once.
+    /// `partitions` wait: whoever asks is told why, and after `state_agrees_after` the log says so once.
     fn restore_later(&mut self, partitions: &[Partition], reason: &str) {
         let now = self.session.now();
         let since = *self.restoring.since.get_or_insert(now);
-        let late = now.saturating_duration_since(since) >= self.timing.settle;
+        let late = now.saturating_duration_since(since) >= self.timing.state_agrees_after;
         self.restoring.again = Some(now + if late { LATER } else { SOON });
         if late && !self.restoring.told {
             error!(stream = self.stream.name, "answers are not read: {reason}");

@@ -119,7 +119,7 @@ impl<R: Scorer> Desk<R> {
         }
         self.losses.told();
         self.arrivals.unknown();
-        self.refusals.settle();
+        self.refusals.forget_attempts();
         for &(partition, next) in next {
             self.progress.stands(partition, next);
         }

@@ -1,8 +1,8 @@
 //! A worker: it scores the records of some partitions and sends them on, in transactions.
 //!
 //! Each turn gathers a batch, scores it, puts the outputs into the open transaction, and commits when the interval is over.
-//! Each partition has a lane, and a lane is kept nowhere else. So every failure is treated alike: the worker aborts the
-//! transaction and begins again at the last commit. A worker is a plain state machine. Kafka drives it on a thread, the
+//! Each partition has a lane, whose last commit is in the state topic. After a failure the worker aborts the
+//! transaction, and each lane begins again at its last commit. A worker is a plain state machine. Kafka drives it on a thread, the
 //! simulator drives it step by step.
 
 mod adopt;
@@ -119,7 +119,7 @@ pub struct Timing {
     pub commit_interval: Duration,
     /// After this time the state and the committed offset must agree. Before, a transaction that a dead worker left open may
     /// hide its last commit.
-    pub settle: Duration,
+    pub state_agrees_after: Duration,
     /// A partition that makes no progress for so long, although there are records, is reported.
     pub stalled: Duration,
     /// Whether the committed offset may lie before the state's: under at-least-once it is written last.
@@ -224,7 +224,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
         }
     }
 
-    /// The partitions that are read now, with the next offset of each.
+    /// The lanes of the partitions that are read now.
     pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
         self.desk.partitions.slots().map(|(_, slot)| &slot.lane)
     }
@@ -242,7 +242,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
                 desk.refused(session, &refusals, &beside, undone)
             }
             error => {
-                desk.refusals.settle();
+                desk.refusals.forget_attempts();
                 desk.arrivals.unknown();
                 desk.forget_uncommitted(session, &error.to_string())
             }

@@ -225,7 +225,12 @@ impl<R: Scorer> Desk<R> {
                     free.push(partition);
                 }
                 Err(why) => {
-                    self.partitions.restore_later(partition, now, self.timing.settle, why);
+                    self.partitions.restore_later(
+                        partition,
+                        now,
+                        self.timing.state_agrees_after,
+                        why,
+                    );
                 }
             }
         }

@@ -6,7 +6,7 @@ use crate::record::Record;
 use crate::score::{Outcome, fault_visit};
 use crate::watch::WindowStart;
 
-/// The visits of a record that was settled in `window`, whose `rows` were marked; of one that could not be read, one. What
+/// The visits of a record that was counted in `window`, whose `rows` were marked; of one that could not be read, one. What
 /// the guard passed unscored is told of by nobody. It allocates for the id and for fingerprints, only where clients are
 /// watched: a header is lent for the time of a call, and fingerprints travel on to a message.
 pub(super) fn visits<'a>(

@@ -43,7 +43,7 @@ impl<R: Scorer> Desk<R> {
             self.commit(session)?;
         }
         self.supply(session, &mut messages)?;
-        let mut records = self.settle(session, &mut messages)?;
+        let mut records = self.score_and_send(session, &mut messages)?;
         if has_doubtful {
             // What is known to pass must not be given up for what comes next.
             self.commit(session)?;
@@ -56,7 +56,7 @@ impl<R: Scorer> Desk<R> {
         behind.retain(|message| self.partitions.is_reading(message.record().at.partition));
         if !behind.is_empty() {
             self.supply(session, &mut behind)?;
-            records += self.settle(session, &mut behind)?;
+            records += self.score_and_send(session, &mut behind)?;
         }
         drop(behind);
         again.retain(|partition| !self.partitions.is_waiting(*partition));
@@ -127,7 +127,7 @@ impl<R: Scorer> Desk<R> {
 
     /// Scores `messages` and sends them in the open transaction. Under `on_guard_failure = "closed"` a record that cannot be
     /// scored pauses its partition; the others go on.
-    fn settle<S: Session>(
+    fn score_and_send<S: Session>(
         &mut self,
         session: &S,
         messages: &mut Vec<S::Fetched<'_>>,
@@ -156,7 +156,7 @@ impl<R: Scorer> Desk<R> {
             });
         }
         self.send(session, messages)?;
-        self.settled(session, messages);
+        self.count_outcomes(session, messages);
         Ok(messages.len())
     }
 
@@ -304,7 +304,7 @@ impl<R: Scorer> Desk<R> {
             }
         }
         self.send(session, std::slice::from_ref(message))?;
-        self.settled(session, std::slice::from_ref(message));
+        self.count_outcomes(session, std::slice::from_ref(message));
         self.commit(session)?;
         self.unannounced.remove(&at.partition);
         if was_careful && let Some(crash_loop) = self.crash_loops.get_mut(&at.partition) {
@@ -314,7 +314,7 @@ impl<R: Scorer> Desk<R> {
     }
 
     /// Counts the outcomes of `messages` in their lanes.
-    fn settled<S: Session>(&mut self, session: &S, messages: &[S::Fetched<'_>]) {
+    fn count_outcomes<S: Session>(&mut self, session: &S, messages: &[S::Fetched<'_>]) {
         let now = session.now();
         let every_ms = self.scorer.quasi().map_or(1, |plan| plan.spec().every_ms as i64);
         for (message, outcome) in messages.iter().zip(self.scorer.outcomes()) {
@@ -323,7 +323,7 @@ impl<R: Scorer> Desk<R> {
             let cells = &self.scorer.cells()[outcome.cells.clone()];
             let groups = &self.scorer.groups()[outcome.groups.clone()];
             let stamp = message.record().stamp;
-            let window = slot.lane.settle_with(at, stamp, outcome, cells, (groups, every_ms));
+            let window = slot.lane.count_with(at, stamp, outcome, cells, (groups, every_ms));
             if let Some(clients) = &self.stream.clients {
                 let rows = &self.scorer.visits()[outcome.visits.clone()];
                 let visits = visits(clients, &message.record(), window, outcome, rows);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const WINDOW: Window = Window { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
+const WINDOW: Rectangle = Rectangle { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
 
 fn trace() -> Trace<'static> {
     Trace {

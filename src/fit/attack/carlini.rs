@@ -78,6 +78,6 @@ pub fn carlini(
             z[i] = (z[i] - move_by).clamp(space.low[j], space.high[j]);
         }
     }
-    best.iter_mut().enumerate().for_each(|(i, z)| *z = space.settle(i % d, *z));
+    best.iter_mut().enumerate().for_each(|(i, z)| *z = space.nearest(i % d, *z));
     Ok(best)
 }

@@ -53,7 +53,7 @@ impl Goal<'_> {
 }
 
 impl Climb {
-    /// Attacks the rows `x` [n · d] with these strengths, one a row; what comes back is settled to
+    /// Attacks the rows `x` [n · d] with these strengths, one a row; what comes back is rounded to
     /// what records can say.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ pub fn climb(
         }
         hold(space, &mut z);
     }
-    z.iter_mut().enumerate().for_each(|(i, z)| *z = space.settle(i % d, *z));
+    z.iter_mut().enumerate().for_each(|(i, z)| *z = space.nearest(i % d, *z));
     Ok(z)
 }
 

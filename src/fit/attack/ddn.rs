@@ -43,7 +43,7 @@ pub fn ddn(
     let settle = |change: &[f32], out: &mut Vec<f32>, times: f32| {
         out.clear();
         let moved = x.iter().zip(change).enumerate();
-        out.extend(moved.map(|(i, (x, v))| space.settle(i % d, x + times * v)));
+        out.extend(moved.map(|(i, (x, v))| space.nearest(i % d, x + times * v)));
     };
     let (mut change, mut radius) = (vec![0.0_f32; x.len()], vec![0.3_f32; n]);
     let (mut best, mut nearest) = (vec![0.0_f32; x.len()], vec![f32::INFINITY; n]);

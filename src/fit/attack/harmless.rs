@@ -49,7 +49,7 @@ pub fn harmless(schema: &Schema, space: &Space, x: &[f32], rng: &mut ChaCha8Rng)
                 }
             }
         }
-        out.extend(copy.into_iter().enumerate().map(|(j, v)| space.settle(j, v)));
+        out.extend(copy.into_iter().enumerate().map(|(j, v)| space.nearest(j, v)));
     }
     out
 }

@@ -57,7 +57,7 @@ pub fn patch(
             *z = (*z + stride * sign).clamp(space.low[j % d], space.high[j % d]);
         }
     }
-    z.iter_mut().enumerate().for_each(|(j, z)| *z = space.settle(j % d, *z));
+    z.iter_mut().enumerate().for_each(|(j, z)| *z = space.nearest(j % d, *z));
     Ok(z)
 }
 
@@ -100,7 +100,7 @@ pub fn sticker(space: &Space, (c, h, w): Image, x: &[f32], rng: &mut ChaCha8Rng)
                 _ => a[k],
             };
         }
-        row.iter_mut().enumerate().for_each(|(j, v)| *v = space.settle(j, *v));
+        row.iter_mut().enumerate().for_each(|(j, v)| *v = space.nearest(j, *v));
     }
     out
 }
@@ -123,7 +123,7 @@ pub fn blend(space: &Space, (c, h, w): Image, x: &[f32], rng: &mut ChaCha8Rng) -
             if hard {
                 p = p.round();
             }
-            *v = space.settle(j, (1.0 - weight) * *v + weight * p);
+            *v = space.nearest(j, (1.0 - weight) * *v + weight * p);
         }
     }
     out

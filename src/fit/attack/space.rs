@@ -65,7 +65,7 @@ impl Space {
     }
 
     /// The nearest value of column `j` that a record can have.
-    pub fn settle(&self, j: usize, value: f32) -> f32 {
+    pub fn nearest(&self, j: usize, value: f32) -> f32 {
         let value = match self.step[j] {
             0.0 => value,
             step => {
@@ -104,7 +104,7 @@ mod tests {
         };
         let x = array![[1.0, 1.0], [4.0, 2.5]];
         let space = Space::of(&schema, x.view(), &[0, 1]);
-        assert_eq!((space.settle(0, 2.7), space.settle(1, 2.7)), (3.0, 2.7));
+        assert_eq!((space.nearest(0, 2.7), space.nearest(1, 2.7)), (3.0, 2.7));
     }
 
     #[test]
@@ -116,9 +116,9 @@ mod tests {
         let schema = Schema { features: vec![image, category, Feature::number("n", -1.0, 1.0)] };
         let x = array![[0.5, 1.0, 0.25], [0.5, 0.0, 0.75]];
         let space = Space::of(&schema, x.view(), &[0, 1]);
-        assert_eq!(space.settle(0, 0.5), 128.0 / 255.0);
-        assert_eq!(space.settle(0, 1.7), 1.0);
-        assert_eq!((space.settle(2, 0.3), space.settle(2, 7.0)), (0.3, 1.0));
+        assert_eq!(space.nearest(0, 0.5), 128.0 / 255.0);
+        assert_eq!(space.nearest(0, 1.7), 1.0);
+        assert_eq!((space.nearest(2, 0.3), space.nearest(2, 7.0)), (0.3, 1.0));
         assert_eq!(space.unit[1], 0.0);
         assert!(space.unit[2] > 0.0);
     }

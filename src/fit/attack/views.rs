@@ -45,7 +45,7 @@ pub fn augment(space: &Space, (c, h, w): Image, x: &[f32], rng: &mut ChaCha8Rng)
         let mean = view.iter().sum::<f32>() / view.len().max(1) as f32;
         let (contrast, light) = (between(rng, 0.75, 1.2), between(rng, 0.7, 1.25));
         for (j, v) in view.iter_mut().enumerate() {
-            *v = space.settle(j, ((*v - mean) * contrast + mean) * light);
+            *v = space.nearest(j, ((*v - mean) * contrast + mean) * light);
         }
     }
     out
@@ -108,7 +108,7 @@ pub fn disturb(space: &Space, (c, h, w): Image, x: &[f32], rng: &mut ChaCha8Rng)
             }
             _ => {}
         }
-        out.extend(copy.into_iter().enumerate().map(|(j, v)| space.settle(j, v)));
+        out.extend(copy.into_iter().enumerate().map(|(j, v)| space.nearest(j, v)));
     }
     out
 }

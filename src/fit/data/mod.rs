@@ -14,7 +14,7 @@ mod nothing;
 pub mod options;
 pub mod record;
 pub mod reference;
-pub mod settle;
+pub mod learned_schema;
 pub mod split;
 pub mod table;
 pub mod units;

@@ -15,9 +15,9 @@ use super::budget;
 use super::dataset::{DataError, Dataset};
 use super::hints::Hints;
 use super::infer::Scan;
+use super::learned_schema::learned_schema;
 use super::memory::{self, TooMuch};
 use super::options::Options;
-use super::settle::settle;
 use super::split::{Draw, Shares, Split};
 use super::table::{self, Kind, Row, Source, TableError};
 use super::units;
@@ -198,11 +198,17 @@ impl Reference {
         }
         let schema = match hints.schema {
             Some(_) => schema,
-            None => settle(data, schema, hints.impute, &split.train, [&mut x, &mut attacks.rows])?,
+            None => learned_schema(
+                data,
+                schema,
+                hints.impute,
+                &split.train,
+                [&mut x, &mut attacks.rows],
+            )?,
         };
         let (bounds, d) = (Bounds::new(&schema), schema.width());
         for row in x.chunks_exact_mut(d) {
-            bounds.settle(row).expect("it was held to the same bounds when it was read");
+            bounds.check_row(row).expect("it was held to the same bounds when it was read");
         }
         let x = Array2::from_shape_vec((n, d), x).expect("whole rows");
         let attacks = hints.label.is_some().then(|| attacks.finish(&bounds, d));
@@ -348,7 +354,7 @@ impl Filled {
         let mut kept = vec![];
         let mut labels = vec![];
         for (row, label) in self.rows.chunks_exact_mut(d).zip(self.labels) {
-            match bounds.settle(row) {
+            match bounds.check_row(row) {
                 Ok(()) => {
                     kept.extend_from_slice(row);
                     labels.push(label);

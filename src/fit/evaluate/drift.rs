@@ -112,7 +112,7 @@ impl Audience for Gather {
         Ok(Some(()))
     }
 
-    fn settle(&mut self, turned: Turned<'_, ()>) -> Result<(), EvaluateError> {
+    fn scored(&mut self, turned: Turned<'_, ()>) -> Result<(), EvaluateError> {
         let cells = turned.batch.cells();
         self.0.extend(turned.batch.outcomes().iter().map(|outcome| match outcome.judged {
             Err(_) => Seen { cells: None, action: Action::Pass },

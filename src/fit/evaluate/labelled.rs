@@ -207,7 +207,7 @@ impl Audience for Tally<'_> {
         Ok(Some(kind))
     }
 
-    fn settle(&mut self, turned: Turned<'_, usize>) -> Result<(), EvaluateError> {
+    fn scored(&mut self, turned: Turned<'_, usize>) -> Result<(), EvaluateError> {
         let Turned { guard, batch, tags, .. } = turned;
         for (i, (outcome, &kind)) in batch.outcomes().iter().zip(tags).enumerate() {
             let (group, scores) = (&mut self.groups[kind], &mut self.scores[kind]);

@@ -37,7 +37,7 @@ pub(super) trait Audience {
     fn tag(&mut self, row: &Row<'_>) -> Result<Option<Self::Tag>, EvaluateError>;
 
     /// A batch was turned: one outcome per tag, in order.
-    fn settle(&mut self, turned: Turned<'_, Self::Tag>) -> Result<(), EvaluateError>;
+    fn scored(&mut self, turned: Turned<'_, Self::Tag>) -> Result<(), EvaluateError>;
 }
 
 /// A batch that was turned: [`Batch::look`] shows every row that was scored.
@@ -139,12 +139,12 @@ impl RecordPath {
         let seen =
             |i: usize| batch.outcomes()[i].judged.is_err() || batch.explain(guard, i).is_some();
         match (0..records.len()).all(seen) {
-            true => audience.settle(Turned { guard, networks, batch, tags })?,
+            true => audience.scored(Turned { guard, networks, batch, tags })?,
             // Together they could not be scored, and what was scored alone shows only the last.
             false => {
                 for (record, tag) in records.chunks(1).zip(tags.chunks(1)) {
                     batch.score(guard, networks, record)?;
-                    audience.settle(Turned { guard, networks, batch, tags: tag })?;
+                    audience.scored(Turned { guard, networks, batch, tags: tag })?;
                 }
             }
         }

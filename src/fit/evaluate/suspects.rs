@@ -282,7 +282,7 @@ impl Audience for Hearing {
         Ok(Some((row.number - 1, truth)))
     }
 
-    fn settle(&mut self, mut turned: Turned<'_, Self::Tag>) -> Result<(), EvaluateError> {
+    fn scored(&mut self, mut turned: Turned<'_, Self::Tag>) -> Result<(), EvaluateError> {
         let none = || vec![None; turned.tags.len()];
         let answers = if self.asks { self.counting.answers(&mut turned)? } else { none() };
         let truths = turned.tags.iter().map(|&(_, truth)| truth);

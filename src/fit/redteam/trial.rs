@@ -196,7 +196,7 @@ impl Trial<'_> {
                 };
                 let last = climb(&how, &self.space, &rows, &strengths, &mut rng, &height)?;
                 let mut kept = kept.into_inner();
-                kept.iter_mut().enumerate().for_each(|(i, z)| *z = self.space.settle(i % d, *z));
+                kept.iter_mut().enumerate().for_each(|(i, z)| *z = self.space.nearest(i % d, *z));
                 for candidate in [last, kept] {
                     for (&i, judged) in part.iter().zip(self.guard.decide(&candidate)?) {
                         let wrong = judged.label != self.labels[i];

@@ -92,7 +92,7 @@ fn culprit(sum: &JoinWindow) -> Option<&str> {
 impl Monitor {
     /// Watches answers if its frame says so, from what is known of them; what was said of those that are not watched
     /// any more is over.
-    pub(super) fn settle_answers(mut self, mut ended: Vec<Alert>) -> (Self, Vec<Alert>) {
+    pub(super) fn watch_answers(mut self, mut ended: Vec<Alert>) -> (Self, Vec<Alert>) {
         let Self { frame, state, .. } = &mut self;
         let fits = match (&frame.answers, &state.answers) {
             (Some(terms), Some(answers)) => answers.panel.fits(terms),

@@ -29,7 +29,7 @@ impl Monitor {
     }
 
     /// A plain rule, outside the budget: a stream that had records has none for too long.
-    pub(super) fn listen(&mut self, alerts: &mut Vec<Alert>) {
+    pub(super) fn check_no_data(&mut self, alerts: &mut Vec<Alert>) {
         let Self { frame, state, .. } = self;
         let (Some(no_data_ms), Some(heard)) = (frame.no_data_ms, state.record_at) else { return };
         let silent = state.clock.0.saturating_sub(heard.0) >= no_data_ms as i64;
@@ -44,7 +44,7 @@ impl Monitor {
     }
 
     /// A plain rule, outside the budget: records wait, and somebody must know.
-    pub(super) fn wait(&mut self, alerts: &mut Vec<Alert>) {
+    pub(super) fn check_stalls(&mut self, alerts: &mut Vec<Alert>) {
         let Self { frame, state, .. } = self;
         let stalled = state.stalled.first_key_value().map(|(&p, &offset)| (p, offset));
         match (stalled, state.incidents.is_open(Cause::Stall)) {
@@ -58,7 +58,7 @@ impl Monitor {
     }
 
     /// A loss is over when every partition reads on and nothing more was lost for a while.
-    pub(super) fn recover(&mut self, alerts: &mut Vec<Alert>) {
+    pub(super) fn check_losses(&mut self, alerts: &mut Vec<Alert>) {
         let Self { frame, state, .. } = self;
         let (clock, keep_firing_for_ms) = (state.clock, frame.terms.keep_firing_for_ms as i64);
         let is_recent =

@@ -57,7 +57,7 @@ impl Monitor {
             closed.push((window, open.tally.clone()));
         }
         self.state.past.insert(window, open.closed());
-        self.live(window, said, alerts);
+        self.apply_results(window, said, alerts);
     }
 
     pub(super) fn is_full(&self) -> bool {

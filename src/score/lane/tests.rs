@@ -19,9 +19,9 @@ fn outcome(kind: u8) -> Outcome {
     Outcome::of(judged)
 }
 
-fn settle(lane: &mut Lane, offset: i64, timestamp: i64, kind: u8) {
+fn counted(lane: &mut Lane, offset: i64, timestamp: i64, kind: u8) {
     let position = Position { partition: lane.partition(), offset: Offset(offset) };
-    lane.settle(
+    lane.count(
         position,
         Stamp::of_sender(Timestamp(timestamp)),
         &outcome(kind),
@@ -52,8 +52,8 @@ proptest! {
         let mut cut = whole.clone();
         let (mut whole_said, mut cut_said) = (vec![], vec![]);
         for (offset, &(timestamp, kind, what)) in records.iter().enumerate() {
-            settle(&mut whole, offset as i64, timestamp, kind);
-            settle(&mut cut, offset as i64, timestamp, kind);
+            counted(&mut whole, offset as i64, timestamp, kind);
+            counted(&mut cut, offset as i64, timestamp, kind);
             if what < 3 {
                 cut.drain_evidence(&mut cut_said);
             }
@@ -88,7 +88,7 @@ proptest! {
 #[test]
 fn state_that_ends_before_what_the_group_committed_is_refused_and_one_that_ends_after_goes_on() {
     let mut lane = Lane::new("e", Partition(1), Offset(5), WINDOW_MS);
-    settle(&mut lane, 7, 0, 0);
+    counted(&mut lane, 7, 0, 0);
     let restore = |committed| {
         Lane::restore(&lane.to_bytes(), "e", Partition(1), Offset(committed), WINDOW_MS)
     };
@@ -103,7 +103,7 @@ fn state_that_ends_before_what_the_group_committed_is_refused_and_one_that_ends_
 #[test]
 fn state_of_another_baseline_keeps_the_offset_and_the_time() {
     let mut lane = Lane::new("old", Partition(1), Offset(5), WINDOW_MS);
-    settle(&mut lane, 5, 7000, 2);
+    counted(&mut lane, 5, 7000, 2);
     let read = Lane::restore(&lane.to_bytes(), "new", Partition(1), Offset(6), WINDOW_MS).unwrap();
     assert_eq!(read, Lane::new("new", Partition(1), Offset(6), WINDOW_MS).at(lane.clock().clone()));
     assert_eq!(read.clock().head(), Timestamp(7000));
@@ -116,7 +116,7 @@ fn evidence_says_what_time_it_was_where_it_ends() {
     for offset in 0..100 {
         // One in three stamps is an hour ahead.
         let ahead = if offset % 3 == 1 { 3_600_000 } else { 0 };
-        settle(&mut lane, offset, 70_000 + offset * 100 + ahead, 0);
+        counted(&mut lane, offset, 70_000 + offset * 100 + ahead, 0);
         lane.drain_evidence(&mut said);
     }
     let heads: Vec<_> = [0, 49, 99].map(|at| said[at].head.unwrap().0).into();
@@ -127,7 +127,7 @@ fn evidence_says_what_time_it_was_where_it_ends() {
 fn no_timestamp_that_a_producer_can_write_overflows_a_window() {
     for timestamp in [i64::MIN, -1, 0, i64::MAX] {
         let mut lane = Lane::new("e", Partition(0), Offset(0), WINDOW_MS);
-        (0..40).for_each(|offset| settle(&mut lane, offset, timestamp, 0));
+        (0..40).for_each(|offset| counted(&mut lane, offset, timestamp, 0));
         let mut said = vec![];
         lane.drain_evidence(&mut said);
         let windows: Vec<_> = totals(&said).into_keys().collect();
@@ -139,7 +139,7 @@ fn no_timestamp_that_a_producer_can_write_overflows_a_window() {
 fn a_backlog_of_few_records_a_window_makes_more_messages_not_larger_ones() {
     let mut lane = Lane::new("e", Partition(0), Offset(0), WINDOW_MS);
     for i in 0..1000 {
-        settle(&mut lane, i, i * 7_919_000, 0);
+        counted(&mut lane, i, i * 7_919_000, 0);
     }
     let mut said = vec![];
     lane.drain_evidence(&mut said);

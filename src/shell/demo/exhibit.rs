@@ -5,7 +5,7 @@ use super::plan::{Plan, Truth};
 use super::slice::{LABELS, PIXELS, SIDE, Slices};
 use super::tally::{Caught, Tally};
 use crate::model::{Filled, ModelError, Networks};
-use crate::record::{Columns, FeatureId, Record, Window};
+use crate::record::{Columns, FeatureId, Record, Rectangle};
 use crate::score::{Batch, Guard, GuardFailure};
 
 /// One flagged image.
@@ -126,7 +126,7 @@ impl Exhibit {
 }
 
 /// A window's pixels.
-fn covered(window: Window) -> Area {
+fn covered(window: Rectangle) -> Area {
     let (top, left) = (window.corner.0 as usize / SIDE, window.corner.0 as usize % SIDE);
     let (bottom, right) =
         (top + usize::from(window.height) - 1, left + usize::from(window.width) - 1);
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_window_covers_its_corner_and_as_many_pixels_as_it_says() {
         let corner = FeatureId((24 * SIDE + 23) as u32);
-        let found = covered(Window { corner, height: 3, width: 2, share: 0.5 });
+        let found = covered(Rectangle { corner, height: 3, width: 2, share: 0.5 });
         assert_eq!(found, Area { top: 24, left: 23, bottom: 26, right: 24 });
     }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _, OwnedHeaders};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
@@ -94,6 +95,10 @@ pub fn own_position(headers: &OwnedHeaders) -> Option<Position> {
 }
 
 impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        words::log(level, facility, text);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         self.lock().troubled = true;
         words::report(&error, reason);

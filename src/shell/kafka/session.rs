@@ -40,7 +40,7 @@ use crate::shell::clock;
 /// Bytes of headers that may wait to be sent.
 pub const HEADERS_SENDING_MAX: usize = 16 << 20;
 
-/// Reads one topic as a member of a group; writes outputs, state and offsets in one transaction.
+/// Reads one topic as a member of a group; writes outputs, state and offsets, in one transaction under exactly once.
 pub struct Session {
     clients: Clients,
     role: String,
@@ -52,13 +52,13 @@ pub struct Session {
     transactions: Transactions,
     /// Limits of topics that have refused a record.
     asked: Asked,
-    /// When the group's offsets were first missing, or when an attempt to settle them was last made.
-    settled: Cell<Option<Instant>>,
+    /// When the group's offsets were first missing, or when an attempt to end them was last made.
+    offsets_missing: Cell<Option<Instant>>,
     /// Since when the brokers answer, but not for the group's offsets.
     untold: Cell<Option<Instant>>,
     /// Bytes of headers sent since the producer's queue was last empty.
     sending: Cell<usize>,
-    /// The offsets sent last. At least once, they are committed when every record has arrived.
+    /// The last offsets sent. Under at-least-once they are committed after every record has arrived.
     sent: RefCell<Vec<(Partition, Offset)>>,
     /// The group's offsets before those.
     known: RefCell<BTreeMap<Partition, Option<Offset>>>,
@@ -98,7 +98,7 @@ impl Session {
             topic: topic.to_owned(),
             transactions,
             asked: Asked::default(),
-            settled: Cell::new(None),
+            offsets_missing: Cell::new(None),
             untold: Cell::new(None),
             sending: Cell::new(0),
             sent: RefCell::default(),
@@ -108,8 +108,8 @@ impl Session {
             seen: Cell::new(0),
             progress,
         };
-        if let Err(error) = session.settle(|| false) {
-            warn!(%error, "what was left here before is looked for later");
+        if let Err(error) = session.end_open_transactions(|| false) {
+            warn!(%error, "cannot look for open transactions of an earlier process yet; tried again later");
         }
         Ok(session)
     }
@@ -147,10 +147,10 @@ impl deliver::Session for Session {
 
     fn poll(&self, timeout: Duration) -> Result<Option<Fetched<'_>>, SessionError> {
         if self.transactions.is_doubtful() {
-            match self.settle(|| false) {
+            match self.end_open_transactions(|| false) {
                 Err(error @ SessionError::Fenced { .. }) => return self.fenced(Err(error)),
                 Ok(true) => {
-                    let reason = "acknowledged, and undone for want of an end".to_owned();
+                    let reason = "the brokers acknowledged the commit, and wrote no end of it; it was aborted".to_owned();
                     return Err(SessionError::Transaction { step: "commit", reason });
                 }
                 // The next commit reports any other error.
@@ -158,7 +158,7 @@ impl deliver::Session for Session {
             }
         }
         if self.transactions.is_idle() {
-            self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
+            self.fenced(self.with_group(|to| self.transactions.end_pending_offsets(to)))?;
         }
         self.subscription.poll(timeout, &self.clients)
     }
@@ -308,7 +308,7 @@ impl deliver::Session for Session {
     }
 
     fn recover(&mut self) -> Result<(), SessionError> {
-        self.may_take_back()?;
+        self.check_take_back()?;
         let restarted = self.transactions.restart();
         self.fenced(restarted)?;
         if !self.subscription_is_usable {
@@ -318,7 +318,7 @@ impl deliver::Session for Session {
             part_with(self.subscription.replace(new));
             self.subscription_is_usable = true;
         }
-        self.fenced(self.settle(|| self.was_committed()))?;
+        self.fenced(self.end_open_transactions(|| self.was_committed()))?;
         self.sent.take();
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! What librdkafka says, in words: its codes are names of a programming interface.
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use tracing::{debug, warn};
+use tracing::{debug, error, info, warn};
 
 use super::native::NativeError;
 
@@ -28,6 +29,23 @@ pub fn report(error: &KafkaError, reason: &str) {
         // A poll tells it as well, and it is no error.
         Some(Code::PartitionEOF) => {}
         _ => warn!(reason, "kafka client: {}", of(error)),
+    }
+}
+
+/// Logs a line of librdkafka's own. That a transaction failed the call tells that failed, so such a line is for debugging: a
+/// process without records lets a transaction fail on purpose every 30 s, to ask whether its id was taken over.
+pub fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
+    use RDKafkaLogLevel as Is;
+    if facility == "TXNERR" && text.contains("Current transaction failed") {
+        return debug!(target: "librdkafka", "librdkafka: {facility} {text}");
+    }
+    match level {
+        Is::Emerg | Is::Alert | Is::Critical | Is::Error => {
+            error!(target: "librdkafka", "librdkafka: {facility} {text}");
+        }
+        Is::Warning => warn!(target: "librdkafka", "librdkafka: {facility} {text}"),
+        Is::Notice | Is::Info => info!(target: "librdkafka", "librdkafka: {facility} {text}"),
+        Is::Debug => debug!(target: "librdkafka", "librdkafka: {facility} {text}"),
     }
 }
 

@@ -93,7 +93,7 @@ pub fn frame(stream: &Stream, guard: &Guard) -> Frame {
         keep_firing_for_ms: stream.alerts.keep_firing_for.as_millis() as u64,
     };
     let signals = guard.signals().clone();
-    // Of rows that move by themselves ranks keep no promise, a bound with a tolerance does.
+    // Ranks bound false alarms only for stationary rows. A bound with a tolerance holds for all.
     let moves = guard.dependence().is_some_and(|dependence| !dependence.stationary);
     let wanted = |watch: &dyn Watch| !(moves && watch.needs_stationary_rows());
     let mut of_records = hypotheses(&signals, clean, wanted);

@@ -48,8 +48,8 @@ impl Inboxes {
 }
 
 impl Overview {
-    /// One counter per thread that `config` asks for: its workers, then its monitor, then its client monitor, then who reads
-    /// answers and who joins them, per stream.
+    /// One set of counters per thread of `streams`. Per stream: its workers, its monitor, its client monitor, its answer reader
+    /// and its join.
     pub fn new(streams: &[Prepared]) -> Self {
         let inboxes = streams.iter().map(|prepared| Inboxes {
             workers: (0..prepared.stream.workers).map(|_| Arc::default()).collect(),

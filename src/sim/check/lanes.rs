@@ -38,7 +38,7 @@ impl Fold {
         let mut part = Lane::new(BASELINE, partition, from, window_ms);
         part = part.at(clock.unwrap_or_default());
         for (&offset, (stamp, outcome, cells)) in self.counted.range(from..to) {
-            part.settle(Position { partition, offset }, *stamp, outcome, cells);
+            part.count(Position { partition, offset }, *stamp, outcome, cells);
         }
         part
     }
@@ -118,7 +118,7 @@ impl Checker<'_> {
             let stamp = input.stamp;
             clocks.insert(at.offset, lane.clock().clone());
             compare(&lane, *at, states, found);
-            lane.settle(*at, stamp, &expected.outcome, &cells);
+            lane.count(*at, stamp, &expected.outcome, &cells);
             counted.insert(at.offset, (stamp, expected.outcome, cells));
         }
         let input = &self.cluster.topics[self.cluster.topic(&self.scene.stream.input)];

@@ -55,12 +55,12 @@ fn an_abort_without_markers_is_undone_by_the_next_commit_of_its_id_and_kept_by_i
         produce(&mut cluster, lease, 1).unwrap();
         cluster.leaderless_until = 10;
         cluster.end(lease, false, 0).unwrap();
-        assert_eq!((cluster.ends(0, Partition(0)), cluster.is_settled()), ((1, 0), false));
+        assert_eq!((cluster.ends(0, Partition(0)), cluster.is_at_rest()), ((1, 0), false));
         cluster.pass(10);
         if aborted_first {
             produce(&mut cluster, lease, 9).unwrap();
             cluster.end(lease, false, 0).unwrap();
-            assert!(cluster.is_settled());
+            assert!(cluster.is_at_rest());
         }
         produce(&mut cluster, lease, 2).unwrap();
         cluster.end(lease, true, 0).unwrap();

@@ -32,7 +32,7 @@ impl deliver::Session for Session {
 
     fn poll(&self, timeout: Duration) -> Result<Option<Fetched>> {
         let strike = self.enter(Call::Poll)?;
-        self.settle_again()?;
+        self.end_open_again()?;
         self.ask_whose_id()?;
         let mut mine = self.mine.borrow_mut();
         let mut found = None;
@@ -290,7 +290,7 @@ impl deliver::Session for Session {
             self.subscribe();
         }
         // Undone or not: its owner begins again.
-        self.settle().map(drop)
+        self.end_open_transactions().map(drop)
     }
 
     fn beginnings(&self, partitions: &[Partition], kept: Kept<'_>) -> Result<Vec<Beginning>> {

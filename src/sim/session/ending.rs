@@ -13,8 +13,8 @@ use crate::sim::ground::Ground;
 
 /// How long others are given to end what they have open.
 const OTHERS: Ms = 300;
-/// Between two tries to settle offsets that stay unstable.
-const SETTLE_EVERY: Ms = 5_000;
+/// Between two tries to end offsets that stay unstable.
+const END_EVERY: Ms = 5_000;
 /// After this long without a commit an id is asked about.
 const IDLE: Ms = 30_000;
 
@@ -33,7 +33,7 @@ pub(super) fn widths(ground: &Ground, place: &Role) -> Vec<(String, i32)> {
 impl Session {
     /// HangingTransactions by an aborted transaction what hangs where it is doubted. True if that may have undone
     /// offsets that were committed.
-    pub(super) fn settle(&self) -> Result<bool> {
+    pub(super) fn end_open_transactions(&self) -> Result<bool> {
         self.look();
         if self.mine.borrow().hanging.is_clean() {
             return Ok(false);
@@ -48,16 +48,16 @@ impl Session {
     }
 
     /// Offsets that stay unstable may be pending from an older transaction of ours.
-    pub(super) fn settle_pending(&self) -> Result<()> {
-        let (now, since) = (self.ground.now(), self.settled.get());
-        if since.is_some_and(|at| now - at < SETTLE_EVERY) {
+    pub(super) fn end_pending_offsets(&self) -> Result<()> {
+        let (now, since) = (self.ground.now(), self.offsets_missing.get());
+        if since.is_some_and(|at| now - at < END_EVERY) {
             return Ok(());
         }
-        self.settled.set(Some(now));
+        self.offsets_missing.set(Some(now));
         if since.is_none() || self.mine.borrow().open {
             return Ok(());
         }
-        self.ground.faults.borrow_mut().hit("pending offsets settled");
+        self.ground.faults.borrow_mut().hit("pending offsets ended");
         self.abort_into(&[])
     }
 
@@ -84,10 +84,13 @@ impl Session {
     }
 
     /// Tried again now and then while there are doubts and nothing is open.
-    pub(super) fn settle_again(&self) -> Result<()> {
+    pub(super) fn end_open_again(&self) -> Result<()> {
         let idle = !self.mine.borrow().open && !self.mine.borrow().hanging.is_clean();
-        if idle && self.ground.faults.borrow_mut().chance(0.05) && self.settle()? {
-            return Err(failed("commit", "acknowledged, and undone for want of an end"));
+        if idle && self.ground.faults.borrow_mut().chance(0.05) && self.end_open_transactions()? {
+            return Err(failed(
+                "commit",
+                "the brokers acknowledged the commit, and wrote no end of it; it was aborted",
+            ));
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ impl Session {
                 if group.is_unstable(partition) {
                     drop(cluster);
                     self.ground.faults.borrow_mut().hit("offset unstable");
-                    self.settle_pending()?;
+                    self.end_pending_offsets()?;
                     return Err(no_answer(
                         "fetch committed offsets: one is still in a transaction",
                     ));
@@ -56,10 +56,10 @@ impl Session {
         // A group that tells old offsets does not tell that newer ones are on their way.
         if partitions.iter().map(ends).zip(&known).any(|(now, known)| now.1 < known.0) {
             self.ground.faults.borrow_mut().hit("state unstable");
-            self.settle_pending()?;
+            self.end_pending_offsets()?;
             return Err(no_answer("read state: one is still in a transaction"));
         }
-        self.settled.set(None);
+        self.offsets_missing.set(None);
         let cluster = self.ground.cluster.borrow();
         let topic = &cluster.topics[state];
         let found = partitions.iter().zip(committed).map(|(&partition, committed)| {
@@ -92,7 +92,7 @@ impl Session {
         };
         if is_open {
             self.ground.faults.borrow_mut().hit("pages unstable");
-            self.settle_pending()?;
+            self.end_pending_offsets()?;
             return Err(no_answer("read pages: one is still in a transaction"));
         }
         let cluster = self.ground.cluster.borrow();

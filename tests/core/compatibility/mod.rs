@@ -24,7 +24,7 @@ use tripline::monitor::{About, Alert, Status};
 use tripline::monitor::{Frame, Monitor, MonitorState};
 use tripline::record::{
     Action, Extent, Fault, Feature, FeatureId, Offset, Partition, Position, Probability, Reasons,
-    Schema, Stamp, Timestamp, Verdict, Window,
+    Rectangle, Schema, Stamp, Timestamp, Verdict,
 };
 use tripline::score::{Departure, Destination, Lane, Outcome};
 use tripline::watch::{
@@ -99,7 +99,7 @@ fn lane() -> Lane {
     for (i, outcome) in outcomes.iter().enumerate() {
         let position = Position { partition: Partition(2), offset: Offset(40 + i as i64) };
         let stamp = Stamp::of_sender(Timestamp(T0 + 300 * i as i64));
-        lane.settle(position, stamp, outcome, &[2, 5, 300]);
+        lane.count(position, stamp, outcome, &[2, 5, 300]);
     }
     lane
 }
@@ -209,7 +209,7 @@ fn a_crash_loop_record_of_version_1_still_counts() {
 
 #[test]
 fn a_trace_header_of_version_4_is_read_with_every_field() {
-    let window = Window { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
+    let window = Rectangle { corner: FeatureId(1), height: 3, width: 2, share: 0.5 };
     let trace = Trace {
         flagged: true,
         corrected: true,

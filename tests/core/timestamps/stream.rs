@@ -199,7 +199,7 @@ impl Site {
         let lane = self.lanes.entry(partition).or_insert_with(fresh);
         let flagged = self.rng.random_bool(flagged_share);
         let position = Position { partition, offset: lane.next() };
-        lane.settle(position, Stamp::of_sender(Timestamp(stamp)), &outcome(flagged), &[]);
+        lane.count(position, Stamp::of_sender(Timestamp(stamp)), &outcome(flagged), &[]);
     }
 
     fn commit(&mut self, read_out: bool) {

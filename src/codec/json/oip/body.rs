@@ -51,7 +51,7 @@ pub(super) fn body<'v>(value: &'v [u8], length: Option<&[u8]>) -> Result<Body<'v
     let mut document = serde_json::Deserializer::from_slice(json);
     let read = Request(&doubt).deserialize(&mut document);
     let (inputs, table) =
-        doubt.settle(read, |error| Fault::Unreadable { at: byte_of(error, json) })?;
+        doubt.resolve(read, |error| Fault::Unreadable { at: byte_of(error, json) })?;
     let end = match length {
         Some(length) => {
             document.end().map_err(|error| Fault::Unreadable { at: byte_of(&error, json) })?;

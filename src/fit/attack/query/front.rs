@@ -55,7 +55,7 @@ impl<'a> Front<'a> {
         let (d, space) = (self.terrain.space.width(), self.terrain.space);
         let each = self.x.iter().zip(&self.z).enumerate();
         each.map(|(at, (&x, &z))| match self.terrain.is_number(at % d) {
-            true => space.settle(at % d, number(at, x, z)),
+            true => space.nearest(at % d, number(at, x, z)),
             false => z,
         })
         .collect()

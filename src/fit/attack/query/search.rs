@@ -50,7 +50,7 @@ pub(super) fn search(
                 // Once the label is another, the row is done.
                 if leads[i] >= 0.0 {
                     let value = &mut rows[i * d + j];
-                    *value = space.settle(j, *value + sign * step);
+                    *value = space.nearest(j, *value + sign * step);
                 }
             }
             for (i, lead) in self::leads(oracle, &rows, own)?.into_iter().enumerate() {

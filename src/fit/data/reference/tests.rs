@@ -230,7 +230,7 @@ proptest! {
             let mut row = vec![];
             let value = record.to_string();
             codecs.get(Format::Json).unwrap().decode(value.as_bytes(), &headers, &mut row).unwrap();
-            bounds.settle(&mut row).unwrap();
+            bounds.check_row(&mut row).unwrap();
             prop_assert_eq!(&row[..], expected.as_slice().unwrap(), "{}", value);
         }
     }

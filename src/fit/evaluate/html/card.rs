@@ -14,7 +14,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use super::text::{Text, number};
 use crate::fit::evaluate::specimen::Specimen;
-use crate::record::{Action, Feature, FeatureId, Reason, Schema, Window};
+use crate::record::{Action, Feature, FeatureId, Reason, Rectangle, Schema};
 use crate::shell::demo::heat;
 
 /// An image among a row's features.
@@ -140,7 +140,7 @@ fn pictures(html: &mut String, specimen: &Specimen, plane: &Plane, leading: &str
 }
 
 /// A window's outline over its picture.
-fn outline(plane: &Plane, window: Window) -> String {
+fn outline(plane: &Plane, window: Rectangle) -> String {
     let at = (window.corner.0 as usize).saturating_sub(plane.columns.start);
     let at = at % (plane.height * plane.width);
     let share = |n: usize, of: usize| 100.0 * n as f64 / of as f64;

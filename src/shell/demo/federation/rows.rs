@@ -62,7 +62,7 @@ fn score(rows: &[String], scorer: &mut StreamScorer) -> Result<Vec<Tally>, Guard
             let mut lane =
                 Lane::new(scorer.baseline(), Partition(0), record.at.offset, WINDOW_MS as u64);
             let cells = &scorer.cells()[outcome.cells.clone()];
-            lane.settle(record.at, record.stamp, outcome, cells);
+            lane.count(record.at, record.stamp, outcome, cells);
             let mut evidence: Vec<Evidence> = vec![];
             lane.drain_evidence(&mut evidence);
             let windows = evidence.into_iter().flat_map(|evidence| evidence.windows);

@@ -53,9 +53,9 @@ impl Session {
         Err(SessionError::Transaction { step: "transaction", reason })
     }
 
-    /// A member of our group that has our name and does not belong to this process. It counts as alive when it
-    /// is there for longer than the group keeps a dead member: a process that was killed, or a member of
-    /// ours whose join we did not see.
+    /// A member of our group that has our name and does not belong to this process. A process that was killed can be
+    /// there too, or a member of ours whose join we did not see. So it counts as alive only when it is there for
+    /// longer than the group keeps a dead member.
     ///
     /// # Errors
     /// `Fenced` if it is alive; another error if the brokers do not answer.
@@ -90,8 +90,8 @@ impl Session {
         session + session / 4
     }
 
-    /// Whether it is time to take back an id that the brokers fenced.
-    pub(super) fn may_take_back(&self) -> Result<(), SessionError> {
+    /// Fails while it is too early to take back an id that the brokers fenced.
+    pub(super) fn check_take_back(&self) -> Result<(), SessionError> {
         let (times, Some(last)) = self.fencing.times.get() else { return Ok(()) };
         let what = "take the transactional id back";
         if self.fencing.rival.borrow().is_some() {

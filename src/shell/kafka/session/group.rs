@@ -17,8 +17,8 @@ use crate::shell::kafka::transaction::ToGroup;
 /// open, and other partitions must not wait for that.
 const OFFSETS: Duration = Duration::from_secs(1);
 
-/// Between two attempts to settle unstable offsets: the transaction may be ending by itself.
-const SETTLE_EVERY: Duration = Duration::from_secs(5);
+/// Between two attempts to end unstable offsets: the transaction may be ending by itself.
+const END_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a commit waits to hear that its input is still the same topic. Without an answer it goes on.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -29,12 +29,12 @@ const TIMED_OUT: Duration = Duration::from_secs(20);
 
 impl Session {
     /// Ends open transactions of our id. Returns true if offsets that the brokers acknowledged may be lost.
-    pub(super) fn settle(
+    pub(super) fn end_open_transactions(
         &self,
         was_committed: impl FnOnce() -> bool,
     ) -> Result<bool, SessionError> {
-        self.step("looking for what has no end");
-        self.with_group(|to| self.transactions.settle(to, was_committed))
+        self.step("looking for open transactions");
+        self.with_group(|to| self.transactions.end_open_transactions(to, was_committed))
     }
 
     pub(super) fn with_group<T>(&self, act: impl FnOnce(ToGroup<'_>) -> T) -> T {
@@ -91,15 +91,15 @@ impl Session {
             kept,
             OFFSETS,
         );
-        let since = self.settled.get();
+        let since = self.offsets_missing.get();
         if let Ok(found) = &found {
-            self.settled.set(None);
+            self.offsets_missing.set(None);
             let committed = found.iter().map(|b| (b.partition, b.committed));
             self.known.borrow_mut().extend(committed);
-        } else if since.is_none_or(|at| at.elapsed() >= SETTLE_EVERY) {
-            self.settled.set(Some(Instant::now()));
+        } else if since.is_none_or(|at| at.elapsed() >= END_EVERY) {
+            self.offsets_missing.set(Some(Instant::now()));
             if since.is_some() {
-                self.fenced(self.with_group(|to| self.transactions.settle_pending(to)))?;
+                self.fenced(self.with_group(|to| self.transactions.end_pending_offsets(to)))?;
             }
         }
         self.doubt_consumer(found)

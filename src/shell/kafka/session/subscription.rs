@@ -58,7 +58,7 @@ impl Subscription {
         std::mem::replace(&mut self.member, new)
     }
 
-    /// The next record. A consumer that gives nothing for long is looked after with a new client of `clients`.
+    /// The next record. If the consumer gives nothing for long, a new client of `clients` checks whether brokers answer.
     pub fn poll(
         &self,
         timeout: Duration,
@@ -169,16 +169,16 @@ impl Subscription {
 
     pub fn is_read_out(&self, partition: Partition, next: Offset) -> bool {
         let end = native::known_end(self.consumer().client(), &self.topic, partition);
-        let markers = || self.positions().into_iter().find(|(p, _)| *p == partition);
+        let position = || self.positions().into_iter().find(|(p, _)| *p == partition);
         self.is_at_end(partition)
-            || end.is_some_and(|end| next >= end || markers().is_some_and(|(_, at)| at >= end))
+            || end.is_some_and(|end| next >= end || position().is_some_and(|(_, at)| at >= end))
     }
 
     pub fn is_at_end(&self, partition: Partition) -> bool {
         self.ended.borrow().contains(&partition)
     }
 
-    /// Whether the log did not have the next offset. True once per time.
+    /// Whether the log did not have the next offset. Returns true once for each time that it happened.
     pub fn is_interrupted(&self) -> bool {
         self.interrupted.replace(false)
     }

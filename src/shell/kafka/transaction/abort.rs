@@ -61,14 +61,14 @@ impl Transactions {
     ///
     /// # Errors
     /// Only if somebody else has our id.
-    pub fn settle_pending(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
+    pub fn end_pending_offsets(&self, to: ToGroup<'_>) -> Result<(), SessionError> {
         if self.open.get() || self.delivery != Delivery::ExactlyOnce {
             return Ok(());
         }
         match self.abort_into(&[], to) {
             Err(error @ SessionError::Fenced { .. }) => Err(error),
             Err(error) => {
-                warn!(%error, "pending offsets cannot be settled");
+                warn!(%error, "pending offsets cannot be ended");
                 Ok(())
             }
             Ok(()) => Ok(()),

@@ -49,7 +49,7 @@ impl Transactions {
     ///
     /// # Errors
     /// If nobody answers: to be tried again.
-    pub fn settle(
+    pub fn end_open_transactions(
         &self,
         to: ToGroup<'_>,
         was_committed: impl FnOnce() -> bool,
@@ -77,7 +77,7 @@ impl Transactions {
         Ok(undone)
     }
 
-    /// Whether [`Transactions::settle`] is due.
+    /// Whether [`Transactions::end_open_transactions`] is due.
     pub fn is_doubtful(&self) -> bool {
         let due = || self.looked.get().is_none_or(|at| at.elapsed() >= AGAIN);
         !self.is_open() && !self.hanging.borrow().is_clean() && due()

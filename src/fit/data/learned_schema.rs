@@ -16,7 +16,7 @@ use crate::record::{Feature, Schema};
 ///
 /// # Errors
 /// If a category has no value in the training part.
-pub fn settle(
+pub fn learned_schema(
     file: &Path,
     schema: Schema,
     impute: bool,
@@ -105,8 +105,9 @@ mod tests {
     #[test]
     fn a_value_that_only_other_rows_have_is_not_learned() {
         let (mut x, mut other) = (vec![0., 0., 1., 5., 1., 0., 0., 7.], vec![0., 1., 0., 3.]);
-        let settled = settle(Path::new("f"), schema(), false, &[0], [&mut x, &mut other]).unwrap();
-        let Feature::Category { values, .. } = &settled.features[0] else { panic!() };
+        let learned =
+            learned_schema(Path::new("f"), schema(), false, &[0], [&mut x, &mut other]).unwrap();
+        let Feature::Category { values, .. } = &learned.features[0] else { panic!() };
         assert_eq!(values, &["c"]);
         assert_eq!((x, other), (vec![1.0, 5.0, 0.0, 7.0], vec![0.0, 3.0]));
     }
@@ -120,21 +121,23 @@ mod tests {
             0., 1., 0., m, //
             m, m, m, 9.,
         ];
-        let settled =
-            settle(Path::new("f"), schema(), true, &[0, 1, 2], [&mut x, &mut vec![]]).unwrap();
+        let learned =
+            learned_schema(Path::new("f"), schema(), true, &[0, 1, 2], [&mut x, &mut vec![]])
+                .unwrap();
         let [Feature::Category { impute: word, .. }, Feature::Number { impute: number, .. }] =
-            &settled.features[..]
+            &learned.features[..]
         else {
             panic!()
         };
         assert_eq!((word.as_deref(), *number), (Some("a"), Some(2.0)));
-        assert_eq!(settled.check(), Ok(()));
+        assert_eq!(learned.check(), Ok(()));
     }
 
     #[test]
     fn what_no_clean_row_lacks_must_be_in_every_record() {
         let mut x = vec![1., 0., 0., 2.];
-        let settled = settle(Path::new("f"), schema(), true, &[0], [&mut x, &mut vec![]]).unwrap();
-        assert!(matches!(settled.features[1], Feature::Number { impute: None, .. }));
+        let learned =
+            learned_schema(Path::new("f"), schema(), true, &[0], [&mut x, &mut vec![]]).unwrap();
+        assert!(matches!(learned.features[1], Feature::Number { impute: None, .. }));
     }
 }
