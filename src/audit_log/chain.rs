@@ -1,19 +1,8 @@
 //! What makes an order of entries: each names the digest of the one before it.
 
-use std::fmt;
-use std::str::FromStr;
-
-use sha2::{Digest as _, Sha256};
-
+use super::digest::EntryDigest;
 use super::entry::{AuditEntry, Deed};
 use crate::record::Timestamp;
-
-const BYTES: usize = 32;
-const NAME: &str = "sha256:";
-
-/// SHA-256 of the bytes of an entry; zeros stand before the first one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EntryDigest(pub [u8; BYTES]);
 
 /// The end of a log: what the next entry follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,37 +24,6 @@ pub enum ChainBreak {
     Order { expected: u64, found: u64 },
     #[error("entry {seq} does not follow the entry before it: one of them was changed")]
     Changed { seq: u64 },
-}
-
-impl EntryDigest {
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-}
-
-impl fmt::Display for EntryDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl FromStr for EntryDigest {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let digits = text.strip_prefix(NAME).ok_or(())?.as_bytes();
-        let lower = |c: u8| (c as char).to_digit(16).filter(|_| !c.is_ascii_uppercase());
-        if digits.len() != 2 * BYTES {
-            return Err(());
-        }
-        let mut bytes = [0; BYTES];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let (high, low) = (lower(pair[0]).ok_or(())?, lower(pair[1]).ok_or(())?);
-            *byte = (high << 4 | low) as u8;
-        }
-        Ok(Self(bytes))
-    }
 }
 
 impl Chain {

@@ -9,7 +9,8 @@ use openssl::pkey::{HasPublic, Id, PKey, Private, Public};
 use openssl::sign::{Signer, Verifier};
 use sha2::{Digest as _, Sha256};
 
-use super::chain::{Chain, EntryDigest};
+use super::chain::Chain;
+use super::digest::EntryDigest;
 
 /// No note has more bytes.
 const NOTE_BYTES_MAX: usize = 4096;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::chain::EntryDigest;
+use super::digest::EntryDigest;
 use crate::record::Timestamp;
 
 /// No entry has more bytes, and none is read that has.

@@ -10,6 +10,7 @@
 
 mod chain;
 mod checkpoint;
+mod digest;
 mod entry;
 #[cfg(test)]
 mod tests;

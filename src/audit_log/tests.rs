@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use openssl::pkey::{Id, PKey};
 use proptest::prelude::*;
 
-use super::chain::EntryDigest;
+use super::digest::EntryDigest;
 use super::verify::walk;
 use super::*;
 use crate::record::Timestamp;

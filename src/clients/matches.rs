@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::mix::mix;
 use super::prints::{LOCAL, PRINTS, RowPrints, SMOOTH};
 use crate::alarm::WindowStart;
 
@@ -138,13 +139,6 @@ fn value(slot: usize, print: u64) -> u64 {
 /// A fingerprint of rows of one hash.
 fn own(value: u64, hash: u32) -> u64 {
     mix(value) ^ u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
-/// Spreads bits: splitmix64's.
-pub(super) fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// Fingerprints are keyed hashes already: nobody without the key can make them collide.

@@ -12,6 +12,7 @@ mod id;
 mod known;
 mod marks;
 mod matches;
+mod mix;
 mod monitor;
 mod prints;
 mod pseudonym;

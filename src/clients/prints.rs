@@ -229,10 +229,10 @@ fn hashed(numbers: impl Iterator<Item = u64>) -> u64 {
     let mut sum = 0_u64;
     for number in numbers {
         multiplier = multiplier.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(2);
-        sum = sum
-            .wrapping_add(number.wrapping_add(1).wrapping_mul(super::matches::mix(multiplier) | 1));
+        sum =
+            sum.wrapping_add(number.wrapping_add(1).wrapping_mul(super::mix::mix(multiplier) | 1));
     }
-    super::matches::mix(sum) & MASK
+    super::mix::mix(sum) & MASK
 }
 
 fn sip(key: &SipHasher13, value: u64) -> u64 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::claims::{Claims, NAME, check_name};
 use super::key::Keys;
 use super::reader::{Kind, Section};
-use super::stream::share;
+use super::share::share;
 use super::time;
 use crate::answers::{
     AnswerSettings, BodySettings, FORMATS, HeaderOrField, Identity, JoinSettings,

@@ -27,6 +27,7 @@ mod registry;
 mod restart;
 mod route;
 mod schema;
+mod share;
 mod stream;
 mod survey;
 mod template;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::key::Keys;
 use super::reader::{Form, Section};
-use super::stream::share;
+use super::share::share;
 use super::time;
 use crate::privacy::{QuasiSpec, RowSubject, SUBJECTS_K_MAX};
 use crate::record::Probability;

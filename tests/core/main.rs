@@ -17,6 +17,7 @@ mod federation;
 mod fuzz;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod circles;
 mod layering;
 mod partitions;
 mod pipes;

@@ -1,8 +1,9 @@
 //! A caught record and why it was caught: what the picture shows.
 
 use super::area::Area;
+use super::image::{PIXELS, SIDE};
 use super::plan::{Plan, Truth};
-use super::slice::{LABELS, PIXELS, SIDE, Slices};
+use super::slice::{LABELS, Slices};
 use super::tally::{Caught, Tally};
 use crate::model::{Filled, ModelError, Networks};
 use crate::record::{Columns, FeatureId, Record, Rectangle};

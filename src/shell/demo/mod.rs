@@ -12,6 +12,7 @@ mod deployed;
 mod exhibit;
 mod federation;
 mod feed;
+mod image;
 mod picture;
 mod plan;
 mod queries;
@@ -39,8 +40,9 @@ use crate::score::{Guard, GuardError};
 use collect::Collector;
 use deployed::{Answered, Deployed};
 use feed::Feeder;
+use image::PIXELS;
 use plan::{DemoAccount, Plan, searchers};
-use slice::{PIXELS, SliceError, Slices};
+use slice::{SliceError, Slices};
 
 pub use deployed::DeployedError;
 pub use exhibit::{Exhibit, ExhibitError};

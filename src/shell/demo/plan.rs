@@ -5,9 +5,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use super::image::PIXELS;
 use super::queries::QUERIES_EACH;
+use super::slice::Slices;
 pub use super::slice::Truth;
-use super::slice::{PIXELS, Slices};
 use crate::codec::Format;
 use crate::record::Timestamp;
 

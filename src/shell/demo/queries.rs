@@ -9,7 +9,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::slice::PIXELS;
+use super::image::PIXELS;
 
 /// Queries of each account. A round of NES asks fifty; an account is named after seven or eight.
 pub const QUERIES_EACH: usize = 10;

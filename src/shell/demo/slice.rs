@@ -3,11 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::image::PIXELS;
 use super::queries::queries;
-
-/// Side of an image in pixels, and pixels of an image: Fashion-MNIST's.
-pub const SIDE: usize = 28;
-pub const PIXELS: usize = SIDE * SIDE;
 
 /// What Fashion-MNIST calls its labels, shortened to fit a caption.
 pub const LABELS: [&str; 10] = [

@@ -18,10 +18,10 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use tracing::debug;
 
 use super::Clients;
+use super::farewell::part_with;
 use super::native::{self, Which};
 use super::quiet::Quiet;
 use super::survey::extents;
-use super::transaction::part_with;
 use crate::deliver::Progress;
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 

@@ -16,7 +16,7 @@ use rdkafka::client::DefaultClientContext;
 use tracing::{error, info, warn};
 
 use super::access::{self, Access};
-use super::transaction::part_with;
+use super::farewell::part_with;
 use super::{Clients, native, words};
 use crate::config::{Config, Delivery};
 use crate::deliver::Progress;

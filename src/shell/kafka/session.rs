@@ -22,12 +22,13 @@ use self::subscription::Subscription;
 use super::Clients;
 use super::assignment::Assignments;
 use super::compare;
+use super::farewell::part_with;
 use super::native;
 use super::observer::Looks;
 use super::refused::Asked;
 use super::restore;
 use super::survey;
-use super::transaction::{Sending, Transactions, part_with};
+use super::transaction::{Sending, Transactions};
 use super::words;
 use crate::config::Delivery;
 use crate::deliver::{

@@ -28,10 +28,10 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
-use tracing::warn;
 
 use super::client::batch_bytes;
 use super::deliveries::Deliveries;
+use super::farewell::part_with;
 use super::native;
 use super::{deadline, words};
 use crate::config::Delivery;
@@ -271,14 +271,6 @@ impl Transactions {
             }
             _ => SessionError::Transaction { step, reason },
         }
-    }
-}
-
-/// Drops a client on a thread of its own, because leaving a group waits for brokers.
-pub fn part_with(client: impl Send + 'static) {
-    let thread = std::thread::Builder::new().name("farewell".into());
-    if let Err(error) = thread.spawn(move || drop(client)) {
-        warn!(%error, "no thread to let a client go on");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use image::{Rgb, RgbImage};
 
 use crate::shell::demo::area::Area;
-use crate::shell::demo::slice::SIDE;
+use crate::shell::demo::image::SIDE;
 
 /// Colour of one pixel.
 pub type Colour = [u8; 3];

@@ -8,8 +8,8 @@ use std::path::Path;
 use image::ImageError;
 
 use super::exhibit::Exhibit;
+use super::image::SIDE;
 use super::plan::Truth;
-use super::slice::SIDE;
 use canvas::{Canvas, Colour, text_width};
 pub use terminal::{Depth, half_blocks};
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::canvas::Colour;
 use crate::shell::demo::exhibit::Exhibit;
-use crate::shell::demo::slice::SIDE;
+use crate::shell::demo::image::SIDE;
 
 /// How many colours a terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
