@@ -3,8 +3,21 @@
 use super::{Cell, Layout, Scalar};
 use crate::record::Fault;
 
+/// The numbers of `N` bytes that `value` is.
+///
+/// # Errors
+/// If the last one is cut off.
+pub(super) fn numbers<const N: usize>(value: &[u8]) -> Result<&[[u8; N]], Fault> {
+    let (numbers, rest) = value.as_chunks();
+    match rest {
+        [] => Ok(numbers),
+        _ => Err(Fault::Unreadable { at: value.len() - rest.len() }),
+    }
+}
+
 /// Appends the rows that `numbers` are, `read` one by one; says how many. A number's columns are
-/// told by its place alone. `read` is given the column's scale.
+/// told by its place alone. `read` is given the column's scale. A number beyond `f32` is infinite
+/// and left to validation.
 ///
 /// # Errors
 /// If they are not whole rows, or more than a record may hold, or the schema has what numbers
@@ -12,7 +25,7 @@ use crate::record::Fault;
 pub(super) fn decode<T>(
     layout: &Layout,
     numbers: &[T],
-    read: impl Fn(&T, f32) -> f32,
+    read: impl Fn(&T, f32) -> f64,
     rows: &mut Vec<f32>,
 ) -> Result<usize, Fault> {
     let cells = layout.cells();
@@ -27,11 +40,11 @@ pub(super) fn decode<T>(
     for (row, numbers) in block.chunks_exact_mut(width).zip(numbers.chunks_exact(cells)) {
         if cells == width && layout.is_plain() {
             for ((x, number), &scale) in row.iter_mut().zip(numbers).zip(layout.scales()) {
-                *x = read(number, scale);
+                *x = read(number, scale) as f32;
             }
         } else {
             for (cell, number) in numbers.iter().enumerate() {
-                let value = Scalar::Number(f64::from(read(number, layout.scale_of(cell))));
+                let value = Scalar::Number(read(number, layout.scale_of(cell)));
                 layout.put(row, cell, value).expect("a number fits every cell of a numeric layout");
             }
         }
@@ -39,28 +52,35 @@ pub(super) fn decode<T>(
     Ok(n)
 }
 
-/// Calls `write` with every cell that differs between `before` and `rows`, both `[n · width]`:
-/// its place among all cells, its column's scale, and what it should hold.
+/// Appends to `out` the bytes of `original`, which reads as `before`, with `rows` in place of its rows, both
+/// `[n · width]`. A number that changed is the `N` bytes that `write` makes of it and of its column's scale.
 ///
 /// # Panics
 /// If a number to be written is not finite.
-pub(super) fn changes(
+pub(super) fn encode<const N: usize>(
     layout: &Layout,
-    before: &[f32],
+    (original, before): (&[u8], &[f32]),
     rows: &[f32],
-    mut write: impl FnMut(usize, Cell<'_>),
+    write: impl Fn(f64, f32) -> [u8; N],
+    out: &mut Vec<u8>,
 ) {
     assert_eq!(before.len(), rows.len(), "other rows than the original's");
+    let start = out.len();
+    out.extend_from_slice(original);
+    let (numbers, _) = out[start..].as_chunks_mut::<N>();
     let (cells, width) = (layout.cells(), layout.width());
     let pairs = before.chunks_exact(width).zip(rows.chunks_exact(width));
-    for (i, (before, row)) in pairs.enumerate() {
-        for cell in 0..cells {
-            if let Some(change) = layout.change(before, row, cell) {
-                if let Cell::Number(x) = change {
+    for ((before, row), numbers) in pairs.zip(numbers.chunks_exact_mut(cells)) {
+        for (cell, number) in numbers.iter_mut().enumerate() {
+            let Some(change) = layout.change(before, row, cell) else { continue };
+            let x = match change {
+                Cell::Number(x) => {
                     assert!(x.is_finite(), "the row is not finite");
+                    x.into()
                 }
-                write(i * cells + cell, change);
-            }
+                Cell::Word(word) => word.parse().expect("a numeric layout has no other words"),
+            };
+            *number = write(x, layout.scale_of(cell));
         }
     }
 }

@@ -6,16 +6,14 @@
 
 use std::sync::Arc;
 
-use super::{Cell, Codec, ContentHeaders, Layout, dense};
-use crate::record::{Fault, Unread};
+use super::{Codec, ContentHeaders, Layout, dense};
+use crate::record::Unread;
 
 /// `application/x-f32-le`
 #[derive(Debug)]
 pub struct F32Le {
     layout: Arc<Layout>,
 }
-
-const BYTES: usize = size_of::<f32>();
 
 impl F32Le {
     pub fn new(layout: Arc<Layout>) -> Self {
@@ -30,11 +28,9 @@ impl Codec for F32Le {
         _: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
     ) -> Result<usize, Unread> {
-        let (numbers, rest) = value.as_chunks::<BYTES>();
-        if !rest.is_empty() {
-            return Err(Fault::Unreadable { at: value.len() - rest.len() }.into());
-        }
-        Ok(dense::decode(&self.layout, numbers, |&bytes, _| f32::from_le_bytes(bytes), rows)?)
+        let numbers = dense::numbers(value)?;
+        let read = |&bytes: &[u8; 4], _| f32::from_le_bytes(bytes).into();
+        Ok(dense::decode(&self.layout, numbers, read, rows)?)
     }
 
     fn encode(
@@ -46,16 +42,8 @@ impl Codec for F32Le {
     ) {
         let mut before = vec![];
         self.decode(original, headers, &mut before).expect("the original is not rows");
-        assert_eq!(rows.len(), before.len(), "other rows than the original's");
-        let start = out.len();
-        out.extend_from_slice(original);
-        dense::changes(&self.layout, &before, rows, |at, cell| {
-            let number = match cell {
-                Cell::Number(x) => x,
-                Cell::Word(word) => word.parse().expect("a numeric layout has no other words"),
-            };
-            out[start + at * BYTES..][..BYTES].copy_from_slice(&number.to_le_bytes());
-        });
+        let write = |x: f64, _| (x as f32).to_le_bytes();
+        dense::encode(&self.layout, (original, &before), rows, write, out);
     }
 }
 
@@ -67,7 +55,7 @@ mod tests {
 
     use super::*;
     use crate::codec::conformance::{check_decode, encode};
-    use crate::record::{Feature, Schema};
+    use crate::record::{Fault, Feature, Schema};
 
     fn codec(width: usize) -> F32Le {
         let features = (0..width).map(|i| Feature::number(format!("x{i}"), -1e30, 1e30)).collect();

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Cell, Codec, ContentHeaders, Layout, dense};
+use super::{Codec, ContentHeaders, Layout, dense};
 use crate::record::Unread;
 
 /// `application/x-u8`
@@ -28,7 +28,8 @@ impl Codec for RawU8 {
         _: &ContentHeaders<'_>,
         rows: &mut Vec<f32>,
     ) -> Result<usize, Unread> {
-        Ok(dense::decode(&self.layout, value, |&byte, scale| f32::from(byte) / scale, rows)?)
+        let read = |&byte: &u8, scale: f32| (f32::from(byte) / scale).into();
+        Ok(dense::decode(&self.layout, value, read, rows)?)
     }
 
     fn encode(
@@ -40,16 +41,9 @@ impl Codec for RawU8 {
     ) {
         let mut before = vec![];
         self.decode(original, headers, &mut before).expect("the original is not rows");
-        let start = out.len();
-        out.extend_from_slice(original);
-        dense::changes(&self.layout, &before, rows, |at, cell| {
-            let number = match cell {
-                // `round` rounds half away from zero, and `as` stops at 0 and 255.
-                Cell::Number(x) => (x * self.layout.scale_of(at % self.layout.cells())).round(),
-                Cell::Word(word) => word.parse().expect("a numeric layout has no other words"),
-            };
-            out[start + at] = number as u8;
-        });
+        // `round` rounds half away from zero, and `as` stops at 0 and 255.
+        let write = |x: f64, scale: f32| [(x as f32 * scale).round() as u8];
+        dense::encode(&self.layout, (original, &before), rows, write, out);
     }
 }
 
