@@ -94,6 +94,11 @@ impl Format {
     pub fn is_json(self) -> bool {
         matches!(self, Self::Json | Self::KserveV1 | Self::OipJson | Self::CloudEvents)
     }
+
+    /// Whether its values can have fields that a pointer names.
+    pub fn has_fields(self) -> bool {
+        self.is_json() || self == Self::Auto
+    }
 }
 
 impl ContentType {

@@ -16,10 +16,6 @@ enum OutputName {
     DeadLetter,
 }
 
-/// Formats whose values have no fields that a pointer could name.
-const WITHOUT_FIELDS: [Format; 4] =
-    [Format::OipProtobuf, Format::Confluent, Format::F32Le, Format::U8];
-
 const POINTER: &str = "^/";
 
 /// Reads every `[[stream.output]]` of a stream whose values are of `format`.
@@ -192,7 +188,7 @@ fn check(table: &Section<'_>, spec: &OutputSpec, to: OutputName, format: Format)
             "the model could not read a pointer".into(),
             "leave it out: this is for quarantine and dead letters",
         ),
-        _ if spec.has_fields() && WITHOUT_FIELDS.contains(&format) => note(
+        _ if spec.has_fields() && !format.has_fields() => note(
             first,
             format!("values of codec \"{format}\" have no fields that a JSON pointer names"),
             "write `encrypt_to` or `pointer = true`",
