@@ -22,6 +22,10 @@ pub fn codec_f32_le(value: &[u8]) {
     every_stream(Format::F32Le, value, true);
 }
 
+pub fn codec_f64_le(value: &[u8]) {
+    every_stream(Format::F64Le, value, true);
+}
+
 pub fn codec_u8(value: &[u8]) {
     every_stream(Format::U8, value, false);
 }

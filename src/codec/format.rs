@@ -45,6 +45,8 @@ pub enum Format {
     Confluent,
     /// `f32-le`: the row as it is, 32-bit floats, little-endian.
     F32Le,
+    /// `f64-le`: the row as it is, 64-bit floats, little-endian.
+    F64Le,
     /// `u8`: one byte per number, divided by the schema's scale (255 for images).
     U8,
     /// `auto`: as the record's headers say, or else its first bytes.
@@ -84,6 +86,7 @@ impl Format {
             Self::OipProtobuf => Some("application/x-protobuf"),
             Self::CloudEvents => Some("application/cloudevents+json"),
             Self::F32Le => Some("application/x-f32-le"),
+            Self::F64Le => Some("application/x-f64-le"),
             Self::U8 => Some("application/x-u8"),
             Self::Confluent | Self::Auto => None,
         }
@@ -103,7 +106,7 @@ impl Format {
 
 impl ContentType {
     /// The types we know, beside every `+json` type, which is JSON.
-    const KNOWN: [(&'static str, Self); 19] = [
+    const KNOWN: [(&'static str, Self); 20] = [
         ("application/json", Self::Json),
         ("text/json", Self::Json),
         ("application/x-ndjson", Self::Json),
@@ -114,6 +117,7 @@ impl ContentType {
         ("application/x-www-form-urlencoded", Self::Bytes),
         ("application/cloudevents+json", Self::Of(Format::CloudEvents)),
         ("application/x-f32-le", Self::Of(Format::F32Le)),
+        ("application/x-f64-le", Self::Of(Format::F64Le)),
         ("application/x-u8", Self::Of(Format::U8)),
         ("application/octet-stream", Self::Bytes),
         ("application/x-protobuf", Self::Protobuf),

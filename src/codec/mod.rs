@@ -8,6 +8,7 @@ mod dense;
 mod edits;
 mod envelope;
 mod f32_le;
+mod f64_le;
 mod fields;
 mod format;
 mod inputs;
@@ -39,6 +40,7 @@ use crate::record::{Fault, Missing, Schema, Unread};
 pub use auto::shown;
 pub use confluent::{Confluent, Language, Text as SchemaText, Unusable as UnusableSchema};
 pub use f32_le::F32Le;
+pub use f64_le::F64Le;
 pub(crate) use fields::keys as pointer_keys;
 pub use fields::{BadFields, Fields};
 pub use format::{BadFormat, Format};
@@ -145,6 +147,7 @@ impl Codecs {
             (Format::OipJson, Arc::new(OipJson::new(layout.clone(), inputs))),
             (Format::OipProtobuf, Arc::new(OipProtobuf::new(layout.clone(), inputs))),
             (Format::F32Le, Arc::new(F32Le::new(layout.clone()))),
+            (Format::F64Le, Arc::new(F64Le::new(layout.clone()))),
             (Format::U8, Arc::new(RawU8::new(layout.clone()))),
         ];
         let confluent = config.registry.then(|| Arc::new(Confluent::new(layout.clone(), fields)));

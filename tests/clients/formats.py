@@ -187,6 +187,14 @@ def read_plain_f32(value, _headers):
     return np.frombuffer(value, "<f4").reshape(-1, WIDTH), None
 
 
+def plain_f64(images, _number):
+    return Body(units(images).astype(float).tobytes(), [("content-type", b"application/x-f64-le")])
+
+
+def read_plain_f64(value, _headers):
+    return np.frombuffer(value).reshape(-1, WIDTH), None
+
+
 def plain_u8(images, _number):
     return Body(images.tobytes(), [("content-type", b"application/x-u8")])
 
@@ -272,6 +280,7 @@ FORMATS = {
     "triton-v2-binary-uint8": (triton_v2("UINT8", True), read_triton_v2),
     "plain-json": (plain_json, read_plain_json),
     "plain-f32-le": (plain_f32, read_plain_f32),
+    "plain-f64-le": (plain_f64, read_plain_f64),
     "plain-u8": (plain_u8, read_plain_u8),
     "ce-binary-v1": (ce_binary("v1", kserve_v1), ce_read(binary, read_v1)),
     "ce-binary-v2": (ce_binary("v2", kserve_v2("FP32", False)), ce_read(binary, read_kserve_v2)),

@@ -69,6 +69,7 @@ fn headers_and_bytes_that_disagree_are_refused() {
         for content_type in [
             "application/x-u8",
             "application/x-f32-le",
+            "application/x-f64-le",
             "application/x-protobuf",
             "application/avro",
         ] {
