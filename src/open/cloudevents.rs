@@ -27,6 +27,14 @@ impl Envelope for CloudEvents {
         "cloudevents"
     }
 
+    fn payload_members(&self) -> &'static [&'static str] {
+        &["data"]
+    }
+
+    fn reading_members(&self) -> &'static [&'static str] {
+        &["specversion", "datacontenttype", "data_base64"]
+    }
+
     fn open<'v>(&self, value: &'v [u8], _: &ContentHeaders<'v>) -> Result<Payload<'v>, Unread> {
         let text = std::str::from_utf8(value)
             .map_err(|error| Fault::Unreadable { at: error.valid_up_to() })?;

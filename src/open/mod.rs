@@ -40,6 +40,12 @@ pub trait Envelope: fmt::Debug + Send + Sync {
     /// What the configuration calls the format of a value in this envelope.
     fn name(&self) -> &'static str;
 
+    /// The members of a document that a payload stands in as it is.
+    fn payload_members(&self) -> &'static [&'static str];
+
+    /// The members that say how a payload is read. Whoever changes one could change what is scored.
+    fn reading_members(&self) -> &'static [&'static str];
+
     /// The payload in `value`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 
 use super::{OutputSpec, OutputSpecs};
 use crate::codec::{self, Format, pointer_keys};
-use crate::open::fold;
+use crate::open::{self, fold};
 use crate::record::{Feature, Schema};
 
 /// A field of the sanitized output that must not change.
@@ -28,12 +28,10 @@ pub enum FeatureStep {
     Keep { format: Format },
 }
 
-/// Members that requests and events stand in.
-const AROUND: [&str; 4] = ["instances", "inputs", "data", "data_base64"];
+/// Members that requests stand in.
+const AROUND: [&str; 2] = ["instances", "inputs"];
 /// Members of a V2 request that say how it is read.
 const OF_REQUESTS: [&str; 3] = ["inputs", "parameters", "outputs"];
-/// Members of an event that say how it is read.
-const OF_EVENTS: [&str; 3] = ["specversion", "datacontenttype", "data_base64"];
 
 impl OutputSpecs {
     /// # Errors
@@ -95,10 +93,11 @@ fn places(schema: &Schema, reading: &codec::Config) -> Vec<(Vec<String>, String)
 fn feature_at(keys: &[String], places: &[(Vec<String>, String)], format: Format) -> Option<String> {
     let is_in = |names: &[&str], key: &str| names.iter().any(|name| fold::is_same(name, key));
     let around = format != Format::Json;
-    let event = matches!(format, Format::CloudEvents | Format::Auto);
-    let request = event || format == Format::OipJson;
+    let mut envelopes = open::all();
+    envelopes.retain(|envelope| format == Format::Auto || envelope.name() == format.name());
+    let request = !envelopes.is_empty() || format == Format::OipJson;
     let first = keys.first()?;
-    if event && is_in(&OF_EVENTS, first) {
+    if envelopes.iter().any(|envelope| is_in(envelope.reading_members(), first)) {
         return Some(first.clone());
     }
     let is_row = |key: &String| key == "*" || key.bytes().all(|byte| byte.is_ascii_digit());
@@ -107,7 +106,8 @@ fn feature_at(keys: &[String], places: &[(Vec<String>, String)], format: Format)
         if request && is_in(&OF_REQUESTS, key) {
             return Some(key.clone());
         }
-        let passes = is_row(key) || around && is_in(&AROUND, key);
+        let holds = envelopes.iter().any(|envelope| is_in(envelope.payload_members(), key));
+        let passes = is_row(key) || around && is_in(&AROUND, key) || holds;
         if !passes {
             break;
         }
