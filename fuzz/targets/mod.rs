@@ -15,8 +15,8 @@ pub use self::bundles::{bundle, network};
 pub use self::encrypted::csfle;
 pub use self::files::{alert, config, state};
 pub use self::records::{
-    codec_avro, codec_cloudevents, codec_f32_le, codec_f64_le, codec_json, codec_kserve_v1,
-    codec_oip_json, codec_oip_protobuf, codec_pick, codec_protobuf, codec_u8,
+    codec_avro, codec_cloudevents, codec_connect_json, codec_f32_le, codec_f64_le, codec_json,
+    codec_kserve_v1, codec_oip_json, codec_oip_protobuf, codec_pick, codec_protobuf, codec_u8,
 };
 pub use self::sealed::jwe;
 
@@ -29,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("bundle", bundle),
     ("codec_avro", codec_avro),
     ("codec_cloudevents", codec_cloudevents),
+    ("codec_connect_json", codec_connect_json),
     ("codec_f32_le", codec_f32_le),
     ("codec_f64_le", codec_f64_le),
     ("codec_json", codec_json),

@@ -38,6 +38,10 @@ pub fn codec_cloudevents(value: &[u8]) {
     every_stream(Format::CloudEvents, value, false);
 }
 
+pub fn codec_connect_json(value: &[u8]) {
+    every_stream(Format::ConnectJson, value, false);
+}
+
 pub fn codec_oip_protobuf(value: &[u8]) {
     every_stream(Format::OipProtobuf, value, false);
 }

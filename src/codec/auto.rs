@@ -15,7 +15,8 @@
 //!    are `u8`.
 //!
 //! A JSON dialect shows by members of the document: `specversion`, `instances`, `inputs` (an array
-//! of objects is V2, anything else TensorFlow's columns), or none of them.
+//! of objects is V2, anything else TensorFlow's columns), or none of them. `schema` (an object or `null`)
+//! and `payload` are `connect-json` if there is no third member and no feature stands in them.
 //!
 //! The sender must not choose what we score. So `auto` refuses: a document that shows two dialects, or
 //! one dialect and members named as the stream's features; text that looks like JSON, in UTF-8,
@@ -63,7 +64,8 @@ impl Rules {
             Some(fields) => fields.heads().collect(),
             None => layout.places().iter().map(|place| place.name.clone()).collect(),
         };
-        let names = names.into_iter().filter(|name| Sign::of(name).is_none());
+        let is_dialect = |name: &String| Sign::of(name).is_some_and(|sign| sign.is_dialect());
+        let names = names.into_iter().filter(|name| !is_dialect(name));
         let mut names: Vec<String> = names.map(|name| fold::folded(&name)).collect();
         names.sort_unstable();
         let cells = layout.is_numeric().then(|| layout.cells());
@@ -157,9 +159,12 @@ impl Rules {
             let read = document.deserialize_ignored_any(IgnoredAny).and_then(|_| document.end());
             return Ok(read.is_ok().then_some(Format::Json));
         }
-        let mut signs = Signs { names: &self.names, seen: [None; 3], named: false, twice: false };
+        let mut signs = Signs::new(&self.names);
         if document.deserialize_map(&mut signs).is_err() {
             return Ok(None);
+        }
+        if signs.schema && signs.payload && !signs.named && !signs.others {
+            return Ok(Some(Format::ConnectJson));
         }
         let shown = signs.seen.iter().flatten().count();
         match signs.seen.iter().flatten().next() {
@@ -176,6 +181,9 @@ enum Sign {
     Specversion,
     Instances,
     Inputs,
+    /// These show one together, and only alone.
+    Schema,
+    Payload,
 }
 
 impl Sign {
@@ -185,8 +193,15 @@ impl Sign {
             ("specversion", Self::Specversion),
             ("instances", Self::Instances),
             ("inputs", Self::Inputs),
+            ("schema", Self::Schema),
+            ("payload", Self::Payload),
         ];
         signs.into_iter().find(|(name, _)| fold::is_same(name, key)).map(|(_, sign)| sign)
+    }
+
+    /// Whether it shows a dialect by itself.
+    fn is_dialect(self) -> bool {
+        !matches!(self, Self::Schema | Self::Payload)
     }
 }
 
@@ -199,6 +214,18 @@ struct Signs<'a> {
     named: bool,
     /// A sign was seen twice.
     twice: bool,
+    /// There is a `schema` that is one, or says that there is none.
+    schema: bool,
+    payload: bool,
+    /// There is a member beside these two.
+    others: bool,
+}
+
+impl<'a> Signs<'a> {
+    fn new(names: &'a [String]) -> Self {
+        let (named, twice, schema, payload, others) = (false, false, false, false, false);
+        Self { names, seen: [None; 3], named, twice, schema, payload, others }
+    }
 }
 
 impl<'de> Visitor<'de> for &mut Signs<'_> {
@@ -211,12 +238,21 @@ impl<'de> Visitor<'de> for &mut Signs<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         while let Some((sign, named)) = object.next_key_seed(Key(self.names))? {
             self.named |= named;
+            self.others |= sign.is_none_or(Sign::is_dialect);
             let Some(sign) = sign else {
                 object.next_value::<IgnoredAny>()?;
                 continue;
             };
             let value = object.next_value::<&RawValue>()?.get();
             let format = match sign {
+                Sign::Schema => {
+                    self.schema = value == "null" || value.starts_with('{');
+                    continue;
+                }
+                Sign::Payload => {
+                    self.payload = true;
+                    continue;
+                }
                 Sign::Specversion => Format::CloudEvents,
                 Sign::Instances => Format::KserveV1,
                 Sign::Inputs => {

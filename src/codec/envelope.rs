@@ -81,7 +81,7 @@ mod tests {
     use crate::codec::conformance::{check_decode, check_with, encode};
     use crate::codec::table::{self, Table};
     use crate::codec::{Config, Format};
-    use crate::record::{Ambiguity, Feature, Schema, SchemaId};
+    use crate::record::{Ambiguity, Feature, FeatureId, Schema, SchemaId};
 
     fn codecs(schema: &Schema, format: Format) -> Codecs {
         Codecs::new(schema, &Config { format, value_bytes_max: 10_000, ..Config::default() })
@@ -146,6 +146,34 @@ mod tests {
             &event(r#""datacontenttype": "text/xml", "data": "<a/>""#),
             Err(Fault::UnknownFormat),
         );
+    }
+
+    #[test]
+    fn a_payload_of_connect_is_read_and_written_as_its_own_document_would_be() {
+        let features = vec![Feature::number("x", 0.0, 9.0), Feature::number("y", 0.0, 9.0)];
+        let schema = Schema { features };
+        for (format, payload, expected) in [
+            (Format::ConnectJson, r#"{"y": 2, "x": 1}"#, Ok(r#"{"y": 2, "x": 3.5}"#)),
+            (Format::Auto, "[1, 2]", Ok("[3.5, 2]")),
+            (Format::U8, r#"{"instances": [[1, 2]]}"#, Ok(r#"{"instances": [[3.5, 2]]}"#)),
+            (Format::Auto, "\"AQI=\"", Err(Fault::WrongType { feature: FeatureId(0) })),
+            (Format::Auto, "null", Err(Fault::NullValue)),
+            (Format::Auto, r#"{"schema": null, "payload": [1, 2]}"#, Err(Fault::UnknownFormat)),
+            (Format::Auto, &event(r#""data": [1, 2]"#), Err(Fault::UnknownFormat)),
+            (Format::Auto, "[1, {}]", Err(Fault::Unreadable { at: 33 })),
+        ] {
+            let codecs = codecs(&schema, format);
+            let codec = codecs.get(Format::ConnectJson).unwrap();
+            let text = |payload: &str| format!(r#"{{"schema": {{}}, "payload" : {payload} }}"#);
+            let original = text(payload);
+            let read = check_with(codec, 2, original.as_bytes(), &ContentHeaders::default());
+            assert_eq!(read, expected.map(|_| vec![1.0, 2.0]), "{original}");
+            let Ok(changed) = expected else { continue };
+            assert_eq!(encode(codec, original.as_bytes(), &[1.0, 2.0]), original.as_bytes());
+            assert_eq!(encode(codec, original.as_bytes(), &[3.5, 2.0]), text(changed).as_bytes());
+            let deep = text(&["[".repeat(100_000), "]".repeat(100_000)].concat());
+            assert_eq!(check_decode(codec, 2, deep.as_bytes()), None);
+        }
     }
 
     /// Whether its schema was fetched for another record must not decide what becomes of it.

@@ -41,6 +41,8 @@ pub enum Format {
     #[serde(rename = "cloudevents")]
     #[strum(serialize = "cloudevents")]
     CloudEvents,
+    /// `connect-json`: Kafka Connect's JSON with its schema, around any of the others.
+    ConnectJson,
     /// `confluent`: Avro, Protobuf or JSON Schema in a frame that names a registry's schema.
     Confluent,
     /// `f32-le`: the row as it is, 32-bit floats, little-endian.
@@ -82,7 +84,9 @@ impl Format {
     /// What a `content-type` header calls it, if anything does.
     pub fn content_type(self) -> Option<&'static str> {
         match self {
-            Self::Json | Self::KserveV1 | Self::OipJson => Some("application/json"),
+            Self::Json | Self::KserveV1 | Self::OipJson | Self::ConnectJson => {
+                Some("application/json")
+            }
             Self::OipProtobuf => Some("application/x-protobuf"),
             Self::CloudEvents => Some("application/cloudevents+json"),
             Self::F32Le => Some("application/x-f32-le"),
@@ -95,7 +99,8 @@ impl Format {
     /// Whether its values are JSON documents: a stream configured so says which dialect
     /// `application/json` means.
     pub fn is_json(self) -> bool {
-        matches!(self, Self::Json | Self::KserveV1 | Self::OipJson | Self::CloudEvents)
+        let dialects = [Self::Json, Self::KserveV1, Self::OipJson];
+        dialects.contains(&self) || matches!(self, Self::CloudEvents | Self::ConnectJson)
     }
 
     /// Whether its values can have fields that a pointer names.
@@ -177,7 +182,7 @@ mod tests {
             let Some(name) = format.content_type() else { continue };
             let read = ContentType::read(name.as_bytes()).unwrap();
             let settled = match format {
-                Format::Json | Format::KserveV1 | Format::OipJson => ContentType::Json,
+                _ if name == "application/json" => ContentType::Json,
                 Format::OipProtobuf => ContentType::Protobuf,
                 _ => ContentType::Of(format),
             };

@@ -6,6 +6,7 @@
 
 mod arena;
 mod cloudevents;
+mod connect_json;
 mod content_headers;
 mod csfle;
 pub(crate) mod fold;
@@ -25,6 +26,7 @@ use crate::record::{Fault, Unread};
 
 pub use arena::{Arena, wipe};
 pub use cloudevents::CloudEvents;
+pub use connect_json::ConnectJson;
 pub use content_headers::{ContentHeaders, Header};
 pub use csfle::{BadDataKey, CsfleLock, CsfleOpener, CsfleSpec, DataKey, KEYS_MAX, UnusableRule};
 pub use jose::{
@@ -64,7 +66,7 @@ pub trait Envelope: fmt::Debug + Send + Sync {
 
 /// All envelopes. Encryption is not among them.
 pub fn all() -> Vec<Arc<dyn Envelope>> {
-    vec![Arc::new(CloudEvents)]
+    vec![Arc::new(CloudEvents), Arc::new(ConnectJson)]
 }
 
 /// What an envelope holds, and what it says of it.

@@ -90,9 +90,28 @@ pub fn raw<'t, const N: usize>(
     text: &'t str,
     names: [&str; N],
 ) -> Result<[Option<&'t RawValue>; N], Fault> {
+    read(text, names, false)
+}
+
+/// The text of each member of `text`, which has no others than these.
+///
+/// # Errors
+/// As [`raw`], or if there is another member.
+pub fn exactly<'t, const N: usize>(
+    text: &'t str,
+    names: [&str; N],
+) -> Result<[Option<&'t RawValue>; N], Fault> {
+    read(text, names, true)
+}
+
+fn read<'t, const N: usize>(
+    text: &'t str,
+    names: [&str; N],
+    closed: bool,
+) -> Result<[Option<&'t RawValue>; N], Fault> {
     let doubt = Doubt::default();
     let mut document = serde_json::Deserializer::from_str(text);
-    let read = document.deserialize_map(Raw { names, doubt: &doubt });
+    let read = document.deserialize_map(Raw { names, closed, doubt: &doubt });
     let read = read.and_then(|found| document.end().map(|()| found));
     doubt.resolve(read, |error| unreadable(error, text, text))
 }
@@ -116,6 +135,8 @@ pub fn byte_of(error: &serde_json::Error, value: &[u8]) -> usize {
 
 struct Raw<'a, 'n, const N: usize> {
     names: [&'n str; N],
+    /// Whether an object may have no other members.
+    closed: bool,
     doubt: &'a Doubt,
 }
 
@@ -126,12 +147,18 @@ impl<'de, const N: usize> Visitor<'de> for Raw<'_, '_, N> {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let mut found = [None; N];
-        members(object, &self.names, self.doubt, |which, object| {
-            found[which] = Some(object.next_value()?);
-            Ok(())
-        })?;
+        let mut members = Members::new(&self.names);
+        while let Some(which) =
+            object.next_key_seed(Key { members: &mut members, doubt: self.doubt })?
+        {
+            match which {
+                Some(which) => found[which] = Some(object.next_value()?),
+                None if self.closed => return Err(A::Error::custom("a member too many")),
+                None => drop(object.next_value::<IgnoredAny>()?),
+            }
+        }
         Ok(found)
     }
 }

@@ -40,6 +40,42 @@ fn a_document_shows_its_dialect_by_its_members() {
     }
 }
 
+const CONNECT: &str = r#"{"schema": {"type": "struct"}, "payload": {"x": 1, "y": 2}}"#;
+
+#[test]
+fn connects_envelope_shows_by_its_two_members_unless_there_is_a_third_or_a_feature_stands_there() {
+    let check = |rules: &Rules, text: &str, expected| {
+        for headers in [ContentHeaders::default(), said("application/json")] {
+            check(rules, headers, text.as_bytes(), expected);
+        }
+    };
+    let auto = rules(Format::Auto, false);
+    let both = Some(Format::ConnectJson);
+    for text in [
+        CONNECT,
+        r#" {"payload": null, "schema": null}"#,
+        // Which it is, its reader finds out.
+        r#"{"payload": [1], "schema": null, "payload": [2]}"#,
+        r#"{"PAYLOAD": [1], "schema": null}"#,
+    ] {
+        check(&auto, text, both);
+        assert!(auto.pick(&said("application/cloudevents+json"), text.as_bytes()).is_err());
+    }
+    for (text, expected) in [
+        (r#"{"payload": {"x": 1, "y": 2}}"#, Some(Format::Json)),
+        (r#"{"schema": null, "payload": {}, "k": 1}"#, Some(Format::Json)),
+        (r#"{"schema": "v1", "payload": {}}"#, Some(Format::Json)),
+        (r#"{"schema": null, "payload": {}, "instances": [[1, 2]]}"#, Some(Format::KserveV1)),
+        (r#"{"schema": null, "payload": {}, "x": 1, "instances": [[1, 2]]}"#, None),
+    ] {
+        check(&auto, text, expected);
+    }
+    let layout = Layout::new(&Schema { features: vec![Feature::number("x", 0.0, 1.0)] }, 999);
+    let fields = Fields::new(vec!["/payload/x".into()]).unwrap();
+    let own = Rules::new(&layout, Format::Auto, Some(&fields), false);
+    check(&own, CONNECT, Some(Format::Json));
+}
+
 /// A sender's headers must not choose what is scored.
 #[test]
 fn no_header_and_no_bytes_change_the_format_that_a_stream_names() {

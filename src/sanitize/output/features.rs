@@ -204,6 +204,12 @@ mod tests {
             check(format, None, (&[], &["/data/customer"]), None);
             check(format, None, (&[], &["/source"]), None);
         }
+        for format in [Format::Auto, Format::ConnectJson] {
+            check(format, None, (&[], &["/payload/amount"]), Some("amount"));
+            check(format, None, (&[], &["/payload/instances/*/age"]), Some("age"));
+            check(format, None, (&[], &["/schema/fields"]), Some("schema"));
+            check(format, None, (&[], &["/payload/customer"]), None);
+        }
     }
 
     #[test]
