@@ -6,7 +6,7 @@ use super::Exit;
 use super::config::ConfigFile;
 use super::places;
 use super::topics as topics_command;
-use crate::config::{Config, Route, Stream, To};
+use crate::config::{Config, Route, Stream};
 use crate::decide::{Mode, OnFlagged};
 use crate::model::Runtime;
 use crate::open::OpenerSpec;
@@ -194,14 +194,7 @@ fn routes(config: &Config) -> Vec<String> {
         return vec![error.to_string()];
     }
     for Route { name, to, .. } in &config.routes {
-        let whom = match to {
-            To::Log => "the log",
-            To::OpenLineage { .. } => "a catalogue of lineage",
-            To::Alertmanager { .. } => "an Alertmanager",
-            To::Webhook { secret: Some(_), .. } => "a webhook, signed",
-            To::Webhook { secret: None, .. } => "a webhook, unsigned",
-        };
-        println!("✓ route {name}: {whom}");
+        println!("✓ route {name}: {}", to.whom());
     }
     vec![]
 }

@@ -44,6 +44,19 @@ pub enum To {
     },
 }
 
+impl To {
+    /// Whom it tells, as `check` writes it.
+    pub fn whom(&self) -> &'static str {
+        match self {
+            Self::Log => "the log",
+            Self::Alertmanager { .. } => "an Alertmanager",
+            Self::OpenLineage { .. } => "a catalogue of lineage",
+            Self::Webhook { secret: Some(_), .. } => "a webhook, signed",
+            Self::Webhook { secret: None, .. } => "a webhook, unsigned",
+        }
+    }
+}
+
 /// What `kind` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -1,14 +1,46 @@
 //! What the world calls a message about an incident: CloudEvents' attributes, and an id.
 //!
 //! CloudEvents 1.0, Kafka protocol binding, binary mode: the attributes are headers, the value is
-//! the data. Two messages with the same bytes are the same message, so the id is made from them:
+//! the data. A route may write the same attributes into a document. Two messages with the same bytes are the same message, so the id is made from them:
 //! whoever writes or sends one twice, under at-least-once or after a crash, gives it the same id.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use serde::Serialize;
+
 use super::Alert;
+
+/// What CloudEvents says of a message, wherever it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EventAttributes<'a> {
+    pub specversion: &'static str,
+    pub id: String,
+    pub source: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// RFC 3339; left out if it is empty.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub time: &'a str,
+    pub subject: &'a str,
+    pub datacontenttype: &'static str,
+}
+
+impl<'a> EventAttributes<'a> {
+    /// Of a change of the incident `key`, whose bytes are `value`.
+    pub fn new(stream: &str, key: &'a str, status: &str, time: &'a str, value: &[u8]) -> Self {
+        Self {
+            specversion: "1.0",
+            id: id(key, status, value),
+            source: format!("/tripline/{stream}"),
+            kind: format!("dev.tripline.incident.{status}"),
+            time,
+            subject: key,
+            datacontenttype: "application/json",
+        }
+    }
+}
 
 /// Headers of a record of the alerts topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +54,16 @@ impl Event {
     pub fn new(alert: &Alert, value: &[u8]) -> Self {
         let status = serde_json::to_value(alert.status).unwrap_or_default();
         let status = status.as_str().unwrap_or_default();
-        let key = alert.dedup_key.as_str();
+        let says =
+            EventAttributes::new(&alert.stream, &alert.dedup_key, status, &alert.until, value);
         Self([
-            ("ce_specversion", "1.0".into()),
-            ("ce_id", id(key, status, value).into()),
-            ("ce_source", format!("/tripline/{}", alert.stream).into()),
-            ("ce_type", format!("dev.tripline.incident.{status}").into()),
-            ("ce_time", alert.until.as_str().into()),
-            ("ce_subject", key.into()),
-            ("content-type", "application/json".into()),
+            ("ce_specversion", says.specversion.into()),
+            ("ce_id", says.id.into()),
+            ("ce_source", says.source.into()),
+            ("ce_type", says.kind.into()),
+            ("ce_time", says.time.into()),
+            ("ce_subject", says.subject.into()),
+            ("content-type", says.datacontenttype.into()),
         ])
     }
 

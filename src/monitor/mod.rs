@@ -14,7 +14,7 @@ mod words;
 
 pub use alert::{Alert, Budget, TypicalRecord, WhyFlagged};
 pub use cause::Cause;
-pub use event::{Event, id};
+pub use event::{Event, EventAttributes, id};
 pub use finding::{ClientEvidence, Finding, RowPlace};
 pub use incident::{About, CoarserSet, ExposedSet, Incident, Member, Samples, Status};
 pub use lineage::{

@@ -74,8 +74,21 @@ impl Post {
     /// # Errors
     /// Unless the receiver says that it has it.
     pub fn send(&self, headers: &[(&str, &str)], body: &[u8]) -> Result<(), Refusal> {
+        self.send_as("application/json", headers, body)
+    }
+
+    /// Posts `body`, of this type, under `headers`.
+    ///
+    /// # Errors
+    /// Unless the receiver says that it has it.
+    pub fn send_as(
+        &self,
+        content_type: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<(), Refusal> {
         let later = |reason: String| Refusal::Later { reason, after: None };
-        let reply = self.exchange(("application/json", headers), body, self.timeout);
+        let reply = self.exchange((content_type, headers), body, self.timeout);
         let Reply { status, after, body } = reply.map_err(later)?;
         monitor(status, after, &self.words(&String::from_utf8_lossy(&body)))
     }
