@@ -17,7 +17,7 @@ pub struct Route {
     /// `name = "log"`: what metrics and logs call it, and its consumer group
     /// (`<kafka.group>.route:<name>`: no stream's group has a colon).
     pub name: String,
-    /// `kind = "log"`: how it tells: `"log"`, `"alertmanager"`, `"webhook"`, or events of lineage: `"openlineage"`.
+    /// `kind = "log"`: how it tells: `"log"`, `"alertmanager"`, `"webhook"`, `"cloudevents"`, or events of lineage: `"openlineage"`.
     pub to: To,
     /// `streams`: those whose incidents it tells; unless given all of the alerts topics.
     pub streams: Option<Vec<String>>,
@@ -32,6 +32,10 @@ pub enum To {
         /// `resend_ms = 60000`: how often what still fires is said again, 1000 to 600000. Four times
         /// this without a word, and Alertmanager takes it for resolved.
         resend: Duration,
+    },
+    /// A sink of events, such as Knative's broker.
+    CloudEvents {
+        at: Endpoint,
     },
     /// Events of lineage, not incidents.
     OpenLineage {
@@ -50,6 +54,7 @@ impl To {
         match self {
             Self::Log => "the log",
             Self::Alertmanager { .. } => "an Alertmanager",
+            Self::CloudEvents { .. } => "a sink of CloudEvents",
             Self::OpenLineage { .. } => "a catalogue of lineage",
             Self::Webhook { secret: Some(_), .. } => "a webhook, signed",
             Self::Webhook { secret: None, .. } => "a webhook, unsigned",
@@ -62,6 +67,7 @@ impl To {
 enum Kind {
     Log,
     Alertmanager,
+    CloudEvents,
     OpenLineage,
     Webhook,
 }
@@ -92,6 +98,7 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
     let kinds = [
         ("log", Kind::Log),
         ("alertmanager", Kind::Alertmanager),
+        ("cloudevents", Kind::CloudEvents),
         ("openlineage", Kind::OpenLineage),
         ("webhook", Kind::Webhook),
     ];
@@ -107,6 +114,9 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
             }
             (Kind::OpenLineage, "secret") => {
                 ("a catalogue looks at no signature", "leave it out, or write `token`")
+            }
+            (Kind::CloudEvents, "secret") => {
+                ("a sink of events looks at no signature", "leave it out, or write `token`")
             }
             (Kind::Alertmanager, "secret") => {
                 ("Alertmanager looks at no signature", "leave it out, or write `token`")
@@ -139,6 +149,7 @@ fn route(mut section: Section<'_>, streams: &[Stream], earlier: &[Route]) -> Rou
     let to = match kind {
         Kind::Log => To::Log,
         Kind::Alertmanager => To::Alertmanager { at, resend },
+        Kind::CloudEvents => To::CloudEvents { at },
         Kind::OpenLineage => To::OpenLineage { at },
         Kind::Webhook => To::Webhook { at, secret },
     };
@@ -248,6 +259,20 @@ mod tests {
         let said = Config::read(Path::new("t"), &format!("{BEGIN}{both}"), [], &auth);
         let said = said.unwrap_err().to_string();
         assert!(said.contains("beside a login") && !said.contains("c4n4ry"), "{said}");
+    }
+
+    #[test]
+    fn a_sink_of_events_has_an_address_of_its_own_and_looks_at_no_signature() {
+        let read = |lines: &str| {
+            let text = format!("{BEGIN}[[route]]\nname = \"bus\"\nkind = \"cloudevents\"\n{lines}");
+            Config::read(Path::new("t.toml"), &text, [], &fetch)
+        };
+        let url = "http://broker-ingress.knative-eventing/ns/default?x=1";
+        let config = read(&format!("url = \"{url}\"\n")).unwrap();
+        let To::CloudEvents { at } = &config.routes[1].to else { panic!("{:?}", config.routes) };
+        assert_eq!(at.url.expose(), url);
+        let said = read("secret = { env = \"HEADER\" }\n").unwrap_err().to_string();
+        assert!(said.contains("looks at no signature") && said.contains("route[1].url"), "{said}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What brings incidents from the alerts topics to people. One file per route.
 
 mod alertmanager;
+mod cloudevents;
 mod counters;
 mod desk;
 mod log;
@@ -65,6 +66,7 @@ fn receiver(route: &Route) -> Result<(&'static str, Box<dyn Receiver>), CaFileEr
         To::Alertmanager { at, resend } => {
             ("alertmanager", Box::new(alertmanager::Alertmanager::new(at, *resend)?))
         }
+        To::CloudEvents { at } => ("cloudevents", Box::new(cloudevents::EventSink::new(at)?)),
         To::Log => ("log", Box::new(log::Log::new(&route.name))),
         To::OpenLineage { at } => {
             let streams = route.streams.as_deref();

@@ -101,15 +101,26 @@ fn read(stream: &TcpStream) -> Option<Request> {
 
 /// Holds every signature against an implementation that is not ours.
 pub fn check_signatures(requests: &[Request]) {
+    assert_eq!(ask("webhook.py", &[SECRET], requests).len(), requests.len());
+}
+
+/// Each request as the SDK of CloudEvents reads it.
+pub fn read_events(requests: &[Request]) -> Vec<Value> {
+    let lines = ask("events.py", &[], requests);
+    lines.iter().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+/// The lines that a script of `tests/clients` writes about `requests`.
+fn ask(script: &str, arguments: &[&str], requests: &[Request]) -> Vec<String> {
     let line = |request: &Request| {
         let body = STANDARD.encode(&request.body);
         format!("{}\n", json!({"headers": request.headers, "body": body}))
     };
     let lines: String = requests.iter().map(line).collect();
-    let mut script = Process::client("webhook.py", &[SECRET]);
+    let mut script = Process::client(script, arguments);
     let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     child.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("its end");
     assert!(output.status.success());
-    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), requests.len());
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }

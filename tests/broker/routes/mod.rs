@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use alerting::{Alertmanager, check_metrics, tool};
-use hook::{Hook, Request, check_signatures};
+use hook::{Hook, Request, check_signatures, read_events};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 use site::{ALERTS, SECRET, SOON, Site, get, metric};
@@ -298,6 +298,44 @@ fn what_the_page_on_alerts_shows_is_taken_by_alertmanager() {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{said}\n{block}");
     }
+}
+
+/// Read by the SDK of CloudEvents, as any sink would.
+#[test]
+fn a_sink_of_cloudevents_has_each_change_once_and_a_second_try_has_the_same_id() {
+    let _turn = turn_of("routes");
+    let port = free_port();
+    let site = Site::new(&format!(
+        r#"
+[[route]]
+name = "bus"
+kind = "cloudevents"
+url = "http://127.0.0.1:{port}/ml/default"
+"#
+    ));
+    let _tail = ShowOnPanic(site.log.clone());
+    site.say("a", "firing", "critical");
+    let hook = Hook::listen(port, |number, _| Some(if number == 0 { 503 } else { 202 }));
+    let mut guard = site.start();
+    hook.wait_for(2);
+    site.say("a", "resolved", "critical");
+    let requests = hook.wait_for(3);
+    let events = read_events(&requests);
+    assert_eq!(events[0], events[1]);
+    assert_ne!(events[1]["attributes"]["id"], events[2]["attributes"]["id"]);
+    for (event, status) in events.iter().zip(["firing", "firing", "resolved"]) {
+        let attributes = &event["attributes"];
+        assert_eq!(attributes["type"], format!("dev.tripline.incident.{status}"), "{event:#}");
+        assert_eq!(attributes["source"], "/tripline/rows", "{event:#}");
+        assert_eq!(attributes["subject"], "a", "{event:#}");
+        assert_eq!(attributes["time"], "2026-11-23T18:53:10Z", "{event:#}");
+        assert_eq!(
+            (&event["data"]["dedup_key"], &event["data"]["status"]),
+            (&"a".into(), &status.into())
+        );
+    }
+    wait_until("its commit", SOON, || site.committed("bus") == (2, 2));
+    assert!(guard.terminate(Duration::from_secs(20)).success());
 }
 
 #[test]
