@@ -8,7 +8,8 @@
 //! What it cannot read: an envelope in an envelope, and a payload that is a string, such as the base64 of
 //! Connect's type `bytes`. It cannot see that a payload does not fit its schema.
 //!
-//! Source: Apache Kafka 3.9, `org.apache.kafka.connect.json.JsonConverter.toConnectData`.
+//! Source: `org.apache.kafka.connect.json.JsonConverter` of Apache Kafka 4.1, which wrote the first example of the tests and refuses
+//! what they say it refuses. Of a member that stands twice it reads the last one, and nothing behind the object: we refuse both.
 
 use std::borrow::Cow;
 
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
     use crate::record::Ambiguity;
 
-    /// As the converter writes `{"x": 1}` of the struct `R`.
+    /// As the converter writes it.
     const WRITTEN: &str = r#"{"schema":{"type":"struct","fields":[{"type":"double","optional":false,"field":"x"}],"optional":false,"name":"R"},"payload":{"x":1.0}}"#;
 
     fn open(value: &[u8]) -> Result<Payload<'_>, Unread> {
