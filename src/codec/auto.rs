@@ -23,8 +23,8 @@
 //! UTF-16 or UTF-32, and is read as anything else; JSON that reads as Protobuf too.
 //!
 //! What it cannot see: whether bytes are meant as raw numbers of another size. Four `u8` rows are as
-//! long as one of `f32-le`, two of those as one of `f64-le`, which only its type shows; with a registry, a raw row that begins with 0 or 1 is taken for a frame.
-//! Streams whose senders are not trusted should name their format.
+//! long as one of `f32-le`, and two of those as one of `f64-le`; only a type shows `f64-le`. With a registry, a
+//! raw row that begins with 0 or 1 is taken for a frame. Streams whose senders are not trusted should name their format.
 
 use std::fmt;
 
