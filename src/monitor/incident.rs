@@ -33,7 +33,7 @@ pub struct Incident {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<ExposedSet>,
     /// In the order in which they fired.
-    pub members: Vec<Member>,
+    pub members: Vec<FiredWatch>,
 }
 
 /// A set of features of which too many rows stand in small groups.
@@ -179,7 +179,7 @@ pub fn most_are_lost(counts: &Counts) -> bool {
 /// A watch that fired.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Member {
+pub struct FiredWatch {
     /// Its place among the stream's watches.
     pub watch: usize,
     pub cause: Cause,
@@ -191,7 +191,7 @@ pub struct Member {
     pub firing: bool,
 }
 
-impl Member {
+impl FiredWatch {
     /// Which watch it is: of which partition, if those are judged one by one, and its number.
     pub fn place(&self) -> (Option<Partition>, usize) {
         (self.finding.partition, self.watch)

@@ -14,7 +14,7 @@ use self::recurrence::came_back;
 use crate::bundle::Digest;
 use crate::decide::Mode;
 use crate::monitor::incident::{ExposedSet, IncidentNotice, Past, most_are_lost};
-use crate::monitor::{About, Alert, Cause, Finding, Incident, Member, Status};
+use crate::monitor::{About, Alert, Cause, Finding, FiredWatch, Incident, Status};
 use crate::record::{Partition, Timestamp};
 use crate::watch::Counts;
 
@@ -94,7 +94,7 @@ impl Incidents {
             let parent = cause.parents().iter().find(joins);
             let home = *parent.unwrap_or(&cause);
             let inhibited = parent.is_some();
-            let member = Member { watch, cause, since, finding, inhibited, firing: true };
+            let member = FiredWatch { watch, cause, since, finding, inhibited, firing: true };
             if !self.open.contains_key(&home) {
                 let partition = member.finding.partition;
                 let past = |since| past(since, partition);
@@ -162,7 +162,7 @@ impl Incidents {
         let children: Vec<&Incident> = self.open.values().filter(brought).collect();
         for child in &children {
             let members = child.members.iter().filter(|member| member.firing).cloned();
-            let inhibited = members.map(|member| Member { inhibited: true, ..member });
+            let inhibited = members.map(|member| FiredWatch { inhibited: true, ..member });
             let room = MEMBERS_MAX.saturating_sub(incident.members.len() + 1);
             incident.members.extend(inhibited.take(room));
         }
@@ -184,7 +184,7 @@ impl Incidents {
         for (&cause, incident) in &mut self.open {
             let member = incident.members.iter_mut().find(|member| member.place() == place);
             member.into_iter().for_each(|member| member.firing = false);
-            let still = |member: &Member| member.firing && !member.inhibited;
+            let still = |member: &FiredWatch| member.firing && !member.inhibited;
             if !incident.members.is_empty() && !incident.members.iter().any(still) {
                 over.push(cause);
             }
@@ -229,7 +229,7 @@ impl Incidents {
     pub fn under(
         &mut self,
         about: &About,
-        goes_on: impl Fn(&Member) -> Option<usize>,
+        goes_on: impl Fn(&FiredWatch) -> Option<usize>,
         note: &str,
         alerts: &mut Vec<Alert>,
     ) {

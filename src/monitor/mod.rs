@@ -16,7 +16,7 @@ pub use alert::{Alert, Budget, TypicalRecord, WhyFlagged};
 pub use cause::Cause;
 pub use event::{Event, EventAttributes, id};
 pub use finding::{ClientEvidence, Finding, RowPlace};
-pub use incident::{About, CoarserSet, ExposedSet, Incident, Member, Samples, Status};
+pub use incident::{About, CoarserSet, ExposedSet, FiredWatch, Incident, Samples, Status};
 pub use lineage::{
     LineageChange, LineageEvent, LineageFacts, LineageField, LineageOutput, LineageState,
 };

@@ -28,7 +28,7 @@ const GENERIC: &[(&str, &[&str])] = &[
     ),
     (
         "Kafka's own names: `shell` has the real ones, `sim` the simulated ones",
-        &["Cluster", "Fetched", "Group", "Member", "Session", "Topic"],
+        &["Cluster", "Fetched", "Group", "Session", "Topic"],
     ),
 ];
 
@@ -44,7 +44,6 @@ const LEFT: &[&str] = &[
     "Clean",
     "Columns",
     "Counted",
-    "Desk",
     "Doubt",
     "Event",
     "Excess",

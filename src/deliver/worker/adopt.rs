@@ -3,10 +3,10 @@
 use tracing::info;
 
 use super::halves::RequestHalves;
-use super::{Desk, Last};
+use super::{Last, WorkerParts};
 use crate::deliver::{Scorer, Session, SessionError};
 
-impl<R: Scorer> Desk<R> {
+impl<R: Scorer> WorkerParts<R> {
     /// Scores by the next revision, if there is one. What was scored by the last one is committed before: no transaction
     /// holds outputs or evidence of two revisions.
     ///

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::Desk;
+use super::WorkerParts;
 use crate::deliver::refusal::Facts;
 use crate::deliver::{CrashLoopGuard, Fetched, Scorer};
 use crate::record::{Offset, Partition};
 
-impl<R: Scorer> Desk<R> {
+impl<R: Scorer> WorkerParts<R> {
     /// Takes two kinds of records out of `messages`, and returns them:
     ///
     /// - The first record that must be scored alone, because records of its partition may have ended the process. All

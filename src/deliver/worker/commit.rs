@@ -2,7 +2,7 @@
 
 use tracing::debug;
 
-use super::{Desk, LANE_KEY, Last, Slot};
+use super::{LANE_KEY, Last, Slot, WorkerParts};
 use crate::clients::{VisitMessage, Visits};
 use crate::deliver::{Output, Scorer, Session, SessionError};
 use crate::record::{Offset, Partition};
@@ -19,7 +19,7 @@ impl Slot {
     }
 }
 
-impl<R: Scorer> Desk<R> {
+impl<R: Scorer> WorkerParts<R> {
     /// Commits outputs, evidence, state and offsets together. Does nothing if nothing was sent.
     pub(super) fn commit<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let has_passed_over = || self.partitions.slots().any(|(_, slot)| slot.passed_over);

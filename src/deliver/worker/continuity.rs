@@ -13,7 +13,7 @@ use tracing::{error, info};
 use super::begin::unfit;
 use super::commit::EVIDENCE_PARTITION;
 use super::partitions::{Pause, Why};
-use super::{Desk, Slot};
+use super::{Slot, WorkerParts};
 use crate::deliver::{Fetched, Output, Scorer, Session, SessionError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::{Discontinuity, LaneError};
@@ -99,7 +99,7 @@ fn loss(partition: Partition, from: Offset, gone: Discontinuity, waits: bool) ->
     Loss { partition, from, to: next, unread, cause, waits }
 }
 
-impl<R: Scorer> Desk<R> {
+impl<R: Scorer> WorkerParts<R> {
     /// Compares the input with what is known of it, if there is a new answer or the log did not have the next offset.
     pub(super) fn check_input<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         let now = session.now();

@@ -42,15 +42,15 @@ pub use work::BATCH_BYTES_MAX;
 /// Scores the partitions that its consumer group assigns to it.
 pub struct Worker<S, R: Scorer> {
     session: S,
-    desk: Desk<R>,
+    parts: WorkerParts<R>,
     recovery: Recovery,
 }
 
 /// A worker without a session. It remembers what it announced, because a worker that is fenced has not ended.
-pub struct Resting<R: Scorer>(Desk<R>);
+pub struct Resting<R: Scorer>(WorkerParts<R>);
 
 /// All of a worker but its session. The session lends messages out while the rest works on them.
-struct Desk<R: Scorer> {
+struct WorkerParts<R: Scorer> {
     stream: Arc<Stream>,
     scorer: R,
     /// Where the next revision arrives.
@@ -142,7 +142,7 @@ impl<R: Scorer> Resting<R> {
         progress: Arc<Progress>,
     ) -> Self {
         progress.adopt(&scorer.revision());
-        Self(Desk {
+        Self(WorkerParts {
             halves: RequestHalves::new(&stream),
             stream,
             scorer,
@@ -166,14 +166,14 @@ impl<R: Scorer> Resting<R> {
 
     /// It tells `queue` of each batch that it commits. `group` is its consumer group.
     pub fn telling(mut self, queue: SpanQueue, group: String) -> Self {
-        let Desk { stream, scorer, spans, .. } = &mut self.0;
+        let WorkerParts { stream, scorer, spans, .. } = &mut self.0;
         *spans = Some(OpenSpans::new(queue, group, stream, scorer.revision()));
         self
     }
 
     /// Begins. The group will assign partitions later.
     pub fn join<S: Session>(self, session: S) -> Worker<S, R> {
-        Worker { session, desk: self.0, recovery: Recovery::default() }
+        Worker { session, parts: self.0, recovery: Recovery::default() }
     }
 }
 
@@ -192,10 +192,10 @@ impl<S: Session, R: Scorer> Worker<S, R> {
 
     /// Gives its partitions up and returns its session. Nothing is committed.
     pub fn rest(mut self) -> (S, Resting<R>) {
-        self.desk.clear();
-        self.desk.opened = None;
-        self.desk.tell(OpenSpans::clear);
-        (self.session, Resting(self.desk))
+        self.parts.clear();
+        self.parts.opened = None;
+        self.parts.tell(OpenSpans::clear);
+        (self.session, Resting(self.parts))
     }
 
     /// One turn: a batch, and whatever else is due. It waits a moment if there is nothing to do.
@@ -203,10 +203,10 @@ impl<S: Session, R: Scorer> Worker<S, R> {
     /// # Errors
     /// Only [`SessionError::Fenced`]: the caller must leave and touch nothing. All other errors are dealt with here.
     pub fn turn(&mut self) -> Result<(), SessionError> {
-        self.desk.progress.beat(self.session.wall());
-        self.desk.look(&self.session);
+        self.parts.progress.beat(self.session.wall());
+        self.parts.look(&self.session);
         let step = match self.recovery.advance(&mut self.session) {
-            Ok(true) => self.desk.turn(&self.session),
+            Ok(true) => self.parts.turn(&self.session),
             Ok(false) => Ok(()),
             Err(error) => Err(error),
         };
@@ -215,9 +215,9 @@ impl<S: Session, R: Scorer> Worker<S, R> {
 
     /// Commits what was read. It is the last thing that a worker does.
     pub fn finish(mut self) {
-        let partitions: Vec<Partition> = self.desk.crash_loops.keys().copied().collect();
+        let partitions: Vec<Partition> = self.parts.crash_loops.keys().copied().collect();
         if self.recovery.is_over()
-            && let Err(error) = self.desk.part_with(&self.session, &partitions)
+            && let Err(error) = self.parts.part_with(&self.session, &partitions)
         {
             // What is not committed is done again by the next worker.
             warn!(%error, "the last commit failed");
@@ -226,30 +226,30 @@ impl<S: Session, R: Scorer> Worker<S, R> {
 
     /// The lanes of the partitions that are read now.
     pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        self.desk.partitions.slots().map(|(_, slot)| &slot.lane)
+        self.parts.partitions.slots().map(|(_, slot)| &slot.lane)
     }
 
     /// Every lane begins again at its last commit. If everything since is undone, the lane is as it was then. Otherwise its
     /// state is read from the log.
     fn give_up(&mut self, error: SessionError) -> Result<(), SessionError> {
-        let Self { session, desk, recovery } = self;
-        desk.halves.clear();
-        desk.tell(OpenSpans::clear);
-        let GivenUp { error, undone } = recovery.give_up(error, session, &desk.progress)?;
+        let Self { session, parts, recovery } = self;
+        parts.halves.clear();
+        parts.tell(OpenSpans::clear);
+        let GivenUp { error, undone } = recovery.give_up(error, session, &parts.progress)?;
         let begun = match error {
             SessionError::Consumer { .. } => Err(error),
             SessionError::Refused { refusals, beside } => {
-                desk.refused(session, &refusals, &beside, undone)
+                parts.refused(session, &refusals, &beside, undone)
             }
             error => {
-                desk.refusals.forget_attempts();
-                desk.arrivals.unknown();
-                desk.forget_uncommitted(session, &error.to_string())
+                parts.refusals.forget_attempts();
+                parts.arrivals.unknown();
+                parts.forget_uncommitted(session, &error.to_string())
             }
         };
         if begun.is_err() {
             // The consumer will be a new one, and the group will assign partitions to it.
-            desk.clear();
+            parts.clear();
             recovery.begin(session.now());
             session.discard_consumer();
         }
@@ -257,7 +257,7 @@ impl<S: Session, R: Scorer> Worker<S, R> {
     }
 }
 
-impl<R: Scorer> Desk<R> {
+impl<R: Scorer> WorkerParts<R> {
     /// Does `what` with the batches of the open transaction, if anybody is told of batches.
     fn tell(&mut self, what: impl FnOnce(&mut OpenSpans)) {
         if let Some(spans) = &mut self.spans {

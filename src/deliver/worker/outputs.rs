@@ -6,13 +6,13 @@
 
 use tracing::error;
 
-use super::{Desk, Slot};
+use super::{Slot, WorkerParts};
 use crate::deliver::{Scorer, Session, SessionError};
 use crate::record::{Extent, Offset, Partition, TopicPartition};
 use crate::score::Survey;
 use crate::watch::{Loss, LossCause};
 
-impl<R: Scorer> Desk<R> {
+impl<R: Scorer> WorkerParts<R> {
     /// The number of partitions that every output has; asked again if it was too low.
     pub(super) fn count_outputs<S: Session>(
         &mut self,

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::begin::{begin, unfit};
 use super::partitions::{Pause, Why};
-use super::{Desk, LANE_KEY, Slot};
+use super::{LANE_KEY, Slot, WorkerParts};
 use crate::deliver::{
     Beginning, CRASH_LOOP_KEY, Change, CrashLoopGuard, Kept, Output, Progress, Refusal, Scorer,
     Session, SessionError,
@@ -19,7 +19,7 @@ type Begun = (Lane, Option<Offset>);
 /// Where a partition begins, or why that is not known yet.
 type Restored = Result<Begun, Why>;
 
-impl<R: Scorer> Desk<R> {
+impl<R: Scorer> WorkerParts<R> {
     /// Handles assignments and revocations.
     pub(super) fn rebalance<S: Session>(&mut self, session: &S) -> Result<(), SessionError> {
         while let Some(change) = session.change() {
@@ -335,7 +335,7 @@ impl<R: Scorer> Desk<R> {
         let [state, crash_loop] = &beginning.kept[..] else {
             unreachable!("two keys were asked for")
         };
-        let Desk { stream, scorer, timing, .. } = &*self;
+        let WorkerParts { stream, scorer, timing, .. } = &*self;
         let begun = begin(&beginning, scorer.baseline(), stream, timing.offsets_lag);
         let (lane, gone) = match begun {
             Ok(begun) => begun,

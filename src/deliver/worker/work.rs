@@ -7,7 +7,7 @@ use tracing::error;
 
 use super::partitions::{Pause, Why};
 use super::visits::visits;
-use super::{Desk, POLL};
+use super::{POLL, WorkerParts};
 use crate::deliver::emit;
 use crate::deliver::refusal::{Facts, Form, Objection};
 use crate::deliver::{CrashLoopGuard, Fetched, Scorer, Session, SessionError};
@@ -18,7 +18,7 @@ use crate::score::{Destination, NewKey, Outcome};
 /// A batch closes at this many bytes of values and headers, whatever its rows.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 
-impl<R: Scorer> Desk<R> {
+impl<R: Scorer> WorkerParts<R> {
     /// Scores one batch; returns its number of records.
     pub(super) fn work<S: Session>(&mut self, session: &S) -> Result<usize, SessionError> {
         let (mut messages, began) = self.gather(session)?;

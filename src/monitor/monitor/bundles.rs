@@ -8,7 +8,7 @@
 use super::answers::ANSWERS_AT;
 use super::clients::is_of_client;
 use super::{Frame, Monitor, State};
-use crate::monitor::{Alert, Member};
+use crate::monitor::{Alert, FiredWatch};
 use crate::record::Feature;
 use crate::watch::{Panel, Usual};
 
@@ -73,7 +73,7 @@ impl Monitor {
         self.state.know(&about.baseline, own);
         let mut ended = vec![];
         let Self { frame, state, .. } = &mut self;
-        let goes_on = |member: &Member| {
+        let goes_on = |member: &FiredWatch| {
             let (slot, watch) = member.place();
             if is_of_client(watch) {
                 return Some(watch);

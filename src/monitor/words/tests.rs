@@ -1,6 +1,6 @@
 use super::*;
 use crate::decide::Policy;
-use crate::monitor::{Alert, Member};
+use crate::monitor::{Alert, FiredWatch};
 use crate::record::{Feature, Manner, Oddity, Offset, Partition, Probability, Schema, Timestamp};
 use crate::watch::{Cells, Exemplar, Exemplars};
 
@@ -28,7 +28,7 @@ fn enforce(on_flagged: OnFlagged) -> Policy {
     Policy { mode: Mode::Enforce, on_flagged, ..Policy::default() }
 }
 
-fn member(watch: &str, feature: &str, measure: &str, typical: f64, seen: f64) -> Member {
+fn member(watch: &str, feature: &str, measure: &str, typical: f64, seen: f64) -> FiredWatch {
     let (watch, feature, measure) = (watch.into(), feature.into(), measure.into());
     let (psi, chi2, rows) = (0.4, 12.0, 980);
     let (partition, and_above) = (None, false);
@@ -46,7 +46,7 @@ fn member(watch: &str, feature: &str, measure: &str, typical: f64, seen: f64) ->
         client: None,
     };
     let (cause, since) = (Cause::Drift, Timestamp(0));
-    Member { watch: 0, cause, since, finding, inhibited: false, firing: true }
+    FiredWatch { watch: 0, cause, since, finding, inhibited: false, firing: true }
 }
 
 /// 180 records with a make that was never seen, 30 with a high age; the first flagged one is neither.
@@ -64,7 +64,7 @@ fn oddities() -> (Cells, Exemplars) {
     (cells, exemplars)
 }
 
-fn incident(cause: Cause, members: Vec<Member>) -> Incident {
+fn incident(cause: Cause, members: Vec<FiredWatch>) -> Incident {
     let (oddities, exemplars) = match cause {
         Cause::Attack => oddities(),
         _ => Default::default(),
@@ -98,7 +98,7 @@ fn incident(cause: Cause, members: Vec<Member>) -> Incident {
     }
 }
 
-fn flagged() -> Vec<Member> {
+fn flagged() -> Vec<FiredWatch> {
     vec![
         member("flagged-share", "flagged records", "share", 0.01, 0.216),
         member("trigger-recurrence", "label 3, row 0 and column 8 of 9", "share", 0.0004, 0.11),
@@ -106,7 +106,7 @@ fn flagged() -> Vec<Member> {
 }
 
 /// What a person reads of an alert.
-fn shown(policy: Policy, cause: Cause, members: Vec<Member>, status: Status) -> String {
+fn shown(policy: Policy, cause: Cause, members: Vec<FiredWatch>, status: Status) -> String {
     let alert = Alert::new(&about(policy), &incident(cause, members), status, None);
     let mut lines = vec![
         format!("{} {} {}", alert.severity.to_uppercase(), alert.kind, alert.status.name()),

@@ -15,14 +15,14 @@ use rdkafka::topic_partition_list::{Offset as NativeOffset, TopicPartitionList};
 use super::assignment::{Assignments, News};
 use super::cut_off::CutOff;
 use super::quiet::{Quiet, during};
-use super::session::{Member, stamp};
+use super::session::{GroupConsumer, stamp};
 use super::{Clients, native, words};
 use crate::deliver::SessionError;
 use crate::record::{NO_HEADERS, Offset, Partition, Position, Record, TopicPartition};
 
 /// A member of a group.
 pub struct Feed {
-    member: Member,
+    member: GroupConsumer,
     reader: ClientConfig,
     clients: Clients,
     /// The first of its topics.
@@ -67,7 +67,7 @@ impl Feed {
         config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "false");
         let context = Assignments::default();
         let consumer = BaseConsumer::from_config_and_context(&config, context);
-        let member = Member(consumer.map_err(during("create consumer"))?);
+        let member = GroupConsumer(consumer.map_err(during("create consumer"))?);
         member.0.subscribe(topics).map_err(during("subscribe"))?;
         let (clients, topic) = (clients.clone(), topics.first().unwrap_or(&"").to_string());
         Ok(Self { member, reader, clients, topic, cut_off: CutOff::new() })

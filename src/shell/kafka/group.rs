@@ -64,7 +64,7 @@ impl Group {
             let reason = format!("{}: {}", self.name, words::of_native(&error));
             SessionError::Exchange { what: "describe group", reason }
         })?;
-        Ok(members.iter().map(native::Member::to_string).collect())
+        Ok(members.iter().map(native::GroupMember::to_string).collect())
     }
 
     /// All partitions of its topic.

@@ -17,7 +17,7 @@ mod transaction;
 
 pub use self::admin::Operations;
 pub use self::error::NativeError;
-pub use self::groups::{Member, commit_offsets, group_members, group_operations, member_id};
+pub use self::groups::{GroupMember, commit_offsets, group_members, group_operations, member_id};
 pub use self::headers::{OVERHEAD, RecordHeaders, header};
 pub use self::offsets::{Listed, Which, known_end, leader_epoch, offsets, seek_in_epoch};
 pub use self::topics::{topic_ids, topic_operations};

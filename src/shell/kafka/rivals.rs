@@ -13,7 +13,7 @@ use std::time::Duration;
 use rdkafka::client::{Client, ClientContext};
 use tracing::debug;
 
-use super::native::{self, Member};
+use super::native::{self, GroupMember};
 use super::words;
 use crate::deliver::SessionError;
 
@@ -50,13 +50,14 @@ impl Members {
         client: &Client<C>,
         group: &str,
         client_id: &str,
-    ) -> Result<Option<Member>, SessionError> {
+    ) -> Result<Option<GroupMember>, SessionError> {
         let members = native::group_members(client, group, ANSWER).map_err(|error| {
             let reason = format!("group {group}: {}", words::of_native(&error));
             SessionError::Exchange { what: "look for another process", reason }
         })?;
         debug!(group, members = members.len(), "looked for another process of our name");
-        let is_rival = |member: &Member| member.client_id == client_id && !self.is_ours(&member.id);
+        let is_rival =
+            |member: &GroupMember| member.client_id == client_id && !self.is_ours(&member.id);
         Ok(members.into_iter().find(is_rival))
     }
 }

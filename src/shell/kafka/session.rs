@@ -3,7 +3,7 @@
 mod fencing;
 mod fetched;
 mod group;
-mod member;
+mod group_consumer;
 mod subscription;
 
 use std::cell::{Cell, RefCell};
@@ -17,7 +17,7 @@ use tracing::warn;
 
 use self::fencing::Fencing;
 pub use self::fetched::{Fetched, stamp};
-pub(super) use self::member::Member;
+pub(super) use self::group_consumer::GroupConsumer;
 use self::subscription::Subscription;
 use super::Clients;
 use super::assignment::Assignments;
@@ -91,7 +91,10 @@ impl Session {
         let transactions =
             Transactions::start(producer, kafka.delivery, outputs, timeout, progress.clone())?;
         let session = Self {
-            subscription: Subscription::new(topic, Member::join(clients, role, group, topic)?),
+            subscription: Subscription::new(
+                topic,
+                GroupConsumer::join(clients, role, group, topic)?,
+            ),
             subscription_is_usable: true,
             clients: clients.clone(),
             role: role.to_owned(),
@@ -315,7 +318,7 @@ impl deliver::Session for Session {
         if !self.subscription_is_usable {
             let Self { clients, role, group, topic, .. } = self;
             clients.members.know(self.subscription.consumer().client());
-            let new = Member::join(clients, role, group, topic)?;
+            let new = GroupConsumer::join(clients, role, group, topic)?;
             part_with(self.subscription.replace(new));
             self.subscription_is_usable = true;
         }

@@ -15,7 +15,7 @@ pub type MemberId = usize;
 /// One group on one topic.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    pub members: Vec<Member>,
+    pub members: Vec<SimMember>,
     joined: MemberId,
     partitions: i32,
     /// Committed offsets by partition.
@@ -31,7 +31,7 @@ pub struct Group {
 }
 
 #[derive(Clone, Debug)]
-pub struct Member {
+pub struct SimMember {
     pub id: MemberId,
     pub owned: BTreeSet<Partition>,
     wanted: BTreeSet<Partition>,
@@ -48,7 +48,7 @@ impl Group {
     pub fn join(&mut self) -> MemberId {
         self.joined += 1;
         let id = self.joined;
-        self.members.push(Member { id, owned: BTreeSet::new(), wanted: BTreeSet::new() });
+        self.members.push(SimMember { id, owned: BTreeSet::new(), wanted: BTreeSet::new() });
         self.share_out();
         id
     }
@@ -192,7 +192,7 @@ impl Group {
     /// What a member is told who asks.
     pub fn tell(&mut self, id: MemberId, partition: Partition) -> Option<Offset> {
         let told = self.offsets.get(partition.0 as usize).copied().flatten();
-        let owns = |member: &Member| member.id == id && member.owned.contains(&partition);
+        let owns = |member: &SimMember| member.id == id && member.owned.contains(&partition);
         if told != self.committed(partition) && self.members.iter().any(owns) {
             self.misled.insert(partition);
         }

@@ -17,14 +17,14 @@ use super::owned::Owned;
 
 /// A member of a consumer group. A process that was killed is one until its session times out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct GroupMember {
     /// Given by the broker, to one consumer once.
     pub id: String,
     pub client_id: String,
     pub host: String,
 }
 
-impl fmt::Display for Member {
+impl fmt::Display for GroupMember {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.client_id, self.host)
     }
@@ -58,7 +58,7 @@ pub fn group_members<C: ClientContext>(
     client: &Client<C>,
     group: &str,
     timeout: Duration,
-) -> Result<Vec<Member>, NativeError> {
+) -> Result<Vec<GroupMember>, NativeError> {
     let described = describe_groups(client, &[group], timeout, |group| {
         // SAFETY: `group` lives for this call, and so do its members, of which there are as many as
         // it says; strings are valid or null, and are copied.
@@ -69,7 +69,7 @@ pub fn group_members<C: ClientContext>(
             };
             let members = 0..sys::rd_kafka_ConsumerGroupDescription_member_count(group);
             let member = |i| sys::rd_kafka_ConsumerGroupDescription_member(group, i);
-            let read = |member| Member {
+            let read = |member| GroupMember {
                 id: text(sys::rd_kafka_MemberDescription_consumer_id(member)),
                 client_id: text(sys::rd_kafka_MemberDescription_client_id(member)),
                 host: text(sys::rd_kafka_MemberDescription_host(member)),

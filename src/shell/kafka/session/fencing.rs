@@ -16,7 +16,7 @@ pub(super) struct Fencing {
     /// How often brokers fenced us lately although no other process was seen, and when they did last.
     times: Cell<(u32, Option<Instant>)>,
     /// The member that seems to have our id, and since when.
-    rival: RefCell<Option<(native::Member, Instant)>>,
+    rival: RefCell<Option<(native::GroupMember, Instant)>>,
 }
 
 /// The session timeout of a group of the new protocol, unless the brokers are configured otherwise.
@@ -59,7 +59,10 @@ impl Session {
     ///
     /// # Errors
     /// `Fenced` if it is alive; another error if the brokers do not answer.
-    pub(super) fn look_for_rival(&self, id: &str) -> Result<Option<native::Member>, SessionError> {
+    pub(super) fn look_for_rival(
+        &self,
+        id: &str,
+    ) -> Result<Option<native::GroupMember>, SessionError> {
         self.step("looking for another process of our name");
         let members = &self.clients.members;
         members.know(self.consumer().client());

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::EXCHANGE;
 use super::fetched::Fetched;
-use super::member::Member;
+use super::group_consumer::GroupConsumer;
 use crate::deliver::{Change, SessionError};
 use crate::record::{Offset, Partition};
 use crate::shell::kafka::Clients;
@@ -26,7 +26,7 @@ use crate::shell::kafka::words;
 /// A consumer of one topic.
 pub(super) struct Subscription {
     topic: String,
-    member: Member,
+    member: GroupConsumer,
     cut_off: CutOff,
     /// The log did not have the next offset.
     interrupted: Cell<bool>,
@@ -37,7 +37,7 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    pub fn new(topic: &str, member: Member) -> Self {
+    pub fn new(topic: &str, member: GroupConsumer) -> Self {
         Self {
             topic: topic.to_owned(),
             member,
@@ -53,7 +53,7 @@ impl Subscription {
     }
 
     /// Replaces the consumer by `new` and returns the old one, which leaves the group when it is dropped.
-    pub fn replace(&mut self, new: Member) -> Member {
+    pub fn replace(&mut self, new: GroupConsumer) -> GroupConsumer {
         self.cut_off = CutOff::new();
         std::mem::replace(&mut self.member, new)
     }

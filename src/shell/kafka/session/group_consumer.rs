@@ -11,9 +11,11 @@ use crate::shell::kafka::quiet::during;
 
 /// The consumer. Its drop leaves the group, so that other members get its partitions at once. librdkafka polls until all
 /// partitions are given back; the rebalance callback does that from then on.
-pub(in crate::shell::kafka) struct Member(pub(in crate::shell::kafka) BaseConsumer<Assignments>);
+pub(in crate::shell::kafka) struct GroupConsumer(
+    pub(in crate::shell::kafka) BaseConsumer<Assignments>,
+);
 
-impl Member {
+impl GroupConsumer {
     pub(super) fn join(
         clients: &Clients,
         role: &str,
@@ -29,7 +31,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for GroupConsumer {
     fn drop(&mut self) {
         let assignments = self.0.context();
         assignments.leave();
