@@ -63,7 +63,7 @@ const ROUNDS: usize = 5;
 const SHARE_MIN: f32 = 0.15;
 /// From which cohesion on a group counts, among rows that look like other labels.
 pub const COHESION_WRONG: f32 = 0.60;
-/// From which cohesion × √rows on such a group counts, in a set of [`WEIGHED_AT`] rows: groups that chance makes grow with the set.
+/// From which cohesion × √rows on such a group counts, in a set of 12,000 rows: groups that chance makes grow with the set.
 pub const WEIGHT_WRONG: f32 = 4.2;
 const WEIGHED_AT: f32 = 12_000.0;
 /// From which cohesion on a group counts, among all rows of a label.
